@@ -1,0 +1,1 @@
+"""Deciding without sockets: which route, which server."""

@@ -1,0 +1,1 @@
+"""HTTP/1.1 without sockets: grammar, messages, parser, framing, forwarding."""

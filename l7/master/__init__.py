@@ -1,0 +1,1 @@
+"""Supervising, with the standard library only."""

@@ -1,0 +1,1 @@
+"""What happened: the shared-memory board and the access log."""

@@ -1,0 +1,44 @@
+"""The shared-memory board: what workers count and the master reads, without a lock.
+
+One anonymous ``mmap`` made before the first fork, one slot a worker, each slot written by one process only: a worker
+that dies cannot corrupt what others wrote, and nothing is left behind on disk. A cell is a signed 64-bit integer;
+aligned 8-byte stores are atomic on every machine that Linux runs on.
+"""
+
+from __future__ import annotations
+
+import mmap
+
+BEAT = 0
+"""When the worker's loop last turned: ``time.monotonic`` in nanoseconds."""
+CONNECTIONS = 1
+"""Client connections open now."""
+IN_FLIGHT = 2
+"""Requests being served now."""
+REQUESTS = 3
+"""Requests served since the worker started."""
+LAG = 4
+"""How late the last beat came, in microseconds."""
+CELLS = 16
+"""Cells in a slot: two cache lines, so that no two workers write to one line."""
+
+
+class Board:
+    """``slots`` rows of `CELLS` integers, shared with every process forked after it was made."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self._memory = mmap.mmap(-1, slots * CELLS * 8)
+        self._cells = memoryview(self._memory).cast("q")
+
+    def slot(self, index: int) -> memoryview:
+        """The cells of one worker; raises ``IndexError`` for a slot that is not there."""
+        if not 0 <= index < self.slots:
+            raise IndexError(f"slot {index} of {self.slots}")
+        return self._cells[index * CELLS : (index + 1) * CELLS]
+
+    def clear(self, index: int) -> None:
+        """Zero a slot before it is given to a new worker."""
+        cells = self.slot(index)
+        for cell in range(CELLS):
+            cells[cell] = 0

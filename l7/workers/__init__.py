@@ -1,0 +1,1 @@
+"""Doing, on gevent: the only package that may import it."""
