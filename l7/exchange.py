@@ -1,0 +1,69 @@
+"""What is known of one request so far: every phase fills it in, the access log reads it at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from l7.errors import ProxyError
+
+NOT_REACHED = -1.0
+"""A phase that the request never came to."""
+
+
+class Exchange:
+    """One request and its answer. Times are seconds; bytes are counted as bodies, without heads and chunk framing."""
+
+    __slots__ = (
+        "attempts",
+        "client",
+        "code",
+        "connect_time",
+        "failure",
+        "host",
+        "queue_time",
+        "received",
+        "referer",
+        "request_id",
+        "request_line",
+        "response_time",
+        "sent",
+        "server",
+        "started",
+        "status",
+        "total_time",
+        "user",
+        "user_agent",
+    )
+
+    def __init__(self, client: str, started: float) -> None:
+        self.client = client
+        """The address of the client, as a trusted proxy reported it or as the connection shows it."""
+        self.started = started
+        """When the first byte of the request was seen (`l7.clock.monotonic`)."""
+        self.request_line = b""
+        """As received, without CRLF; may hold anything when the request was refused."""
+        self.host = ""
+        """The normalised host the request was routed by; empty when there was none."""
+        self.request_id = ""
+        self.user = b""
+        """The login named in ``Authorization: Basic``, believed or not; empty when there is none."""
+        self.referer = b""
+        self.user_agent = b""
+        self.server = ""
+        """The address of the last server tried; empty when none was."""
+        self.attempts = 0
+        self.status = 0
+        """The status the client was given; 499 when it left before it could be given one."""
+        self.received = 0
+        """Bytes of request body read from the client."""
+        self.sent = 0
+        """Bytes of response body sent to the client."""
+        self.queue_time = NOT_REACHED
+        self.connect_time = NOT_REACHED
+        self.response_time = NOT_REACHED
+        """From the request sent to the first byte of the answer."""
+        self.total_time = 0.0
+        self.code = "--"
+        """The termination code of `l7.errors`; ``--`` for a request that went well."""
+        self.failure: ProxyError | None = None
