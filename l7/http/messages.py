@@ -1,0 +1,89 @@
+"""Heads as l7 knows them: what the parser found out, once, and everybody else reads.
+
+Plain classes with slots: one of each is made per request. ``lines`` are the field lines that travel on just as they
+came (case, order and white space kept); everything l7 acts on or writes itself was taken out.
+"""
+
+from __future__ import annotations
+
+ABSENT = -1
+"""No body and no framing field."""
+CHUNKED = -2
+"""``Transfer-Encoding: chunked``."""
+UNTIL_CLOSE = -3
+"""A response that ends with its connection (RFC 9112, 6.3, rule 8)."""
+
+
+class RequestHead:
+    """A request line and its fields, checked; ``length`` is a count of bytes, `ABSENT` or `CHUNKED`."""
+
+    __slots__ = (
+        "authority",
+        "authorization",
+        "expects",
+        "forwarded",
+        "host",
+        "length",
+        "line",
+        "lines",
+        "max_forwards",
+        "method",
+        "minor",
+        "path",
+        "persistent",
+        "referer",
+        "request_id",
+        "trailers",
+        "upgrade",
+        "user_agent",
+        "via",
+    )
+
+    def __init__(self, line: bytes, method: bytes, path: bytes, authority: bytes, minor: int) -> None:
+        self.line = line
+        self.method = method
+        self.path = path
+        """What is asked for: origin-form, or ``*``."""
+        self.authority = authority
+        """The value of Host that travels on; empty only for an HTTP/1.0 request that names none."""
+        self.minor = minor
+        """0 or 1: anything above is treated as 1 (RFC 9110, 2.5)."""
+        self.host = ""
+        """The host to route by: lower case, no port, no trailing dot."""
+        self.lines: list[bytes] = []
+        self.length = ABSENT
+        self.persistent = minor > 0
+        """Whether the client wants the connection kept (RFC 9112, 9.3)."""
+        self.expects = False
+        """Whether the client waits for ``100 Continue``."""
+        self.upgrade = b""
+        """The protocols the client offers to change to, without h2c; empty when none."""
+        self.trailers = False
+        """Whether the client takes trailers (``TE: trailers``)."""
+        self.authorization: bytes | None = None
+        self.user_agent = b""
+        self.referer = b""
+        self.forwarded: list[bytes] = []
+        """Lines that tell of earlier hops (X-Forwarded-*, Forwarded): believed only from a trusted peer."""
+        self.request_id = b""
+        self.via = b""
+        self.max_forwards = -1
+
+
+class ResponseHead:
+    """A status line and its fields, checked; ``length`` as in `RequestHead`, or `UNTIL_CLOSE`."""
+
+    __slots__ = ("dated", "declared", "length", "lines", "persistent", "reason", "status", "upgrade")
+
+    def __init__(self, status: int, reason: bytes, minor: int) -> None:
+        self.status = status
+        self.reason = reason
+        self.persistent = minor > 0
+        """Whether the server keeps the connection."""
+        self.lines: list[bytes] = []
+        self.length = ABSENT
+        self.declared = ABSENT
+        """The Content-Length as it was sent, also where no body follows (HEAD, 304)."""
+        self.upgrade = b""
+        self.dated = False
+        """Whether the server sent Date."""
