@@ -1,0 +1,71 @@
+# Everything a developer needs; each target does all of it on a fresh machine: virtual environment, install, run.
+#
+#   make demo             three small servers and l7 in front of them, on http://localhost:8080
+#   make test             the test suite             (ARGS="-k reload" is passed on to pytest)
+#   make lint             ruff (rules and layout) and mypy
+#   make docs             the documentation, in docs/_build/html
+#   make format           lay the sources out as `make lint` wants them
+#   make generated        write the generated parts of the documentation anew
+#   make clean            remove everything that these made
+#
+# PYTHON=python3.13 VENV=.venv-3.13 tries another interpreter.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+# What pyproject.toml asks for to build; installed first, so that an install needs no network when nothing is missing.
+BUILD := "setuptools>=70.1"
+SOURCES := l7 tests docs setup.py
+RUFF = --config .ci/ruff.toml $(SOURCES)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format docs generated clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/.installed
+	@exec $(BIN)/l7 demo $(ARGS)
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-lint
+	$(BIN)/ruff check $(RUFF)
+	$(BIN)/ruff format --check $(RUFF)
+	$(BIN)/mypy --strict
+
+format: $(VENV)/.installed-lint
+	$(BIN)/ruff check --fix $(RUFF)
+	$(BIN)/ruff format $(RUFF)
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+generated: $(VENV)/.installed
+	$(BIN)/python docs/failures.py > docs/failures.inc
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "l7 needs Python 3.10 or newer; name one with PYTHON=" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for each extra, so that `make demo` installs no test tools and a second call starts at once.
+$(VENV)/.installed: $(BIN)/python setup.cfg setup.py pyproject.toml
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(BUILD)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-%: $(VENV)/.installed
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[$*]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist l7.egg-info docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find l7 tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
