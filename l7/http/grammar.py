@@ -39,7 +39,9 @@ REG_NAME = re.compile(rb"(?:[" + _UNRESERVED + _SUB_DELIMS + rb"]|" + _PCT + rb"
 IP_LITERAL = re.compile(rb"\[[0-9A-Fa-f:.]+\]")
 """RFC 3986, 3.2.2: ``IP-literal``; what is inside is checked by `ipaddress`, IPvFuture is refused."""
 
-AUTHORITY = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|(?:[" + _UNRESERVED + _SUB_DELIMS + rb"]|" + _PCT + rb")+)(?::(\d{0,5}))?")
+AUTHORITY = re.compile(
+    rb"(\[[0-9A-Fa-f:.]{2,45}\]|(?:[" + _UNRESERVED + _SUB_DELIMS + rb"]|" + _PCT + rb")+)(?::(\d{0,5}))?"
+)
 """RFC 9110, 7.2: ``uri-host [ ":" port ]``; userinfo is refused (RFC 9110, 4.2.4), a port may be empty."""
 
 ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?]*)(/[^?]*)?(\?.*)?", re.DOTALL)

@@ -63,8 +63,8 @@ class RequestHead:
         self.authorization: bytes | None = None
         self.user_agent = b""
         self.referer = b""
-        self.forwarded: list[bytes] = []
-        """Lines that tell of earlier hops (X-Forwarded-*, Forwarded): believed only from a trusted peer."""
+        self.forwarded = b""
+        """Lines, joined by CRLF, that tell of earlier hops (X-Forwarded-*, Forwarded): for trusted peers only."""
         self.request_id = b""
         self.via = b""
         self.max_forwards = -1

@@ -1,0 +1,43 @@
+"""Who is asked: ``uri-host [ ":" port ]`` checked once and reduced to the host that routing knows."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from l7.errors import BAD_REQUEST, ProxyError
+from l7.http.grammar import AUTHORITY
+
+_REMEMBERED = 4096
+_known: dict[bytes, str] = {}
+"""Authorities seen before and their hosts; bounded, and emptied when full: nearly all requests name the same few."""
+
+
+def host_of(authority: bytes) -> str:
+    """The host in ``authority`` (RFC 9110, 7.2): lower case, without port and without one trailing dot.
+
+    Raises `ProxyError` (400) for userinfo, bad ports, empty or malformed hosts.
+    """
+    host = _known.get(authority)
+    if host is None:
+        host = _check(authority)
+        if len(_known) >= _REMEMBERED:
+            _known.clear()
+        if len(authority) <= 255:
+            _known[authority] = host
+    return host
+
+
+def _check(authority: bytes) -> str:
+    match = AUTHORITY.fullmatch(authority)
+    if match is None:
+        raise ProxyError(BAD_REQUEST, "invalid host")
+    host, port = match.group(1), match.group(2)
+    if port and int(port) > 65535:
+        raise ProxyError(BAD_REQUEST, "invalid port in the host")
+    name = host.decode("ascii").lower()
+    if name.startswith("["):
+        try:
+            ipaddress.IPv6Address(name[1:-1])
+        except ValueError:
+            raise ProxyError(BAD_REQUEST, "invalid IPv6 address in the host") from None
+    return name[:-1] if len(name) > 1 and name.endswith(".") else name

@@ -1,0 +1,227 @@
+"""Where a body ends: readers that are fed what came and give back what of it is payload.
+
+Hot: `feed` runs once per receive. A reader never keeps payload: memory is one receive whatever the body's size. What
+goes on is framed anew by `chunk` and `last_chunk`, so extensions, odd sizes and unchecked trailers end here.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from l7.errors import BAD_REQUEST, BAD_RESPONSE, BODY_TOO_LARGE, ProxyError
+from l7.http import fields
+from l7.http.fields import Table, Values
+from l7.http.grammar import CHUNK_EXT, CHUNK_SIZE, CRLF, TEXT
+from l7.http.messages import CHUNKED, UNTIL_CLOSE
+
+LONGEST_SIZE_LINE = 1024
+"""Bytes in one chunk-size line with its extensions."""
+MOST_EXTENSION_BYTES = 16 * 1024
+"""Bytes of chunk extensions in one body, all of which are thrown away."""
+
+REQUEST_TRAILERS = Table(fields.TRAILER_FIELDS, BAD_REQUEST, fields.DROP, underscores=True)
+RESPONSE_TRAILERS = Table(fields.TRAILER_FIELDS, BAD_RESPONSE, fields.DROP)
+
+
+class BodyReader(Protocol):
+    """What all readers have in common."""
+
+    done: bool
+    """Whether the body has ended."""
+    rest: bytes
+    """What came after the end."""
+    trailers: list[bytes]
+    """Checked field lines that followed a chunked body."""
+
+    def feed(self, data: bytes) -> bytes:
+        """The payload in ``data``; raises `ProxyError` for broken framing."""
+
+
+class LengthReader:
+    """A body of ``length`` bytes (RFC 9112, 6.2)."""
+
+    __slots__ = ("done", "left", "rest", "trailers")
+
+    def __init__(self, length: int) -> None:
+        self.left = length
+        self.done = length == 0
+        self.rest = b""
+        self.trailers: list[bytes] = []
+
+    def feed(self, data: bytes) -> bytes:
+        """All of ``data`` up to the end of the body."""
+        size = len(data)
+        if size < self.left:
+            self.left -= size
+            return data
+        if size > self.left:
+            self.rest = data[self.left :]
+            data = data[: self.left]
+        self.left = 0
+        self.done = True
+        return data
+
+
+class CloseReader:
+    """A body that ends with its connection (RFC 9112, 6.3, rule 8)."""
+
+    __slots__ = ("done", "rest", "trailers")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.rest = b""
+        self.trailers: list[bytes] = []
+
+    def feed(self, data: bytes) -> bytes:
+        """All of ``data``."""
+        return data
+
+
+_SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
+
+
+class ChunkedReader:
+    """A chunked body (RFC 9112, 7.1).
+
+    ``most_trailers`` fields of together ``trailer_bytes`` are taken; ``table`` says which may pass, and whose
+    fault a malformed body is. ``limit`` bounds the payload in bytes; None for no limit.
+    """
+
+    __slots__ = (
+        "_extensions",
+        "_left",
+        "_limit",
+        "_lines",
+        "_pending",
+        "_state",
+        "_table",
+        "_trailer_bytes",
+        "_trailer_fields",
+        "done",
+        "rest",
+        "trailers",
+    )
+
+    def __init__(self, table: Table, trailer_fields: int, trailer_bytes: int, limit: int | None = None) -> None:
+        self.done = False
+        self.rest = b""
+        self.trailers: list[bytes] = []
+        self._table = table
+        self._trailer_fields = trailer_fields
+        self._trailer_bytes = trailer_bytes
+        self._limit = limit
+        self._state = _SIZE
+        self._left = 0
+        self._extensions = 0
+        self._pending = b""
+        self._lines: list[bytes] = []
+
+    def feed(self, data: bytes) -> bytes:
+        """The payload in ``data``; raises `ProxyError` for anything that is not chunked coding to the letter."""
+        if self._pending:
+            data = self._pending + data
+            self._pending = b""
+        pieces: list[bytes] = []
+        at = 0
+        end = len(data)
+        while at < end and not self.done:
+            if self._state == _DATA:
+                piece = data[at : at + self._left]
+                pieces.append(piece)
+                at += len(piece)
+                self._left -= len(piece)
+                if not self._left:
+                    self._state = _DATA_END
+            elif self._state == _DATA_END:
+                if end - at < 2 and data[at] == 13:
+                    break
+                if not data.startswith(CRLF, at):
+                    raise self._broken("chunk data does not end where its size says")
+                at += 2
+                self._state = _SIZE
+            else:
+                eol = data.find(CRLF, at)
+                if eol < 0:
+                    break
+                self._line(data[at:eol])
+                at = eol + 2
+        if self.done:
+            self.rest = data[at:]
+        elif at < end:
+            self._keep(data[at:])
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _keep(self, line: bytes) -> None:
+        """Hold an unfinished line; refuse at once what cannot become one."""
+        text = line[:-1] if line.endswith(b"\r") else line
+        if text.translate(None, TEXT):
+            raise self._broken("control character, bare CR or bare LF in chunked coding")
+        most = LONGEST_SIZE_LINE if self._state == _SIZE else self._trailer_bytes
+        if len(line) > most:
+            raise self._broken("endless line in chunked coding")
+        self._pending = line
+
+    def _line(self, line: bytes) -> None:
+        """A whole line: a chunk size, a trailer, or the empty line at the end."""
+        if line.translate(None, TEXT):
+            raise self._broken("control character, bare CR or bare LF in chunked coding")
+        if self._state == _SIZE:
+            self._size(line)
+        elif line:
+            self._trailer_bytes -= len(line) + 2
+            self._lines.append(line)
+            if self._trailer_bytes < 0 or len(self._lines) > self._trailer_fields:
+                raise self._broken("too many or too long trailers")
+        else:
+            values: Values = [None] * fields.KINDS
+            self.trailers = self._table.scan(self._lines, 0, values)
+            self.done = True
+
+    def _size(self, line: bytes) -> None:
+        match = CHUNK_SIZE.match(line)
+        if match is None or len(line) > LONGEST_SIZE_LINE:
+            raise self._broken("invalid chunk size")
+        extension = line[match.end() :]
+        if extension:
+            self._extensions += len(extension)
+            if CHUNK_EXT.fullmatch(extension) is None or self._extensions > MOST_EXTENSION_BYTES:
+                raise self._broken("invalid chunk size or extension, or too many extensions")
+        self._left = int(match.group(1), 16)
+        if self._limit is not None:
+            self._limit -= self._left
+            if self._limit < 0:
+                raise ProxyError(BODY_TOO_LARGE, "more than limits.body allows")
+        self._state = _DATA if self._left else _TRAILERS
+
+    def _broken(self, detail: str) -> ProxyError:
+        return ProxyError(self._table.failure, detail)
+
+
+def response_reader(length: int, trailer_fields: int, trailer_bytes: int) -> BodyReader:
+    """The reader for a response whose head said ``length``."""
+    if length == CHUNKED:
+        return ChunkedReader(RESPONSE_TRAILERS, trailer_fields, trailer_bytes)
+    if length == UNTIL_CLOSE:
+        return CloseReader()
+    return LengthReader(max(length, 0))
+
+
+def request_reader(length: int, trailer_fields: int, trailer_bytes: int, limit: int | None) -> BodyReader:
+    """The reader for a request whose head said ``length``; raises `ProxyError` (413) when that is over ``limit``."""
+    if length == CHUNKED:
+        return ChunkedReader(REQUEST_TRAILERS, trailer_fields, trailer_bytes, limit)
+    if limit is not None and length > limit:
+        raise ProxyError(BODY_TOO_LARGE, "more than limits.body allows")
+    return LengthReader(max(length, 0))
+
+
+def chunk(payload: bytes) -> bytes:
+    """One chunk of ``payload``, which must not be empty: an empty chunk is the end."""
+    return b"%x\r\n%b\r\n" % (len(payload), payload)
+
+
+def last_chunk(trailers: list[bytes]) -> bytes:
+    """The end of a chunked body."""
+    if not trailers:
+        return b"0\r\n\r\n"
+    return b"0\r\n" + CRLF.join(trailers) + b"\r\n\r\n"

@@ -1,0 +1,273 @@
+"""Bytes to heads: strict by construction, nothing is corrected, nothing is guessed.
+
+Hot: `RequestParser.parse` and `ResponseParser.parse` run once per request and hold no loop over bytes: splitting,
+searching and deleting are done by the C code behind ``bytes``, which is the fastest way in pure Python and readable.
+Framing is decided here and nowhere else (RFC 9112, 6.3); whoever reads a body only follows ``head.length``.
+"""
+
+from __future__ import annotations
+
+from l7.errors import (
+    BAD_REQUEST,
+    BAD_RESPONSE,
+    METHOD_NOT_ALLOWED,
+    NOT_IMPLEMENTED,
+    TARGET_TOO_LONG,
+    UNKNOWN_EXPECTATION,
+    UNKNOWN_VERSION,
+    ProxyError,
+)
+from l7.http import fields
+from l7.http.authority import host_of
+from l7.http.fields import Table, Values, name_of, split
+from l7.http.grammar import (
+    ABSOLUTE_FORM,
+    CONTENT_LENGTH,
+    MAX_FORWARDS,
+    PROTOCOL,
+    REQUEST_LINE,
+    STATUS_LINE,
+    TARGET,
+    elements,
+    is_token,
+)
+from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+
+LONGEST_METHOD = 32
+"""Longer names are answered 501 (RFC 9112, 3); the longest registered one has 17 bytes."""
+
+_REQUEST = Table(fields.REQUEST_FIELDS, BAD_REQUEST, fields.FORWARDED, underscores=True)
+_RESPONSE = Table(fields.RESPONSE_FIELDS, BAD_RESPONSE, fields.ORDINARY)
+
+_STAYS = frozenset(
+    b"host content-length transfer-encoding authorization via x-request-id forwarded x-real-ip "
+    b"cookie set-cookie content-type date".split()
+)
+"""What ``Connection`` cannot take away: naming an end-to-end field there is an attack (RFC 9110, 7.6.1)."""
+
+
+class RequestParser:
+    """Reads request heads within the limits of one listener: ``headers`` fields, ``target`` bytes."""
+
+    __slots__ = ("headers", "target")
+
+    def __init__(self, headers: int, target: int) -> None:
+        self.headers = headers
+        self.target = target
+
+    def parse(self, head: bytes) -> RequestHead:
+        """A whole head without its last CRLFCRLF; raises `ProxyError` with the row that applies."""
+        lines = split(head, self.headers, BAD_REQUEST)
+        request = self.request_line(lines[0])
+        values: Values = [None] * fields.KINDS
+        request.lines = _REQUEST.scan(lines, 1, values)
+        _take_host(request, values[fields.HOST])
+        if values[fields.LENGTH] is not None or values[fields.CODING] is not None:
+            _frame_request(request, values[fields.LENGTH], values[fields.CODING])
+        request.authorization = values[fields.AUTHORIZATION]
+        request.user_agent = values[fields.USER_AGENT] or b""
+        request.referer = values[fields.REFERER] or b""
+        request.forwarded = values[fields.FORWARDED] or b""
+        request.request_id = values[fields.REQUEST_ID] or b""
+        request.via = values[fields.VIA] or b""
+        if values[fields.CONNECTION] is not None:
+            _take_connection(request, values[fields.CONNECTION] or b"", values)
+        if values[fields.EXPECT] is not None:
+            _take_expectation(request, values[fields.EXPECT] or b"")
+        if values[fields.MAX_FORWARDS] is not None:
+            _take_max_forwards(request, values[fields.MAX_FORWARDS] or b"")
+        if request.method == b"TRACE" and request.length != ABSENT:
+            raise ProxyError(BAD_REQUEST, "TRACE with a body")
+        return request
+
+    def request_line(self, line: bytes) -> RequestHead:
+        """The request line alone (RFC 9112, 3), so that a bad one is refused before the fields have come."""
+        match = REQUEST_LINE.fullmatch(line)
+        if match is None:
+            self.unfinished_line(line)
+            raise ProxyError(BAD_REQUEST, "malformed request line")
+        method, target, major, minor = match.groups()
+        if len(method) > LONGEST_METHOD:
+            raise ProxyError(NOT_IMPLEMENTED, f"method longer than {LONGEST_METHOD} bytes")
+        if not is_token(method):
+            raise ProxyError(BAD_REQUEST, "invalid method")
+        if len(target) > self.target:
+            raise ProxyError(TARGET_TOO_LONG, f"longer than {self.target} bytes")
+        if target.translate(None, TARGET):
+            raise ProxyError(BAD_REQUEST, "invalid character in the request target")
+        if major != b"1":
+            raise ProxyError(UNKNOWN_VERSION, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        path, authority = _take_target(method, target)
+        return RequestHead(line, method, path, authority, 0 if minor == b"0" else 1)
+
+    def unfinished_line(self, line: bytes) -> None:
+        """Raise `ProxyError` when a request line that has not ended yet is already too long."""
+        method, _, rest = line.partition(b" ")
+        if len(method) > LONGEST_METHOD and is_token(method):
+            raise ProxyError(NOT_IMPLEMENTED, f"method longer than {LONGEST_METHOD} bytes")
+        if len(rest.partition(b" ")[0]) > self.target:
+            raise ProxyError(TARGET_TOO_LONG, f"longer than {self.target} bytes")
+
+
+def _take_target(method: bytes, target: bytes) -> tuple[bytes, bytes]:
+    """Path and authority of a request target (RFC 9112, 3.2); the authority is empty unless the target names it."""
+    if target.startswith(b"/") and method != b"CONNECT":
+        return target, b""
+    if method == b"CONNECT":
+        host_of(target)
+        if not target.rpartition(b":")[2].isdigit():
+            raise ProxyError(BAD_REQUEST, "CONNECT needs a host and a port")
+        raise ProxyError(METHOD_NOT_ALLOWED, "l7 is no forward proxy: CONNECT is not allowed")
+    if target == b"*":
+        if method != b"OPTIONS":
+            raise ProxyError(BAD_REQUEST, "the target * is for OPTIONS only")
+        return target, b""
+    match = ABSOLUTE_FORM.fullmatch(target)
+    if match is None:
+        raise ProxyError(BAD_REQUEST, "malformed request target")
+    authority, path, query = match.groups()
+    host_of(authority)
+    if method == b"OPTIONS" and path is None and query is None:
+        return b"*", authority
+    return (path or b"/") + (query or b""), authority
+
+
+def _take_host(request: RequestHead, value: bytes | None) -> None:
+    """Set whom the request is for (RFC 9112, 3.2; 9110, 7.2): absolute-form wins over Host, but Host must be valid."""
+    if value is not None:
+        request.host = host_of(value)
+        if not request.authority:
+            request.authority = value
+        else:
+            request.host = host_of(request.authority)
+    elif request.minor:
+        raise ProxyError(BAD_REQUEST, "no Host")
+    elif request.authority:
+        request.host = host_of(request.authority)
+
+
+def _frame_request(request: RequestHead, length: bytes | None, coding: bytes | None) -> None:
+    """Decide where the body ends (RFC 9112, 6.1 to 6.3): one Content-Length or one ``chunked``, never both."""
+    if coding is None:
+        match = CONTENT_LENGTH.fullmatch(length or b"")
+        if match is None:
+            raise ProxyError(BAD_REQUEST, "invalid Content-Length")
+        request.length = int(match.group(1))
+        return
+    if length is not None:
+        raise ProxyError(BAD_REQUEST, "Content-Length together with Transfer-Encoding")
+    if not request.minor:
+        raise ProxyError(BAD_REQUEST, "Transfer-Encoding in HTTP/1.0")
+    if coding.lower() == b"chunked":
+        request.length = CHUNKED
+        return
+    codings = [part.strip(b" \t").lower() for part in coding.split(b",")]
+    names = [part.partition(b";")[0].strip(b" \t") for part in codings]
+    if codings[-1] == b"chunked" and names.count(b"chunked") == 1 and all(is_token(name) for name in names):
+        raise ProxyError(NOT_IMPLEMENTED, "unknown transfer coding; only chunked is understood")
+    raise ProxyError(BAD_REQUEST, "Transfer-Encoding must be chunked, once and last")
+
+
+def _take_connection(request: RequestHead, value: bytes, values: Values) -> None:
+    """Act on Connection (RFC 9110, 7.6.1) and remove the fields it names."""
+    options = elements(value)
+    if b"close" in options:
+        request.persistent = False
+    elif b"keep-alive" in options:
+        request.persistent = True
+    if b"upgrade" in options and request.minor and values[fields.UPGRADE]:
+        request.upgrade = _offered(values[fields.UPGRADE] or b"")
+    if b"te" in options and values[fields.TE] is not None:
+        request.trailers = b"trailers" in elements(values[fields.TE] or b"")
+    request.lines = _without(request.lines, options)
+
+
+def _offered(value: bytes) -> bytes:
+    """The protocols of Upgrade that may be passed on (RFC 9110, 7.8): never HTTP/2 by h2c, which nobody checks."""
+    offers = [part.strip(b" \t") for part in value.split(b",")]
+    return b", ".join(
+        offer for offer in offers if PROTOCOL.fullmatch(offer) and not offer.lower().startswith((b"h2", b"http"))
+    )
+
+
+def _without(lines: list[bytes], options: list[bytes]) -> list[bytes]:
+    """``lines`` without the fields that Connection names, but for those it cannot take away."""
+    named = {option for option in options if option not in _STAYS and option not in (b"close", b"keep-alive")}
+    named -= {b"upgrade", b"te"}
+    return [line for line in lines if name_of(line) not in named] if named else lines
+
+
+def _take_expectation(request: RequestHead, value: bytes) -> None:
+    """``100-continue`` or 417 (RFC 9110, 10.1.1); an HTTP/1.0 client cannot expect anything."""
+    if not request.minor:
+        return
+    if value.lower() != b"100-continue":
+        raise ProxyError(UNKNOWN_EXPECTATION, "only 100-continue is understood")
+    request.expects = request.length not in (ABSENT, 0)
+
+
+def _take_max_forwards(request: RequestHead, value: bytes) -> None:
+    """Count down where the RFC asks for it (RFC 9110, 7.6.2); for other methods the field just travels on."""
+    if request.method not in (b"TRACE", b"OPTIONS"):
+        request.lines.append(b"Max-Forwards: " + value)
+        return
+    if MAX_FORWARDS.fullmatch(value) is None:
+        raise ProxyError(BAD_REQUEST, "invalid Max-Forwards")
+    request.max_forwards = int(value)
+
+
+class ResponseParser:
+    """Reads response heads with at most ``headers`` fields; every fault is the server's."""
+
+    __slots__ = ("headers",)
+
+    def __init__(self, headers: int) -> None:
+        self.headers = headers
+
+    def parse(self, head: bytes, method: bytes) -> ResponseHead:
+        """A whole head without its last CRLFCRLF, answering a ``method``; raises `ProxyError` (`BAD_RESPONSE`)."""
+        lines = split(head, self.headers, BAD_RESPONSE)
+        match = STATUS_LINE.fullmatch(lines[0])
+        if match is None:
+            raise ProxyError(BAD_RESPONSE, "malformed status line")
+        minor = 0 if match.group(1) == b"0" else 1
+        response = ResponseHead(int(match.group(2)), match.group(3) or b"", minor)
+        values: Values = [None] * fields.KINDS
+        response.lines = _RESPONSE.scan(lines, 1, values)
+        response.dated = values[fields.DATE] is not None
+        _frame_response(response, values[fields.LENGTH], values[fields.CODING], minor, method)
+        connection = values[fields.CONNECTION]
+        if connection is not None:
+            options = elements(connection)
+            if b"close" in options:
+                response.persistent = False
+            elif b"keep-alive" in options:
+                response.persistent = True
+            if b"upgrade" in options:
+                response.upgrade = values[fields.UPGRADE] or b""
+            response.lines = _without(response.lines, options)
+        return response
+
+
+def _frame_response(
+    response: ResponseHead, length: bytes | None, coding: bytes | None, minor: int, method: bytes
+) -> None:
+    """Decide where the body ends (RFC 9112, 6.3): HEAD, 1xx, 204 and 304 have none, whatever their fields say."""
+    if length is not None:
+        match = CONTENT_LENGTH.fullmatch(length)
+        if match is None:
+            raise ProxyError(BAD_RESPONSE, "invalid Content-Length")
+        if coding is not None:
+            raise ProxyError(BAD_RESPONSE, "Content-Length together with Transfer-Encoding")
+        response.declared = int(match.group(1))
+    if coding is not None and (coding.lower() != b"chunked" or not minor):
+        raise ProxyError(BAD_RESPONSE, "Transfer-Encoding other than chunked, or in HTTP/1.0")
+    status = response.status
+    if method == b"HEAD" or status < 200 or status in (204, 304):
+        response.length = ABSENT
+    elif coding is not None:
+        response.length = CHUNKED
+    elif length is not None:
+        response.length = response.declared
+    else:
+        response.length = UNTIL_CLOSE
