@@ -1,0 +1,353 @@
+"""The shape of the house: what `docs/architecture.rst` promises, read from the source and enforced.
+
+Every check is a function from parsed modules to complaints, so that each can be shown to fail on a bad snippet: a check
+that cannot fail protects nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+TOP_LEVEL = {
+    ".ci", ".gitignore", "Makefile", "README.rst", "docs", "l7", "pyproject.toml", "setup.cfg", "setup.py", "tests",
+}  # fmt: skip
+
+FLOORS = {
+    "l7.errors": 1,
+    "l7.units": 1,
+    "l7.clock": 1,
+    "l7.config": 2,
+    "l7.http": 2,
+    "l7.balancing": 3,
+    "l7.exchange": 3,
+    "l7.telemetry": 4,
+    "l7.workers": 5,
+    "l7.master": 6,
+    "l7.cli": 7,
+    "l7.demo": 7,
+    "l7.__main__": 7,
+}
+"""The floor of every room; ``l7`` itself is the ground (it holds the version)."""
+
+SIDEWAYS = {
+    ("l7.__main__", "l7.cli"): "the same command under another name",
+    ("l7.cli", "l7.demo"): "one of its commands",
+}
+"""Imports from a room to another one on the same floor, and why each is right."""
+
+LOCAL_IMPORTS: dict[tuple[str, str], str] = {}
+"""Imports inside a function: (module, what it imports) and why it cannot stand at the top."""
+
+LOOP_LIBRARIES = {"gevent", "greenlet"}
+OUTSIDE_MASTER = {"setproctitle"}
+"""What the master may use beyond the standard library: process titles have no other way."""
+
+BANNED_NAMES = {"base", "common", "core", "helper", "helpers", "manager", "managers", "misc", "tools", "util", "utils"}
+UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
+
+MAX_MODULE = 400
+MAX_FUNCTION = 40
+
+Complaints = Iterator[str]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+# --------------------------------------------------------------------------------------------- reading source
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: the module it names, its line, and whether it stands inside a function."""
+
+    target: str
+    line: int
+    local: bool
+
+
+@dataclass
+class Module:
+    """A parsed module of the package."""
+
+    name: str
+    source: str
+    tree: ast.Module = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tree = ast.parse(self.source)
+
+    @property
+    def room(self) -> str:
+        """The top-level part of ``l7`` that it belongs to."""
+        return ".".join(self.name.split(".")[:2])
+
+    def functions(self) -> Iterator[Function]:
+        return (node for node in ast.walk(self.tree) if isinstance(node, Function))
+
+    def imports(self, names: set[str]) -> list[Import]:
+        """Every import, ``from l7.x import y`` as ``l7.x.y`` where that is a module among ``names``."""
+        inside = {id(node) for function in self.functions() for node in ast.walk(function)}
+        found = []
+        for node in ast.walk(self.tree):
+            for target in _targets(node, self.name, names):
+                found.append(Import(target, getattr(node, "lineno", 0), id(node) in inside))
+        return found
+
+
+def _targets(node: ast.AST, importer: str, names: set[str]) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert not node.level, f"{importer}:{node.lineno}: relative import"
+        module = node.module or ""
+        return [f"{module}.{a.name}" if f"{module}.{a.name}" in names else module for a in node.names]
+    return []
+
+
+def _module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _package() -> list[Module]:
+    return [Module(_module_name(path), path.read_text("utf-8")) for path in sorted((ROOT / "l7").rglob("*.py"))]
+
+
+@pytest.fixture(scope="module")
+def package() -> list[Module]:
+    return _package()
+
+
+def _declared() -> set[str]:
+    """The import names of what ``setup.cfg`` requires at run time."""
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg", "utf-8")
+    required = settings["options"]["install_requires"].split()
+    names = {re.split(r"[<>=!~;\[]", line)[0].lower() for line in required}
+    return {{"pyyaml": "yaml"}.get(name, name.replace("-", "_")) for name in names}
+
+
+# --------------------------------------------------------------------------------------------------- checkers
+
+
+def every_room_has_a_floor(modules: list[Module]) -> Complaints:
+    for module in modules:
+        if module.name != "l7" and module.room not in FLOORS:
+            yield f"{module.name}: {module.room} has no floor"
+
+
+def imports_point_down(modules: list[Module]) -> Complaints:
+    names = {module.name for module in modules}
+    for module in modules:
+        for found in module.imports(names):
+            there = ".".join(found.target.split(".")[:2])
+            if not there.startswith("l7.") or there == module.room:
+                continue
+            here, floor = FLOORS.get(module.room, 0), FLOORS.get(there, 0)
+            if floor > here or (floor == here and (module.room, there) not in SIDEWAYS):
+                yield f"{module.name}:{found.line}: floor {here} imports {found.target} of floor {floor}"
+
+
+def no_cycles(modules: list[Module]) -> Complaints:
+    names = {module.name for module in modules}
+    edges = {m.name: {i.target for i in m.imports(names) if i.target in names} for m in modules}
+    finished: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> Complaints:
+        if name in path:
+            yield " -> ".join((*path[path.index(name) :], name))
+        elif name not in finished:
+            for target in sorted(edges[name]):
+                yield from visit(target, (*path, name))
+            finished.add(name)
+
+    for name in sorted(names):
+        yield from visit(name, ())
+
+
+def only_workers_know_gevent(modules: list[Module]) -> Complaints:
+    for module in modules:
+        for found in module.imports(set()):
+            if found.target.split(".")[0] in LOOP_LIBRARIES and module.room != "l7.workers":
+                yield f"{module.name}:{found.line}: imports {found.target} outside l7/workers/"
+
+
+def master_is_standard_library(modules: list[Module]) -> Complaints:
+    allowed = sys.stdlib_module_names | OUTSIDE_MASTER | {"l7"}
+    for module in modules:
+        for found in module.imports(set()):
+            if module.room == "l7.master" and found.target.split(".")[0] not in allowed:
+                yield f"{module.name}:{found.line}: the master imports {found.target}"
+
+
+def dependencies_are_declared(modules: list[Module]) -> Complaints:
+    allowed = sys.stdlib_module_names | _declared() | LOOP_LIBRARIES | {"l7"}
+    for module in modules:
+        for found in module.imports(set()):
+            if found.target.split(".")[0] not in allowed:
+                yield f"{module.name}:{found.line}: {found.target} is not among install_requires"
+
+
+def local_imports_have_reasons(modules: list[Module]) -> Complaints:
+    names = {module.name for module in modules}
+    used = set()
+    for module in modules:
+        for found in module.imports(names):
+            if found.local:
+                used.add((module.name, found.target))
+                if (module.name, found.target) not in LOCAL_IMPORTS:
+                    yield f"{module.name}:{found.line}: imports {found.target} inside a function"
+    for name, target in sorted(LOCAL_IMPORTS.keys() - used):
+        if name in names:
+            yield f"{name}: the reason for importing {target} inside a function is no longer needed"
+
+
+def modules_are_short(modules: list[Module]) -> Complaints:
+    for module in modules:
+        if (lines := len(module.source.splitlines())) > MAX_MODULE:
+            yield f"{module.name}: {lines} lines"
+
+
+def functions_are_short(modules: list[Module]) -> Complaints:
+    for module in modules:
+        for function in module.functions():
+            lines = (function.end_lineno or 0) - function.lineno + 1
+            first = function.body[0]
+            if ast.get_docstring(function) is not None:
+                lines -= (first.end_lineno or 0) - first.lineno + 1
+            if lines > MAX_FUNCTION:
+                yield f"{module.name}:{function.lineno}: {function.name} has {lines} lines"
+
+
+def signatures_are_annotated(modules: list[Module]) -> Complaints:
+    for module in modules:
+        methods = {id(f) for c in ast.walk(module.tree) if isinstance(c, ast.ClassDef) for f in c.body}
+        for function in module.functions():
+            spec = function.args
+            arguments = [*spec.posonlyargs, *spec.args]
+            static = any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in function.decorator_list)
+            if id(function) in methods and not static:
+                arguments = arguments[1:]
+            arguments += [*spec.kwonlyargs, *(a for a in (spec.vararg, spec.kwarg) if a)]
+            bare = [argument.arg for argument in arguments if argument.annotation is None]
+            if bare or function.returns is None:
+                yield f"{module.name}:{function.lineno}: {function.name}: {', '.join(bare) or 'the result'} has no type"
+
+
+def public_things_are_documented(modules: list[Module]) -> Complaints:
+    def undocumented(node: ast.Module | ast.ClassDef) -> Iterator[tuple[int, str]]:
+        for child in node.body:
+            if isinstance(child, ast.ClassDef | Function) and not child.name.startswith("_"):
+                if ast.get_docstring(child) is None:
+                    yield child.lineno, child.name
+                if isinstance(child, ast.ClassDef):
+                    yield from undocumented(child)
+
+    for module in modules:
+        if ast.get_docstring(module.tree) is None:
+            yield f"{module.name}: the module does not say what it is"
+        for line, name in undocumented(module.tree):
+            yield f"{module.name}:{line}: {name} does not say what it does"
+
+
+def names_say_something(modules: list[Module]) -> Complaints:
+    for module in modules:
+        if banned := BANNED_NAMES.intersection(module.name.split(".")):
+            yield f"{module.name}: {banned.pop()} could be the name of anything"
+
+
+def nothing_is_left_undone(modules: list[Module]) -> Complaints:
+    for module in modules:
+        for number, line in enumerate(module.source.splitlines(), 1):
+            if UNFINISHED.search(line):
+                yield f"{module.name}:{number}: {line.strip()}"
+
+
+Checker = Callable[[list[Module]], Complaints]
+
+BAD: dict[Checker, dict[str, str]] = {
+    every_room_has_a_floor: {"l7.attic": ""},
+    imports_point_down: {"l7.http.parser": "from l7.workers.proxy import handle"},
+    no_cycles: {"l7.http.a": "import l7.http.b", "l7.http.b": "from l7.http import a"},
+    only_workers_know_gevent: {"l7.master.arbiter": "def f():\n    from gevent import sleep"},
+    master_is_standard_library: {"l7.master.arbiter": "import pydantic"},
+    dependencies_are_declared: {"l7.config.loader": "import requests"},
+    local_imports_have_reasons: {"l7.cli": "def f():\n    import json"},
+    modules_are_short: {"l7.cli": "x = 1\n" * (MAX_MODULE + 1)},
+    functions_are_short: {"l7.cli": "def f():\n    '''Words.'''\n" + "    x = 1\n" * MAX_FUNCTION},
+    signatures_are_annotated: {"l7.cli": "class A:\n    def f(self, x, *y: int) -> int: ..."},
+    public_things_are_documented: {"l7.cli": "'''Words.'''\nclass A:\n    '''Words.'''\n    def f(self): ..."},
+    names_say_something: {"l7.http.utils": ""},
+    nothing_is_left_undone: {"l7.cli": "x = 1  # TO" + "DO: more"},
+}
+"""Each checker with the smallest package that it must complain about."""
+
+
+# ------------------------------------------------------------------------------------------------------ tests
+
+
+@pytest.mark.parametrize("checker", BAD, ids=lambda checker: checker.__name__)
+def test_house(checker: Checker, package: list[Module]) -> None:
+    complaints = list(checker(package))
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.mark.parametrize("checker", BAD, ids=lambda checker: checker.__name__)
+def test_checker_can_fail(checker: Checker) -> None:
+    assert list(checker([Module(name, source) for name, source in BAD[checker].items()]))
+
+
+SIDE_STEP = {"l7.config.schema": "from l7.http.grammar import CRLF", "l7.http.grammar": ""}
+
+
+@pytest.mark.parametrize(
+    ("checker", "modules", "complaints"),
+    [
+        (imports_point_down, SIDE_STEP, 1),
+        (imports_point_down, {"l7.cli": "from l7.demo import main", "l7.demo": ""}, 0),
+        (imports_point_down, {"l7.cli": "from l7 import __version__"}, 0),
+        (imports_point_down, {"l7.http.parser": "import typing\nif typing.TYPE_CHECKING:\n    import l7.workers"}, 1),
+        (functions_are_short, {"l7.cli": "def f():\n    '''" + "\n" * 100 + "'''\n" + "    x = 1\n" * 39}, 0),
+        (signatures_are_annotated, {"l7.cli": "def f(x: int): ..."}, 1),
+        (signatures_are_annotated, {"l7.cli": "class A:\n    @staticmethod\n    def f(x) -> int: ..."}, 1),
+        (signatures_are_annotated, {"l7.cli": "def f(*, x: int, **y: int) -> int: ..."}, 0),
+        (public_things_are_documented, {"l7.cli": "'''Words.'''\ndef _f(): ..."}, 0),
+        (master_is_standard_library, {"l7.master.titles": "import setproctitle, os, l7.errors"}, 0),
+    ],
+)
+def test_checker_borders(checker: Checker, modules: dict[str, str], complaints: int) -> None:
+    found = list(checker([Module(name, source) for name, source in modules.items()]))
+    assert len(found) == complaints, found
+
+
+def test_top_level_is_fixed() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a checkout")
+    command = ["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT), "ls-files"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    assert {name.split("/")[0] for name in listed.splitlines()} <= TOP_LEVEL
+
+
+def test_nothing_is_left_undone_elsewhere() -> None:
+    files = [path for room in ("tests", "docs", ".ci") for path in (ROOT / room).rglob("*") if path.is_file()]
+    texts = [path for path in files if path.suffix in {".py", ".rst", ".toml"} and "_build" not in path.parts]
+    assert texts
+    undone = [str(path) for path in texts if UNFINISHED.search(path.read_text("utf-8", "replace"))]
+    assert not undone
+
+
+def test_master_starts_without_gevent() -> None:
+    """A hub in the master would be forked into every worker: even what it imports indirectly must not load one."""
+    code = "import sys, l7.master.arbiter; sys.exit(bool({'gevent', 'greenlet'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
