@@ -1,0 +1,78 @@
+"""Fixtures of the whole suite: factories for the real program and for scripted origins, both checked for leaks."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.client import Client
+from tests.harness.l7process import L7Process
+from tests.harness.origin import Origin
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register our markers."""
+    config.addinivalue_line("markers", "e2e: runs the real program")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything under tests/e2e, so that ``-m 'not e2e'`` runs what needs no processes."""
+    for item in items:
+        if "e2e" in Path(str(item.path)).parts:
+            item.add_marker("e2e")
+
+
+@pytest.fixture
+def origin() -> Iterator[Callable[..., Origin]]:
+    """Start origins: ``origin(handler, name=..., unix=...)``. Asserts at the end that none was sent a bad request."""
+    with contextlib.ExitStack() as stack:
+        started: list[Origin] = []
+
+        def start(*args: Any, **options: Any) -> Origin:
+            one = stack.enter_context(Origin(*args, **options))
+            started.append(one)
+            return one
+
+        yield start
+        stack.close()
+        violations = [violation for one in started for violation in one.violations]
+        assert not violations, "\n".join(violations)
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., Client]]:
+    """Open connections that are closed when the test ends: ``connect(port)``."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *args, **options: stack.enter_context(Client(*args, **options))
+
+
+@pytest.fixture
+def l7(origin: Callable[..., Origin], tmp_path: Path) -> Iterator[Callable[..., L7Process]]:
+    """Start l7: ``l7(config_text, argv=[...], workers=2)``, see `L7Process`. Stops it and asserts that nothing leaked.
+
+    Descriptors must come back to what they were before the requests once clients have gone; a process started with
+    ``leaks=False`` is not asked (its workers were killed, say). One that a test stopped itself is left alone.
+    """
+    started: list[tuple[L7Process, bool]] = []
+
+    def start(config: str | None = None, *, leaks: bool = True, **options: Any) -> L7Process:
+        directory = tmp_path / f"l7-{len(started)}"
+        directory.mkdir()
+        process = L7Process(config, directory=directory, **options)
+        started.append((process, leaks))
+        return process
+
+    try:
+        yield start
+        for process, leaks in started:
+            if process.process.poll() is None:
+                if leaks and process.baseline:
+                    process.assert_no_leaks()
+                process.stop()
+    finally:
+        for process, _ in started:
+            process.kill()

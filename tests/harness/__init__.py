@@ -1,0 +1,20 @@
+"""What end-to-end tests are made of: the real program, a scripted origin and a client of raw bytes.
+
+========================  ===================================================================================
+`harness.l7process`       `L7Process`: starts ``python -m l7``, waits for its ``ready`` event, sends signals, stops it
+                          and asserts that nothing is left behind
+`harness.origin`          `Origin`: a server whose answers are scripted and that records every byte it was sent
+`harness.client`          `Client`, `exchange`: sends any bytes in any slices, reads answers with a strict parser
+`harness.independent`     the same bytes read by h11 and by llhttp (httptools), to compare with
+========================  ===================================================================================
+
+Fixtures (``tests/conftest.py``): ``origin`` and ``l7`` are factories; both clean up and assert that nothing leaked::
+
+    def test_host_is_passed_on(l7, origin):
+        app = origin()                                      # echoes; origin(handler) scripts
+        proxy = l7(f"backends: {{'*': {{servers: ['{app.address}']}}}}")
+        answer = get(proxy.port, "/x", host="example.com")
+        assert app.requests[0].header(b"host") == b"example.com"
+
+Nothing here sleeps for a result: everything awaited has a bound, and a failure shows what the program wrote.
+"""

@@ -1,0 +1,389 @@
+"""The real l7 as a child process of the test.
+
+``L7Process(config_text)`` or ``L7Process(argv=[...])`` runs ``python -m l7``. By default the test binds the socket and
+hands it over as systemd would (``LISTEN_FDS=1``), so the port is known before the program starts and no two tests can
+race for one. ``inherit=False`` lets l7 bind ``127.0.0.1`` port 0 by itself; the port is then read from the event
+``listening on``.
+
+Standard output (access log, dump) and standard error (events) are read by threads; `wait_for_event` and
+`wait_for_output` wait for a line. The program gets a session of its own, so `stop` can prove that no process is left.
+As root the suite passes ``--run-as root`` unless a test names another account: temporary files belong to root.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT = 15.0
+"""Seconds within which anything must happen; generous, because a loaded machine is slow and nothing sleeps it away."""
+
+READY = r"\bready\b"
+LISTENING = re.compile(r"listening on (\S+)")
+
+# Moves the listening socket to descriptor 3 and names its own pid, as sd_listen_fds(3) wants it, then becomes l7.
+_HANDOVER = (
+    "import os, sys\n"
+    "fd = int(sys.argv[1])\n"
+    "if fd != 3:\n"
+    "    os.dup2(fd, 3)\n"
+    "    os.close(fd)\n"
+    "os.environ['LISTEN_PID'] = str(os.getpid())\n"
+    "os.execv(sys.argv[2], sys.argv[2:])\n"
+)
+
+
+class Lines:
+    """The lines of one of the program's streams, collected by a thread."""
+
+    def __init__(self, stream: IO[bytes], name: str) -> None:
+        self.lines: list[str] = []
+        self._changed = threading.Condition()
+        self._ended = False
+        self._thread = threading.Thread(target=self._collect, args=(stream,), name=f"l7-{name}", daemon=True)
+        self._thread.start()
+
+    def _collect(self, stream: IO[bytes]) -> None:
+        with stream:
+            for line in stream:
+                with self._changed:
+                    self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
+                    self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def wait(self, pattern: str, timeout: float, start: int = 0) -> re.Match[str] | None:
+        """Wait for a line at or after index *start* that matches; None when it did not come or the stream ended."""
+        sought = re.compile(pattern)
+        seen = start
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while True:
+                while seen < len(self.lines):
+                    found = sought.search(self.lines[seen])
+                    seen += 1
+                    if found:
+                        return found
+                left = deadline - time.monotonic()
+                if left <= 0 or self._ended:
+                    return None
+                self._changed.wait(left)
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the end of the stream: whoever held its other end has gone."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+
+class L7Process:
+    """One running l7: master and workers. A context manager that stops it and asserts that it stopped cleanly."""
+
+    def __init__(
+        self,
+        config: str | None = None,
+        *,
+        argv: Sequence[str] = (),
+        env: dict[str, str] | None = None,
+        inherit: bool = True,
+        workers: int | None = 1,
+        run_as: str | None = "root",
+        directory: Path | None = None,
+        host: str = "127.0.0.1",
+        ready: str | None = READY,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        """Start it and wait until it is ready.
+
+        :param config: the text of the configuration file; None for none.
+        :param workers: passed as ``--workers``; None leaves the default (or the file's).
+        :param run_as: passed as ``--run-as`` when the suite runs as root; None passes nothing.
+        :param ready: the event to wait for on standard error; None does not wait (the program is to fail, say).
+        :raises AssertionError: it was not ready within *timeout* seconds; shows all of standard error.
+        """
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        if directory is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="l7-")
+            directory = Path(self._temporary.name)
+        self.directory = directory
+        self.config_path = directory / "config.yml"
+        self._host = host
+        self._port: int | None = None
+        listener = self._bind() if inherit else None
+        words = self._command(config, list(argv), inherit, workers, run_as)
+        self.process = self._spawn(words, env or {}, listener)
+        self.pid = self.process.pid
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self.stdout = Lines(self.process.stdout, "stdout")
+        self.stderr = Lines(self.process.stderr, "stderr")
+        self.baseline: dict[str, int] = {}
+        if ready is not None:
+            try:
+                self.wait_for_event(ready, timeout)
+                if workers:
+                    self.wait_for(lambda: len(self.workers()) >= workers, "all workers", timeout)
+            except BaseException:
+                self.kill()
+                raise
+            self.baseline = self.descriptors()
+
+    def _bind(self) -> socket.socket:
+        listener = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((self._host, 0))
+        listener.listen(1024)
+        self._port = listener.getsockname()[1]
+        return listener
+
+    def _command(
+        self, config: str | None, argv: list[str], inherit: bool, workers: int | None, run_as: str | None
+    ) -> list[str]:
+        options: list[str] = []
+        if config is not None:
+            self.write_config(config)
+            options += ["--config", str(self.config_path)]
+        text = config or ""
+        if not inherit and "--port" not in argv and "port:" not in text:
+            options += ["--port", "0"]
+        if not inherit and "--bind" not in argv and "bind:" not in text:
+            options += ["--bind", self._host]
+        if workers is not None and "--workers" not in argv:
+            options += ["--workers", str(workers)]
+        if run_as and os.geteuid() == 0 and "--run-as" not in argv and "run-as:" not in text:
+            options += ["--run-as", run_as]
+        return [sys.executable, "-m", "l7", *options, *argv]
+
+    def _spawn(self, words: list[str], env: dict[str, str], listener: socket.socket | None) -> subprocess.Popen[bytes]:
+        # Nothing of the caller's own settings may reach the program under test.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("L7_", "LISTEN_"))}
+        if "L7_PURE_PYTHON" in os.environ:
+            inherited["L7_PURE_PYTHON"] = os.environ["L7_PURE_PYTHON"]
+        inherited["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [inherited.get("PYTHONPATH")])])
+        inherited.update(env)
+        keep: tuple[int, ...] = ()
+        if listener is not None:
+            inherited["LISTEN_FDS"] = "1"
+            keep = (listener.fileno(),)
+            words = [sys.executable, "-I", "-S", "-c", _HANDOVER, str(listener.fileno()), *words]
+        try:
+            return subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=inherited,
+                cwd=self.directory,
+                pass_fds=keep,
+                start_new_session=True,
+            )
+        finally:
+            if listener is not None:
+                listener.close()  # or connections would still be queued when l7 is gone
+
+    # Where it is
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        if self._port is None:
+            found = self.wait_for_event(LISTENING.pattern, TIMEOUT)
+            self._port = int(found.group(1).rstrip(",;/").rsplit(":", 1)[1])
+        return self._port
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """What to connect to."""
+        return self._host, self.port
+
+    # What it says
+
+    @property
+    def events(self) -> list[str]:
+        """The lines of standard error so far."""
+        return self.stderr.lines
+
+    @property
+    def output(self) -> list[str]:
+        """The lines of standard output so far: access log and dump."""
+        return self.stdout.lines
+
+    def wait_for_event(self, pattern: str, timeout: float = TIMEOUT, start: int = 0) -> re.Match[str]:
+        """Wait for a line on standard error that matches, at or after the line with index *start*."""
+        found = self.stderr.wait(pattern, timeout, start)
+        assert found is not None, f"no event matches {pattern!r}\n{self.transcript()}"
+        return found
+
+    def wait_for_output(self, pattern: str, timeout: float = TIMEOUT, start: int = 0) -> re.Match[str]:
+        """Wait for a line on standard output that matches, at or after the line with index *start*."""
+        found = self.stdout.wait(pattern, timeout, start)
+        assert found is not None, f"no output matches {pattern!r}\n{self.transcript()}"
+        return found
+
+    def wait_for(self, condition: Callable[[], object], what: str, timeout: float = TIMEOUT) -> None:
+        """Wait until *condition* holds; for what can only be observed from outside (processes, descriptors)."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, f"{what}: not within {timeout} s\n{self.transcript()}"
+            assert self.process.poll() is None, f"{what}: l7 ended with {self.process.returncode}\n{self.transcript()}"
+            time.sleep(0.01)
+
+    def transcript(self) -> str:
+        """Everything it wrote, for the message of a failed assertion."""
+        state = self.process.poll()
+        lines = [f"--- l7 (pid {self.pid}, {'running' if state is None else f'exit code {state}'}), standard error:"]
+        lines += self.stderr.lines
+        lines += [f"--- standard output, last 20 of {len(self.stdout.lines)} lines:", *self.stdout.lines[-20:]]
+        return "\n".join(lines)
+
+    # What it is asked
+
+    def write_config(self, text: str) -> None:
+        """Replace the configuration file in one step; takes effect at the next `hup`."""
+        new = self.config_path.with_suffix(".new")
+        new.write_text(text, encoding="utf-8")
+        new.replace(self.config_path)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the master."""
+        os.kill(self.pid, number)
+
+    def hup(self) -> None:
+        """Reload."""
+        self.signal(signal.SIGHUP)
+
+    def usr1(self) -> None:
+        """Dump the configuration to standard output."""
+        self.signal(signal.SIGUSR1)
+
+    def term(self) -> None:
+        """Stop gracefully."""
+        self.signal(signal.SIGTERM)
+
+    # What it is made of
+
+    def workers(self) -> list[int]:
+        """Pids of the worker processes: the master's children."""
+        try:
+            children = psutil.Process(self.pid).children()
+            return sorted(child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return []
+
+    def session(self) -> list[int]:
+        """Pids of every process of the program's session, master included, whoever their parent is now."""
+        members = []
+        for pid in psutil.pids():
+            try:
+                if os.getsid(pid) == self.pid and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                    members.append(pid)
+            except (ProcessLookupError, psutil.NoSuchProcess, PermissionError):
+                continue
+        return members
+
+    def descriptors(self) -> dict[str, int]:
+        """Open descriptors: of the master, and the most that any one worker has."""
+        counts = {"master": 0, "worker": 0}
+        try:
+            counts["master"] = psutil.Process(self.pid).num_fds()
+            counts["worker"] = max((psutil.Process(pid).num_fds() for pid in self.workers()), default=0)
+        except psutil.NoSuchProcess:
+            pass
+        return counts
+
+    def memory(self) -> int:
+        """Resident bytes of the largest worker."""
+        return max((psutil.Process(pid).memory_info().rss for pid in self.workers()), default=0)
+
+    def assert_no_leaks(self, slack: int = 4, timeout: float = TIMEOUT) -> None:
+        """Wait for the descriptors of master and workers to come back to what they were when l7 was ready.
+
+        Close clients and origins first: an idle connection is not a leak. *slack* allows for what is opened once and
+        kept (a resolver's socket, a log).
+        """
+
+        def settled() -> bool:
+            now = self.descriptors()
+            return all(now[who] <= self.baseline[who] + slack for who in now)
+
+        deadline = time.monotonic() + timeout
+        while not settled():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"leaked descriptors: {self.baseline} before, {self.descriptors()} now")
+            time.sleep(0.02)
+
+    # How it ends
+
+    def wait(self, timeout: float = TIMEOUT) -> int:
+        """Wait for the master to end; its exit code."""
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"l7 did not stop within {timeout} s\n{self.transcript()}") from None
+        self._close(timeout)
+        return code
+
+    def stop(self, code: int = 0, timeout: float = TIMEOUT) -> None:
+        """Stop gracefully and assert the exit code and that no process of the program is left."""
+        if self.process.poll() is None:
+            self.term()
+        try:
+            ended = self.wait(timeout)
+            self.assert_nothing_left()
+        except BaseException:
+            self.kill()
+            raise
+        assert ended == code, f"exit code {ended}, not {code}\n{self.transcript()}"
+        assert not any("Traceback" in line for line in self.events), f"a traceback\n{self.transcript()}"
+
+    def assert_nothing_left(self, timeout: float = 5.0) -> None:
+        """Assert that every process of the program's session has ended."""
+        deadline = time.monotonic() + timeout
+        while left := self.session():
+            assert time.monotonic() < deadline, f"processes left behind: {left}\n{self.transcript()}"
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """End every process of the program at once, for tests that failed. Safe to call again."""
+        for pid in {*self.session(), *([self.pid] if self.process.poll() is None else [])}:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait(TIMEOUT)
+        self._close(TIMEOUT)
+
+    def _close(self, timeout: float) -> None:
+        # A worker that outlives the master keeps the pipes open: the caller finds it by `assert_nothing_left`.
+        self.stdout.join(min(timeout, 5.0))
+        self.stderr.join(min(timeout, 5.0))
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
+
+    def __enter__(self) -> L7Process:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.stop()
+        else:
+            self.kill()
+            if error is not None and isinstance(error, AssertionError) and hasattr(error, "add_note"):
+                error.add_note(self.transcript())
