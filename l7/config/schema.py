@@ -4,3 +4,178 @@ Flags, environment variables, the YAML loader, ``l7 check``, the dump and the se
 derived from these models. All of them are frozen: a configuration never changes, a new generation has a new one.
 Durations are floats in seconds, sizes integers in bytes; ``None`` stands for "no limit" or "not set".
 """
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+from l7.config import values
+from l7.config.addresses import Address
+from l7.config.routekeys import normal_route_key
+from l7.config.values import Flag, Form
+
+Port = Annotated[int, BeforeValidator(values.whole(0, 65535)), Form("port")]
+Count = Annotated[int, BeforeValidator(values.whole(1, 1_000_000)), Form("number")]
+Retries = Annotated[int, BeforeValidator(values.whole(0, 100)), Form("number")]
+Duration = Annotated[float, BeforeValidator(values.duration(0)), Form("duration", values.show_duration)]
+Timeout = Annotated[float, BeforeValidator(values.duration(0.001)), Form("duration", values.show_duration)]
+Heartbeat = Annotated[float, BeforeValidator(values.duration(1)), Form("duration", values.show_duration)]
+HeadSize = Annotated[int, BeforeValidator(values.size(64, 16 * 1024**2)), Form("size", values.show_size)]
+BodySize = Annotated[int | None, BeforeValidator(values.size_or_unlimited), Form("size", values.show_size_or_unlimited)]
+Workers = Annotated[int | Literal["auto"], BeforeValidator(values.workers), Form("number or `auto`")]
+Bind = Annotated[tuple[str, ...], BeforeValidator(values.bind), Form("address or list of addresses", values.show_bind)]
+RunAs = Annotated[str | None, BeforeValidator(values.run_as), Form("USER[:GROUP]")]
+Path = Annotated[str, BeforeValidator(values.path), Form("path")]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(values.network), Form("network", str)]
+Login = Annotated[str, AfterValidator(values.login)]
+Password = Annotated[SecretStr, BeforeValidator(values.password), Form("password", values.show_secret)]
+RouteKey = Annotated[str, AfterValidator(normal_route_key)]
+ServerAddress = Annotated[Address, BeforeValidator(values.address), Form("address", str)]
+
+
+class Section(BaseModel):
+    """What all parts of the schema have in common: frozen, hyphenated keys, nothing unknown, no values in errors."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_by_alias=True,
+        validate_by_name=True,
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
+        alias_generator=lambda name: name.replace("_", "-"),
+    )
+
+
+class Limits(Section):
+    """How much one client may send."""
+
+    head: HeadSize = Field(default=32 * 1024, description="The most bytes a request's head may have (else 431).")
+    headers: Count = Field(default=100, description="The most header fields a request may have (else 431).")
+    target: HeadSize = Field(default=8 * 1024, description="The most bytes a request's target may have (else 414).")
+    body: BodySize = Field(
+        default=None, description="The most bytes a request's body may have (else 413); `unlimited` sets no bound."
+    )
+    connections: Count = Field(default=10_000, description="The most client connections one worker holds at a time.")
+
+
+class Timeouts(Section):
+    """How long l7 waits for a client."""
+
+    head: Timeout = Field(
+        default=10.0, description="The whole head of a request must have come within this time (else 408)."
+    )
+    body: Timeout = Field(default=60.0, description="The longest pause within a request's body (else 408).")
+    idle: Timeout = Field(default=75.0, description="How long a kept-alive connection may wait for its next request.")
+    write: Timeout = Field(default=60.0, description="The longest pause of a client that is being sent a response.")
+
+
+class BackendTimeouts(Section):
+    """How long l7 waits for a server."""
+
+    connect: Timeout = Field(
+        default=3.0, description="A connection to a server must stand within this time (else 504)."
+    )
+    response: Timeout = Field(default=60.0, description="The head of a response must come within this time (else 504).")
+    idle: Timeout = Field(
+        default=60.0, description="The longest pause within a response's body or an upgraded connection."
+    )
+
+
+class Server(Section):
+    """One server of a backend; a plain text is the same as its ``address``."""
+
+    address: ServerAddress = Field(
+        description="`http://host:port`, `//host:port`, `host:port`, `host` (port 80), `[::1]:port` or `unix:/path`.",
+        examples=["http://192.168.0.103:8081"],
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_text_is_the_address(cls, data: Any) -> Any:
+        return {"address": data} if isinstance(data, (str, Address)) else data
+
+
+class Backend(Section):
+    """The servers behind one route and how they are used."""
+
+    balance: Annotated[Literal["round-robin"], Form("name")] = Field(
+        default="round-robin",
+        description="How a server is chosen for a request: `round-robin` takes one after the other.",
+    )
+    servers: tuple[Server, ...] = Field(description="The servers; with an empty list every request is answered 503.")
+    retries: Retries = Field(
+        default=2, description="How often a request that a server did not get is tried on another one."
+    )
+    timeouts: BackendTimeouts = Field(default=BackendTimeouts(), description="How long l7 waits for a server.")
+
+
+class Config(Section):
+    """Everything l7 can be told."""
+
+    port: Annotated[Port, Flag("-p", "--port", metavar="PORT")] = Field(
+        default=80, description="The port to listen on; `0` takes any free one.", examples=["8080"]
+    )
+    bind: Annotated[Bind, Flag("--bind", metavar="ADDRESS", repeat=True)] = Field(
+        default=("*",),
+        description="The address to listen on, or a list of them: `*` (IPv4 and IPv6), an IP address or `unix:/path`.",
+        examples=["[127.0.0.1, '::1', 'unix:/run/l7.sock']"],
+    )
+    users: Annotated[dict[Login, Password], Flag("--user", metavar="LOGIN:PASSWORD", repeat=True)] = Field(
+        default={},
+        description="The logins, one of which every request must carry (HTTP basic auth); without any, none is asked "
+        "for. A password may hold `:` and may be a bcrypt hash (`$2b$...`).",
+        examples=["{admin: '$2b$12$...', someone: 'mypasswd'}"],
+    )
+    workers: Annotated[Workers, Flag("-w", "--workers", metavar="N")] = Field(
+        default="auto",
+        description="How many worker processes; `auto` is one for each CPU that this process may use (affinity, cgroup "
+        "quota).",
+        examples=["4"],
+    )
+    run_as: Annotated[RunAs, Flag("--run-as", metavar="USER[:GROUP]")] = Field(
+        default=None,
+        description="Whom to become after binding; `nobody` when started as root, else unchanged.",
+        examples=["www-data:www-data"],
+    )
+    access_log: Annotated[Path, Flag("--access-log", metavar="FILE")] = Field(
+        default="-",
+        description="The file to write the access log to; `-` is standard output, `off` writes none.",
+        examples=["/var/log/l7/access.log"],
+    )
+    access_log_format: Annotated[
+        Literal["l7", "combined", "json"], Form("name"), Flag("--access-log-format", metavar="FORMAT")
+    ] = Field(default="l7", description="The form of the access log: `l7`, `combined` (as nginx writes it) or `json`.")
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Form("name"), Flag("--log-level", metavar="LEVEL")
+    ] = Field(
+        default="info",
+        description="Which events go to standard error: `debug`, `info`, `warning` or `error` and above.",
+    )
+    pid_file: Annotated[Path | None, Flag("--pid-file", metavar="FILE")] = Field(
+        default=None, description="The file to write the master's process id to.", examples=["/run/l7.pid"]
+    )
+    graceful_timeout: Annotated[Duration, Flag("--graceful-timeout", metavar="TIME")] = Field(
+        default=8.0, description="How long requests in flight may take to finish after TERM (graceful stop)."
+    )
+    drain_timeout: Annotated[Duration, Flag("--drain-timeout", metavar="TIME")] = Field(
+        default=300.0, description="How long an old worker may take to finish its requests after a reload."
+    )
+    worker_timeout: Annotated[Heartbeat, Flag("--worker-timeout", metavar="TIME")] = Field(
+        default=30.0, description="A worker without a heartbeat for this long is replaced."
+    )
+    trusted_proxies: tuple[Network, ...] = Field(
+        default=(),
+        description="The networks whose `X-Forwarded-*`, `Forwarded` and `X-Request-ID` are believed.",
+        examples=["[10.0.0.0/8, '::1']"],
+    )
+    limits: Limits = Field(default=Limits(), description="How much one client may send.")
+    timeouts: Timeouts = Field(default=Timeouts(), description="How long l7 waits for a client.")
+    backends: dict[RouteKey, Backend] = Field(
+        default={},
+        description="The servers by host: a host, `*.example.com` or `*`, each with an optional path prefix, as in "
+        "`example.com/api`.",
+    )

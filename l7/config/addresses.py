@@ -1,0 +1,120 @@
+"""The address of a server: ``http://host:port``, ``//host:port``, ``host:port``, ``host``, ``[::1]:port``, ``unix:/path``."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from l7.units import quoted
+
+DEFAULT_PORT = 80
+LONGEST_UNIX_PATH = 107
+"""Bytes of ``sun_path`` on Linux, without the terminating zero."""
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
+_EXAMPLE = "write HOST:PORT, as in 127.0.0.1:8081, or unix:/path"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens: a host (name, IPv4 or IPv6 without brackets) and a port, or the path of a unix socket."""
+
+    host: str
+    port: int
+    path: str | None = None
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read one address. Raises ValueError that says what to write; a password in it is never repeated."""
+        if not text.strip():
+            raise ValueError(f"the address is empty; {_EXAMPLE}")
+        if "@" in text and not text.startswith("unix:"):
+            raise ValueError("a login in an address is not supported; remove everything up to the '@'")
+        if text.startswith("unix:"):
+            return cls("", 0, unix_path(text))
+        authority = _strip_scheme(text)
+        for mark, what in (("?", "query"), ("#", "fragment"), ("/", "path")):
+            if mark in authority:
+                if authority.rstrip("/") == authority.split(mark, 1)[0]:
+                    authority = authority.rstrip("/")
+                    continue
+                raise ValueError(f"{quoted(text)} has a {what}; {_EXAMPLE}")
+        host, port = _split_port(text, authority)
+        return cls(check_host(host), port)
+
+
+def unix_path(text: str) -> str:
+    """Return the absolute path of ``unix:/path``. Raises ValueError when it cannot be a socket's."""
+    path = text[len("unix:") :]
+    if path.startswith("//"):
+        path = "/" + path.lstrip("/")
+    if not path.startswith("/") or path.endswith("/"):
+        raise ValueError(f"{quoted(text)} needs an absolute path; write unix:/run/app.sock")
+    if "\0" in path:
+        raise ValueError(f"{quoted(text)} has a zero byte in its path")
+    if len(path.encode("utf-8", "surrogateescape")) > LONGEST_UNIX_PATH:
+        raise ValueError(f"the path of a unix socket may have at most {LONGEST_UNIX_PATH} bytes")
+    return path
+
+
+def check_host(host: str) -> str:
+    """Return a host name or IP address in lower case. Raises ValueError when it can be neither."""
+    if ":" in host:
+        try:
+            return str(ipaddress.IPv6Address(host))
+        except ValueError:
+            raise ValueError(f"{quoted(host)} is not an IPv6 address") from None
+    name = host.lower().removesuffix(".")
+    if not name.isascii():
+        raise ValueError(f"{quoted(host)} is not ASCII; write its xn-- form")
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise ValueError(f"{quoted(host)} is not a host name or an IP address")
+    if name.replace(".", "").isdigit():
+        try:
+            ipaddress.IPv4Address(name)
+        except ValueError:
+            raise ValueError(f"{quoted(host)} is not an IPv4 address") from None
+    return name
+
+
+def _strip_scheme(text: str) -> str:
+    """Return what follows ``http://`` or ``//``; other schemes are refused by name."""
+    if text.startswith("//"):
+        return text[2:]
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        return text
+    if scheme[1].lower() == "https":
+        raise ValueError(f"{quoted(text)}: https to servers is not supported yet; write http:// or HOST:PORT")
+    if scheme[1].lower() != "http":
+        raise ValueError(f"{quoted(text)}: unknown scheme {quoted(scheme[1])}; {_EXAMPLE}")
+    return text[scheme.end() :]
+
+
+def _split_port(text: str, authority: str) -> tuple[str, int]:
+    """Return host (without brackets) and port; the port is 80 when there is none."""
+    if authority.startswith("["):
+        host, bracket, rest = authority[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")) or ":" not in host:
+            raise ValueError(f"{quoted(text)}: write an IPv6 address as [::1]:8081")
+        colon, port = rest[:1], rest[1:]
+    else:
+        host, colon, port = authority.partition(":")
+        if ":" in port:
+            raise ValueError(f"{quoted(text)}: write an IPv6 address in brackets, as in [::1]:8081")
+    if not host:
+        raise ValueError(f"{quoted(text)} has no host; {_EXAMPLE}")
+    if not colon:
+        return host, DEFAULT_PORT
+    if not (port.isascii() and port.isdigit()):
+        raise ValueError(f"{quoted(text)}: {quoted(port)} is not a port; {_EXAMPLE}")
+    if len(port) > 5 or not 1 <= int(port) <= 65535:
+        raise ValueError(f"{quoted(text)}: port {quoted(port).strip(chr(39))} is out of range; write 1 to 65535")
+    return host, int(port)

@@ -1,0 +1,62 @@
+"""The keys of ``backends``: a host, ``*.example.com`` or ``*``, each with an optional ``/path`` prefix, in normal form.
+
+The normal form is lower case, without trailing dot, port or trailing slash, so that equal routes are equal texts.
+"""
+
+from __future__ import annotations
+
+import re
+
+from l7.config.addresses import check_host
+from l7.units import quoted
+
+# RFC 3986, 3.3: segments of pchar; "%" only as the beginning of an escape.
+_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*", re.ASCII)
+
+
+def normal_route_key(key: str) -> str:
+    """Return ``key`` in normal form. Raises ValueError that says what to write instead."""
+    if "://" in key or key.startswith("//"):
+        raise ValueError(f"write the host alone, as in {_after_scheme(key)!r}")
+    host, slash, path = key.partition("/")
+    return _normal_host(host) + _normal_path(slash + path)
+
+
+def _after_scheme(key: str) -> str:
+    rest = key.split("//", 1)[1].rsplit("@", 1)[-1]
+    return rest.rstrip("/")[:60] or "example.com"
+
+
+def _normal_host(host: str) -> str:
+    if not host:
+        raise ValueError("the host is empty; write a host, '*.example.com' or '*'")
+    if host == "*":
+        return host
+    if host.startswith("["):
+        inner, bracket, rest = host[1:].partition("]")
+        if not bracket or ":" not in inner or rest:
+            raise ValueError(f"{quoted(host)}: write the host without a port, IPv6 addresses as [::1]")
+        return f"[{check_host(inner)}]"
+    if ":" in host:
+        name, _, port = host.partition(":")
+        if port.isdigit() or not port:
+            raise ValueError(f"a route has no port; write {name!r}")
+        raise ValueError(f"{quoted(host)}: write IPv6 addresses in brackets, as in [::1]")
+    wildcard, name = host.startswith("*."), host.removeprefix("*.")
+    if "*" in name:
+        raise ValueError(f"{quoted(host)}: '*' stands alone or for the first labels, as in '*.example.com'")
+    return ("*." if wildcard else "") + check_host(name)
+
+
+def _normal_path(path: str) -> str:
+    """Return the prefix without trailing slashes; the root is no prefix at all."""
+    for mark, what in (("?", "query"), ("#", "fragment")):
+        if mark in path:
+            raise ValueError(f"a route has no {what}; end it before the {mark!r}")
+    if not _PATH.fullmatch(path):
+        raise ValueError(f"{quoted(path)} is not a path; escape special characters as %XX")
+    prefix = path.rstrip("/")
+    segments = prefix.split("/")[1:]
+    if "" in segments or "." in segments or ".." in segments:
+        raise ValueError(f"{quoted(path)}: write a path without '//', '/./' and '/../'")
+    return prefix
