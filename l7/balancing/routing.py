@@ -1,0 +1,145 @@
+"""Which backend serves a host and a path: the most specific rule wins, and every rule knows why it won.
+
+The order is: the exact host, then the longest wildcard (``*.example.com`` stands for any depth of labels below
+example.com, not for example.com itself), then ``*``. Within one host pattern the longest path prefix wins, prefixes
+ending at segment borders: ``/api`` is for ``/api``, ``/api/x`` and ``/api?x``, not for ``/apix``. A pattern whose path
+prefixes all fail hands the request down to the next pattern.
+
+Paths are compared byte by byte as the client sent them, case and percent-encoding included: a route chooses a server,
+it does not guard one. Lookups cost the same for one host as for ten thousand, and no request makes an object here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_ROOT = ""
+_BORDERS = (b"", b"/", b"?")
+
+
+def normalise_host(raw: bytes | str) -> str:
+    """Give the form hosts are compared in: ASCII lower case, without the port and without one trailing dot.
+
+    IPv6 literals keep their brackets. The value is trusted to have the grammar of a Host field.
+    """
+    if isinstance(raw, str):
+        raw = raw.encode("utf-8", "surrogateescape")
+    host = raw.lower().decode("utf-8", "surrogateescape")
+    colon = host.find(":", host.find("]") + 1)
+    if colon >= 0 and not (host.startswith("[") and "]" not in host):
+        host = host[:colon]
+    return host.removesuffix(".")
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """Split ``host/path`` into the normalised host pattern and the path prefix without its last slash."""
+    host, slash, path = key.partition("/")
+    return normalise_host(host), (slash + path).rstrip("/")
+
+
+class Match(Generic[T]):
+    """One rule, handed out as it is to every request that it wins."""
+
+    __slots__ = ("host", "path", "payload")
+
+    def __init__(self, host: str, path: str, payload: T) -> None:
+        self.host = host
+        """The host pattern: ``example.com``, ``*.example.com`` or ``*``."""
+        self.path = path
+        """The path prefix, ``/api``; empty for a rule without one."""
+        self.payload = payload
+        """What the table gave for this rule."""
+
+    @property
+    def key(self) -> str:
+        """The rule as the configuration names it, in normal form."""
+        return self.host + self.path
+
+    def why(self) -> str:
+        """Say in words why this rule won."""
+        if self.host == "*":
+            reason = "default *"
+        elif self.host.startswith("*."):
+            reason = f"wildcard {self.host}"
+        else:
+            reason = "exact host"
+        return f"{reason}, longest path prefix {self.path}" if self.path else reason
+
+    def __repr__(self) -> str:
+        return f"<Match {self.key}: {self.why()}>"
+
+
+class _Paths(Generic[T]):
+    """The rules of one host pattern by path prefix; tries only lengths that a prefix really has, longest first."""
+
+    __slots__ = ("_lengths", "_prefixes", "_whole")
+
+    def __init__(self, rules: Mapping[str, Match[T]]) -> None:
+        self._whole = rules.get(_ROOT)
+        self._prefixes = {path.encode(): rule for path, rule in rules.items() if path}
+        self._lengths = sorted({len(prefix) for prefix in self._prefixes}, reverse=True)
+
+    def match(self, path: bytes) -> Match[T] | None:
+        """Find the rule for a request's path (with its query, if any); ``*`` is only for the rule without a prefix."""
+        for length in self._lengths:
+            if path[length : length + 1] in _BORDERS:
+                rule = self._prefixes.get(path[:length])
+                if rule is not None:
+                    return rule
+        return self._whole
+
+
+class Routes(Generic[T]):
+    """All rules of a generation: keys are ``host``, ``*.example.com`` or ``*``, each with an optional ``/path`` prefix.
+
+    Raises ``ValueError`` for two keys that mean the same rule.
+    """
+
+    __slots__ = ("_default", "_exact", "_reach", "_simple", "_wildcards", "rules")
+
+    def __init__(self, table: Mapping[str, T]) -> None:
+        by_host: dict[str, dict[str, Match[T]]] = {}
+        for key, payload in table.items():
+            host, path = split_key(key)
+            rules = by_host.setdefault(host, {})
+            if path in rules:
+                raise ValueError(f"{key}: there is a route for {host + path} already")
+            rules[path] = Match(host, path, payload)
+        self.rules: tuple[Match[T], ...] = tuple(rule for rules in by_host.values() for rule in rules.values())
+        """Every rule, those of one host together."""
+        self._default = _Paths(by_host.pop("*", {}))
+        self._wildcards = {host[1:]: _Paths(by_host.pop(host)) for host in list(by_host) if host.startswith("*.")}
+        self._reach = max(map(len, self._wildcards), default=0)
+        self._simple = {host: rules[_ROOT] for host, rules in by_host.items() if list(rules) == [_ROOT]}
+        self._exact = {host: _Paths(rules) for host, rules in by_host.items() if host not in self._simple}
+
+    def match(self, host: str, path: bytes) -> Match[T] | None:
+        """Find the rule for a normalised host and a path as received (``/x?y``, or ``*``); ``None`` when none is."""
+        rule = self._simple.get(host)
+        if rule is not None:
+            return rule
+        paths = self._exact.get(host)
+        if paths is not None:
+            rule = paths.match(path)
+            if rule is not None:
+                return rule
+        if self._reach:
+            rule = self._match_wildcard(host, path)
+            if rule is not None:
+                return rule
+        return self._default.match(path)
+
+    def _match_wildcard(self, host: str, path: bytes) -> Match[T] | None:
+        """Walk the host's labels, longest suffix first; starts no farther left than the longest wildcard reaches."""
+        dot = host.find(".", max(1, len(host) - self._reach))
+        while dot >= 0:
+            paths = self._wildcards.get(host[dot:])
+            if paths is not None:
+                rule = paths.match(path)
+                if rule is not None:
+                    return rule
+            dot = host.find(".", dot + 1)
+        return None
