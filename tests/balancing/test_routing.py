@@ -117,9 +117,19 @@ def test_nothing_matches_without_a_default() -> None:
     ("host", "path", "key", "why"),
     [
         ("example.com", b"/", "example.com", "exact host"),
-        ("example.com", b"/api/x", "example.com/api", "exact host, longest path prefix /api"),
+        (
+            "example.com",
+            b"/api/x",
+            "example.com/api",
+            "exact host, longest path prefix /api",
+        ),
         ("a.example.com", b"/", "*.example.com", "wildcard *.example.com"),
-        ("a.example.com", b"/api", "*.example.com/api", "wildcard *.example.com, longest path prefix /api"),
+        (
+            "a.example.com",
+            b"/api",
+            "*.example.com/api",
+            "wildcard *.example.com, longest path prefix /api",
+        ),
         ("nobody", b"/", "*", "default *"),
         ("nobody", b"/health", "*/health", "default *, longest path prefix /health"),
     ],
@@ -132,7 +142,9 @@ def test_a_match_says_why(host: str, path: bytes, key: str, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "keys", [("example.com", "EXAMPLE.com."), ("a/x", "a/x/"), ("*", "*/"), ("*.a", "*.A")], ids=" ".join
+    "keys",
+    [("example.com", "EXAMPLE.com."), ("a/x", "a/x/"), ("*", "*/"), ("*.a", "*.A")],
+    ids=" ".join,
 )
 def test_two_keys_for_one_rule_are_refused(keys: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match="already"):
