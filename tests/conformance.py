@@ -18,7 +18,7 @@ class Member:
 
 
 def check_policy(factory: Callable[[Sequence[Member]], Policy[Member]]) -> None:
-    """Assert what holds for each policy: it picks only members, never one twice for a request, and gives up in the end."""
+    """Assert what holds for each policy: only members are picked, none twice for a request, and the end is `None`."""
     _check_few(factory)
     _check_exhaustion(factory)
     _check_reach(factory)
