@@ -1,0 +1,161 @@
+"""One finished exchange as one line of the access log: nginx's ``combined``, our ``l7``, and ``json``.
+
+Every line is ASCII, ends with its only newline and has a fixed number of fields: nothing that a client or a server
+sends can end a line, leave its quotes or add a field. Bytes that could are written ``\\xHH``, as nginx's default
+escaping does; a space is escaped, too, where a field stands without quotes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from json.encoder import encode_basestring_ascii as quote
+
+from l7.exchange import Exchange
+
+Formatter = Callable[[Exchange], str]
+"""Makes the line of an exchange, its newline included."""
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_PRINTABLE = bytes(code for code in range(0x20, 0x7F) if code not in b'"\\')
+_UNSPACED = _PRINTABLE[1:]
+_QUOTED = {code: chr(code) if code in _PRINTABLE else f"\\x{code:02X}" for code in range(256)}
+_BARE = {**_QUOTED, 0x20: "\\x20"}
+
+
+def escape(raw: bytes) -> str:
+    """Write ``raw`` as it may stand between quotes: ``"``, ``\\`` and all but printable ASCII as ``\\xHH``."""
+    return raw.decode("latin-1").translate(_QUOTED)
+
+
+def escape_bare(raw: bytes) -> str:
+    """Write ``raw`` as it may stand without quotes: spaces are escaped, too."""
+    return raw.decode("latin-1").translate(_BARE)
+
+
+def _bare(text: str) -> str:
+    return escape_bare(text.encode("utf-8", "backslashreplace"))
+
+
+class LocalTime:
+    """The local time of a moment as logs write it; everything but the milliseconds is made once a second."""
+
+    __slots__ = ("_iso", "_nginx", "_second", "_zone")
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._nginx = self._iso = self._zone = ""
+
+    def nginx(self, now: float) -> str:
+        """Give ``10/Oct/2000:13:55:36 -0700`` for seconds since 1970; months are English in every locale."""
+        if int(now) != self._second:
+            self._turn(int(now))
+        return self._nginx
+
+    def iso(self, now: float) -> str:
+        """Give ``2000-10-10T13:55:36.123-07:00`` for seconds since 1970."""
+        second = int(now)
+        if second != self._second:
+            self._turn(second)
+        return f"{self._iso}.{int((now - second) * 1000):03d}{self._zone}"
+
+    def _turn(self, second: int) -> None:
+        at = time.localtime(second)
+        minutes = abs(at.tm_gmtoff) // 60
+        sign, hours, rest = "-" if at.tm_gmtoff < 0 else "+", minutes // 60, minutes % 60
+        clock = f"{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d}"
+        month = _MONTHS[at.tm_mon - 1]
+        self._nginx = f"{at.tm_mday:02d}/{month}/{at.tm_year}:{clock} {sign}{hours:02d}{rest:02d}"
+        self._iso = f"{at.tm_year}-{at.tm_mon:02d}-{at.tm_mday:02d}T{clock}"
+        self._zone = f"{sign}{hours:02d}:{rest:02d}"
+        self._second = second
+
+
+def milliseconds(seconds: float) -> int:
+    """Give whole milliseconds; -1 for a phase that was not reached."""
+    return int(seconds * 1000.0) if seconds >= 0.0 else -1
+
+
+class Combined:
+    """nginx's ``combined``: who, when, what, how it ended, from where, with what."""
+
+    __slots__ = ("_local", "_now")
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._local = LocalTime()
+
+    def __call__(self, exchange: Exchange) -> str:
+        """Make the line."""
+        return self.head(exchange) + "\n"
+
+    def head(self, exchange: Exchange) -> str:
+        """Write the line without its newline."""
+        line, referer, agent = exchange.request_line, exchange.referer, exchange.user_agent
+        if (line + referer + agent).translate(None, _PRINTABLE):
+            request, source, software = escape(line), escape(referer), escape(agent)
+        else:
+            request, source, software = line.decode("latin-1"), referer.decode("latin-1"), agent.decode("latin-1")
+        client = exchange.client
+        if not client.isascii() or client.encode().translate(None, _UNSPACED):
+            client = _bare(client)
+        user = escape_bare(exchange.user) if exchange.user else "-"
+        return (
+            f'{client or "-"} - {user} [{self._local.nginx(self._now())}] "{request or "-"}" '
+            f'{exchange.status:03d} {exchange.sent} "{source or "-"}" "{software or "-"}"'
+        )
+
+
+class Full(Combined):
+    """The ``l7`` format: combined, then what a proxy knows.
+
+    The id of the request, the host, the server, ``queue/connect/first-byte/total`` in milliseconds (-1: not reached),
+    tries, bytes of request body, termination code.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, exchange: Exchange) -> str:
+        """Make the line."""
+        key, host, server = exchange.request_id, exchange.host, exchange.server
+        fields = f"{key}{host}{server}"
+        if not fields.isascii() or fields.encode().translate(None, _UNSPACED):
+            key, host, server = _bare(key), _bare(host), _bare(server)
+        queue, connect, response = exchange.queue_time, exchange.connect_time, exchange.response_time
+        return (
+            f"{self.head(exchange)} {key or '-'} {host or '-'} {server or '-'} "
+            f"{int(queue * 1000.0) if queue >= 0.0 else -1}/{int(connect * 1000.0) if connect >= 0.0 else -1}/"
+            f"{int(response * 1000.0) if response >= 0.0 else -1}/{milliseconds(exchange.total_time)} "
+            f"{exchange.attempts} {exchange.received} {exchange.code}\n"
+        )
+
+
+class Json:
+    """The same fields as one JSON object a line; what is empty is ``""``, bytes that are not UTF-8 are ``\\xHH``."""
+
+    __slots__ = ("_local", "_now")
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._local = LocalTime()
+
+    def __call__(self, exchange: Exchange) -> str:
+        """Make the line."""
+        x = exchange
+        return (
+            f'{{"time": "{self._local.iso(self._now())}", "client": {quote(x.client)}, "user": {_text(x.user)}, '
+            f'"request": {_text(x.request_line)}, "status": {x.status}, "bytes_sent": {x.sent}, '
+            f'"referer": {_text(x.referer)}, "user_agent": {_text(x.user_agent)}, '
+            f'"request_id": {quote(x.request_id)}, "host": {quote(x.host)}, "server": {quote(x.server)}, '
+            f'"queue": {milliseconds(x.queue_time)}, "connect": {milliseconds(x.connect_time)}, '
+            f'"first_byte": {milliseconds(x.response_time)}, "total": {milliseconds(x.total_time)}, '
+            f'"attempts": {x.attempts}, "bytes_received": {x.received}, "termination": {quote(x.code)}}}\n'
+        )
+
+
+def _text(raw: bytes) -> str:
+    return quote(raw.decode("utf-8", "backslashreplace"))
+
+
+FORMATS: dict[str, Callable[[], Formatter]] = {"combined": Combined, "l7": Full, "json": Json}
+"""Every value of ``access-log-format``."""
