@@ -1,0 +1,53 @@
+"""The documentation against the code: what is generated is fresh, what is named exists, what is shown works."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from l7.config.schema import Config
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+
+
+def test_failure_table_is_fresh() -> None:
+    spec = importlib.util.spec_from_file_location("failures", DOCS / "failures.py")
+    assert spec is not None and spec.loader is not None
+    failures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(failures)
+    assert (DOCS / "failures.inc").read_text("utf-8") == failures.table(), "run: make generated"
+
+
+def test_map_names_what_exists() -> None:
+    text = (DOCS / "architecture.rst").read_text("utf-8")
+    rooms = "balancing|config|http|master|telemetry|workers"
+    named = set(re.findall(rf"``((?:{rooms})/[a-z]*|errors|exchange|units|clock|cli|demo)``", text))
+    assert len(named) > 20
+    missing = [name for name in sorted(named) if not (ROOT / "l7" / name).is_dir() and not _module(name).is_file()]
+    assert not missing
+
+
+def _module(name: str) -> Path:
+    return ROOT / "l7" / f"{name}.py"
+
+
+def test_supervisord_waits_longer_than_a_graceful_stop() -> None:
+    stanza = configparser.ConfigParser(interpolation=None)
+    stanza.read(DOCS / "supervisord.conf", "utf-8")
+    program = stanza["program:l7"]
+    assert program.getfloat("stopwaitsecs") >= Config().graceful_timeout + 2
+    assert program["stopsignal"] == "TERM"
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.rst", *sorted(DOCS.glob("*.rst"))], ids=lambda path: path.name)
+def test_configurations_shown_are_valid(path: Path) -> None:
+    blocks = re.findall(r"^\.\. code-block:: yaml\n\n((?:   .*\n|\n)+)", path.read_text("utf-8"), re.MULTILINE)
+    assert blocks or path.name != "README.rst"
+    for block in blocks:
+        Config.model_validate(yaml.safe_load(re.sub(r"^   ", "", block, flags=re.MULTILINE)))
