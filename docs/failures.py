@@ -1,4 +1,4 @@
-"""Prints the failure table of ``l7/errors.py`` as reStructuredText: ``make generated`` writes it to ``failures.inc``."""
+"""Prints the failure table of ``l7/errors.py`` as reStructuredText; ``make generated`` writes ``failures.inc``."""
 
 from __future__ import annotations
 
