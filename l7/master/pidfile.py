@@ -1,0 +1,122 @@
+"""The pid file: one line with the master's process id, and a lock for as long as the master lives.
+
+The lock is what two masters that start at the same time cannot both have; it ends with the process, whatever ends
+it, and children do not inherit it. A file without a lock still names a process: when that one lives, it is refused
+too, because it may be of a program that does not lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+
+from l7.errors import StartError
+from l7.master.privileges import Identity
+
+
+class PidFile:
+    """A pid file that is ours. The descriptor stays open: after the drop it may be all that we can still write to."""
+
+    def __init__(self, path: str) -> None:
+        """Take the file.
+
+        :raises StartError: it is a living process's, or cannot be written.
+        """
+        self.path = os.path.abspath(path)  # it is removed by the name it had when it was made
+        while True:
+            self.descriptor = self._open()
+            try:
+                if self._take():
+                    return
+            except BaseException:
+                os.close(self.descriptor)
+                raise
+            os.close(self.descriptor)
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StartError(f"pid-file: {self.path}: {(error.strerror or str(error)).lower()}") from error
+
+    def _take(self) -> bool:
+        """Lock and write; False when the file was removed meanwhile, and another has to be made."""
+        if not stat.S_ISREG(os.fstat(self.descriptor).st_mode):
+            raise StartError(f"pid-file: {self.path} is not a regular file")
+        try:
+            fcntl.lockf(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StartError(f"pid-file: {self.path}: l7 is already running{self._named()}") from None
+        if not self._is_current():
+            return False
+        pid = self._content()
+        if pid and pid != os.getpid() and _lives(pid):
+            raise StartError(f"pid-file: {self.path}: process {pid} is running; if that is not l7, remove the file")
+        self._write(f"{os.getpid()}\n")
+        return True
+
+    def hand_over(self, identity: Identity) -> None:
+        """Give the file to whom l7 is about to become."""
+        os.fchown(self.descriptor, identity.uid, identity.gid)
+
+    def remove(self) -> None:
+        """Remove the file; where the directory does not let us, leave it empty. Never raises."""
+        if self.descriptor < 0:
+            return
+        try:
+            if self._is_current():
+                os.unlink(self.path)
+        except OSError:
+            self._try_to_empty()
+        self.release()
+
+    def release(self) -> None:
+        """Close the descriptor only: what a child does with what it inherited."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def _try_to_empty(self) -> None:
+        try:
+            os.ftruncate(self.descriptor, 0)
+        except OSError:
+            return  # a file that names a dead process does no harm
+
+    def _write(self, text: str) -> None:
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, text.encode("ascii"), 0)
+
+    def _is_current(self) -> bool:
+        ours = os.fstat(self.descriptor)
+        try:
+            there = os.lstat(self.path)
+        except OSError:
+            return False
+        return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+
+    def _content(self) -> int:
+        text = os.pread(self.descriptor, 32, 0).strip()
+        return int(text) if text.isdigit() and len(text) < 10 else 0
+
+    def _named(self) -> str:
+        pid = self._content()
+        return f" as process {pid}" if pid else ""
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[:1] == ["Z"]
+    except OSError:
+        return False

@@ -1,0 +1,119 @@
+"""Who l7 is: from root, who may bind port 80, to somebody who may not, for good.
+
+The master drops its own rights and not only the workers': whoever takes over any process of l7 has no way back.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import resource
+from dataclasses import dataclass
+
+from l7.errors import StartError
+
+NOBODY = "nobody"
+"""Who l7 becomes when root starts it and says nothing."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Somebody to become: ids, and ``name`` for messages and supplementary groups (empty: has none)."""
+
+    uid: int
+    gid: int
+    name: str
+    groups: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return self.name or str(self.uid)
+
+
+def identify(run_as: str | None) -> Identity | None:
+    """Whom to become; None when nothing is to change.
+
+    :param run_as: ``USER[:GROUP]``, each a name or a number.
+    :raises StartError: there is no such user or group, or only root could become that one.
+    """
+    root = os.geteuid() == 0
+    if run_as is None and not root:
+        return None
+    user, _, group = (run_as or NOBODY).partition(":")
+    wanted = _look_up(user, group)
+    if root:
+        return wanted
+    if wanted.uid != os.geteuid() or (group and wanted.gid != os.getegid()):
+        raise StartError(f"run-as: only root may become {run_as}; run as root or leave run-as out")
+    return None
+
+
+def _look_up(user: str, group: str) -> Identity:
+    entry = _user(user)
+    if entry is None and not user.isdecimal():
+        raise StartError(f"run-as: no user is called {user!r}")
+    if entry is None and not group:
+        raise StartError(f"run-as: no user has the id {user}; name a group too, as in {user}:{user}")
+    uid = entry.pw_uid if entry else int(user)
+    gid = _group(group) if group else entry.pw_gid if entry else int(user)
+    if uid > 2**32 - 2 or gid > 2**32 - 2:
+        raise StartError(f"run-as: {user}:{gid} is out of range")
+    groups = tuple(os.getgrouplist(entry.pw_name, gid)) if entry else (gid,)
+    return Identity(uid, gid, entry.pw_name if entry else "", groups)
+
+
+def _user(user: str) -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwnam(user)
+    except KeyError:
+        pass
+    try:
+        return pwd.getpwuid(int(user)) if user.isdecimal() else None
+    except (KeyError, OverflowError):
+        return None
+
+
+def _group(group: str) -> int:
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        if group.isdecimal():
+            return int(group)
+        raise StartError(f"run-as: no group is called {group!r}") from None
+
+
+def drop(identity: Identity) -> None:
+    """Become somebody, with the groups of that user and with no way back.
+
+    :raises StartError: the system did not let us, or would let us return.
+    """
+    try:
+        os.setgroups(identity.groups)
+        os.setresgid(identity.gid, identity.gid, identity.gid)
+        os.setresuid(identity.uid, identity.uid, identity.uid)
+    except OSError as error:
+        raise StartError(f"run-as: cannot become {identity}: {error.strerror}") from error
+    if os.getresuid() != (identity.uid,) * 3 or os.getresgid() != (identity.gid,) * 3:
+        raise StartError(f"run-as: still somebody else after becoming {identity}")
+    if identity.uid != 0 and _can_return():
+        raise StartError(f"run-as: root could be regained after becoming {identity}")
+
+
+def _can_return() -> bool:
+    try:
+        os.setuid(0)
+    except OSError:
+        return False
+    return True
+
+
+def raise_open_files() -> int:
+    """Allow as many open files as the system lets us; returns how many that are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (OSError, ValueError):
+            return soft
+    return soft

@@ -1,0 +1,386 @@
+"""Supervision as a pure step: ``step(fleet, event, now) -> (fleet, actions)``.
+
+No process, no socket and no clock is touched here, so a whole rolling restart is tested by hand-driven time. The
+rules, all of them:
+
+- A place (index) without a live worker is filled at once; after workers that died young there, only after a pause.
+- A reload starts one worker of the new generation (the canary), then one after another. Each that becomes ready lets
+  the old worker of its place drain: new before old, so that capacity never falls.
+- Two workers of the new generation that die young or do not boot end the reload: back to the old one, the same way.
+- A reload asked for while one is under way is remembered, once.
+- A silent worker is asked for its stacks, then aborted, then killed; its place is filled without waiting for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from l7.master import vocabulary as v
+from l7.master.fleet import Fleet, Strike, Worker
+from l7.master.lifecycle import (
+    BEATS,
+    ENDS,
+    LIVE,
+    ROLLS,
+    MasterEvent,
+    MasterState,
+    WorkerEvent,
+    WorkerState,
+)
+from l7.master.turn import MARGIN, Turn
+
+YOUNG = 1.0
+"""A worker that lived for less than these seconds after it became ready died young."""
+PAUSES = (0.5, 30.0)
+"""The first and the longest pause before a worker is started where others died young; it doubles in between."""
+FAILURES = 2
+"""So many workers of a new generation may fail before the old one is taken back."""
+STACKS_WITHIN = 1.0
+"""Seconds a silent worker has to write its stacks, and then its interpreter to write its own."""
+ECHO = 0.2
+"""Seconds in which a second TERM is the first one again: timeout(1) signals a process and then its whole group."""
+OLD_GENERATIONS = 8
+"""So many whole generations may drain at a time; beyond that the worker that has drained the longest is killed."""
+GIVE_UP = 5.0
+"""Seconds after a stop after which processes that do not even die of KILL are left behind."""
+
+
+def step(fleet: Fleet, event: v.Event, now: float) -> tuple[Fleet, list[v.Action]]:
+    """What the fleet becomes by an event, and what is to be done; raises `LifecycleError` for an impossible one."""
+    turn = Turn(fleet, now)
+    if fleet.phase is not MasterState.STOPPED:
+        _HANDLERS[type(event)](turn, event)
+        _expire(turn)
+        _reconcile(turn)
+    return turn.fleet, turn.actions
+
+
+# --- events ---------------------------------------------------------------------------------------------------------
+
+
+def _tick(turn: Turn, event: v.Event) -> None:
+    """Nothing but the time has changed."""
+
+
+def _hangup(turn: Turn, event: v.Event) -> None:
+    if turn.fleet.phase is MasterState.SERVING:
+        turn.act(v.Load())
+    elif turn.fleet.phase not in ENDS:
+        if not turn.fleet.again:
+            turn.log("info", "reload remembered: it begins when the present one is done")
+        turn.fleet = replace(turn.fleet, again=True)
+
+
+def _loaded(turn: Turn, event: v.Event) -> None:
+    assert isinstance(event, v.Loaded)
+    if turn.fleet.phase in ENDS:
+        return
+    old = turn.fleet
+    turn.enter(MasterEvent.LOADED)
+    wanted = event.plan.workers if event.plan.workers != old.plan.workers else old.wanted
+    turn.fleet = replace(
+        turn.fleet, plan=event.plan, wanted=wanted, before=old, failures=0, strikes={}, since=turn.now
+    )
+
+
+def _booted(turn: Turn, event: v.Event) -> None:
+    assert isinstance(event, v.Booted)
+    worker = turn.fleet.worker(event.slot)
+    if worker is None or worker.state not in LIVE:
+        return  # it was given up before its word came
+    turn.move(worker, WorkerEvent.BOOTED)
+    turn.log("debug", f"{worker} of generation {worker.generation} ready after {turn.now - worker.started:.2f} s")
+
+
+def _gone(turn: Turn, event: v.Event) -> None:
+    assert isinstance(event, v.Gone)
+    worker = turn.fleet.worker(event.slot)
+    if worker is None:
+        return
+    turn.move(worker, WorkerEvent.EXIT)
+    turn.fleet = turn.fleet.without(worker.slot)
+    age = f"{turn.now - worker.started:.1f} s"
+    if worker.state in LIVE and turn.fleet.phase not in ENDS:
+        turn.log("error" if not event.clean else "warning", f"{worker} died after {age}: {event.why}")
+        _mourn(turn, worker)
+    elif worker.state in BEATS and not event.clean:
+        turn.log("warning", f"{worker}, draining, died after {age}: {event.why}")
+    else:
+        turn.log("debug" if event.clean else "info", f"{worker} ended ({worker.state.value}) after {age}: {event.why}")
+
+
+def _silent(turn: Turn, event: v.Event) -> None:
+    assert isinstance(event, v.Silent)
+    worker = turn.fleet.worker(event.slot)
+    if worker is None or worker.state not in BEATS:
+        return
+    turn.log("error", f"{worker} hangs: no heartbeat for {turn.fleet.plan.silence:g} s; its stacks follow")
+    if _on_trial(turn, worker):
+        turn.fleet = replace(turn.fleet, failures=turn.fleet.failures + 1)
+    _examine(turn, worker)
+
+
+def _stacks(turn: Turn, event: v.Event) -> None:
+    assert isinstance(event, v.Stacks)
+    worker = turn.fleet.worker(event.slot)
+    if worker is None:
+        return
+    if worker.state in (WorkerState.SILENT, WorkerState.ABORTED):
+        turn.kill(worker, WorkerEvent.STACKS)
+
+
+def _more(turn: Turn, event: v.Event) -> None:
+    wanted = turn.fleet.wanted + 1
+    if wanted > turn.fleet.slots // 4:
+        turn.log("warning", f"no more than {turn.fleet.wanted} workers")
+        return
+    turn.fleet = replace(turn.fleet, wanted=wanted)
+    turn.log("info", f"one worker more: {wanted}")
+
+
+def _fewer(turn: Turn, event: v.Event) -> None:
+    wanted = max(1, turn.fleet.wanted - 1)
+    turn.log("info", f"one worker fewer: {wanted}" if wanted < turn.fleet.wanted else "the last worker stays")
+    turn.fleet = replace(turn.fleet, wanted=wanted)
+
+
+def _terminate(turn: Turn, event: v.Event) -> None:
+    if turn.fleet.phase in ENDS:
+        if turn.now - turn.fleet.since > ECHO:
+            _interrupt(turn, event)
+        return
+    within = turn.fleet.plan.graceful
+    turn.enter(MasterEvent.TERMINATE, until=turn.now + within + MARGIN)
+    turn.fleet = replace(turn.fleet, since=turn.now)
+    turn.log("info", f"stopping: requests in flight have {within:g} s")
+    for worker in turn.fleet.workers:
+        if worker.state in BEATS:
+            turn.drain(worker, within, close=True)
+        else:
+            turn.stop(worker)
+    turn.act(v.CloseListeners())
+
+
+def _interrupt(turn: Turn, event: v.Event) -> None:
+    turn.log("info", "stopping at once")
+    _end(turn, MasterEvent.INTERRUPT)
+
+
+_HANDLERS: dict[type[v.Event], Callable[[Turn, v.Event], None]] = {
+    v.Tick: _tick,
+    v.Hangup: _hangup,
+    v.Loaded: _loaded,
+    v.Booted: _booted,
+    v.Gone: _gone,
+    v.Silent: _silent,
+    v.Stacks: _stacks,
+    v.More: _more,
+    v.Fewer: _fewer,
+    v.Terminate: _terminate,
+    v.Interrupt: _interrupt,
+}
+
+
+# --- what follows ---------------------------------------------------------------------------------------------------
+
+
+def _end(turn: Turn, event: MasterEvent) -> None:
+    turn.enter(event, until=turn.now + GIVE_UP)
+    for worker in turn.fleet.workers:
+        turn.stop(worker)
+    turn.act(v.CloseListeners())
+
+
+def _examine(turn: Turn, worker: Worker) -> None:
+    turn.move(worker, WorkerEvent.SILENT, STACKS_WITHIN)
+    turn.act(v.AskStacks(worker.slot))
+
+
+def _mourn(turn: Turn, worker: Worker) -> None:
+    """Count a death against its place when it came early, and against the new generation while it is on trial."""
+    booted = worker.state is WorkerState.READY
+    if booted and turn.now - worker.since >= YOUNG:
+        turn.fleet = turn.fleet.with_strike(worker.index, None)
+        return
+    old = turn.fleet.strikes.get(worker.index)
+    count = old.count + 1 if old else 1
+    pause = min(PAUSES[0] * 2 ** (min(count, 16) - 1), PAUSES[1])
+    if booted and count == 1:
+        pause = 0.0  # one early death is an accident; a row of them is a fault that a loop would make worse
+    turn.fleet = turn.fleet.with_strike(worker.index, Strike(count, turn.now + pause))
+    if pause and not _on_trial(turn, worker):
+        turn.log("warning", f"{worker} is started again in {pause:g} s")
+    if _on_trial(turn, worker):
+        turn.fleet = replace(turn.fleet, failures=turn.fleet.failures + 1)
+
+
+def _on_trial(turn: Turn, worker: Worker) -> bool:
+    trial = turn.fleet.phase in (MasterState.CANARY, MasterState.ROLLING)
+    return trial and worker.generation == turn.fleet.plan.generation
+
+
+def _expire(turn: Turn) -> None:
+    """Act on every deadline that has passed."""
+    for worker in turn.fleet.workers:
+        if worker.until is not None and worker.until <= turn.now:
+            _expire_worker(turn, worker)
+    if turn.fleet.until is None or turn.fleet.until > turn.now:
+        return
+    if turn.fleet.phase is MasterState.DRAINING:
+        turn.log("warning", "graceful-timeout is over: requests in flight are cut off")
+        _end(turn, MasterEvent.LATE)
+    elif turn.fleet.phase is MasterState.STOPPING:
+        turn.log("error", f"{len(turn.fleet.workers)} workers do not die; they are left behind")
+        _finish(turn, MasterEvent.LATE)
+
+
+def _expire_worker(turn: Turn, worker: Worker) -> None:
+    if worker.state is WorkerState.STARTING:
+        silence = turn.now - worker.started
+        turn.log("error", f"{worker} is not ready after {silence:.1f} s; its stacks follow")
+        _mourn(turn, worker)
+        _examine(turn, worker)
+    elif worker.state is WorkerState.SILENT:
+        turn.move(worker, WorkerEvent.LATE, STACKS_WITHIN)
+        turn.act(v.Abort(worker.slot))
+    elif worker.state in (WorkerState.ABORTED, WorkerState.DRAINING, WorkerState.STOPPING):
+        if worker.state is WorkerState.DRAINING:
+            turn.log("warning", f"{worker} of generation {worker.generation} has not drained in time; it is killed")
+        turn.kill(worker, WorkerEvent.LATE)
+
+
+def _reconcile(turn: Turn) -> None:
+    """Bring what there is nearer to what there should be."""
+    phase = turn.fleet.phase
+    if phase in ENDS:
+        if phase is not MasterState.STOPPED and not turn.fleet.workers:
+            _finish(turn, MasterEvent.EMPTY)
+        return
+    if phase in (MasterState.CANARY, MasterState.ROLLING) and turn.fleet.failures >= FAILURES:
+        _roll_back(turn)
+    _fill(turn)
+    if turn.fleet.phase is MasterState.STARTING:
+        _start(turn)
+    if turn.fleet.phase in ROLLS:
+        _roll(turn)
+    if turn.fleet.phase is MasterState.SERVING:
+        _shrink(turn)
+        if turn.fleet.again:
+            turn.fleet = replace(turn.fleet, again=False)
+            turn.act(v.Load())
+
+
+def _finish(turn: Turn, event: MasterEvent) -> None:
+    turn.enter(event)
+    turn.act(v.Finish(turn.fleet.code))
+
+
+def _start(turn: Turn) -> None:
+    """Decide what became of the first generation, once every place has an answer."""
+    ready = turn.fleet.proven()
+    if any(i not in ready and i not in turn.fleet.strikes for i in range(turn.fleet.wanted)):
+        return
+    if ready:
+        turn.enter(MasterEvent.READY)
+        turn.act(v.Announce(len(ready), turn.fleet.wanted))
+        return
+    turn.log("error", "no worker can boot")
+    turn.fleet = replace(turn.fleet, code=3)
+    _end(turn, MasterEvent.UNBOOTABLE)
+
+
+def _fill(turn: Turn) -> None:
+    """Start a worker in every place that has none; while the new generation is on trial, one of the old."""
+    fleet = turn.fleet
+    generation: int | None = None
+    plan, places = fleet.plan, fleet.wanted
+    if fleet.phase is MasterState.CANARY and fleet.before is not None:
+        plan, places = fleet.before.plan, min(fleet.before.wanted, fleet.wanted)
+        generation = plan.generation
+    filled = fleet.filled(generation)
+    for index in range(places):
+        if index not in filled and fleet.may_start(index, turn.now):
+            _spawn(turn, index, plan)
+
+
+def _spawn(turn: Turn, index: int, plan: v.Plan) -> None:
+    _make_room(turn)
+    slot = turn.fleet.free_slot()
+    if slot is None:
+        return  # room is on its way
+    worker = Worker(slot, index, plan.generation, turn.now, since=turn.now, until=turn.now + plan.silence)
+    turn.fleet = replace(turn.fleet, workers=(*turn.fleet.workers, worker))
+    turn.act(v.Spawn(slot, index, plan.generation))
+
+
+def _make_room(turn: Turn) -> None:
+    draining = [worker for worker in turn.fleet.workers if worker.state is WorkerState.DRAINING]
+    full = turn.fleet.free_slot() is None
+    if draining and (full or len(draining) > OLD_GENERATIONS * turn.fleet.wanted):
+        oldest = min(draining, key=lambda worker: worker.since)
+        turn.log("warning", f"too many workers drain: {oldest} of generation {oldest.generation} is killed")
+        turn.kill(oldest)
+
+
+def _roll(turn: Turn) -> None:
+    """Go on with the replacement of one generation by another."""
+    proven = turn.fleet.proven()
+    if turn.fleet.phase is MasterState.CANARY and proven:
+        turn.log("debug", "the first new worker is proven")
+        turn.enter(MasterEvent.PROVEN)
+        _fill(turn)
+    complete = proven >= set(range(turn.fleet.wanted))
+    for worker in list(turn.fleet.live()):
+        if worker.generation != turn.fleet.plan.generation and (complete or worker.index in proven):
+            _replace(turn, worker)
+    if complete:
+        _settle(turn)
+        return
+    generation = turn.fleet.plan.generation
+    if any(not worker.ready for worker in turn.fleet.live(generation)):
+        return
+    missing = set(range(turn.fleet.wanted)) - turn.fleet.filled(generation)
+    if missing and turn.fleet.may_start(min(missing), turn.now):
+        _spawn(turn, min(missing), turn.fleet.plan)
+
+
+def _replace(turn: Turn, worker: Worker) -> None:
+    if worker.ready:
+        turn.drain(worker, turn.fleet.plan.drain)
+    else:
+        turn.stop(worker)
+
+
+def _settle(turn: Turn) -> None:
+    back = turn.fleet.phase is MasterState.ROLLBACK
+    took = turn.now - turn.fleet.since
+    turn.enter(MasterEvent.ROLLED)
+    turn.fleet = replace(turn.fleet, before=None, failures=0)
+    word = "reload undone" if back else "reload done"
+    count = turn.fleet.wanted
+    turn.log("info", f"{word}: generation {turn.fleet.plan.generation}, {count} workers, {took:.2f} s")
+    turn.act(v.Settle(turn.fleet.plan.generation))
+
+
+def _roll_back(turn: Turn) -> None:
+    """Take the generation before as the wanted one again."""
+    before, failed = turn.fleet.before, turn.fleet.plan
+    assert before is not None, "a reload knows where it came from"
+    turn.log(
+        "error",
+        f"reload failed: {turn.fleet.failures} workers of generation {failed.generation} did not boot or died young;"
+        f" back to generation {before.plan.generation}",
+    )
+    turn.enter(MasterEvent.FAILED)
+    turn.fleet = replace(turn.fleet, plan=before.plan, wanted=before.wanted, before=None, strikes={}, failures=0)
+    for worker in list(turn.fleet.live(failed.generation)):
+        if not worker.ready:
+            turn.stop(worker)
+
+
+def _shrink(turn: Turn) -> None:
+    """Let the workers of places that are not wanted any more finish."""
+    for worker in list(turn.fleet.live()):
+        if worker.index >= turn.fleet.wanted:
+            _replace(turn, worker)

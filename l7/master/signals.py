@@ -1,0 +1,114 @@
+"""Signals: the handlers only note what came, the loop does the rest.
+
+``set_wakeup_fd`` makes a descriptor readable, so that the loop's poll ends; the note itself is taken by a handler,
+which runs in the main thread between two bytecodes and does nothing that could fail or block.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Mapping
+from enum import Enum
+from types import FrameType
+
+
+class Wish(Enum):
+    """What somebody wants who sends a signal."""
+
+    RELOAD = "reload"
+    DUMP = "dump"
+    TERMINATE = "terminate"
+    INTERRUPT = "interrupt"
+    MORE = "more"
+    FEWER = "fewer"
+    REAP = "reap"
+
+
+WISHES: Mapping[signal.Signals, Wish] = {
+    signal.SIGHUP: Wish.RELOAD,
+    signal.SIGUSR1: Wish.DUMP,
+    signal.SIGTERM: Wish.TERMINATE,
+    signal.SIGINT: Wish.INTERRUPT,
+    signal.SIGQUIT: Wish.INTERRUPT,
+    signal.SIGTTIN: Wish.MORE,
+    signal.SIGTTOU: Wish.FEWER,
+    signal.SIGCHLD: Wish.REAP,
+}
+"""What each signal to the master asks for."""
+
+COUNTED = frozenset({Wish.MORE, Wish.FEWER})
+"""Wishes that are two wishes when they come twice; of the others one is kept until it is heard."""
+
+FOR_THE_MASTER = (
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+)
+"""What a terminal or a supervisor sends to the whole process group, and a worker leaves to its master."""
+
+Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
+
+
+class Mailbox:
+    """Signals that have come and are not heard yet. ``descriptor`` is readable when there may be one."""
+
+    def __init__(self) -> None:
+        self._wishes: deque[Wish] = deque()
+        self.descriptor, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._handlers: dict[signal.Signals, Handler] = {}
+        self._wakeup = -1
+
+    def open(self) -> None:
+        """Take the signals from now on."""
+        self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        for number in WISHES:
+            self._handlers[number] = signal.signal(number, self._note)
+
+    def close(self) -> None:
+        """Give the signals back to whoever had them before."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers.clear()
+        signal.set_wakeup_fd(self._wakeup)
+        self.release()
+
+    def release(self) -> None:
+        """Close the descriptors only: what a child does with what it inherited."""
+        for descriptor in (self.descriptor, self._write):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.descriptor = self._write = -1
+
+    def take(self) -> list[Wish]:
+        """What has come since the last time, in order."""
+        try:
+            while len(os.read(self.descriptor, 4096)) == 4096:
+                continue
+        except BlockingIOError:
+            pass
+        wishes = []
+        while self._wishes:
+            wishes.append(self._wishes.popleft())
+        return wishes
+
+    def wants(self, wish: Wish) -> bool:
+        """Whether a wish waits to be taken."""
+        return wish in tuple(self._wishes)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        wish = WISHES[signal.Signals(number)]
+        if wish in COUNTED or wish not in tuple(self._wishes):
+            self._wishes.append(wish)
+
+
+def become_worker() -> None:
+    """In a new child: forget the master's handlers; call it with all signals blocked, it lets them through again."""
+    signal.set_wakeup_fd(-1)
+    for number in (*WISHES, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN if number in FOR_THE_MASTER else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -1,0 +1,61 @@
+"""One step of the supervision under way: the fleet so far, and what is to be done about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from l7.master import vocabulary as v
+from l7.master.fleet import Fleet, Worker
+from l7.master.lifecycle import MASTER, WORKER, MasterEvent, WorkerEvent, WorkerState, follow
+
+MARGIN = 0.5
+"""Seconds after the end of draining before a worker is killed: it closes its connections itself, if it can."""
+STOP_WITHIN = 1.0
+"""Seconds a worker has to end when it was told to stop at once."""
+
+
+class Turn:
+    """One step under way: the fleet so far and what is to be done about it."""
+
+    def __init__(self, fleet: Fleet, now: float) -> None:
+        self.fleet = fleet
+        self.now = now
+        self.actions: list[v.Action] = []
+
+    def act(self, *actions: v.Action) -> None:
+        """Note what the arbiter has to do."""
+        self.actions.extend(actions)
+
+    def log(self, level: str, text: str) -> None:
+        """Note what people have to know."""
+        self.act(v.Log(level, text))
+
+    def enter(self, event: MasterEvent, *, until: float | None = None) -> None:
+        """Move the master to its next state."""
+        self.fleet = replace(self.fleet, phase=follow(MASTER, self.fleet.phase, event), until=until)
+
+    def move(self, worker: Worker, event: WorkerEvent, within: float | None = None) -> Worker:
+        """Move a worker to its next state, in which it may stay for ``within`` seconds."""
+        state = follow(WORKER, worker.state, event)
+        until = None if within is None else self.now + within
+        moved = replace(worker, state=state, since=self.now, until=until)
+        self.fleet = self.fleet.with_worker(moved)
+        return moved
+
+    def drain(self, worker: Worker, within: float, *, close: bool = False) -> None:
+        """Let a worker finish what it has."""
+        self.move(worker, WorkerEvent.DRAIN, within + MARGIN)
+        self.act(v.Drain(worker.slot, within, close))
+
+    def stop(self, worker: Worker) -> None:
+        """End a worker, at once when it hangs."""
+        if worker.state in (WorkerState.SILENT, WorkerState.ABORTED, WorkerState.KILLED):
+            self.kill(worker)
+        elif worker.state is not WorkerState.STOPPING:
+            self.move(worker, WorkerEvent.STOP, STOP_WITHIN)
+            self.act(v.Stop(worker.slot))
+
+    def kill(self, worker: Worker, event: WorkerEvent = WorkerEvent.KILL) -> None:
+        """End a worker's process."""
+        self.move(worker, event)
+        self.act(v.Kill(worker.slot))

@@ -1,0 +1,188 @@
+"""What may happen to the master, and what it may be told to do: the two alphabets of `l7.master.reload.step`.
+
+A slot is the worker's row on the board and its name between the pure part and the arbiter; an index is the place it
+fills (0 to n-1). Two workers of one index, the old one and the new, have different slots.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the supervision must know of one generation. Times are seconds."""
+
+    generation: int
+    workers: int
+    graceful: float = 8.0
+    drain: float = 300.0
+    silence: float = 30.0
+
+
+# --- events ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed."""
+
+
+@dataclass(frozen=True)
+class Hangup:
+    """A reload was asked for."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The new configuration is valid and its listeners are bound."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Booted:
+    """A worker reported ready."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A worker's process ended; ``why`` is for people."""
+
+    slot: int
+    why: str
+    clean: bool = False
+
+
+@dataclass(frozen=True)
+class Silent:
+    """A worker's heartbeat stayed out for too long."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """A silent worker has written its stacks."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class More:
+    """One worker more."""
+
+
+@dataclass(frozen=True)
+class Fewer:
+    """One worker fewer."""
+
+
+@dataclass(frozen=True)
+class Terminate:
+    """Stop when the requests in flight are done."""
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """Stop now."""
+
+
+Event = (
+    Tick | Hangup | Loaded | Booted | Gone | Silent | Stacks | More | Fewer | Terminate | Interrupt
+)
+
+# --- actions --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Spawn:
+    """Fork a worker."""
+
+    slot: int
+    index: int
+    generation: int
+
+
+@dataclass(frozen=True)
+class Drain:
+    """Tell a worker to stop accepting and to finish; ``close`` says what becomes of idle connections."""
+
+    slot: int
+    within: float
+    close: bool = False
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Tell a worker to end at once."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class AskStacks:
+    """Make a silent worker write its greenlets' stacks."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class Abort:
+    """Make a worker's interpreter write its stacks and die."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class Kill:
+    """End a worker's process, whatever it does."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """Read the configuration again and bind what is new; a success comes back as `Loaded`."""
+
+
+@dataclass(frozen=True)
+class Settle:
+    """The reload is over and this generation is the one: forget the others, close listeners that it has not."""
+
+    generation: int
+
+
+@dataclass(frozen=True)
+class Announce:
+    """Every worker of the first generation answered: l7 serves."""
+
+    ready: int
+    wanted: int
+
+
+@dataclass(frozen=True)
+class CloseListeners:
+    """Let go of the listening sockets: connections are refused once the workers have let go of them too."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """Say something; ``level`` is debug, info, warning or error."""
+
+    level: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """End with this exit code."""
+
+    code: int
+
+
+Action = (
+    Spawn | Drain | Stop | AskStacks | Abort | Kill | Load | Settle | Announce | CloseListeners | Log | Finish
+)

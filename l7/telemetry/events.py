@@ -1,0 +1,93 @@
+"""Events: what l7 has to tell people, one line each on standard error.
+
+A line is ``2026-11-23T15:19:00.123Z info l7[4711] generation 3: text``. It is written with one system call and only
+where it does not block: a standard error that is closed, full or stalled loses lines, it never holds up a process.
+Whoever writes an event keeps passwords out of it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from datetime import datetime, timezone
+
+LEVELS = ("debug", "info", "warning", "error")
+"""From the most talkative to the least."""
+LONGEST = select.PIPE_BUF - 1
+"""The longest line in bytes without its end: a pipe takes that many at once or none."""
+PATIENCE = 100
+"""Milliseconds to wait for a reader that lags behind."""
+
+
+class Events:
+    """Writes events of one process; ``generation`` is 0 until there is one."""
+
+    def __init__(self, level: str = "info", *, descriptor: int = 2, generation: int = 0) -> None:
+        self.level = level
+        self.generation = generation
+        self._descriptor = descriptor
+        self._lost = 0
+
+    def debug(self, text: str) -> None:
+        """Something for who looks for a fault."""
+        self.write("debug", text)
+
+    def info(self, text: str) -> None:
+        """Something that went as asked."""
+        self.write("info", text)
+
+    def warning(self, text: str) -> None:
+        """Something that l7 copes with and somebody should know."""
+        self.write("warning", text)
+
+    def error(self, text: str) -> None:
+        """Something that somebody has to look at."""
+        self.write("error", text)
+
+    def write(self, level: str, text: str, generation: int | None = None) -> None:
+        """Write one event, unless its level is below the wanted one; never raises for the sake of the output."""
+        if LEVELS.index(level) < LEVELS.index(self.level):
+            return
+        if self._lost:
+            text += f" ({self._lost} events before this one were lost)"
+        number = self.generation if generation is None else generation
+        about = f"generation {number}: " if number else ""
+        if self._put(f"{_timestamp()} {level} l7[{os.getpid()}] {about}{one_line(text)}"):
+            self._lost = 0
+        else:
+            self._lost += 1
+
+    def _put(self, line: str) -> bool:
+        encoded = line.encode("utf-8", "backslashreplace")
+        if len(encoded) > LONGEST:
+            encoded = encoded[: LONGEST - 3] + b"..."
+        try:
+            poll = select.poll()
+            poll.register(self._descriptor, select.POLLOUT)
+            ready = poll.poll(PATIENCE if not self._lost else 0)
+            if not ready or not ready[0][1] & select.POLLOUT:
+                return False
+            os.write(self._descriptor, encoded + b"\n")
+        except OSError:
+            return False
+        return True
+
+
+def one_line(text: str) -> str:
+    """``text`` with whatever a terminal or a log reader could take for something else made visible."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _timestamp() -> str:
+    now = datetime.now(timezone.utc)
+    return f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d}Z"
+
+
+def complain(text: str) -> None:
+    """Tell the user at the terminal, line by line; nobody who listens is nobody to tell."""
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        return
