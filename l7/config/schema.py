@@ -28,7 +28,8 @@ BodySize = Annotated[int | None, BeforeValidator(values.size_or_unlimited), Form
 Workers = Annotated[int | Literal["auto"], BeforeValidator(values.workers), Form("number or `auto`")]
 Bind = Annotated[tuple[str, ...], BeforeValidator(values.bind), Form("address or list of addresses", values.show_bind)]
 RunAs = Annotated[str | None, BeforeValidator(values.run_as), Form("USER[:GROUP]")]
-Path = Annotated[str, BeforeValidator(values.path), Form("path")]
+LogFile = Annotated[str, BeforeValidator(values.path), Form("path")]
+PidFile = Annotated[str | None, BeforeValidator(values.optional_path), Form("path")]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(values.network), Form("network", str)]
 Login = Annotated[str, AfterValidator(values.login)]
 Password = Annotated[SecretStr, BeforeValidator(values.password), Form("password", values.show_secret)]
@@ -48,6 +49,12 @@ class Section(BaseModel):
         arbitrary_types_allowed=True,
         alias_generator=lambda name: name.replace("_", "-"),
     )
+
+    @classmethod
+    def shown(cls, name: str, value: Any) -> Any:
+        """Return the value of the field ``name`` as it is written in YAML: ``8s``, ``32KiB``, ``unlimited``."""
+        forms = [form for form in cls.model_fields[name].metadata if isinstance(form, Form)]
+        return forms[0].show(value) if forms else value
 
 
 class Limits(Section):
@@ -141,7 +148,7 @@ class Config(Section):
         description="Whom to become after binding; `nobody` when started as root, else unchanged.",
         examples=["www-data:www-data"],
     )
-    access_log: Annotated[Path, Flag("--access-log", metavar="FILE")] = Field(
+    access_log: Annotated[LogFile, Flag("--access-log", metavar="FILE")] = Field(
         default="-",
         description="The file to write the access log to; `-` is standard output, `off` writes none.",
         examples=["/var/log/l7/access.log"],
@@ -155,7 +162,7 @@ class Config(Section):
         default="info",
         description="Which events go to standard error: `debug`, `info`, `warning` or `error` and above.",
     )
-    pid_file: Annotated[Path | None, Flag("--pid-file", metavar="FILE")] = Field(
+    pid_file: Annotated[PidFile, Flag("--pid-file", metavar="FILE")] = Field(
         default=None, description="The file to write the master's process id to.", examples=["/run/l7.pid"]
     )
     graceful_timeout: Annotated[Duration, Flag("--graceful-timeout", metavar="TIME")] = Field(

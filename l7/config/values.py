@@ -92,8 +92,11 @@ def size(least: int, most: int) -> Callable[[Any], int]:
 
 
 def size_or_unlimited(value: Any) -> int | None:
-    """Parse a size; ``unlimited`` and Python's None are no bound."""
-    return None if value is None or value == "unlimited" else parse_size(value)
+    """Parse a size; ``unlimited`` is no bound."""
+    try:
+        return None if value == "unlimited" else parse_size(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or unlimited") from None
 
 
 def show_size_or_unlimited(value: int | None) -> str:
@@ -161,6 +164,11 @@ def path(value: Any) -> str:
     if not text or _CONTROL.search(text):
         raise ValueError("the path is empty" if not text else f"{quoted(text)} is not a path")
     return text
+
+
+def optional_path(value: Any) -> str | None:
+    """Parse the path of a file; None is no file."""
+    return None if value is None else path(value)
 
 
 def network(value: Any) -> Any:

@@ -1,0 +1,246 @@
+"""Flags and environment variables: built from the schema, parsed by ConfigArgParse, one source at a time.
+
+The command line and the environment are parsed apart from each other, so that it is known for every value which of
+them gave it: ConfigArgParse itself mistakes ``-p8080`` for nothing when ``L7_PORT`` is set as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
+from typing import Any
+
+import configargparse
+
+from l7 import __version__
+from l7.config.names import did_you_mean, printable
+from l7.config.schema import Config
+from l7.config.values import Flag
+from l7.errors import ConfigError, Problem
+
+PREFIX = "L7_"
+SERVERS = "L7_SERVERS"
+NOT_SETTINGS = {"L7_PURE_PYTHON"}
+"""Variables of ours that are no settings."""
+COMMANDS = {
+    "check": "validate the configuration and exit",
+    "dump": "print the effective configuration, each value with its source",
+    "explain": "explain URL: where would this request go, and why",
+    "demo": "start three small servers and proxy to them",
+}
+
+EXAMPLES = """\
+commands:
+{commands}
+
+examples:
+  l7 --port 8080 localhost=127.0.0.1:9001 localhost=127.0.0.1:9002
+  sudo l7 --user admin:admin --port 80 example.com=127.0.0.1:8081 '*=127.0.0.1:8082'
+  l7 --config config.yml
+  l7 check -c config.yml
+  l7 explain -c config.yml http://example.com/api -H 'X-Request-ID: 1'
+
+A flag wins over its environment variable, that over the file, that over the default.
+HOST=ADDRESS words may also stand in {servers}, separated by spaces or commas.
+Signals: HUP reload, USR1 dump, TERM graceful stop, INT and QUIT quick stop."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting that has a flag: its name in YAML, its flag and variable."""
+
+    key: str
+    flag: Flag
+    variable: str
+    help: str
+    default: Any
+
+
+@dataclass(frozen=True)
+class Given:
+    """What one source gave: raw values by the setting's YAML key with the name they were given by."""
+
+    values: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+    config: str | None = None
+    headers: tuple[str, ...] = ()
+    json: bool = False
+    problems: tuple[Problem, ...] = ()
+
+
+def settings() -> Iterator[Setting]:
+    """Yield the settings that have a flag, in the schema's order."""
+    for name, info in Config.model_fields.items():
+        for flag in info.metadata:
+            if isinstance(flag, Flag):
+                key = name.replace("_", "-")
+                yield Setting(key, flag, PREFIX + name.upper(), info.description or "", info.default)
+
+
+def variables() -> set[str]:
+    """Return the name of every environment variable that l7 reads."""
+    return {setting.variable for setting in settings()} | {"L7_CONFIG", "L7_DEBUG", SERVERS} | NOT_SETTINGS
+
+
+def version() -> str:
+    """Return the line that ``--version`` prints."""
+    try:
+        gevent = version_of("gevent")
+    except PackageNotFoundError:
+        gevent = "missing"
+    return f"l7 {__version__} ({flavour()}, Python {platform.python_version()}, gevent {gevent})"
+
+
+def flavour() -> str:
+    """Say how the hot modules run."""
+    return "pure Python"
+
+
+# ---------------------------------------------------------------------------------------------------- the parser
+
+
+class _Collect(argparse.Action):
+    """Append to a list. Not argparse's own ``append``, whose variables ConfigArgParse takes apart at brackets."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), values])
+
+
+def build() -> Any:
+    """Return the parser of everything that begins with a dash, with the help text."""
+    commands = "\n".join(f"  l7 {name:<8} {what}" for name, what in COMMANDS.items())
+    parser = configargparse.ArgumentParser(
+        prog="l7",
+        usage="l7 [options] [HOST=ADDRESS ...]\n       l7 COMMAND [options]",
+        description="A minimal HTTP/1.1 reverse proxy and load balancer.",
+        epilog=EXAMPLES.format(commands=commands, servers=SERVERS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_config_file_help=False,
+        add_env_var_help=True,
+        add_help=False,
+        allow_abbrev=False,
+    )
+    parser.error = _refuse
+    groups = {name: parser.add_argument_group(name) for name in ("listening", "processes", "logging", "other")}
+    groups["listening"].add_argument(
+        "-c", "--config", metavar="FILE", env_var="L7_CONFIG", help="The YAML file to read; flags add to it."
+    )
+    for setting in settings():
+        _add(groups[_group(setting.key)], setting)
+    groups["logging"].add_argument(
+        "-d", "--debug", action="store_true", env_var="L7_DEBUG", help="The same as --log-level debug."
+    )
+    other = groups["other"]
+    other.add_argument("-V", "--version", action="version", version=version(), help="Print the version and exit.")
+    other.add_argument("-h", "--help", action="help", help="Print this help and exit.")
+    other.add_argument("-H", "--header", action=_Collect, metavar="'NAME: VALUE'", help="explain: a request header.")
+    other.add_argument("--json", action="store_true", help="explain: print JSON.")
+    return parser
+
+
+def _group(key: str) -> str:
+    if key in ("port", "bind", "users"):
+        return "listening"
+    return "logging" if "log" in key else "processes"
+
+
+def _add(group: Any, setting: Setting) -> None:
+    default = setting.default
+    shown = ""
+    if default not in (None, {}, ()):
+        shown = f" (default: {Config.shown(setting.key.replace('-', '_'), default)})"
+    repeat = " May be repeated." if setting.flag.repeat else ""
+    group.add_argument(
+        *setting.flag.names,
+        dest=setting.key,
+        action=_Collect if setting.flag.repeat else "store",
+        metavar=setting.flag.metavar,
+        env_var=setting.variable,
+        help=(setting.help.replace("`", "") + repeat + shown).replace("%", "%%"),
+    )
+
+
+def _refuse(message: str) -> None:
+    """Stand in for the parser's exit: raise what it says in our form."""
+    argument = re.fullmatch(r"argument (?:.*/)?(-\S+): (.*)", message, re.DOTALL)
+    variable = re.fullmatch(r"Unexpected value for (\S+): (.*)", message, re.DOTALL)
+    match = argument or variable
+    raise ConfigError([Problem(match[1], "", match[2]) if match else Problem("", "", message)])
+
+
+# ------------------------------------------------------------------------------------------------------- parsing
+
+
+def parse_flags(argv: Sequence[str]) -> Given:
+    """Parse the command line. SystemExit comes from ``--help`` and ``--version`` only."""
+    before, after = list(argv), []
+    if "--" in before:
+        at = before.index("--")
+        before, after = before[:at], before[at + 1 :]
+    try:
+        space, rest = build().parse_known_args(before, env_vars={})
+    except ConfigError as error:
+        return Given(problems=tuple(error.problems))
+    words, problems = _sort_out(rest)
+    values = {
+        setting.key: (setting.flag.names[-1], getattr(space, setting.key))
+        for setting in settings()
+        if getattr(space, setting.key) is not None
+    }
+    if space.debug:
+        values["log-level"] = ("--debug", "debug")
+    return Given(values, (*words, *after), space.config, tuple(space.header or ()), bool(space.json), tuple(problems))
+
+
+def _sort_out(rest: list[str]) -> tuple[list[str], list[Problem]]:
+    """Tell words from unknown options. Nothing that may be an unknown option's value, a password say, is repeated."""
+    known = [name for action in build()._actions for name in action.option_strings]
+    words: list[str] = []
+    problems: list[Problem] = []
+    after_unknown = False
+    for text in rest:
+        if text.startswith("-") and len(text) > 1:
+            name = text.split("=", 1)[0] if text.startswith("--") else text[:2]
+            problems.append(Problem(printable(name, 40), "", f"unknown option{did_you_mean(name, known)}"))
+            after_unknown = "=" not in text
+        elif not (after_unknown and "=" not in text):
+            words.append(text)
+            after_unknown = False
+    return words, problems
+
+
+def parse_environment(environ: Mapping[str, str]) -> Given:
+    """Parse the ``L7_*`` variables; an empty one is the same as none."""
+    ours = {name: value for name, value in environ.items() if name.startswith(PREFIX) and value}
+    try:
+        space, _ = build().parse_known_args([], env_vars=ours)
+    except ConfigError as error:
+        return Given(problems=tuple(error.problems))
+    values: dict[str, tuple[str, Any]] = {}
+    for setting in settings():
+        value = getattr(space, setting.key)
+        if value is not None:
+            split = [word for text in value for word in _split(text)] if setting.flag.repeat else value
+            values[setting.key] = (setting.variable, split)
+    if space.debug:
+        values["log-level"] = ("L7_DEBUG", "debug")
+    return Given(values, tuple(_split(ours.get(SERVERS, ""))), space.config)
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[Problem]:
+    """Return a warning for every ``L7_*`` variable that means nothing: a typing error would be silent otherwise."""
+    known = variables()
+    return [
+        Problem(printable(name), "", f"unknown environment variable, ignored{did_you_mean(name, known)}")
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name not in known
+    ]
+
+
+def _split(text: str) -> list[str]:
+    return [word for word in re.split(r"[\s,]+", text) if word]
