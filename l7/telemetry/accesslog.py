@@ -1,0 +1,227 @@
+"""The access log: lines are gathered by the loop and written in batches by one thread beside it.
+
+The loop never waits for a disk or a pipe: ``log`` appends to a list, and 64 KiB or the next ``tick`` hand what there
+is to the thread. What cannot be written is lost, never a request: memory is bounded, a full disk, a closed pipe and a
+reader that stopped cost lines, and each such episode is reported when it begins and, with their number, when it ends.
+
+One loop, one thread: ``log``, ``tick``, ``reopen`` and ``close`` belong to the loop, ``_run`` and what it calls to the
+thread. They share a deque and single-writer counters; an eventfd wakes the thread.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+
+from l7.clock import monotonic
+from l7.exchange import Exchange
+from l7.telemetry.lines import FORMATS, Formatter
+from l7.telemetry.output import NATIVE, Native, Output
+
+BATCH = 64 * 1024
+"""Bytes that are handed over without waiting for a tick."""
+BACKLOG = 1024 * 1024
+"""Bytes that wait for the thread at most: further lines are lost."""
+
+_STANDARD = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}
+# O_NONBLOCK: a named pipe without a reader is an error now rather than a wait that nothing ends.
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+
+
+def to_stderr(message: str) -> None:
+    """Report by a line on standard error, if anybody listens there."""
+    try:
+        os.write(2, f"l7: {message}\n".encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
+
+
+class NoLog:
+    """The access log that is off."""
+
+    __slots__ = ()
+
+    lost = 0
+
+    def log(self, exchange: Exchange) -> None:
+        """Forget the exchange."""
+
+    def tick(self) -> None:
+        """Do nothing."""
+
+    def reopen(self) -> None:
+        """Do nothing."""
+
+    def close(self, timeout: float = 1.0) -> bool:
+        """Say that all is written."""
+        return True
+
+
+class AccessLog:
+    """The access log of one worker.
+
+    ``target`` is a path, ``-`` for standard output (as is /dev/stdout; /dev/stderr works alike); ``form`` one of
+    `FORMATS`; ``lock`` the descriptor that all writers to the same output share (`l7.telemetry.output.make_lock`);
+    ``native`` the unpatched primitives; ``report`` takes events, on the loop. Raises ``OSError`` when the target cannot
+    be opened.
+    """
+
+    __slots__ = (
+        "_batches", "_closing", "_deadline", "_dropped", "_episode", "_failed", "_finished", "_form", "_handed",
+        "_lines", "_lock", "_native", "_output", "_report", "_seen", "_size", "_told", "_trouble", "_wake",
+        "_written", "target",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        target: str,
+        form: str = "l7",
+        *,
+        lock: int | None = None,
+        native: Native = NATIVE,
+        report: Callable[[str], None] = to_stderr,
+    ) -> None:
+        self.target = target
+        self._form: Formatter = FORMATS[form]()
+        self._lock, self._native, self._report = lock, native, report
+        self._output = self._open()
+        self._lines: list[str] = []
+        self._batches: deque[tuple[list[str], int] | Output] = deque()
+        # Bytes gathered, handed to the thread, and done with by the thread.
+        self._size = self._handed = self._written = 0
+        # Lines that found the backlog full, lines that could not be written; what was last seen and told of both.
+        self._dropped = self._failed = self._seen = self._told = 0
+        self._trouble = ""
+        self._episode = self._closing = self._finished = False
+        self._deadline = 0.0
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC)
+        native.start_thread(self._run, ())
+
+    @property
+    def lost(self) -> int:
+        """Lines lost so far."""
+        return self._dropped + self._failed
+
+    def log(self, exchange: Exchange) -> None:
+        """Take note of a finished exchange; never waits."""
+        line = self._form(exchange)
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size >= BATCH:
+            self._hand_over()
+
+    def tick(self) -> None:
+        """Let the thread write what was gathered, and report losses: to be called about four times a second."""
+        if self._lines:
+            self._hand_over()
+        if self._episode or self._told != self._dropped + self._failed:
+            self._tell()
+
+    def reopen(self) -> None:
+        """Go on in a file newly opened under the same name; raises ``OSError`` (and goes on in the old one)."""
+        if self.target in _STANDARD or self._closing:
+            return
+        output = self._open()
+        if self._lines:
+            self._hand_over()
+        self._batches.append(output)
+        os.eventfd_write(self._wake, 1)
+
+    def close(self, timeout: float = 1.0) -> bool:
+        """Write what is left within ``timeout`` seconds, waiting for it; says whether the thread came to its end."""
+        if self._closing:
+            return self._finished
+        if self._lines:
+            self._hand_over()
+        self._deadline = monotonic() + timeout
+        self._closing = True
+        os.eventfd_write(self._wake, 1)
+        # The thread gives up at the deadline by itself, and a moment later where it had to wait for its turn.
+        while not self._finished and monotonic() < self._deadline + 0.2:
+            time.sleep(0.002)
+        if self._finished:
+            os.close(self._wake)
+            self._output.close()
+        else:
+            self._dropped += sum(len(batch[0]) for batch in list(self._batches) if isinstance(batch, tuple))
+        if self.lost != self._told:
+            self._report(f"access log {self.target}: closed; {self.lost - self._told} lines were lost")
+            self._told = self.lost
+        return self._finished
+
+    def _open(self) -> Output:
+        standard = _STANDARD.get(self.target)
+        if standard is not None:
+            return Output(standard, self._lock, self._native)
+        return Output(os.open(self.target, _FLAGS, 0o640), None, self._native)
+
+    def _hand_over(self) -> None:
+        lines, size = self._lines, self._size
+        self._lines, self._size = [], 0
+        if self._closing or self._handed - self._written + size > BACKLOG:
+            self._dropped += len(lines)
+            return
+        self._handed += size
+        self._batches.append((lines, size))
+        os.eventfd_write(self._wake, 1)
+
+    def _tell(self) -> None:
+        """Report losses once when they begin and once when they are over: all is written, nothing was lost since."""
+        lost = self.lost
+        if not self._episode:
+            self._episode = True
+            self._report(f"access log {self.target}: {self._trouble or 'writing stalls'}: lines are being lost")
+        elif lost == self._seen and not self._trouble and self._handed == self._written:
+            self._episode = False
+            self._report(f"access log {self.target}: writing again; {lost - self._told} lines were lost")
+            self._told = lost
+        self._seen = lost
+
+    def _run(self) -> None:
+        """Write batches as they come until the log is closed: the thread."""
+        # The loop's signals are for the loop's thread: one that is delivered here would not wake it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        while self._batches or not self._closing:
+            os.read(self._wake, 8)
+            while self._batches:
+                batch = self._batches.popleft()
+                if isinstance(batch, Output):
+                    self._output.close()
+                    self._output = batch
+                else:
+                    self._write(*batch)
+        self._finished = True
+
+    def _write(self, lines: list[str], size: int) -> None:
+        data = "".join(lines).encode("ascii", "backslashreplace")
+        written, error = (0, None) if self._is_late() else self._output.write(data, self._is_late)
+        if written == len(data):
+            self._trouble = ""
+        else:
+            self._trouble = (error and error.strerror) or "writing stalls"
+            self._failed += data.count(b"\n", written)
+        self._written += size
+
+    def _is_late(self) -> bool:
+        return self._closing and monotonic() >= self._deadline
+
+
+Log = AccessLog | NoLog
+"""What `open_log` gives."""
+
+
+def open_log(
+    target: str,
+    form: str = "l7",
+    *,
+    lock: int | None = None,
+    native: Native = NATIVE,
+    report: Callable[[str], None] = to_stderr,
+) -> Log:
+    """Open the access log that the configuration names; ``off`` gives one that does nothing. Raises ``OSError``."""
+    if target == "off":
+        return NoLog()
+    return AccessLog(target, form, lock=lock, native=native, report=report)

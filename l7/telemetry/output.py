@@ -1,0 +1,155 @@
+"""Writing whole lines to a descriptor that other processes write to as well, without waiting for ever.
+
+Standard output is shared: every worker's access log and the master's dump go there. They take turns by an advisory
+lock (``fcntl.lockf``) on a descriptor that the master makes before it forks (`make_lock`). Such a lock belongs to a
+*process*: it does not keep two threads of one process apart, a fork does not inherit it, it is dropped when its process
+ends, and **it is lost when any descriptor of the locked file is closed in its process**: nobody here closes or
+duplicates the lock's descriptor.
+
+A pipe without a reader at work fills up. Nothing here makes a descriptor non-blocking (the open file is shared with
+strangers); instead a write waits until there is room and is never larger than what then surely fits.
+"""
+
+from __future__ import annotations
+
+import _thread
+import fcntl
+import os
+import select
+import stat
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from l7.clock import monotonic
+
+# What a writable pipe takes at once, and what it never interleaves with other writers (POSIX: PIPE_BUF).
+PIECE = select.PIPE_BUF
+
+_STALL_SLICE = 50  # milliseconds between two looks at whether to give up
+_LOCK_SLICE = 0.002
+
+Impatience = Callable[[], bool]
+"""Says whether it is time to give up waiting."""
+
+
+class Native(NamedTuple):
+    """What a thread beside an event loop may use: in a monkey-patched process, the originals."""
+
+    start_thread: Callable[[Callable[[], None], tuple[()]], Any] = _thread.start_new_thread
+    poll: Callable[[], Any] = select.poll
+    sleep: Callable[[float], None] = time.sleep
+
+
+NATIVE = Native()
+"""The primitives as this module found them when it was imported."""
+
+
+def make_lock() -> int:
+    """Make the descriptor that writers to one output lock: before the fork, once; it lives as long as its processes."""
+    return os.memfd_create("l7-output", os.MFD_CLOEXEC)
+
+
+class Output:
+    """A descriptor for whole lines. ``lock`` is a descriptor of `make_lock`, or ``None`` for an output of our own."""
+
+    __slots__ = ("_lock", "_native", "_poll", "_regular", "_torn", "fd")
+
+    def __init__(self, fd: int, lock: int | None = None, native: Native = NATIVE) -> None:
+        self.fd = fd
+        self._lock = lock
+        self._native = native
+        self._regular = stat.S_ISREG(os.fstat(fd).st_mode)
+        self._poll = native.poll()
+        self._poll.register(fd, select.POLLOUT)
+        self._torn = False
+
+    def write(self, data: bytes, impatient: Impatience) -> tuple[int, OSError | None]:
+        """Write lines in turn with the other processes: returns how many bytes went out, and the error that ended it.
+
+        Fewer bytes and no error: ``impatient`` said that it was time. Never raises ``OSError``.
+        """
+        locked = self._acquire(impatient)
+        try:
+            return self._write(data, impatient)
+        finally:
+            if locked:
+                self._release()
+
+    def write_whole(self, data: bytes, timeout: float) -> bool:
+        """Write ``data`` untorn within ``timeout`` seconds; says whether all of it went out.
+
+        Where a stopped process sits on the lock it is not waited for longer than half of that.
+        """
+        begin = monotonic()
+        locked = self._acquire(lambda: monotonic() - begin >= timeout / 2)
+        try:
+            written, _ = self._write(data, lambda: monotonic() - begin >= timeout)
+        finally:
+            if locked:
+                self._release()
+        return written == len(data)
+
+    def close(self) -> None:
+        """Close the descriptor, unless it is a standard one."""
+        if self.fd > 2:
+            os.close(self.fd)
+
+    def _acquire(self, impatient: Impatience) -> bool:
+        if self._lock is None:
+            return False
+        while True:
+            try:
+                fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                if impatient():
+                    return False
+                self._native.sleep(_LOCK_SLICE)
+            except OSError:
+                return False
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            fcntl.lockf(self._lock, fcntl.LOCK_UN)
+
+    def _write(self, data: bytes, impatient: Impatience) -> tuple[int, OSError | None]:
+        if self._torn:
+            # What was cut off stays a line of its own: it must not be read as the beginning of another one.
+            ended, error = self._write_bytes(b"\n", impatient)
+            if not ended:
+                return 0, error
+            self._torn = False
+        written, error = self._write_bytes(data, impatient)
+        if written:
+            self._torn = data[written - 1] != 0x0A
+        return written, error
+
+    def _write_bytes(self, data: bytes, impatient: Impatience) -> tuple[int, OSError | None]:
+        written, total = 0, len(data)
+        while written < total:
+            if not self._has_room(impatient):
+                break
+            try:
+                written += os.write(self.fd, data[written : self._end_of_piece(data, written)])
+            except BlockingIOError:
+                if impatient():
+                    break
+                self._native.sleep(_LOCK_SLICE)
+            except OSError as error:
+                return written, error
+        return written, None
+
+    def _end_of_piece(self, data: bytes, begin: int) -> int:
+        """Where the next write ends: files take all at once, others as many whole lines as surely fit."""
+        if self._regular or len(data) - begin <= PIECE:
+            return len(data)
+        end = data.rfind(b"\n", begin, begin + PIECE) + 1
+        return end or begin + PIECE
+
+    def _has_room(self, impatient: Impatience) -> bool:
+        """Wait until a piece can be written without blocking (or will fail at once)."""
+        while not self._regular and not self._poll.poll(_STALL_SLICE):
+            if impatient():
+                return False
+        return True

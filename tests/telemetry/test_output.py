@@ -1,0 +1,139 @@
+"""Several processes share an output: nothing is torn, nobody waits for ever."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from l7.clock import monotonic
+from l7.telemetry.output import PIECE, Output, make_lock
+
+WRITER = """
+import sys
+from l7.telemetry.output import Output
+name, lock = sys.argv[1], int(sys.argv[2])
+output = Output(1, lock)
+for _ in range(20):
+    assert output.write_whole((name * 9999 + "\\n").encode(), 20)
+"""
+HOLDER = """
+import fcntl, sys
+fcntl.lockf(int(sys.argv[1]), fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def never() -> bool:
+    return False
+
+
+def at_once() -> bool:
+    return True
+
+
+@pytest.fixture
+def lock() -> Iterator[int]:
+    fd = make_lock()
+    yield fd
+    os.close(fd)
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        try:
+            os.close(end)
+        except OSError:
+            pass
+
+
+def fill(fd: int) -> None:
+    output = Output(fd)
+    while output.write(b"x" * (PIECE - 1) + b"\n", at_once)[0]:
+        pass
+
+
+def test_lines_of_many_processes_are_not_torn(lock: int, pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    arguments = [sys.executable, "-c", WRITER]
+    processes = [
+        subprocess.Popen([*arguments, name, str(lock)], stdout=writer, pass_fds=[lock]) for name in ("a", "b", "c")
+    ]
+    os.close(writer)
+    with open(reader, "rb", closefd=False) as stream:
+        lines = stream.read().splitlines()
+    assert [process.wait(20) for process in processes] == [0, 0, 0]
+    assert len(lines) == 60
+    assert {len(line) for line in lines} == {9999}
+    assert all(line == line[:1] * 9999 for line in lines)
+
+
+def test_a_full_pipe_is_not_waited_for_when_impatient(pipe: tuple[int, int]) -> None:
+    fill(pipe[1])
+    assert Output(pipe[1]).write(b"more\n", at_once) == (0, None)
+    assert not Output(pipe[1]).write_whole(b"more\n", 0.1)
+
+
+def test_a_closed_pipe_is_an_error_not_an_exception(pipe: tuple[int, int]) -> None:
+    os.close(pipe[0])
+    written, error = Output(pipe[1]).write(b"line\n", never)
+    assert written == 0
+    assert isinstance(error, BrokenPipeError)
+
+
+def test_a_torn_line_stays_alone(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    fill(writer)
+    os.read(reader, PIECE)
+    output = Output(writer)
+    written, _ = output.write(b"a" * (2 * PIECE) + b"\n", at_once)
+    assert written == PIECE
+    while os.read(reader, 65536)[-1:] != b"a":
+        pass
+    assert output.write(b"next\n", never) == (5, None)
+    assert os.read(reader, 100) == b"\nnext\n"
+
+
+def test_whole_lines_leave_together(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    fill(writer)
+    os.read(reader, PIECE)
+    data = (b"b" * 99 + b"\n") * 100
+    written, _ = Output(writer).write(data, at_once)
+    assert 0 < written <= PIECE
+    assert written % 100 == 0
+
+
+def test_a_stopped_process_on_the_lock_does_not_hold_up_the_dump(lock: int, tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[lock]
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with (tmp_path / "out").open("wb") as file:
+            output = Output(file.fileno(), lock)
+            begin = monotonic()
+            assert output.write_whole(b"dump\n", 0.2)
+            assert 0.1 <= monotonic() - begin < 5
+        assert (tmp_path / "out").read_bytes() == b"dump\n"
+    finally:
+        holder.communicate(timeout=10)
+
+
+def test_a_full_disk_is_an_error_not_an_exception() -> None:
+    fd = os.open("/dev/full", os.O_WRONLY)
+    output = Output(fd)
+    written, error = output.write(b"line\n", never)
+    output.close()
+    assert written == 0
+    assert error is not None
+    assert error.strerror == os.strerror(28)
