@@ -1,0 +1,162 @@
+"""`l7 demo`: three servers of its own and the real proxy in front of them; nothing of it outlives it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.harness.client import TIMEOUT, Client, get, request
+from tests.harness.l7process import L7Process
+
+
+class Demo:
+    """A running demo and the servers that it printed."""
+
+    def __init__(self, *options: str, run_as: str | None = "root") -> None:
+        self.l7 = L7Process(argv=["demo", *options], inherit=False, run_as=run_as)
+        self.l7.wait_for_output("Ctrl-C")
+        found = re.findall(r"^server (\w+) +on 127\.0\.0\.1:\d+, pid (\d+)$", "\n".join(self.l7.output), re.MULTILINE)
+        self.servers = {name: psutil.Process(int(pid)) for name, pid in found}
+        assert len(self.servers) == 3
+
+    def wait_until_gone(self) -> None:
+        deadline = time.monotonic() + TIMEOUT
+        while left := [name for name, server in self.servers.items() if not ended(server)]:
+            assert time.monotonic() < deadline, f"left behind: {left}"
+            time.sleep(0.01)
+        self.l7.assert_nothing_left()
+
+
+def ended(process: psutil.Process) -> bool:
+    """Whether a process has ended, also when its parent has not noticed yet."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.fixture
+def demo() -> Iterator[Demo]:
+    running = Demo()
+    try:
+        yield running
+    finally:
+        running.l7.kill()
+    running.wait_until_gone()
+
+
+def names(port: int, count: int, host: str = "localhost") -> list[str]:
+    answers = [get(port, "/", host=host) for _ in range(count)]
+    assert {answer.status for answer in answers} == {200}
+    return [answer.body.decode().split("\n")[0].removeprefix("Hello from ").rstrip(".") for answer in answers]
+
+
+def test_three_servers_take_turns(demo: Demo) -> None:
+    assert sorted(names(demo.l7.port, 6)) == ["one", "one", "three", "three", "two", "two"]
+    assert set(names(demo.l7.port, 3, host="127.0.0.1")) == {"one", "two", "three"}
+
+
+def test_answer_shows_the_request(demo: Demo) -> None:
+    text = get(demo.l7.port, "/a/path?x=1").body.decode()
+    assert "\nGET /a/path?x=1 HTTP/1.1\n" in text
+    assert "\nX-Forwarded-For: 127.0.0.1\n" in text
+
+
+def test_bodies(demo: Demo) -> None:
+    port = demo.l7.port
+    assert len(get(port, "/big?bytes=300000").body) == 300_000
+    assert "\n5 bytes of body\n" in request(port, "PUT", "/up", body=b"hello").body.decode()
+    with Client(port) as client:
+        client.send(b"POST /up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+        assert b"\n5 bytes of body\n" in client.read_response(b"POST").body
+        client.send(b"HEAD /big?bytes=300000 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.read_response(b"HEAD").values(b"content-length") == [b"300000"]
+        client.send(b"GET /slow?seconds=0 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.read_response().status == 200
+
+
+def test_stream_passes_at_once(demo: Demo) -> None:
+    with Client(demo.l7.port) as client:
+        client.send(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        head = client.read_head()
+        assert head.values(b"content-type") == [b"text/event-stream"]
+        while b"data: 0 from" not in client.unread:
+            client.pump(0.05)
+            assert not client.end
+
+
+def test_a_server_that_dies_is_not_missed(demo: Demo) -> None:
+    demo.servers["two"].terminate()
+    demo.l7.wait_for(lambda: ended(demo.servers["two"]), "the end of a server")
+    assert set(names(demo.l7.port, 6)) == {"one", "three"}
+
+
+def test_reload_keeps_the_servers(demo: Demo) -> None:
+    start = len(demo.l7.events)
+    demo.l7.hup()
+    demo.l7.wait_for_event(r"generation.2", start=start)
+    assert set(names(demo.l7.port, 3)) == {"one", "two", "three"}
+    assert all(server.is_running() for server in demo.servers.values())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_nothing_outlives_a_stop(demo: Demo, number: int) -> None:
+    demo.l7.signal(number)
+    assert demo.l7.wait() == 0
+    demo.wait_until_gone()
+    assert "Traceback" not in demo.l7.transcript()
+
+
+def test_ctrl_c_reaches_the_whole_terminal_and_leaves_nothing(demo: Demo) -> None:
+    os.killpg(demo.l7.pid, signal.SIGINT)
+    assert demo.l7.wait() == 0
+    demo.wait_until_gone()
+    assert "Traceback" not in demo.l7.transcript()
+
+
+def test_nothing_outlives_kill_9(demo: Demo) -> None:
+    demo.l7.signal(signal.SIGKILL)
+    demo.wait_until_gone()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to give up")
+def test_root_is_given_up_by_all() -> None:
+    demo = Demo(run_as=None)
+    try:
+        assert {process.pid for process in demo.servers.values()} < set(demo.l7.workers())
+        assert all(psutil.Process(pid).uids().effective for pid in [demo.l7.pid, *demo.l7.workers()])
+        assert set(names(demo.l7.port, 3)) == {"one", "two", "three"}
+        demo.l7.stop()
+        demo.wait_until_gone()
+    finally:
+        demo.l7.kill()
+
+
+def test_a_taken_port_is_said_clearly() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = L7Process(argv=["demo", "--port", str(port)], inherit=False, ready=None)
+        try:
+            assert process.wait() == 1
+            process.assert_nothing_left()
+            assert str(port) in "\n".join(process.events)
+            assert "Traceback" not in process.transcript()
+        finally:
+            process.kill()
+
+
+def test_a_bad_option_is_said_clearly() -> None:
+    process = L7Process(argv=["demo", "--port", "x"], inherit=False, ready=None)
+    try:
+        assert process.wait() == 2
+        assert "--port" in "\n".join(process.events)
+        assert "Traceback" not in process.transcript()
+    finally:
+        process.kill()
