@@ -113,6 +113,8 @@ def _spawn(origin: Origin, identity: Identity | None, ours: socket.socket, their
         ours.close()
         os.setsid()
         _live(origin, identity, theirs)
+    except Exception as error:
+        print(f"l7: demo server {origin.label}: {error}", file=sys.stderr)
     finally:
         os._exit(0)
 

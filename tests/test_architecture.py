@@ -36,6 +36,7 @@ FLOORS = {
     "l7.master": 6,
     "l7.cli": 7,
     "l7.demo": 7,
+    "l7.explain": 7,
     "l7.__main__": 7,
 }
 """The floor of every room; ``l7`` itself is the ground (it holds the version)."""
@@ -43,6 +44,7 @@ FLOORS = {
 SIDEWAYS = {
     ("l7.__main__", "l7.cli"): "the same command under another name",
     ("l7.cli", "l7.demo"): "one of its commands",
+    ("l7.cli", "l7.explain"): "one of its commands",
 }
 """Imports from a room to another one on the same floor, and why each is right."""
 
