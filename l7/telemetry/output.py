@@ -7,7 +7,8 @@ ends, and **it is lost when any descriptor of the locked file is closed in its p
 duplicates the lock's descriptor.
 
 A pipe without a reader at work fills up. Nothing here makes a descriptor non-blocking (the open file is shared with
-strangers); instead a write waits until there is room and is never larger than what then surely fits.
+strangers); instead a write waits until there is room and is never larger than what then surely fits: all that a pipe
+holds when it is empty, else one piece.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import fcntl
 import os
 import select
 import stat
+import sys
+import termios
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -53,13 +56,15 @@ def make_lock() -> int:
 class Output:
     """A descriptor for whole lines. ``lock`` is a descriptor of `make_lock`, or ``None`` for an output of our own."""
 
-    __slots__ = ("_lock", "_native", "_poll", "_regular", "_torn", "fd")
+    __slots__ = ("_lock", "_native", "_pipe", "_poll", "_torn", "_unbounded", "fd")
 
     def __init__(self, fd: int, lock: int | None = None, native: Native = NATIVE) -> None:
         self.fd = fd
         self._lock = lock
         self._native = native
-        self._regular = stat.S_ISREG(os.fstat(fd).st_mode)
+        mode = os.fstat(fd).st_mode
+        self._pipe = stat.S_ISFIFO(mode)
+        self._unbounded = stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not os.isatty(fd))
         self._poll = native.poll()
         self._poll.register(fd, select.POLLOUT)
         self._torn = False
@@ -128,10 +133,11 @@ class Output:
     def _write_bytes(self, data: bytes, impatient: Impatience) -> tuple[int, OSError | None]:
         written, total = 0, len(data)
         while written < total:
-            if not self._has_room(impatient):
+            room = self._await_room(impatient)
+            if not room:
                 break
             try:
-                written += os.write(self.fd, data[written : self._end_of_piece(data, written)])
+                written += os.write(self.fd, data[written : _end_of_lines(data, written, room)])
             except BlockingIOError:
                 if impatient():
                     break
@@ -140,16 +146,20 @@ class Output:
                 return written, error
         return written, None
 
-    def _end_of_piece(self, data: bytes, begin: int) -> int:
-        """Where the next write ends: files take all at once, others as many whole lines as surely fit."""
-        if self._regular or len(data) - begin <= PIECE:
-            return len(data)
-        end = data.rfind(b"\n", begin, begin + PIECE) + 1
-        return end or begin + PIECE
-
-    def _has_room(self, impatient: Impatience) -> bool:
-        """Wait until a piece can be written without blocking (or will fail at once)."""
-        while not self._regular and not self._poll.poll(_STALL_SLICE):
+    def _await_room(self, impatient: Impatience) -> int:
+        """Wait until something can be written without blocking (or will fail at once): how many bytes, 0 for none."""
+        if self._unbounded:
+            return sys.maxsize
+        if self._pipe and not any(fcntl.ioctl(self.fd, termios.FIONREAD, b"\0\0\0\0")):
+            return fcntl.fcntl(self.fd, fcntl.F_GETPIPE_SZ)
+        while not self._poll.poll(_STALL_SLICE):
             if impatient():
-                return False
-        return True
+                return 0
+        return PIECE
+
+
+def _end_of_lines(data: bytes, begin: int, room: int) -> int:
+    """Where a write of at most ``room`` bytes ends: behind the last whole line, or within one that is longer."""
+    if len(data) - begin <= room:
+        return len(data)
+    return data.rfind(b"\n", begin, begin + room) + 1 or begin + room

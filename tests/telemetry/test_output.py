@@ -137,3 +137,23 @@ def test_a_full_disk_is_an_error_not_an_exception() -> None:
     assert written == 0
     assert error is not None
     assert error.strerror == os.strerror(28)
+
+
+def test_an_empty_pipe_takes_what_it_holds_at_once(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = pipe
+    sizes: list[int] = []
+    real = os.write
+
+    def write(fd: int, piece: bytes) -> int:
+        sizes.append(len(piece))
+        return real(fd, piece)
+
+    monkeypatch.setattr("l7.telemetry.output.os.write", write)
+    data = (b"c" * 99 + b"\n") * 1000
+    output = Output(writer)
+    written, error = output.write(data, at_once)
+    assert error is None
+    assert sizes[0] == 65500
+    assert written % 100 == 0
+    assert os.read(reader, 1 << 20) == data[:written]
+    assert output.write(data[written:], at_once) == (len(data) - written, None)
