@@ -24,6 +24,7 @@ from setproctitle import setproctitle
 from l7.config.loading import Loaded, load
 from l7.master.arbiter import serve
 from l7.master.privileges import Identity, drop, identify
+from l7.master.startup import open_standard_descriptors
 
 NAMES = ("one", "two", "three")
 HOSTS = ("localhost", "*")
@@ -55,16 +56,17 @@ Ctrl-C stops everything.
 def main(argv: list[str], environ: Mapping[str, str]) -> int:
     """Run the demo and return the exit code.
 
-    ``argv`` is the whole command line, the word ``demo`` included; every option of ``l7`` is taken. SystemExit comes
-    from ``--help``. Raises `l7.errors.ConfigError` and `l7.errors.StartError` as running l7 itself does.
+    ``argv`` is the command line without the word ``demo``; every option of ``l7`` is taken. SystemExit comes from
+    ``--help``. Raises `l7.errors.ConfigError` and `l7.errors.StartError` as running l7 itself does.
     """
+    open_standard_descriptors()
     settings = {"L7_PORT": PORT, **environ}
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in NAMES]
     addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
     words = [f"{host}={address}" for host in HOSTS for address in addresses]
 
     def reload() -> Loaded:
-        return load([*argv, *words], settings, skip=1)
+        return load([*argv, *words], settings)
 
     config = reload().config
     with running(listeners, identify(config.run_as)) as pids:
