@@ -27,21 +27,23 @@ class Place(Protocol):
 
 
 def complaints(error: ValidationError, where: Callable[[Path], Place]) -> list[Problem]:
-    """Return the problems in ``error``, ordered as they stand in their sources."""
+    """Return the problems in ``error``."""
     found = []
     for detail in error.errors(include_url=False):
         path = tuple(part for part in detail["loc"] if part != "[key]")
         at = where(path)
-        found.append(
-            (_order(at.place), Problem(at.place, show_path(path) if at.show_path else "", _what(detail, path)))
-        )
-    return [problem for _, problem in sorted(found, key=lambda item: item[0])]
+        found.append(Problem(at.place, show_path(path) if at.show_path else "", _what(detail, path)))
+    return found
 
 
-def _order(place: str) -> tuple[bool, str, int]:
-    """Flags and variables first, then the file by line."""
-    name, _, line = place.rpartition(":")
-    return (True, name, int(line)) if line.isdigit() and not place.startswith(("-", "L7_")) else (False, "", 0)
+def in_order(problems: list[Problem], file: str) -> list[Problem]:
+    """Return the problems of flags and variables as they came, then those of the file by line."""
+
+    def line(problem: Problem) -> int:
+        number = problem.where.removeprefix(f"{file}:")
+        return int(number) if number.isdigit() and number != problem.where else -1
+
+    return sorted(problems, key=line)
 
 
 def _what(detail: Any, path: Path) -> str:

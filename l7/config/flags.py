@@ -22,9 +22,12 @@ from l7.config.names import did_you_mean, printable
 from l7.config.schema import Config
 from l7.config.values import Flag
 from l7.errors import ConfigError, Problem
+from l7.units import quoted
 
 PREFIX = "L7_"
 SERVERS = "L7_SERVERS"
+SWITCH = {"true", "yes", "on", "1", "false", "no", "off", "0"}
+"""How ConfigArgParse wants a variable of a flag without a value."""
 NOT_SETTINGS = {"L7_PURE_PYTHON"}
 """Variables of ours that are no settings."""
 COMMANDS = {
@@ -167,9 +170,7 @@ def _add(group: Any, setting: Setting) -> None:
 
 def _refuse(message: str) -> None:
     """Stand in for the parser's exit: raise what it says in our form."""
-    argument = re.fullmatch(r"argument (?:.*/)?(-\S+): (.*)", message, re.DOTALL)
-    variable = re.fullmatch(r"Unexpected value for (\S+): (.*)", message, re.DOTALL)
-    match = argument or variable
+    match = re.fullmatch(r"argument (?:.*/)?(-\S+): (.*)", message, re.DOTALL)
     raise ConfigError([Problem(match[1], "", match[2]) if match else Problem("", "", message)])
 
 
@@ -208,19 +209,21 @@ def _sort_out(rest: list[str]) -> tuple[list[str], list[Problem]]:
             name = text.split("=", 1)[0] if text.startswith("--") else text[:2]
             problems.append(Problem(printable(name, 40), "", f"unknown option{did_you_mean(name, known)}"))
             after_unknown = "=" not in text
-        elif not (after_unknown and "=" not in text):
-            words.append(text)
+        elif after_unknown:
             after_unknown = False
+        else:
+            words.append(text)
     return words, problems
 
 
 def parse_environment(environ: Mapping[str, str]) -> Given:
     """Parse the ``L7_*`` variables; an empty one is the same as none."""
     ours = {name: value for name, value in environ.items() if name.startswith(PREFIX) and value}
-    try:
-        space, _ = build().parse_known_args([], env_vars=ours)
-    except ConfigError as error:
-        return Given(problems=tuple(error.problems))
+    problems: tuple[Problem, ...] = ()
+    if ours.get("L7_DEBUG", "0").lower() not in SWITCH:
+        what = f"{quoted(ours.pop('L7_DEBUG'))} is neither true nor false"
+        problems = (Problem("L7_DEBUG", "", what),)
+    space, _ = build().parse_known_args([], env_vars=ours)
     values: dict[str, tuple[str, Any]] = {}
     for setting in settings():
         value = getattr(space, setting.key)
@@ -229,7 +232,7 @@ def parse_environment(environ: Mapping[str, str]) -> Given:
             values[setting.key] = (setting.variable, split)
     if space.debug:
         values["log-level"] = ("L7_DEBUG", "debug")
-    return Given(values, tuple(_split(ours.get(SERVERS, ""))), space.config)
+    return Given(values, tuple(_split(ours.get(SERVERS, ""))), space.config, problems=problems)
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[Problem]:

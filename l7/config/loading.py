@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from l7.config import flags
-from l7.config.complaints import complaints
+from l7.config.complaints import complaints, in_order
 from l7.config.document import Document, read
 from l7.config.flags import Given
 from l7.config.generation import Loaded, Path
@@ -44,12 +44,12 @@ def load(argv: Sequence[str], environ: Mapping[str, str], *, skip: int = 0) -> L
     merge.add_servers(variables.words, flags.SERVERS)
     merge.add_servers(line.words[skip:], "argument")
     problems = [*line.problems, *variables.problems, *document.problems, *merge.problems]
-    config = _validate(merge, problems, silent=bool(document.problems))
+    config = _validate(merge, problems)
     warnings = (*flags.unknown_variables(environ), *_redacted(config))
     return Loaded(config, merge.sources, warnings, name)
 
 
-def _validate(merge: _Merge, problems: list[Problem], *, silent: bool) -> Config:
+def _validate(merge: _Merge, problems: list[Problem]) -> Config:
     """Return the configuration or raise all problems, those of the schema included."""
     try:
         config = Config.model_validate(merge.raw, by_alias=True, by_name=False)
@@ -60,7 +60,7 @@ def _validate(merge: _Merge, problems: list[Problem], *, silent: bool) -> Config
         # A file that is there and has none is where the user looks first.
         problems.append(Problem(merge.document.name, "", NO_BACKENDS))
     if problems or config is None:
-        raise ConfigError(problems) from None
+        raise ConfigError(in_order(problems, merge.document.name)) from None
     return config
 
 
@@ -211,6 +211,7 @@ def _without_login(word: str) -> str:
     key, equals, address = word.partition("=")
     if "@" in address:
         address = "***@" + address.rpartition("@")[2]
-    if not equals and ":" in key:
-        key = key.partition(":")[0] + ":***"
+    host, colon, rest = key.partition(":")
+    if colon and not rest.isdigit() and not key.startswith("["):
+        key = host + ":***"
     return printable(key + equals + address)

@@ -41,7 +41,8 @@ def _normal_host(host: str) -> str:
         name, _, port = host.partition(":")
         if port.isdigit() or not port:
             raise ValueError(f"a route has no port; write {name!r}")
-        raise ValueError(f"{quoted(host)}: write IPv6 addresses in brackets, as in [::1]")
+        # What follows the colon may be a password: a word that lost its --user.
+        raise ValueError("a ':' in a host; write IPv6 addresses in brackets, as in [::1]")
     wildcard, name = host.startswith("*."), host.removeprefix("*.")
     if "*" in name:
         raise ValueError(f"{quoted(host)}: '*' stands alone or for the first labels, as in '*.example.com'")

@@ -113,7 +113,10 @@ class Backend(Section):
         default="round-robin",
         description="How a server is chosen for a request: `round-robin` takes one after the other.",
     )
-    servers: tuple[Server, ...] = Field(description="The servers; with an empty list every request is answered 503.")
+    servers: tuple[Server, ...] = Field(
+        description="The servers; with an empty list every request is answered 503.",
+        examples=["[127.0.0.1:8081, {address: 'unix:/run/app.sock'}]"],
+    )
     retries: Retries = Field(
         default=2, description="How often a request that a server did not get is tried on another one."
     )
@@ -185,4 +188,5 @@ class Config(Section):
         default={},
         description="The servers by host: a host, `*.example.com` or `*`, each with an optional path prefix, as in "
         "`example.com/api`.",
+        examples=["{example.com: {servers: [127.0.0.1:8081, 127.0.0.1:8082]}}"],
     )

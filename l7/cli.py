@@ -1,0 +1,136 @@
+"""The command line: argv becomes one of the commands, and what goes wrong becomes a message and an exit code.
+
+Exit codes: 0 done or stopped as asked, 1 could not start or run (or `explain` found nothing), 2 usage or an invalid
+configuration, 3 workers cannot boot.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from l7 import demo
+from l7.config import flags
+from l7.config.dump import render_dump
+from l7.config.flags import COMMANDS
+from l7.config.loading import Loaded, load
+from l7.config.names import did_you_mean, printable
+from l7.errors import ConfigError, Problem, StartError
+from l7.explain import explain
+from l7.master.arbiter import serve
+
+Environ = Mapping[str, str]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run l7 with ``argv`` (without the program's name) and return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _dispatch(arguments, os.environ)
+        sys.stdout.flush()
+        return code
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except StartError as error:
+        print(f"l7: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Nobody reads on (`l7 dump | head`): keep the interpreter from flushing into the closed pipe at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except SystemExit as stop:  # --help and --version
+        sys.stdout.flush()
+        return stop.code if isinstance(stop.code, int) else 0
+
+
+def _dispatch(argv: list[str], environ: Environ) -> int:
+    """Find out which command is meant and run it."""
+    given = flags.parse_flags(argv)
+    command = given.words[0] if given.words and "=" not in given.words[0] else None
+    if command != "explain" and not given.problems:
+        _refuse_explain_options(given)
+    if command is None:
+        return _run(argv, environ)
+    if command not in _COMMANDS:
+        known = ", ".join(_COMMANDS)
+        what = f"unknown command{did_you_mean(command, _COMMANDS)} (commands: {known}; servers: HOST=ADDRESS)"
+        raise ConfigError([*given.problems, Problem(printable(command.partition(":")[0], 40), "", what)])
+    return _COMMANDS[command](argv, environ)
+
+
+def _refuse_explain_options(given: flags.Given) -> None:
+    names = [name for name, used in (("--header", given.headers), ("--json", given.json)) if used]
+    if names:
+        raise ConfigError([Problem(name, "", "only for `l7 explain`") for name in names])
+
+
+def _run(argv: list[str], environ: Environ) -> int:
+    """``l7``: run the proxy; every reload reads flags, environment and file anew."""
+    _warn(load(argv, environ))
+    return serve(lambda: load(argv, environ))
+
+
+def _check(argv: list[str], environ: Environ) -> int:
+    """``l7 check``: say that the configuration is valid, or everything that is wrong with it."""
+    loaded = _load(argv, environ)
+    hosts = len(loaded.config.backends)
+    servers = sum(len(backend.servers) for backend in loaded.config.backends.values())
+    name = printable(loaded.file) if loaded.file else "configuration"
+    print(f"{name}: ok ({_count(hosts, 'host')}, {_count(servers, 'server')})")
+    return 0
+
+
+def _dump(argv: list[str], environ: Environ) -> int:
+    """``l7 dump``: print the effective configuration."""
+    sys.stdout.write(render_dump(_load(argv, environ)))
+    return 0
+
+
+def _explain(argv: list[str], environ: Environ) -> int:
+    """``l7 explain URL``: print where a request would go; 1 when nowhere."""
+    given = flags.parse_flags(argv)
+    if len(given.words) < 2 and not given.problems:
+        raise ConfigError([Problem("explain", "", "write a URL, as in `l7 explain http://example.com/api`")])
+    loaded = _load(argv, environ, skip=2)
+    explanation = explain(loaded.config, given.words[1], given.headers)
+    print(explanation.as_json() if given.json else explanation.as_text())
+    return 0 if explanation.matched else 1
+
+
+def _demo(argv: list[str], environ: Environ) -> int:
+    """``l7 demo``: three small servers and l7 in front of them."""
+    rest = list(argv)
+    rest.remove("demo")
+    return demo.main(rest, environ)
+
+
+def _load(argv: list[str], environ: Environ, skip: int = 1) -> Loaded:
+    loaded = load(argv, environ, skip=skip)
+    _warn(loaded)
+    return loaded
+
+
+def _warn(loaded: Loaded) -> None:
+    for warning in loaded.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+_COMMANDS: dict[str, Callable[[list[str], Environ], int]] = {
+    "check": _check,
+    "dump": _dump,
+    "explain": _explain,
+    "demo": _demo,
+}
+assert list(_COMMANDS) == list(COMMANDS)
