@@ -84,6 +84,7 @@ CLIENT_GONE_DATA = _down("client went away", 0, "CD", logged=499)
 
 NO_ROUTE = _us("no backend for this host", 404, "LR")
 NO_SERVER = _us("no server available", 503, "SC")
+NO_RESOURCES = _us("out of resources", 503, "RC")
 LOOP = _us("request loops through l7", 508, "LR", keep=False)
 INTERNAL = _us("internal error", 500, "IR", keep=False)
 

@@ -64,8 +64,9 @@ TRAILER_FIELDS = dict.fromkeys(
         *_HOP_BY_HOP,
         *(
             b"content-length host trailer expect max-forwards authorization www-authenticate cookie set-cookie "
-            b"content-encoding content-type content-range cache-control range age date expires location retry-after vary "
-            b"via forwarded x-real-ip x-request-id if-match if-none-match if-modified-since if-unmodified-since if-range"
+            b"content-encoding content-type content-range cache-control range age date expires location retry-after "
+            b"vary via forwarded x-real-ip x-request-id if-match if-none-match if-modified-since if-unmodified-since "
+            b"if-range"
         ).split(),
     ],
     DROP,

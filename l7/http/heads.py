@@ -35,8 +35,10 @@ class HeadReader:
         self._empty = 0
         self._line_seen = False
 
-    def __len__(self) -> int:
-        return len(self._buffer)
+    @property
+    def beginning(self) -> bytes:
+        """Up to 1 KiB of what has come so far, for the log."""
+        return bytes(self._buffer[:1024])
 
     def feed(self, data: bytes) -> bytes | None:
         """The head without its last CRLFCRLF, or None for "more"; raises `ProxyError` for what cannot be one."""

@@ -1,0 +1,167 @@
+"""What goes on: heads written anew, canonical, with exactly one Host and one framing field that l7 wrote itself.
+
+Hot: `request_head` and `response_head` each build one head with one join over the untouched lines.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+
+from l7.http.grammar import CRLF, OWS, REQUEST_ID
+from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+
+PSEUDONYM = b"l7"
+"""What l7 calls itself in Via (RFC 9110, 7.6.3): inner names stay inside."""
+
+MOST_HOPS = 20
+"""After how many passages through an l7 a request is taken for a loop (RFC 9110, 7.6)."""
+
+ADDED = ("Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "Via", "X-Request-ID")
+"""The fields that every forwarded request carries, in this order."""
+
+
+class Hop:
+    """What one client connection adds to each of its requests: written once, joined many times.
+
+    ``client`` is the address of the peer, ``port`` the one it connected to, ``authority`` what stands in for Host when
+    an HTTP/1.0 client names none.
+    """
+
+    __slots__ = ("authority", "client", "line", "port")
+
+    def __init__(self, client: str, port: int, authority: bytes) -> None:
+        self.client = client
+        self.port = port
+        self.authority = authority
+        self.line = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: %d\r\nX-Forwarded-Host: " % (
+            client.encode("ascii"),
+            port,
+        )
+
+
+def request_head(head: RequestHead, hop: Hop, request_id: bytes, believed: bytes | None = None) -> bytes:
+    """The head for the server; ``believed`` stands in for what the hop says when the peer is a trusted proxy."""
+    authority = head.authority or hop.authority
+    lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, head.path, authority)]
+    lines += head.lines
+    lines.append((hop.line + authority) if believed is None else believed)
+    lines.append(b"Via: 1.%d l7\r\nX-Request-ID: %b" % (head.minor, request_id))
+    if head.length >= 0:
+        lines.append(b"Content-Length: %d" % head.length)
+    elif head.length == CHUNKED:
+        lines.append(b"Transfer-Encoding: chunked")
+    if head.expects:
+        lines.append(b"Expect: 100-continue")
+    if head.upgrade or head.trailers:
+        lines += _connection_options(head)
+    if head.max_forwards >= 0:
+        lines.append(b"Max-Forwards: %d" % (head.max_forwards - 1))
+    lines.append(CRLF)
+    return CRLF.join(lines)
+
+
+def _connection_options(head: RequestHead) -> list[bytes]:
+    lines = []
+    options = []
+    if head.upgrade:
+        lines.append(b"Upgrade: " + head.upgrade)
+        options.append(b"Upgrade")
+    if head.trailers:
+        lines.append(b"TE: trailers")
+        options.append(b"TE")
+    return [*lines, b"Connection: " + b", ".join(options)]
+
+
+def response_head(head: ResponseHead, length: int, date: bytes, connection: bytes) -> bytes:
+    """The head for the client.
+
+    ``length`` is how the body is framed towards this client, ``date`` is used where the server sent none (RFC 9110,
+    6.6.1), ``connection`` is ``close``, ``keep-alive`` (for HTTP/1.0) or empty.
+    """
+    lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason)]
+    lines += head.lines
+    if not head.dated:
+        lines.append(b"Date: " + date)
+    if length == CHUNKED:
+        lines.append(b"Transfer-Encoding: chunked")
+    elif length >= 0:
+        lines.append(b"Content-Length: %d" % length)
+    elif length == ABSENT and head.declared >= 0 and head.status != 204:
+        lines.append(b"Content-Length: %d" % head.declared)
+    if connection:
+        lines.append(b"Connection: " + connection)
+    lines.append(CRLF)
+    return CRLF.join(lines)
+
+
+def interim_head(head: ResponseHead) -> bytes:
+    """An interim response (RFC 9110, 15.2): no framing, no Date."""
+    return CRLF.join([b"HTTP/1.1 %d %b" % (head.status, head.reason), *head.lines, CRLF])
+
+
+def switching_head(head: ResponseHead) -> bytes:
+    """The 101 that opens a tunnel (RFC 9110, 7.8)."""
+    lines = [b"HTTP/1.1 101 %b" % head.reason, *head.lines]
+    return CRLF.join([*lines, b"Upgrade: " + head.upgrade, b"Connection: Upgrade", CRLF])
+
+
+def client_framing(head: ResponseHead, minor: int) -> int:
+    """How a response is framed for a client of HTTP/1.``minor``: what has no length is chunked, or ends by closing."""
+    if head.length in (CHUNKED, UNTIL_CLOSE):
+        return CHUNKED if minor else UNTIL_CLOSE
+    return head.length
+
+
+def loops(head: RequestHead) -> bool:
+    """Whether a request has come through l7 so often that it must be going round in circles."""
+    return head.via.count(b" " + PSEUDONYM) >= MOST_HOPS
+
+
+def request_id_of(head: RequestHead) -> bytes:
+    """The request id that came with a request, where it is one; else nothing."""
+    return head.request_id if REQUEST_ID.fullmatch(head.request_id) else b""
+
+
+Trusted = Callable[[str], bool]
+
+
+def believe(head: RequestHead, hop: Hop, trusted: Trusted) -> tuple[str, bytes]:
+    """The client's address and the forwarding lines for a request that a trusted proxy passed on.
+
+    The client is the last address in X-Forwarded-For that is not itself trusted: what stands before it anybody can
+    have written. Lines that are not ours to set (Forwarded, X-Real-IP) travel on.
+    """
+    told: dict[bytes, bytes] = {}
+    others: list[bytes] = []
+    for line in head.forwarded.split(CRLF) if head.forwarded else []:
+        name, _, value = line.partition(b":")
+        key = name.lower()
+        if key in _SET:
+            told[key] = told[key] + b", " + value.strip(OWS) if key in told else value.strip(OWS)
+        else:
+            others.append(line)
+    chain = told.get(b"x-forwarded-for", b"")
+    hops = [part.strip(OWS) for part in chain.split(b",")] if chain else []
+    lines = [
+        b"X-Forwarded-For: " + b", ".join([*hops, hop.client.encode("ascii")]),
+        b"X-Forwarded-Proto: " + told.get(b"x-forwarded-proto", b"http"),
+        b"X-Forwarded-Port: " + told.get(b"x-forwarded-port", b"%d" % hop.port),
+        b"X-Forwarded-Host: " + told.get(b"x-forwarded-host", head.authority or hop.authority),
+    ]
+    return _client_of(hops, hop.client, trusted), CRLF.join(lines + others)
+
+
+_SET = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-host"))
+
+
+def _client_of(hops: list[bytes], peer: str, trusted: Trusted) -> str:
+    client = peer
+    for raw in reversed(hops):
+        try:
+            client = str(ipaddress.ip_address(raw.decode("ascii", "replace").strip("[]")))
+        except ValueError:
+            break
+        if not trusted(client):
+            break
+    return client

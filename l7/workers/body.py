@@ -1,0 +1,156 @@
+"""A request's body on its way up: read from the client, framed anew, sent while its answer is awaited or relayed."""
+
+from __future__ import annotations
+
+from l7.clock import monotonic
+from l7.errors import BODY_TIMEOUT, CLIENT_GONE_DATA, RESPONSE_TIMEOUT, ProxyError
+from l7.exchange import Exchange
+from l7.http.framing import BodyReader, LengthReader, chunk, last_chunk
+from l7.workers.stream import NEVER, Stream, StreamClosed, StreamTimeout
+
+DRAINABLE = 64 * 1024
+"""Bytes of an unwanted body that are read so that the connection can live on."""
+
+
+class RequestBody:
+    """What is still to come of a request's body.
+
+    ``seconds`` is how long the client may take between two pieces. ``first`` is what had come with the head: it is
+    kept, so that a request which is whole in it can be sent again.
+    """
+
+    __slots__ = ("_exchange", "_reader", "_seconds", "first", "stream", "streamed", "unsent")
+
+    def __init__(self, reader: BodyReader, stream: Stream, exchange: Exchange, seconds: float) -> None:
+        self._reader = reader
+        self._exchange = exchange
+        self._seconds = seconds
+        self.stream = stream
+        self.first = b""
+        self.unsent: bytes | memoryview = b""
+        self.streamed = False
+        """Whether more than ``first`` was read: then it is gone, and the request cannot be sent again."""
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it has been read from the client."""
+        return self._reader.done
+
+    @property
+    def rest(self) -> bytes:
+        """What came behind the body: the beginning of the next request."""
+        return self._reader.rest
+
+    @property
+    def drainable(self) -> bool:
+        """Whether so little is missing that reading it is cheaper than a new connection."""
+        return self.done or (isinstance(self._reader, LengthReader) and self._reader.left <= DRAINABLE)
+
+    def begin(self, data: bytes) -> None:
+        """Take what came with the head."""
+        if data:
+            self.first = self._frame(data)
+
+    def read(self) -> bytes:
+        """The next piece, framed anew; raises `ProxyError` for a broken body, a slow client or one that left."""
+        stream = self.stream
+        stream.deadline = monotonic() + self._seconds
+        try:
+            data = stream.receive()
+        except StreamTimeout:
+            raise ProxyError(BODY_TIMEOUT, f"nothing came for {self._seconds:g} s") from None
+        except StreamClosed as lost:
+            raise ProxyError(CLIENT_GONE_DATA, str(lost)) from None
+        finally:
+            stream.deadline = NEVER
+        if not data:
+            raise ProxyError(CLIENT_GONE_DATA, "closed within the request body")
+        self.streamed = True
+        return self._frame(data)
+
+    def _frame(self, data: bytes) -> bytes:
+        payload = self._reader.feed(data)
+        self._exchange.received += len(payload)
+        if isinstance(self._reader, LengthReader):
+            return payload
+        framed = chunk(payload) if payload else b""
+        return framed + last_chunk(self._reader.trailers) if self._reader.done else framed
+
+    def send_until_answer(self, server: Stream, seconds: float, *, expects: bool) -> None:
+        """Send the body until all of it is sent or ``server`` says something; what did not leave stays ``unsent``.
+
+        ``seconds`` is how long the server may take to take more; while the client waits for 100 Continue (``expects``)
+        that is also how long it may take to say so. A server that closes is found by whoever reads its answer.
+        """
+        try:
+            while not server.ready:
+                if self.unsent:
+                    self.unsent = server.push(self.unsent, seconds)
+                elif self.done:
+                    return
+                else:
+                    self._await_more(server, seconds, expects=expects)
+                    if not server.ready:
+                        self.unsent = self.read()
+        except StreamTimeout:
+            raise ProxyError(RESPONSE_TIMEOUT, "the server does not take the request body") from None
+        except StreamClosed:
+            self.unsent = b""
+
+    def _await_more(self, server: Stream, seconds: float, *, expects: bool) -> None:
+        """Wait until the client sends more or the server answers early."""
+        client = self.stream
+        waited_for = server if expects else client
+        waited_for.deadline = monotonic() + (seconds if expects else self._seconds)
+        try:
+            client.wait_either(server)
+        except StreamTimeout:
+            if expects:
+                raise ProxyError(RESPONSE_TIMEOUT, "neither 100 Continue nor an answer") from None
+            raise ProxyError(BODY_TIMEOUT, f"nothing came for {self._seconds:g} s") from None
+        finally:
+            waited_for.deadline = NEVER
+
+    def drain(self) -> bool:
+        """Read and forget what is left of a `drainable` body; returns whether the connection can go on."""
+        try:
+            while not self.done:
+                self.read()
+        except ProxyError:
+            return False
+        return True
+
+
+class Pump:
+    """Sends the rest of a body while its answer is already being relayed: both directions flow at once."""
+
+    __slots__ = ("_body", "_seconds", "_server", "failure", "running")
+
+    def __init__(self, body: RequestBody, server: Stream, seconds: float) -> None:
+        self._body = body
+        self._server = server
+        self._seconds = seconds
+        self.running = True
+        self.failure: ProxyError | None = None
+
+    def run(self) -> None:
+        """Run as a job of the crew. A client that fails ends the exchange: the server's stream is closed."""
+        body = self._body
+        try:
+            if body.unsent:
+                self._server.send(bytes(body.unsent), self._seconds)
+            while not body.done:
+                self._server.send(body.read(), self._seconds)
+        except (StreamClosed, StreamTimeout):
+            pass
+        except ProxyError as failure:
+            if not self._server.closed and self.running:
+                self.failure = failure
+                self._server.close()
+        self.running = False
+
+    def stop(self) -> None:
+        """The answer is complete: nobody wants the rest."""
+        if self.running:
+            self.running = False
+            self._body.stream.interrupt()

@@ -1,0 +1,57 @@
+"""Greenlets that wait for work: starting one costs 8 µs, waking a parked one 0.2.
+
+An idle connection has no greenlet. When bytes come, one of the crew serves it until it is idle again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from gevent import get_hub
+from greenlet import getcurrent, greenlet
+
+Job = Callable[[], None]
+
+PARKED = 256
+"""How many greenlets are kept for later: each holds some 10 KB."""
+
+
+class Crew:
+    """Runs jobs, each in a greenlet of its own, at once; use it from loop callbacks and from greenlets alike."""
+
+    __slots__ = ("_hub", "_parked", "working")
+
+    def __init__(self) -> None:
+        self._hub = get_hub()
+        self._parked: list[greenlet] = []
+        self.working = 0
+
+    def start(self, job: Job) -> None:
+        """Run ``job`` now; called from the loop, it returns when the job waits for the first time or is done."""
+        if getcurrent() is not self._hub:
+            self._hub.loop.run_callback(self._switch, job)
+        else:
+            self._switch(job)
+
+    def _switch(self, job: Job) -> None:
+        if self._parked:
+            self._parked.pop().switch(job)
+        else:
+            greenlet(self._work, self._hub).switch(job)
+
+    def _work(self, job: Job) -> None:
+        while True:
+            self.working += 1
+            try:
+                job()
+            except (
+                Exception
+            ):  # the loop must live on whatever a job does; the hub would print, too, but end this greenlet
+                sys.excepthook(*sys.exc_info())
+            self.working -= 1
+            if len(self._parked) >= PARKED:
+                return
+            del job
+            self._parked.append(getcurrent())
+            job = self._hub.switch()

@@ -1,0 +1,77 @@
+"""Idle connections to one server: checked out for a request, checked in after it.
+
+An idle connection that shows anything at all, bytes or its end, is closed: nothing that comes unasked is ever taken
+for an answer (RFC 9112, 6.3), and a connection the server closed is found before it is used.
+"""
+
+from __future__ import annotations
+
+from gevent import get_hub
+
+from l7.clock import monotonic
+from l7.config.addresses import Address
+from l7.workers.connector import Connector
+from l7.workers.stream import Stream, Sweeper
+
+MOST_IDLE = 256
+"""Idle connections kept to one server by one worker."""
+
+
+class Pool:
+    """One server of a backend, as this worker knows it; policies pick among them.
+
+    ``idle_timeout`` is in seconds.
+    """
+
+    __slots__ = ("_idle", "_loop", "connector", "idle_timeout", "label")
+
+    def __init__(self, address: Address, idle_timeout: float, sweeper: Sweeper) -> None:
+        self.label = str(address)
+        self.idle_timeout = idle_timeout
+        self.connector = Connector(address, sweeper)
+        self._idle: list[Stream] = []
+        self._loop = get_hub().loop
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.label}, {len(self._idle)} idle>"
+
+    def check_out(self) -> Stream | None:
+        """The connection used last that still looks well, or None.
+
+        The watcher of an idle connection closes it as soon as the loop sees something on it. Only when the loop has
+        not looked since it was checked in is the socket asked itself.
+        """
+        while self._idle:
+            stream = self._idle.pop()
+            if stream.ready or (stream.seen == self._loop.now() and stream.has_bytes()):
+                stream.close()
+                continue
+            stream.keeper = None
+            return stream
+        return None
+
+    def check_in(self, stream: Stream) -> None:
+        """Keep a connection whose last answer was complete; close it when it has said more than that."""
+        if stream.ready or len(self._idle) >= MOST_IDLE:
+            stream.close()
+            return
+        stream.keeper = self
+        stream.deadline = monotonic() + self.idle_timeout
+        stream.seen = self._loop.now()
+        if not stream.watching:
+            stream.watch()
+        self._idle.append(stream)
+
+    def on_ready(self, stream: Stream) -> None:
+        """An idle connection was closed by the server, or speaks out of turn: either way it is over."""
+        self._idle.remove(stream)
+        stream.close()
+
+    def on_expired(self, stream: Stream) -> None:
+        """Idle for too long."""
+        self.on_ready(stream)
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        while self._idle:
+            self._idle.pop().close()

@@ -1,0 +1,216 @@
+"""A worker process: patch, build, serve, drain, exit.
+
+What the master asks comes over the channel, one JSON object a message; that the master is gone is the channel's end.
+Signals that a terminal sends to the whole process group are the master's business; TERM alone drains a worker.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gevent import get_hub, monkey
+from gevent.event import Event
+from gevent.util import format_run_info
+
+from l7.clock import monotonic
+from l7.config.generation import Generation
+from l7.telemetry import board as cells
+from l7.telemetry.accesslog import Log, open_log
+from l7.telemetry.board import Board
+from l7.telemetry.events import Events
+from l7.workers.crew import Crew
+from l7.workers.proxy import Proxy
+from l7.workers.server import Server
+from l7.workers.stream import Sweeper
+
+BEAT_INTERVAL = 0.5
+"""Seconds between two heartbeats."""
+MASTER_GONE = "the master is gone"
+CANNOT_BOOT = 3
+"""Exit status of a worker that could not begin."""
+
+
+@dataclass(frozen=True)
+class Boot:
+    """What a worker is born with. ``index`` is its place among ``workers``, ``slot`` its row of the board."""
+
+    generation: Generation
+    slot: int
+    index: int
+    workers: int
+    listeners: list[socket.socket]
+    channel: socket.socket
+    board: Board
+    log_lock: int | None = None
+
+
+def run(boot: Boot) -> int:
+    """Live as a worker; returns the exit status. Call it in a newly forked process, once."""
+    events = Events(boot.generation.config.log_level, generation=boot.generation.number)
+    try:
+        monkey.patch_all()
+        worker = Worker(boot, events)
+    except Exception as failure:  # whatever it is, the master must hear why this generation cannot run
+        _tell(boot.channel, {"event": "failed", "why": f"{type(failure).__name__}: {failure}"})
+        return CANNOT_BOOT
+    return worker.run()
+
+
+class Worker:
+    """One worker: its proxy, its server, its conversation with the master."""
+
+    def __init__(self, boot: Boot, events: Events) -> None:
+        self._boot = boot
+        self._events = events
+        config = boot.generation.config
+        _raise_descriptor_limit()
+        self._sweeper = Sweeper()
+        self._crew = Crew()
+        self._log: Log = open_log(
+            config.access_log, config.access_log_format, lock=boot.log_lock, report=events.warning
+        )
+        self._proxy = Proxy(config, self._sweeper, self._crew, self._log)
+        share, extra = divmod(config.limits.connections, boot.workers)
+        self._server = Server(self._proxy, self._sweeper, max(1, share + (boot.index < extra)), events.warning)
+        self._cells = boot.board.slot(boot.slot)
+        self._born = monotonic()
+        self._leave = Event()
+        self._channel_watcher: Any = None
+        self._timers: list[Any] = []
+
+    def run(self) -> int:
+        """Serve until told to stop, or until the master is gone."""
+        self._listen_to_signals()
+        self._beat()
+        self._every(BEAT_INTERVAL, self._beat)
+        self._every(self._sweeper.interval, self._log.tick)
+        self._sweeper.start()
+        self._boot.channel.setblocking(False)
+        self._channel_watcher = get_hub().loop.io(self._boot.channel.fileno(), 1)
+        self._channel_watcher.start(self._on_message)
+        self._server.listen(self._boot.listeners)
+        _tell(self._boot.channel, {"event": "ready"})
+        self._leave.wait()
+        return self._finish()
+
+    def _finish(self) -> int:
+        self._server.close()
+        self._proxy.close()
+        self._log.close()
+        self._sweeper.stop()
+        self._channel_watcher.stop()
+        for timer in self._timers:
+            timer.stop()
+        return 0
+
+    def _every(self, seconds: float, call: Callable[[], None]) -> None:
+        timer = get_hub().loop.timer(seconds, seconds)
+        timer.start(call)
+        self._timers.append(timer)
+
+    def _beat(self) -> None:
+        """Show that the loop turns, and how busy it is."""
+        slot = self._cells
+        slot[cells.BEAT] = time.monotonic_ns()
+        slot[cells.CONNECTIONS] = len(self._server.sessions)
+        slot[cells.IN_FLIGHT] = self._proxy.in_flight
+        slot[cells.REQUESTS] = self._proxy.requests
+
+    # --- the master's wishes ------------------------------------------------------------------------------------------
+
+    def _on_message(self) -> None:
+        try:
+            data = self._boot.channel.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._channel_watcher.stop()
+            self._events.error(f"{MASTER_GONE}: finishing what is in flight")
+            self._drain(self._boot.generation.config.graceful_timeout, close_idle=True)
+            return
+        message = json.loads(data)
+        wish = message["do"]
+        if wish == "drain":
+            self._drain(float(message["within"]), close_idle=message["idle"] == "close")
+        elif wish == "stop":
+            self._leave.set()
+        elif wish == "dump":
+            self._answer_dump()
+
+    def _answer_dump(self) -> None:
+        generation = self._boot.generation
+        _tell(
+            self._boot.channel,
+            {
+                "event": "dump",
+                "pid": os.getpid(),
+                "generation": generation.number,
+                "digest": generation.digest,
+                "age": round(monotonic() - self._born, 1),
+                "in-flight": self._proxy.in_flight,
+                "connections": len(self._server.sessions),
+            },
+        )
+
+    def _drain(self, within: float, *, close_idle: bool) -> None:
+        """Accept no more, serve what was accepted, and leave when that is done or ``within`` seconds have passed."""
+        self._proxy.draining = True
+        self._server.on_drained = self._leave.set
+        self._server.stop()
+        limit = get_hub().loop.timer(within)
+        limit.start(self._leave.set)
+        self._timers.append(limit)
+        if close_idle:
+            self._proxy.stopping = True
+            self._server.close_idle()
+        if not self._server.sessions:
+            self._leave.set()
+
+    # --- signals ------------------------------------------------------------------------------------------------------
+
+    def _listen_to_signals(self) -> None:
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._on_term)
+        signal.signal(signal.SIGUSR2, self._on_show_stacks)
+        faulthandler.enable(all_threads=True)
+
+    def _on_term(self, _number: int, _frame: object) -> None:
+        seconds = self._boot.generation.config.graceful_timeout
+        get_hub().loop.run_callback_threadsafe(lambda: self._drain(seconds, close_idle=True))
+
+    def _on_show_stacks(self, _number: int, _frame: object) -> None:
+        """Runs between two byte codes, also of a loop that never ends: that is what it is for."""
+        text = "\n".join(format_run_info(thread_stacks=False))
+        os.write(2, f"worker {os.getpid()}: the stacks of all greenlets\n{text}\n".encode("utf-8", "replace"))
+        _tell(self._boot.channel, {"event": "stacks"})
+
+
+def _tell(channel: socket.socket, message: dict[str, Any]) -> None:
+    """Send ``message`` to the master; one that cannot take it has other worries."""
+    try:
+        channel.send(json.dumps(message).encode("utf-8"), socket.MSG_DONTWAIT)
+    except OSError:
+        pass
+
+
+def _raise_descriptor_limit() -> None:
+    """Use all the descriptors the system grants: the soft limit is often a leftover of ``select``."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):
+            pass

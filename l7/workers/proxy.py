@@ -1,0 +1,324 @@
+"""The life of one request. START READING HERE.
+
+`Proxy.handle` is the table of contents, one verb a module: admit (credentials) -> route (balancing.routing) -> pick
+(balancing.policies) -> check out a connection (pool) -> forward the head (http.forwarding) -> relay (relay) -> check in
+-> log (telemetry.accesslog). What fails is a row of `l7.errors`; `Proxy.refuse` turns it into an answer.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from l7.balancing.policies import RoundRobin
+from l7.balancing.routing import Routes
+from l7.clock import monotonic
+from l7.config.schema import Backend, Config
+from l7.errors import (
+    BAD_RESPONSE,
+    CLIENT_GONE_HEAD,
+    INTERNAL,
+    LOOP,
+    NO_ROUTE,
+    NO_SERVER,
+    UNAUTHORIZED,
+    ProxyError,
+    Retry,
+)
+from l7.exchange import Exchange
+from l7.http import forwarding
+from l7.http.messages import ABSENT, RequestHead
+from l7.http.parser import RequestParser
+from l7.telemetry.accesslog import Log
+from l7.workers import responses
+from l7.workers.body import RequestBody
+from l7.workers.credentials import Credentials, claimed_login
+from l7.workers.crew import Crew
+from l7.workers.pool import Pool
+from l7.workers.relay import Bounds, Relay
+from l7.workers.stream import Stream, Sweeper
+from l7.workers.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from l7.workers.session import Session
+
+_IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+"""RFC 9110, 9.2.2."""
+
+
+class Upstream:
+    """A backend as this worker runs it: its servers' pools, the policy that picks among them, its bounds."""
+
+    __slots__ = ("bounds", "policy", "pools", "retries")
+
+    def __init__(self, backend: Backend, config: Config, sweeper: Sweeper) -> None:
+        timeouts = backend.timeouts
+        self.pools = [Pool(server.address, timeouts.idle, sweeper) for server in backend.servers]
+        self.policy = RoundRobin(self.pools)
+        self.retries = backend.retries
+        self.bounds = Bounds(
+            timeouts.connect,
+            timeouts.response,
+            timeouts.idle,
+            config.timeouts.write,
+            config.limits.head,
+            config.limits.headers,
+        )
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        for pool in self.pools:
+            pool.close()
+
+
+class Proxy:
+    """What all sessions of a worker share: routes, credentials, limits, the log."""
+
+    def __init__(self, config: Config, sweeper: Sweeper, crew: Crew, log: Log) -> None:
+        self.config = config
+        self.crew = crew
+        self.sweeper = sweeper
+        self.log = log
+        self.parser = RequestParser(config.limits.headers, config.limits.target)
+        self.upstreams = {key: Upstream(backend, config, sweeper) for key, backend in config.backends.items()}
+        self.routes = Routes(self.upstreams)
+        users = {login: password.get_secret_value() for login, password in config.users.items()}
+        self.credentials = Credentials(users) if users else None
+        self.draining = False
+        """Whether each answer is the last of its connection: another generation serves the next request."""
+        self.stopping = False
+        """Whether nobody will serve the next request: idle connections end."""
+        self.in_flight = 0
+        self.requests = 0
+        self._id_prefix = os.urandom(10).hex()
+        self._trusted = config.trusted_proxies
+
+    def next_request_id(self) -> str:
+        """A new request id: 20 random digits for this worker, 12 that count its requests, all hexadecimal."""
+        self.requests += 1
+        return f"{self._id_prefix}{self.requests:012x}"
+
+    def handle(self, exchange: Exchange, head: RequestHead, session: Session) -> bool:
+        """Serve one request and say what happened; returns whether the client's connection lives on."""
+        self.in_flight += 1
+        body: RequestBody | None = None
+        exchange.request_line = head.line
+        exchange.host = head.host
+        exchange.user_agent = head.user_agent
+        exchange.referer = head.referer
+        try:
+            believed = self._introduce(exchange, head, session)
+            if head.length != ABSENT:
+                body = session.body(exchange, head)
+            if head.authorization is not None:
+                exchange.user = claimed_login(head.authorization)
+            self._admit(head)
+            if head.max_forwards == 0:
+                return self._answer_here(exchange, head, body, session)
+            match = self.routes.match(head.host, head.path)
+            if match is None:
+                raise ProxyError(NO_ROUTE, f"host {head.host or '(none)'}")
+            job = Job(exchange, head, body, session, match.payload, believed)
+            return self._forward(job)
+        except ProxyError as failure:
+            return self.refuse(failure, exchange, head, body, session)
+        except Exception:  # a fault of ours costs one request, is told to the operator, not to the client
+            sys.excepthook(*sys.exc_info())
+            return self.refuse(ProxyError(INTERNAL), exchange, head, body, session)
+        finally:
+            self.in_flight -= 1
+            self.finish(exchange)
+
+    def finish(self, exchange: Exchange) -> None:
+        """The last thing that happens to a request: it is logged."""
+        exchange.total_time = monotonic() - exchange.started
+        self.log.log(exchange)
+
+    def _introduce(self, exchange: Exchange, head: RequestHead, session: Session) -> bytes | None:
+        """Settle who the client is and which id the request has; returns what a trusted peer makes us believe."""
+        if not session.trusted:
+            exchange.request_id = self.next_request_id()
+            return None
+        exchange.client, believed = forwarding.believe(head, session.hop, self.trusts)
+        told = forwarding.request_id_of(head)
+        exchange.request_id = told.decode("ascii") if told else self.next_request_id()
+        return believed
+
+    def trusts(self, client: str) -> bool:
+        """Whether ``client``, an address, is one of the trusted proxies."""
+        if not self._trusted:
+            return False
+        try:
+            address = ipaddress.ip_address(client)
+        except ValueError:
+            return False
+        return any(address in network for network in self._trusted)
+
+    def _admit(self, head: RequestHead) -> None:
+        """Refuse who has no login, where any is configured, and what goes round in circles."""
+        if self.credentials is not None and self.credentials.check(head.authorization) is None:
+            raise ProxyError(UNAUTHORIZED)
+        if head.via and forwarding.loops(head):
+            raise ProxyError(LOOP, f"it came through {forwarding.MOST_HOPS} times")
+
+    def _forward(self, job: Job) -> bool:
+        """Try servers until one answers; raises the `ProxyError` of the last one when none does."""
+        upstream = job.upstream
+        tried: list[Pool] = []
+        failure = ProxyError(NO_SERVER, "the backend has no server")
+        job.exchange.queue_time = 0.0
+        while len(tried) <= upstream.retries:
+            pool = upstream.policy.pick(tried)
+            if pool is None:
+                break
+            tried.append(pool)
+            try:
+                return self._attempt(job, pool)
+            except ProxyError as error:
+                failure = error
+                if not job.may_retry(error):
+                    raise
+        raise failure
+
+    def _attempt(self, job: Job, pool: Pool) -> bool:
+        """One server: first on an idle connection; one that turns out to be dead is replaced by a new one, once."""
+        exchange = job.exchange
+        exchange.server = pool.label
+        exchange.attempts += 1
+        server = pool.check_out()
+        if server is not None:
+            exchange.connect_time = 0.0
+            try:
+                return self._through(job, pool, server)
+            except ProxyError as failure:
+                if not job.may_retry(failure):
+                    raise
+                exchange.attempts += 1
+        started = monotonic()
+        server = pool.connector.dial(job.upstream.bounds.connect)
+        exchange.connect_time = monotonic() - started
+        return self._through(job, pool, server)
+
+    def _through(self, job: Job, pool: Pool, server: Stream) -> bool:
+        """One connection, which is checked in when it can be used again and closed in every other case."""
+        session = job.session
+        relay = Relay(job.exchange, job.head, job.body, session.stream, server, job.upstream.bounds)
+        try:
+            response = relay.request(job.opening, self.crew)
+            if response.status == 101:
+                return self._tunnel(job, relay, server)
+            keep = relay.respond(keep=job.head.persistent and not self.draining)
+            if job.body is not None:
+                session.buffer = job.body.rest
+            return keep
+        except ProxyError:
+            job.answered = relay.answered
+            if relay.answered:
+                session.cut(relay.client_framing)
+            raise
+        finally:
+            relay.stop()
+            if relay.reusable and not self.draining:
+                pool.check_in(server)
+            else:
+                server.close()
+
+    def _tunnel(self, job: Job, relay: Relay, server: Stream) -> bool:
+        """Switch protocols and copy until both sides have ended; a 101 nobody asked for is an invalid response."""
+        if not relay.accepts_upgrade():
+            raise ProxyError(BAD_RESPONSE, "101 without being asked, or to a protocol that was not offered")
+        session = job.session
+        job.exchange.status = 101
+        job.answered = True
+        if not session.send(forwarding.switching_head(relay.response)):
+            raise ProxyError(CLIENT_GONE_HEAD, "closed while switching protocols")
+        early, session.buffer = session.buffer, b""
+        tunnel = Tunnel(session.stream, server, job.exchange, job.upstream.bounds.idle)
+        tunnel.run(self.crew, early, relay.leftover)
+        session.stream.close()
+        return False
+
+    def _answer_here(self, exchange: Exchange, head: RequestHead, body: RequestBody | None, session: Session) -> bool:
+        """Answer a TRACE or OPTIONS whose hops are used up."""
+        keep = self._keeps(head, body)
+        answer, exchange.sent = responses.last_hop(head, keep=keep)
+        exchange.status = 200
+        return session.send(answer) and keep
+
+    def _keeps(self, head: RequestHead, body: RequestBody | None) -> bool:
+        """Whether an answer of ours leaves the connection open: its body is read, or can be drained."""
+        if self.draining or not head.persistent:
+            return False
+        return body is None or body.done or (body.drainable and not head.expects)
+
+    def refuse(
+        self,
+        failure: ProxyError,
+        exchange: Exchange,
+        head: RequestHead | None,
+        body: RequestBody | None,
+        session: Session,
+    ) -> bool:
+        """Answer a failed request by its row of the table; returns whether the connection lives on.
+
+        Silent when part of an answer has gone out already: the connection was cut then.
+        """
+        kind = failure.kind
+        exchange.failure = failure
+        exchange.code = kind.code
+        if exchange.status:
+            return False
+        exchange.status = kind.logged
+        if not kind.status or session.stream.closed:
+            session.stream.close()
+            return False
+        keep = kind.keep and head is not None and self._keeps(head, body)
+        answer, exchange.sent = responses.refusal(failure, head, exchange.request_id, keep=keep)
+        if not session.send(answer):
+            return False
+        if body is not None and keep:
+            keep = body.drain()
+            session.buffer = body.rest
+        return keep
+
+    def close(self) -> None:
+        """Close all idle connections to servers."""
+        for upstream in self.upstreams.values():
+            upstream.close()
+
+
+class Job:
+    """One request on its way: what every try of it needs."""
+
+    __slots__ = ("answered", "body", "exchange", "head", "opening", "session", "upstream")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        head: RequestHead,
+        body: RequestBody | None,
+        session: Session,
+        upstream: Upstream,
+        believed: bytes | None,
+    ) -> None:
+        self.exchange = exchange
+        self.head = head
+        self.body = body
+        self.session = session
+        self.upstream = upstream
+        self.answered = False
+        self.opening = forwarding.request_head(head, session.hop, exchange.request_id.encode("ascii"), believed)
+        """The head and what has come of the body, as they go to the server."""
+        if body is not None:
+            self.opening += body.first
+
+    def may_retry(self, failure: ProxyError) -> bool:
+        """Whether the request may be sent again after ``failure`` (RFC 9110, 9.2.2; the failure table)."""
+        if self.answered or self.session.stream.closed:
+            return False
+        if failure.kind.retry is Retry.NOTHING_SENT:
+            return True
+        whole = self.body is None or (self.body.done and not self.body.streamed)
+        return failure.kind.retry is Retry.IDEMPOTENT and self.head.method in _IDEMPOTENT and whole

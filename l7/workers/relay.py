@@ -1,0 +1,280 @@
+"""One request through one server connection: head and body up, interim responses, head and body down.
+
+Hot: a request without a body and an answer that comes in one piece take one send and one receive a side. Nothing is
+held beyond one receive, so memory is constant whatever the size of a body, and an event is passed on as it comes.
+Every loss is translated here into its row of the failure table; that is why each wait knows whom it waits for.
+"""
+
+from __future__ import annotations
+
+from l7.clock import monotonic
+from l7.errors import (
+    BAD_RESPONSE,
+    BODY_STALLED,
+    CLIENT_GONE_DATA,
+    CLIENT_GONE_HEAD,
+    CLOSED_EARLY,
+    CLOSED_UNSENT,
+    RESPONSE_TIMEOUT,
+    TRUNCATED,
+    WRITE_TIMEOUT,
+    ProxyError,
+)
+from l7.exchange import Exchange
+from l7.http import forwarding
+from l7.http.framing import BodyReader, chunk, last_chunk, response_reader
+from l7.http.grammar import elements
+from l7.http.heads import END, HeadReader
+from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+from l7.http.parser import ResponseParser
+from l7.workers.body import Pump, RequestBody
+from l7.workers.crew import Crew
+from l7.workers.responses import http_date
+from l7.workers.stream import NEVER, Stream, StreamClosed, StreamTimeout
+
+MOST_INTERIM = 64
+"""Interim responses (1xx) taken before one answer."""
+
+
+class Bounds:
+    """The limits and timeouts that apply to one backend on one listener; seconds and bytes."""
+
+    __slots__ = ("connect", "fields", "head", "idle", "parser", "response", "write")
+
+    def __init__(self, connect: float, response: float, idle: float, write: float, head: int, fields: int) -> None:
+        self.connect = connect
+        self.response = response
+        """For the head of an answer, and for the server to take what it is sent."""
+        self.idle = idle
+        """Between two pieces of an answer's body; and without a byte in a tunnel."""
+        self.write = write
+        self.head = head
+        self.fields = fields
+        self.parser = ResponseParser(fields)
+
+
+class Relay:
+    """Carries one request and its answer over one connection to a server."""
+
+    __slots__ = (
+        "_body",
+        "_bounds",
+        "_buffer",
+        "_client",
+        "_exchange",
+        "_head",
+        "_pump",
+        "_sent_at",
+        "_server",
+        "answered",
+        "client_framing",
+        "response",
+        "reusable",
+    )
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        head: RequestHead,
+        body: RequestBody | None,
+        client: Stream,
+        server: Stream,
+        bounds: Bounds,
+    ) -> None:
+        self._exchange = exchange
+        self._head = head
+        self._body = body
+        self._client = client
+        self._server = server
+        self._bounds = bounds
+        self._buffer = b""
+        self._pump: Pump | None = None
+        self._sent_at = 0.0
+        self.answered = False
+        """Whether anything of an answer has gone to the client: from then on nothing can be tried again."""
+        self.reusable = False
+        """Whether the server's connection can take another request."""
+        self.client_framing = ABSENT
+        self.response: ResponseHead
+
+    @property
+    def leftover(self) -> bytes:
+        """What the server sent behind the head of its answer."""
+        return self._buffer
+
+    def request(self, opening: bytes, crew: Crew) -> ResponseHead:
+        """Send the request; returns the head of the final answer, or a 101. Raises `ProxyError`."""
+        body = self._body
+        seconds = self._bounds.response
+        try:
+            self._server.send(opening, seconds)
+        except StreamTimeout:
+            raise ProxyError(RESPONSE_TIMEOUT, "the server does not take the request") from None
+        except StreamClosed as lost:
+            if lost.unsent:
+                raise ProxyError(CLOSED_UNSENT, str(lost)) from None
+        self._sent_at = monotonic()
+        expects = self._head.expects
+        interim = 0
+        while True:
+            if body is not None and not body.done and not self._buffer:
+                body.send_until_answer(self._server, seconds, expects=expects)
+            response = self._response_head()
+            if response.status >= 200 or response.status == 101:
+                break
+            interim += 1
+            if interim > MOST_INTERIM:
+                raise ProxyError(BAD_RESPONSE, f"more than {MOST_INTERIM} interim responses")
+            expects = expects and response.status != 100
+            self._pass_interim(response)
+        self._exchange.response_time = monotonic() - self._sent_at
+        self.response = response
+        if body is not None and not body.done and not expects and response.status < 400:
+            self._pump = Pump(body, self._server, seconds)
+            crew.start(self._pump.run)
+        return response
+
+    def _response_head(self) -> ResponseHead:
+        """The next head, interim or final; what follows it stays in the buffer."""
+        data = self._buffer
+        self._buffer = b""
+        server = self._server
+        server.deadline = monotonic() + self._bounds.response
+        try:
+            if not data:
+                data = self._await_answer()
+            end = data.find(END)
+            if 0 <= end <= self._bounds.head:
+                self._buffer = data[end + 4 :]
+                return self._bounds.parser.parse(data[:end], self._head.method)
+            reader = HeadReader(self._bounds.head)
+            head = reader.feed(data)
+            while head is None:
+                data = server.receive()
+                if not data:
+                    raise ProxyError(CLOSED_EARLY, "closed within the response head")
+                head = reader.feed(data)
+        except StreamTimeout:
+            raise ProxyError(RESPONSE_TIMEOUT, f"no answer within {self._bounds.response:g} s") from None
+        except StreamClosed as lost:
+            raise ProxyError(CLOSED_EARLY, str(lost)) from None
+        finally:
+            server.deadline = NEVER
+        self._buffer = reader.rest
+        return self._bounds.parser.parse(head, self._head.method)
+
+    def _await_answer(self) -> bytes:
+        """The first bytes of an answer; meanwhile a client that leaves cancels its request."""
+        server, client = self._server, self._client
+        while not server.ready and not client.ready:
+            server.wait_either(client)
+        if not server.ready and client.at_end():
+            raise ProxyError(CLIENT_GONE_HEAD, "closed while waiting for the answer")
+        data = server.receive()
+        if not data:
+            raise ProxyError(CLOSED_EARLY, "closed without an answer")
+        return data
+
+    def _pass_interim(self, response: ResponseHead) -> None:
+        if self._head.minor:
+            self.answered = True
+            self._to_client(forwarding.interim_head(response))
+
+    def accepts_upgrade(self) -> bool:
+        """Whether a 101 answers what was asked: a protocol the client offered, and the request is whole."""
+        offered = elements(self._head.upgrade)
+        chosen = elements(self.response.upgrade)
+        whole = self._body is None or self._body.done
+        return bool(chosen) and whole and all(protocol in offered for protocol in chosen)
+
+    def respond(self, *, keep: bool) -> bool:
+        """Relay the final answer; returns whether the client's connection can live on. Raises `ProxyError`.
+
+        Before anything was sent to the client the failure is answered, after that the connection is cut.
+        """
+        response = self.response
+        whole = self._body is None or self._body.done
+        framing = self.client_framing = forwarding.client_framing(response, self._head.minor)
+        keep = keep and whole and framing != UNTIL_CLOSE
+        reader = response_reader(response.length, self._bounds.fields, self._bounds.head)
+        payload = reader.feed(self._buffer) if self._buffer else b""
+        if payload or reader.done:
+            payload = self._frame(reader, payload)
+        self.answered = True
+        self._exchange.status = response.status
+        self._to_client(forwarding.response_head(response, framing, http_date(), self._connection(keep)) + payload)
+        if not reader.done:
+            self._relay_body(reader)
+        self._finish(reader, whole=whole)
+        return keep
+
+    def _connection(self, keep: bool) -> bytes:
+        if not keep:
+            return b"close"
+        return b"" if self._head.minor else b"keep-alive"
+
+    def _relay_body(self, reader: BodyReader) -> None:
+        while not reader.done:
+            data = self._more()
+            if not data:
+                if self.response.length != UNTIL_CLOSE:
+                    raise ProxyError(TRUNCATED, "the server closed within the body")
+                reader.done = True
+            try:
+                framed = self._frame(reader, reader.feed(data))
+            except ProxyError as failure:
+                raise ProxyError(TRUNCATED, failure.detail) from None
+            if framed:
+                self._to_client(framed)
+
+    def _more(self) -> bytes:
+        """The next piece from the server; empty at its end."""
+        server = self._server
+        server.deadline = monotonic() + self._bounds.idle
+        try:
+            if not server.ready and self._pump is None:
+                self._watch_both()
+            return server.receive()
+        except StreamTimeout:
+            raise ProxyError(BODY_STALLED, f"nothing came for {self._bounds.idle:g} s") from None
+        except StreamClosed as lost:
+            if self._pump is not None and self._pump.failure is not None:
+                raise self._pump.failure from None
+            raise ProxyError(TRUNCATED, str(lost)) from None
+        finally:
+            server.deadline = NEVER
+
+    def _watch_both(self) -> None:
+        """Wait for the server, and notice a client that leaves while nothing comes."""
+        client = self._client
+        if not client.ready:
+            self._server.wait_either(client)
+            if client.ready and not self._server.ready and client.at_end():
+                raise ProxyError(CLIENT_GONE_DATA, "closed within the response")
+
+    def _frame(self, reader: BodyReader, payload: bytes) -> bytes:
+        self._exchange.sent += len(payload)
+        if self.client_framing != CHUNKED:
+            return payload
+        framed = chunk(payload) if payload else b""
+        return framed + last_chunk(reader.trailers) if reader.done else framed
+
+    def _to_client(self, data: bytes) -> None:
+        try:
+            self._client.send(data, self._bounds.write)
+        except StreamTimeout:
+            raise ProxyError(WRITE_TIMEOUT, f"took nothing for {self._bounds.write:g} s") from None
+        except StreamClosed as lost:
+            raise ProxyError(CLIENT_GONE_DATA, str(lost)) from None
+
+    def _finish(self, reader: BodyReader, *, whole: bool) -> None:
+        """Settle whether the server's connection can be used again: it said all it had to, and no more."""
+        if self._pump is not None:
+            self._pump.stop()
+        clean = not reader.rest and self.response.length != UNTIL_CLOSE
+        self.reusable = clean and whole and self.response.persistent
+
+    def stop(self) -> None:
+        """Give up: nothing more is read or sent."""
+        if self._pump is not None:
+            self._pump.stop()

@@ -1,0 +1,106 @@
+"""The answers l7 makes itself: from the failure table, and for requests that end here (RFC 9110, 7.6.2)."""
+
+from __future__ import annotations
+
+import json
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+
+from l7.errors import METHOD_NOT_ALLOWED, UNAUTHORIZED, ProxyError, Side
+from l7.http.fields import name_of
+from l7.http.grammar import CRLF
+from l7.http.messages import RequestHead
+
+REALM = 'Basic realm="l7"'
+RETRY_AFTER = 1
+"""Seconds a client is asked to wait after a 503."""
+ALLOW = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE"
+
+_SECRET = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
+
+_date = (0, b"")
+
+
+def http_date() -> bytes:
+    """Now as an IMF-fixdate (RFC 9110, 5.6.7), made once a second."""
+    global _date
+    now = int(time.time())
+    if _date[0] != now:
+        _date = (now, formatdate(now, usegmt=True).encode("ascii"))
+    return _date[1]
+
+
+def phrase(status: int) -> str:
+    """The reason phrase of ``status``."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
+
+
+def refusal(failure: ProxyError, head: RequestHead | None, request_id: str, *, keep: bool) -> tuple[bytes, int]:
+    """The whole answer to a failed request and the size of its body in bytes.
+
+    The body names the reason and the request id: plain text, or JSON where Accept asks for that. What happened between
+    l7 and a server stays inside: the client learns the kind of failure, the log the details.
+    """
+    status = failure.kind.status
+    title = f"{status} {phrase(status)}"
+    reason = failure.kind.name if failure.kind.side is Side.UPSTREAM else str(failure)
+    if head is not None and _wants_json(head):
+        body = (
+            json.dumps({"status": status, "error": phrase(status), "reason": reason, "request_id": request_id}) + "\n"
+        )
+        kind = "application/json"
+    else:
+        body = f"{title}\nreason: {reason}\nrequest id: {request_id}\n"
+        kind = "text/plain; charset=utf-8"
+    extra = _extra_fields(failure, status)
+    return _answer(title, body.encode("utf-8", "replace"), kind, extra, head, keep=keep)
+
+
+def _extra_fields(failure: ProxyError, status: int) -> list[str]:
+    if failure.kind is UNAUTHORIZED:
+        return [f"WWW-Authenticate: {REALM}"]
+    if failure.kind is METHOD_NOT_ALLOWED:
+        return [f"Allow: {ALLOW}"]
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return [f"Retry-After: {RETRY_AFTER}"]
+    return []
+
+
+def last_hop(head: RequestHead, *, keep: bool) -> tuple[bytes, int]:
+    """The answer to TRACE or OPTIONS with ``Max-Forwards: 0``: l7 is the last to get it (RFC 9110, 7.6.2 and 9.3.8)."""
+    if head.method == b"OPTIONS":
+        return _answer("200 OK", b"", "", [f"Allow: {ALLOW}"], head, keep=keep)
+    lines = [head.line, b"Host: " + head.authority]
+    lines += [line for line in head.lines if name_of(line) not in _SECRET]
+    body = CRLF.join([*lines, b"Max-Forwards: 0", b"", b""])
+    return _answer("200 OK", body, "message/http", [], head, keep=keep)
+
+
+def _answer(
+    title: str, body: bytes, kind: str, extra: list[str], head: RequestHead | None, *, keep: bool
+) -> tuple[bytes, int]:
+    lines = [f"HTTP/1.1 {title}", f"Date: {http_date().decode('ascii')}"]
+    if kind:
+        lines.append(f"Content-Type: {kind}")
+    lines += [f"Content-Length: {len(body)}", *extra]
+    if not keep:
+        lines.append("Connection: close")
+    elif head is not None and not head.minor:
+        lines.append("Connection: keep-alive")
+    text = "\r\n".join([*lines, "", ""]).encode("ascii")
+    if head is not None and head.method == b"HEAD":
+        return text, 0
+    return text + body, len(body)
+
+
+def _wants_json(head: RequestHead) -> bool:
+    """Whether Accept prefers JSON: it is named, and HTML is not (a browser names both or neither)."""
+    for line in head.lines:
+        if name_of(line) == b"accept":
+            value = line.lower()
+            return b"json" in value and b"text/html" not in value and b"text/plain" not in value
+    return False

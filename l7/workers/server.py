@@ -1,0 +1,182 @@
+"""Accepting: one connection at a time, never more than the limit, and with patience when the system has no more.
+
+The listening sockets are shared with the other workers. A worker that holds its share of ``limits.connections`` stops
+watching them, and so does one that is out of file descriptors, for a moment: connections then wait in the kernel's
+queue, or another worker takes them. Nothing is refused and nothing spins.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from _socket import socket as Socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gevent import get_hub
+
+from l7.http.forwarding import Hop
+from l7.workers.proxy import Proxy
+from l7.workers.session import Session
+from l7.workers.stream import Stream, Sweeper
+
+_OVERLOAD = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+BACK_OFF = 0.2
+"""Seconds without accepting after the system had no descriptor or memory left."""
+
+
+class Listener:
+    """One listening socket as a worker sees it."""
+
+    __slots__ = ("_raw", "_server", "_watcher", "authority", "family", "port", "sock", "watching")
+
+    def __init__(self, sock: socket.socket, server: Server) -> None:
+        self.sock = sock
+        self.family = sock.family
+        self._server = server
+        self.port, self.authority = _own_name(sock)
+        self._watcher = get_hub().loop.io(sock.fileno(), 1)
+        self.watching = False
+
+    def watch(self) -> None:
+        """Take connections."""
+        if not self.watching:
+            self.watching = True
+            self._watcher.start(self._on_connection)
+
+    def pause(self) -> None:
+        """Take none for now."""
+        self.watching = False
+        self._watcher.stop()
+
+    def close(self) -> None:
+        """Take none any more."""
+        self.pause()
+        self._watcher.close()
+        self.sock.close()
+
+    def _on_connection(self) -> None:
+        try:
+            descriptor, peer = self.sock._accept()  # type: ignore[attr-defined]
+        except OSError as failure:
+            if failure.errno in _OVERLOAD:
+                self._server.overloaded(failure)
+            return
+        sock = Socket(self.family, socket.SOCK_STREAM, 0, descriptor)
+        sock.setblocking(False)
+        self._server.accepted(sock, peer, self)
+
+
+class Server:
+    """The sessions of one worker: at most ``most``, its share of ``limits.connections``; ``report`` takes events."""
+
+    def __init__(self, proxy: Proxy, sweeper: Sweeper, most: int, report: Callable[[str], None]) -> None:
+        self.proxy = proxy
+        self.sessions: set[Session] = set()
+        self.accepted_total = 0
+        self.stopped = False
+        self.on_drained: Callable[[], None] = _nothing
+        """Called when the last session of a stopped server has ended."""
+        self._sweeper = sweeper
+        self._most = most
+        self._report = report
+        self._listeners: list[Listener] = []
+        self._timer = get_hub().loop.timer(BACK_OFF)
+        self._starved = False
+
+    def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Begin to accept on ``sockets``, which must be listening."""
+        for sock in sockets:
+            sock.setblocking(False)
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._listeners.append(Listener(sock, self))
+        self._resume()
+
+    def accepted(self, sock: Socket, peer: Any, listener: Listener) -> None:
+        """Make a session of a new connection."""
+        self._starved = False
+        client = client_address(peer, listener.family)
+        hop = Hop(client, listener.port, listener.authority)
+        stream = Stream(sock, self._sweeper)
+        self.sessions.add(Session(stream, hop, self, trusted=self.proxy.trusts(client)))
+        self.accepted_total += 1
+        if len(self.sessions) >= self._most:
+            self._pause()
+
+    def gone(self, session: Session) -> None:
+        """Forget a session that ended, and accept again where that makes room."""
+        self.sessions.discard(session)
+        if self.stopped:
+            if not self.sessions:
+                self.on_drained()
+        elif len(self.sessions) < self._most and not self._starved:
+            self._resume()
+
+    def overloaded(self, failure: OSError) -> None:
+        """Stop accepting for a moment; said once until a connection was accepted again."""
+        if not self._starved:
+            self._starved = True
+            self._report(f"cannot accept: {failure.strerror}; waiting for connections to end")
+        self._pause()
+        self._timer.start(self._recover)
+
+    def _recover(self) -> None:
+        if not self.stopped and len(self.sessions) < self._most:
+            self._resume()
+
+    def _pause(self) -> None:
+        for listener in self._listeners:
+            listener.pause()
+
+    def _resume(self) -> None:
+        for listener in self._listeners:
+            listener.watch()
+
+    def stop(self) -> None:
+        """Accept no more: what was accepted is served."""
+        self.stopped = True
+        self._timer.stop()
+        for listener in self._listeners:
+            listener.close()
+        self._listeners = []
+
+    def close_idle(self) -> None:
+        """Close the connections that wait for a request; one whose request has just come in is served."""
+        for session in [session for session in self.sessions if session.idle]:
+            if not session.stream.has_bytes():
+                session.close()
+
+    def close(self) -> None:
+        """Close everything."""
+        self.stop()
+        for session in list(self.sessions):
+            session.close()
+
+
+def _nothing() -> None:
+    """Nobody waits for the end yet."""
+
+
+def client_address(peer: Any, family: int) -> str:
+    """The peer of a connection as it is logged and forwarded: IPv4 in IPv6 is shown as IPv4, without a zone."""
+    if family == socket.AF_UNIX:
+        return "unix:"
+    host: str = peer[0]
+    if host.startswith("::ffff:") and "." in host:
+        return host[7:]
+    return host.partition("%")[0]
+
+
+def _own_name(sock: socket.socket) -> tuple[int, bytes]:
+    """The port of a listener, and what stands in for a Host that an HTTP/1.0 client does not send (RFC 9112, 3.3)."""
+    if sock.family == socket.AF_UNIX:
+        return 80, b"localhost"
+    host, port = sock.getsockname()[:2]
+    address = ipaddress.ip_address(host.partition("%")[0])
+    if address.is_unspecified:
+        name = "localhost"
+    else:
+        name = f"[{address}]" if address.version == 6 else str(address)
+    return port, f"{name}:{port}".encode("ascii") if port != 80 else name.encode("ascii")

@@ -1,0 +1,217 @@
+"""One client connection: its requests one after the other, its deadlines, its end.
+
+An idle connection has no greenlet: the session is the keeper of its stream, and when bytes come one of the crew runs
+`Session.serve` until there is nothing left to serve. Pipelined requests are answered in order because nobody looks at
+the second before the first is done (RFC 9112, 9.3.2).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from l7.clock import monotonic
+from l7.errors import CLIENT_GONE_REQUEST, HEAD_TIMEOUT, ProxyError
+from l7.exchange import Exchange
+from l7.http.forwarding import Hop
+from l7.http.framing import request_reader
+from l7.http.grammar import CRLF
+from l7.http.heads import END, HeadReader
+from l7.http.messages import UNTIL_CLOSE, RequestHead
+from l7.workers.body import RequestBody
+from l7.workers.proxy import Proxy
+from l7.workers.stream import NEVER, Stream, StreamClosed, StreamTimeout
+
+LINGER = 2.0
+"""Seconds for which what a client still sends is read and forgotten, so that a reset does not eat our answer."""
+MOST_LINGERED = 16 * 1024 * 1024
+"""Bytes that are forgotten so."""
+LONGEST_LOGGED = 1024
+"""Bytes of a malformed request line that are kept for the log."""
+
+
+class Owner(Protocol):
+    """Who keeps the sessions of a worker."""
+
+    proxy: Proxy
+
+    def gone(self, session: Session) -> None:
+        """The session has ended."""
+
+
+class Session:
+    """A client's connection. ``hop`` is what it adds to each request; ``trusted``: its peer's word is believed."""
+
+    __slots__ = ("_owner", "buffer", "hop", "lingered", "stream", "trusted")
+
+    def __init__(self, stream: Stream, hop: Hop, owner: Owner, *, trusted: bool) -> None:
+        self.stream = stream
+        self.hop = hop
+        self.trusted = trusted
+        self.buffer = b""
+        """Bytes received and not yet understood."""
+        self.lingered = -1
+        """Bytes forgotten since the connection began to end; negative before."""
+        self._owner = owner
+        stream.keeper = self
+        stream.deadline = monotonic() + owner.proxy.config.timeouts.head
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for a request, with nobody serving it."""
+        return self.stream.keeper is self and self.lingered < 0 and not self.stream.ready
+
+    def on_ready(self, stream: Stream) -> None:
+        """Bytes came while nobody served us."""
+        if self.lingered >= 0:
+            self._linger_more()
+            return
+        stream.keeper = None
+        self._owner.proxy.crew.start(self.serve)
+
+    def on_expired(self, stream: Stream) -> None:
+        """Nothing came for too long: an idle connection just ends."""
+        self.close()
+
+    def serve(self) -> None:
+        """Serve requests until the connection is idle or over: a job of the crew."""
+        proxy = self._owner.proxy
+        stream = self.stream
+        while not stream.closed:
+            started = monotonic()
+            head = self._next_head(proxy, started)
+            if head is None:
+                return
+            if not proxy.handle(Exchange(self.hop.client, started), head, self):
+                self.end(linger=head.persistent or self.buffer != b"")
+                return
+            if not self.buffer and not stream.ready:
+                self._rest()
+                return
+
+    def _rest(self) -> None:
+        """Become idle; while l7 stops, that is the end."""
+        stream = self.stream
+        if self._owner.proxy.stopping:
+            self.end(linger=True)
+            return
+        stream.keeper = self
+        stream.deadline = monotonic() + self._owner.proxy.config.timeouts.idle
+        if not stream.watching:
+            stream.watch()
+
+    def _next_head(self, proxy: Proxy, started: float) -> RequestHead | None:
+        """The next request; None when the connection came to its end instead, which is then seen to."""
+        data = self.buffer
+        stream = self.stream
+        if not data:
+            try:
+                data = stream.receive()
+            except (StreamClosed, StreamTimeout):
+                data = b""
+            if not data:
+                self.close()
+                return None
+        end = data.find(END)
+        if 0 < end <= proxy.config.limits.head and not data.startswith(CRLF):
+            stream.deadline = NEVER
+            self.buffer = data[end + 4 :]
+            try:
+                return proxy.parser.parse(data[:end])
+            except ProxyError as failure:
+                self._refuse_head(proxy, failure, data, started)
+                return None
+        return self._gather_head(proxy, data, started)
+
+    def _gather_head(self, proxy: Proxy, data: bytes, started: float) -> RequestHead | None:
+        """As `_next_head`, for a head that comes in pieces, or after empty lines."""
+        reader = HeadReader(proxy.config.limits.head, proxy.parser)
+        stream = self.stream
+        stream.deadline = started + proxy.config.timeouts.head
+        try:
+            head = reader.feed(data)
+            while head is None:
+                data = stream.receive()
+                if not data:
+                    raise StreamClosed("closed within the request head")
+                head = reader.feed(data)
+            stream.deadline = NEVER
+            self.buffer = reader.rest
+            return proxy.parser.parse(head)
+        except ProxyError as failure:
+            self._refuse_head(proxy, failure, reader.beginning, started)
+        except StreamTimeout:
+            late = ProxyError(HEAD_TIMEOUT, f"not whole within {proxy.config.timeouts.head:g} s")
+            self._refuse_head(proxy, late, reader.beginning, started)
+        except StreamClosed as lost:
+            if reader.beginning:
+                self._refuse_head(proxy, ProxyError(CLIENT_GONE_REQUEST, str(lost)), reader.beginning, started)
+            else:
+                self.close()
+        return None
+
+    def _refuse_head(self, proxy: Proxy, failure: ProxyError, data: bytes, started: float) -> None:
+        """Answer what is no request, and read nothing of this connection as one any more."""
+        self.stream.deadline = NEVER
+        self.buffer = b""
+        exchange = Exchange(self.hop.client, started)
+        exchange.request_line = data.lstrip(CRLF).partition(CRLF)[0][:LONGEST_LOGGED]
+        exchange.request_id = proxy.next_request_id()
+        proxy.refuse(failure, exchange, None, None, self)
+        proxy.finish(exchange)
+        self.end(linger=True)
+
+    def body(self, exchange: Exchange, head: RequestHead) -> RequestBody:
+        """The body that ``head`` announces, begun with what came behind it; raises `ProxyError` (413, 400)."""
+        config = self._owner.proxy.config
+        limits = config.limits
+        reader = request_reader(head.length, limits.headers, limits.head, limits.body)
+        body = RequestBody(reader, self.stream, exchange, config.timeouts.body)
+        data, self.buffer = self.buffer, b""
+        body.begin(data)
+        self.buffer = body.rest
+        return body
+
+    def send(self, data: bytes) -> bool:
+        """Send an answer of ours; returns whether the client took it."""
+        try:
+            self.stream.send(data, self._owner.proxy.config.timeouts.write)
+        except (StreamClosed, StreamTimeout):
+            return False
+        return True
+
+    def end(self, *, linger: bool) -> None:
+        """End the connection: half-close, and where more may come read and forget it for a while (RFC 9112, 9.6)."""
+        stream = self.stream
+        self.buffer = b""
+        if stream.closed:
+            self.close()
+        elif linger or stream.ready:
+            stream.finish_sending()
+            self.lingered = 0
+            stream.deadline = monotonic() + LINGER
+            stream.keeper = self
+            stream.watch()
+        else:
+            self.close()
+
+    def _linger_more(self) -> None:
+        """Forget what came; called by the loop, so it takes one piece at a time."""
+        stream = self.stream
+        try:
+            data = stream.receive()
+        except StreamClosed:
+            data = b""
+        self.lingered += len(data)
+        if not data or self.lingered > MOST_LINGERED:
+            self.close()
+
+    def cut(self, framing: int) -> None:
+        """Abort within an answer, so that the client sees it was cut short, however it was framed."""
+        if framing == UNTIL_CLOSE:
+            self.stream.reset()
+        self.close()
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self.stream.close()
+        self._owner.gone(self)

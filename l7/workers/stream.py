@@ -1,0 +1,364 @@
+"""A socket with readiness and deadlines: the one place where `OSError` becomes ours.
+
+Hot: every wait and every byte goes through here, and three measurements shaped it.
+
+* One io watcher a socket, level-triggered, for the socket's whole life: no ``epoll_ctl`` per wait. Its callback
+  switches to the greenlet that waits; when none waits it notes ``ready`` and stops the watcher until somebody asks.
+  So we wait first and receive then, and never see ``EAGAIN``; and the same mark tells without a second greenlet that an
+  idle pooled connection was closed or that a client left.
+* No timer per operation: a deadline is a number on the stream, and one `Sweeper` looks at all of them.
+* No greenlet for an idle connection: it has a *keeper* that is called when bytes come or time runs out.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from _socket import socket as Socket
+from typing import Any, Protocol
+
+from gevent import get_hub
+from greenlet import getcurrent, greenlet
+
+from l7.clock import monotonic
+from l7.errors import L7Error
+
+NEVER = float("inf")
+"""A deadline that does not come."""
+
+CHUNK = 64 * 1024
+"""Bytes asked for in one receive: what a connection can make l7 hold."""
+
+
+class StreamClosed(L7Error):
+    """The peer is gone: reset, or closed while we were sending.
+
+    ``unsent`` says that not one byte of what was to be sent has left.
+    """
+
+    def __init__(self, reason: str, *, unsent: bool = False) -> None:
+        super().__init__(reason)
+        self.unsent = unsent
+
+
+class StreamTimeout(L7Error):
+    """A deadline passed while waiting."""
+
+
+class Keeper(Protocol):
+    """Who is told about a stream that nobody waits on."""
+
+    def on_ready(self, stream: Stream) -> None:
+        """Bytes came, or the end; the stream's watcher is stopped."""
+
+    def on_expired(self, stream: Stream) -> None:
+        """Its ``deadline`` passed."""
+
+
+class Stream:
+    """A connected, non-blocking socket. Use it from one reading and one writing greenlet at a time.
+
+    The socket is the C class below `socket.socket`: half the memory, and not what monkey-patching makes of it.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_expired",
+        "_hub",
+        "_write_expired",
+        "_write_watcher",
+        "_writer",
+        "closed",
+        "deadline",
+        "keeper",
+        "reader",
+        "ready",
+        "seen",
+        "socket",
+        "sweeper",
+        "watcher",
+        "watching",
+        "write_deadline",
+    )
+
+    def __init__(self, sock: Socket, sweeper: Sweeper, *, connecting: bool = False) -> None:
+        self.socket = sock
+        self.sweeper = sweeper
+        self.deadline = NEVER
+        """When the reader, or the keeper, is told that time is up."""
+        self.write_deadline = NEVER
+        self.ready = False
+        """Whether something can be received: bytes, the end or an error."""
+        self.watching = not connecting
+        self.closed = False
+        self.keeper: Keeper | None = None
+        self.reader: greenlet | None = None
+        self._writer: greenlet | None = None
+        self.seen = 0.0
+        """When the loop last looked at its sockets (``loop.now``) as this one was put aside."""
+        self._expired = False
+        self._write_expired = False
+        self._write_watcher: Any = None
+        self._hub = get_hub()
+        self.watcher = self._hub.loop.io(sock.fileno(), 1)
+        if not connecting:
+            self.watcher.start(self._on_readable)
+        sweeper.streams.add(self)
+
+    def _on_readable(self) -> None:
+        """Called by the loop: wake who waits, else remember and be quiet."""
+        reader = self.reader
+        if reader is not None:
+            self.reader = None
+            self.ready = True
+            reader.switch()
+            return
+        self.ready = True
+        self.watcher.stop()
+        self.watching = False
+        if self.keeper is not None:
+            self.keeper.on_ready(self)
+
+    def watch(self) -> None:
+        """Listen again after ``ready`` was acted on."""
+        self.ready = False
+        if not self.watching:
+            self.watching = True
+            self.watcher.start(self._on_readable)
+
+    def wait(self) -> None:
+        """Wait until something can be received; raises `StreamTimeout` at the deadline, `StreamClosed` when closed."""
+        if self.ready:
+            return
+        if not self.watching:
+            self.watch()
+        self.reader = getcurrent()
+        self._hub.switch()
+        self.reader = None
+        if self._expired:
+            self._wake_failed()
+
+    def wait_either(self, other: Stream) -> None:
+        """Wait until this stream or ``other`` can be received from; the deadlines of both apply."""
+        if self.ready or other.ready:
+            return
+        if not self.watching:
+            self.watch()
+        if not other.watching:
+            other.watch()
+        self.reader = other.reader = getcurrent()
+        self._hub.switch()
+        self.reader = other.reader = None
+        if self._expired:
+            self._wake_failed()
+        if other._expired:
+            other._wake_failed()
+
+    def _wake_failed(self) -> None:
+        self._expired = False
+        if self.closed:
+            raise StreamClosed("closed here")
+        raise StreamTimeout
+
+    def receive(self, size: int = CHUNK) -> bytes:
+        """Wait for bytes and return at most ``size`` of them; empty at the end. Raises as `wait`, and when reset."""
+        if not self.ready:
+            self.wait()
+        while True:
+            try:
+                data = self.socket.recv(size)
+            except BlockingIOError:
+                self.watch()
+                self.wait()
+            except OSError as failure:
+                raise _gone(failure) from None
+            else:
+                self.watch()
+                return data
+
+    def at_end(self) -> bool:
+        """Whether the peer has closed or reset, as far as can be told without taking bytes away (one system call)."""
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            self.watch()
+            return False
+        except OSError:
+            return True
+
+    def has_bytes(self) -> bool:
+        """Whether anything at all could be received now, the end included (one system call)."""
+        try:
+            self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def send(self, data: bytes, seconds: float) -> None:
+        """Send all of ``data``; raises `StreamClosed`, or `StreamTimeout` after ``seconds`` without progress."""
+        rest = self._send_now(data)
+        unsent = len(rest) == len(data)
+        while rest:
+            self._wait_writable(seconds)
+            try:
+                rest = self._send_now(rest)
+            except StreamClosed as failure:
+                failure.unsent = unsent
+                raise
+            unsent = False
+
+    def push(self, data: bytes | memoryview, seconds: float) -> bytes | memoryview:
+        """Send ``data`` until all is sent or the peer says something: returns what is left. Raises as `send`."""
+        rest = self._send_now(data)
+        while rest and not self.ready:
+            if not self.watching:
+                self.watch()
+            self.reader = getcurrent()
+            try:
+                self._wait_writable(seconds)
+            finally:
+                self.reader = None
+            if not self.ready:
+                rest = self._send_now(rest)
+        return rest
+
+    def _send_now(self, data: bytes | memoryview) -> bytes | memoryview:
+        """Send what the kernel takes at once; returns the rest."""
+        try:
+            sent = self.socket.send(data)
+        except BlockingIOError:
+            return data
+        except OSError as failure:
+            raise _gone(failure) from None
+        return b"" if sent == len(data) else memoryview(data)[sent:]
+
+    def _wait_writable(self, seconds: float) -> None:
+        if self.closed:
+            raise StreamClosed("closed here")
+        if self._write_watcher is None:
+            self._write_watcher = self._hub.loop.io(self.socket.fileno(), 2)
+        self.write_deadline = monotonic() + seconds
+        self._writer = getcurrent()
+        self._write_watcher.start(self._on_writable)
+        self._hub.switch()
+        self._writer = None
+        if self._write_watcher is not None:
+            self._write_watcher.stop()
+        self.write_deadline = NEVER
+        if self._write_expired:
+            self._write_expired = False
+            if self.closed:
+                raise StreamClosed("closed here")
+            raise StreamTimeout
+
+    def _on_writable(self) -> None:
+        writer = self._writer
+        if writer is not None:
+            self._writer = None
+            writer.switch()
+
+    def _interrupt_writer(self) -> None:
+        writer = self._writer
+        if writer is not None:
+            self._writer = None
+            self._write_expired = True
+            writer.switch()
+
+    def connect(self, address: Any, seconds: float) -> None:
+        """Open a connection to ``address``; raises `OSError` as the kernel tells it, or `StreamTimeout`."""
+        status = self.socket.connect_ex(address)
+        if status == errno.EINPROGRESS:
+            self._wait_writable(seconds)
+            status = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if status:
+            raise OSError(status, errno.errorcode.get(status, str(status)))
+        self.watch()
+
+    def expire(self, now: float) -> None:
+        """Called by the sweeper: end the waits whose time is up."""
+        if now >= self.deadline:
+            self.deadline = NEVER
+            if self.reader is not None:
+                self.interrupt()
+            elif self.keeper is not None:
+                self.keeper.on_expired(self)
+        if now >= self.write_deadline and self._writer is not None:
+            self._interrupt_writer()
+
+    def interrupt(self) -> None:
+        """End the reader's wait as if its time were up."""
+        reader = self.reader
+        if reader is not None:
+            self._expired = True
+            self.reader = None
+            reader.switch()
+
+    def finish_sending(self) -> None:
+        """Half-close: the peer sees the end, and can still be read from."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def reset(self) -> None:
+        """Close so that the peer sees an error, not an end."""
+        if not self.closed:
+            try:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            except OSError:
+                pass
+            self.close()
+
+    def close(self) -> None:
+        """Let the socket go; who still waits on it is woken by `StreamClosed`."""
+        if self.closed:
+            return
+        self.closed = True
+        self.sweeper.streams.discard(self)
+        self.keeper = None
+        self.watcher.stop()
+        self.watcher.close()
+        if self._write_watcher is not None:
+            self._write_watcher.stop()
+            self._write_watcher.close()
+            self._write_watcher = None
+        self.socket.close()
+        self.ready = True
+        if self.reader is not None:
+            self._hub.loop.run_callback(self.interrupt)
+        if self._writer is not None:
+            self._hub.loop.run_callback(self._interrupt_writer)
+
+
+def _gone(failure: OSError) -> StreamClosed:
+    return StreamClosed(failure.strerror or "connection lost", unsent=True)
+
+
+class Sweeper:
+    """Looks at the deadlines of all streams of a worker, every ``interval`` seconds."""
+
+    __slots__ = ("_timer", "interval", "streams")
+
+    def __init__(self, interval: float = 0.25) -> None:
+        self.interval = interval
+        self.streams: set[Stream] = set()
+        self._timer = get_hub().loop.timer(interval, interval)
+
+    def start(self) -> None:
+        """Begin."""
+        self._timer.start(self.sweep)
+
+    def stop(self) -> None:
+        """End."""
+        self._timer.stop()
+        self._timer.close()
+
+    def sweep(self) -> None:
+        """Expire what is due; what a callback opens or closes meanwhile waits for the next time."""
+        now = monotonic()
+        due = [stream for stream in self.streams if now >= stream.deadline or now >= stream.write_deadline]
+        for stream in due:
+            if not stream.closed:
+                stream.expire(now)

@@ -1,0 +1,70 @@
+"""Upgraded connections: bytes both ways until both sides have ended (RFC 9110, 7.8)."""
+
+from __future__ import annotations
+
+from gevent.event import Event
+
+from l7.clock import monotonic
+from l7.exchange import Exchange
+from l7.workers.crew import Crew
+from l7.workers.stream import Stream, StreamClosed, StreamTimeout
+
+
+class Tunnel:
+    """Copies between ``client`` and ``server``: an end in one direction is passed on, and the other goes on.
+
+    After ``idle`` seconds without a byte in either direction both are closed.
+    """
+
+    __slots__ = ("_client", "_exchange", "_idle", "_server", "_stirred", "_upward_done")
+
+    def __init__(self, client: Stream, server: Stream, exchange: Exchange, idle: float) -> None:
+        self._idle = idle
+        self._client = client
+        self._server = server
+        self._exchange = exchange
+        self._upward_done = Event()
+        self._stirred = 0.0
+
+    def run(self, crew: Crew, from_client: bytes, from_server: bytes) -> None:
+        """Send what was read too early, then copy until both directions have ended; never raises for a lost peer."""
+        self._stirred = monotonic()
+        crew.start(lambda: self._upward(from_client))
+        self._copy(self._server, self._client, from_server, downward=True)
+        self._upward_done.wait()
+
+    def _upward(self, first: bytes) -> None:
+        try:
+            self._copy(self._client, self._server, first, downward=False)
+        finally:
+            self._upward_done.set()
+
+    def _copy(self, source: Stream, sink: Stream, first: bytes, *, downward: bool) -> None:
+        exchange = self._exchange
+        data = first
+        try:
+            while True:
+                if data:
+                    self._stirred = monotonic()
+                    sink.send(data, self._idle)
+                    if downward:
+                        exchange.sent += len(data)
+                    else:
+                        exchange.received += len(data)
+                data = self._receive(source)
+                if not data:
+                    sink.finish_sending()
+                    return
+        except (StreamClosed, StreamTimeout):
+            source.close()
+            sink.close()
+
+    def _receive(self, source: Stream) -> bytes:
+        """Wait as long as either direction is alive."""
+        while True:
+            source.deadline = self._stirred + self._idle
+            try:
+                return source.receive()
+            except StreamTimeout:
+                if monotonic() >= self._stirred + self._idle:
+                    raise
