@@ -74,7 +74,6 @@ def _refuse_explain_options(given: flags.Given) -> None:
 
 def _run(argv: list[str], environ: Environ) -> int:
     """``l7``: run the proxy; every reload reads flags, environment and file anew."""
-    _warn(load(argv, environ))
     return serve(lambda: load(argv, environ))
 
 

@@ -1,0 +1,115 @@
+"""Addresses of servers and keys of routes."""
+
+from __future__ import annotations
+
+import pytest
+
+from l7.config.addresses import Address
+from l7.config.routekeys import normal_route_key
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://192.168.0.103:8081", "192.168.0.103:8081"),
+        ("HTTP://nginx", "nginx:80"),
+        ("//192.168.0.103:8082", "192.168.0.103:8082"),
+        ("127.0.0.1:1337", "127.0.0.1:1337"),
+        ("app", "app:80"),
+        ("App.Example.:80", "app.example:80"),
+        ("http://h:1/", "h:1"),
+        ("[::1]:8081", "[::1]:8081"),
+        ("http://[0:0::1]", "[::1]:80"),
+        ("unix:/run/app.sock", "unix:/run/app.sock"),
+        ("unix:///run/app.sock", "unix:/run/app.sock"),
+        ("my_app-1:65535", "my_app-1:65535"),
+    ],
+)
+def test_forms_of_an_address(text: str, shown: str) -> None:
+    address = Address.parse(text)
+    assert str(address) == shown
+    assert Address.parse(shown) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "empty"),
+        ("http://:8080", "no host"),
+        (":8080", "no host"),
+        ("h:99999", "port 99999 is out of range"),
+        ("h:0", "out of range"),
+        ("h:", "is not a port"),
+        ("h:http", "is not a port"),
+        ("h:8０", "is not a port"),
+        ("https://h", "https to servers is not supported yet"),
+        ("ftp://h", "unknown scheme 'ftp'"),
+        ("http://h:80/path", "has a path"),
+        ("h:80?x", "has a query"),
+        ("h#x", "has a fragment"),
+        ("::1:80", "in brackets"),
+        ("[::1", "as \\[::1\\]:8081"),
+        ("[::1]80", "as \\[::1\\]:8081"),
+        ("[a]:80", "as \\[::1\\]:8081"),
+        ("[::g]:80", "is not an IPv6 address"),
+        ("256.1.1.1:80", "is not an IPv4 address"),
+        ("-h:80", "is not a host name"),
+        ("a..b", "is not a host name"),
+        ("a b", "is not a host name"),
+        ("bücher.example", "xn--"),
+        ("unix:app.sock", "absolute"),
+        ("unix:/" + "x" * 200, "at most 107 bytes"),
+    ],
+)
+def test_what_is_no_address(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Address.parse(text)
+
+
+def test_a_password_in_an_address_is_not_repeated() -> None:
+    with pytest.raises(ValueError, match="login in an address") as caught:
+        Address.parse("http://me:hunter2@h:80")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "normal"),
+    [
+        ("example.com", "example.com"),
+        ("Example.COM.", "example.com"),
+        ("*.Example.com", "*.example.com"),
+        ("*", "*"),
+        ("*/Api/", "*/Api"),
+        ("example.com/", "example.com"),
+        ("example.com/a/b%20c", "example.com/a/b%20c"),
+        ("[0:0::1]/x", "[::1]/x"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_normal_form_of_a_route(key: str, normal: str) -> None:
+    assert normal_route_key(key) == normal
+    assert normal_route_key(normal) == normal
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("", "host is empty"),
+        ("/api", "host is empty"),
+        ("example.com:80", "a route has no port; write 'example.com'"),
+        ("http://example.com/x", "write the host alone, as in 'example.com/x'"),
+        ("a.*.b", "stands alone or for the first labels"),
+        ("*example.com", "stands alone"),
+        ("bücher.example", "xn--"),
+        ("h/a?b", "no query"),
+        ("h/a#b", "no fragment"),
+        ("h/a b", "escape"),
+        ("h/a//b", "without '//'"),
+        ("h/../b", "without"),
+        ("::1", "brackets"),
+    ],
+)
+def test_what_is_no_route(key: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        normal_route_key(key)
