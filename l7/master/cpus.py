@@ -23,7 +23,7 @@ def usable_cpus(affinity: int | None = None, root: Path = CGROUPS, membership: P
 def cgroup_quotas(root: Path, membership: Path) -> Iterator[float]:
     """The CPU quotas of the cgroups that this process is in and of all above them, in CPUs; version 2 and 1."""
     for line in _read(membership).splitlines():
-        number, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        number, controllers, path = [*line.split(":", 2), "", ""][:3]
         if number == "0" and not controllers:
             yield from _climb(root, path, _quota_v2)
         elif "cpu" in controllers.split(","):

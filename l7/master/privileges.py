@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from l7.errors import StartError
 
+CAP_NET_BIND_SERVICE = 1 << 10
+"""Its bit in the masks of ``/proc/self/status`` (capabilities(7))."""
 NOBODY = "nobody"
 """Who l7 becomes when root starts it and says nothing."""
 
@@ -117,3 +119,22 @@ def raise_open_files() -> int:
         except (OSError, ValueError):
             return soft
     return soft
+
+
+def first_unprivileged_port() -> int:
+    """The lowest port that everybody may bind."""
+    try:
+        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 1024
+
+
+def may_bind_any_port() -> bool:
+    """Whether this process has CAP_NET_BIND_SERVICE."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            held = [line.split()[1] for line in file if line.startswith("CapEff:")]
+    except OSError:
+        return os.geteuid() == 0
+    return bool(held and int(held[0], 16) & CAP_NET_BIND_SERVICE)

@@ -79,9 +79,7 @@ def _loaded(turn: Turn, event: v.Event) -> None:
     old = turn.fleet
     turn.enter(MasterEvent.LOADED)
     wanted = event.plan.workers if event.plan.workers != old.plan.workers else old.wanted
-    turn.fleet = replace(
-        turn.fleet, plan=event.plan, wanted=wanted, before=old, failures=0, strikes={}, since=turn.now
-    )
+    turn.fleet = replace(turn.fleet, plan=event.plan, wanted=wanted, before=old, failures=0, strikes={}, since=turn.now)
 
 
 def _booted(turn: Turn, event: v.Event) -> None:
@@ -252,12 +250,14 @@ def _expire_worker(turn: Turn, worker: Worker) -> None:
 
 def _reconcile(turn: Turn) -> None:
     """Bring what there is nearer to what there should be."""
-    phase = turn.fleet.phase
-    if phase in ENDS:
-        if phase is not MasterState.STOPPED and not turn.fleet.workers:
-            _finish(turn, MasterEvent.EMPTY)
-        return
-    if phase in (MasterState.CANARY, MasterState.ROLLING) and turn.fleet.failures >= FAILURES:
+    if turn.fleet.phase not in ENDS:
+        _supervise(turn)
+    if turn.fleet.phase in (MasterState.DRAINING, MasterState.STOPPING) and not turn.fleet.workers:
+        _finish(turn, MasterEvent.EMPTY)
+
+
+def _supervise(turn: Turn) -> None:
+    if turn.fleet.phase in (MasterState.CANARY, MasterState.ROLLING) and turn.fleet.failures >= FAILURES:
         _roll_back(turn)
     _fill(turn)
     if turn.fleet.phase is MasterState.STARTING:

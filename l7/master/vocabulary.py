@@ -90,9 +90,7 @@ class Interrupt:
     """Stop now."""
 
 
-Event = (
-    Tick | Hangup | Loaded | Booted | Gone | Silent | Stacks | More | Fewer | Terminate | Interrupt
-)
+Event = Tick | Hangup | Loaded | Booted | Gone | Silent | Stacks | More | Fewer | Terminate | Interrupt
 
 # --- actions --------------------------------------------------------------------------------------------------------
 
@@ -183,6 +181,4 @@ class Finish:
     code: int
 
 
-Action = (
-    Spawn | Drain | Stop | AskStacks | Abort | Kill | Load | Settle | Announce | CloseListeners | Log | Finish
-)
+Action = Spawn | Drain | Stop | AskStacks | Abort | Kill | Load | Settle | Announce | CloseListeners | Log | Finish

@@ -1,0 +1,336 @@
+"""The loop: wait, one event, step, act.
+
+What is to happen is decided by `l7.master.reload.step`; here is only how it is done. The loop sleeps in one ``poll``
+over the signals and the workers' channels, for as long as no deadline asks for less.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from setproctitle import setproctitle
+
+from l7.clock import monotonic
+from l7.config.generation import Loaded
+from l7.errors import ConfigError, StartError
+from l7.master import vocabulary as v
+from l7.master.census import Census, write
+from l7.master.fleet import Fleet, first
+from l7.master.generations import Generations, Refused, Served
+from l7.master.handles import Handle, Message, describe_end
+from l7.master.lifecycle import BEATS, LifecycleError
+from l7.master.listeners import describe
+from l7.master.reload import step
+from l7.master.signals import Mailbox, Wish
+from l7.master.spawning import Run, spawn
+from l7.master.startup import Ground, prepare
+from l7.telemetry.board import BEAT, Board
+from l7.telemetry.events import Events, complain
+from l7.workers.process import Boot, run
+
+Load = Callable[[], Loaded]
+"""Reads flags, environment and file; raises `ConfigError`."""
+
+SLOTS = 4096
+"""Rows of the board: four times the most workers that can be configured, for those that drain."""
+OVERSLEPT = 1.0
+"""Seconds after which a late wake-up means that the machine or l7 stood still, and no worker is to blame."""
+NAP = 0.05
+"""Seconds between two looks at the signals while an address is waited for."""
+
+
+def serve(load: Load, *, run: Run = run, environ: MutableMapping[str, str] = os.environ) -> int:
+    """Run l7 until it is told to stop; returns the exit code.
+
+    :param load: is called at the start and at each reload.
+    :param run: what a worker does; tests put something small in its place.
+    """
+    events = Events()
+    mailbox = Mailbox()
+    mailbox.open()
+    try:
+        loaded = load()
+        events.level = loaded.config.log_level
+        ground, bound = prepare(loaded.config, environ, lambda seconds: _pause(mailbox, seconds))
+    except ConfigError as error:
+        complain(str(error))
+        return 2
+    except StartError as error:
+        stopped = _is_told_to_stop(mailbox)
+        complain(f"l7: {error}")
+        return 0 if stopped else 1
+    else:
+        try:
+            return Arbiter(Generations(load, ground, loaded, bound, events), ground, mailbox, events, run).loop()
+        finally:
+            ground.leave()
+    finally:
+        mailbox.close()
+
+
+def _is_told_to_stop(mailbox: Mailbox) -> bool:
+    return mailbox.wants(Wish.TERMINATE) or mailbox.wants(Wish.INTERRUPT)
+
+
+def _pause(mailbox: Mailbox, seconds: float) -> bool:
+    end = monotonic() + seconds
+    while monotonic() < end and not _is_told_to_stop(mailbox):
+        time.sleep(NAP)
+    return not _is_told_to_stop(mailbox)
+
+
+class Arbiter:
+    """The master at work."""
+
+    def __init__(self, generations: Generations, ground: Ground, mailbox: Mailbox, events: Events, run: Run) -> None:
+        self._generations, self._ground, self._mailbox, self._events, self._run = (
+            generations, ground, mailbox, events, run,
+        )  # fmt: skip
+        self._board = Board(SLOTS)
+        self._handles: dict[int, Handle] = {}
+        self._channels: dict[int, Handle] = {}
+        self._poll = select.poll()
+        self._poll.register(mailbox.descriptor, select.POLLIN)
+        self._queue: deque[v.Event] = deque()
+        self._fleet: Fleet = first(generations.current.plan(), SLOTS, monotonic())
+        self._census: Census | None = None
+        self._dump_again = False
+        self._awake_since = monotonic()
+        self._code: int | None = None
+
+    def loop(self) -> int:
+        """Supervise until the end; returns the exit code."""
+        setproctitle("l7: master")
+        self._events.generation = self._fleet.plan.generation
+        self._queue.append(v.Tick())
+        while True:
+            while self._queue:
+                self._step(self._queue.popleft())
+            if self._code is not None:
+                self._events.info("stopped")
+                return self._code
+            self._wait()
+            self._collect()
+
+    # --- wait -------------------------------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        now = monotonic()
+        due = [self._fleet.next_deadline(now), self._next_silence()]
+        if self._census is not None:
+            due.append(self._census.deadline)
+        wake = min((moment for moment in due if moment is not None), default=None)
+        # One millisecond more than asked for: a poll that returns too early would turn in circles until it is time.
+        ready = self._poll.poll(None if wake is None else max(0.0, wake - now) * 1000 + 1)
+        if wake is not None and monotonic() > wake + OVERSLEPT:
+            self._awake_since = monotonic()
+        for descriptor, _ in ready:
+            if descriptor in self._channels:
+                self._hear(self._channels[descriptor])
+
+    def _next_silence(self) -> float | None:
+        silence = self._fleet.plan.silence
+        beats = (self._last_beat(w.slot, w.since) for w in self._fleet.workers if w.state in BEATS)
+        return min((beat + silence for beat in beats), default=None)
+
+    def _last_beat(self, slot: int, since: float) -> float:
+        return max(self._board.slot(slot)[BEAT] / 1e9, since, self._awake_since)
+
+    # --- one event --------------------------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """Turn what has happened into events."""
+        wishes = self._mailbox.take()
+        self._reap()
+        for wish in wishes:
+            if wish is Wish.DUMP:
+                self._ask()
+            elif wish in _EVENTS:
+                self._queue.append(_EVENTS[wish])
+        now = monotonic()
+        for worker in self._fleet.workers:
+            silence = now - self._last_beat(worker.slot, worker.since)
+            if worker.state in BEATS and silence >= self._fleet.plan.silence:
+                self._queue.append(v.Silent(worker.slot))
+        if self._census is not None and self._census.over(now):
+            self._answer(self._census)
+        self._queue.append(v.Tick())
+
+    def _hear(self, handle: Handle) -> None:
+        for message in handle.hear():
+            self._note(handle, message)
+        if not handle.open and handle.channel.fileno() in self._channels:
+            # It will not speak again; whether it lives is for the reaper to see.
+            self._poll.unregister(handle.channel)
+            del self._channels[handle.channel.fileno()]
+
+    def _note(self, handle: Handle, message: Message) -> None:
+        event = message.get("event")
+        if event == "ready":
+            self._queue.append(v.Booted(handle.slot))
+        elif event == "failed":
+            handle.why = str(message.get("why", ""))
+        elif event == "stacks":
+            self._queue.append(v.Stacks(handle.slot))
+        elif event == "dump" and self._census is not None:
+            self._census.note(handle.pid, message)
+
+    def _reap(self) -> None:
+        """Take leave of own children only: whoever else is a child of this process is somebody else's to wait for."""
+        for handle in list(self._handles.values()):
+            status = handle.reap()
+            if status is None:
+                continue
+            self._hear(handle)
+            if handle.channel.fileno() in self._channels:
+                self._poll.unregister(handle.channel)
+                del self._channels[handle.channel.fileno()]
+            del self._handles[handle.slot]
+            handle.close()
+            if self._census is not None:
+                self._census.forget(handle.pid)
+            self._queue.append(v.Gone(handle.slot, describe_end(status, handle.why), status == 0))
+
+    # --- step -------------------------------------------------------------------------------------------------------
+
+    def _step(self, event: v.Event) -> None:
+        try:
+            self._fleet, actions = step(self._fleet, event, monotonic())
+        except LifecycleError as bug:
+            self._events.error(f"this is a bug in l7, please report it: {event}: {bug}")
+            return
+        for action in actions:
+            _ACTIONS[type(action)](self, action)
+
+    # --- act --------------------------------------------------------------------------------------------------------
+
+    def _spawn(self, action: v.Spawn) -> None:
+        served = self._generations.get(action.generation)
+        self._board.clear(action.slot)
+        try:
+            handle = spawn(
+                lambda pid, channel: Handle(
+                    action.slot, action.index, action.generation, pid, channel, started=monotonic()
+                ),
+                lambda channel: self._boot(action, served, channel),
+                self._run,
+                lambda: self._release(served),
+                self._events,
+            )
+        except OSError as error:
+            self._queue.append(v.Gone(action.slot, f"cannot start: {error.strerror}"))
+            return
+        self._handles[handle.slot] = handle
+        self._channels[handle.channel.fileno()] = handle
+        self._poll.register(handle.channel, select.POLLIN)
+
+    def _boot(self, action: v.Spawn, served: Served, channel: socket.socket) -> Boot:
+        return Boot(
+            generation=served.generation,
+            slot=action.slot,
+            index=action.index,
+            workers=self._fleet.wanted,
+            listeners=[listener.socket for listener in served.listeners],
+            channel=channel,
+            board=self._board,
+            output_lock=self._ground.output_lock,
+        )
+
+    def _release(self, served: Served) -> None:
+        """Close, in a child, what only the master needs."""
+        self._mailbox.release()
+        if self._ground.pid_file is not None:
+            self._ground.pid_file.release()
+        for handle in self._handles.values():
+            handle.close()
+        for listener in self._ground.listeners.everything():
+            if listener not in served.listeners:
+                listener.socket.close()
+
+    def _tell(self, slot: int, message: Message) -> None:
+        handle = self._handles.get(slot)
+        if handle is not None and not handle.tell(message):
+            self._events.debug(f"worker {handle.index + 1}, pid {handle.pid}, does not take: {message}")
+
+    def _kill(self, slot: int, *numbers: signal.Signals) -> None:
+        handle = self._handles.get(slot)
+        if handle is not None:
+            for number in numbers:
+                handle.signal(number)
+
+    def _drain(self, action: v.Drain) -> None:
+        idle = "close" if action.close else "keep"
+        self._tell(action.slot, {"do": "drain", "within": action.within, "idle": idle})
+
+    def _load(self, action: v.Load) -> None:
+        try:
+            served = self._generations.load()
+        except Refused as refusal:
+            for line in refusal.lines:
+                self._events.error(line)
+            self._events.error(f"reload refused, generation {self._fleet.plan.generation} stays")
+            return
+        self._queue.appendleft(v.Loaded(served.plan()))
+
+    def _settle(self, action: v.Settle) -> None:
+        self._generations.settle(action.generation)
+
+    def _announce(self, action: v.Announce) -> None:
+        count = f"{action.ready} of {action.wanted}" if action.ready < action.wanted else f"{action.wanted}"
+        where = describe(self._generations.current.listeners)
+        self._events.info(f"ready: listening on {where}; workers: {count}")
+
+    def _close_listeners(self, action: v.CloseListeners) -> None:
+        self._ground.listeners.close()
+
+    def _finish(self, action: v.Finish) -> None:
+        self._code = action.code
+
+    # --- dump -------------------------------------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        if self._census is not None:
+            self._dump_again = True
+            return
+        self._census = Census.ask(self._handles.values(), monotonic())
+
+    def _answer(self, census: Census) -> None:
+        self._census = None
+        states = {worker.slot: worker.state.value for worker in self._fleet.workers}
+        text = self._generations.dump([str(entry) for entry in census.entries(states)])
+        if not write(text, self._ground.output_lock):
+            self._events.warning("nobody reads standard output: the dump is lost")
+        if self._dump_again:
+            self._dump_again = False
+            self._ask()
+
+
+_EVENTS: dict[Wish, v.Event] = {
+    Wish.RELOAD: v.Hangup(),
+    Wish.TERMINATE: v.Terminate(),
+    Wish.INTERRUPT: v.Interrupt(),
+    Wish.MORE: v.More(),
+    Wish.FEWER: v.Fewer(),
+}
+
+_ACTIONS: dict[type[v.Action], Callable[[Arbiter, Any], None]] = {
+    v.Spawn: Arbiter._spawn,
+    v.Drain: Arbiter._drain,
+    v.Stop: lambda self, action: self._tell(action.slot, {"do": "stop"}),
+    v.AskStacks: lambda self, action: self._kill(action.slot, signal.SIGUSR2, signal.SIGCONT),
+    v.Abort: lambda self, action: self._kill(action.slot, signal.SIGABRT, signal.SIGCONT),
+    v.Kill: lambda self, action: self._kill(action.slot, signal.SIGKILL),
+    v.Load: Arbiter._load,
+    v.Settle: Arbiter._settle,
+    v.Announce: Arbiter._announce,
+    v.CloseListeners: Arbiter._close_listeners,
+    v.Log: lambda self, action: self._events.write(action.level, action.text, self._fleet.plan.generation),
+    v.Finish: Arbiter._finish,
+}

@@ -1,0 +1,121 @@
+"""The configurations that were loaded, by number, each with the listeners it is served on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from l7.config.changes import changes, needs_restart
+from l7.config.dump import render_dump
+from l7.config.generation import Generation, Loaded
+from l7.config.schema import Config
+from l7.errors import ConfigError, L7Error, StartError
+from l7.master.cpus import usable_cpus
+from l7.master.listeners import Listener, describe
+from l7.master.privileges import first_unprivileged_port, may_bind_any_port
+from l7.master.startup import Ground, make_log_file
+from l7.master.vocabulary import Plan
+from l7.telemetry.events import Events
+
+
+class Refused(L7Error):
+    """A reload that cannot be: ``lines`` say why, one each."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__(lines)
+        self.lines = lines
+
+
+@dataclass(frozen=True)
+class Served:
+    """A generation and what it listens on."""
+
+    generation: Generation
+    listeners: tuple[Listener, ...]
+
+    def plan(self) -> Plan:
+        """What the supervision has to know of it."""
+        config = self.generation.config
+        workers = usable_cpus() if config.workers == "auto" else config.workers
+        return Plan(
+            self.generation.number, workers, config.graceful_timeout, config.drain_timeout, config.worker_timeout
+        )
+
+
+class Generations:
+    """Knows the present generation and, while a reload rolls, the next one too."""
+
+    def __init__(
+        self, load: Callable[[], Loaded], ground: Ground, loaded: Loaded, listeners: list[Listener], events: Events
+    ) -> None:
+        self._load = load
+        self._ground = ground
+        self._events = events
+        self._last = 1
+        self.current = Served(loaded.generation(1), tuple(listeners))
+        self._served = {1: self.current}
+        self._warn(loaded)
+
+    def get(self, number: int) -> Served:
+        """A generation that is served."""
+        return self._served[number]
+
+    def load(self) -> Served:
+        """Read the configuration again and bind what it adds; raises `Refused`."""
+        try:
+            loaded = self._load()
+            self._check(loaded.config)
+            listeners = self._ground.listeners.take(loaded.config.bind, loaded.config.port)
+            make_log_file(loaded.config.access_log, None)
+        except ConfigError as error:
+            raise Refused([str(problem) for problem in error.problems]) from error
+        except Refused:
+            raise
+        except StartError as error:
+            self._ground.listeners.keep(self.current.listeners)
+            raise Refused([str(error)]) from error
+        except (Exception, SystemExit) as error:  # a reload must never be the end of a master that serves
+            self._ground.listeners.keep(self.current.listeners)
+            raise Refused([f"reload: {type(error).__name__}: {error}"]) from error
+        self._last += 1
+        served = Served(loaded.generation(self._last), tuple(listeners))
+        self._served[self._last] = served
+        self._warn(loaded)
+        self._tell_changes(served)
+        return served
+
+    def settle(self, number: int) -> None:
+        """Make one generation the present one and forget the others."""
+        self.current = self._served[number]
+        self._served = {number: self.current}
+        self._events.generation = number
+        self._events.level = self.current.generation.config.log_level
+        gone = self._ground.listeners.keep(self.current.listeners)
+        if gone:
+            self._events.info(f"listening no more on {', '.join(listener.key for listener in gone)}")
+
+    def dump(self, workers: list[str]) -> str:
+        """The present configuration, as `USR1` shows it; ``workers`` are a line each."""
+        return f"---\n{render_dump(self.current.generation, workers)}...\n"
+
+    def _check(self, new: Config) -> None:
+        """Refuse by name what only a start can change; raises `Refused`."""
+        free = self._ground.listeners.inherited or may_bind_any_port()
+        lines = needs_restart(
+            self.current.generation.config, new, privileged=free, unprivileged_from=first_unprivileged_port()
+        )
+        if lines:
+            raise Refused([f"{line}: needs a restart" for line in lines])
+
+    def _tell_changes(self, served: Served) -> None:
+        number = served.generation.number
+        lines = changes(self.current.generation.config, served.generation.config)
+        for line in lines or ["nothing changed"]:
+            self._events.write("info", f"reload: {line}", number)
+        added = [listener for listener in served.listeners if listener not in self.current.listeners]
+        if added:
+            self._events.write("info", f"reload: listening on {describe(added)}", number)
+
+    def _warn(self, loaded: Loaded) -> None:
+        for warning in loaded.warnings:
+            self._events.warning(str(warning))

@@ -1,0 +1,283 @@
+"""Listening sockets: bound once by the master, kept for as long as a generation wants them, inherited by workers.
+
+A listener is known by its key: what the configuration says, ``*:80`` or ``unix:/run/l7.sock``. A reload asks for
+keys; those that are bound already are the same sockets, so that no connection waiting in them is ever lost. Sockets
+that were handed down by systemd (``LISTEN_FDS``) take the place of ``bind`` and ``port`` altogether.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+
+from l7.errors import StartError
+from l7.master.privileges import Identity, first_unprivileged_port
+
+TRIES = 17
+"""How often an address in use is tried at a start: a predecessor's workers may be just letting go of it."""
+PAUSE = 0.25
+"""Seconds between two tries."""
+FIRST_INHERITED = 3
+"""Where the descriptors of ``LISTEN_FDS`` begin (sd_listen_fds(3))."""
+SOCKET_MODE = 0o666
+"""Who may connect to a unix socket: everybody who reaches its directory, as with a TCP port."""
+
+Pause = Callable[[float], bool]
+"""Waits for so many seconds; False when there is something better to do than to wait."""
+
+
+@dataclass
+class Listener:
+    """One listening socket; ``path`` and ``inode`` are set for a unix socket that we made."""
+
+    key: str
+    socket: socket.socket
+    path: str | None = None
+    inode: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        return show(self.socket)
+
+    def close(self) -> None:
+        """Let go of the socket, and remove the path if it is still ours."""
+        self.socket.close()
+        if self.path is None:
+            return
+        try:
+            if _inode(self.path) == self.inode:
+                os.unlink(self.path)
+        except OSError:
+            return  # the next start replaces a path that nobody listens on
+
+
+def show(sock: socket.socket) -> str:
+    """An address as people write it: ``[::]:80``, ``127.0.0.1:80``, ``unix:/run/l7.sock``."""
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return f"unix:{name if isinstance(name, str) else os.fsdecode(name)}"
+    return f"[{name[0]}]:{name[1]}" if sock.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
+
+
+def wanted_keys(bind: Iterable[str], port: int) -> list[str]:
+    """The keys of the listeners that a configuration asks for, in its order."""
+    keys: dict[str, None] = {}
+    for address in bind:
+        host = address[1:-1] if address.startswith("[") and address.endswith("]") else address
+        keys[address if address.startswith("unix:") else f"{host}|{port}"] = None
+    return list(keys)
+
+
+class Listeners:
+    """All listening sockets of the master."""
+
+    def __init__(self) -> None:
+        self._bound: dict[str, Listener] = {}
+        self._inherited: list[Listener] = []
+
+    @property
+    def inherited(self) -> bool:
+        """Whether the sockets came from outside, so that ``bind`` and ``port`` mean nothing."""
+        return bool(self._inherited)
+
+    def inherit(self, environ: MutableMapping[str, str]) -> None:
+        """Take the sockets that systemd handed down, and the variables that name them out of the environment.
+
+        :raises StartError: they are meant for this process and are not listening stream sockets.
+        """
+        described = {name: environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")}
+        if described["LISTEN_PID"] != str(os.getpid()):
+            return
+        count = described["LISTEN_FDS"]
+        if not count.isdecimal():
+            raise StartError(f"LISTEN_FDS is {count!r}, not a number")
+        names = described["LISTEN_FDNAMES"].split(":")
+        for place in range(int(count)):
+            name = names[place] if place < len(names) else ""
+            self._inherited.append(_adopt(FIRST_INHERITED + place, name))
+
+    def take(self, bind: Iterable[str], port: int, pause: Pause | None = None) -> list[Listener]:
+        """The listeners for a configuration; those that are new are bound, or none of them.
+
+        :param pause: how to wait for an address in use to become free; without it that is an error at once.
+        :raises StartError: one cannot be bound; the message says what to do.
+        """
+        if self._inherited:
+            return list(self._inherited)
+        keys = wanted_keys(bind, port)
+        new: list[Listener] = []
+        try:
+            for key in keys:
+                if key not in self._bound:
+                    new.append(_bind(key, pause))
+        except BaseException:
+            for listener in new:
+                listener.close()
+            raise
+        self._bound.update((listener.key, listener) for listener in new)
+        return [self._bound[key] for key in keys]
+
+    def keep(self, listeners: Iterable[Listener]) -> list[Listener]:
+        """Close all others; returns what was closed."""
+        kept = {listener.key for listener in listeners}
+        gone = [listener for key, listener in self._bound.items() if key not in kept]
+        for listener in gone:
+            del self._bound[listener.key]
+            listener.close()
+        return gone
+
+    def everything(self) -> list[Listener]:
+        """All that are open."""
+        return [*self._inherited, *self._bound.values()]
+
+    def close(self) -> None:
+        """Close all of them."""
+        self.keep(())
+        for listener in self._inherited:
+            listener.socket.close()
+        self._inherited.clear()
+
+    def hand_over(self, identity: Identity) -> None:
+        """Give unix sockets to whom l7 is about to become."""
+        for listener in self._bound.values():
+            if listener.path is not None:
+                os.chown(listener.path, identity.uid, identity.gid, follow_symlinks=False)
+
+
+def _adopt(descriptor: int, name: str) -> Listener:
+    called = f"LISTEN_FDS: descriptor {descriptor}" + (f" ({name})" if name else "")
+    try:
+        sock = socket.socket(fileno=descriptor)
+        listens = sock.type == socket.SOCK_STREAM and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise StartError(f"{called} is not a socket: {_words(error)}") from error
+    if not listens:
+        raise StartError(f"{called} is not a listening stream socket")
+    os.set_inheritable(descriptor, False)
+    sock.setblocking(False)
+    return Listener(f"inherited {descriptor}", sock)
+
+
+def _bind(key: str, pause: Pause | None) -> Listener:
+    for left in reversed(range(TRIES)):
+        try:
+            return _bind_unix(key) if key.startswith("unix:") else _bind_tcp(key)
+        except OSError as error:
+            busy = error.errno == errno.EADDRINUSE and pause is not None and left
+            if not busy or pause is None or not pause(PAUSE):
+                raise StartError(_explain(key, error)) from error
+    raise AssertionError("the last try returns or raises")
+
+
+def _bind_tcp(key: str) -> Listener:
+    host, _, port = key.rpartition("|")
+    if host != "*":
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return Listener(key, _listen(family, host, int(port)))
+    try:
+        return Listener(key, _listen(socket.AF_INET6, "::", int(port)))
+    except OSError as error:
+        if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT):
+            raise
+        return Listener(key, _listen(socket.AF_INET, "0.0.0.0", int(port)))
+
+
+def _listen(family: int, host: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # `::` is both families, as `*` is; any other IPv6 address has nothing to do with IPv4.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+        sock.bind(_sockaddr(host, port))
+        sock.listen(_backlog())
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _sockaddr(host: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    address, percent, zone = host.partition("%")
+    if not percent:
+        return address, port
+    return address, port, 0, int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
+
+
+def _bind_unix(key: str) -> Listener:
+    path = key.removeprefix("unix:")
+    _remove_stale(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        before = os.umask(0o777 & ~SOCKET_MODE)
+        try:
+            sock.bind(path)
+        finally:
+            os.umask(before)
+        sock.listen(_backlog())
+        sock.setblocking(False)
+        return Listener(key, sock, path, _inode(path))
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket that nobody listens on; raises ``OSError`` when somebody does, or it is no socket."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise OSError(errno.EEXIST, "there is something else than a socket")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # a full backlog is somebody, too
+        try:
+            probe.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            os.unlink(path)
+            return
+        except BlockingIOError:
+            pass
+    raise OSError(errno.EADDRINUSE, "in use")
+
+
+def _explain(key: str, error: OSError) -> str:
+    host, _, port = key.rpartition("|")
+    if not port:
+        return f"{key}: {_words(error)}"
+    if error.errno == errno.EACCES:
+        return (
+            f"port {port}: permission denied; run as root or give CAP_NET_BIND_SERVICE, or choose a port above"
+            f" {first_unprivileged_port() - 1}"
+        )
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port}: address {host} is in use by another program; stop that, or choose another port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"bind: {host} is not an address of this machine"
+    return f"bind: {host} port {port}: {_words(error)}"
+
+
+def _words(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _backlog() -> int:
+    try:
+        with open("/proc/sys/net/core/somaxconn", encoding="ascii") as file:
+            return max(socket.SOMAXCONN, int(file.read()))
+    except (OSError, ValueError):
+        return 4096
+
+
+def _inode(path: str) -> tuple[int, int]:
+    there = os.lstat(path)
+    return there.st_dev, there.st_ino
+
+
+def describe(listeners: Iterable[Listener]) -> str:
+    """The addresses in one line, with the ports that they really have."""
+    return ", ".join(str(listener) for listener in listeners)

@@ -1,0 +1,110 @@
+"""Everything between the first word of the configuration and the first fork, in the one order that is right.
+
+Sockets, pid file and log file are made while l7 may still do so; then it drops what it was allowed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+
+from l7.config.schema import Config
+from l7.errors import StartError
+from l7.master.listeners import Listener, Listeners, Pause
+from l7.master.pidfile import PidFile
+from l7.master.privileges import Identity, drop, identify, raise_open_files
+from l7.telemetry.output import make_lock
+
+STANDARD_OUTPUTS = frozenset({"-", "off", "/dev/stdout", "/dev/stderr"})
+"""Access logs that are no file of ours to make."""
+
+
+@dataclass
+class Ground:
+    """What the master stands on for its whole life."""
+
+    listeners: Listeners
+    pid_file: PidFile | None
+    output_lock: int
+    run_as: Identity | None
+    open_files: int
+
+    def leave(self) -> None:
+        """Remove what would name a master that is gone."""
+        self.listeners.close()
+        if self.pid_file is not None:
+            self.pid_file.remove()
+
+
+def prepare(config: Config, environ: MutableMapping[str, str], pause: Pause) -> tuple[Ground, list[Listener]]:
+    """Bind, take the pid file, make the log file, become who we are to be.
+
+    :raises StartError: one of these cannot be done; nothing is left behind then.
+    """
+    open_standard_descriptors()
+    identity = identify(config.run_as)
+    ground = Ground(Listeners(), None, -1, identity, raise_open_files())
+    try:
+        ground.listeners.inherit(environ)
+        if config.pid_file is not None:
+            ground.pid_file = PidFile(config.pid_file)
+        bound = ground.listeners.take(config.bind, config.port, pause)
+        make_log_file(config.access_log, identity)
+        if identity is not None:
+            _hand_over(ground, identity)
+        # Made last, so that whoever writes to it is already who it will be.
+        ground.output_lock = make_lock()
+    except BaseException:
+        ground.leave()
+        raise
+    return ground, bound
+
+
+def _hand_over(ground: Ground, identity: Identity) -> None:
+    try:
+        ground.listeners.hand_over(identity)
+        if ground.pid_file is not None:
+            ground.pid_file.hand_over(identity)
+    except OSError as error:
+        raise StartError(f"run-as: cannot hand over to {identity}: {error.strerror}") from error
+    drop(identity)
+
+
+def open_standard_descriptors() -> None:
+    """Put the null device where a standard descriptor is closed: else the next socket would become standard output."""
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor > 2:
+            os.close(descriptor)
+            return
+        os.set_inheritable(descriptor, True)
+
+
+def make_log_file(path: str, identity: Identity | None) -> None:
+    """Make sure that workers will be able to write the access log.
+
+    As root, a file that is missing is made and a regular file is given to ``identity``; symbolic and hard links are
+    left alone, because whoever owns the directory could point them anywhere.
+
+    :raises StartError: it cannot be written.
+    """
+    if path in STANDARD_OUTPUTS:
+        return
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    try:
+        if identity is not None and os.path.islink(path):
+            return  # the workers open it with the rights that they have
+        descriptor = os.open(path, flags | (os.O_NOFOLLOW if identity is not None else 0), 0o640)
+    except OSError as error:
+        raise StartError(f"access-log: {path}: {(error.strerror or str(error)).lower()}") from error
+    try:
+        found = os.fstat(descriptor)
+        ours = identity is not None and stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+        if identity is not None and ours and found.st_uid != identity.uid:
+            os.fchown(descriptor, identity.uid, identity.gid)
+    except OSError as error:
+        raise StartError(f"access-log: {path}: {(error.strerror or str(error)).lower()}") from error
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,111 @@
+"""A fleet without processes: time is a number, and workers do what the test says.
+
+`Simulation` plays the arbiter's part: it hands events to `l7.master.reload.step`, keeps what was told to the workers
+and checks after every step that what must always hold does hold.
+"""
+
+from __future__ import annotations
+
+from l7.master import vocabulary as v
+from l7.master.fleet import Fleet, Worker, first
+from l7.master.lifecycle import MasterState
+from l7.master.reload import step
+
+
+class Simulation:
+    def __init__(self, workers: int = 2, *, slots: int = 64, **times: float) -> None:
+        self.now = 100.0
+        self.times = times
+        self.fleet: Fleet = first(v.Plan(1, workers, **times), slots, self.now)
+        self.actions: list[v.Action] = []
+        self.log: list[str] = []
+        self.alive: dict[int, v.Spawn] = {}
+        self.least_ready: int | None = None
+        self.most_alive = 0
+        self.send(v.Tick())
+
+    def send(self, event: v.Event) -> list[v.Action]:
+        self.fleet, actions = step(self.fleet, event, self.now)
+        for action in actions:
+            if isinstance(action, v.Spawn):
+                assert action.slot not in self.alive, "two processes in one slot"
+                self.alive[action.slot] = action
+            if isinstance(action, v.Log):
+                self.log.append(f"{action.level} {action.text}")
+        self.actions += actions
+        self.most_alive = max(self.most_alive, len(self.alive))
+        if self.least_ready is not None:
+            self.least_ready = min(self.least_ready, len(self.ready()))
+        return actions
+
+    def watch_capacity(self) -> None:
+        self.least_ready = len(self.ready())
+
+    def pass_time(self, seconds: float) -> list[v.Action]:
+        """Let time pass as the arbiter does: waking at every deadline."""
+        end, actions = self.now + seconds, []
+        for _ in range(1000):
+            due = self.fleet.next_deadline(self.now)
+            if due is None or due > end:
+                break
+            self.now = max(self.now, due)
+            actions += self.send(v.Tick())
+        else:
+            raise AssertionError("time stands still: a deadline that nothing moves")
+        self.now = end
+        return actions + self.send(v.Tick())
+
+    def boot(self, slot: int | None = None) -> None:
+        """One worker that starts becomes ready (the only one, unless its slot is given)."""
+        if slot is None:
+            (slot,) = [worker.slot for worker in self.fleet.workers if worker.state.value == "starting"]
+        self.send(v.Booted(slot))
+
+    def boot_all(self) -> None:
+        for worker in self.fleet.workers:
+            if worker.state.value == "starting":
+                self.boot(worker.slot)
+
+    def die(self, slot: int, why: str = "killed by SIGKILL", *, clean: bool = False) -> list[v.Action]:
+        del self.alive[slot]
+        return self.send(v.Gone(slot, why, clean))
+
+    def reload(self, generation: int, workers: int = 2) -> None:
+        """HUP, with a valid configuration."""
+        assert v.Load() in self.send(v.Hangup())
+        self.loaded(generation, workers)
+
+    def loaded(self, generation: int, workers: int = 2) -> None:
+        self.send(v.Loaded(v.Plan(generation, workers, **self.times)))
+
+    def drained(self) -> None:
+        """Every draining worker comes to its end."""
+        for worker in self.fleet.workers:
+            if worker.state.value == "draining":
+                self.die(worker.slot, "exit status 0", clean=True)
+
+    def starting(self) -> list[Worker]:
+        return [worker for worker in self.fleet.workers if worker.state.value == "starting"]
+
+    def ready(self, generation: int | None = None) -> list[Worker]:
+        return [w for w in self.fleet.workers if w.ready and generation in (None, w.generation)]
+
+    def told(self, kind: type[v.Action]) -> list[v.Action]:
+        return [action for action in self.actions if isinstance(action, kind)]
+
+    def forget(self) -> None:
+        self.actions.clear()
+
+    @property
+    def phase(self) -> MasterState:
+        return self.fleet.phase
+
+
+def serving(workers: int = 2, **options: float) -> Simulation:
+    """A fleet whose first generation has been ready for a while."""
+    sim = Simulation(workers, **options)
+    sim.boot_all()
+    assert sim.phase is MasterState.SERVING
+    sim.pass_time(60)
+    sim.forget()
+    return sim

@@ -1,0 +1,435 @@
+"""The whole life of a fleet, by hand-driven time and without a process."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from l7.master import vocabulary as v
+from l7.master.fleet import first
+from l7.master.lifecycle import ENDS, LIVE, MASTER, WORKER, LifecycleError, MasterState, WorkerState, follow
+from l7.master.reload import FAILURES, step
+from tests.master.simulation import Simulation, serving
+
+# --- start ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_generation_starts_all_at_once_and_is_announced_when_all_are_ready():
+    sim = Simulation(3)
+    assert [(a.index, a.generation) for a in sim.told(v.Spawn)] == [(0, 1), (1, 1), (2, 1)]
+    sim.boot(0)
+    sim.boot(1)
+    assert sim.phase is MasterState.STARTING
+    assert sim.send(v.Booted(2))[-1:] == [v.Announce(3, 3)]
+    assert sim.phase is MasterState.SERVING
+
+
+def test_when_none_can_boot_it_is_over_with_3():
+    sim = Simulation(2)
+    sim.die(0, "exit status 3")
+    assert sim.phase is MasterState.STARTING
+    sim.die(1, "exit status 3")
+    assert sim.told(v.Finish) == [v.Finish(3)]
+    assert sim.phase is MasterState.STOPPED
+
+
+def test_when_some_boot_the_others_are_tried_again_with_growing_pauses():
+    sim = Simulation(2)
+    sim.boot(0)
+    sim.die(1, "exit status 3")
+    assert sim.told(v.Announce) == [v.Announce(1, 2)]
+    started = []
+    for _ in range(9):
+        before = sim.now
+        while not sim.starting():
+            sim.now = sim.fleet.next_deadline(sim.now)
+            sim.send(v.Tick())
+        started.append(round(sim.now - before, 3))
+        sim.die(sim.starting()[0].slot, "exit status 3")
+    assert started == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_a_worker_that_never_reports_ready_is_a_failed_boot():
+    sim = Simulation(1, silence=5)
+    sim.pass_time(4.9)
+    assert not sim.told(v.AskStacks)
+    sim.pass_time(0.2)
+    assert sim.told(v.AskStacks) == [v.AskStacks(0)]
+    assert sim.phase is MasterState.STOPPING
+    sim.pass_time(3)
+    assert v.Kill(0) in sim.actions
+    sim.die(0)
+    assert sim.told(v.Finish) == [v.Finish(3)]
+
+
+# --- deaths and silence -----------------------------------------------------------------------------------------------
+
+
+def test_a_dead_worker_is_replaced_at_once():
+    sim = serving(2)
+    actions = sim.die(1)
+    assert [a for a in actions if isinstance(a, v.Spawn)] == [v.Spawn(1, 1, 1)]
+    assert any("worker 2 died" in line and "SIGKILL" in line for line in sim.log)
+
+
+def test_the_second_early_death_in_a_row_makes_a_pause_and_a_long_life_forgives():
+    sim = serving(1)
+    sim.die(0)
+    sim.boot()
+    assert any(isinstance(a, v.Spawn) for a in sim.die(0)), "one early death is an accident"
+    sim.boot()
+    assert not any(isinstance(a, v.Spawn) for a in sim.die(0)), "two are a fault"
+    assert any(isinstance(a, v.Spawn) for a in sim.pass_time(1.0))
+    sim.boot()
+    sim.pass_time(1.0)
+    assert any(isinstance(a, v.Spawn) for a in sim.die(0))
+    assert sim.fleet.strikes == {}
+
+
+def test_a_silent_worker_is_replaced_asked_aborted_and_killed():
+    sim = serving(2)
+    actions = sim.send(v.Silent(0))
+    assert v.AskStacks(0) in actions
+    assert v.Spawn(2, 0, 1) in actions, "its place is filled without waiting for its end"
+    assert not sim.pass_time(0.9)
+    assert sim.pass_time(0.2) == [v.Abort(0)]
+    assert sim.pass_time(1.0) == [v.Kill(0)]
+    sim.die(0)
+    sim.boot()
+    assert sim.pass_time(3600) == []
+
+
+def test_a_silent_worker_that_wrote_its_stacks_is_killed_at_once():
+    sim = serving(1)
+    sim.send(v.Silent(0))
+    assert sim.send(v.Stacks(0)) == [v.Kill(0)]
+
+
+def test_stacks_of_a_worker_that_is_well_cost_it_nothing():
+    sim = serving(1)
+    assert sim.send(v.Stacks(0)) == []
+    assert sim.ready()
+
+
+# --- reload -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_reload_rolls_one_by_one_and_capacity_never_falls():
+    sim = serving(3)
+    sim.watch_capacity()
+    sim.reload(2, 3)
+    assert sim.phase is MasterState.CANARY
+    for index in range(3):
+        assert [(w.index, w.generation) for w in sim.starting()] == [(index, 2)], "one at a time"
+        sim.boot()
+        drained = [w.index for w in sim.fleet.workers if w.state is WorkerState.DRAINING]
+        assert drained == list(range(index + 1)), "one old worker for each new one"
+    assert sim.phase is MasterState.SERVING
+    assert sim.least_ready == 3
+    assert sim.most_alive == 6
+    assert sim.told(v.Settle) == [v.Settle(2)]
+    assert all(a.close is False and a.within == 300 for a in sim.told(v.Drain))
+    sim.drained()
+    assert [w.generation for w in sim.fleet.workers] == [2, 2, 2]
+
+
+def test_old_workers_that_do_not_drain_are_killed_after_the_drain_timeout():
+    sim = serving(1, drain=10.0)
+    sim.reload(2, 1)
+    sim.boot()
+    assert sim.pass_time(10.4) == []
+    assert v.Kill(0) in sim.pass_time(0.2)
+
+
+def test_a_hup_in_the_middle_is_remembered_once_and_not_nested():
+    sim = serving(2)
+    sim.reload(2)
+    for _ in range(50):
+        assert v.Load() not in sim.send(v.Hangup())
+    sim.boot()
+    assert v.Load() not in sim.actions[1:]
+    sim.forget()
+    sim.boot()
+    assert sim.told(v.Settle) == [v.Settle(2)]
+    assert sim.told(v.Load) == [v.Load()]
+    sim.loaded(3)
+    sim.boot()
+    sim.boot()
+    assert sim.phase is MasterState.SERVING
+    assert sim.told(v.Load) == [v.Load()], "fifty wishes are one"
+
+
+def test_a_refused_reload_changes_nothing():
+    sim = serving(2)
+    before = sim.fleet
+    assert sim.send(v.Hangup()) == [v.Load()]
+    sim.pass_time(10)
+    assert sim.fleet == before
+
+
+def test_a_hup_while_starting_is_remembered():
+    sim = Simulation(1)
+    assert v.Load() not in sim.send(v.Hangup())
+    sim.boot()
+    assert sim.told(v.Load) == [v.Load()]
+
+
+def test_a_canary_that_fails_twice_brings_the_old_generation_back():
+    sim = serving(2)
+    sim.watch_capacity()
+    sim.reload(2)
+    sim.die(sim.starting()[0].slot, "exit status 3")
+    assert sim.phase is MasterState.CANARY
+    sim.pass_time(0.6)
+    sim.die(sim.starting()[0].slot, "exit status 3 (no such user)")
+    assert sim.phase is MasterState.SERVING
+    assert sim.told(v.Settle) == [v.Settle(1)]
+    assert sim.told(v.Drain) == []
+    assert sim.least_ready == 2
+    assert sim.fleet.plan.generation == 1
+    assert any("back to generation 1" in line for line in sim.log)
+    sim.reload(3)
+    assert sim.starting()[0].generation == 3
+
+
+def test_a_failure_in_the_middle_of_the_roll_rolls_back_one_by_one():
+    sim = serving(3)
+    sim.watch_capacity()
+    sim.reload(2, 3)
+    sim.boot()
+    assert sim.phase is MasterState.ROLLING
+    for _ in range(FAILURES):
+        sim.die(sim.starting()[0].slot, "exit status 3")
+        sim.pass_time(2)
+    assert sim.phase is MasterState.ROLLBACK
+    assert [(w.index, w.generation) for w in sim.starting()] == [(0, 1)]
+    assert len(sim.ready(2)) == 1, "the new one serves until the old one is back"
+    sim.boot()
+    assert sim.phase is MasterState.SERVING
+    assert {(w.index, w.generation) for w in sim.ready()} == {(0, 1), (1, 1), (2, 1)}
+    assert sim.least_ready == 3
+
+
+def test_a_new_worker_that_hangs_at_boot_counts_as_failed():
+    sim = serving(1, silence=5)
+    sim.reload(2, 1)
+    sim.pass_time(5.1)
+    sim.pass_time(5.9)
+    assert sim.phase is MasterState.SERVING
+    assert sim.fleet.plan.generation == 1
+
+
+def test_an_old_worker_that_dies_while_the_canary_is_on_trial_comes_back_as_an_old_one():
+    sim = serving(2)
+    sim.reload(2)
+    sim.die(1)
+    assert sorted((w.index, w.generation) for w in sim.starting()) == [(0, 2), (1, 1)]
+
+
+def test_an_old_worker_that_dies_while_rolling_comes_back_as_a_new_one():
+    sim = serving(3)
+    sim.reload(2, 3)
+    sim.boot()
+    victim = next(w for w in sim.ready(1) if w.index == 2)
+    sim.die(victim.slot)
+    assert sorted((w.index, w.generation) for w in sim.starting()) == [(1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize(("old", "new"), [(1, 4), (4, 1), (2, 3)])
+def test_a_reload_to_more_or_fewer_workers(old: int, new: int):
+    sim = serving(old)
+    sim.reload(2, new)
+    while sim.starting():
+        sim.boot_all()
+    assert sim.phase is MasterState.SERVING
+    assert sorted(w.index for w in sim.ready(2)) == list(range(new))
+    sim.drained()
+    assert len(sim.fleet.workers) == new
+
+
+def test_too_many_draining_workers_make_room_for_new_ones():
+    sim = serving(1)
+    for generation in range(2, 30):
+        sim.reload(generation, 1)
+        sim.boot()
+        sim.pass_time(2)
+        for kill in sim.told(v.Kill):
+            if kill.slot in sim.alive:
+                sim.die(kill.slot)
+        sim.forget()
+    assert len(sim.fleet.workers) <= 12
+
+
+# --- one more, one fewer ----------------------------------------------------------------------------------------------
+
+
+def test_one_more_and_one_fewer_never_below_one():
+    sim = serving(1)
+    sim.send(v.More())
+    sim.boot()
+    assert len(sim.ready()) == 2
+    sim.send(v.Fewer())
+    assert sim.told(v.Drain) == [v.Drain(1, 300.0)]
+    sim.drained()
+    sim.send(v.Fewer())
+    assert len(sim.ready()) == 1
+
+
+def test_more_workers_are_remembered_until_the_configured_number_changes():
+    sim = serving(2)
+    sim.send(v.More())
+    sim.boot()
+    sim.reload(2, 2)
+    for _ in range(3):
+        sim.boot()
+    assert len(sim.ready(2)) == 3
+    sim.reload(3, 4)
+    while sim.starting():
+        sim.boot_all()
+    assert len(sim.ready(3)) == 4
+    sim.reload(4, 2)
+    for _ in range(2):
+        sim.boot()
+    assert len(sim.ready()) == 2
+
+
+# --- stop -------------------------------------------------------------------------------------------------------------
+
+
+def test_term_lets_workers_finish_and_then_kills():
+    sim = serving(2, graceful=8.0)
+    actions = sim.send(v.Terminate())
+    assert [a for a in actions if not isinstance(a, v.Log)] == [
+        v.Drain(0, 8.0, close=True),
+        v.Drain(1, 8.0, close=True),
+        v.CloseListeners(),
+    ]
+    sim.die(0, "exit status 0", clean=True)
+    assert not sim.told(v.Finish)
+    sim.pass_time(8.6)
+    assert v.Kill(1) in sim.actions
+    sim.die(1)
+    assert sim.told(v.Finish) == [v.Finish(0)]
+
+
+@pytest.mark.parametrize("second", [v.Terminate(), v.Interrupt()])
+def test_a_second_stop_is_quick(second: v.Event):
+    sim = serving(1)
+    sim.send(v.Terminate())
+    sim.pass_time(1)
+    assert v.Stop(0) in sim.send(second)
+    assert v.Kill(0) in sim.pass_time(1.1)
+    sim.die(0)
+    assert sim.told(v.Finish) == [v.Finish(0)]
+
+
+def test_the_echo_of_a_term_is_not_a_second_one():
+    sim = serving(1)
+    sim.send(v.Terminate())
+    sim.pass_time(0.01)
+    assert sim.send(v.Terminate()) == []
+
+
+def test_a_stop_ends_also_what_boots_drains_and_hangs():
+    sim = serving(3)
+    sim.reload(2, 3)
+    sim.boot()  # one drains, one boots
+    sim.send(v.Silent(sim.ready(1)[0].slot))
+    sim.forget()
+    sim.send(v.Interrupt())
+    assert {a.slot for a in sim.told(v.Stop) + sim.told(v.Kill)} == set(sim.alive)
+    sim.pass_time(1.1)
+    assert {a.slot for a in sim.told(v.Kill)} == set(sim.alive)
+    for slot in list(sim.alive):
+        sim.die(slot)
+    assert sim.told(v.Finish) == [v.Finish(0)]
+
+
+def test_what_does_not_even_die_of_kill_is_left_behind():
+    sim = serving(1)
+    sim.send(v.Interrupt())
+    sim.pass_time(6)
+    assert sim.told(v.Finish) == [v.Finish(0)]
+
+
+def test_nothing_is_started_while_stopping():
+    sim = serving(2)
+    sim.send(v.Terminate())
+    sim.forget()
+    sim.die(0)
+    sim.send(v.Hangup())
+    sim.send(v.More())
+    sim.loaded(2)
+    assert not sim.told(v.Spawn)
+    assert not sim.told(v.Load)
+
+
+# --- the tables -------------------------------------------------------------------------------------------------------
+
+
+def test_an_unlisted_pair_raises():
+    with pytest.raises(LifecycleError):
+        step(first(v.Plan(1, 1), 4, 0.0), v.Loaded(v.Plan(2, 1)), 0.0)
+    with pytest.raises(LifecycleError):
+        follow(WORKER, WorkerState.EXITED, next(iter(WORKER))[1])
+
+
+def test_every_state_is_reached_and_left():
+    for table, states, last in (
+        (MASTER, MasterState, {MasterState.STOPPED}),
+        (WORKER, WorkerState, {WorkerState.EXITED}),
+    ):
+        assert {source for source, _ in table} == set(states) - last
+        assert set(table.values()) | {next(iter(states))} == set(states)
+
+
+_MOVES = st.sampled_from(
+    ["hup", "boot", "die", "exit", "silent", "stacks", "more", "fewer", "time", "long", "term", "int"]
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.tuples(_MOVES, st.integers(0, 7)), max_size=80))
+def test_whatever_happens_no_rule_is_broken(moves: list[tuple[str, int]]):
+    """Any events in any order: no impossible transition, no slot twice, no place empty without a reason."""
+    sim = Simulation(2)
+    number = 1
+    for move, pick in moves:
+        slots = sorted(sim.alive)
+        slot = slots[pick % len(slots)] if slots else None
+        if move == "hup" and v.Load() in sim.send(v.Hangup()):
+            number += 1
+            sim.loaded(number, 1 + pick % 3)
+        elif move == "boot" and slot is not None:
+            worker = sim.fleet.worker(slot)
+            if worker is not None and worker.state not in (WorkerState.READY, WorkerState.DRAINING):
+                sim.send(v.Booted(slot))
+        elif move in ("die", "exit") and slot is not None:
+            sim.die(slot, clean=move == "exit")
+        elif move == "silent" and slot is not None:
+            sim.send(v.Silent(slot))
+        elif move == "stacks" and slot is not None:
+            sim.send(v.Stacks(slot))
+        elif move in ("time", "long"):
+            sim.pass_time(0.3 if move == "time" else 31)
+        elif move in ("more", "fewer", "term", "int"):
+            sim.send({"more": v.More(), "fewer": v.Fewer(), "term": v.Terminate(), "int": v.Interrupt()}[move])
+        while (wish := v.Load()) in sim.actions:
+            sim.actions.remove(wish)
+            if sim.phase is MasterState.SERVING:
+                number += 1
+                sim.loaded(number, 1 + pick % 3)
+        _check(sim)
+
+
+def _check(sim: Simulation) -> None:
+    fleet = sim.fleet
+    assert {worker.slot for worker in fleet.workers} == set(sim.alive) or fleet.phase is MasterState.STOPPED
+    assert len({w.generation for w in fleet.workers if w.state in LIVE}) <= 2
+    if fleet.phase in (MasterState.SERVING, MasterState.STARTING):
+        for index in range(fleet.wanted):
+            strike = fleet.strikes.get(index)
+            assert index in fleet.filled() or (strike is not None and strike.until > sim.now)
+    if fleet.phase in ENDS:
+        assert not list(fleet.live())
