@@ -1,0 +1,217 @@
+"""Who may come in: HTTP basic authentication (RFC 7617) against logins with plain passwords or bcrypt hashes.
+
+What a wrong login costs does not tell whether the login exists: every refusal compares one digest and, when any user
+has a bcrypt hash, does as much bcrypt work as the most expensive hash asks for. bcrypt runs in threads of its own, few
+and of low priority, so that a flood of wrong passwords slows down neither the loop nor those whose logins are known.
+What was right is remembered for an hour by a keyed hash whose key only this process knows; what was wrong never is.
+
+Passwords stay out of every ``repr`` and of the arguments of greenlets and threads, which diagnostics print.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import hmac
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import bcrypt
+import gevent
+from gevent.threadpool import ThreadPool
+
+from l7.clock import Clock, monotonic
+
+REDACTED = "***"
+"""What dumps print for a password; as a password it lets nobody in."""
+
+REMEMBERED = 10_000
+REMEMBERED_FOR = 3600.0  # seconds
+THREADS = 2
+"""bcrypt checks that run at once, in one worker."""
+WAITING = 64
+"""bcrypt checks that run or wait; a login beyond them is refused."""
+WAITING_FOR_LOGIN = 16
+"""The same for one login: who tries passwords for one does not take all places."""
+
+_NICENESS = 5
+_LONGEST = 72  # bytes that bcrypt looks at; a longer password is wrong rather than cut
+_HASH = re.compile(rb"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
+_LIKE_HASH = re.compile(rb"\$2[abxy]?\$")
+
+
+def parse_basic(authorization: bytes) -> tuple[bytes, bytes] | None:
+    """Take login and password out of an Authorization value; ``None`` unless it is Basic with canonical base64."""
+    if authorization[:6].lower() != b"basic ":
+        return None
+    token = authorization[6:].lstrip(b" ")
+    try:
+        plain = binascii.a2b_base64(token)
+    except binascii.Error:
+        return None
+    # Decoding skips what does not belong; only the one right way of writing comes back as it was.
+    if binascii.b2a_base64(plain, newline=False) != token:
+        return None
+    login, colon, password = plain.partition(b":")
+    return (login, password) if colon else None
+
+
+def claimed_login(authorization: bytes | None) -> bytes:
+    """Give the login that a request names, believed or not, for the log; empty when there is none."""
+    pair = parse_basic(authorization) if authorization is not None else None
+    return pair[0] if pair is not None else b""
+
+
+class Credentials:
+    """The logins of one generation. Passwords are compared as UTF-8.
+
+    ``unusable`` names the logins that can never come in: their password is the redacted placeholder or looks like a
+    bcrypt hash and is none.
+    """
+
+    __slots__ = (
+        "_clock", "_digests", "_expense", "_flights", "_known", "_marks", "_pool", "_unknown", "_users", "_waiting",
+        "unusable",
+    )  # fmt: skip
+
+    def __init__(self, users: Mapping[str, str], *, clock: Clock = monotonic) -> None:
+        self._clock = clock
+        # Templates that hold a random key each: what they make is worth nothing outside of this process.
+        self._digests = hashlib.blake2b(key=os.urandom(32), digest_size=32)
+        self._marks = hashlib.blake2b(key=os.urandom(32), digest_size=16)
+        self._unknown = _Secret(os.urandom(32))
+        self._users = {login.encode(): self._make_secret(password.encode()) for login, password in users.items()}
+        self.unusable = tuple(login for login in users if self._users[login.encode()] is self._unknown)
+        self._expense = max((secret.cost for secret in self._users.values()), default=0)
+        self._known: OrderedDict[bytes, tuple[bytes, float]] = OrderedDict()
+        self._flights: dict[bytes, gevent.Greenlet[[], bool]] = {}
+        self._waiting: dict[bytes, int] = {}
+        self._pool = ThreadPool(THREADS) if self._expense else None
+
+    def __repr__(self) -> str:
+        return f"<Credentials of {len(self._users)} logins>"
+
+    def check(self, authorization: bytes | None) -> bytes | None:
+        """Give the login of an Authorization value, or ``None``. May let other greenlets run (bcrypt)."""
+        if authorization is None:
+            return None
+        mark = self._mark(authorization)
+        now = self._clock()
+        known = self._recall(mark, now)
+        if known is not None:
+            return known
+        pair = parse_basic(authorization)
+        if pair is None:
+            return None
+        login, password = pair
+        secret = self._users.get(login, self._unknown)
+        right = hmac.compare_digest(self._digest(password), secret.digest)
+        if not right and self._expense:
+            right = self._check_hashed(login, password, secret, now)
+        if not right:
+            return None
+        self._remember(mark, login)
+        return login
+
+    def _check_hashed(self, login: bytes, password: bytes, secret: _Secret, now: float) -> bool:
+        """Do the bcrypt work for a login that has no matching plain password: once for all who ask the same now."""
+        mark = self._mark(b"\0" + login + b":" + password)  # no header value begins like this
+        if self._recall(mark, now) is not None:
+            return True
+        flight = self._flights.get(mark)
+        if flight is None:
+            waiting = self._waiting.get(login, 0)
+            if len(self._flights) >= WAITING or waiting >= WAITING_FOR_LOGIN:
+                return False
+            flight = self._launch(mark, login, _Trial(password, secret, self._expense))
+            self._waiting[login] = waiting + 1
+        # A greenlet of its own: it goes on, for the others, when the one who asked first is killed.
+        right: bool = flight.get()
+        if right:
+            self._remember(mark, login)
+        return right
+
+    def _launch(self, mark: bytes, login: bytes, trial: _Trial) -> gevent.Greenlet[[], bool]:
+        assert self._pool is not None
+
+        def land(_: object) -> None:
+            del self._flights[mark]
+            left = self._waiting.pop(login) - 1
+            if left:
+                self._waiting[login] = left
+
+        flight = self._flights[mark] = gevent.spawn(self._pool.apply, trial.run)
+        flight.rawlink(land)
+        return flight
+
+    def _recall(self, mark: bytes, now: float) -> bytes | None:
+        known = self._known.get(mark)
+        return known[0] if known is not None and now < known[1] else None
+
+    def _remember(self, mark: bytes, login: bytes) -> None:
+        self._known[mark] = (login, self._clock() + REMEMBERED_FOR)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+    def _make_secret(self, password: bytes) -> _Secret:
+        if _HASH.fullmatch(password):
+            return _Secret(os.urandom(32), password, int(password[4:6]))
+        if _LIKE_HASH.match(password) or password == REDACTED.encode():
+            return self._unknown
+        return _Secret(self._digest(password))
+
+    def _digest(self, password: bytes) -> bytes:
+        state = self._digests.copy()
+        state.update(password)
+        return state.digest()
+
+    def _mark(self, text: bytes) -> bytes:
+        state = self._marks.copy()
+        state.update(text)
+        return state.digest()
+
+
+class _Secret:
+    """What a password is compared with: a digest that nothing has for a hashed one, a hash and its cost, 0 for none."""
+
+    __slots__ = ("cost", "digest", "hashed")
+
+    def __init__(self, digest: bytes, hashed: bytes = b"", cost: int = 0) -> None:
+        self.digest = digest
+        self.hashed = hashed
+        self.cost = cost
+
+
+class _Trial:
+    """One bcrypt check; a failure has cost as much as a hash of the cost ``expense``, whoever it was for."""
+
+    __slots__ = ("_expense", "_password", "_secret")
+
+    def __init__(self, password: bytes, secret: _Secret, expense: int) -> None:
+        self._password = password
+        self._secret = secret
+        self._expense = expense
+
+    def run(self) -> bool:
+        """Say whether the password is right; runs in a thread."""
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)  # Linux: of this thread
+        except OSError:
+            pass
+        cost = self._secret.cost
+        if not cost or len(self._password) > _LONGEST or b"\0" in self._password:
+            bcrypt.checkpw(b"", _dummy(self._expense))
+            return False
+        if bcrypt.checkpw(self._password, self._secret.hashed):
+            return True
+        # The work doubles with each step of the cost: c, then c, c + 1, ... up to below the expense add up to it.
+        for step in range(cost, self._expense):
+            bcrypt.checkpw(b"", _dummy(step))
+        return False
+
+
+def _dummy(cost: int) -> bytes:
+    """Make a hash that costs what it says and that no password has."""
+    return b"$2b$%02d$" % cost + b"." * 53

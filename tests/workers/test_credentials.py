@@ -1,0 +1,252 @@
+"""The right ones come in, the wrong ones learn nothing, nobody waits for anybody else's bcrypt."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from collections.abc import Iterator
+
+import bcrypt
+import gevent
+import gevent.util
+import pytest
+from gevent.event import Event
+
+from l7.workers import credentials
+from l7.workers.credentials import REMEMBERED_FOR, Credentials, claimed_login, parse_basic
+
+
+def hashed(password: str, cost: int = 4, prefix: bytes = b"2b") -> str:
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).replace(b"2b", prefix, 1).decode()
+
+
+def basic(login: str, password: str, scheme: str = "Basic ") -> bytes:
+    return scheme.encode() + base64.b64encode(f"{login}:{password}".encode())
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Work:
+    """Counts what is computed: the work of bcrypt by powers of two, comparisons by one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls = self.expense = self.comparisons = 0
+        self.running = self.most = 0
+        self._checkpw, self._compare = bcrypt.checkpw, hmac.compare_digest
+        monkeypatch.setattr("l7.workers.credentials.bcrypt.checkpw", self.checkpw)
+        monkeypatch.setattr("l7.workers.credentials.hmac.compare_digest", self.compare)
+
+    def checkpw(self, password: bytes, against: bytes) -> bool:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        self.calls += 1
+        self.expense += 2 ** int(against[4:6])
+        result = self._checkpw(password, against)
+        self.running -= 1
+        return result
+
+    def compare(self, one: bytes, other: bytes) -> bool:
+        self.comparisons += 1
+        return self._compare(one, other)
+
+    def of(self, subject: Credentials, header: bytes) -> tuple[int, int]:
+        self.expense = self.comparisons = 0
+        subject.check(header)
+        return self.expense, self.comparisons
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    return Work(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def bounded() -> Iterator[None]:
+    with gevent.Timeout(30):
+        yield
+
+
+USERS = {"admin": "admin", "someone": "my:pass wörd", "empty": ""}
+
+
+@pytest.mark.parametrize("login", USERS)
+def test_plain_passwords(login: str) -> None:
+    subject = Credentials(USERS)
+    for _ in range(2):
+        assert subject.check(basic(login, USERS[login])) == login.encode()
+        assert subject.check(basic(login, USERS[login] + "x")) is None
+        assert subject.check(basic(login + "x", USERS[login])) is None
+        assert subject.check(basic(login, USERS[login], "bAsIc   ")) == login.encode()
+
+
+@pytest.mark.parametrize("prefix", [b"2a", b"2b", b"2y"])
+def test_bcrypt_hashes(prefix: bytes) -> None:
+    subject = Credentials({"admin": hashed("secret", prefix=prefix)})
+    for _ in range(2):
+        assert subject.check(basic("admin", "secret")) == b"admin"
+        assert subject.check(basic("admin", "Secret")) is None
+        assert subject.check(basic("nobody", "secret")) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        b"",
+        b"Basic",
+        b"Basic ",
+        b"Basic:YWRtaW46YWRtaW4=",
+        b"Bearer YWRtaW46YWRtaW4=",
+        b"BasicYWRtaW46YWRtaW4=",
+        b"Basic\tYWRtaW46YWRtaW4=",
+        b"Basic YWRtaW46YWRtaW4",
+        b"Basic YWRtaW46YWRtaW4==",
+        b"Basic YWRtaW46YWRtaW4= ",
+        b"Basic YWRt\naW46YWRtaW4=",
+        b"Basic YWRt!aW46YWRtaW4=",
+        b"Basic YWRtaW46YWRtaW5=",
+        b"Basic YWRtaW4=",
+        b"Basic \xff\xff",
+        b"YWRtaW46YWRtaW4=",
+    ],
+)
+def test_only_well_formed_credentials_count(header: bytes | None) -> None:
+    assert Credentials({"admin": "admin"}).check(header) is None
+    assert claimed_login(header) == b""
+
+
+def test_the_first_colon_separates() -> None:
+    assert parse_basic(basic("a", "b:c")) == (b"a", b"b:c")
+    assert parse_basic(basic("", "")) == (b"", b"")
+    assert claimed_login(basic("a", "wrong")) == b"a"
+
+
+def test_no_login_at_all() -> None:
+    assert Credentials({}).check(basic("", "")) is None
+
+
+@pytest.mark.parametrize("password", ["***", "$2b$12$tooshort", "$2b$99$" + "." * 53, "$2x$04$" + "." * 53, "$2$x"])
+def test_what_is_no_password_lets_nobody_in(password: str) -> None:
+    subject = Credentials({"admin": password, "other": "fine"})
+    assert subject.check(basic("admin", password)) is None
+    assert subject.check(basic("other", "fine")) == b"other"
+    assert subject.unusable == ("admin",)
+
+
+@pytest.mark.parametrize("password", ["x" * 73, "x" * 5000, "secret\0", "secret\0more", ""])
+def test_passwords_that_bcrypt_cannot_tell_apart_are_wrong(password: str, work: Work) -> None:
+    subject = Credentials({"admin": hashed("secret"), "long": hashed("x" * 72)})
+    for login in ("admin", "long"):
+        assert work.of(subject, basic(login, password)) == (16, 1)
+        assert subject.check(basic(login, password)) is None
+    assert subject.check(basic("long", "x" * 72)) == b"long"
+
+
+def test_every_refusal_costs_the_same(work: Work) -> None:
+    mixed = Credentials({"cheap": hashed("a"), "dear": hashed("b", 7), "plain": "c", "redacted": "***"})
+    costs = {login: work.of(mixed, basic(login, "wrong")) for login in ("cheap", "dear", "plain", "redacted", "nobody")}
+    assert set(costs.values()) == {(2**7, 1)}, costs
+    plain = Credentials({"plain": "c"})
+    assert work.of(plain, basic("plain", "wrong")) == work.of(plain, basic("nobody", "wrong")) == (0, 1)
+
+
+def test_a_right_hash_is_computed_once(work: Work) -> None:
+    clock = Clock()
+    subject = Credentials({"admin": hashed("secret")}, clock=clock)
+    for _ in range(200):
+        assert subject.check(basic("admin", "secret")) == b"admin"
+    assert subject.check(basic("admin", "secret", "BASIC ")) == b"admin"
+    assert (work.calls, work.comparisons) == (1, 2)
+    clock.now = REMEMBERED_FOR + 1
+    assert subject.check(basic("admin", "secret")) == b"admin"
+    assert work.calls == 2
+
+
+def test_wrong_ones_are_not_remembered(work: Work) -> None:
+    subject = Credentials({"admin": hashed("secret")})
+    for number in range(20):
+        assert subject.check(basic("admin", f"wrong-{number % 10}")) is None
+    assert work.calls == 20
+    assert not subject._known
+    assert not subject._flights
+    assert not subject._waiting
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "REMEMBERED", 10)
+    subject = Credentials({f"user{number}": "x" for number in range(30)})
+    for number in range(30):
+        assert subject.check(basic(f"user{number}", "x"))
+    assert len(subject._known) == 10
+    assert subject.check(basic("user0", "x")) == b"user0"
+
+
+def test_many_at_once_are_checked_once(work: Work) -> None:
+    subject = Credentials({"admin": hashed("secret", 6)})
+    jobs = [gevent.spawn(subject.check, basic("admin", "secret")) for _ in range(50)]
+    jobs += [gevent.spawn(subject.check, basic("admin", "wrong")) for _ in range(50)]
+    gevent.joinall(jobs, raise_error=True)
+    assert [job.value for job in jobs] == [b"admin"] * 50 + [None] * 50
+    assert work.calls == 2
+    assert not subject._flights
+
+
+def test_a_check_survives_the_one_who_asked_first(work: Work) -> None:
+    subject = Credentials({"admin": hashed("secret", 8)})
+    first, second = (gevent.spawn(subject.check, basic("admin", "secret")) for _ in range(2))
+    gevent.idle()
+    assert subject._flights
+    first.kill()
+    assert second.get() == b"admin"
+    assert work.calls == 1
+
+
+def test_a_flood_takes_few_threads_and_bounded_places(work: Work) -> None:
+    subject = Credentials({"admin": hashed("secret", 6), "plain": "x", "known": hashed("y")})
+    assert subject.check(basic("known", "y")) == b"known"
+    work.most = 0
+    flood = [gevent.spawn(subject.check, basic("admin", f"wrong-{number}")) for number in range(500)]
+    gevent.idle()
+    assert len(subject._flights) == credentials.WAITING_FOR_LOGIN
+    assert subject.check(basic("known", "y")) == b"known"
+    assert subject.check(basic("plain", "x")) == b"plain"
+    other = gevent.spawn(subject.check, basic("known", "y", "BASIC "))
+    assert other.get() == b"known"
+    flood += [gevent.spawn(subject.check, basic(f"login-{number}", "wrong")) for number in range(500)]
+    gevent.idle()
+    assert len(subject._flights) <= credentials.WAITING
+    gevent.joinall(flood, raise_error=True)
+    assert {job.value for job in flood} == {None}
+    assert work.most <= credentials.THREADS
+    assert not subject._flights
+    assert not subject._waiting
+    assert subject.check(basic("admin", "secret")) == b"admin"
+
+
+def test_the_loop_turns_while_a_hash_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = Credentials({"admin": hashed("secret", 9)})
+    job = gevent.spawn(subject.check, basic("admin", "secret"))
+    turned = Event()
+    gevent.spawn(turned.set)
+    assert turned.wait(10)
+    assert not job.ready()
+    assert job.get() == b"admin"
+
+
+def test_nothing_shows_a_password() -> None:
+    plain, secret = "plain" * 2, "hash" * 2  # put together here: stacks show the lines of this test
+    subject = Credentials({"admin": plain, "other": hashed(secret, 8)})
+    header = basic("other", secret)
+    job = gevent.spawn(lambda: subject.check(header))
+    gevent.idle()
+    shown = repr(subject) + "".join(gevent.util.format_run_info())
+    shown += "".join(repr(flight) for flight in subject._flights.values())
+    assert "_Trial" in shown
+    for hidden in (plain, secret, "$2b$", header.decode()[6:]):
+        assert hidden not in shown
+    assert job.get() == b"other"
