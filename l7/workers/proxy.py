@@ -10,7 +10,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from l7.balancing.policies import RoundRobin
 from l7.balancing.routing import Routes
@@ -36,13 +35,11 @@ from l7.workers import responses
 from l7.workers.body import RequestBody
 from l7.workers.credentials import Credentials, claimed_login
 from l7.workers.crew import Crew
+from l7.workers.downstream import Downstream
 from l7.workers.pool import Pool
 from l7.workers.relay import Bounds, Relay
 from l7.workers.stream import Stream, Sweeper
 from l7.workers.tunnel import Tunnel
-
-if TYPE_CHECKING:
-    from l7.workers.session import Session
 
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 """RFC 9110, 9.2.2."""
@@ -100,7 +97,7 @@ class Proxy:
         self.requests += 1
         return f"{self._id_prefix}{self.requests:012x}"
 
-    def handle(self, exchange: Exchange, head: RequestHead, session: Session) -> bool:
+    def handle(self, exchange: Exchange, head: RequestHead, session: Downstream) -> bool:
         """Serve one request and say what happened; returns whether the client's connection lives on."""
         self.in_flight += 1
         body: RequestBody | None = None
@@ -136,7 +133,7 @@ class Proxy:
         exchange.total_time = monotonic() - exchange.started
         self.log.log(exchange)
 
-    def _introduce(self, exchange: Exchange, head: RequestHead, session: Session) -> bytes | None:
+    def _introduce(self, exchange: Exchange, head: RequestHead, session: Downstream) -> bytes | None:
         """Settle who the client is and which id the request has; returns what a trusted peer makes us believe."""
         if not session.trusted:
             exchange.request_id = self.next_request_id()
@@ -240,7 +237,9 @@ class Proxy:
         session.stream.close()
         return False
 
-    def _answer_here(self, exchange: Exchange, head: RequestHead, body: RequestBody | None, session: Session) -> bool:
+    def _answer_here(
+        self, exchange: Exchange, head: RequestHead, body: RequestBody | None, session: Downstream
+    ) -> bool:
         """Answer a TRACE or OPTIONS whose hops are used up."""
         keep = self._keeps(head, body)
         answer, exchange.sent = responses.last_hop(head, keep=keep)
@@ -259,7 +258,7 @@ class Proxy:
         exchange: Exchange,
         head: RequestHead | None,
         body: RequestBody | None,
-        session: Session,
+        session: Downstream,
     ) -> bool:
         """Answer a failed request by its row of the table; returns whether the connection lives on.
 
@@ -299,7 +298,7 @@ class Job:
         exchange: Exchange,
         head: RequestHead,
         body: RequestBody | None,
-        session: Session,
+        session: Downstream,
         upstream: Upstream,
         believed: bytes | None,
     ) -> None:
