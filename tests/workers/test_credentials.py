@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import bcrypt
 import gevent
@@ -32,22 +33,28 @@ class Clock:
 
 
 class Work:
-    """Counts what is computed: the work of bcrypt by powers of two, comparisons by one."""
+    """Counts what is computed: the work of bcrypt by powers of two, comparisons by one; bcrypt waits at the gate."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls = self.expense = self.comparisons = 0
         self.running = self.most = 0
+        self._lock = threading.Lock()
+        self.gate = threading.Event()
+        self.gate.set()
         self._checkpw, self._compare = bcrypt.checkpw, hmac.compare_digest
         monkeypatch.setattr("l7.workers.credentials.bcrypt.checkpw", self.checkpw)
         monkeypatch.setattr("l7.workers.credentials.hmac.compare_digest", self.compare)
 
     def checkpw(self, password: bytes, against: bytes) -> bool:
-        self.running += 1
-        self.most = max(self.most, self.running)
-        self.calls += 1
-        self.expense += 2 ** int(against[4:6])
+        with self._lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+            self.calls += 1
+            self.expense += 2 ** int(against[4:6])
+        assert self.gate.wait(10)
         result = self._checkpw(password, against)
-        self.running -= 1
+        with self._lock:
+            self.running -= 1
         return result
 
     def compare(self, one: bytes, other: bytes) -> bool:
@@ -69,6 +76,12 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
 def bounded() -> Iterator[None]:
     with gevent.Timeout(30):
         yield
+
+
+def settle(condition: Callable[[], bool]) -> None:
+    """Let greenlets run until it is so; the time that a test may take bounds it."""
+    while not condition():
+        gevent.sleep(0)
 
 
 USERS = {"admin": "admin", "someone": "my:pass wörd", "empty": ""}
@@ -187,9 +200,13 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_many_at_once_are_checked_once(work: Work) -> None:
-    subject = Credentials({"admin": hashed("secret", 6)})
+    subject = Credentials({"admin": hashed("secret")})
+    work.gate.clear()
     jobs = [gevent.spawn(subject.check, basic("admin", "secret")) for _ in range(50)]
     jobs += [gevent.spawn(subject.check, basic("admin", "wrong")) for _ in range(50)]
+    settle(lambda: all(job.started for job in jobs) and len(subject._flights) == 2)
+    gevent.idle()
+    work.gate.set()
     gevent.joinall(jobs, raise_error=True)
     assert [job.value for job in jobs] == [b"admin"] * 50 + [None] * 50
     assert work.calls == 2
@@ -197,29 +214,33 @@ def test_many_at_once_are_checked_once(work: Work) -> None:
 
 
 def test_a_check_survives_the_one_who_asked_first(work: Work) -> None:
-    subject = Credentials({"admin": hashed("secret", 8)})
+    subject = Credentials({"admin": hashed("secret")})
+    work.gate.clear()
     first, second = (gevent.spawn(subject.check, basic("admin", "secret")) for _ in range(2))
-    gevent.idle()
-    assert subject._flights
+    settle(lambda: bool(subject._flights))
     first.kill()
+    work.gate.set()
     assert second.get() == b"admin"
     assert work.calls == 1
 
 
 def test_a_flood_takes_few_threads_and_bounded_places(work: Work) -> None:
-    subject = Credentials({"admin": hashed("secret", 6), "plain": "x", "known": hashed("y")})
+    subject = Credentials({"admin": hashed("secret"), "plain": "x", "known": hashed("y"), "second": hashed("z")})
     assert subject.check(basic("known", "y")) == b"known"
     work.most = 0
+    work.gate.clear()
     flood = [gevent.spawn(subject.check, basic("admin", f"wrong-{number}")) for number in range(500)]
-    gevent.idle()
+    settle(lambda: sum(job.ready() for job in flood) == 500 - credentials.WAITING_FOR_LOGIN)
     assert len(subject._flights) == credentials.WAITING_FOR_LOGIN
     assert subject.check(basic("known", "y")) == b"known"
     assert subject.check(basic("plain", "x")) == b"plain"
-    other = gevent.spawn(subject.check, basic("known", "y", "BASIC "))
-    assert other.get() == b"known"
+    other = gevent.spawn(subject.check, basic("second", "z"))
+    settle(lambda: len(subject._flights) == credentials.WAITING_FOR_LOGIN + 1)
     flood += [gevent.spawn(subject.check, basic(f"login-{number}", "wrong")) for number in range(500)]
-    gevent.idle()
-    assert len(subject._flights) <= credentials.WAITING
+    settle(lambda: sum(job.ready() for job in flood) == 1000 - (credentials.WAITING - 1))
+    assert len(subject._flights) == credentials.WAITING
+    work.gate.set()
+    assert other.get() == b"second"
     gevent.joinall(flood, raise_error=True)
     assert {job.value for job in flood} == {None}
     assert work.most <= credentials.THREADS
@@ -228,25 +249,29 @@ def test_a_flood_takes_few_threads_and_bounded_places(work: Work) -> None:
     assert subject.check(basic("admin", "secret")) == b"admin"
 
 
-def test_the_loop_turns_while_a_hash_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    subject = Credentials({"admin": hashed("secret", 9)})
+def test_the_loop_turns_while_a_hash_is_computed(work: Work) -> None:
+    subject = Credentials({"admin": hashed("secret")})
+    work.gate.clear()
     job = gevent.spawn(subject.check, basic("admin", "secret"))
     turned = Event()
     gevent.spawn(turned.set)
     assert turned.wait(10)
     assert not job.ready()
+    work.gate.set()
     assert job.get() == b"admin"
 
 
-def test_nothing_shows_a_password() -> None:
+def test_nothing_shows_a_password(work: Work) -> None:
     plain, secret = "plain" * 2, "hash" * 2  # put together here: stacks show the lines of this test
-    subject = Credentials({"admin": plain, "other": hashed(secret, 8)})
+    subject = Credentials({"admin": plain, "other": hashed(secret)})
+    work.gate.clear()
     header = basic("other", secret)
     job = gevent.spawn(lambda: subject.check(header))
-    gevent.idle()
+    settle(lambda: bool(subject._flights))
     shown = repr(subject) + "".join(gevent.util.format_run_info())
     shown += "".join(repr(flight) for flight in subject._flights.values())
     assert "_Trial" in shown
     for hidden in (plain, secret, "$2b$", header.decode()[6:]):
         assert hidden not in shown
+    work.gate.set()
     assert job.get() == b"other"
