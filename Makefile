@@ -48,6 +48,7 @@ docs: $(VENV)/.installed-docs
 
 generated: $(VENV)/.installed
 	$(BIN)/python docs/failures.py > docs/failures.inc
+	$(BIN)/python -m l7.config.reference > docs/configuration.rst
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
