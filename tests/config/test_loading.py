@@ -1,0 +1,335 @@
+"""Loading: who wins, where values came from, and every error of every source at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from l7.config.generation import Loaded
+from l7.config.loading import NO_BACKENDS, load
+from l7.config.schema import Config
+from l7.config.values import NEVER
+from l7.errors import ConfigError
+
+Write = Callable[[str], str]
+BACKENDS = "backends: {example.com: {servers: [a:1, b:2], retries: 0}, other.org: {servers: [c:3]}}\n"
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Write ``config.yml`` into the current directory and return its name."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(text: str) -> str:
+        Path("config.yml").write_text(text, "utf-8")
+        return "config.yml"
+
+    return write
+
+
+def errors(argv: list[str], environ: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(argv, environ or {})
+    return str(caught.value).splitlines()
+
+
+def servers(loaded: Loaded) -> dict[str, list[str]]:
+    return {route: [str(one.address) for one in backend.servers] for route, backend in loaded.config.backends.items()}
+
+
+# ------------------------------------------------------------------------------------------------- precedence
+
+
+SCALARS = [
+    ("port", "--port", "L7_PORT", ["1", "2", "3"]),
+    ("bind", "--bind", "L7_BIND", ["127.0.0.1", "127.0.0.2", "127.0.0.3"]),
+    ("workers", "--workers", "L7_WORKERS", ["1", "2", "3"]),
+    ("run-as", "--run-as", "L7_RUN_AS", ["a:b", "c", "d"]),
+    ("access-log", "--access-log", "L7_ACCESS_LOG", ["off", "/x", "-"]),
+    ("access-log-format", "--access-log-format", "L7_ACCESS_LOG_FORMAT", ["json", "combined", "l7"]),
+    ("log-level", "--log-level", "L7_LOG_LEVEL", ["debug", "warning", "error"]),
+    ("pid-file", "--pid-file", "L7_PID_FILE", ["/a", "/b", "/c"]),
+    ("graceful-timeout", "--graceful-timeout", "L7_GRACEFUL_TIMEOUT", ["1s", "2m", "300ms"]),
+    ("drain-timeout", "--drain-timeout", "L7_DRAIN_TIMEOUT", ["1s", "2m", "300ms"]),
+    ("worker-timeout", "--worker-timeout", "L7_WORKER_TIMEOUT", ["1s", "2m", "1500ms"]),
+]
+
+
+@pytest.mark.parametrize(("key", "flag", "variable", "values"), SCALARS, ids=[row[0] for row in SCALARS])
+def test_flag_over_environment_over_file_over_default(
+    write: Write, key: str, flag: str, variable: str, values: list[str]
+) -> None:
+    in_file, in_environment, on_line = values
+    name = write(f"{BACKENDS}{key}: {in_file!r}\n")
+
+    def outcome(argv: list[str], environ: dict[str, str]) -> tuple[object, str]:
+        loaded = load(argv, environ)
+        field = key.replace("-", "_")
+        return Config.shown(field, getattr(loaded.config, field)), loaded.sources.get((key,), "default")
+
+    def typed(text: str) -> object:
+        return int(text) if text.isdigit() else text
+
+    assert outcome(["-c", name, flag, on_line], {variable: in_environment}) == (typed(on_line), flag)
+    assert outcome(["-c", name, f"{flag}={on_line}"], {}) == (typed(on_line), flag)
+    assert outcome(["-c", name], {variable: in_environment}) == (typed(in_environment), variable)
+    assert outcome(["-c", name], {variable: ""}) == (typed(in_file), "config.yml:2")
+    assert outcome(["x=y"], {"L7_CONFIG": ""})[1] == "default"
+
+
+def test_short_flags_joined_to_their_values_win_too() -> None:
+    loaded = load(["-p8080", "-dw3", "a=b"], {"L7_PORT": "9", "L7_WORKERS": "1", "L7_LOG_LEVEL": "error"})
+    assert (loaded.config.port, loaded.config.workers, loaded.config.log_level) == (8080, 3, "debug")
+    assert loaded.sources["port",] == "--port"
+
+
+def test_the_file_is_found_by_its_variable(write: Write) -> None:
+    assert servers(load([], {"L7_CONFIG": write(BACKENDS)})) == {"example.com": ["a:1", "b:2"], "other.org": ["c:3"]}
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "level", "source"),
+    [
+        (["-d"], {}, "debug", "--debug"),
+        (["-d", "--log-level", "error"], {}, "debug", "--debug"),
+        ([], {"L7_DEBUG": "1"}, "debug", "L7_DEBUG"),
+        ([], {"L7_DEBUG": "no", "L7_LOG_LEVEL": "error"}, "error", "L7_LOG_LEVEL"),
+        (["--log-level=warning"], {"L7_DEBUG": "true"}, "warning", "--log-level"),
+    ],
+)
+def test_debug_is_a_log_level(argv: list[str], environ: dict[str, str], level: str, source: str) -> None:
+    loaded = load([*argv, "a=b"], environ)
+    assert (loaded.config.log_level, loaded.sources["log-level",]) == (level, source)
+
+
+def test_several_addresses_to_listen_on() -> None:
+    assert load(["--bind", "127.0.0.1,::1", "--bind", "[::2]", "a=b"], {}).config.bind == ("127.0.0.1", "::1", "::2")
+    assert load(["a=b"], {"L7_BIND": "[::1] unix:/x"}).config.bind == ("::1", "unix:/x")
+    assert load(["a=b"], {"L7_BIND": "[::1]"}).config.bind == ("::1",)
+    assert load(["a=b", "--bind", "localhost"], {}).config.bind == ("127.0.0.1",)
+
+
+# --------------------------------------------------------------------------------------------- servers and users
+
+
+def test_words_replace_the_servers_of_their_host_only(write: Write) -> None:
+    loaded = load(["-c", write(BACKENDS), "Example.COM.=x:8", "new=y", "example.com=z:9"], {})
+    assert servers(loaded) == {"example.com": ["x:8", "z:9"], "other.org": ["c:3"], "new": ["y:80"]}
+    assert loaded.config.backends["example.com"].retries == 0
+    assert loaded.sources["backends", "example.com", "servers", 1] == "argument"
+    assert loaded.sources["backends", "other.org", "servers", 0] == "config.yml:1"
+
+
+def test_words_win_over_the_variable_host_by_host() -> None:
+    loaded = load(["a=1.1.1.1"], {"L7_SERVERS": "a=x, b=y\n b=z"})
+    assert servers(loaded) == {"a": ["1.1.1.1:80"], "b": ["y:80", "z:80"]}
+    assert loaded.sources["backends", "b", "servers", 0] == "L7_SERVERS"
+
+
+def test_words_may_stand_anywhere_and_after_two_dashes() -> None:
+    assert servers(load(["a=b", "-p", "1", "c=d", "--bind", "*", "--", "e=f"], {})).keys() == {"a", "c", "e"}
+
+
+def test_users_are_one_setting(write: Write) -> None:
+    name = write(BACKENDS + "users: {file: 0123}\n")
+    assert load(["-c", name], {}).config.users["file"].get_secret_value() == "0123"
+    environ = {"L7_USERS": "a:b,c:d:e  f:g"}
+    assert set(load(["-c", name], environ).config.users) == {"a", "c", "f"}
+    loaded = load(["-c", name, "--user", "x:y:z", "--user=v:w"], environ)
+    assert {login: secret.get_secret_value() for login, secret in loaded.config.users.items()} == {"x": "y:z", "v": "w"}
+    assert loaded.sources["users", "x"] == "--user"
+
+
+def test_a_redacted_password_lets_nobody_in_and_warns(write: Write) -> None:
+    loaded = load(["-c", write(BACKENDS + "users: {admin: '***'}\n")], {})
+    assert loaded.config.users["admin"].get_secret_value() == NEVER
+    assert "nobody can log in" in str(loaded.warnings[0])
+
+
+def test_unknown_variables_are_warned_about() -> None:
+    loaded = load(["a=b"], {"L7_PROT": "1", "L7_PURE_PYTHON": "1", "PATH": "/"})
+    assert [str(one) for one in loaded.warnings] == [
+        "L7_PROT: unknown environment variable, ignored; did you mean 'L7_PORT'?"
+    ]
+
+
+# ------------------------------------------------------------------------------------------------------- errors
+
+
+def test_everything_wrong_in_a_file_is_reported_at_once(write: Write) -> None:
+    name = write("""\
+port: 0o17
+worker: 3
+run_as: x
+users:
+  admin:
+limits: {head: 1XB}
+timeouts: 3
+trusted-proxies: [10.0.0.1/8, foo]
+backends:
+  Example.com:
+    servers:
+    - {address: 'http://a:1', wieght: 2}
+    - adress: x
+    - [x]
+    balance: rr
+  example.com.: {servers: []}
+  foo:80: {servers: [a]}
+port: 80
+""")
+    assert errors(["-c", name]) == [
+        "config.yml:1: port: '0o17' is not a whole number; write 0 to 65535",
+        "config.yml:2: worker: unknown key; did you mean 'workers'?",
+        "config.yml:3: run_as: unknown key; did you mean 'run-as'?",
+        "config.yml:5: users.admin: has no value; write one or remove the key",
+        "config.yml:6: limits.head: '1XB' is not a size; write a size such as 64KiB, 10MB, 1GiB or a number of bytes",
+        "config.yml:7: timeouts: write a mapping, `key: value`",
+        "config.yml:8: trusted-proxies[0]: '10.0.0.1/8' has host bits set; write 10.0.0.0/8",
+        "config.yml:8: trusted-proxies[1]: 'foo' is not a network; write one as in 10.0.0.0/8",
+        "config.yml:12: backends.example.com.servers[0].wieght: unknown key",
+        "config.yml:13: backends.example.com.servers[1].address: is missing",
+        "config.yml:13: backends.example.com.servers[1].adress: unknown key; did you mean 'address'?",
+        "config.yml:14: backends.example.com.servers[2]: write a mapping, `key: value`",
+        "config.yml:15: backends.example.com.balance: 'rr' is unknown; write round-robin",
+        "config.yml:16: backends.example.com.: the same route as line 10",
+        "config.yml:17: backends.foo:80: a route has no port; write 'foo'",
+        "config.yml:18: port: given twice, first on line 1",
+    ]
+
+
+def test_all_sources_report_together(write: Write) -> None:
+    argv = ["-c", write("prot: 1\n"), "--port", "99999", "--prto=1", "a=h:99999", "b=http://:8080", "c=https://x"]
+    found = errors(argv, {"L7_WORKERS": "none", "L7_DEBUG": "perhaps", "L7_SERVERS": "nonsense"})
+    assert found == [
+        "--prto: unknown option; did you mean '--port'?",
+        "L7_DEBUG: 'perhaps' is neither true nor false",
+        "L7_SERVERS: write HOST=ADDRESS, as in example.com=127.0.0.1:8081; a command comes first",
+        "--port: 99999 is out of range; write 0 to 65535",
+        "L7_WORKERS: 'none' is not a whole number; write 1 to 1024, or auto",
+        "a=h:99999: 'h:99999': port 99999 is out of range; write 1 to 65535",
+        "b=http://:8080: 'http://:8080' has no host; write HOST:PORT, as in 127.0.0.1:8081, or unix:/path",
+        "c=https://x: 'https://x': https to servers is not supported yet; write http:// or HOST:PORT",
+        "config.yml:1: prot: unknown key; did you mean 'port'?",
+    ]
+
+
+LATER = [
+    "admin: 8081", "control: /x", "canary-time: 3s", "debug: true", "config: x", "user: {a: b}",
+    "backends: {a: {servers: [b], health: {path: /}}}", "backends: {a: {servers: [b], sticky: x}}",
+    "backends: {a: {servers: [{address: b, weight: 2}]}}", "backends: {a: {servers: [{address: b, backup: true}]}}",
+    "backends: {a: {servers: [{address: b, max-connections: 2}]}}", "backends: {a: {servers: [b], queue: 3}}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", LATER)
+def test_a_key_that_does_nothing_yet_is_refused(write: Write, text: str) -> None:
+    found = errors(["-c", write(text)])
+    assert any("unknown key" in line for line in found)
+
+
+@pytest.mark.parametrize("policy", ["least-requests", "two-choices", "hash"])
+def test_a_policy_that_does_not_exist_yet_is_refused(write: Write, policy: str) -> None:
+    assert "write round-robin" in errors(["-c", write(f"backends: {{a: {{servers: [b], balance: {policy}}}}}")])[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "port: [80]", "port: {a: b}", "port: -1", "port: 65536", "port: '080'", "port: true", "port: 80.0", "port: 1e3",
+        "bind: []", "bind: {a: b}", "bind: [x]", "bind: 127.0.0.1:80", "bind: ['*', '*']", "bind: 'unix:x'",
+        "workers: 0", "workers: many", "workers: 1025", "run-as: 'a:b:c'", "run-as: ''", "access-log: ''",
+        "access-log-format: apache", "log-level: loud", "graceful-timeout: -1", "drain-timeout: soon",
+        "worker-timeout: 10ms", "users: [a]", "users: a", "users: {'': x}", "users: {a: ''}", "users: {a: [b]}",
+        "users: {a: $2b$12$short}", "limits: {body: none}", "limits: {body: }", "limits: {connections: 0}",
+        "timeouts: {idle: 0}", "trusted-proxies: 10.0.0.0/8", "backends: []", "backends: {a: [b]}", "backends: {a: b}",
+        "backends: {a: {servers: b}}", "backends: {a: {}}", "backends: {a: }", "users:", "limits:", "port:",
+    ],
+)  # fmt: skip
+def test_wrong_values_are_refused_with_their_line(write: Write, text: str) -> None:
+    found = errors(["-c", write("# a comment\n" + text)])
+    assert found[0].startswith("config.yml:2: ")
+    assert found[0].split(": ")[1].startswith(text.split(":")[0])
+
+
+def test_settings_that_may_be_nothing(write: Write) -> None:
+    config = load(["-c", write(BACKENDS + "pid-file: null\nrun-as:\n")], {}).config
+    assert (config.pid_file, config.run_as) == (None, None)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "port: 80\n", "backends: {}\n"])
+def test_no_backends_at_all(write: Write, text: str) -> None:
+    assert errors([]) == [NO_BACKENDS]
+    assert errors(["-c", write(text)]) == [f"config.yml: {NO_BACKENDS}"]
+    assert servers(load(["-c", "config.yml", "a=b"], {})) == {"a": ["b:80"]}
+
+
+def test_a_backend_may_have_no_servers(write: Write) -> None:
+    assert servers(load(["-c", write("backends: {a: {servers: []}}")], {})) == {"a": []}
+
+
+def test_the_file_is_named_as_the_user_named_it(write: Write, tmp_path: Path) -> None:
+    write("x: 1\n")
+    for name in ("./config.yml", str(tmp_path / "config.yml")):
+        assert errors(["-c", name])[0].startswith(f"{name}:1: x: ")
+
+
+# ------------------------------------------------------------------------------------------------------ secrets
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--user", SECRET], ["--user", f"a:b:{SECRET}", "--port", "x"], ["--user", f":{SECRET}"],
+        ["--user", f"a:{SECRET}\n"], ["--user", f"a:$2b${SECRET}"], ["--user", f"a:{SECRET}", "--user", f"a:{SECRET}2"],
+        ["--usr", f"a:{SECRET}"], ["--usr", f"a:b={SECRET}"], [f"--usr=a:{SECRET}"], [f"-ua:{SECRET}"],
+        [f"a:{SECRET}"], [f"a:{SECRET}=x"], [f"a=me:{SECRET}@h:80"], [f"a=http://me:{SECRET}@h:99999"],
+    ],
+)  # fmt: skip
+def test_no_message_about_the_command_line_holds_a_password(argv: list[str]) -> None:
+    assert SECRET not in "\n".join(errors(argv))
+    assert SECRET not in "\n".join(errors([], {"L7_USERS": argv[-1], "L7_SERVERS": argv[-1]}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"users: {{admin:{SECRET}}}", f"users: {{admin:{SECRET}, admin:{SECRET}}}", f"users: admin:{SECRET}",
+        f"users: [admin:{SECRET}]", f"users: {{admin: [{SECRET}]}}", f"users: {{admin: {{x: {SECRET}}}}}",
+        f"users: {{admin: *{SECRET}}}", f"users: {{admin: !{SECRET}}}", f"users: {{admin: !{SECRET} x}}",
+        f"users: {{admin: '{SECRET}}}", f"users: {{admin: %{SECRET}}}", f"users: {{admin: @{SECRET}}}",
+        f'users: {{admin: "{SECRET}\\q"}}', f"users: {{admin: $2b${SECRET}}}", f'users: {{admin: "{SECRET}\\n"}}',
+        f"users:\n  admin: &{SECRET} x\n  admin: &{SECRET} y", f"users:\n  admin: |\n    {SECRET}\n",
+        f"password: {SECRET}", f"backends: {{a: {{servers: ['http://a:{SECRET}@b']}}}}",
+    ],
+)  # fmt: skip
+def test_no_message_about_a_file_holds_a_password(write: Write, text: str) -> None:
+    assert SECRET not in "\n".join(errors(["-c", write(text)]))
+
+
+# ----------------------------------------------------------------------------------------------- load as a whole
+
+
+def test_ten_thousand_hosts_load_in_a_few_seconds(write: Write) -> None:
+    hosts = "".join(f"  h{n}.example.com:\n    servers: [10.0.0.1:80, {{address: h{n}}}]\n" for n in range(10_000))
+    name = write("backends:\n" + hosts)
+    started = time.monotonic()
+    loaded = load(["-c", name, "h5.example.com=x"], {})
+    assert time.monotonic() - started < 10
+    assert len(loaded.config.backends) == 10_000
+    assert loaded.sources["backends", "h9999.example.com", "servers", 1] == "config.yml:20001"
+
+
+def test_the_digest_follows_the_configuration_and_nothing_else(write: Write) -> None:
+    name = write(BACKENDS + "users: {a: one}\n")
+    digest = load(["-c", name], {}).digest
+    assert len(digest) == 12
+    assert load(["-c", name, "--port", "80"], {"HOME": "/"}).digest == digest
+    assert load(["-c", write(BACKENDS + "users: {a: two}\n")], {}).digest != digest
+    generation = load(["-c", name], {}).generation(3)
+    assert (generation.number, len(generation.digest)) == (3, 12)

@@ -1,0 +1,39 @@
+"""The page of all settings: fresh, complete, and its example loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from l7.config.document import parse
+from l7.config.flags import settings
+from l7.config.reference import EXAMPLE, page
+from l7.config.schema import Backend, Config, Section, Server
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.rst"
+
+
+def test_the_page_is_fresh() -> None:
+    assert PAGE.read_text("utf-8") == page(), "run: python -m l7.config.reference > docs/configuration.rst"
+
+
+@pytest.mark.parametrize("section", [Config, Backend, Server])
+def test_every_setting_is_on_it_with_its_help(section: type[Section]) -> None:
+    text = page()
+    for name, info in section.model_fields.items():
+        assert f"{name.replace('_', '-')}``\n" in text or f"``{name}." in text
+        assert info.description
+
+
+def test_every_flag_and_variable_is_on_it() -> None:
+    text = page()
+    for setting in settings():
+        assert setting.variable in text
+        assert all(f"``{name} {setting.flag.metavar}``" in text for name in setting.flag.names)
+
+
+def test_its_example_loads() -> None:
+    found = parse(EXAMPLE, "example.yml")
+    assert found.problems == ()
+    assert len(Config.model_validate(found.data, by_alias=True, by_name=False).backends) == 3
