@@ -28,6 +28,7 @@ from l7.telemetry.accesslog import Log, open_log
 from l7.telemetry.board import Board
 from l7.telemetry.events import Events
 from l7.workers.crew import Crew
+from l7.workers.preload import preload
 from l7.workers.proxy import Proxy
 from l7.workers.server import Server
 from l7.workers.stream import Sweeper
@@ -37,6 +38,9 @@ BEAT_INTERVAL = 0.5
 MASTER_GONE = "the master is gone"
 CANNOT_BOOT = 3
 """Exit status of a worker that could not begin."""
+
+
+preload()
 
 
 @dataclass(frozen=True)
