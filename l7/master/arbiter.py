@@ -240,7 +240,7 @@ class Arbiter:
             listeners=[listener.socket for listener in served.listeners],
             channel=channel,
             board=self._board,
-            output_lock=self._ground.output_lock,
+            log_lock=self._ground.output_lock,
         )
 
     def _release(self, served: Served) -> None:
