@@ -12,6 +12,7 @@ it does not guard one. Lookups cost the same for one host as for ten thousand, a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -23,15 +24,26 @@ _BORDERS = (b"", b"/", b"?")
 def normalise_host(raw: bytes | str) -> str:
     """Give the form hosts are compared in: ASCII lower case, without the port and without one trailing dot.
 
-    IPv6 literals keep their brackets. The value is trusted to have the grammar of a Host field.
+    IPv6 literals keep their brackets and are written the short way. The value is trusted to have the grammar of a Host field.
     """
     if isinstance(raw, str):
         raw = raw.encode("utf-8", "surrogateescape")
     host = raw.lower().decode("utf-8", "surrogateescape")
-    colon = host.find(":", host.find("]") + 1)
-    if colon >= 0 and not (host.startswith("[") and "]" not in host):
+    if host.startswith("["):
+        return _normalise_literal(host)
+    colon = host.find(":")
+    if colon >= 0:
         host = host[:colon]
     return host.removesuffix(".")
+
+
+def _normalise_literal(host: str) -> str:
+    """Write an IPv6 literal the short way, as the configuration does; what is none stays as it is."""
+    inner, bracket, _ = host[1:].partition("]")
+    try:
+        return f"[{IPv6Address(inner)}]"
+    except ValueError:
+        return f"[{inner}{bracket}"
 
 
 def split_key(key: str) -> tuple[str, str]:
