@@ -24,7 +24,8 @@ _BORDERS = (b"", b"/", b"?")
 def normalise_host(raw: bytes | str) -> str:
     """Give the form hosts are compared in: ASCII lower case, without the port and without one trailing dot.
 
-    IPv6 literals keep their brackets and are written the short way. The value is trusted to have the grammar of a Host field.
+    IPv6 literals keep their brackets and are written the short way. The value is trusted to have the grammar of a Host
+    field.
     """
     if isinstance(raw, str):
         raw = raw.encode("utf-8", "surrogateescape")
@@ -40,10 +41,12 @@ def normalise_host(raw: bytes | str) -> str:
 def _normalise_literal(host: str) -> str:
     """Write an IPv6 literal the short way, as the configuration does; what is none stays as it is."""
     inner, bracket, _ = host[1:].partition("]")
+    if not bracket:
+        return host
     try:
         return f"[{IPv6Address(inner)}]"
     except ValueError:
-        return f"[{inner}{bracket}"
+        return f"[{inner}]"
 
 
 def split_key(key: str) -> tuple[str, str]:
