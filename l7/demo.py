@@ -90,11 +90,9 @@ def running(listeners: list[socket.socket], identity: Identity | None) -> Iterat
     """
     ours, theirs = socket.socketpair()
     with ours:
+        origins = [Origin(name, listener) for name, listener in zip(NAMES, listeners, strict=True)]
         with theirs:
-            pids = [
-                _spawn(Origin(name, listener), identity, ours, theirs)
-                for name, listener in zip(NAMES, listeners, strict=True)
-            ]
+            pids = [_spawn(origin, origins, identity, ours, theirs) for origin in origins]
         for listener in listeners:
             listener.close()
         try:
@@ -105,14 +103,19 @@ def running(listeners: list[socket.socket], identity: Identity | None) -> Iterat
             _collect(pids, ours)
 
 
-def _spawn(origin: Origin, identity: Identity | None, ours: socket.socket, theirs: socket.socket) -> int:
-    """Serve in a child; returns its pid."""
+def _spawn(
+    origin: Origin, origins: list[Origin], identity: Identity | None, ours: socket.socket, theirs: socket.socket
+) -> int:
+    """Serve one of the origins in a child; returns its pid."""
     pid = os.fork()
     if pid:
         return pid
     # Nothing of what the parent does at its end may happen in the child: it leaves by os._exit, whatever comes.
     try:
         ours.close()
+        for other in origins:
+            if other is not origin:
+                other.socket.close()  # or its port would go on accepting when it is gone
         os.setsid()
         _live(origin, identity, theirs)
     except Exception as error:
