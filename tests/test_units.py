@@ -27,7 +27,17 @@ def test_what_is_no_duration(text: object) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(8, "8s"), (300, "5m"), (60, "60s"), (75, "75s"), (90, "90s"), (120, "2m"), (3600, "1h"), (0.5, "500ms"), (0, "0s")],
+    [
+        (8, "8s"),
+        (300, "5m"),
+        (60, "60s"),
+        (75, "75s"),
+        (90, "90s"),
+        (120, "2m"),
+        (3600, "1h"),
+        (0.5, "500ms"),
+        (0, "0s"),
+    ],
 )
 def test_durations_are_shown_in_the_largest_whole_unit(seconds: float, text: str) -> None:
     assert show_duration(seconds) == text

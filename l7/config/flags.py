@@ -33,7 +33,7 @@ NOT_SETTINGS = {"L7_PURE_PYTHON"}
 COMMANDS = {
     "check": "validate the configuration and exit",
     "dump": "print the effective configuration, each value with its source",
-    "explain": "explain URL: where would this request go, and why",
+    "explain": "where would a request for URL go, and why",
     "demo": "start three small servers and proxy to them",
 }
 
@@ -48,7 +48,7 @@ examples:
   l7 check -c config.yml
   l7 explain -c config.yml http://example.com/api -H 'X-Request-ID: 1'
 
-A flag wins over its environment variable, that over the file, that over the default.
+A flag wins over its environment variable [in brackets], that over the file, that over the default.
 HOST=ADDRESS words may also stand in {servers}, separated by spaces or commas.
 Signals: HUP reload, USR1 dump, TERM graceful stop, INT and QUIT quick stop."""
 
@@ -116,7 +116,8 @@ class _Collect(argparse.Action):
 
 def build() -> Any:
     """Return the parser of everything that begins with a dash, with the help text."""
-    commands = "\n".join(f"  l7 {name:<8} {what}" for name, what in COMMANDS.items())
+    usages = {name: f"{name} URL" if name == "explain" else name for name in COMMANDS}
+    commands = "\n".join(f"  l7 {usages[name]:<12} {what}" for name, what in COMMANDS.items())
     parser = configargparse.ArgumentParser(
         prog="l7",
         usage="l7 [options] [HOST=ADDRESS ...]\n       l7 COMMAND [options]",
@@ -124,19 +125,23 @@ def build() -> Any:
         epilog=EXAMPLES.format(commands=commands, servers=SERVERS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_config_file_help=False,
-        add_env_var_help=True,
+        add_env_var_help=False,
         add_help=False,
         allow_abbrev=False,
     )
     parser.error = _refuse
     groups = {name: parser.add_argument_group(name) for name in ("listening", "processes", "logging", "other")}
     groups["listening"].add_argument(
-        "-c", "--config", metavar="FILE", env_var="L7_CONFIG", help="The YAML file to read; flags add to it."
+        "-c",
+        "--config",
+        metavar="FILE",
+        env_var="L7_CONFIG",
+        help="The YAML file to read; flags add to it. [L7_CONFIG]",
     )
     for setting in settings():
         _add(groups[_group(setting.key)], setting)
     groups["logging"].add_argument(
-        "-d", "--debug", action="store_true", env_var="L7_DEBUG", help="The same as --log-level debug."
+        "-d", "--debug", action="store_true", env_var="L7_DEBUG", help="The same as --log-level debug. [L7_DEBUG]"
     )
     other = groups["other"]
     other.add_argument("-V", "--version", action="version", version=version(), help="Print the version and exit.")
@@ -164,7 +169,7 @@ def _add(group: Any, setting: Setting) -> None:
         action=_Collect if setting.flag.repeat else "store",
         metavar=setting.flag.metavar,
         env_var=setting.variable,
-        help=(setting.help.replace("`", "") + repeat + shown).replace("%", "%%"),
+        help=(f"{setting.help.replace('`', '')}{repeat}{shown} [{setting.variable}]").replace("%", "%%"),
     )
 
 
