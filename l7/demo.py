@@ -40,7 +40,7 @@ WORDS = """\
 {servers}
 Try:
 
-    curl http://localhost:{port}/                   # again and again: one, two, three
+    curl http://localhost:{port}/                   # again and again: all three answer
     curl http://localhost:{port}/slow?seconds=3     # an answer that takes its time
     curl -N http://localhost:{port}/stream          # server-sent events, one a second
     curl -o /dev/null http://localhost:{port}/big?bytes=100000000
