@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from l7 import demo
 from l7.config import flags
 from l7.config.dump import render_dump
-from l7.config.flags import COMMANDS
 from l7.config.loading import Loaded, load
 from l7.config.names import did_you_mean, printable
 from l7.errors import ConfigError, Problem, StartError
@@ -59,11 +58,11 @@ def _dispatch(argv: list[str], environ: Environ) -> int:
         _refuse_explain_options(given)
     if command is None:
         return _run(argv, environ)
-    if command not in _COMMANDS:
-        known = ", ".join(_COMMANDS)
-        what = f"unknown command{did_you_mean(command, _COMMANDS)} (commands: {known}; servers: HOST=ADDRESS)"
+    if command not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        what = f"unknown command{did_you_mean(command, COMMANDS)} (commands: {known}; servers: HOST=ADDRESS)"
         raise ConfigError([*given.problems, Problem(printable(command.partition(":")[0], 40), "", what)])
-    return _COMMANDS[command](argv, environ)
+    return COMMANDS[command](argv, environ)
 
 
 def _refuse_explain_options(given: flags.Given) -> None:
@@ -126,10 +125,10 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-_COMMANDS: dict[str, Callable[[list[str], Environ], int]] = {
+COMMANDS: dict[str, Callable[[list[str], Environ], int]] = {
     "check": _check,
     "dump": _dump,
     "explain": _explain,
     "demo": _demo,
 }
-assert list(_COMMANDS) == list(COMMANDS)
+"""What a first word without ``=`` may be."""

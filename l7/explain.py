@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ from l7.http.parser import RequestParser
 
 CLIENT = "<client-address>"
 REQUEST_ID = b"<new-id>"
+
+_LOGIN = re.compile(r"(?<=//)[^/?#]*@|^[^/?#]*@")
+"""The login in a URL: a client sends it as Authorization, and nothing of it is shown."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class Explanation:
 
 def explain(config: Config, url: str, headers: Sequence[str] = ()) -> Explanation:
     """Explain a GET for ``url`` (``http://`` may be left out), sent with ``headers`` by a client that is not trusted."""
+    url = _LOGIN.sub("", url, count=1)
     try:
         head = _parse(config, url, headers)
     except ProxyError as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from l7 import cli
 from l7.config.flags import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,6 +124,11 @@ def test_explain_exits_with_1_when_nothing_matches(url: str) -> None:
     assert (code, json.loads(out)["match"]) == (1, False)
 
 
+def test_explain_shows_no_login() -> None:
+    code, out, _ = l7("explain", "http://me:hunter2@example.com/x?a@b", "-c", "config.yml", "-H", "X: 1")
+    assert (code, out.splitlines()[0]) == (0, "url:     http://example.com/x?a@b")
+
+
 def test_explain_needs_a_url() -> None:
     assert l7("explain", "-c", "config.yml")[0] == 2
 
@@ -136,6 +142,7 @@ def test_explain_needs_a_url() -> None:
         (["--prot", "80", "a=b"], "--prot: unknown option; did you mean '--port'?"),
         (["--por", "80", "a=b"], "--por: unknown option; did you mean '--port'?"),
         (["-x", "a=b"], "-x: unknown option"),
+        (["--json=hunter2"], "--json: takes no value"),
         (["--port"], "--port: expected one argument"),
         (["--json", "a=b"], "--json: only for `l7 explain`"),
         (["a=b", "check"], "check: write HOST=ADDRESS"),
@@ -154,6 +161,10 @@ def test_version() -> None:
         code, out, _ = l7(flag)
         assert code == 0
         assert re.fullmatch(r"l7 \d+\.\d+\.\d+ \(.+, Python \d+\.\d+\.\d+\S*, gevent .+\)\n", out)
+
+
+def test_help_and_dispatch_know_the_same_commands() -> None:
+    assert list(cli.COMMANDS) == list(COMMANDS)
 
 
 def test_help_names_every_command_and_variable() -> None:

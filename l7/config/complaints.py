@@ -5,7 +5,8 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,17 +17,15 @@ from l7.errors import Problem
 from l7.units import quoted
 
 
-class Place(Protocol):
-    """Where a value stands, and whether a message has to name its path as well."""
+@dataclass(frozen=True)
+class Where:
+    """Where a value stands, for a message: ``config.yml:3`` with its path, or ``--port``, which says it all."""
 
-    @property
-    def place(self) -> str: ...
-
-    @property
-    def show_path(self) -> bool: ...
+    place: str
+    show_path: bool
 
 
-def complaints(error: ValidationError, where: Callable[[Path], Place]) -> list[Problem]:
+def complaints(error: ValidationError, where: Callable[[Path], Where]) -> list[Problem]:
     """Return the problems in ``error``."""
     found = []
     for detail in error.errors(include_url=False):

@@ -175,6 +175,8 @@ def _add(group: Any, setting: Setting) -> None:
 
 def _refuse(message: str) -> None:
     """Stand in for the parser's exit: raise what it says in our form."""
+    # Argparse repeats the value: it may be a password that was meant for another option.
+    message = re.sub(r"ignored explicit argument .*", "takes no value", message, flags=re.DOTALL)
     match = re.fullmatch(r"argument (?:.*/)?(-\S+): (.*)", message, re.DOTALL)
     raise ConfigError([Problem(match[1], "", match[2]) if match else Problem("", "", message)])
 

@@ -8,13 +8,12 @@ of the hosts they name and leave the rest of the file as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from l7.config import flags
-from l7.config.complaints import complaints, in_order
+from l7.config.complaints import Where, complaints, in_order
 from l7.config.document import Document, read
 from l7.config.flags import Given
 from l7.config.generation import Loaded, Path
@@ -70,14 +69,6 @@ def _redacted(config: Config) -> list[Problem]:
         for login, secret in config.users.items()
         if secret.get_secret_value() == NEVER
     ]
-
-
-@dataclass(frozen=True)
-class Where:
-    """Where a value stands, for a message: ``config.yml:3`` with its path, or ``--port``, which says it all."""
-
-    place: str
-    show_path: bool
 
 
 class _Merge:
@@ -212,6 +203,6 @@ def _without_login(word: str) -> str:
     if "@" in address:
         address = "***@" + address.rpartition("@")[2]
     host, colon, rest = key.partition(":")
-    if colon and not rest.isdigit() and not key.startswith("["):
+    if colon and not (equals and rest.isdigit()) and not key.startswith("["):
         key = host + ":***"
     return printable(key + equals + address)
