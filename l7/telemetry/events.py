@@ -8,13 +8,13 @@ Whoever writes an event keeps passwords out of it.
 from __future__ import annotations
 
 import os
-import select
 import sys
 from datetime import datetime, timezone
+from select import PIPE_BUF, POLLOUT, poll  # by name: a worker's loop may not switch while it writes an event
 
 LEVELS = ("debug", "info", "warning", "error")
 """From the most talkative to the least."""
-LONGEST = select.PIPE_BUF - 1
+LONGEST = PIPE_BUF - 1
 """The longest line in bytes without its end: a pipe takes that many at once or none."""
 PATIENCE = 100
 """Milliseconds to wait for a reader that lags behind."""
@@ -63,10 +63,10 @@ class Events:
         if len(encoded) > LONGEST:
             encoded = encoded[: LONGEST - 3] + b"..."
         try:
-            poll = select.poll()
-            poll.register(self._descriptor, select.POLLOUT)
-            ready = poll.poll(PATIENCE if not self._lost else 0)
-            if not ready or not ready[0][1] & select.POLLOUT:
+            ready_to_take = poll()
+            ready_to_take.register(self._descriptor, POLLOUT)
+            ready = ready_to_take.poll(PATIENCE if not self._lost else 0)
+            if not ready or not ready[0][1] & POLLOUT:
                 return False
             os.write(self._descriptor, encoded + b"\n")
         except OSError:
