@@ -5,8 +5,8 @@ whether the client's connection survives. A row is *kind -> side, status, code, 
 
 The termination code is HAProxy's (configuration manual, 8.5): the first letter says who ended the request (``P`` l7
 refused it, ``C`` the client left, ``c`` the client was too slow, ``S`` the server failed, ``s`` the server was too
-slow, ``L`` answered locally, ``I`` our own fault), the second says in which phase (``R`` request head, ``Q`` queue,
-``C`` connect, ``H`` response head, ``D`` data). ``--`` is a request that went well.
+slow, ``L`` answered locally, ``R`` out of resources, ``I`` our own fault), the second says in which phase (``R``
+request head, ``Q`` queue, ``C`` connect, ``H`` response head, ``D`` data). ``--`` is a request that went well.
 """
 
 from __future__ import annotations

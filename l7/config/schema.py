@@ -66,7 +66,10 @@ class Limits(Section):
     body: BodySize = Field(
         default=None, description="The most bytes a request's body may have (else 413); `unlimited` sets no bound."
     )
-    connections: Count = Field(default=10_000, description="The most client connections one worker holds at a time.")
+    connections: Count = Field(
+        default=10_000,
+        description="The most client connections l7 holds at a time, shared out evenly among its workers; more wait.",
+    )
 
 
 class Timeouts(Section):

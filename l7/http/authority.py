@@ -13,7 +13,7 @@ _known: dict[bytes, str] = {}
 
 
 def host_of(authority: bytes) -> str:
-    """The host in ``authority`` (RFC 9110, 7.2): lower case, without port and without one trailing dot.
+    """The host in ``authority`` (RFC 9110, 7.2): lower case, without port and one trailing dot, IPv6 in its short form.
 
     Raises `ProxyError` (400) for userinfo, bad ports, empty or malformed hosts.
     """
@@ -37,7 +37,7 @@ def _check(authority: bytes) -> str:
     name = host.decode("ascii").lower()
     if name.startswith("["):
         try:
-            ipaddress.IPv6Address(name[1:-1])
+            return f"[{ipaddress.IPv6Address(name[1:-1])}]"
         except ValueError:
             raise ProxyError(BAD_REQUEST, "invalid IPv6 address in the host") from None
     return name[:-1] if len(name) > 1 and name.endswith(".") else name
