@@ -108,13 +108,12 @@ class Request:
     connection: Connection
     number: int
     """Its place on the connection, from 0."""
-    start: int
-    """Where it begins in the connection's raw bytes."""
     arrived: float = field(default_factory=time.monotonic)
     complete: bool = False
     size: int = 0
     trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    head: bytes = b""
+    raw: bytearray = field(default_factory=bytearray)
+    """Its bytes as they came, framing included (the first MiB)."""
     _body: bytearray = field(default_factory=bytearray)
     _hash: hashlib._Hash = field(default_factory=hashlib.sha256)
 
@@ -172,7 +171,17 @@ class Connection:
         self.ended = ""
         """How the peer ended it: ``eof`` or ``reset``; empty while it is open."""
         self._buffer = bytearray()
-        self._consumed = 0
+        self._recorded = bytearray()
+        self._server: threading.Thread | None = None
+        self._over = threading.Event()
+
+    def begin(self) -> None:
+        """The current thread serves it."""
+        self._server = threading.current_thread()
+
+    def finish(self) -> None:
+        """Nobody serves it any more."""
+        self._over.set()
 
     # Answers
 
@@ -210,7 +219,12 @@ class Connection:
             self.sock.close()
 
     def wait_closed(self, timeout: float = TIMEOUT) -> bool:
-        """Wait until the peer closes or resets; whatever it sends meanwhile is recorded."""
+        """Wait until the peer closes or resets; whatever it sends meanwhile is recorded.
+
+        From the test's own thread: until whoever serves the connection has found it ended.
+        """
+        if threading.current_thread() is not self._server:
+            return self._over.wait(timeout)
         deadline = time.monotonic() + timeout
         while not self.ended and not self.closed:
             left = deadline - time.monotonic()
@@ -245,7 +259,8 @@ class Connection:
     def _take(self, size: int) -> bytes:
         data = bytes(self._buffer[:size])
         del self._buffer[:size]
-        self._consumed += size
+        if len(self._recorded) < KEPT:
+            self._recorded += data[: KEPT - len(self._recorded)]
         return data
 
     def _line(self) -> bytes:
@@ -274,13 +289,13 @@ class Connection:
                 self._receive()
         except Disconnected:
             return None
-        start = self._consumed
+        self._recorded = bytearray()
         line = self._line()
         found = _REQUEST_LINE.fullmatch(line)
         if not found:
             raise Violation(f"bad request line: {line!r}")
-        request = Request(found.group(1), found.group(2), self._fields(), self, len(self.requests), start)
-        request.head = bytes(self.raw[start : self._consumed])
+        request = Request(found.group(1), found.group(2), self._fields(), self, len(self.requests))
+        request.raw = self._recorded
         _check_framing(request)
         self.requests.append(request)
         if request.framing == "none" or request.values(b"content-length") == [b"0"]:
@@ -318,6 +333,14 @@ class Connection:
             if self._line():
                 raise Violation("no CRLF after a chunk's data")
         request.trailers = self._fields()
+
+    def describe(self, violation: Violation) -> str:
+        """Where a violation is: the bytes before it, as far as they were kept, and behind it."""
+        before = self.requests[-1].raw if self.requests else self._recorded
+        size = self.requests[-1].size if self.requests else 0
+        return (
+            f"{violation}, after {bytes(before[-300:])!r} ({size} bytes of body), before {bytes(self._buffer[:100])!r}"
+        )
 
     def rest(self) -> bytes:
         """Bytes received but not read as part of a message: what a tunnel starts with."""
@@ -509,18 +532,20 @@ class Origin:
                 self._threads = [one for one in self._threads if one.is_alive()]
 
     def _serve(self, connection: Connection) -> None:
+        connection.begin()
         try:
             while not connection.closed and self._serve_one(connection):
                 pass
         except Disconnected:
             pass
         except Violation as violation:
-            self.violations.append(f"{violation} in {bytes(connection.raw[-2000:])!r}")
+            self.violations.append(connection.describe(violation))
         except Exception as error:  # a fault in a test's script must not vanish with its thread
             if not self._closing and not connection.closed:
                 self.violations.append(f"the handler failed: {error!r}")
         finally:
             connection.close()
+            connection.finish()
             with self._changed:
                 self._changed.notify_all()
 

@@ -1,0 +1,165 @@
+"""The corpus of requests through the real program: what the client sees, and the bytes that reach the server.
+
+Each case has a connection of its own, and a canary behind it: answered when the connection lives on, and never read as
+a request after a refusal. What arrives is read three times, by the origin, by h11 and by llhttp, and has to be exactly
+the expected request.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.corpus import REQUESTS
+from tests.corpus.cases import CANARY, LIMITS, Answer, Case, Forward, Reject
+from tests.corpus.checks import check_forwarded, values
+from tests.harness import independent
+from tests.harness.client import Client, Response, Slicing
+from tests.harness.l7process import L7Process
+from tests.harness.origin import KEPT, Origin, Request
+
+CONFIG = """
+limits: {{head: {head}, headers: {headers}, target: {target}, body: {body}}}
+backends: {{'*': {{servers: ['{address}']}}}}
+"""
+CANARY_ARRIVES = Forward(target=b"/canary", host=b"canary.test", closes=True)
+LOCAL = b"127.0.0.1"
+
+
+@dataclass
+class Stage:
+    """One l7 and one origin for all cases."""
+
+    proxy: L7Process
+    origin: Origin
+    seen: int = 0
+    unfinished: list[Request] = field(default_factory=list)
+    """Requests that began to arrive and must never end: the body was refused. They may come late."""
+
+    def arrived(self) -> list[Request]:
+        """The whole requests that have arrived since it was last asked."""
+        new = self.origin.requests[self.seen :]
+        self.seen += len(new)
+        self.unfinished += [request for request in new if not request.complete]
+        return [request for request in new if request.complete]
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    """Start both; at the end nothing may be leaked, and nothing malformed may ever have arrived."""
+    with Origin() as origin, L7Process(CONFIG.format(address=origin.address, **LIMITS)) as proxy:
+        stage = Stage(proxy, origin)
+        yield stage
+        late = [bytes(request.raw[:300]) for request in stage.arrived()]
+        assert not late, f"requests that no case expected: {late}"
+        for request in stage.unfinished:
+            assert request.connection.wait_closed(5), f"left open: {bytes(request.raw[:300])!r}"
+            assert not request.complete, f"refused, and arrived whole: {bytes(request.raw[:300])!r}"
+        assert not origin.violations, "\n".join(origin.violations)
+        origin.close()
+        proxy.assert_no_leaks()
+
+
+@functools.cache
+def known_to_llhttp(method: bytes) -> bool:
+    """Whether llhttp reads requests of this method."""
+    return independent.knows_method(method)
+
+
+def check_arrived(expected: Forward, request: Request, port: int) -> None:
+    """Assert that all three readers see the expected request."""
+    body = request.body
+    check_forwarded(expected, request.method, request.target, request.headers, body, request.trailers, LOCAL)
+    assert values(request.headers, b"x-forwarded-port") == [b"%d" % port]
+    if len(request.raw) < KEPT:
+        (parsed,) = independent.with_h11(bytes(request.raw))
+        assert parsed.complete
+        assert (parsed.method, parsed.target, parsed.headers) == (request.method, request.target, request.headers)
+        assert (parsed.body, parsed.trailers) == (body, request.trailers)
+        if known_to_llhttp(request.method):
+            (other,) = independent.with_llhttp(bytes(request.raw))
+            assert (other.method, other.target) == (request.method, request.target)
+            assert other.complete
+            if not request.values(b"upgrade"):
+                assert other.body == body
+
+
+def check_answers(case: Case, client: Client, answers: list[Response]) -> bool:
+    """Assert what the client was given; returns whether the canary had to be answered, too."""
+    canary = True
+    for outcome, answer in zip(case.outcomes, answers, strict=False):
+        assert answer.complete
+        if isinstance(outcome, Forward):
+            assert answer.status == 200
+            canary = answer.closes is False
+            if outcome.closes is not None:
+                assert answer.closes is outcome.closes
+        else:
+            assert answer.status in outcome.statuses
+            if isinstance(outcome, Reject):
+                assert answer.closes, "a refusal without Connection: close"
+                canary = False
+    assert len(answers) == len(case.outcomes) + canary, [answer.status for answer in answers]
+    assert client.end == "eof", "the connection was reset: the answer may be lost"
+    assert client.read_until_closed() == b""
+    return canary
+
+
+def methods_of(case: Case) -> list[bytes]:
+    """The methods that the answers belong to, with the canary's."""
+    return [outcome.method if isinstance(outcome, Forward) else b"GET" for outcome in case.outcomes] + [b"GET"] * 2
+
+
+def run(case: Case, stage: Stage, how: Slicing) -> None:
+    """Run one case and assert the client's view and the origin's."""
+    with Client(stage.proxy.address, timeout=10) as client:
+        client.send(case.raw + CANARY if case.canary else case.raw, how)
+        answers = client.read_responses(methods_of(case))
+        canary = check_answers(case, client, answers)
+    expected = [outcome for outcome in case.outcomes if isinstance(outcome, Forward)] + [CANARY_ARRIVES] * canary
+    arrived = stage.arrived()
+    assert len(arrived) == len(expected), [bytes(request.raw[:300]) for request in arrived]
+    for outcome, request in zip(expected, arrived, strict=True):
+        check_arrived(outcome, request, stage.proxy.port)
+
+
+@pytest.mark.parametrize("case", REQUESTS, ids=str)
+def test_whole(case: Case, stage: Stage) -> None:
+    """Each case, its bytes sent at once."""
+    run(case, stage, "whole")
+
+
+SAMPLE = [case for case in random.Random(7).sample(REQUESTS, len(REQUESTS) // 4) if len(case.raw) < 100_000]
+
+
+@pytest.mark.parametrize("case", SAMPLE, ids=str)
+def test_sliced(case: Case, stage: Stage) -> None:
+    """A quarter of the cases, cut at random places."""
+    run(case, stage, random.Random(case.name))
+
+
+LINES = [case for case in random.Random(8).sample(REQUESTS, len(REQUESTS) // 8) if len(case.raw) < 20_000]
+
+
+@pytest.mark.parametrize("case", LINES, ids=str)
+def test_line_by_line(case: Case, stage: Stage) -> None:
+    """An eighth of the cases, line by line."""
+    run(case, stage, "line")
+
+
+BYTES = [case for case in random.Random(9).sample(REQUESTS, len(REQUESTS) // 12) if len(case.raw) < 2_000]
+
+
+@pytest.mark.parametrize("case", BYTES, ids=str)
+def test_byte_by_byte(case: Case, stage: Stage) -> None:
+    """Some of the cases, byte by byte."""
+    run(case, stage, "byte")
+
+
+def test_answer_outcomes_are_all_known() -> None:
+    """The runner knows what to do with every outcome of the corpus."""
+    assert {type(outcome) for case in REQUESTS for outcome in case.outcomes} == {Forward, Reject, Answer}
