@@ -53,7 +53,7 @@ class HeadReader:
             return bytes(self._buffer[:end])
         self._searched = len(self._buffer)
         self._check()
-        if len(self._buffer) > self.limit:
+        if len(self._buffer) - len(END) >= self.limit:
             raise self._too_large()
         return None
 

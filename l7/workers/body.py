@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from gevent import get_hub
+from gevent.event import Event
+
 from l7.clock import monotonic
 from l7.errors import BODY_TIMEOUT, CLIENT_GONE_DATA, RESPONSE_TIMEOUT, ProxyError
 from l7.exchange import Exchange
@@ -19,7 +22,7 @@ class RequestBody:
     kept, so that a request which is whole in it can be sent again.
     """
 
-    __slots__ = ("_exchange", "_reader", "_seconds", "first", "stream", "streamed", "unsent")
+    __slots__ = ("_exchange", "_reader", "_seconds", "broken", "first", "stream", "streamed", "unsent")
 
     def __init__(self, reader: BodyReader, stream: Stream, exchange: Exchange, seconds: float) -> None:
         self._reader = reader
@@ -28,6 +31,8 @@ class RequestBody:
         self.stream = stream
         self.first = b""
         self.unsent: bytes | memoryview = b""
+        self.broken = False
+        """Whether the server took no more of it."""
         self.streamed = False
         """Whether more than ``first`` was read: then it is gone, and the request cannot be sent again."""
 
@@ -35,6 +40,11 @@ class RequestBody:
     def done(self) -> bool:
         """Whether all of it has been read from the client."""
         return self._reader.done
+
+    @property
+    def sent(self) -> bool:
+        """Whether all of it has gone to the server."""
+        return self._reader.done and not self.unsent and not self.broken
 
     @property
     def rest(self) -> bytes:
@@ -83,7 +93,7 @@ class RequestBody:
         that is also how long it may take to say so. A server that closes is found by whoever reads its answer.
         """
         try:
-            while not server.ready:
+            while not server.ready and not self.broken:
                 if self.unsent:
                     self.unsent = server.push(self.unsent, seconds)
                 elif self.done:
@@ -95,7 +105,7 @@ class RequestBody:
         except StreamTimeout:
             raise ProxyError(RESPONSE_TIMEOUT, "the server does not take the request body") from None
         except StreamClosed:
-            self.unsent = b""
+            self.broken = True
 
     def _await_more(self, server: Stream, seconds: float, *, expects: bool) -> None:
         """Wait until the client sends more or the server answers early."""
@@ -122,35 +132,45 @@ class RequestBody:
 
 
 class Pump:
-    """Sends the rest of a body while its answer is already being relayed: both directions flow at once."""
+    """Sends the rest of a body while its answer is already being relayed: both directions flow at once.
 
-    __slots__ = ("_body", "_seconds", "_server", "failure", "running")
+    ``run`` is a job of the crew; the greenlet that relays the answer calls `stop` when it is through.
+    """
+
+    __slots__ = ("_body", "_ended", "_seconds", "_server", "failure", "stopped")
 
     def __init__(self, body: RequestBody, server: Stream, seconds: float) -> None:
         self._body = body
         self._server = server
         self._seconds = seconds
-        self.running = True
+        self._ended = Event()
+        self.stopped = False
         self.failure: ProxyError | None = None
+        """What went wrong with the client: the server's stream was closed because of it."""
 
     def run(self) -> None:
-        """Run as a job of the crew. A client that fails ends the exchange: the server's stream is closed."""
+        """Read and send until the body is whole, the server is gone, or it is stopped."""
         body = self._body
         try:
-            if body.unsent:
-                self._server.send(bytes(body.unsent), self._seconds)
-            while not body.done:
-                self._server.send(body.read(), self._seconds)
+            while not self.stopped and not body.sent:
+                if not body.unsent:
+                    body.unsent = body.read()
+                self._server.send(body.unsent, self._seconds)
+                body.unsent = b""
         except (StreamClosed, StreamTimeout):
-            pass
+            body.broken = True
         except ProxyError as failure:
-            if not self._server.closed and self.running:
+            body.broken = True
+            if not self.stopped:
                 self.failure = failure
                 self._server.close()
-        self.running = False
+        self._ended.set()
 
     def stop(self) -> None:
-        """The answer is complete: nobody wants the rest."""
-        if self.running:
-            self.running = False
-            self._body.stream.interrupt()
+        """End it and wait until it has ended: nobody wants the rest, and the streams are needed."""
+        if self._ended.is_set():
+            return
+        self.stopped = True
+        self._server.close()
+        get_hub().loop.run_callback(self._body.stream.interrupt)
+        self._ended.wait()

@@ -109,9 +109,7 @@ class Proxy:
             believed = self._introduce(exchange, head, session)
             if head.length != ABSENT:
                 body = session.body(exchange, head)
-            if head.authorization is not None:
-                exchange.user = claimed_login(head.authorization)
-            self._admit(head)
+            self._admit(exchange, head)
             if head.max_forwards == 0:
                 return self._answer_here(exchange, head, body, session)
             match = self.routes.match(head.host, head.path)
@@ -153,9 +151,14 @@ class Proxy:
             return False
         return any(address in network for network in self._trusted)
 
-    def _admit(self, head: RequestHead) -> None:
+    def _admit(self, exchange: Exchange, head: RequestHead) -> None:
         """Refuse who has no login, where any is configured, and what goes round in circles."""
-        if self.credentials is not None and self.credentials.check(head.authorization) is None:
+        login = None if self.credentials is None else self.credentials.check(head.authorization)
+        if login is not None:
+            exchange.user = login
+        elif head.authorization is not None:
+            exchange.user = claimed_login(head.authorization)
+        if login is None and self.credentials is not None:
             raise ProxyError(UNAUTHORIZED)
         if head.via and forwarding.loops(head):
             raise ProxyError(LOOP, f"it came through {forwarding.MOST_HOPS} times")
@@ -207,8 +210,7 @@ class Proxy:
             if response.status == 101:
                 return self._tunnel(job, relay, server)
             keep = relay.respond(keep=job.head.persistent and not self.draining)
-            if job.body is not None:
-                session.buffer = job.body.rest
+            job.keep_rest()
             return keep
         except ProxyError:
             job.answered = relay.answered
@@ -229,6 +231,7 @@ class Proxy:
         session = job.session
         job.exchange.status = 101
         job.answered = True
+        job.keep_rest()
         if not session.send(forwarding.switching_head(relay.response)):
             raise ProxyError(CLIENT_GONE_HEAD, "closed while switching protocols")
         early, session.buffer = session.buffer, b""
@@ -244,7 +247,16 @@ class Proxy:
         keep = self._keeps(head, body)
         answer, exchange.sent = responses.last_hop(head, keep=keep)
         exchange.status = 200
-        return session.send(answer) and keep
+        return self._reply(answer, body, session, keep=keep)
+
+    def _reply(self, answer: bytes, body: RequestBody | None, session: Downstream, *, keep: bool) -> bool:
+        """Send an answer of ours, and read what is left of the request; returns whether the connection lives on."""
+        if not session.send(answer):
+            return False
+        if body is not None and keep:
+            keep = body.drain()
+            session.buffer = body.rest
+        return keep
 
     def _keeps(self, head: RequestHead, body: RequestBody | None) -> bool:
         """Whether an answer of ours leaves the connection open: its body is read, or can be drained."""
@@ -275,12 +287,7 @@ class Proxy:
             return False
         keep = kind.keep and head is not None and self._keeps(head, body)
         answer, exchange.sent = responses.refusal(failure, head, exchange.request_id, keep=keep)
-        if not session.send(answer):
-            return False
-        if body is not None and keep:
-            keep = body.drain()
-            session.buffer = body.rest
-        return keep
+        return self._reply(answer, body, session, keep=keep)
 
     def close(self) -> None:
         """Close all idle connections to servers."""
@@ -312,6 +319,11 @@ class Job:
         """The head and what has come of the body, as they go to the server."""
         if body is not None:
             self.opening += body.first
+
+    def keep_rest(self) -> None:
+        """Give what was read behind the body back to the session: it is the next request, or belongs to a tunnel."""
+        if self.body is not None:
+            self.session.buffer = self.body.rest
 
     def may_retry(self, failure: ProxyError) -> bool:
         """Whether the request may be sent again after ``failure`` (RFC 9110, 9.2.2; the failure table)."""

@@ -59,6 +59,7 @@ class Relay:
     __slots__ = (
         "_body",
         "_bounds",
+        "_broken",
         "_buffer",
         "_client",
         "_exchange",
@@ -88,6 +89,7 @@ class Relay:
         self._server = server
         self._bounds = bounds
         self._buffer = b""
+        self._broken = False
         self._pump: Pump | None = None
         self._sent_at = 0.0
         self.answered = False
@@ -106,18 +108,12 @@ class Relay:
         """Send the request; returns the head of the final answer, or a 101. Raises `ProxyError`."""
         body = self._body
         seconds = self._bounds.response
-        try:
-            self._server.send(opening, seconds)
-        except StreamTimeout:
-            raise ProxyError(RESPONSE_TIMEOUT, "the server does not take the request") from None
-        except StreamClosed as lost:
-            if lost.unsent:
-                raise ProxyError(CLOSED_UNSENT, str(lost)) from None
+        self._send(opening)
         self._sent_at = monotonic()
         expects = self._head.expects
         interim = 0
         while True:
-            if body is not None and not body.done and not self._buffer:
+            if body is not None and not body.sent and not self._buffer:
                 body.send_until_answer(self._server, seconds, expects=expects)
             response = self._response_head()
             if response.status >= 200 or response.status == 101:
@@ -129,10 +125,27 @@ class Relay:
             self._pass_interim(response)
         self._exchange.response_time = monotonic() - self._sent_at
         self.response = response
-        if body is not None and not body.done and not expects and response.status < 400:
+        if body is not None and not body.sent and not body.broken and not expects and response.status < 400:
             self._pump = Pump(body, self._server, seconds)
             crew.start(self._pump.run)
         return response
+
+    def _send(self, opening: bytes) -> None:
+        """Send the head and what has come of the body; a server that answers meanwhile is heard."""
+        body = self._body
+        try:
+            if body is None:
+                self._server.send(opening, self._bounds.response)
+            else:
+                body.unsent = self._server.push(opening, self._bounds.response)
+        except StreamTimeout:
+            raise ProxyError(RESPONSE_TIMEOUT, "the server does not take the request") from None
+        except StreamClosed as lost:
+            if lost.unsent:
+                raise ProxyError(CLOSED_UNSENT, str(lost)) from None
+            self._broken = True
+            if body is not None:
+                body.broken = True
 
     def _response_head(self) -> ResponseHead:
         """The next head, interim or final; what follows it stays in the buffer."""
@@ -184,7 +197,7 @@ class Relay:
         """Whether a 101 answers what was asked: a protocol the client offered, and the request is whole."""
         offered = elements(self._head.upgrade)
         chosen = elements(self.response.upgrade)
-        whole = self._body is None or self._body.done
+        whole = self._body is None or self._body.sent
         return bool(chosen) and whole and all(protocol in offered for protocol in chosen)
 
     def respond(self, *, keep: bool) -> bool:
@@ -193,7 +206,7 @@ class Relay:
         Before anything was sent to the client the failure is answered, after that the connection is cut.
         """
         response = self.response
-        whole = self._body is None or self._body.done
+        whole = self._body is None or self._body.sent
         framing = self.client_framing = forwarding.client_framing(response, self._head.minor)
         keep = keep and whole and framing != UNTIL_CLOSE
         reader = response_reader(response.length, self._bounds.fields, self._bounds.head)
@@ -272,7 +285,7 @@ class Relay:
         if self._pump is not None:
             self._pump.stop()
         clean = not reader.rest and self.response.length != UNTIL_CLOSE
-        self.reusable = clean and whole and self.response.persistent
+        self.reusable = clean and whole and self.response.persistent and not self._broken
 
     def stop(self) -> None:
         """Give up: nothing more is read or sent."""

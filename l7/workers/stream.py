@@ -101,6 +101,10 @@ class Stream:
         self._write_watcher: Any = None
         self._hub = get_hub()
         self.watcher = self._hub.loop.io(sock.fileno(), 1)
+        if connecting:
+            # Of what one poll brings, servers are heard first: an idle connection that spoke out of turn is gone
+            # before a client's request in the same batch could be sent on it.
+            self.watcher.priority = self._hub.loop.MAXPRI
         if not connecting:
             self.watcher.start(self._on_readable)
         sweeper.streams.add(self)
@@ -196,7 +200,7 @@ class Stream:
             return True
         return True
 
-    def send(self, data: bytes, seconds: float) -> None:
+    def send(self, data: bytes | memoryview, seconds: float) -> None:
         """Send all of ``data``; raises `StreamClosed`, or `StreamTimeout` after ``seconds`` without progress."""
         rest = self._send_now(data)
         unsent = len(rest) == len(data)
@@ -212,6 +216,7 @@ class Stream:
     def push(self, data: bytes | memoryview, seconds: float) -> bytes | memoryview:
         """Send ``data`` until all is sent or the peer says something: returns what is left. Raises as `send`."""
         rest = self._send_now(data)
+        sent = len(rest) < len(data)
         while rest and not self.ready:
             if not self.watching:
                 self.watch()
@@ -221,7 +226,12 @@ class Stream:
             finally:
                 self.reader = None
             if not self.ready:
-                rest = self._send_now(rest)
+                try:
+                    rest = self._send_now(rest)
+                except StreamClosed as failure:
+                    failure.unsent = not sent
+                    raise
+                sent = True
         return rest
 
     def _send_now(self, data: bytes | memoryview) -> bytes | memoryview:
