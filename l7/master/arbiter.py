@@ -305,7 +305,7 @@ class Arbiter:
         self._census = None
         states = {worker.slot: worker.state.value for worker in self._fleet.workers}
         text = self._generations.dump([str(entry) for entry in census.entries(states)])
-        if not write(text, self._ground.output_lock):
+        if not write(text, self._ground.output_lock, lambda: _is_told_to_stop(self._mailbox)):
             self._events.warning("nobody reads standard output: the dump is lost")
         if self._dump_again:
             self._dump_again = False

@@ -5,9 +5,10 @@ A master never waits: it asks, goes on, and writes when all have answered or tim
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from l7.clock import monotonic
 from l7.master.handles import Handle, Message
 from l7.telemetry.output import Output
 
@@ -86,12 +87,16 @@ class Census:
         ]
 
 
-def write(text: str, lock: int) -> bool:
+def write(text: str, lock: int, hurry: Callable[[], bool]) -> bool:
     """Write to standard output, between the lines of the workers and never within one.
 
-    Returns False when nobody reads it in time, or nobody can; never raises and never waits for longer.
+    Returns False when nobody reads it in time, or nobody can, or ``hurry`` says that there are other things to do;
+    never raises and never waits for longer.
     """
+    content = text.encode("utf-8", "backslashreplace")
+    deadline = monotonic() + WRITE_WITHIN
     try:
-        return Output(STDOUT, lock).write_whole(text.encode("utf-8", "backslashreplace"), WRITE_WITHIN)
+        written, _ = Output(STDOUT, lock).write(content, lambda: hurry() or monotonic() >= deadline)
     except OSError:
         return False
+    return written == len(content)

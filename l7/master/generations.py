@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -52,9 +53,11 @@ class Generations:
         self._ground = ground
         self._events = events
         self._last = 1
+        self._unreadable = ""
         self.current = Served(loaded.generation(1), tuple(listeners))
         self._served = {1: self.current}
         self._warn(loaded)
+        self._warn_of_unreadable(loaded)
 
     def get(self, number: int) -> Served:
         """A generation that is served."""
@@ -68,7 +71,7 @@ class Generations:
             listeners = self._ground.listeners.take(loaded.config.bind, loaded.config.port)
             make_log_file(loaded.config.access_log, None)
         except ConfigError as error:
-            raise Refused([str(problem) for problem in error.problems]) from error
+            raise Refused([*(str(problem) for problem in error.problems), *self._rights()]) from error
         except Refused:
             raise
         except StartError as error:
@@ -119,3 +122,15 @@ class Generations:
     def _warn(self, loaded: Loaded) -> None:
         for warning in loaded.warnings:
             self._events.warning(str(warning))
+
+    def _warn_of_unreadable(self, loaded: Loaded) -> None:
+        """Tell now what a reload would stumble over: what root could read may be closed to whom l7 has become."""
+        if loaded.file is not None and not os.access(loaded.file, os.R_OK):
+            self._unreadable = loaded.file
+            self._events.warning(f"reloads will be refused: {self._rights()[0]}")
+
+    def _rights(self) -> list[str]:
+        """What to do about a file that cannot be read any more; nothing to say in the ordinary case."""
+        if not self._unreadable or os.access(self._unreadable, os.R_OK):
+            return []
+        return [f"{self._unreadable}: {self._ground.run_as} may not read it; let its group, or choose another run-as"]

@@ -166,8 +166,7 @@ def _bind(key: str, pause: Pause | None) -> Listener:
         try:
             return _bind_unix(key) if key.startswith("unix:") else _bind_tcp(key)
         except OSError as error:
-            busy = error.errno == errno.EADDRINUSE and pause is not None and left
-            if not busy or pause is None or not pause(PAUSE):
+            if error.errno != errno.EADDRINUSE or not left or pause is None or not pause(PAUSE):
                 raise StartError(_explain(key, error)) from error
     raise AssertionError("the last try returns or raises")
 
@@ -267,7 +266,7 @@ def _words(error: OSError) -> str:
 
 def _backlog() -> int:
     try:
-        with open("/proc/sys/net/core/somaxconn", encoding="ascii") as file:
+        with open("/proc/sys/net/core/somaxconn", encoding="utf-8") as file:
             return max(socket.SOMAXCONN, int(file.read()))
     except (OSError, ValueError):
         return 4096

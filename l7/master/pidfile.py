@@ -85,7 +85,7 @@ class PidFile:
 
     def _write(self, text: str) -> None:
         os.ftruncate(self.descriptor, 0)
-        os.pwrite(self.descriptor, text.encode("ascii"), 0)
+        os.pwrite(self.descriptor, text.encode(), 0)
 
     def _is_current(self) -> bool:
         ours = os.fstat(self.descriptor)
@@ -116,7 +116,7 @@ def _lives(pid: int) -> bool:
 
 def _is_zombie(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[:1] == ["Z"]
     except OSError:
         return False

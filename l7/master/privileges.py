@@ -124,7 +124,7 @@ def raise_open_files() -> int:
 def first_unprivileged_port() -> int:
     """The lowest port that everybody may bind."""
     try:
-        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as file:
+        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="utf-8") as file:
             return int(file.read())
     except (OSError, ValueError):
         return 1024
@@ -133,7 +133,7 @@ def first_unprivileged_port() -> int:
 def may_bind_any_port() -> bool:
     """Whether this process has CAP_NET_BIND_SERVICE."""
     try:
-        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
             held = [line.split()[1] for line in file if line.startswith("CapEff:")]
     except OSError:
         return os.geteuid() == 0

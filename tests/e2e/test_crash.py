@@ -1,0 +1,116 @@
+"""Processes that die, hang or are killed: what is replaced, what is said, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+from tests.e2e.test_reload import Load
+from tests.e2e.test_signals import CONFIG, Gate, in_flight
+from tests.harness.client import get
+
+
+def test_a_killed_worker_is_replaced_and_named(l7, origin):
+    proxy = l7(CONFIG.format(origin().address), workers=2, leaks=False)
+    victim = proxy.workers()[0]
+    os.kill(victim, signal.SIGKILL)
+    proxy.wait_for_event(r"worker \d died.*killed by SIGKILL")
+    proxy.wait_for(lambda: len(proxy.workers()) == 2 and victim not in proxy.workers(), "the replacement")
+    assert get(proxy.address, host="a").status == 200
+
+
+def test_a_worker_told_to_end_is_replaced(l7, origin):
+    proxy = l7(CONFIG.format(origin().address), leaks=False)
+    (victim,) = proxy.workers()
+    os.kill(victim, signal.SIGTERM)
+    proxy.wait_for(lambda: victim not in proxy.workers() and proxy.workers(), "the replacement")
+    assert get(proxy.address, host="a").status == 200
+
+
+def test_workers_killed_again_and_again_cost_only_what_they_held(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "access-log: off\n", workers=2, leaks=False)
+    with Load(proxy, clients=2) as load:
+        for _ in range(4):
+            before = load.good
+            os.kill(proxy.workers()[0], signal.SIGKILL)
+            proxy.wait_for(lambda seen=before: load.good > seen + 20, "requests going on")
+            proxy.wait_for(lambda: len(proxy.workers()) == 2, "the replacement")
+    # A worker that is killed takes with it at most what each client had open.
+    assert len(load.bad) <= 4 * 2, load.bad
+
+
+def test_a_hung_worker_is_replaced_and_its_stacks_are_written(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "worker-timeout: 1s\n", workers=2, leaks=False)
+    victim = proxy.workers()[0]
+    os.kill(victim, signal.SIGSTOP)
+    begin = time.monotonic()
+    proxy.wait_for_event(r"worker \d hangs: no heartbeat for 1 s")
+    proxy.wait_for_event(rf"{victim}: the stacks of all greenlets")
+    proxy.wait_for(lambda: victim not in proxy.workers() and len(proxy.workers()) == 2, "the replacement")
+    assert time.monotonic() - begin < 8
+    assert get(proxy.address, host="a").status == 200
+
+
+def test_a_master_that_stood_still_blames_nobody(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "worker-timeout: 1s\n", workers=2)
+    before = proxy.workers()
+    everybody = [proxy.pid, *before]
+    for pid in everybody:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(3)
+    for pid in everybody:
+        os.kill(pid, signal.SIGCONT)
+    time.sleep(1.5)
+    assert proxy.workers() == before
+    assert not any("hangs" in line for line in proxy.events)
+
+
+def test_workers_do_not_outlive_a_killed_master(l7, origin):
+    gate = Gate()
+    proxy = l7(CONFIG.format(origin(gate).address), workers=2)
+    with in_flight(proxy, gate) as client:
+        proxy.signal(signal.SIGKILL)
+        proxy.process.wait()
+        gate.opened.set()
+        answer = client.read_response()
+        assert answer.body == b"late", "what was accepted is finished"
+    proxy.wait()
+    proxy.assert_nothing_left()
+
+
+def test_the_port_is_free_again_at_once_after_a_killed_master(l7, origin):
+    config = CONFIG.format(origin().address)
+    first = l7(config, inherit=False, argv=["--port", "0"])
+    port = first.port
+    first.signal(signal.SIGKILL)
+    second = l7(config, inherit=False, argv=["--port", str(port)], host="127.0.0.1")
+    assert get(("127.0.0.1", port), host="a").status == 200
+    second.stop()
+    first.wait()
+    first.assert_nothing_left()
+
+
+def test_an_idle_l7_does_not_use_the_cpu(l7, origin):
+    proxy = l7(CONFIG.format(origin().address), workers=1)
+
+    def ticks() -> int:
+        fields = Path(f"/proc/{proxy.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    before = ticks()
+    time.sleep(1.5)
+    assert ticks() - before <= 2
+
+
+def test_every_event_is_one_line_with_time_level_pid_and_generation(l7, origin):
+    proxy = l7(CONFIG.format(origin().address))
+    proxy.hup()
+    proxy.wait_for_event("reload done")
+    shape = re.compile(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warning|error) l7\[\d+\] generation [12]: .+"
+    )
+    for line in proxy.events:
+        assert shape.fullmatch(line), line

@@ -1,0 +1,215 @@
+"""Root binds, then nobody is root any more: master, workers and what they leave behind."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import random
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from l7.master.privileges import first_unprivileged_port
+from tests.harness.client import TIMEOUT, get
+from tests.harness.l7process import ROOT, L7Process
+from tests.harness.origin import Origin, routes
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+privileged_ports = pytest.mark.skipif(first_unprivileged_port() < 200, reason="every port is for everybody here")
+NOBODY = pwd.getpwnam("nobody")
+
+
+@pytest.fixture
+def public(tmp_path: Path) -> Iterator[Path]:
+    """A directory that everybody may enter and read, as pytest's own are not."""
+    path = Path("/tmp") / f"l7-public-{os.getpid()}-{random.randrange(10**9)}"
+    path.mkdir(mode=0o755)
+    yield path
+    for file in path.iterdir():
+        file.unlink()
+    path.rmdir()
+
+
+def free_privileged_port() -> tuple[str, int]:
+    """An address of this machine's own network with a port that only root may bind."""
+    while True:
+        host, port = f"127.{random.randrange(1, 255)}.{random.randrange(255)}.7", random.randrange(100, 1000)
+        with socket.socket() as probe:
+            if probe.connect_ex((host, port)) != 0:
+                return host, port
+
+
+def identity(pid: int) -> dict[str, list[int]]:
+    """Real, effective, saved and file system ids, and the groups."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
+    return {name: [int(word) for word in fields[name].split()] for name in ("Uid", "Gid", "Groups")}
+
+
+def run_to_the_end(*words: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process that first executes ``before``."""
+    script = f"import sys, os\nfrom l7.cli import main\n{before}\nsys.exit(main({list(words)!r}))"
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=TIMEOUT, cwd=ROOT, check=False
+    )
+
+
+@root_only
+@privileged_ports
+def test_everybody_is_nobody_after_a_privileged_port_is_bound(public):
+    host, port = free_privileged_port()
+    with Origin(routes) as app:
+        config = f"port: {port}\nbind: ['{host}']\nbackends: {{'*': {{servers: ['{app.address}']}}}}\n"
+        with L7Process(config, inherit=False, run_as=None, directory=public, workers=2) as proxy:
+            assert get((host, port)).status == 200
+            for pid in [proxy.pid, *proxy.workers()]:
+                ids = identity(pid)
+                assert ids["Uid"] == [NOBODY.pw_uid] * 4
+                assert ids["Gid"] == [NOBODY.pw_gid] * 4
+                assert ids["Groups"] == [NOBODY.pw_gid]
+            proxy.hup()
+            proxy.wait_for_event("reload done: generation 2")
+            proxy.write_config(config.replace(f"port: {port}", f"port: {port - 1}"))
+            proxy.hup()
+            proxy.wait_for_event(rf"port: {port} -> {port - 1}.*restart")
+            proxy.wait_for_event("generation 2 stays")
+            assert get((host, port)).status == 200
+
+
+@root_only
+def test_run_as_takes_a_group_and_numbers(public):
+    with L7Process("backends: {a: {servers: []}}", run_as="65534:12345", directory=public) as proxy:
+        for pid in [proxy.pid, *proxy.workers()]:
+            assert identity(pid)["Uid"] == [65534] * 4
+            assert identity(pid)["Gid"] == [12345] * 4
+
+
+@root_only
+def test_a_change_of_run_as_is_refused_by_name(public):
+    config = "backends: {a: {servers: []}}\n"
+    with L7Process(config, run_as=None, directory=public) as proxy:
+        proxy.write_config(f"{config}run-as: daemon\n")
+        proxy.hup()
+        proxy.wait_for_event("run-as: null -> daemon.*restart")
+        proxy.wait_for_event("generation 1 stays")
+
+
+@root_only
+def test_a_file_that_only_root_may_read_is_warned_of_at_the_start(public):
+    config = "backends: {a: {servers: []}}\n"
+    path = public / "secret.yml"
+    path.write_text(config)
+    path.chmod(0o600)
+    with L7Process(argv=["--config", str(path)], run_as=None, directory=public) as proxy:
+        proxy.wait_for_event("warning .*nobody may not read it")
+        proxy.hup()
+        proxy.wait_for_event("generation 1 stays")
+
+
+@root_only
+def test_log_and_pid_file_and_socket_belong_to_whom_it_became(public):
+    log, pid_file, path = public / "access.log", public / "l7.pid", public / "l7.sock"
+    with Origin(routes) as app:
+        config = (
+            f"backends: {{'*': {{servers: ['{app.address}']}}}}\n"
+            f"access-log: {log}\npid-file: {pid_file}\nbind: ['unix:{path}']\n"
+        )
+        with L7Process(config, inherit=False, run_as=None, directory=public) as proxy:
+            assert get(str(path)).status == 200
+            proxy.wait_for(lambda: log.read_text(), "the first line")
+            assert log.stat().st_uid == NOBODY.pw_uid
+            assert pid_file.read_text() == f"{proxy.pid}\n"
+            assert path.stat().st_uid == NOBODY.pw_uid
+            assert stat.S_IMODE(path.stat().st_mode) == 0o666
+    # The directory is root's: the file cannot be removed by nobody, but it names nobody any more.
+    assert not pid_file.exists() or pid_file.read_text() == ""
+
+
+@root_only
+def test_the_pid_file_and_the_socket_are_removed_where_that_is_possible(tmp_path):
+    pid_file, path = tmp_path / "l7.pid", tmp_path / "l7.sock"
+    config = f"backends: {{a: {{servers: []}}}}\npid-file: {pid_file}\nbind: ['unix:{path}']\n"
+    with L7Process(config, inherit=False, directory=tmp_path) as proxy:
+        assert pid_file.read_text() == f"{proxy.pid}\n"
+        again = run_to_the_end("--pid-file", str(pid_file), "--port", "0", "--run-as", "root", "a=127.0.0.1:9")
+        assert again.returncode == 1
+        assert f"already running as process {proxy.pid}" in again.stderr
+        assert pid_file.read_text() == f"{proxy.pid}\n"
+        other = run_to_the_end("--bind", f"unix:{path}", "--run-as", "root", "a=127.0.0.1:9", before=_NO_RETRIES)
+        assert other.returncode == 1
+        assert str(path) in other.stderr
+    assert not pid_file.exists()
+    assert not path.exists()
+
+
+_NO_RETRIES = "import l7.master.listeners; l7.master.listeners.TRIES = 2"
+
+
+def test_stale_files_of_a_killed_master_are_replaced(tmp_path):
+    pid_file, path = tmp_path / "l7.pid", tmp_path / "l7.sock"
+    config = f"backends: {{a: {{servers: []}}}}\npid-file: {pid_file}\nbind: ['unix:{path}']\n"
+    first = L7Process(config, inherit=False, directory=tmp_path)
+    first.signal(signal.SIGKILL)
+    first.wait()
+    first.assert_nothing_left()
+    assert pid_file.read_text() == f"{first.pid}\n"
+    assert path.exists()
+    with L7Process(config, inherit=False, directory=tmp_path) as second:
+        assert pid_file.read_text() == f"{second.pid}\n"
+        assert get(str(path), host="a").status == 503
+
+
+@root_only
+@pytest.mark.parametrize(
+    ("run_as", "words"), [("no-such-user", "no user is called"), ("nobody:no-such-group", "no group is called")]
+)
+def test_who_does_not_exist_is_an_error_in_words(run_as, words):
+    ended = run_to_the_end("--port", "0", "--run-as", run_as, "a=127.0.0.1:9")
+    assert ended.returncode == 1
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@root_only
+@privileged_ports
+def test_a_privileged_port_without_root_says_what_to_do():
+    host, port = free_privileged_port()
+    ended = run_to_the_end(
+        "--port",
+        str(port),
+        "--bind",
+        host,
+        "a=127.0.0.1:9",
+        before="os.setgroups([]); os.setgid(65534); os.setuid(65534)",
+    )
+    assert ended.returncode == 1
+    assert f"port {port}: permission denied; run as root or give CAP_NET_BIND_SERVICE" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@root_only
+def test_only_root_may_become_somebody_else():
+    ended = run_to_the_end(
+        "--port", "0", "--run-as", "daemon", "a=127.0.0.1:9", before="os.setgid(65534); os.setuid(65534)"
+    )
+    assert ended.returncode == 1
+    assert "only root may become daemon" in ended.stderr
+
+
+def test_it_leaves_nothing_of_the_master_to_its_workers(l7, origin):
+    proxy = l7(f"backends: {{'*': {{servers: ['{origin().address}']}}}}", workers=3)
+    proxy.hup()
+    proxy.wait_for_event("reload done")
+    proxy.wait_for(lambda: len(proxy.workers()) == 3, "the old workers' end")
+    for pid in proxy.workers():
+        links = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
+        sockets = [link for link in links if link.startswith("socket:")]
+        assert len(sockets) == 2, f"a listener and a channel, not {links}"
+        assert psutil.Process(pid).ppid() == proxy.pid

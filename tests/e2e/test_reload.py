@@ -1,0 +1,260 @@
+"""HUP: a new generation takes over without a request lost; one that is invalid changes nothing."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.e2e.test_signals import CONFIG, Gate, in_flight
+from tests.harness.client import TIMEOUT, Client, get
+from tests.harness.l7process import L7Process
+from tests.harness.origin import Reply
+
+
+def reload(proxy: L7Process, config: str | None = None) -> None:
+    start = len(proxy.events)
+    if config is not None:
+        proxy.write_config(config)
+    proxy.hup()
+    proxy.wait_for_event("reload done", start=start)
+
+
+class Load:
+    """Clients that open a new connection for each request, and what became of each."""
+
+    def __init__(self, proxy: L7Process, clients: int = 3) -> None:
+        self.good = 0
+        self.bad: list[str] = []
+        self._proxy = proxy
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
+
+    def _run(self) -> None:
+        while not self._done.is_set():
+            try:
+                answer = get(self._proxy.address, host="a")
+                if answer.status == 200:
+                    self.good += 1
+                else:
+                    self.bad.append(f"status {answer.status}: {answer.body!r}")
+            except (OSError, AssertionError) as error:
+                self.bad.append(f"{type(error).__name__}: {error}")
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join(TIMEOUT)
+
+    def more(self, count: int = 30) -> None:
+        """Wait until that many more requests went well."""
+        wanted = self.good + count
+        deadline = time.monotonic() + TIMEOUT
+        while self.good < wanted and not self.bad:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@contextmanager
+def load_without_loss(proxy: L7Process) -> Iterator[Load]:
+    with Load(proxy) as load:
+        load.more()
+        yield load
+        load.more()
+    assert load.bad == [], f"{len(load.bad)} of {load.good + len(load.bad)} lost: {load.bad[:5]}\n{proxy.transcript()}"
+
+
+def test_the_new_configuration_is_served_and_said(l7, origin):
+    one, two = origin(lambda _: Reply(body=b"one")), origin(lambda _: Reply(body=b"two"))
+    proxy = l7(CONFIG.format(one.address), workers=2)
+    before = proxy.workers()
+    assert get(proxy.address, host="a").body == b"one"
+    reload(proxy, CONFIG.format(two.address))
+    assert {get(proxy.address, host="a").body for _ in range(6)} == {b"two"}
+    proxy.wait_for(lambda: not set(before) & set(proxy.workers()), "the old workers' end")
+    assert len(proxy.workers()) == 2
+    text = "\n".join(proxy.events)
+    assert re.search(rf"generation 2: .*server {two.address} added", text)
+    assert re.search(rf"generation 2: .*server {one.address} removed", text)
+
+
+def test_an_unchanged_configuration_is_a_new_generation_too(l7, origin):
+    proxy = l7(CONFIG.format(origin().address))
+    before = proxy.workers()
+    reload(proxy)
+    proxy.wait_for_event("generation 2: reload: nothing changed")
+    proxy.wait_for(lambda: not set(before) & set(proxy.workers()), "the old worker's end")
+
+
+@pytest.mark.parametrize(
+    ("broken", "complaints"),
+    [
+        (
+            "backends: {a: {servers: ['127.0.0.1:9']}}\nwrokers: 2\ngraceful-timeout: soon\n",
+            ["workers", "graceful-timeout"],
+        ),
+        ("backends: {a: [\n", ["config.yml:"]),
+        ("", ["config.yml"]),
+        ("backends: {a: {servers: ['127.0.0.1:9'], servers: []}}\n", ["config.yml:1"]),
+    ],
+)
+def test_an_invalid_file_changes_nothing_and_every_error_is_printed(l7, origin, broken, complaints):
+    proxy = l7(CONFIG.format(origin().address))
+    before = proxy.workers()
+    proxy.write_config(broken)
+    proxy.hup()
+    proxy.wait_for_event("reload refused, generation 1 stays")
+    text = "\n".join(proxy.events)
+    for complaint in complaints:
+        assert complaint in text
+    assert get(proxy.address, host="a").status == 200
+    assert proxy.workers() == before
+    reload(proxy, CONFIG.format(origin().address))
+
+
+def test_what_needs_a_restart_is_refused_by_name(l7, origin):
+    config = CONFIG.format(origin().address)
+    proxy = l7(config)
+    proxy.write_config(f"{config}pid-file: other.pid\n")
+    proxy.hup()
+    proxy.wait_for_event("pid-file.*restart")
+    proxy.wait_for_event("generation 1 stays")
+    assert get(proxy.address, host="a").status == 200
+
+
+def test_a_request_in_flight_is_finished_by_the_old_worker(l7, origin):
+    gate = Gate()
+    slow, quick = origin(gate), origin(lambda _: Reply(body=b"new"))
+    proxy = l7(CONFIG.format(slow.address))
+    (old,) = proxy.workers()
+    with in_flight(proxy, gate) as client:
+        reload(proxy, CONFIG.format(quick.address))
+        assert get(proxy.address, host="a").body == b"new"
+        assert old in proxy.workers()
+        gate.opened.set()
+        assert client.read_response().body == b"late"
+    proxy.wait_for(lambda: old not in proxy.workers(), "the old worker's end")
+
+
+def test_a_kept_connection_is_told_by_its_next_answer(l7, origin):
+    proxy = l7(CONFIG.format(origin().address))
+    with Client(proxy.address) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert not client.read_response().closes
+        reload(proxy)
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = client.read_response()
+        assert answer.status == 200
+        assert answer.closes
+        assert client.read_until_closed() == b""
+
+
+def test_an_old_worker_is_killed_when_the_drain_timeout_is_over(l7, origin):
+    gate = Gate()
+    config = CONFIG.format(origin(gate).address) + "drain-timeout: 300ms\n"
+    proxy = l7(config)
+    (old,) = proxy.workers()
+    with in_flight(proxy, gate):
+        reload(proxy)
+        proxy.wait_for(lambda: old not in proxy.workers(), "the old worker's end")
+
+
+def test_listeners_come_and_go(l7, origin, tmp_path):
+    path = tmp_path / "extra.sock"
+    plain = CONFIG.format(origin().address) + "port: 0\nbind: ['127.0.0.1']\n"
+    proxy = l7(plain, inherit=False)
+    port = proxy.port
+    reload(proxy, plain.replace("['127.0.0.1']", f"['127.0.0.1', 'unix:{path}']"))
+    assert get(str(path), host="a").status == 200
+    assert get(("127.0.0.1", port), host="a").status == 200
+    reload(proxy, plain)
+    assert get(("127.0.0.1", port), host="a").status == 200
+    assert not path.exists()
+
+
+def test_a_listener_that_cannot_be_bound_refuses_the_reload(l7, origin):
+    plain = CONFIG.format(origin().address) + "port: 0\nbind: ['127.0.0.1']\n"
+    proxy = l7(plain, inherit=False)
+    port = proxy.port
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        proxy.write_config(plain.replace("port: 0", f"port: {number}"))
+        proxy.hup()
+        proxy.wait_for_event(f"port {number}.*in use")
+        proxy.wait_for_event("generation 1 stays")
+    assert get(("127.0.0.1", port), host="a").status == 200
+
+
+def test_reloads_under_load_lose_nothing(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "access-log: off\n", workers=2)
+    with load_without_loss(proxy) as load:
+        for _ in range(3):
+            reload(proxy)
+            load.more()
+
+
+def test_a_second_reload_while_the_first_rolls_is_done_after_it(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "access-log: off\n", workers=2)
+    with load_without_loss(proxy):
+        proxy.hup()
+        proxy.wait_for_event("generation 2: reload: ")
+        proxy.hup()
+        proxy.wait_for_event("reload done: generation 3")
+
+
+def test_fifty_hups_in_two_seconds(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "access-log: off\n", workers=2)
+    with load_without_loss(proxy):
+        for _ in range(50):
+            proxy.hup()
+            time.sleep(0.04)
+        proxy.write_config(CONFIG.format(origin().address) + "access-log: off\nlog-level: debug\n")
+        proxy.hup()
+        proxy.wait_for_event("log-level: info -> debug")
+        start = len(proxy.events)
+        proxy.wait_for_event("reload done", start=max(0, start - 1))
+    proxy.wait_for(lambda: len(proxy.workers()) == 2, "two workers")
+
+
+def test_a_broken_file_under_load_loses_nothing(l7, origin):
+    config = CONFIG.format(origin().address) + "access-log: off\n"
+    proxy = l7(config, workers=2)
+    with load_without_loss(proxy) as load:
+        for text in ("backends: [", "", "\x00", config + "nonsense: 1\n"):
+            start = len(proxy.events)
+            proxy.write_config(text)
+            proxy.hup()
+            proxy.wait_for_event("generation 1 stays", start=start)
+            load.more(10)
+
+
+def test_log_files_are_opened_anew(l7, origin, tmp_path):
+    log = tmp_path / "access.log"
+    proxy = l7(CONFIG.format(origin().address) + f"access-log: {log}\n")
+    get(proxy.address, "/before", host="a")
+    proxy.wait_for(lambda: "/before" in log.read_text(), "the first line")
+    log.rename(tmp_path / "access.log.1")
+    reload(proxy)
+    get(proxy.address, "/after", host="a")
+    proxy.wait_for(lambda: log.exists() and "/after" in log.read_text(), "a line in the new file")
+
+
+def test_term_during_a_reload_stops(l7, origin):
+    proxy = l7(CONFIG.format(origin().address), workers=2)
+    proxy.hup()
+    proxy.signal(signal.SIGTERM)
+    assert proxy.wait() == 0
+    proxy.assert_nothing_left()

@@ -1,0 +1,321 @@
+"""What each signal to the master does, seen from outside."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from tests.harness.client import TIMEOUT, Client, get
+from tests.harness.l7process import ROOT, L7Process
+from tests.harness.origin import Origin, Reply, Request, routes
+
+CONFIG = "backends: {{'*': {{servers: ['{}']}}}}\nusers: {{}}\n"
+
+
+class Gate:
+    """An origin's script whose answers wait until the test opens the gate."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.entered = threading.Semaphore(0)
+
+    def __call__(self, request: Request) -> Reply:
+        self.entered.release()
+        self.opened.wait(TIMEOUT)
+        return Reply(200, body=b"late")
+
+
+@contextmanager
+def in_flight(proxy: L7Process, gate: Gate) -> Iterator[Client]:
+    """A request that the origin has and does not answer."""
+    with Client(proxy.address) as client:
+        client.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert gate.entered.acquire(timeout=TIMEOUT)
+        yield client
+    gate.opened.set()
+
+
+def refused(proxy: L7Process) -> bool:
+    """Whether nobody listens any more."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(proxy.address) == errno.ECONNREFUSED
+
+
+def dumps(proxy: L7Process) -> list[list[str]]:
+    """The dumps so far, each as its lines without the markers."""
+    found: list[list[str]] = []
+    inside = False
+    for line in list(proxy.output):
+        if line == "---":
+            assert not inside, "a dump within a dump"
+            found.append([])
+            inside = True
+        elif line == "...":
+            inside = False
+        elif inside:
+            found[-1].append(line)
+    return found[:-1] if inside else found
+
+
+def one_dump(proxy: L7Process) -> list[str]:
+    start = len(dumps(proxy))
+    proxy.usr1()
+    proxy.wait_for(lambda: len(dumps(proxy)) > start, "the dump")
+    return dumps(proxy)[start]
+
+
+# --- USR1 -------------------------------------------------------------------------------------------------------------
+
+
+def test_usr1_prints_what_is_in_use_and_every_worker(l7, origin):
+    proxy = l7(CONFIG.format(origin().address), workers=2)
+    lines = one_dump(proxy)
+    workers = [line for line in lines if line.startswith("#")]
+    assert len(workers) == 2
+    for pid in proxy.workers():
+        (line,) = [line for line in workers if f"pid {pid}," in line]
+        assert "generation 1" in line
+        assert "requests in flight 0" in line
+        assert "digest " in line
+        assert "age " in line
+    loaded = yaml.safe_load("\n".join(lines))
+    assert loaded["workers"] == 2
+    assert any(line.startswith("workers: 2  # --workers") for line in lines)
+    assert any("# config.yml:" in line or f"# {proxy.config_path}:" in line for line in lines)
+
+
+def test_usr1_shows_no_password_and_loads_back(l7, origin):
+    proxy = l7(f"backends: {{'*': {{servers: ['{origin().address}']}}}}\nusers: {{admin: seCret77}}\n")
+    lines = one_dump(proxy)
+    assert not any("seCret77" in line for line in [*lines, *proxy.events])
+    proxy.write_config("\n".join(lines))
+    proxy.hup()
+    proxy.wait_for_event("reload done")
+
+
+def test_usr1_counts_requests_in_flight_and_names_a_worker_that_does_not_answer(l7, origin):
+    gate = Gate()
+    proxy = l7(CONFIG.format(origin(gate).address))
+    with in_flight(proxy, gate):
+        assert any("requests in flight 1" in line for line in one_dump(proxy))
+        (worker,) = proxy.workers()
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            begin = time.monotonic()
+            assert any(f"pid {worker}," in line and "no answer" in line for line in one_dump(proxy))
+            assert time.monotonic() - begin < 5
+        finally:
+            os.kill(worker, signal.SIGCONT)
+
+
+def test_dumps_are_whole_while_the_access_log_writes_between_them(l7, origin):
+    proxy = l7(CONFIG.format(origin().address), workers=2)
+    done = threading.Event()
+
+    def load() -> None:
+        with Client(proxy.address) as client:
+            while not done.is_set():
+                client.send(b"GET /%s HTTP/1.1\r\nHost: a\r\n\r\n" % (b"x" * 500) * 20)
+                client.read_responses([b"GET"] * 20)
+
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(5):
+            loaded = yaml.safe_load("\n".join(one_dump(proxy)))
+            assert loaded["backends"]["*"]["servers"]
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join(TIMEOUT)
+    assert all("GET /x" not in line for dump in dumps(proxy) for line in dump)
+
+
+# --- TERM, INT, QUIT --------------------------------------------------------------------------------------------------
+
+
+def test_term_finishes_the_request_in_flight_and_refuses_new_connections(l7, origin):
+    gate = Gate()
+    proxy = l7(CONFIG.format(origin(gate).address), workers=2)
+    with in_flight(proxy, gate) as client:
+        proxy.term()
+        proxy.wait_for(lambda: refused(proxy), "the listener's end")
+        assert proxy.process.poll() is None
+        gate.opened.set()
+        answer = client.read_response()
+        assert (answer.status, answer.body) == (200, b"late")
+    assert proxy.wait() == 0
+    proxy.assert_nothing_left()
+
+
+def test_term_closes_idle_connections_at_once(l7, origin):
+    proxy = l7(CONFIG.format(origin().address))
+    with Client(proxy.address) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.read_response().status == 200
+        begin = time.monotonic()
+        proxy.term()
+        assert proxy.wait() == 0
+        assert time.monotonic() - begin < 5
+        assert client.read_until_closed() == b""
+
+
+def test_term_waits_no_longer_than_the_graceful_timeout(l7, origin):
+    gate = Gate()
+    proxy = l7(CONFIG.format(origin(gate).address) + "graceful-timeout: 500ms\n")
+    with in_flight(proxy, gate):
+        begin = time.monotonic()
+        proxy.term()
+        assert proxy.wait() == 0
+        assert 0.3 < time.monotonic() - begin < 5
+    proxy.assert_nothing_left()
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_second_signal_makes_a_graceful_stop_quick(l7, origin, second):
+    gate = Gate()
+    proxy = l7(CONFIG.format(origin(gate).address) + "graceful-timeout: 60s\n")
+    with in_flight(proxy, gate):
+        proxy.term()
+        proxy.wait_for(lambda: refused(proxy), "the listener's end")
+        time.sleep(0.25)  # what comes sooner is taken for the first signal's echo
+        proxy.signal(second)
+        assert proxy.wait(10) == 0
+    proxy.assert_nothing_left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_int_and_quit_stop_at_once(l7, origin, number):
+    gate = Gate()
+    proxy = l7(CONFIG.format(origin(gate).address) + "graceful-timeout: 60s\n", workers=2)
+    with in_flight(proxy, gate):
+        proxy.signal(number)
+        assert proxy.wait(10) == 0
+    proxy.assert_nothing_left()
+
+
+def test_a_signal_to_the_whole_group_is_the_masters_business(l7, origin):
+    proxy = l7(CONFIG.format(origin().address), workers=2)
+    before = proxy.workers()
+    for number in (signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU):
+        os.killpg(proxy.pid, number)
+    proxy.wait_for(lambda: dumps(proxy), "the dump")
+    proxy.wait_for(lambda: set(before) <= set(proxy.workers()), "the same workers")
+    os.killpg(proxy.pid, signal.SIGINT)
+    assert proxy.wait() == 0
+
+
+# --- TTIN, TTOU -------------------------------------------------------------------------------------------------------
+
+
+def test_ttin_and_ttou_change_the_number_of_workers_which_never_is_zero(l7, origin):
+    proxy = l7(CONFIG.format(origin().address), workers=1)
+    proxy.signal(signal.SIGTTIN)
+    proxy.wait_for(lambda: len(proxy.workers()) == 2, "two workers")
+    proxy.hup()
+    proxy.wait_for_event("reload done")
+    proxy.wait_for(lambda: len(proxy.workers()) == 2, "two workers after a reload")
+    for _ in range(2):
+        proxy.signal(signal.SIGTTOU)
+        proxy.wait_for(lambda: len(proxy.workers()) == 1, "one worker")
+    assert get(proxy.address).status == 200
+
+
+def test_process_titles(l7, origin):
+    proxy = l7(CONFIG.format(origin().address), workers=2)
+    assert psutil.Process(proxy.pid).cmdline()[0] == "l7: master"
+    titles = sorted(psutil.Process(pid).cmdline()[0] for pid in proxy.workers())
+    assert titles == ["l7: worker 1 (generation 1)", "l7: worker 2 (generation 1)"]
+
+
+# --- outputs that nobody reads ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def deaf(tmp_path: Path, origin: Callable[..., Origin]) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start l7 on ``tmp_path/l7.sock`` with given descriptors as its outputs."""
+    started: list[subprocess.Popen[bytes]] = []
+    path = tmp_path / "l7.sock"
+
+    def start(stdout: int, stderr: int) -> subprocess.Popen[bytes]:
+        words = [
+            sys.executable,
+            "-m",
+            "l7",
+            "--bind",
+            f"unix:{path}",
+            "--workers",
+            "1",
+            f"localhost={origin(routes).address}",
+        ]
+        if os.geteuid() == 0:
+            words += ["--run-as", "root"]
+        started.append(
+            subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=ROOT, start_new_session=True
+            )
+        )
+        wait_until(lambda: path.exists() and len(psutil.Process(started[0].pid).children()) == 1)
+        return started[0]
+
+    yield start
+    for process in started:
+        for member in psutil.Process(process.pid).children() if process.poll() is None else []:
+            member.kill()
+        process.kill()
+        process.wait()
+
+
+def wait_until(condition: Callable[[], object], timeout: float = TIMEOUT) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_closed_outputs_do_not_end_it(deaf, tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    process = deaf(write, write)
+    os.close(write)
+    os.kill(process.pid, signal.SIGUSR1)
+    os.kill(process.pid, signal.SIGHUP)
+    first = psutil.Process(process.pid).children()[0].pid
+    wait_until(lambda: first not in [child.pid for child in psutil.Process(process.pid).children()])
+    assert get(str(tmp_path / "l7.sock")).status == 200
+    process.terminate()
+    assert process.wait(TIMEOUT) == 0
+
+
+def test_a_stalled_output_does_not_hold_it_up(deaf, tmp_path):
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    try:
+        while True:
+            os.write(write, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(write, True)
+    process = deaf(write, write)
+    os.close(write)
+    os.kill(process.pid, signal.SIGUSR1)
+    assert get(str(tmp_path / "l7.sock")).status == 200
+    begin = time.monotonic()
+    process.terminate()
+    assert process.wait(TIMEOUT) == 0
+    assert time.monotonic() - begin < 12
+    os.close(read)
