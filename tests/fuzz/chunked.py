@@ -1,0 +1,70 @@
+"""Any bytes are a chunked body or a refusal, however they are cut; framed anew it is the same body, for h11 too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from l7.errors import BAD_REQUEST, BODY_TOO_LARGE, ProxyError
+from l7.http.framing import REQUEST_TRAILERS, ChunkedReader, chunk, last_chunk
+from tests.corpus import REQUESTS
+from tests.fuzz.running import cuts, run
+from tests.harness.independent import Unreadable, with_h11
+
+FIELDS, TRAILER_BYTES, LIMIT = 8, 256, 4096
+HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+Body = tuple[bytes, bool, bytes, list[bytes]]
+"""Payload, whether it is whole, what follows it, trailers."""
+
+
+def read(pieces: Iterable[bytes]) -> Body | str:
+    """What a reader makes of a body, or the kind of refusal."""
+    reader = ChunkedReader(REQUEST_TRAILERS, FIELDS, TRAILER_BYTES, LIMIT)
+    payload = b""
+    rest = b""
+    try:
+        for piece in pieces:
+            if reader.done:
+                rest += piece
+            else:
+                payload += reader.feed(piece)
+    except ProxyError as failure:
+        assert failure.kind in (BAD_REQUEST, BODY_TOO_LARGE), failure
+        return failure.kind.name
+    return payload, reader.done, reader.rest + rest, reader.trailers
+
+
+def one(data: bytes) -> None:
+    """Check one input."""
+    body = read([data])
+    for pieces in cuts(data):
+        assert read(pieces) == body, "the cut decides"
+    if isinstance(body, str):
+        return
+    payload, done, rest, trailers = body
+    assert len(payload) <= LIMIT
+    if not done:
+        return
+    framed = (chunk(payload) if payload else b"") + last_chunk(trailers)
+    assert read([framed]) == (payload, True, b"", trailers), framed
+    found = with_h11(HEAD + framed)
+    assert [(one.body, one.complete) for one in found] == [(payload, True)]
+    assert [name.lower() for name, _ in found[0].trailers] == [line.partition(b":")[0].lower() for line in trailers]
+    raw = data[: len(data) - len(rest)]
+    try:
+        found = with_h11(HEAD + raw)
+    except Unreadable:
+        return  # h11 takes no white space before the semicolon of an extension
+    assert [(one.body, one.complete) for one in found] == [(payload, True)], "h11 reads another body"
+
+
+def seeds() -> Iterator[bytes]:
+    """The chunked bodies of the parser's corpus."""
+    for case in REQUESTS:
+        head, _, body = case.raw.partition(b"\r\n\r\n")
+        if b"chunked" in head and len(body) <= 4096:
+            yield body
+
+
+if __name__ == "__main__":
+    run("chunked", seeds())

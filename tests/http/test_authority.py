@@ -1,0 +1,66 @@
+"""Whom a request is for."""
+
+from __future__ import annotations
+
+import pytest
+
+from l7.errors import BAD_REQUEST, ProxyError
+from l7.http import authority
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        (b"example.com", "example.com"),
+        (b"EXAMPLE.com:8080", "example.com"),
+        (b"example.com.", "example.com"),
+        (b"example.com.:80", "example.com"),
+        (b"example.com:", "example.com"),
+        (b"example.com:0", "example.com"),
+        (b"example.com:65535", "example.com"),
+        (b"example.com:00080", "example.com"),
+        (b"127.0.0.1", "127.0.0.1"),
+        (b"[::1]", "[::1]"),
+        (b"[2001:DB8::1]:443", "[2001:db8::1]"),
+        (b"[::ffff:1.2.3.4]", "[::ffff:102:304]"),
+        (b"[0:0::0:1]", "[::1]"),
+        (b"a_b-c~d", "a_b-c~d"),
+        (b"a%41b", "a%41b"),
+        (b"a!$&'()*+,;=b", "a!$&'()*+,;=b"),
+        (b".", "."),
+        (b"x" * 300, "x" * 300),
+    ],
+)
+def test_host_of(given, host):
+    assert authority.host_of(given) == host
+    assert authority.host_of(given) == host  # the second time from memory
+
+
+@pytest.mark.parametrize(
+    "given",
+    [b"", b":80", b"a:65536", b"a:99999", b"a:000080", b"a:+80", b"a:80x", b"a: 80", b"a:80:80", b"a b", b" a", b"a ", b"a\t",
+     b"user@a", b"user:pw@a", b"@a", b"a@", b"a/b", b"a?b", b"a#b", b'a"b', b"a<b", b"a\\b", b"a^b", b"a`b", b"a{b}", b"a|b",
+     b"a%", b"a%4", b"a%zz", b"[", b"[]", b"[::1", b"::1", b"::1]", b"[::1]x", b"[::1]:x", b"[::1]:99999", b"[g::1]", b"[1.2.3.4]",
+     b"[v1.x]", b"[::1%25eth0]", b"[::1%eth0]", b"[:::::]", b"[" + b":" * 43 + b"]", b"a\x00", b"a\x7f", b"\xe9.example",
+     b"a\xa0", b"a:\xd9\xa8", b"a:\xb2", b"http://a", b"a,b@c", b"a\r\nb", b"a\n", b"a:80\n"],
+)  # fmt: skip
+def test_refused(given):
+    for _ in range(2):
+        with pytest.raises(ProxyError) as caught:
+            authority.host_of(given)
+        assert caught.value.kind is BAD_REQUEST
+
+
+def test_memory_is_bounded():
+    for number in range(authority._REMEMBERED + 10):
+        authority.host_of(b"h%d.test" % number)
+    assert len(authority._known) <= authority._REMEMBERED
+    before = len(authority._known)
+    assert authority.host_of(b"y" * 256) == "y" * 256
+    assert len(authority._known) == before
+
+
+def test_a_refused_authority_is_not_remembered():
+    with pytest.raises(ProxyError):
+        authority.host_of(b"not good")
+    assert b"not good" not in authority._known
