@@ -141,6 +141,8 @@ ENDS = frozenset({_M.DRAINING, _M.STOPPING, _M.STOPPED})
 """Nothing is started any more."""
 LIVE = frozenset({_W.STARTING, _W.READY})
 """A worker that fills its place, or will in a moment."""
+EXAMINED = frozenset({_W.SILENT, _W.ABORTED})
+"""A worker that hangs and is being asked where."""
 BEATS = frozenset({_W.READY, _W.DRAINING})
 """A worker whose heartbeat counts; one that boots has a deadline of its own."""
 

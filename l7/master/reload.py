@@ -21,6 +21,7 @@ from l7.master.fleet import Fleet, Strike, Worker
 from l7.master.lifecycle import (
     BEATS,
     ENDS,
+    EXAMINED,
     LIVE,
     ROLLS,
     MasterEvent,
@@ -30,8 +31,9 @@ from l7.master.lifecycle import (
 )
 from l7.master.turn import MARGIN, Turn
 
-YOUNG = 1.0
-"""A worker that lived for less than these seconds after it became ready died young."""
+YOUNG = 0.25
+"""A worker that lived for less than these seconds after it became ready died young. What lives longer and dies again
+and again cannot make a loop that is worth slowing down, and may be the victim of somebody else."""
 PAUSES = (0.5, 30.0)
 """The first and the longest pause before a worker is started where others died young; it doubles in between."""
 FAILURES = 2
@@ -203,9 +205,9 @@ def _mourn(turn: Turn, worker: Worker) -> None:
         return
     old = turn.fleet.strikes.get(worker.index)
     count = old.count + 1 if old else 1
-    pause = min(PAUSES[0] * 2 ** (min(count, 16) - 1), PAUSES[1])
-    if booted and count == 1:
-        pause = 0.0  # one early death is an accident; a row of them is a fault that a loop would make worse
+    # One early death of a worker that had booted is an accident; a row of them is a fault that a loop makes worse.
+    doublings = count - 1 - booted
+    pause = min(PAUSES[0] * 2 ** min(doublings, 16), PAUSES[1]) if doublings >= 0 else 0.0
     turn.fleet = turn.fleet.with_strike(worker.index, Strike(count, turn.now + pause))
     if pause and not _on_trial(turn, worker):
         turn.log("warning", f"{worker} is started again in {pause:g} s")
@@ -285,6 +287,8 @@ def _start(turn: Turn) -> None:
         turn.enter(MasterEvent.READY)
         turn.act(v.Announce(len(ready), turn.fleet.wanted))
         return
+    if any(worker.state in EXAMINED for worker in turn.fleet.workers):
+        return  # what it has to say is all that people will have to go by
     turn.log("error", "no worker can boot")
     turn.fleet = replace(turn.fleet, code=3)
     _end(turn, MasterEvent.UNBOOTABLE)

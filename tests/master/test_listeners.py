@@ -1,0 +1,163 @@
+"""Binding: both families at once, what is kept over a reload, and errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from l7.errors import StartError
+from l7.master.listeners import Listeners, describe, wanted_keys
+from tests.harness.l7process import ROOT
+
+
+@pytest.fixture
+def listeners():
+    one = Listeners()
+    yield one
+    one.close()
+
+
+def port_of(listener) -> int:
+    return listener.socket.getsockname()[1]
+
+
+def test_star_is_both_families_on_one_socket(listeners):
+    (one,) = listeners.take(["*"], 0)
+    for host in ("127.0.0.1", "::1"):
+        socket.create_connection((host, port_of(one)), 5).close()
+    assert str(one) == f"[::]:{port_of(one)}"
+
+
+def test_star_without_ipv6_is_ipv4(listeners, monkeypatch):
+    real = socket.socket
+
+    def without_ipv6(family=socket.AF_INET, *rest, **options):
+        if family == socket.AF_INET6:
+            raise OSError(97, "Address family not supported by protocol")
+        return real(family, *rest, **options)
+
+    monkeypatch.setattr("l7.master.listeners.socket.socket", without_ipv6)
+    (one,) = listeners.take(["*"], 0)
+    assert str(one).startswith("0.0.0.0:")
+
+
+def test_one_ipv6_address_is_not_ipv4(listeners):
+    (one,) = listeners.take(["[::1]"], 0)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port_of(one)), 5)
+
+
+def test_a_reload_keeps_the_sockets_that_it_asks_for_again(listeners, tmp_path):
+    path = tmp_path / "s"
+    one, unix = listeners.take(["127.0.0.1", f"unix:{path}"], 0)
+    again, other = listeners.take(["127.0.0.1", "127.0.0.2"], 0)
+    assert again is one
+    assert [gone.key for gone in listeners.keep([again, other])] == [unix.key]
+    assert not path.exists()
+    assert describe([other]) == str(other)
+
+
+def test_when_one_cannot_be_bound_none_of_the_new_ones_is(listeners, tmp_path):
+    path = tmp_path / "s"
+    with pytest.raises(StartError, match="not an address of this machine"):
+        listeners.take([f"unix:{path}", "192.0.2.1"], 0)
+    assert not path.exists()
+    assert listeners.everything() == []
+
+
+def test_an_address_in_use_is_waited_for(listeners):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        waits = []
+
+        def pause(seconds: float) -> bool:
+            waits.append(seconds)
+            if len(waits) == 3:
+                taken.close()
+            return True
+
+        (one,) = listeners.take(["127.0.0.1"], port, pause)
+        assert port_of(one) == port
+        assert len(waits) == 3
+        with pytest.raises(StartError, match=f"port {port}: address 127.0.0.1 is in use"):
+            Listeners().take(["127.0.0.1"], port, lambda seconds: waits.append(seconds) or True)
+        assert 3 <= sum(waits[3:]) <= 5
+
+
+def test_a_stale_socket_is_replaced_a_live_one_and_another_file_are_not(listeners, tmp_path):
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as old:
+        old.bind(str(path))
+    (one,) = listeners.take([f"unix:{path}"], 0)
+    assert path.stat().st_mode & 0o777 == 0o666
+    with pytest.raises(StartError, match="in use"):
+        Listeners().take([f"unix:{path}"], 0)
+    plain = tmp_path / "plain"
+    plain.write_text("precious")
+    with pytest.raises(StartError, match="something else than a socket"):
+        Listeners().take([f"unix:{plain}"], 0)
+    assert plain.read_text() == "precious"
+    assert one.inode
+
+
+def test_a_path_that_a_successor_has_taken_is_left_to_it(tmp_path):
+    path = tmp_path / "s"
+    first, second = Listeners(), Listeners()
+    first.take([f"unix:{path}"], 0)
+    path.unlink()
+    second.take([f"unix:{path}"], 0)
+    first.close()
+    assert path.exists()
+    second.close()
+
+
+def test_keys_are_said_once():
+    assert wanted_keys(["*", "[::1]", "::1", "unix:/a"], 80) == ["*|80", "::1|80", "unix:/a"]
+
+
+def test_sockets_of_systemd_take_the_place_of_bind():
+    script = (
+        "import os, socket\n"
+        "from l7.master.listeners import Listeners\n"
+        "environ = {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1', 'LISTEN_FDNAMES': 'web'}\n"
+        "one = Listeners(); one.inherit(environ)\n"
+        "(got,) = one.take(['*'], 80)\n"
+        "assert got.socket.fileno() == 3 and not os.get_inheritable(3) and environ == {}, environ\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        _run_with_descriptor_3(server, script)
+
+
+def test_what_is_not_a_listening_socket_is_refused_by_name():
+    script = (
+        "import os\nfrom l7.errors import StartError\nfrom l7.master.listeners import Listeners\n"
+        "try:\n"
+        "    Listeners().inherit({'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1', 'LISTEN_FDNAMES': 'web'})\n"
+        "except StartError as error:\n"
+        "    assert 'descriptor 3 (web) is not a listening stream socket' in str(error), error\n"
+        "else:\n"
+        "    raise AssertionError\n"
+    )
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        _run_with_descriptor_3(other, script)
+
+
+def test_variables_for_another_process_mean_nothing(listeners):
+    listeners.inherit({"LISTEN_PID": "1", "LISTEN_FDS": "1"})
+    assert not listeners.inherited
+
+
+def _run_with_descriptor_3(sock: socket.socket, script: str) -> None:
+    move = f"import os\nos.dup2({sock.fileno()}, 3)\n" if sock.fileno() != 3 else ""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", move + script],
+        pass_fds=[sock.fileno()], env=environ, check=True, timeout=30, cwd=Path("/"),
+    )  # fmt: skip
