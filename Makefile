@@ -2,6 +2,7 @@
 #
 #   make demo             three small servers and l7 in front of them, on http://localhost:8080
 #   make test             the test suite             (ARGS="-k reload" is passed on to pytest)
+#   make test-pure        the same without the compiled modules
 #   make lint             ruff (rules and layout) and mypy
 #   make docs             the documentation, in docs/_build/html
 #   make format           lay the sources out as `make lint` wants them
@@ -16,13 +17,13 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 # What pyproject.toml asks for to build; installed first, so that an install needs no network when nothing is missing.
-BUILD := "setuptools>=70.1"
+BUILD := "setuptools>=70.1" "Cython>=3.1"
 SOURCES := l7 tests docs setup.py
 RUFF = --config .ci/ruff.toml $(SOURCES)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format docs generated clean
+.PHONY: help demo test test-pure lint format docs generated clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -30,8 +31,11 @@ help:
 demo: $(VENV)/.installed
 	@exec $(BIN)/l7 demo $(ARGS)
 
-test: $(VENV)/.installed-test
+test: $(VENV)/.installed-test $(VENV)/.compiled
 	$(BIN)/python -m pytest $(ARGS)
+
+test-pure: $(VENV)/.installed-test
+	L7_PURE_PYTHON=1 $(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check $(RUFF)
@@ -60,13 +64,20 @@ $(BIN)/python:
 # One stamp for each extra, so that `make demo` installs no test tools and a second call starts at once.
 $(VENV)/.installed: $(BIN)/python setup.cfg setup.py pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check $(BUILD)
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e .
+	L7_PURE_PYTHON=1 $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.installed-%: $(VENV)/.installed
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[$*]'
+	L7_PURE_PYTHON=1 $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[$*]'
+	@touch $@
+
+# Compiling takes most of a minute, so the demo runs without; the tests and whoever installs l7 have it.
+$(VENV)/.compiled: $(VENV)/.installed $(shell find l7 -name '*.py' -o -name '*.pxd')
+	$(BIN)/python setup.py -q build_ext --inplace --parallel 2
 	@touch $@
 
 clean:
+	find l7 -name '_c_*.so' -delete
+	rm -f l7/compiled.json
 	rm -rf $(VENV) build dist l7.egg-info docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find l7 tests docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,5 +1,64 @@
-"""Packaging entry point; everything declarative lives in ``setup.cfg``."""
+"""Packaging: everything declarative lives in ``setup.cfg``; here is how the hot modules are compiled.
 
-from setuptools import setup
+The extensions are optional. Without Cython or a C compiler the install works, says so, and l7 runs as pure Python.
+"""
 
-setup()
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent
+_spec = importlib.util.spec_from_file_location("compiled", ROOT / "l7" / "compiled.py")
+assert _spec is not None and _spec.loader is not None
+compiled = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(compiled)
+
+
+def extensions() -> list[Extension]:
+    """The hot modules as extensions; none where there is no Cython or ``L7_PURE_PYTHON`` is set."""
+    if os.environ.get("L7_PURE_PYTHON"):
+        return []
+    try:
+        from Cython.Build import cythonize
+    except ImportError:
+        print("l7: no Cython: the hot modules stay pure Python", file=sys.stderr)
+        return []
+    wanted = [Extension(compiled.extension_of(name), [compiled.source_of(name)]) for name in compiled.HOT]
+    directives = {"language_level": "3", "annotation_typing": False, "binding": False, "embedsignature": False}
+    made = cythonize(wanted, compiler_directives=directives, build_dir="build/cython", quiet=True)
+    for extension in made:
+        extension.optional = True  # cythonize drops what the Extension said
+        extension.extra_compile_args = ["-O2", "-g0"]
+    return list(made)
+
+
+class BuildExtensions(build_ext):
+    """Builds what can be built, says what cannot, and records from which sources."""
+
+    def run(self) -> None:
+        """Build, then write the record beside ``l7/compiled.py``."""
+        try:
+            super().run()
+        except Exception as failure:  # whatever a machine lacks, the install must work
+            print(f"l7: the hot modules stay pure Python: {failure}", file=sys.stderr)
+        record = {}
+        for name in compiled.HOT:
+            built = Path(self.get_ext_fullpath(compiled.extension_of(name)))
+            if built.exists():
+                record[name] = compiled.digest((ROOT / compiled.source_of(name)).read_bytes())
+        if len(record) < len(compiled.HOT):
+            print(f"l7: {len(record)} of {len(compiled.HOT)} hot modules compiled", file=sys.stderr)
+        where = ROOT if self.inplace else Path(self.build_lib)
+        target = where / "l7" / compiled.RECORD
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(record, indent=1), "utf-8")
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExtensions})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from l7.compiled import take_over
+
 if TYPE_CHECKING:
     from l7.errors import ProxyError
 
@@ -67,3 +69,6 @@ class Exchange:
         self.code = "--"
         """The termination code of `l7.errors`; ``--`` for a request that went well."""
         self.failure: ProxyError | None = None
+
+
+take_over(globals())

@@ -24,6 +24,7 @@ TOP_LEVEL = {
 }  # fmt: skip
 
 FLOORS = {
+    "l7.compiled": 1,
     "l7.errors": 1,
     "l7.units": 1,
     "l7.clock": 1,

@@ -11,6 +11,8 @@ import random
 from collections.abc import Collection, Sequence
 from typing import Generic, Protocol, TypeVar
 
+from l7.compiled import take_over
+
 M = TypeVar("M")
 
 
@@ -49,3 +51,6 @@ class RoundRobin(Generic[M]):
 
     def __repr__(self) -> str:
         return f"<RoundRobin {self._next} of {len(self._members)}>"
+
+
+take_over(globals())

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from ipaddress import IPv6Address
 from typing import Generic, TypeVar
 
+from l7.compiled import take_over
+
 T = TypeVar("T")
 
 _ROOT = ""
@@ -158,3 +160,6 @@ class Routes(Generic[T]):
                     return rule
             dot = host.find(".", dot + 1)
         return None
+
+
+take_over(globals())

@@ -18,6 +18,7 @@ from typing import Any
 import configargparse
 
 from l7 import __version__
+from l7.compiled import flavour
 from l7.config.names import did_you_mean, printable
 from l7.config.schema import Config
 from l7.config.values import Flag
@@ -97,11 +98,6 @@ def version() -> str:
     except PackageNotFoundError:
         gevent = "missing"
     return f"l7 {__version__} ({flavour()}, Python {platform.python_version()}, gevent {gevent})"
-
-
-def flavour() -> str:
-    """Say how the hot modules run."""
-    return "pure Python"
 
 
 # ---------------------------------------------------------------------------------------------------- the parser

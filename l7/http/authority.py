@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from l7.compiled import take_over
 from l7.errors import BAD_REQUEST, ProxyError
 from l7.http.grammar import AUTHORITY
 
@@ -41,3 +42,6 @@ def _check(authority: bytes) -> str:
         except ValueError:
             raise ProxyError(BAD_REQUEST, "invalid IPv6 address in the host") from None
     return name[:-1] if len(name) > 1 and name.endswith(".") else name
+
+
+take_over(globals())

@@ -7,6 +7,7 @@ client that invents names only makes its own requests slower.
 
 from __future__ import annotations
 
+from l7.compiled import take_over
 from l7.errors import BAD_REQUEST, HEAD_TOO_LARGE, Kind, ProxyError
 from l7.http.grammar import CRLF, OWS, TEXT, is_token
 
@@ -165,3 +166,6 @@ def split(head: bytes, most: int, failure: Kind) -> list[bytes]:
 def name_of(line: bytes) -> bytes:
     """The name of a checked field line, in lower case."""
     return line[: line.find(b":")].lower()
+
+
+take_over(globals())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 
+from l7.compiled import take_over
 from l7.http.grammar import CRLF, OWS, REQUEST_ID
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
 
@@ -165,3 +166,6 @@ def _client_of(hops: list[bytes], peer: str, trusted: Trusted) -> str:
         if not trusted(client):
             break
     return client
+
+
+take_over(globals())

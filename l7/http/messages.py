@@ -6,6 +6,8 @@ came (case, order and white space kept); everything l7 acts on or writes itself 
 
 from __future__ import annotations
 
+from l7.compiled import take_over
+
 ABSENT = -1
 """No body and no framing field."""
 CHUNKED = -2
@@ -87,3 +89,6 @@ class ResponseHead:
         self.upgrade = b""
         self.dated = False
         """Whether the server sent Date."""
+
+
+take_over(globals())

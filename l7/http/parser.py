@@ -7,6 +7,7 @@ Framing is decided here and nowhere else (RFC 9112, 6.3); whoever reads a body o
 
 from __future__ import annotations
 
+from l7.compiled import take_over
 from l7.errors import (
     BAD_REQUEST,
     BAD_RESPONSE,
@@ -271,3 +272,6 @@ def _frame_response(
         response.length = response.declared
     else:
         response.length = UNTIL_CLOSE
+
+
+take_over(globals())

@@ -72,7 +72,7 @@ def serve(load: Load, *, run: Run = run, environ: MutableMapping[str, str] = os.
         finally:
             ground.leave()
     finally:
-        mailbox.close()
+        mailbox.mute()
 
 
 def _is_told_to_stop(mailbox: Mailbox) -> bool:

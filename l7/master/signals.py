@@ -77,6 +77,11 @@ class Mailbox:
         signal.set_wakeup_fd(self._wakeup)
         self.release()
 
+    def mute(self) -> None:
+        """Hear no more, at the end of the master: a signal that comes too late must not change its exit code."""
+        signal.set_wakeup_fd(self._wakeup)
+        self.release()
+
     def release(self) -> None:
         """Close the descriptors only: what a child does with what it inherited."""
         for descriptor in (self.descriptor, self._write):

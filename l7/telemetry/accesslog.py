@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 
 from l7.clock import monotonic
+from l7.compiled import take_over
 from l7.exchange import Exchange
 from l7.telemetry.lines import FORMATS, Formatter
 from l7.telemetry.output import NATIVE, Native, Output
@@ -225,3 +226,6 @@ def open_log(
     if target == "off":
         return NoLog()
     return AccessLog(target, form, lock=lock, native=native, report=report)
+
+
+take_over(globals())

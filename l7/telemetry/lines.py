@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from json.encoder import encode_basestring_ascii as quote
 
+from l7.compiled import take_over
 from l7.exchange import Exchange
 
 Formatter = Callable[[Exchange], str]
@@ -159,3 +160,6 @@ def _text(raw: bytes) -> str:
 
 FORMATS: dict[str, Callable[[], Formatter]] = {"combined": Combined, "l7": Full, "json": Json}
 """Every value of ``access-log-format``."""
+
+
+take_over(globals())

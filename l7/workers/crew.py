@@ -11,6 +11,8 @@ from collections.abc import Callable
 from gevent import get_hub
 from greenlet import getcurrent, greenlet
 
+from l7.compiled import take_over
+
 Job = Callable[[], None]
 
 PARKED = 256
@@ -55,3 +57,6 @@ class Crew:
             del job
             self._parked.append(getcurrent())
             job = self._hub.switch()
+
+
+take_over(globals())

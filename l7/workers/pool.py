@@ -9,6 +9,7 @@ from __future__ import annotations
 from gevent import get_hub
 
 from l7.clock import monotonic
+from l7.compiled import take_over
 from l7.config.addresses import Address
 from l7.workers.connector import Connector
 from l7.workers.stream import Stream, Sweeper
@@ -75,3 +76,6 @@ class Pool:
         """Close all idle connections."""
         while self._idle:
             self._idle.pop().close()
+
+
+take_over(globals())

@@ -14,6 +14,7 @@ import sys
 from l7.balancing.policies import RoundRobin
 from l7.balancing.routing import Routes
 from l7.clock import monotonic
+from l7.compiled import take_over
 from l7.config.schema import Backend, Config
 from l7.errors import (
     BAD_RESPONSE,
@@ -333,3 +334,6 @@ class Job:
             return True
         whole = self.body is None or (self.body.done and not self.body.streamed)
         return failure.kind.retry is Retry.IDEMPOTENT and self.head.method in _IDEMPOTENT and whole
+
+
+take_over(globals())

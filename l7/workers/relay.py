@@ -8,6 +8,7 @@ Every loss is translated here into its row of the failure table; that is why eac
 from __future__ import annotations
 
 from l7.clock import monotonic
+from l7.compiled import take_over
 from l7.errors import (
     BAD_RESPONSE,
     BODY_STALLED,
@@ -291,3 +292,6 @@ class Relay:
         """Give up: nothing more is read or sent."""
         if self._pump is not None:
             self._pump.stop()
+
+
+take_over(globals())

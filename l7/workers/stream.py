@@ -21,6 +21,7 @@ from gevent import get_hub
 from greenlet import getcurrent, greenlet
 
 from l7.clock import monotonic
+from l7.compiled import take_over
 from l7.errors import L7Error
 
 NEVER = float("inf")
@@ -62,7 +63,6 @@ class Stream:
     """
 
     __slots__ = (
-        "__weakref__",
         "_expired",
         "_hub",
         "_write_expired",
@@ -372,3 +372,6 @@ class Sweeper:
         for stream in due:
             if not stream.closed:
                 stream.expire(now)
+
+
+take_over(globals())

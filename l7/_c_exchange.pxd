@@ -1,0 +1,9 @@
+# Types for the compiled l7/exchange.py.
+
+cdef class Exchange:
+    cdef public str client, host, request_id, server, code
+    cdef public bytes request_line, user, referer, user_agent
+    cdef public object failure
+    cdef public int attempts, status
+    cdef public long long received, sent
+    cdef public double started, queue_time, connect_time, response_time, total_time

@@ -1,0 +1,5 @@
+# Types for the compiled l7/http/authority.py.
+
+cdef dict _known
+
+cpdef str host_of(bytes authority)

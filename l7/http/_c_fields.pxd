@@ -1,0 +1,19 @@
+# Types for the compiled l7/http/fields.py.
+
+cimport cython
+
+cdef class Table:
+    cdef public dict fields, known
+    cdef public object failure
+    cdef public int prefix
+    cdef public bint underscores
+
+    @cython.locals(known=dict, kept=list, index=Py_ssize_t, line=bytes, colon=Py_ssize_t, name=bytes, kind=int, value=bytes)
+    cpdef list scan(self, list lines, Py_ssize_t first, list values)
+    cpdef int learn(self, bytes name) except -1
+    cpdef bytes combine(self, int kind, bytes previous, bytes value)
+
+cpdef check_text(bytes head, Py_ssize_t separators, object failure)
+
+@cython.locals(lines=list)
+cpdef list split(bytes head, Py_ssize_t most, object failure)

@@ -1,0 +1,16 @@
+# Types for the compiled l7/workers/pool.py.
+
+cimport cython
+
+from l7.workers._c_stream cimport Stream as CStream
+
+cdef class Pool:
+    cdef public str label
+    cdef public double idle_timeout
+    cdef public object connector
+    cdef list _idle
+    cdef object _loop
+
+    @cython.locals(stream=CStream)
+    cpdef check_out(self)
+    cpdef check_in(self, CStream stream)

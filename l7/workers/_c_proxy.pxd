@@ -1,0 +1,47 @@
+# Types for the compiled l7/workers/proxy.py.
+
+cimport cython
+
+from l7._c_exchange cimport Exchange as CExchange
+from l7.http._c_messages cimport RequestHead as CRequestHead, ResponseHead as CResponseHead
+from l7.workers._c_body cimport RequestBody as CRequestBody
+from l7.workers._c_pool cimport Pool as CPool
+from l7.workers._c_relay cimport Bounds as CBounds, Relay as CRelay
+from l7.workers._c_stream cimport Stream as CStream
+
+cdef class Upstream:
+    cdef public list pools
+    cdef public object policy
+    cdef public int retries
+    cdef public CBounds bounds
+
+cdef class Job:
+    cdef public bint answered
+    cdef public CRequestBody body
+    cdef public CExchange exchange
+    cdef public CRequestHead head
+    cdef public object session
+    cdef public Upstream upstream
+    cdef public bytes opening
+
+    cpdef keep_rest(self)
+    cpdef bint may_retry(self, object failure) except -1
+
+cdef class Proxy:
+    cdef public object config, crew, sweeper, log, parser, upstreams, routes, credentials
+    cdef public bint draining, stopping
+    cdef public long in_flight, requests
+    cdef object _id_prefix, _trusted
+
+    cpdef str next_request_id(self)
+    @cython.locals(body=CRequestBody, job=Job)
+    cpdef handle(self, CExchange exchange, CRequestHead head, object session)
+    cpdef finish(self, CExchange exchange)
+    cdef _introduce(self, CExchange exchange, CRequestHead head, object session)
+    cdef _admit(self, CExchange exchange, CRequestHead head)
+    @cython.locals(upstream=Upstream, tried=list, pool=CPool)
+    cdef _forward(self, Job job)
+    @cython.locals(exchange=CExchange, server=CStream)
+    cdef _attempt(self, Job job, CPool pool)
+    @cython.locals(relay=CRelay, response=CResponseHead)
+    cdef _through(self, Job job, CPool pool, CStream server)

@@ -1,0 +1,48 @@
+# Types for the compiled l7/workers/relay.py.
+
+cimport cython
+
+from l7._c_exchange cimport Exchange as CExchange
+from l7.http._c_messages cimport RequestHead as CRequestHead, ResponseHead as CResponseHead
+from l7.http._c_parser cimport ResponseParser as CResponseParser
+from l7.workers._c_body cimport Pump as CPump, RequestBody as CRequestBody
+from l7.workers._c_stream cimport Stream as CStream
+
+cdef class Bounds:
+    cdef public double connect, response, idle, write
+    cdef public Py_ssize_t head, fields
+    cdef public CResponseParser parser
+
+cdef class Relay:
+    cdef CExchange _exchange
+    cdef CRequestHead _head
+    cdef CRequestBody _body
+    cdef CStream _client, _server
+    cdef Bounds _bounds
+    cdef bytes _buffer
+    cdef CPump _pump
+    cdef double _sent_at
+    cdef bint _broken
+    cdef public bint answered, reusable
+    cdef public long long client_framing
+    cdef public CResponseHead response
+
+    cpdef CResponseHead request(self, bytes opening, object crew)
+    cdef _send(self, bytes opening)
+    @cython.locals(data=bytes, end=Py_ssize_t, server=CStream)
+    cdef CResponseHead _response_head(self)
+    @cython.locals(server=CStream, client=CStream)
+    cdef bytes _await_answer(self)
+    cdef _pass_interim(self, CResponseHead response)
+    @cython.locals(framing="long long", whole=bint, payload=bytes, response=CResponseHead)
+    cpdef bint respond(self, bint keep) except -1
+    cdef bytes _connection(self, bint keep)
+    cdef _relay_body(self, object reader)
+    @cython.locals(server=CStream)
+    cdef bytes _more(self)
+    @cython.locals(client=CStream)
+    cdef _watch_both(self)
+    cdef bytes _frame(self, object reader, bytes payload)
+    cdef _to_client(self, bytes data)
+    cdef _finish(self, object reader, bint whole)
+    cpdef stop(self)

@@ -1,0 +1,33 @@
+# Types for the compiled l7/workers/stream.py.
+
+cimport cython
+
+cdef class Sweeper:
+    cdef public double interval
+    cdef public set streams
+    cdef object _timer
+
+cdef class Stream:
+    cdef public object socket, keeper, reader, watcher
+    cdef public Sweeper sweeper
+    cdef public double deadline, write_deadline, seen
+    cdef public bint ready, watching, closed
+    cdef object _hub, _writer, _write_watcher
+    cdef bint _expired, _write_expired
+
+    cpdef watch(self)
+    cpdef wait(self)
+    cpdef wait_either(self, Stream other)
+    cdef _wake_failed(self)
+    cpdef bytes receive(self, Py_ssize_t size=*)
+    cpdef bint at_end(self) except -1
+    cpdef bint has_bytes(self) except -1
+    cpdef send(self, object data, double seconds)
+    cpdef push(self, object data, double seconds)
+    @cython.locals(sent=Py_ssize_t)
+    cdef _send_now(self, object data)
+    cdef _wait_writable(self, double seconds)
+    cpdef expire(self, double now)
+    cpdef finish_sending(self)
+    cpdef reset(self)
+    cpdef close(self)
