@@ -119,6 +119,7 @@ def run(case: Case, stage: Stage, how: Slicing) -> None:
     with Client(stage.proxy.address, timeout=10) as client:
         client.send(case.raw + CANARY if case.canary else case.raw, how)
         answers = client.read_responses(methods_of(case))
+        assert not client.broken, "bytes could not be sent: a client that reads later loses the answer"
         canary = check_answers(case, client, answers)
     expected = [outcome for outcome in case.outcomes if isinstance(outcome, Forward)] + [CANARY_ARRIVES] * canary
     arrived = stage.arrived()
