@@ -22,7 +22,7 @@ WRITTEN = {
 }  # fmt: skip
 
 
-def read(pieces: Iterable[bytes]) -> tuple[RequestHead, bytes] | None | str:
+def read(pieces: Iterable[bytes]) -> tuple[RequestHead, bytes] | str | None:
     """A head and what follows it, None where more is needed, or the kind of refusal."""
     parser = RequestParser(FIELDS, TARGET)
     reader = HeadReader(LIMIT, parser)
@@ -39,7 +39,7 @@ def read(pieces: Iterable[bytes]) -> tuple[RequestHead, bytes] | None | str:
     return None
 
 
-def facts(outcome: tuple[RequestHead, bytes] | None | str) -> object:
+def facts(outcome: tuple[RequestHead, bytes] | str | None) -> object:
     """What of an outcome must not depend on how the bytes were cut."""
     if outcome is None or isinstance(outcome, str):
         return outcome

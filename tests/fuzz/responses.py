@@ -24,7 +24,7 @@ Message = tuple[ResponseHead, bytes, bool, bytes, list[bytes]]
 """Head, payload, whether it is whole, what follows it, trailers."""
 
 
-def read(pieces: Iterable[bytes], method: bytes) -> Message | None | str:
+def read(pieces: Iterable[bytes], method: bytes) -> Message | str | None:
     """What l7 makes of an answer to *method*."""
     reader = HeadReader(LIMIT)
     coming = iter(pieces)
@@ -49,7 +49,7 @@ def read(pieces: Iterable[bytes], method: bytes) -> Message | None | str:
     return response, payload, body.done, body.rest + rest, body.trailers
 
 
-def facts(outcome: Message | None | str) -> object:
+def facts(outcome: Message | str | None) -> object:
     """What of an outcome must not depend on how the bytes were cut."""
     if outcome is None or isinstance(outcome, str):
         return outcome

@@ -1,6 +1,7 @@
 """Running one target under atheris: seeds in, failures out, what was worth keeping at the end.
 
-``KEEP=1`` merges what the run found into ``corpus/<target>.txt``: the smallest set of inputs with the same coverage.
+``KEEP=1`` adds to ``corpus/<target>.txt`` what of the run's findings takes a branch of ``l7/http`` that no kept input takes.
+The sources are fuzzed, not what Cython made of them: only their branches can be seen.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 CORPUS = Path(__file__).parent / "corpus"
 LONGEST_KEPT = 2048
@@ -28,21 +31,23 @@ def kept(target: str) -> list[bytes]:
 
 def run(target: str, seeds: Iterable[bytes]) -> None:
     """Fuzz ``tests.fuzz.<target>.one`` with libFuzzer's options from the command line. Does not return."""
+    if os.environ.get("L7_PURE_PYTHON") != "1":
+        command = [sys.executable, "-m", f"tests.fuzz.{target}", *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, "L7_PURE_PYTHON": "1"})
     if os.environ.get("L7_FUZZ_DIRECTORY"):
         _fuzz(target)
     with tempfile.TemporaryDirectory(prefix=f"l7-fuzz-{target}-") as name:
         directory = Path(name)
-        found, start, merged = (directory / part for part in ("found", "start", "merged"))
-        for part in (found, start, merged):
-            part.mkdir()
+        found, start = directory / "found", directory / "start"
+        found.mkdir()
+        start.mkdir()
         for number, data in enumerate([*seeds, *kept(target)]):
             (start / f"{number:06}").write_bytes(data)
         code = _call(target, directory, *sys.argv[1:], f"-artifact_prefix={directory}/", str(found), str(start))
         for artifact in directory.glob("*-*"):
             print(f"{artifact.name}: add this line to {CORPUS / target}.txt:\n{artifact.read_bytes()!r}")
         if not code and os.environ.get("KEEP"):
-            _call(target, directory, "-merge=1", str(merged), str(start), str(found))
-            _keep(target, [path.read_bytes() for path in merged.iterdir()])
+            _keep(target, [path.read_bytes() for path in found.iterdir()])
     raise SystemExit(code)
 
 
@@ -51,12 +56,40 @@ def _call(target: str, directory: Path, *options: str) -> int:
     return subprocess.call(command, env={**os.environ, "L7_FUZZ_DIRECTORY": str(directory)})
 
 
-def _keep(target: str, inputs: list[bytes]) -> None:
-    path = CORPUS / f"{target}.txt"
-    old = path.read_text(encoding="ascii").splitlines() if path.exists() else []
-    lines = dict.fromkeys([*old, *(repr(data) for data in sorted(inputs, key=len) if len(data) <= LONGEST_KEPT)])
-    path.write_text("\n".join(lines) + "\n", encoding="ascii")
-    print(f"{path}: {len(lines)} lines, {len(lines) - len(old)} of them new")
+def _keep(target: str, found: list[bytes]) -> None:
+    one = importlib.import_module(f"tests.fuzz.{target}").one
+    seen: set[object] = set()
+    for data in kept(target):
+        seen |= _arcs(one, data)
+    new = []
+    for data in sorted(found, key=len):
+        if len(data) <= LONGEST_KEPT and not (arcs := _arcs(one, data)) <= seen:
+            seen |= arcs
+            new.append(data)
+    with (CORPUS / f"{target}.txt").open("a", encoding="ascii") as file:
+        file.writelines(f"{data!r}\n" for data in new)
+    print(f"{len(new)} of {len(found)} inputs kept")
+
+
+def _arcs(one: Callable[[bytes], None], data: bytes) -> set[object]:
+    """The jumps between lines of ``l7/http`` that *data* makes."""
+    arcs: set[object] = set()
+    last: dict[FrameType, int] = {}
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if f"{os.sep}l7{os.sep}http{os.sep}" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            arcs.add((frame.f_code, last.get(frame, 0), frame.f_lineno))
+            last[frame] = frame.f_lineno
+        return trace
+
+    sys.settrace(trace)
+    try:
+        one(data)
+    finally:
+        sys.settrace(None)
+    return arcs
 
 
 def _fuzz(target: str) -> None:

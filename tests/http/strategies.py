@@ -86,7 +86,9 @@ FRAGMENTS = [
     b"\xa0", b"\xff", b"\t", b"[::1]", b"[", b"]", b"@", b"#", b"?", b"%", b":80", b":99999", b"0\r\n\r\n", b"5\r\nhello\r\n",
     b"HTTP/1.1 200 OK", b"HTTP/1.1 204", b"HTTP/1.1 101 S", b"HTTP/1.1 99", b"Date: x", b"fffffffffffffffff", b"A" * 40,
 ]  # fmt: skip
-anything = st.binary(max_size=200) | st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=3), max_size=30).map(b"".join)
+anything = st.binary(max_size=200) | st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=3), max_size=30).map(
+    b"".join
+)
 """Any bytes; more often than not such as a message is made of."""
 
 

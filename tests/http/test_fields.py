@@ -68,7 +68,10 @@ def test_hop_by_hop_fields_are_dropped(name):
 
 @pytest.mark.parametrize("name", [b"X-Forwarded-For", b"x-forwarded-anything", b"Forwarded", b"X-Real-IP"])
 def test_what_earlier_hops_say_is_kept_apart(name):
-    assert scan(request_table(), name + b": 1", name + b":2") == ([], {fields.FORWARDED: name + b": 1\r\n" + name + b":2"})
+    assert scan(request_table(), name + b": 1", name + b":2") == (
+        [],
+        {fields.FORWARDED: name + b": 1\r\n" + name + b":2"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +101,10 @@ def test_some_fields_come_once_only(name):
 
 
 def test_lists_are_joined():
-    assert scan(request_table(), b"Connection: a", b"connection:", b"Connection: b") == ([], {fields.CONNECTION: b"a, , b"})
+    assert scan(request_table(), b"Connection: a", b"connection:", b"Connection: b") == (
+        [],
+        {fields.CONNECTION: b"a, , b"},
+    )
     kept, values = scan(request_table(), b"Via: 1.1 a", b"Via: 1.1 b")
     assert len(kept) == 2 and values == {fields.VIA: b"1.1 a, 1.1 b"}
 
@@ -149,7 +155,13 @@ CONTROLS = [bytes([code]) for code in (*range(0x09), *range(0x0A, 0x20), 0x7F)]
 
 @pytest.mark.parametrize("byte", CONTROLS)
 def test_control_bytes_anywhere_in_a_head_are_refused(byte):
-    for head in (b"A" + byte + b"B\r\nC: d", b"A\r\nC: d" + byte + b"e", b"A\r\nC: d" + byte, byte + b"A\r\nC: d", b"A\r\nC" + byte + b": d"):
+    for head in (
+        b"A" + byte + b"B\r\nC: d",
+        b"A\r\nC: d" + byte + b"e",
+        b"A\r\nC: d" + byte,
+        byte + b"A\r\nC: d",
+        b"A\r\nC" + byte + b": d",
+    ):
         with pytest.raises(ProxyError) as caught:
             fields.split(head, 10, BAD_RESPONSE)
         assert caught.value.kind is BAD_RESPONSE

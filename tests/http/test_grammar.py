@@ -15,9 +15,7 @@ def accepted(pattern, *examples: bytes) -> list[bytes]:
 
 def test_a_token_is_made_of_tchar_only():
     taken = b"".join(byte for byte in EVERY if grammar.is_token(byte))
-    assert sorted(taken) == sorted(
-        b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    )
+    assert sorted(taken) == sorted(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
     assert not grammar.is_token(b"")
     assert not grammar.is_token(b"a b")
     assert not grammar.is_token(b"a\n")
@@ -46,7 +44,9 @@ def test_request_line_refuses(line):
     assert not grammar.REQUEST_LINE.fullmatch(line)
 
 
-@pytest.mark.parametrize("line", [b"HTTP/1.1 200 OK", b"HTTP/1.0 404 ", b"HTTP/1.1 204", b"HTTP/1.1 500 \xe9\tx", b"HTTP/1.9 100 a b"])
+@pytest.mark.parametrize(
+    "line", [b"HTTP/1.1 200 OK", b"HTTP/1.0 404 ", b"HTTP/1.1 204", b"HTTP/1.1 500 \xe9\tx", b"HTTP/1.9 100 a b"]
+)
 def test_status_line_takes(line):
     assert grammar.STATUS_LINE.fullmatch(line)
 
@@ -91,7 +91,8 @@ def test_a_long_number_that_fails_fails_fast():
 
 
 @pytest.mark.parametrize(
-    "extension", [b"", b";a", b";a=b", b" ;a", b"; a", b"\t;\ta\t=\tb", b';a="b"', b';a="\\""', b';a=";"', b';a=""', b";a;b=c;d"]
+    "extension",
+    [b"", b";a", b";a=b", b" ;a", b"; a", b"\t;\ta\t=\tb", b';a="b"', b';a="\\""', b';a=";"', b';a=""', b";a;b=c;d"],
 )
 def test_chunk_extension_takes(extension):
     assert grammar.CHUNK_EXT.fullmatch(extension)

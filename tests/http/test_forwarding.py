@@ -1,0 +1,222 @@
+"""What goes on, to the byte."""
+
+from __future__ import annotations
+
+import pytest
+
+from l7.http import forwarding
+from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+from l7.http.parser import RequestParser, ResponseParser
+
+HOP = forwarding.Hop("192.0.2.7", 8080, b"proxy.test:8080")
+DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+def parse(*fields: bytes, line: bytes = b"GET /p HTTP/1.1", host: bytes | None = b"Host: a.test:1") -> RequestHead:
+    return RequestParser(20, 1000).parse(b"\r\n".join([line, *([host] if host else []), *fields]))
+
+
+def forward(*fields: bytes, believed: bytes | None = None, **options: bytes | None) -> list[bytes]:
+    head = forwarding.request_head(parse(*fields, **options), HOP, b"id1", believed)
+    assert head.endswith(b"\r\n\r\n")
+    return head[:-4].split(b"\r\n")
+
+
+def answer(*fields: bytes, line: bytes = b"HTTP/1.1 200 OK", method: bytes = b"GET") -> ResponseHead:
+    return ResponseParser(20).parse(b"\r\n".join([line, *fields]), method)
+
+
+def respond(head: ResponseHead, length: int, connection: bytes = b"") -> list[bytes]:
+    raw = forwarding.response_head(head, length, DATE, connection)
+    assert raw.endswith(b"\r\n\r\n")
+    return raw[:-4].split(b"\r\n")
+
+
+FORWARDED = [b"X-Forwarded-For: 192.0.2.7", b"X-Forwarded-Proto: http", b"X-Forwarded-Port: 8080"]
+
+
+def test_a_request():
+    assert forward(b"X-B:1", b"cookie:  x") == [
+        b"GET /p HTTP/1.1",
+        b"Host: a.test:1",
+        b"X-B:1",
+        b"cookie:  x",
+        *FORWARDED,
+        b"X-Forwarded-Host: a.test:1",
+        b"Via: 1.1 l7",
+        b"X-Request-ID: id1",
+    ]
+
+
+def test_http_1_0_without_host_is_named_after_the_listener():
+    lines = forward(line=b"GET / HTTP/1.0", host=None)
+    assert lines[:2] == [b"GET / HTTP/1.1", b"Host: proxy.test:8080"]
+    assert b"X-Forwarded-Host: proxy.test:8080" in lines and b"Via: 1.0 l7" in lines
+
+
+def test_absolute_form_becomes_origin_form_with_its_own_host():
+    lines = forward(line=b"GET http://b.test/x?y HTTP/1.1")
+    assert lines[:2] == [b"GET /x?y HTTP/1.1", b"Host: b.test"] and b"X-Forwarded-Host: b.test" in lines
+    assert sum(line.startswith(b"Host:") for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "written"),
+    [
+        (b"Content-Length: 0007", [b"Content-Length: 7"]),
+        (b"content-length:0", [b"Content-Length: 0"]),
+        (b"Transfer-Encoding: CHUNKED", [b"Transfer-Encoding: chunked"]),
+        (b"X: y", []),
+    ],
+)
+def test_framing_is_written_anew(field, written):
+    lines = forward(field, line=b"POST / HTTP/1.1")
+    assert [line for line in lines if line.lower().startswith((b"content-length", b"transfer-encoding"))] == written
+
+
+def test_what_clients_say_of_earlier_hops_is_replaced():
+    lines = forward(
+        b"X-Forwarded-For: 6.6.6.6",
+        b"x-forwarded-proto: https",
+        b"Forwarded: for=6",
+        b"X-Real-IP: 6",
+        b"X-Request-ID: 6",
+    )
+    assert not any(b"6" in line.partition(b":")[2] for line in lines)
+    assert [line for line in lines if line.startswith(b"X-F")] == [*FORWARDED, b"X-Forwarded-Host: a.test:1"]
+
+
+def test_via_is_added_to():
+    lines = forward(b"Via: 1.0 inner", b"X: y")
+    assert [line for line in lines if line.startswith(b"Via")] == [b"Via: 1.0 inner", b"Via: 1.1 l7"]
+
+
+def test_expect_travels_where_there_is_a_body():
+    assert b"Expect: 100-continue" in forward(b"Expect: 100-Continue", b"Content-Length: 1")
+    assert not any(line.startswith(b"Expect") for line in forward(b"Expect: 100-continue"))
+
+
+def test_upgrade_and_te_travel_with_connection():
+    lines = forward(b"Upgrade: websocket, h2c", b"Connection: keep-alive, Upgrade, TE", b"TE: gzip, trailers")
+    assert lines[-3:] == [b"Upgrade: websocket", b"TE: trailers", b"Connection: Upgrade, TE"]
+    assert not any(
+        line.startswith((b"Connection", b"Upgrade")) for line in forward(b"Upgrade: h2c", b"Connection: upgrade")
+    )
+
+
+def test_max_forwards_is_counted_down():
+    lines = forward(b"Max-Forwards: 7", line=b"OPTIONS * HTTP/1.1")
+    assert lines[0] == b"OPTIONS * HTTP/1.1" and b"Max-Forwards: 6" in lines
+    assert b"Max-Forwards: 7" in forward(b"Max-Forwards: 7")
+
+
+def test_loops_are_counted_by_our_name():
+    assert not forwarding.loops(parse(b"Via: 1.1 other"))
+    assert not forwarding.loops(parse(*[b"Via: 1.1 l7"] * (forwarding.MOST_HOPS - 1)))
+    assert forwarding.loops(parse(b"Via: " + b", ".join([b"1.1 l7"] * forwarding.MOST_HOPS)))
+
+
+def test_request_ids_are_taken_when_they_are_ids():
+    assert forwarding.request_id_of(parse(b"X-Request-ID: abc-1")) == b"abc-1"
+    for value in (b"", b"a b", b'a"', b"x" * 129, b"a\\b", b"\xe9"):
+        assert forwarding.request_id_of(parse(b"X-Request-ID: " + value)) == b""
+    assert forwarding.request_id_of(parse(b"X-Request-ID: a", b"X-Request-ID: b")) == b""
+
+
+# -------------------------------------------------------------------------------------------- trusted proxies
+
+
+def trusted(client: str) -> bool:
+    return client.startswith("10.") or client == "192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    ("chain", "client"),
+    [
+        (b"1.2.3.4", "1.2.3.4"),
+        (b"6.6.6.6, 1.2.3.4, 10.0.0.1", "1.2.3.4"),
+        (b"10.0.0.2,10.0.0.1", "10.0.0.2"),
+        (b"unknown, 10.0.0.1", "10.0.0.1"),
+        (b"1.2.3.4, junk", "192.0.2.7"),
+        (b"", "192.0.2.7"),
+        (b",", "192.0.2.7"),
+        (b"[2001:db8::1]", "2001:db8::1"),
+        (b"1.2.3.4:80", "192.0.2.7"),
+        (b"\xe9", "192.0.2.7"),
+    ],
+)
+def test_the_client_is_the_last_address_that_is_not_trusted(chain, client):
+    head = parse(b"X-Forwarded-For: " + chain)
+    found, lines = forwarding.believe(head, HOP, trusted)
+    assert found == client
+    assert lines.split(b"\r\n")[0].endswith(b"192.0.2.7")
+
+
+def test_what_a_trusted_proxy_says_travels_on():
+    head = parse(
+        b"X-Forwarded-For: 1.1.1.1", b"x-forwarded-for:2.2.2.2", b"X-Forwarded-Proto: https", b"X-Forwarded-Host: b.test",
+        b"X-Forwarded-Port: 443", b"Forwarded: for=1.1.1.1", b"X-Forwarded-Prefix: /x",
+    )  # fmt: skip
+    client, lines = forwarding.believe(head, HOP, trusted)
+    assert client == "2.2.2.2"
+    assert lines.split(b"\r\n") == [
+        b"X-Forwarded-For: 1.1.1.1, 2.2.2.2, 192.0.2.7",
+        b"X-Forwarded-Proto: https",
+        b"X-Forwarded-Port: 443",
+        b"X-Forwarded-Host: b.test",
+        b"Forwarded: for=1.1.1.1",
+        b"X-Forwarded-Prefix: /x",
+    ]
+    raw = forwarding.request_head(head, HOP, b"id", lines)
+    assert raw.count(b"X-Forwarded-For") == 1 and b"https" in raw
+
+
+def test_a_trusted_proxy_that_says_nothing():
+    client, lines = forwarding.believe(parse(), HOP, trusted)
+    assert client == "192.0.2.7"
+    assert lines.split(b"\r\n") == [*FORWARDED, b"X-Forwarded-Host: a.test:1"]
+
+
+# -------------------------------------------------------------------------------------------------- responses
+
+
+def test_a_response():
+    head = answer(b"X-A:1", b"Content-Length: 05", b"Connection: close, x-b", b"X-B: 2", b"Keep-Alive: 5")
+    assert respond(head, 5) == [b"HTTP/1.1 200 OK", b"X-A:1", b"Date: " + DATE, b"Content-Length: 5"]
+    assert respond(head, 5, b"close")[-1] == b"Connection: close"
+    assert respond(answer(b"Date: mine"), CHUNKED) == [b"HTTP/1.1 200 OK", b"Date: mine", b"Transfer-Encoding: chunked"]
+    assert respond(answer(line=b"HTTP/1.0 404 No"), UNTIL_CLOSE) == [b"HTTP/1.1 404 No", b"Date: " + DATE]
+
+
+def test_lengths_of_answers_without_a_body():
+    assert b"Content-Length: 9" in respond(answer(b"Content-Length: 9", method=b"HEAD"), ABSENT)
+    assert b"Content-Length: 9" in respond(answer(b"Content-Length: 9", line=b"HTTP/1.1 304 x"), ABSENT)
+    for head in (
+        answer(b"Content-Length: 9", line=b"HTTP/1.1 204 x"),
+        answer(b"Transfer-Encoding: chunked", line=b"HTTP/1.1 204 x"),
+        answer(method=b"HEAD"),
+    ):
+        assert not any(b"ength" in line or b"Encoding" in line for line in respond(head, ABSENT))
+
+
+def test_interim_and_switching():
+    head = answer(b"Link: </a>", b"Content-Length: 5", b"Connection: close", line=b"HTTP/1.1 103 Early")
+    assert forwarding.interim_head(head) == b"HTTP/1.1 103 Early\r\nLink: </a>\r\n\r\n"
+    head = answer(b"Upgrade: websocket", b"Connection: upgrade", b"Sec-X: 1", line=b"HTTP/1.1 101 S")
+    assert forwarding.switching_head(head) == (
+        b"HTTP/1.1 101 S\r\nSec-X: 1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "minor", "framing"),
+    [((b"Content-Length: 3",), 1, 3), ((b"Content-Length: 3",), 0, 3), ((b"Transfer-Encoding: chunked",), 1, CHUNKED),
+     ((b"Transfer-Encoding: chunked",), 0, UNTIL_CLOSE), ((), 1, CHUNKED), ((), 0, UNTIL_CLOSE)],
+)  # fmt: skip
+def test_framing_towards_the_client(fields, minor, framing):
+    assert forwarding.client_framing(answer(*fields), minor) == framing
+
+
+def test_no_body_stays_no_body():
+    for minor in (0, 1):
+        assert forwarding.client_framing(answer(b"Transfer-Encoding: chunked", method=b"HEAD"), minor) == ABSENT
