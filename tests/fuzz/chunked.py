@@ -29,7 +29,8 @@ def read(pieces: Iterable[bytes]) -> Body | str:
             else:
                 payload += reader.feed(piece)
     except ProxyError as failure:
-        assert failure.kind in (BAD_REQUEST, BODY_TOO_LARGE), failure
+        if failure.kind not in (BAD_REQUEST, BODY_TOO_LARGE):
+            raise
         return failure.kind.name
     return payload, reader.done, reader.rest + rest, reader.trailers
 

@@ -15,9 +15,11 @@ from tests.harness.independent import knows_method, with_h11, with_llhttp
 
 LIMIT, FIELDS, TARGET = 1024, 16, 256
 """Small, so that short inputs reach them."""
+REFUSALS = (400, 405, 414, 417, 431, 501, 505)
 HOP = forwarding.Hop("192.0.2.1", 80, b"proxy.test")
 WRITTEN = {
-    b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-host", b"via", b"x-request-id",
+    b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-host", b"via",
+    b"x-request-id",
     b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"te", b"connection", b"max-forwards",
 }  # fmt: skip
 
@@ -33,8 +35,8 @@ def read(pieces: Iterable[bytes]) -> tuple[RequestHead, bytes] | str | None:
             if head is not None:
                 return parser.parse(head), reader.rest + b"".join(coming)
     except ProxyError as failure:
-        assert failure.kind.side is Side.DOWNSTREAM, failure
-        assert failure.kind.status in (400, 405, 414, 417, 431, 501, 505), failure
+        if failure.kind.side is not Side.DOWNSTREAM or failure.kind.status not in REFUSALS:
+            raise
         return "refused"
     return None
 

@@ -44,7 +44,8 @@ def read(pieces: Iterable[bytes], method: bytes) -> Message | str | None:
             elif piece:
                 payload += body.feed(piece)
     except ProxyError as failure:
-        assert failure.kind is BAD_RESPONSE, failure
+        if failure.kind is not BAD_RESPONSE:
+            raise
         return "refused"
     return response, payload, body.done, body.rest + rest, body.trailers
 

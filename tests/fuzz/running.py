@@ -1,7 +1,7 @@
 """Running one target under atheris: seeds in, failures out, what was worth keeping at the end.
 
-``KEEP=1`` adds to ``corpus/<target>.txt`` what of the run's findings takes a branch of ``l7/http`` that no kept input takes.
-The sources are fuzzed, not what Cython made of them: only their branches can be seen.
+``KEEP=1`` adds to ``corpus/<target>.txt`` what of the run's findings takes a branch of ``l7/http`` that no kept input
+takes. The sources are fuzzed, not what Cython made of them: only their branches can be seen.
 """
 
 from __future__ import annotations

@@ -38,10 +38,14 @@ def test_host_of(given, host):
 
 @pytest.mark.parametrize(
     "given",
-    [b"", b":80", b"a:65536", b"a:99999", b"a:000080", b"a:+80", b"a:80x", b"a: 80", b"a:80:80", b"a b", b" a", b"a ", b"a\t",
-     b"user@a", b"user:pw@a", b"@a", b"a@", b"a/b", b"a?b", b"a#b", b'a"b', b"a<b", b"a\\b", b"a^b", b"a`b", b"a{b}", b"a|b",
-     b"a%", b"a%4", b"a%zz", b"[", b"[]", b"[::1", b"::1", b"::1]", b"[::1]x", b"[::1]:x", b"[::1]:99999", b"[g::1]", b"[1.2.3.4]",
-     b"[v1.x]", b"[::1%25eth0]", b"[::1%eth0]", b"[:::::]", b"[" + b":" * 43 + b"]", b"a\x00", b"a\x7f", b"\xe9.example",
+    [b"", b":80", b"a:65536", b"a:99999", b"a:000080", b"a:+80", b"a:80x", b"a: 80", b"a:80:80", b"a b", b" a", b"a ",
+     b"a\t",
+     b"user@a", b"user:pw@a", b"@a", b"a@", b"a/b", b"a?b", b"a#b", b'a"b', b"a<b", b"a\\b", b"a^b", b"a`b", b"a{b}",
+     b"a|b",
+     b"a%", b"a%4", b"a%zz", b"[", b"[]", b"[::1", b"::1", b"::1]", b"[::1]x", b"[::1]:x", b"[::1]:99999", b"[g::1]",
+     b"[1.2.3.4]",
+     b"[v1.x]", b"[::1%25eth0]", b"[::1%eth0]", b"[:::::]", b"[" + b":" * 43 + b"]", b"a\x00", b"a\x7f",
+     b"\xe9.example",
      b"a\xa0", b"a:\xd9\xa8", b"a:\xb2", b"http://a", b"a,b@c", b"a\r\nb", b"a\n", b"a:80\n"],
 )  # fmt: skip
 def test_refused(given):

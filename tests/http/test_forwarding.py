@@ -154,7 +154,8 @@ def test_the_client_is_the_last_address_that_is_not_trusted(chain, client):
 
 def test_what_a_trusted_proxy_says_travels_on():
     head = parse(
-        b"X-Forwarded-For: 1.1.1.1", b"x-forwarded-for:2.2.2.2", b"X-Forwarded-Proto: https", b"X-Forwarded-Host: b.test",
+        b"X-Forwarded-For: 1.1.1.1", b"x-forwarded-for:2.2.2.2", b"X-Forwarded-Proto: https",
+        b"X-Forwarded-Host: b.test",
         b"X-Forwarded-Port: 443", b"Forwarded: for=1.1.1.1", b"X-Forwarded-Prefix: /x",
     )  # fmt: skip
     client, lines = forwarding.believe(head, HOP, trusted)

@@ -81,13 +81,19 @@ def test_trailers(how):
 
 
 BROKEN = [
-    b"\r\n", b"\r\n5\r\nhello\r\n0\r\n\r\n", b" 5\r\n", b"5 \r\n", b"\t5\r\n", b"+5\r\n", b"-5\r\n", b"0x5\r\n", b"5_0\r\n", b"5h\r\n", b"g\r\n", b"5,\r\n",
-    b";a\r\n", b"5;\r\n", b"5;;a\r\n", b"5;a=\r\n", b"5;a b\r\n", b'5;a="\r\n', b"5\n", b"5\nhello\n0\n\n", b"5\r\nhello\n0\r\n\r\n", b"5;a\n\r\n",
-    b"5\r\nhello0\r\n\r\n", b"5\r\nhello!\r\n", b"5\r\nhello\rX", b"5\r\nhello\r\r\n", b"5\r\nhell\r\n0\r\n\r\n", b"4\r\nhello\r\n",
-    b"5\r\nhello\r\n\r\n", b"10000000000000000\r\n", b"ffffffffffffffff\r\n", b"fffffffffffffffff\r\n", b"f" * 5000 + b"\r\n",
-    b"\xb2\r\n", b"\xd9\xa5\r\n", b"5\xa0\r\n", b"5\x85\r\n", b"5\x0b\r\n", b"5\x00\r\n", b"5;a\x00\r\n", b"5;a\r;b\r\n", b"5\r;a\r\n", b"\x005\r\n",
+    b"\r\n", b"\r\n5\r\nhello\r\n0\r\n\r\n", b" 5\r\n", b"5 \r\n", b"\t5\r\n", b"+5\r\n", b"-5\r\n", b"0x5\r\n",
+    b"5_0\r\n", b"5h\r\n", b"g\r\n", b"5,\r\n",
+    b";a\r\n", b"5;\r\n", b"5;;a\r\n", b"5;a=\r\n", b"5;a b\r\n", b'5;a="\r\n', b"5\n", b"5\nhello\n0\n\n",
+    b"5\r\nhello\n0\r\n\r\n", b"5;a\n\r\n",
+    b"5\r\nhello0\r\n\r\n", b"5\r\nhello!\r\n", b"5\r\nhello\rX", b"5\r\nhello\r\r\n", b"5\r\nhell\r\n0\r\n\r\n",
+    b"4\r\nhello\r\n",
+    b"5\r\nhello\r\n\r\n", b"10000000000000000\r\n", b"ffffffffffffffff\r\n", b"fffffffffffffffff\r\n",
+    b"f" * 5000 + b"\r\n",
+    b"\xb2\r\n", b"\xd9\xa5\r\n", b"5\xa0\r\n", b"5\x85\r\n", b"5\x0b\r\n", b"5\x00\r\n", b"5;a\x00\r\n",
+    b"5;a\r;b\r\n", b"5\r;a\r\n", b"\x005\r\n",
     b"5;a=\x7f\r\n", b"5\r\nhello\r\n0\r\nX : y\r\n\r\n", b"0\r\n X: y\r\n\r\n", b"0\r\nX\r\n\r\n", b"0\r\n: y\r\n\r\n",
-    b"0\r\nX: a\x00\r\n\r\n", b"0\r\nX: a\rb\r\n\r\n", b"0\r\nX: a\nY: b\r\n\r\n", b"0\r\nX: a\r\n b\r\n\r\n", b"0\r\nX: a\n\r\n", b"0\n\n", b"0\r\n\n",
+    b"0\r\nX: a\x00\r\n\r\n", b"0\r\nX: a\rb\r\n\r\n", b"0\r\nX: a\nY: b\r\n\r\n", b"0\r\nX: a\r\n b\r\n\r\n",
+    b"0\r\nX: a\n\r\n", b"0\n\n", b"0\r\n\n",
     b"0\r\nGET / HTTP/1.1\r\n\r\n",
 ]  # fmt: skip
 

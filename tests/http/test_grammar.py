@@ -36,7 +36,8 @@ def test_request_line_takes(line):
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"GET", b"GET /", b"GET  / HTTP/1.1", b"GET /  HTTP/1.1", b" GET / HTTP/1.1", b"GET / HTTP/1.1 ", b"GET / http/1.1",
+    [b"", b"GET", b"GET /", b"GET  / HTTP/1.1", b"GET /  HTTP/1.1", b" GET / HTTP/1.1", b"GET / HTTP/1.1 ",
+     b"GET / http/1.1",
      b"GET / HTTP/1.10", b"GET / HTTP/11", b"GET / HTTP/1", b"GET / HTTP/1.", b"GET / HTTP/.1", b"GET / HTTP/1,1",
      b"GET / HTTP /1.1", b"GET / HTP/1.1", b"GET / HTTP/\xb2.1", b"GET / HTTP/1.1\n"],
 )  # fmt: skip
@@ -53,16 +54,19 @@ def test_status_line_takes(line):
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"HTTP/1.1", b"HTTP/1.1 ", b"HTTP/1.1 20", b"HTTP/1.1 2000", b"HTTP/1.1 000 x", b"HTTP/1.1 099 x", b"HTTP/1.1 600 x",
+    [b"", b"HTTP/1.1", b"HTTP/1.1 ", b"HTTP/1.1 20", b"HTTP/1.1 2000", b"HTTP/1.1 000 x", b"HTTP/1.1 099 x",
+     b"HTTP/1.1 600 x",
      b"HTTP/1.1  200 OK", b"HTTP/2.0 200 OK", b"http/1.1 200 OK", b"HTP/1.1 200 OK", b"200 OK", b"ICY 200 OK",
-     b"HTTP/1.1 200OK", b"HTTP/1.1 +20 OK", b"HTTP/1.1 200 O\0K", b"HTTP/1.1 200 O\rK", b"HTTP/1.1 200 O\x7fK", b" HTTP/1.1 200 OK"],
+     b"HTTP/1.1 200OK", b"HTTP/1.1 +20 OK", b"HTTP/1.1 200 O\0K", b"HTTP/1.1 200 O\rK", b"HTTP/1.1 200 O\x7fK",
+     b" HTTP/1.1 200 OK"],
 )  # fmt: skip
 def test_status_line_refuses(line):
     assert not grammar.STATUS_LINE.fullmatch(line)
 
 
 NOT_NUMBERS = [
-    b"", b"+1", b"-1", b" 1", b"1 ", b"1_0", b"1,1", b"0x1", b"1.0", b"1e1", b"\x1c1", b"1\xa0", b"\xb2", b"\xd9\xa1", b"1\n",
+    b"", b"+1", b"-1", b" 1", b"1 ", b"1_0", b"1,1", b"0x1", b"1.0", b"1e1", b"\x1c1", b"1\xa0", b"\xb2", b"\xd9\xa1",
+    b"1\n",
 ]  # fmt: skip
 
 
@@ -100,7 +104,8 @@ def test_chunk_extension_takes(extension):
 
 @pytest.mark.parametrize(
     "extension",
-    [b" ", b"a", b";", b";;a", b";a=", b";=b", b";a b", b';a="', b';a="b', b';a="b"c', b';a="\x00"', b";a\r", b";a\n", b';a="\n"',
+    [b" ", b"a", b";", b";;a", b";a=", b";=b", b";a b", b';a="', b';a="b', b';a="b"c', b';a="\x00"', b";a\r", b";a\n",
+     b';a="\n"',
      b";a=b=c", b";\x00", b";a=\xe9", b", a", b";a "],
 )  # fmt: skip
 def test_chunk_extension_refuses(extension):

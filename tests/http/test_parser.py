@@ -61,13 +61,20 @@ def test_other_major_versions_are_505(version):
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b" ", b"GET", b"GET /", b"GET / ", b"GET  / HTTP/1.1", b"GET\t/ HTTP/1.1", b"GET / HTTP/1.1 ", b" GET / HTTP/1.1", b"GET / http/1.1",
-     b"GET / HTTP/1.10", b"GET / a HTTP/1.1", b"G\xc9T / HTTP/1.1", b"G@T / HTTP/1.1", b"GET: / HTTP/1.1", b"(GET) / HTTP/1.1",
-     b"GET p HTTP/1.1", b"GET ? HTTP/1.1", b"GET * HTTP/1.1", b"POST * HTTP/1.1", b"GET ** HTTP/1.1", b"OPTIONS *x HTTP/1.1",
-     b"GET /a#b HTTP/1.1", b"GET /\xe9 HTTP/1.1", b"GET /a\tb HTTP/1.1", b"GET a.test:80 HTTP/1.1", b"GET //a HTTP/1.1\t",
-     b"GET http:// HTTP/1.1", b"GET http:///x HTTP/1.1", b"GET http:/x HTTP/1.1", b"GET http:a HTTP/1.1", b"GET ftp://a/ HTTP/1.1",
-     b"GET http://u@a/ HTTP/1.1", b"GET http://u:p@a/ HTTP/1.1", b"GET http://a:99999/ HTTP/1.1", b"GET http://[::1/ HTTP/1.1",
-     b"GET //[::1 HTTP/2", b"GET http://a\\b/ HTTP/1.1", b"GET http://?x HTTP/1.1", b"GET ws://a/ HTTP/1.1", b"GET https:a/ HTTP/1.1"],
+    [b"", b" ", b"GET", b"GET /", b"GET / ", b"GET  / HTTP/1.1", b"GET\t/ HTTP/1.1", b"GET / HTTP/1.1 ",
+     b" GET / HTTP/1.1", b"GET / http/1.1",
+     b"GET / HTTP/1.10", b"GET / a HTTP/1.1", b"G\xc9T / HTTP/1.1", b"G@T / HTTP/1.1", b"GET: / HTTP/1.1",
+     b"(GET) / HTTP/1.1",
+     b"GET p HTTP/1.1", b"GET ? HTTP/1.1", b"GET * HTTP/1.1", b"POST * HTTP/1.1", b"GET ** HTTP/1.1",
+     b"OPTIONS *x HTTP/1.1",
+     b"GET /a#b HTTP/1.1", b"GET /\xe9 HTTP/1.1", b"GET /a\tb HTTP/1.1", b"GET a.test:80 HTTP/1.1",
+     b"GET //a HTTP/1.1\t",
+     b"GET http:// HTTP/1.1", b"GET http:///x HTTP/1.1", b"GET http:/x HTTP/1.1", b"GET http:a HTTP/1.1",
+     b"GET ftp://a/ HTTP/1.1",
+     b"GET http://u@a/ HTTP/1.1", b"GET http://u:p@a/ HTTP/1.1", b"GET http://a:99999/ HTTP/1.1",
+     b"GET http://[::1/ HTTP/1.1",
+     b"GET //[::1 HTTP/2", b"GET http://a\\b/ HTTP/1.1", b"GET http://?x HTTP/1.1", b"GET ws://a/ HTTP/1.1",
+     b"GET https:a/ HTTP/1.1"],
 )  # fmt: skip
 def test_malformed_request_lines_are_400(line):
     refused(errors.BAD_REQUEST, line=line)
@@ -197,8 +204,10 @@ def test_unknown_codings_before_chunked_are_501(value):
 
 @pytest.mark.parametrize(
     "value",
-    [b"", b"gzip", b"identity", b"chunked, gzip", b"chunked, chunked", b"chunked,", b",chunked", b"chunked;", b"chunked;q=1",
-     b'"chunked"', b"xchunked", b"chunkedx", b"chunked\xa0", b"chunked\x85", b"ch\xe2\x84\xaaunked", b"chun ked", b"chunked chunked",
+    [b"", b"gzip", b"identity", b"chunked, gzip", b"chunked, chunked", b"chunked,", b",chunked", b"chunked;",
+     b"chunked;q=1",
+     b'"chunked"', b"xchunked", b"chunkedx", b"chunked\xa0", b"chunked\x85", b"ch\xe2\x84\xaaunked", b"chun ked",
+     b"chunked chunked",
      b"gzip, chunked, chunked", b"chunked, identity", b"chun\xe2\x84\xaaed", b"g zip, chunked"],
 )  # fmt: skip
 def test_other_codings_are_400(value):
@@ -229,8 +238,10 @@ def test_trace_has_no_body():
 
 @pytest.mark.parametrize(
     ("version", "value", "persistent"),
-    [(b"1.1", None, True), (b"1.0", None, False), (b"1.1", b"close", False), (b"1.1", b"x, CLOSE", False), (b"1.0", b"Keep-Alive", True),
-     (b"1.0", b"keep-alive, close", False), (b"1.1", b"closed", True), (b"1.1", b"keep-alive", True), (b"1.0", b"close", False)],
+    [(b"1.1", None, True), (b"1.0", None, False), (b"1.1", b"close", False), (b"1.1", b"x, CLOSE", False), (b"1.0",
+     b"Keep-Alive", True),
+     (b"1.0", b"keep-alive, close", False), (b"1.1", b"closed", True), (b"1.1", b"keep-alive", True), (b"1.0",
+     b"close", False)],
 )  # fmt: skip
 def test_persistence(version, value, persistent):
     fields = [b"Connection: " + value] if value else []
@@ -258,8 +269,10 @@ def test_connection_cannot_take_away_what_frames_and_routes():
 
 @pytest.mark.parametrize(
     ("offered", "passed"),
-    [(b"websocket", b"websocket"), (b"WebSocket", b"WebSocket"), (b"h2c", b""), (b"H2C", b""), (b"h2c, websocket", b"websocket"),
-     (b"websocket, HTTP/2.0, h2, h2c/1", b"websocket"), (b"a/1, b/2", b"a/1, b/2"), (b"a b, c", b"c"), (b"", b""), (b",,", b""),
+    [(b"websocket", b"websocket"), (b"WebSocket", b"WebSocket"), (b"h2c", b""), (b"H2C", b""), (b"h2c, websocket",
+     b"websocket"),
+     (b"websocket, HTTP/2.0, h2, h2c/1", b"websocket"), (b"a/1, b/2", b"a/1, b/2"), (b"a b, c", b"c"), (b"", b""),
+     (b",,", b""),
      (b"http", b""), (b"TLS/1.0", b"TLS/1.0")],
 )  # fmt: skip
 def test_upgrade_offers(offered, passed):
@@ -344,7 +357,8 @@ def test_a_plain_response():
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"HTTP/1.1 2000 OK", b"HTTP/1.1 099 x", b"HTTP/1.1 600 x", b"HTTP/2.0 200 OK", b"HTTP/0.9 200 OK", b"200 OK", b"ICY 200 OK",
+    [b"", b"HTTP/1.1 2000 OK", b"HTTP/1.1 099 x", b"HTTP/1.1 600 x", b"HTTP/2.0 200 OK", b"HTTP/0.9 200 OK", b"200 OK",
+     b"ICY 200 OK",
      b"HTTP/1.1  200 OK", b"HTP/1.1 200 OK", b"HTTP/1.1 abc", b"GET / HTTP/1.1", b"HTTP/1.1 20", b"<html>"],
 )  # fmt: skip
 def test_malformed_status_lines(line):

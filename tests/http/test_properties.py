@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from l7.errors import ProxyError, Side
 from l7.http import authority, forwarding, framing
-from l7.http.framing import REQUEST_TRAILERS, ChunkedReader
 from l7.http.heads import HeadReader
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead
 from l7.http.parser import RequestParser, ResponseParser
@@ -31,7 +30,7 @@ def names_and_values(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
     return [(name.lower(), value.strip(b" \t")) for name, _, value in pairs]
 
 
-# ------------------------------------------------------------------------------- parse(serialise(x)) == x
+# ---------------------------------------------------------------------------------- reading what was written
 
 
 @given(
@@ -136,9 +135,12 @@ def test_any_bytes_as_an_authority(data):
         assert authority.host_of(host.encode()) in (host, host.removesuffix("."))
 
 
-@given(st.lists(st.sampled_from([b"X-Forwarded-For", b"x-forwarded-proto", b"Forwarded", b"X-Real-IP", b"X-Forwarded-Host"])
-       | http.tokens.map(lambda name: b"X-Forwarded-" + name), max_size=5),
-       st.lists(http.values | st.sampled_from([b"1.2.3.4", b"10.0.0.1, 10.0.0.2", b"[::1]", b"::1%x", b",,", b"unknown"]), min_size=5, max_size=5))  # fmt: skip
+forwarded = st.sampled_from([b"X-Forwarded-For", b"x-forwarded-proto", b"Forwarded", b"X-Real-IP", b"X-Forwarded-Host"])
+prefixed = http.tokens.map(lambda name: b"X-Forwarded-" + name)
+said = http.values | st.sampled_from([b"1.2.3.4", b"10.0.0.1, 10.0.0.2", b"[::1]", b"::1%x", b",,", b"unknown"])
+
+
+@given(st.lists(forwarded | prefixed, max_size=5), st.lists(said, min_size=5, max_size=5))
 def test_whatever_a_trusted_proxy_says_stays_in_its_fields(names, said):
     lines = [name + b": " + value for name, value in zip(names, said, strict=False)]
     head = PARSER.parse(b"\r\n".join([b"GET / HTTP/1.1", b"Host: a", *lines]))
@@ -251,10 +253,7 @@ def test_the_laws_can_fail(how):
     head = PARSER.parse(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3")
     raw = forwarding.request_head(head, HOP, b"id") + b"abcGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
     assert len(with_h11(raw)) == len(with_llhttp(raw)) == 2
-    reader = ChunkedReader(REQUEST_TRAILERS, 1, 1)
-    with pytest.raises(ProxyError):
-        for piece in http.sliced(b"5\nhello\r\n", how):
-            reader.feed(piece)
+    assert chunked.read(http.sliced(b"5\nhello\r\n", how)) == "bad request"
     with pytest.raises(AssertionError):
         with_h11(b"GET / HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n")
 
