@@ -25,7 +25,7 @@ from l7.master.census import Census, write
 from l7.master.fleet import Fleet, first
 from l7.master.generations import Generations, Refused, Served
 from l7.master.handles import Handle, Message, describe_end
-from l7.master.lifecycle import BEATS, LifecycleError
+from l7.master.lifecycle import BEATS, ENDS, LifecycleError
 from l7.master.listeners import describe
 from l7.master.reload import step
 from l7.master.signals import Mailbox, Wish
@@ -116,6 +116,9 @@ class Arbiter:
             if self._code is not None:
                 self._events.info("stopped")
                 return self._code
+            # Only when nothing is left to decide: writing may take a while.
+            if self._census is not None and self._census.over(monotonic()):
+                self._answer(self._census)
             self._wait()
             self._collect()
 
@@ -159,8 +162,6 @@ class Arbiter:
             silence = now - self._last_beat(worker.slot, worker.since)
             if worker.state in BEATS and silence >= self._fleet.plan.silence:
                 self._queue.append(v.Silent(worker.slot))
-        if self._census is not None and self._census.over(now):
-            self._answer(self._census)
         self._queue.append(v.Tick())
 
     def _hear(self, handle: Handle) -> None:
@@ -179,8 +180,11 @@ class Arbiter:
             handle.why = str(message.get("why", ""))
         elif event == "stacks":
             self._queue.append(v.Stacks(handle.slot))
-        elif event == "dump" and self._census is not None:
-            self._census.note(handle.pid, message)
+        elif event == "dump":
+            # A channel keeps the order: who answers what came after a drain has heard the drain.
+            self._queue.append(v.Heard(handle.slot))
+            if self._census is not None:
+                self._census.note(handle.pid, message)
 
     def _reap(self) -> None:
         """Take leave of own children only: whoever else is a child of this process is somebody else's to wait for."""
@@ -268,6 +272,7 @@ class Arbiter:
     def _drain(self, action: v.Drain) -> None:
         idle = "close" if action.close else "keep"
         self._tell(action.slot, {"do": "drain", "within": action.within, "idle": idle})
+        self._tell(action.slot, {"do": "dump"})
 
     def _load(self, action: v.Load) -> None:
         try:
@@ -305,11 +310,14 @@ class Arbiter:
         self._census = None
         states = {worker.slot: worker.state.value for worker in self._fleet.workers}
         text = self._generations.dump([str(entry) for entry in census.entries(states)])
-        if not write(text, self._ground.output_lock, lambda: _is_told_to_stop(self._mailbox)):
+        if not write(text, self._ground.output_lock, self._is_in_a_hurry):
             self._events.warning("nobody reads standard output: the dump is lost")
         if self._dump_again:
             self._dump_again = False
             self._ask()
+
+    def _is_in_a_hurry(self) -> bool:
+        return self._fleet.phase in ENDS or _is_told_to_stop(self._mailbox)
 
 
 _EVENTS: dict[Wish, v.Event] = {

@@ -23,6 +23,8 @@ class Worker:
     state: WorkerState = WorkerState.STARTING
     since: float = 0.0
     until: float | None = None
+    heard: bool = False
+    """Whether it is known to have heard that it is to drain."""
 
     @property
     def live(self) -> bool:

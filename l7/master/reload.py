@@ -29,6 +29,7 @@ from l7.master.lifecycle import (
     WorkerEvent,
     WorkerState,
 )
+from l7.master.staffing import fill, retire, shrink, spawn
 from l7.master.turn import MARGIN, Turn
 
 YOUNG = 0.25
@@ -42,8 +43,8 @@ STACKS_WITHIN = 1.0
 """Seconds a silent worker has to write its stacks, and then its interpreter to write its own."""
 ECHO = 0.2
 """Seconds in which a second TERM is the first one again: timeout(1) signals a process and then its whole group."""
-OLD_GENERATIONS = 8
-"""So many whole generations may drain at a time; beyond that the worker that has drained the longest is killed."""
+HEARD_WITHIN = 1.0
+"""Seconds that an old worker has to hear that it is to drain before the reload is called done without it."""
 GIVE_UP = 5.0
 """Seconds after a stop after which processes that do not even die of KILL are left behind."""
 
@@ -130,6 +131,13 @@ def _stacks(turn: Turn, event: v.Event) -> None:
         turn.kill(worker, WorkerEvent.STACKS)
 
 
+def _heard(turn: Turn, event: v.Event) -> None:
+    assert isinstance(event, v.Heard)
+    worker = turn.fleet.worker(event.slot)
+    if worker is not None and worker.state is WorkerState.DRAINING:
+        turn.fleet = turn.fleet.with_worker(replace(worker, heard=True))
+
+
 def _more(turn: Turn, event: v.Event) -> None:
     wanted = turn.fleet.wanted + 1
     if wanted > turn.fleet.slots // 4:
@@ -175,6 +183,7 @@ _HANDLERS: dict[type[v.Event], Callable[[Turn, v.Event], None]] = {
     v.Gone: _gone,
     v.Silent: _silent,
     v.Stacks: _stacks,
+    v.Heard: _heard,
     v.More: _more,
     v.Fewer: _fewer,
     v.Terminate: _terminate,
@@ -261,13 +270,13 @@ def _reconcile(turn: Turn) -> None:
 def _supervise(turn: Turn) -> None:
     if turn.fleet.phase in (MasterState.CANARY, MasterState.ROLLING) and turn.fleet.failures >= FAILURES:
         _roll_back(turn)
-    _fill(turn)
+    fill(turn)
     if turn.fleet.phase is MasterState.STARTING:
         _start(turn)
     if turn.fleet.phase in ROLLS:
         _roll(turn)
     if turn.fleet.phase is MasterState.SERVING:
-        _shrink(turn)
+        shrink(turn)
         if turn.fleet.again:
             turn.fleet = replace(turn.fleet, again=False)
             turn.act(v.Load())
@@ -294,66 +303,37 @@ def _start(turn: Turn) -> None:
     _end(turn, MasterEvent.UNBOOTABLE)
 
 
-def _fill(turn: Turn) -> None:
-    """Start a worker in every place that has none; while the new generation is on trial, one of the old."""
-    fleet = turn.fleet
-    generation: int | None = None
-    plan, places = fleet.plan, fleet.wanted
-    if fleet.phase is MasterState.CANARY and fleet.before is not None:
-        plan, places = fleet.before.plan, min(fleet.before.wanted, fleet.wanted)
-        generation = plan.generation
-    filled = fleet.filled(generation)
-    for index in range(places):
-        if index not in filled and fleet.may_start(index, turn.now):
-            _spawn(turn, index, plan)
-
-
-def _spawn(turn: Turn, index: int, plan: v.Plan) -> None:
-    _make_room(turn)
-    slot = turn.fleet.free_slot()
-    if slot is None:
-        return  # room is on its way
-    worker = Worker(slot, index, plan.generation, turn.now, since=turn.now, until=turn.now + plan.silence)
-    turn.fleet = replace(turn.fleet, workers=(*turn.fleet.workers, worker))
-    turn.act(v.Spawn(slot, index, plan.generation))
-
-
-def _make_room(turn: Turn) -> None:
-    draining = [worker for worker in turn.fleet.workers if worker.state is WorkerState.DRAINING]
-    full = turn.fleet.free_slot() is None
-    if draining and (full or len(draining) > OLD_GENERATIONS * turn.fleet.wanted):
-        oldest = min(draining, key=lambda worker: worker.since)
-        turn.log("warning", f"too many workers drain: {oldest} of generation {oldest.generation} is killed")
-        turn.kill(oldest)
-
-
 def _roll(turn: Turn) -> None:
     """Go on with the replacement of one generation by another."""
     proven = turn.fleet.proven()
     if turn.fleet.phase is MasterState.CANARY and proven:
         turn.log("debug", "the first new worker is proven")
         turn.enter(MasterEvent.PROVEN)
-        _fill(turn)
+        fill(turn)
     complete = proven >= set(range(turn.fleet.wanted))
     for worker in list(turn.fleet.live()):
         if worker.generation != turn.fleet.plan.generation and (complete or worker.index in proven):
-            _replace(turn, worker)
+            retire(turn, worker)
     if complete:
-        _settle(turn)
+        _settle_when_heard(turn)
         return
+    turn.fleet = replace(turn.fleet, until=None)
     generation = turn.fleet.plan.generation
     if any(not worker.ready for worker in turn.fleet.live(generation)):
         return
     missing = set(range(turn.fleet.wanted)) - turn.fleet.filled(generation)
     if missing and turn.fleet.may_start(min(missing), turn.now):
-        _spawn(turn, min(missing), turn.fleet.plan)
+        spawn(turn, min(missing), turn.fleet.plan)
 
 
-def _replace(turn: Turn, worker: Worker) -> None:
-    if worker.ready:
-        turn.drain(worker, turn.fleet.plan.drain)
-    else:
-        turn.stop(worker)
+def _settle_when_heard(turn: Turn) -> None:
+    """End the reload when no old worker accepts any more, so that who reads "done" gets the new generation only."""
+    fleet = turn.fleet
+    told = [w for w in fleet.workers if w.state is WorkerState.DRAINING and w.since >= fleet.since and not w.heard]
+    if told and fleet.until is None:
+        turn.fleet = replace(fleet, until=turn.now + HEARD_WITHIN)
+    elif not told or (fleet.until is not None and fleet.until <= turn.now):
+        _settle(turn)
 
 
 def _settle(turn: Turn) -> None:
@@ -381,10 +361,3 @@ def _roll_back(turn: Turn) -> None:
     for worker in list(turn.fleet.live(failed.generation)):
         if not worker.ready:
             turn.stop(worker)
-
-
-def _shrink(turn: Turn) -> None:
-    """Let the workers of places that are not wanted any more finish."""
-    for worker in list(turn.fleet.live()):
-        if worker.index >= turn.fleet.wanted:
-            _replace(turn, worker)

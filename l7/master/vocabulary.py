@@ -71,6 +71,13 @@ class Stacks:
 
 
 @dataclass(frozen=True)
+class Heard:
+    """A worker has heard all that it was told; one that is to drain accepts no more."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
 class More:
     """One worker more."""
 
@@ -90,7 +97,7 @@ class Interrupt:
     """Stop now."""
 
 
-Event = Tick | Hangup | Loaded | Booted | Gone | Silent | Stacks | More | Fewer | Terminate | Interrupt
+Event = Tick | Hangup | Loaded | Booted | Gone | Silent | Stacks | Heard | More | Fewer | Terminate | Interrupt
 
 # --- actions --------------------------------------------------------------------------------------------------------
 

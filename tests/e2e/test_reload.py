@@ -118,6 +118,7 @@ def test_an_invalid_file_changes_nothing_and_every_error_is_printed(l7, origin, 
     text = "\n".join(proxy.events)
     for complaint in complaints:
         assert complaint in text
+    assert "ConfigError" not in text
     assert get(proxy.address, host="a").status == 200
     assert proxy.workers() == before
     reload(proxy, CONFIG.format(origin().address))

@@ -22,20 +22,27 @@ class Simulation:
         self.alive: dict[int, v.Spawn] = {}
         self.least_ready: int | None = None
         self.most_alive = 0
+        self.hears = True
+        """Whether workers answer at once when they are told to drain."""
         self.send(v.Tick())
 
     def send(self, event: v.Event) -> list[v.Action]:
         self.fleet, actions = step(self.fleet, event, self.now)
+        told: list[int] = []
         for action in actions:
             if isinstance(action, v.Spawn):
                 assert action.slot not in self.alive, "two processes in one slot"
                 self.alive[action.slot] = action
+            if isinstance(action, v.Drain) and self.hears:
+                told.append(action.slot)
             if isinstance(action, v.Log):
                 self.log.append(f"{action.level} {action.text}")
         self.actions += actions
         self.most_alive = max(self.most_alive, len(self.alive))
         if self.least_ready is not None:
             self.least_ready = min(self.least_ready, len(self.ready()))
+        for slot in told:
+            actions = actions + self.send(v.Heard(slot))
         return actions
 
     def watch_capacity(self) -> None:

@@ -172,6 +172,19 @@ def test_a_spinning_worker_shows_its_stack_before_it_dies(master):
     one.event("killed by SIGABRT")
 
 
+def test_a_child_has_none_of_the_masters_signal_handlers(master):
+    one = master("a", "workers: 1")
+    one.event("ready")
+    (first,) = one.workers()
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU):
+        os.kill(first, number)
+    assert one.ask()[0] == first, "these are the master's business"
+    os.kill(first, signal.SIGTERM)
+    one.event("worker 1 died.*killed by SIGTERM")
+    assert one.ask()[0] != first
+    one.stop()
+
+
 def test_the_dump_names_every_worker(master):
     one = master("a", "workers: 2")
     one.event("ready")

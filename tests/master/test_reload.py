@@ -136,6 +136,30 @@ def test_a_reload_rolls_one_by_one_and_capacity_never_falls():
     assert [w.generation for w in sim.fleet.workers] == [2, 2, 2]
 
 
+def test_a_reload_is_done_when_the_old_workers_have_heard():
+    sim = serving(2)
+    sim.hears = False
+    sim.reload(2)
+    sim.boot()
+    sim.boot()
+    first, second = (w.slot for w in sim.fleet.workers if w.state is WorkerState.DRAINING)
+    sim.send(v.Heard(first))
+    assert not sim.told(v.Settle)
+    sim.send(v.Heard(second))
+    assert sim.told(v.Settle) == [v.Settle(2)]
+
+
+def test_an_old_worker_that_hears_nothing_delays_the_end_of_a_reload_by_a_second():
+    sim = serving(1)
+    sim.hears = False
+    sim.reload(2, 1)
+    sim.boot()
+    sim.pass_time(0.9)
+    assert not sim.told(v.Settle)
+    sim.pass_time(0.2)
+    assert sim.told(v.Settle) == [v.Settle(2)]
+
+
 def test_old_workers_that_do_not_drain_are_killed_after_the_drain_timeout():
     sim = serving(1, drain=10.0)
     sim.reload(2, 1)
@@ -387,7 +411,7 @@ def test_every_state_is_reached_and_left():
 
 
 _MOVES = st.sampled_from(
-    ["hup", "boot", "die", "exit", "silent", "stacks", "more", "fewer", "time", "long", "term", "int"]
+    ["hup", "boot", "die", "exit", "silent", "stacks", "heard", "more", "fewer", "time", "long", "term", "int"]
 )
 
 
@@ -396,6 +420,7 @@ _MOVES = st.sampled_from(
 def test_whatever_happens_no_rule_is_broken(moves: list[tuple[str, int]]):
     """Any events in any order: no impossible transition, no slot twice, no place empty without a reason."""
     sim = Simulation(2)
+    sim.hears = False
     number = 1
     for move, pick in moves:
         slots = sorted(sim.alive)
@@ -413,6 +438,8 @@ def test_whatever_happens_no_rule_is_broken(moves: list[tuple[str, int]]):
             sim.send(v.Silent(slot))
         elif move == "stacks" and slot is not None:
             sim.send(v.Stacks(slot))
+        elif move == "heard" and slot is not None:
+            sim.send(v.Heard(slot))
         elif move in ("time", "long"):
             sim.pass_time(0.3 if move == "time" else 31)
         elif move in ("more", "fewer", "term", "int"):

@@ -168,6 +168,14 @@ def test_signals_are_noted_in_order_and_most_of_them_once():
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+def test_a_signal_that_comes_after_the_end_changes_nothing():
+    script = (
+        "import signal, sys\nfrom l7.master.signals import Mailbox\n"
+        "one = Mailbox(); one.open(); one.mute(); signal.raise_signal(signal.SIGTERM); sys.exit(7)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=30, check=False).returncode == 7
+
+
 # --- channels and census ----------------------------------------------------------------------------------------------
 
 
