@@ -34,6 +34,7 @@ HOT = (
     "l7.workers.crew",
     "l7.workers.pool",
     "l7.workers.body",
+    "l7.workers.downstream",
     "l7.workers.relay",
     "l7.workers.proxy",
     "l7.workers.session",

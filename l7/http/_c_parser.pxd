@@ -13,15 +13,20 @@ cdef class RequestParser:
     @cython.locals(lines=list, request=CRequestHead, values=list)
     cpdef CRequestHead parse(self, bytes head)
 
-    @cython.locals(method=bytes, target=bytes, major=bytes, minor=bytes, path=bytes, authority=bytes)
+    @cython.locals(parts=list, method=bytes, target=bytes, version=bytes, minor=int, path=bytes, authority=bytes)
     cpdef CRequestHead request_line(self, bytes line)
 
 cdef class ResponseParser:
     cdef public Py_ssize_t headers
 
-    @cython.locals(lines=list, response=CResponseHead, values=list, minor=int)
+    @cython.locals(lines=list, response=CResponseHead, values=list, status=int, minor=int, options=list)
     cpdef CResponseHead parse(self, bytes head, bytes method)
 
+cdef dict _MINORS, _STATUS_LINES, _OPTIONS
+cdef int _minor_of(bytes version) except -1
+cdef long long _length_of(bytes value, object failure) except -1
+cdef tuple _status_of(bytes line)
+cdef list _options_of(bytes value)
 cdef _take_host(CRequestHead request, bytes value)
 cdef _frame_request(CRequestHead request, bytes length, bytes coding)
 cdef _take_connection(CRequestHead request, bytes value, list values)

@@ -157,7 +157,7 @@ class ChunkedReader:
         text = line[:-1] if line.endswith(b"\r") else line
         if text.translate(None, TEXT):
             raise self._broken("control character, bare CR or bare LF in chunked coding")
-        most = LONGEST_SIZE_LINE if self._state == _SIZE else self._trailer_bytes - 2
+        most = LONGEST_SIZE_LINE if self._state == _SIZE else max(self._trailer_bytes - 2, 0)
         if len(text) > most:
             raise self._broken("endless line in chunked coding")
         self._pending = line

@@ -23,8 +23,8 @@ VCHAR = bytes(range(0x21, 0x7F))
 OWS = b" \t"
 """RFC 9110, 5.6.3: optional white space."""
 
-REQUEST_LINE = re.compile(rb"([^ ]+) ([^ ]+) HTTP/(\d)\.(\d)", re.DOTALL)
-"""RFC 9112, 3: ``method SP request-target SP HTTP-version``; single spaces, the name in capitals."""
+VERSION = re.compile(rb"HTTP/(\d)\.(\d)")
+"""RFC 9112, 2.3: ``HTTP-name "/" DIGIT "." DIGIT``; the name in capitals."""
 
 STATUS_LINE = re.compile(rb"HTTP/1\.(\d) ([1-5]\d\d)(?: ([\t \x21-\x7e\x80-\xff]*))?", re.DOTALL)
 """RFC 9112, 4: ``HTTP-version SP status-code SP [ reason-phrase ]``; the last space may be missing, as it often is."""

@@ -16,6 +16,7 @@ from l7.errors import (
     TARGET_TOO_LONG,
     UNKNOWN_EXPECTATION,
     UNKNOWN_VERSION,
+    Kind,
     ProxyError,
 )
 from l7.http import fields
@@ -26,9 +27,9 @@ from l7.http.grammar import (
     CONTENT_LENGTH,
     MAX_FORWARDS,
     PROTOCOL,
-    REQUEST_LINE,
     STATUS_LINE,
     TARGET,
+    VERSION,
     elements,
     is_token,
 )
@@ -37,14 +38,28 @@ from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, Response
 LONGEST_METHOD = 32
 """Longer names are answered 501 (RFC 9112, 3); the longest registered one has 17 bytes."""
 
+MOST_DIGITS = 18
+"""Of a Content-Length: they fit an ``off_t``; zeros in front are not counted."""
+
+_MINORS = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
+_OTHER = 2
+_SLASH = 0x2F
+
 _REQUEST = Table(fields.REQUEST_FIELDS, BAD_REQUEST, fields.FORWARDED, underscores=True)
 _RESPONSE = Table(fields.RESPONSE_FIELDS, BAD_RESPONSE, fields.ORDINARY)
 
+_PLAIN = frozenset((b"close", b"keep-alive"))
 _STAYS = frozenset(
-    b"host content-length transfer-encoding authorization via x-request-id forwarded x-real-ip "
-    b"cookie set-cookie content-type date".split()
+    b"close keep-alive upgrade te host content-length transfer-encoding authorization via x-request-id forwarded "
+    b"x-real-ip cookie set-cookie content-type date".split()
 )
 """What ``Connection`` cannot take away: naming an end-to-end field there is an attack (RFC 9110, 7.6.1)."""
+
+
+_REMEMBERED = 256
+_SHORT = 64
+_STATUS_LINES: dict[bytes, tuple[int, bytes, int]] = {}
+_OPTIONS: dict[bytes, list[bytes]] = {}
 
 
 class RequestParser:
@@ -83,11 +98,14 @@ class RequestParser:
 
     def request_line(self, line: bytes) -> RequestHead:
         """The request line alone (RFC 9112, 3), so that a bad one is refused before the fields have come."""
-        match = REQUEST_LINE.fullmatch(line)
-        if match is None:
+        parts = line.split(b" ")
+        if len(parts) != 3 or not parts[0] or not parts[1]:
             self.unfinished_line(line)
             raise ProxyError(BAD_REQUEST, "malformed request line")
-        method, target, major, minor = match.groups()
+        method, target, version = parts
+        minor = _MINORS.get(version, -1)
+        if minor < 0:
+            minor = _minor_of(version)
         if len(method) > LONGEST_METHOD:
             raise ProxyError(NOT_IMPLEMENTED, f"method longer than {LONGEST_METHOD} bytes")
         if not is_token(method):
@@ -96,10 +114,12 @@ class RequestParser:
             raise ProxyError(TARGET_TOO_LONG, f"longer than {self.target} bytes")
         if target.translate(None, TARGET):
             raise ProxyError(BAD_REQUEST, "invalid character in the request target")
-        if major != b"1":
+        if minor == _OTHER:
             raise ProxyError(UNKNOWN_VERSION, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        if target[0] == _SLASH and method != b"CONNECT":
+            return RequestHead(line, method, target, b"", minor)
         path, authority = _take_target(method, target)
-        return RequestHead(line, method, path, authority, 0 if minor == b"0" else 1)
+        return RequestHead(line, method, path, authority, minor)
 
     def unfinished_line(self, line: bytes) -> None:
         """Raise `ProxyError` when a request line that has not ended yet is already too long."""
@@ -110,10 +130,18 @@ class RequestParser:
             raise ProxyError(TARGET_TOO_LONG, f"longer than {self.target} bytes")
 
 
+def _minor_of(version: bytes) -> int:
+    """The minor version as l7 treats it, or `_OTHER`: higher ones of HTTP/1 are spoken to as 1.1 (RFC 9110, 2.5)."""
+    match = VERSION.fullmatch(version)
+    if match is None:
+        raise ProxyError(BAD_REQUEST, "malformed HTTP version")
+    if match.group(1) != b"1":
+        return _OTHER
+    return 0 if match.group(2) == b"0" else 1
+
+
 def _take_target(method: bytes, target: bytes) -> tuple[bytes, bytes]:
-    """Path and authority of a request target (RFC 9112, 3.2); the authority is empty unless the target names it."""
-    if target.startswith(b"/") and method != b"CONNECT":
-        return target, b""
+    """Path and authority of a target not in origin-form (RFC 9112, 3.2.2 to 3.2.4); ``*`` names no authority."""
     if method == b"CONNECT":
         host_of(target)
         if not target.rpartition(b":")[2].isdigit():
@@ -150,10 +178,7 @@ def _take_host(request: RequestHead, value: bytes | None) -> None:
 def _frame_request(request: RequestHead, length: bytes | None, coding: bytes | None) -> None:
     """Decide where the body ends (RFC 9112, 6.1 to 6.3): one Content-Length or one ``chunked``, never both."""
     if coding is None:
-        match = CONTENT_LENGTH.fullmatch(length or b"")
-        if match is None:
-            raise ProxyError(BAD_REQUEST, "invalid Content-Length")
-        request.length = int(match.group(1))
+        request.length = _length_of(length or b"", BAD_REQUEST)
         return
     if length is not None:
         raise ProxyError(BAD_REQUEST, "Content-Length together with Transfer-Encoding")
@@ -169,13 +194,25 @@ def _frame_request(request: RequestHead, length: bytes | None, coding: bytes | N
     raise ProxyError(BAD_REQUEST, "Transfer-Encoding must be chunked, once and last")
 
 
+def _length_of(value: bytes, failure: Kind) -> int:
+    """Content-Length in bytes (RFC 9110, 8.6); raises `ProxyError` for anything but a number that fits."""
+    if value.isdigit() and len(value) <= MOST_DIGITS:
+        return int(value)
+    match = CONTENT_LENGTH.fullmatch(value)
+    if match is None:
+        raise ProxyError(failure, "invalid Content-Length")
+    return int(match.group(1))
+
+
 def _take_connection(request: RequestHead, value: bytes, values: Values) -> None:
     """Act on Connection (RFC 9110, 7.6.1) and remove the fields it names."""
-    options = elements(value)
+    options = _options_of(value)
     if b"close" in options:
         request.persistent = False
     elif b"keep-alive" in options:
         request.persistent = True
+    if len(options) == 1 and options[0] in _PLAIN:
+        return
     if b"upgrade" in options and request.minor and values[fields.UPGRADE]:
         request.upgrade = _offered(values[fields.UPGRADE] or b"")
     if b"te" in options and values[fields.TE] is not None:
@@ -193,8 +230,9 @@ def _offered(value: bytes) -> bytes:
 
 def _without(lines: list[bytes], options: list[bytes]) -> list[bytes]:
     """``lines`` without the fields that Connection names, but for those it cannot take away."""
-    named = {option for option in options if option not in _STAYS and option not in (b"close", b"keep-alive")}
-    named -= {b"upgrade", b"te"}
+    if len(options) == 1 and options[0] in _PLAIN:
+        return lines
+    named = set(options) - _STAYS
     return [line for line in lines if name_of(line) not in named] if named else lines
 
 
@@ -228,18 +266,15 @@ class ResponseParser:
     def parse(self, head: bytes, method: bytes) -> ResponseHead:
         """A whole head without its last CRLFCRLF, answering a ``method``; raises `ProxyError` (`BAD_RESPONSE`)."""
         lines = split(head, self.headers, BAD_RESPONSE)
-        match = STATUS_LINE.fullmatch(lines[0])
-        if match is None:
-            raise ProxyError(BAD_RESPONSE, "malformed status line")
-        minor = 0 if match.group(1) == b"0" else 1
-        response = ResponseHead(int(match.group(2)), match.group(3) or b"", minor)
+        status, reason, minor = _STATUS_LINES.get(lines[0]) or _status_of(lines[0])
+        response = ResponseHead(status, reason, minor)
         values: Values = [None] * fields.KINDS
         response.lines = _RESPONSE.scan(lines, 1, values)
         response.dated = values[fields.DATE] is not None
         _frame_response(response, values[fields.LENGTH], values[fields.CODING], minor, method)
         connection = values[fields.CONNECTION]
         if connection is not None:
-            options = elements(connection)
+            options = _options_of(connection)
             if b"close" in options:
                 response.persistent = False
             elif b"keep-alive" in options:
@@ -250,17 +285,35 @@ class ResponseParser:
         return response
 
 
+def _status_of(line: bytes) -> tuple[int, bytes, int]:
+    """Status, reason and minor version of a status line (RFC 9112, 4): servers send the same few over and over."""
+    match = STATUS_LINE.fullmatch(line)
+    if match is None:
+        raise ProxyError(BAD_RESPONSE, "malformed status line")
+    found = int(match.group(2)), match.group(3) or b"", 0 if match.group(1) == b"0" else 1
+    if len(_STATUS_LINES) < _REMEMBERED and len(line) <= _SHORT:
+        _STATUS_LINES[line] = found
+    return found
+
+
+def _options_of(value: bytes) -> list[bytes]:
+    """The options of a Connection field; clients and servers send the same few over and over."""
+    options = _OPTIONS.get(value)
+    if options is None:
+        options = elements(value)
+        if len(_OPTIONS) < _REMEMBERED and len(value) <= _SHORT:
+            _OPTIONS[value] = options
+    return options
+
+
 def _frame_response(
     response: ResponseHead, length: bytes | None, coding: bytes | None, minor: int, method: bytes
 ) -> None:
     """Decide where the body ends (RFC 9112, 6.3): HEAD, 1xx, 204 and 304 have none, whatever their fields say."""
     if length is not None:
-        match = CONTENT_LENGTH.fullmatch(length)
-        if match is None:
-            raise ProxyError(BAD_RESPONSE, "invalid Content-Length")
+        response.declared = _length_of(length, BAD_RESPONSE)
         if coding is not None:
             raise ProxyError(BAD_RESPONSE, "Content-Length together with Transfer-Encoding")
-        response.declared = int(match.group(1))
     if coding is not None and (coding.lower() != b"chunked" or not minor):
         raise ProxyError(BAD_RESPONSE, "Transfer-Encoding other than chunked, or in HTTP/1.0")
     status = response.status

@@ -5,7 +5,11 @@ cimport cython
 from l7._c_exchange cimport Exchange as CExchange
 from l7.http._c_messages cimport RequestHead as CRequestHead, ResponseHead as CResponseHead
 from l7.workers._c_body cimport RequestBody as CRequestBody
+from l7.workers._c_downstream cimport ClientBounds as CClientBounds
+from l7.workers._c_session cimport Session as CSession
 from l7.workers._c_pool cimport Pool as CPool
+from l7.workers._c_crew cimport Crew as CCrew
+from l7.http._c_parser cimport RequestParser as CRequestParser
 from l7.workers._c_relay cimport Bounds as CBounds, Relay as CRelay
 from l7.workers._c_stream cimport Stream as CStream
 
@@ -20,7 +24,7 @@ cdef class Job:
     cdef public CRequestBody body
     cdef public CExchange exchange
     cdef public CRequestHead head
-    cdef public object session
+    cdef public CSession session
     cdef public Upstream upstream
     cdef public bytes opening
 
@@ -28,16 +32,19 @@ cdef class Job:
     cpdef bint may_retry(self, object failure) except -1
 
 cdef class Proxy:
-    cdef public object config, crew, sweeper, log, parser, upstreams, routes, credentials
+    cdef public object config, sweeper, log, upstreams, routes, credentials
+    cdef public CClientBounds bounds
+    cdef public CCrew crew
+    cdef public CRequestParser parser
     cdef public bint draining, stopping
     cdef public long in_flight, requests
     cdef object _id_prefix, _trusted
 
     cpdef str next_request_id(self)
     @cython.locals(body=CRequestBody, job=Job)
-    cpdef handle(self, CExchange exchange, CRequestHead head, object session)
+    cpdef handle(self, CExchange exchange, CRequestHead head, CSession session)
     cpdef finish(self, CExchange exchange)
-    cdef _introduce(self, CExchange exchange, CRequestHead head, object session)
+    cdef _introduce(self, CExchange exchange, CRequestHead head, CSession session)
     cdef _admit(self, CExchange exchange, CRequestHead head)
     @cython.locals(upstream=Upstream, tried=list, pool=CPool)
     cdef _forward(self, Job job)

@@ -15,12 +15,15 @@ from l7.compiled import take_over
 
 Job = Callable[[], None]
 
+switch_to = greenlet.switch
+"""Gives control to the hub. ``Hub.switch`` does the same after looking for a hook that our greenlets do not have."""
+
 PARKED = 256
 """How many greenlets are kept for later: each holds some 10 KB."""
 
 
 class Crew:
-    """Runs jobs, each in a greenlet of its own, at once; use it from loop callbacks and from greenlets alike."""
+    """Runs jobs, each in a greenlet of its own."""
 
     __slots__ = ("_hub", "_parked", "working")
 
@@ -30,13 +33,11 @@ class Crew:
         self.working = 0
 
     def start(self, job: Job) -> None:
-        """Run ``job`` now; called from the loop, it returns when the job waits for the first time or is done."""
-        if getcurrent() is not self._hub:
-            self._hub.loop.run_callback(self._switch, job)
-        else:
-            self._switch(job)
+        """Run ``job`` as soon as the loop is reached: for greenlets, which go on first."""
+        self._hub.loop.run_callback(self.begin, job)
 
-    def _switch(self, job: Job) -> None:
+    def begin(self, job: Job) -> None:
+        """Run ``job`` now: for callbacks of the loop; returns when the job waits for the first time or is done."""
         if self._parked:
             self._parked.pop().switch(job)
         else:
@@ -56,7 +57,7 @@ class Crew:
                 return
             del job
             self._parked.append(getcurrent())
-            job = self._hub.switch()
+            job = switch_to(self._hub)
 
 
 take_over(globals())

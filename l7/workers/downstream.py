@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from l7.compiled import take_over
+from l7.config.schema import Limits, Timeouts
 from l7.exchange import Exchange
 from l7.http.forwarding import Hop
 from l7.http.messages import RequestHead
@@ -11,11 +13,28 @@ from l7.workers.body import RequestBody
 from l7.workers.stream import Stream
 
 
+class ClientBounds:
+    """The limits and timeouts that apply towards clients, as plain numbers: bytes, fields and seconds."""
+
+    __slots__ = ("body", "body_seconds", "fields", "head", "head_seconds", "idle_seconds", "write_seconds")
+
+    def __init__(self, limits: Limits, timeouts: Timeouts) -> None:
+        self.head = limits.head
+        self.fields = limits.headers
+        self.body = limits.body
+        """None: no limit."""
+        self.head_seconds = timeouts.head
+        self.body_seconds = timeouts.body
+        self.idle_seconds = timeouts.idle
+        self.write_seconds = timeouts.write
+
+
 class Downstream(Protocol):
     """One client connection."""
 
     stream: Stream
     hop: Hop
+    """What the connection adds to each request."""
     trusted: bool
     """Whether the peer is a trusted proxy."""
     buffer: bytes
@@ -29,3 +48,6 @@ class Downstream(Protocol):
 
     def cut(self, framing: int) -> None:
         """Abort within an answer that was framed so: the client must see that it was cut short."""
+
+
+take_over(globals())

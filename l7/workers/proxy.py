@@ -36,7 +36,7 @@ from l7.workers import responses
 from l7.workers.body import RequestBody
 from l7.workers.credentials import Credentials, claimed_login
 from l7.workers.crew import Crew
-from l7.workers.downstream import Downstream
+from l7.workers.downstream import ClientBounds, Downstream
 from l7.workers.pool import Pool
 from l7.workers.relay import Bounds, Relay
 from l7.workers.stream import Stream, Sweeper
@@ -84,6 +84,7 @@ class Proxy:
         self.routes = Routes(self.upstreams)
         users = {login: password.get_secret_value() for login, password in config.users.items()}
         self.credentials = Credentials(users) if users else None
+        self.bounds = ClientBounds(config.limits, config.timeouts)
         self.draining = False
         """Whether each answer is the last of its connection: another generation serves the next request."""
         self.stopping = False

@@ -110,7 +110,6 @@ class Relay:
         body = self._body
         seconds = self._bounds.response
         self._send(opening)
-        self._sent_at = monotonic()
         expects = self._head.expects
         interim = 0
         while True:
@@ -153,7 +152,10 @@ class Relay:
         data = self._buffer
         self._buffer = b""
         server = self._server
-        server.deadline = monotonic() + self._bounds.response
+        started = monotonic()
+        if not self._sent_at:
+            self._sent_at = started
+        server.deadline = started + self._bounds.response
         try:
             if not data:
                 data = self._await_answer()
@@ -216,7 +218,8 @@ class Relay:
             payload = self._frame(reader, payload)
         self.answered = True
         self._exchange.status = response.status
-        self._to_client(forwarding.response_head(response, framing, http_date(), self._connection(keep)) + payload)
+        date = b"" if response.dated else http_date()
+        self._to_client(forwarding.response_head(response, framing, date, self._connection(keep)) + payload)
         if not reader.done:
             self._relay_body(reader)
         self._finish(reader, whole=whole)

@@ -100,7 +100,7 @@ class Server:
         client = client_address(peer, listener.family)
         hop = Hop(client, listener.port, listener.authority)
         stream = Stream(sock, self._sweeper)
-        self.sessions.add(Session(stream, hop, self, trusted=self.proxy.trusts(client)))
+        self.sessions.add(Session(stream, hop, self, self.proxy, trusted=self.proxy.trusts(client)))
         self.accepted_total += 1
         if len(self.sessions) >= self._most:
             self._pause()

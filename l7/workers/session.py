@@ -33,28 +33,26 @@ LONGEST_LOGGED = 1024
 class Owner(Protocol):
     """Who keeps the sessions of a worker."""
 
-    proxy: Proxy
-
     def gone(self, session: Session) -> None:
         """The session has ended."""
 
 
 class Session:
-    """A client's connection. ``hop`` is what it adds to each request; ``trusted``: its peer's word is believed."""
+    """A client's connection, from its first byte to its last; ``proxy`` serves it, ``owner`` is told of its end."""
 
-    __slots__ = ("_owner", "buffer", "hop", "lingered", "stream", "trusted")
+    __slots__ = ("_owner", "_proxy", "buffer", "hop", "lingered", "stream", "trusted")
 
-    def __init__(self, stream: Stream, hop: Hop, owner: Owner, *, trusted: bool) -> None:
+    def __init__(self, stream: Stream, hop: Hop, owner: Owner, proxy: Proxy, *, trusted: bool) -> None:
         self.stream = stream
         self.hop = hop
         self.trusted = trusted
         self.buffer = b""
-        """Bytes received and not yet understood."""
         self.lingered = -1
         """Bytes forgotten since the connection began to end; negative before."""
         self._owner = owner
+        self._proxy = proxy
         stream.keeper = self
-        stream.deadline = monotonic() + owner.proxy.config.timeouts.head
+        stream.deadline = monotonic() + proxy.bounds.head_seconds
 
     @property
     def idle(self) -> bool:
@@ -67,7 +65,7 @@ class Session:
             self._linger_more()
             return
         stream.keeper = None
-        self._owner.proxy.crew.start(self.serve)
+        self._proxy.crew.begin(self.serve)
 
     def on_expired(self, stream: Stream) -> None:
         """Nothing came for too long: an idle connection just ends."""
@@ -75,33 +73,35 @@ class Session:
 
     def serve(self) -> None:
         """Serve requests until the connection is idle or over: a job of the crew."""
-        proxy = self._owner.proxy
+        proxy = self._proxy
         stream = self.stream
         while not stream.closed:
             started = monotonic()
-            head = self._next_head(proxy, started)
+            head = self._next_head(started)
             if head is None:
                 return
-            if not proxy.handle(Exchange(self.hop.client, started), head, self):
-                self.end(linger=head.persistent or self.buffer != b"")
+            exchange = Exchange(self.hop.client, started)
+            if not proxy.handle(exchange, head, self):
+                self.end()
                 return
             if not self.buffer and not stream.ready:
-                self._rest()
+                self._rest(started + exchange.total_time)
                 return
 
-    def _rest(self) -> None:
-        """Become idle; while l7 stops, that is the end."""
+    def _rest(self, now: float) -> None:
+        """Become idle ``now``; while l7 stops, that is the end."""
         stream = self.stream
-        if self._owner.proxy.stopping:
-            self.end(linger=True)
+        if self._proxy.stopping:
+            self.end()
             return
         stream.keeper = self
-        stream.deadline = monotonic() + self._owner.proxy.config.timeouts.idle
+        stream.deadline = now + self._proxy.bounds.idle_seconds
         if not stream.watching:
             stream.watch()
 
-    def _next_head(self, proxy: Proxy, started: float) -> RequestHead | None:
+    def _next_head(self, started: float) -> RequestHead | None:
         """The next request; None when the connection came to its end instead, which is then seen to."""
+        proxy = self._proxy
         data = self.buffer
         stream = self.stream
         if not data:
@@ -113,21 +113,22 @@ class Session:
                 self.close()
                 return None
         end = data.find(END)
-        if 0 < end <= proxy.config.limits.head and not data.startswith(CRLF):
+        if 0 < end <= proxy.bounds.head and not data.startswith(CRLF):
             stream.deadline = NEVER
             self.buffer = data[end + 4 :]
             try:
                 return proxy.parser.parse(data[:end])
             except ProxyError as failure:
-                self._refuse_head(proxy, failure, data, started)
+                self._refuse_head(failure, data, started)
                 return None
-        return self._gather_head(proxy, data, started)
+        return self._gather_head(data, started)
 
-    def _gather_head(self, proxy: Proxy, data: bytes, started: float) -> RequestHead | None:
+    def _gather_head(self, data: bytes, started: float) -> RequestHead | None:
         """As `_next_head`, for a head that comes in pieces, or after empty lines."""
-        reader = HeadReader(proxy.config.limits.head, proxy.parser)
+        bounds = self._proxy.bounds
+        reader = HeadReader(bounds.head, self._proxy.parser)
         stream = self.stream
-        stream.deadline = started + proxy.config.timeouts.head
+        stream.deadline = started + bounds.head_seconds
         try:
             head = reader.feed(data)
             while head is None:
@@ -137,36 +138,35 @@ class Session:
                 head = reader.feed(data)
             stream.deadline = NEVER
             self.buffer = reader.rest
-            return proxy.parser.parse(head)
+            return self._proxy.parser.parse(head)
         except ProxyError as failure:
-            self._refuse_head(proxy, failure, reader.beginning, started)
+            self._refuse_head(failure, reader.beginning, started)
         except StreamTimeout:
-            late = ProxyError(HEAD_TIMEOUT, f"not whole within {proxy.config.timeouts.head:g} s")
-            self._refuse_head(proxy, late, reader.beginning, started)
+            late = ProxyError(HEAD_TIMEOUT, f"not whole within {bounds.head_seconds:g} s")
+            self._refuse_head(late, reader.beginning, started)
         except StreamClosed as lost:
             if reader.beginning:
-                self._refuse_head(proxy, ProxyError(CLIENT_GONE_REQUEST, str(lost)), reader.beginning, started)
+                self._refuse_head(ProxyError(CLIENT_GONE_REQUEST, str(lost)), reader.beginning, started)
             else:
                 self.close()
         return None
 
-    def _refuse_head(self, proxy: Proxy, failure: ProxyError, data: bytes, started: float) -> None:
+    def _refuse_head(self, failure: ProxyError, data: bytes, started: float) -> None:
         """Answer what is no request, and read nothing of this connection as one any more."""
         self.stream.deadline = NEVER
         self.buffer = b""
         exchange = Exchange(self.hop.client, started)
         exchange.request_line = data.lstrip(CRLF).partition(CRLF)[0][:LONGEST_LOGGED]
-        exchange.request_id = proxy.next_request_id()
-        proxy.refuse(failure, exchange, None, None, self)
-        proxy.finish(exchange)
-        self.end(linger=True)
+        exchange.request_id = self._proxy.next_request_id()
+        self._proxy.refuse(failure, exchange, None, None, self)
+        self._proxy.finish(exchange)
+        self.end()
 
     def body(self, exchange: Exchange, head: RequestHead) -> RequestBody:
         """The body that ``head`` announces, begun with what came behind it; raises `ProxyError` (413, 400)."""
-        config = self._owner.proxy.config
-        limits = config.limits
-        reader = request_reader(head.length, limits.headers, limits.head, limits.body)
-        body = RequestBody(reader, self.stream, exchange, config.timeouts.body)
+        bounds = self._proxy.bounds
+        reader = request_reader(head.length, bounds.fields, bounds.head, bounds.body)
+        body = RequestBody(reader, self.stream, exchange, bounds.body_seconds)
         data, self.buffer = self.buffer, b""
         body.begin(data)
         self.buffer = body.rest
@@ -175,25 +175,27 @@ class Session:
     def send(self, data: bytes) -> bool:
         """Send an answer of ours; returns whether the client took it."""
         try:
-            self.stream.send(data, self._owner.proxy.config.timeouts.write)
+            self.stream.send(data, self._proxy.bounds.write_seconds)
         except (StreamClosed, StreamTimeout):
             return False
         return True
 
-    def end(self, *, linger: bool) -> None:
-        """End the connection: half-close, and where more may come read and forget it for a while (RFC 9112, 9.6)."""
+    def end(self) -> None:
+        """End the connection: half-close, then read and forget what still comes until the client ends it, too.
+
+        Closing at once would reset a connection on which a client goes on sending, and the reset can overtake the
+        answer (RFC 9112, 9.6).
+        """
         stream = self.stream
         self.buffer = b""
         if stream.closed:
             self.close()
-        elif linger or stream.ready:
-            stream.finish_sending()
-            self.lingered = 0
-            stream.deadline = monotonic() + LINGER
-            stream.keeper = self
-            stream.watch()
-        else:
-            self.close()
+            return
+        stream.finish_sending()
+        self.lingered = 0
+        stream.deadline = monotonic() + LINGER
+        stream.keeper = self
+        stream.watch()
 
     def _linger_more(self) -> None:
         """Forget what came; called by the loop, so it takes one piece at a time."""

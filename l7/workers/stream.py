@@ -24,6 +24,9 @@ from l7.clock import monotonic
 from l7.compiled import take_over
 from l7.errors import L7Error
 
+switch_to = greenlet.switch
+"""Gives control to the hub. ``Hub.switch`` does the same after looking for a hook that our greenlets do not have."""
+
 NEVER = float("inf")
 """A deadline that does not come."""
 
@@ -137,7 +140,7 @@ class Stream:
         if not self.watching:
             self.watch()
         self.reader = getcurrent()
-        self._hub.switch()
+        switch_to(self._hub)
         self.reader = None
         if self._expired:
             self._wake_failed()
@@ -151,7 +154,7 @@ class Stream:
         if not other.watching:
             other.watch()
         self.reader = other.reader = getcurrent()
-        self._hub.switch()
+        switch_to(self._hub)
         self.reader = other.reader = None
         if self._expired:
             self._wake_failed()
@@ -252,7 +255,7 @@ class Stream:
         self.write_deadline = monotonic() + seconds
         self._writer = getcurrent()
         self._write_watcher.start(self._on_writable)
-        self._hub.switch()
+        switch_to(self._hub)
         self._writer = None
         if self._write_watcher is not None:
             self._write_watcher.stop()
