@@ -174,6 +174,12 @@ class Connection:
         self._recorded = bytearray()
         self._server: threading.Thread | None = None
         self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._order: Callable[[], None] | None = None
+        self._wake = os.eventfd(0)
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+        self._poll.register(self._wake, select.POLLIN)
 
     def begin(self) -> None:
         """The current thread serves it."""
@@ -181,7 +187,24 @@ class Connection:
 
     def finish(self) -> None:
         """Nobody serves it any more."""
-        self._over.set()
+        self.close()
+        with self._lock:
+            self._over.set()
+            os.close(self._wake)
+
+    def _here(self, order: Callable[[], None]) -> bool:
+        """Whether the current thread serves it; if not, the one that does is told, and waited for.
+
+        A socket on which a thread waits is not closed by closing its descriptor.
+        """
+        if self._server is None or threading.current_thread() is self._server:
+            return True
+        with self._lock:
+            if not self._over.is_set():
+                self._order = order
+                os.eventfd_write(self._wake, 1)
+        self._over.wait(5)
+        return False
 
     # Answers
 
@@ -205,6 +228,8 @@ class Connection:
 
     def close(self) -> None:
         """Close; unread bytes make it a reset, as with any program."""
+        if not self._here(self.close):
+            return
         self.closed = True
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
@@ -213,6 +238,8 @@ class Connection:
 
     def reset(self) -> None:
         """Close with RST."""
+        if not self._here(self.reset):
+            return
         self.closed = True
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -231,16 +258,19 @@ class Connection:
             if left <= 0:
                 return False
             try:
-                readable, _, _ = select.select([self.sock], [], [], left)
-                if readable:
+                if self._poll.poll(left * 1000):
                     self._receive()
-            except (Disconnected, ValueError, OSError):
+            except Disconnected:
                 break
         return True
 
     # Reading
 
     def _receive(self) -> None:
+        if any(fd == self._wake for fd, _ in self._poll.poll()):
+            if self._order is not None:
+                self._order()
+            raise Disconnected
         try:
             data = self.sock.recv(65536)
         except ConnectionResetError:
@@ -544,7 +574,6 @@ class Origin:
             if not self._closing and not connection.closed:
                 self.violations.append(f"the handler failed: {error!r}")
         finally:
-            connection.close()
             connection.finish()
             with self._changed:
                 self._changed.notify_all()
