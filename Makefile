@@ -4,6 +4,7 @@
 #   make test             the test suite             (ARGS="-k reload" is passed on to pytest)
 #   make test-pure        the same without the compiled modules
 #   make lint             ruff (rules and layout) and mypy
+#   make bench            l7 beside nginx and HAProxy, for half an hour (ARGS="--quick" does a part; needs Debian)
 #   make docs             the documentation, in docs/_build/html
 #   make format           lay the sources out as `make lint` wants them
 #   make generated        write the generated parts of the documentation anew
@@ -23,7 +24,7 @@ RUFF = --config .ci/ruff.toml $(SOURCES)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-pure lint format docs generated clean
+.PHONY: help demo test test-pure lint format bench docs generated clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -45,6 +46,10 @@ lint: $(VENV)/.installed-lint
 format: $(VENV)/.installed-lint
 	$(BIN)/ruff check --fix $(RUFF)
 	$(BIN)/ruff format $(RUFF)
+
+# A whole run replaces the figures in the documentation; one with ARGS prints its own.
+bench: $(VENV)/.installed $(VENV)/.compiled
+	@$(BIN)/python -m tests.bench $(or $(ARGS),--rst docs/performance-results.inc)
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

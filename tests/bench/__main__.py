@@ -1,0 +1,142 @@
+"""``python -m tests.bench``: read the options, measure, print."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+
+from tests.bench import campaign, idle, machine, packages, report, upstream
+from tests.bench.jobs import IDLE, JOBS, Job
+from tests.bench.machine import Cores
+from tests.bench.processes import BenchError
+from tests.bench.proxies import PROXIES
+from tests.bench.report import Results
+from tests.bench.trial import Stage
+
+ROUNDS, SECONDS = 5, 3
+SPARE_FILES = 500
+
+
+def options(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="l7 beside nginx and HAProxy.")
+    parser.add_argument("--rounds", type=int, help=f"how often everything is measured (default: {ROUNDS})")
+    parser.add_argument("--seconds", type=int, help=f"how long each measurement takes (default: {SECONDS})")
+    parser.add_argument("--quick", action="store_true", help="one round of one second each: to see that it works")
+    parser.add_argument("--jobs", type=_names(JOBS), default=list(JOBS), metavar="NAME,...", help=", ".join(JOBS))
+    parser.add_argument("--proxies", type=_names(PROXIES), metavar="NAME,...", help=", ".join(PROXIES))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
+    parser.add_argument("--rst", type=Path, metavar="FILE", help="write the tables there, for the documentation")
+    parsed = parser.parse_args(words)
+    parsed.rounds = parsed.rounds or (1 if parsed.quick else ROUNDS)
+    parsed.seconds = parsed.seconds or (1 if parsed.quick else SECONDS)
+    if parsed.rounds < 1 or parsed.seconds < 1:
+        parser.error("--rounds and --seconds are at least 1")
+    return parsed
+
+
+def _names(known: Iterable[str]):
+    def read(text: str) -> list[str]:
+        names = [name.strip() for name in text.split(",")]
+        if unknown := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: not one of {', '.join(known)}")
+        return names
+
+    return read
+
+
+def choose(asked: list[str] | None, compiled: bool) -> tuple[list[str], list[str]]:
+    """The proxies to measure, and what to say about those that are not.
+
+    :raises BenchError: compiled l7 was asked for by name and is not there.
+    """
+    chosen = asked or list(PROXIES)
+    if compiled or "l7" not in chosen:
+        return chosen, []
+    if asked:
+        raise BenchError("l7 is not compiled here: build it, or ask for l7-pure")
+    return [name for name in chosen if name != "l7"], ["l7 is not compiled here: only pure Python was measured"]
+
+
+def feasible(jobs: list[Job], cores: Cores, files: int) -> tuple[list[Job], list[str]]:
+    """The jobs that can be done on this machine, and what to say about the others and about their limits."""
+    notes = []
+    done = []
+    for job in jobs:
+        if job.kind == IDLE and files < job.connections + SPARE_FILES:
+            notes.append(f"{job.title}: left out, only {files} files may be open (ulimit -Hn)")
+            continue
+        if job.workers > 1 and not cores.apart:
+            notes.append(
+                f"{job.title}: this machine has too few cores, the second worker shares its core with the load"
+            )
+        done.append(job)
+    return done, notes
+
+
+def run(parsed: argparse.Namespace) -> Results:
+    """Measure what was asked for.
+
+    :raises BenchError: it cannot be done here.
+    """
+    packages.require()
+    cores, described = machine.cores(), machine.description()
+    proxies, notes = choose(parsed.proxies, machine.l7_is_compiled())
+    jobs, more = feasible([JOBS[name] for name in parsed.jobs], cores, idle.raise_file_limit())
+    seconds = campaign.estimate(jobs, proxies, parsed.rounds, parsed.seconds)
+    print(f"{parsed.rounds} rounds of {len(jobs)} jobs, about {seconds / 60:.0f} minutes", flush=True)
+    samples = []
+    directory = Path(tempfile.mkdtemp(prefix="l7-bench-"))
+    try:
+        os.sched_setaffinity(0, cores.load)
+        with upstream.serving(directory, cores.load) as servers:
+            stage = Stage(servers, cores, directory, parsed.seconds)
+            for sample in campaign.run(stage, jobs, proxies, parsed.rounds):
+                samples.append(sample)
+                print(report.line(sample, parsed.rounds), flush=True)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    settings = (
+        f"{parsed.rounds} rounds of {parsed.seconds} s; proxies on core {_list(cores.proxy)}, load and servers on "
+        f"{_list(cores.load)}."
+    )
+    return Results(jobs, proxies, samples, described, campaign.now(), settings, [*notes, *more])
+
+
+def _list(cores: list[int]) -> str:
+    return ", ".join(map(str, cores))
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def main() -> int:
+    """Measure and print; 1 when it could not be done or nothing of a job counted."""
+    parsed = options()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    begun = time.monotonic()
+    try:
+        results = run(parsed)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    print(f"\n{report.text(results)}\n{(time.monotonic() - begun) / 60:.1f} minutes")
+    if parsed.json:
+        parsed.json.write_text(report.as_json(results))
+    if parsed.rst:
+        parsed.rst.write_text(report.rst(results))
+    return int(any(sample.void for sample in results.samples))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

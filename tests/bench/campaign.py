@@ -1,0 +1,70 @@
+"""Rounds of measurements: in each, every contestant of every job once, in another order every time."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+
+from tests.bench.figures import Sample, of, spread
+from tests.bench.jobs import JOBS, PACED, Contestant, Job
+from tests.bench.processes import BenchError
+from tests.bench.trial import Stage, VoidError, measure
+
+PEAK = JOBS["small-get"]
+
+
+def run(stage: Stage, jobs: Sequence[Job], proxies: list[str], rounds: int) -> Iterator[Sample]:
+    """Measure, and give each sample as it comes. What is paced needs nginx's peak rate: it is measured where unknown.
+
+    :raises BenchError: that rate could not be measured.
+    """
+    samples: list[Sample] = []
+    for number in range(1, rounds + 1):
+        for job in jobs:
+            if job.kind == PACED and not stage.rate:
+                stage = dataclasses.replace(stage, rate=peak(stage, samples) / 2)
+            for contestant in in_turn(job.contestants(proxies), number):
+                sample = one(stage, job, contestant, number)
+                samples.append(sample)
+                yield sample
+
+
+def in_turn(contestants: list[Contestant], number: int) -> list[Contestant]:
+    """The contestants, beginning with another one in each round."""
+    if not contestants:
+        return []
+    first = (number - 1) % len(contestants)
+    return contestants[first:] + contestants[:first]
+
+
+def one(stage: Stage, job: Job, contestant: Contestant, number: int) -> Sample:
+    """One sample, void where the measurement failed."""
+    try:
+        return Sample(job.name, contestant.label, number, measure(stage, job, contestant))
+    except VoidError as error:
+        return Sample(job.name, contestant.label, number, void=str(error))
+
+
+def peak(stage: Stage, samples: Sequence[Sample]) -> float:
+    """nginx's requests per second at full speed: of the samples, or measured now.
+
+    :raises BenchError: it could not be measured.
+    """
+    known = spread(of(samples, PEAK.name, "nginx", "rate").values())
+    if known:
+        return known.median
+    sample = one(stage, PEAK, Contestant("nginx"), 0)
+    if sample.void:
+        raise BenchError(f"nginx's peak rate could not be measured: {sample.void}")
+    return sample.figures["rate"]
+
+
+def estimate(jobs: Sequence[Job], proxies: list[str], rounds: int, seconds: int) -> float:
+    """About how long it will take, in seconds."""
+    return rounds * sum(len(job.contestants(proxies)) * (seconds + 2.5) for job in jobs)
+
+
+def now() -> str:
+    """The date, for the record."""
+    return time.strftime("%Y-%m-%d")

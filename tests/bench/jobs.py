@@ -1,0 +1,146 @@
+"""What is measured: one row a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.bench import sink
+from tests.bench.requests import Request
+from tests.bench.upstream import HUNDRED_MIB, ONE_MIB, SMALL, TEN_KB
+
+SMALL_GET = Request("/small/", len(SMALL))
+
+CLOSED = "closed"
+"""Connections that ask again as soon as they are answered: CPU per request at full speed."""
+PACED = "paced"
+"""Requests at half of nginx's peak rate, whatever the answers do: latency."""
+IDLE = "idle"
+"""Connections that say nothing: memory, and CPU that nobody asked for."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A proxy as it stands in one job: which, and what is different about it there."""
+
+    proxy: str
+    hosts: int = 1
+    workers: int = 1
+
+    @property
+    def label(self) -> str:
+        """Its name in the results of its job."""
+        return (
+            self.proxy + (f" {self.hosts} hosts" * (self.hosts > 1)) + (f" {self.workers} workers" * (self.workers > 1))
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """One kind of work.
+
+    ``key`` is the figure that is compared; ``goal`` and ``least`` are what l7 wants of it, as a ratio to the first
+    contestant, or, where ``absolute``, in the figure's own unit.
+    """
+
+    name: str
+    title: str
+    request: Request = SMALL_GET
+    connections: int = 64
+    kind: str = CLOSED
+    key: str = "cpu_us"
+    goal: float | None = None
+    least: float | None = None
+    absolute: bool = False
+    reads_body: bool = False
+    """The server behind reads bodies to their end."""
+    volume: int = 0
+    """Bytes of body a request, where the cost is counted by volume."""
+    hosts: int = 1
+    """Not 1: l7 alone, with so many hosts against one."""
+    workers: int = 1
+    """Not 1: l7 alone, with so many workers against one."""
+
+    def contestants(self, proxies: list[str]) -> list[Contestant]:
+        """Who takes part, of these proxies; the others are compared with the first."""
+        if self.hosts == 1 and self.workers == 1:
+            return [Contestant(proxy) for proxy in proxies]
+        ours = [proxy for proxy in proxies if proxy.startswith("l7")][:1]
+        return [c for proxy in ours for c in (Contestant(proxy), Contestant(proxy, self.hosts, self.workers))]
+
+
+JOBS = {
+    job.name: job
+    for job in (
+        Job("small-get", "small GET, connections kept", goal=1.0, least=1.2),
+        Job(
+            "new-connection",
+            "small GET, a new connection for each",
+            Request("/small/", len(SMALL), close=True),
+            connections=32,
+            goal=1.0,
+            least=1.3,
+        ),
+        Job("10k", "GET of 10 KB", Request("/10k/", TEN_KB), goal=1.0, least=1.2),
+        Job("chunked-10k", "GET of 10 KB in chunks", Request("/chunked/", TEN_KB), goal=1.0, least=1.2),
+        Job(
+            "post",
+            "POST of 4 KB",
+            Request("/post/", sink.ANSWER_SIZE, "POST", 4096),
+            goal=1.0,
+            least=1.2,
+            reads_body=True,
+        ),
+        Job(
+            "1m-down",
+            "GET of 1 MiB",
+            Request("/1m/", ONE_MIB),
+            connections=16,
+            key="cpu_ms_gib",
+            goal=0.5,
+            least=0.8,
+            volume=ONE_MIB,
+        ),
+        Job(
+            "100m-down",
+            "GET of 100 MiB",
+            Request("/100m/", HUNDRED_MIB),
+            connections=2,
+            key="cpu_ms_gib",
+            goal=0.5,
+            least=0.8,
+            volume=HUNDRED_MIB,
+        ),
+        Job(
+            "1m-up",
+            "POST of 1 MiB",
+            Request("/upload/", sink.ANSWER_SIZE, "POST", ONE_MIB),
+            connections=16,
+            key="cpu_ms_gib",
+            goal=0.5,
+            least=0.8,
+            reads_body=True,
+            volume=ONE_MIB,
+        ),
+        Job("login", "small GET, login by bcrypt", Request("/small/", len(SMALL), login=True), goal=0.2, least=1.0),
+        Job(
+            "hosts",
+            "small GET, 10,000 hosts against one",
+            Request("/small/", len(SMALL), hosts=10_000),
+            hosts=10_000,
+            goal=1.02,
+            least=1.1,
+        ),
+        Job(
+            "idle",
+            "5,000 idle connections",
+            connections=5_000,
+            kind=IDLE,
+            key="kb_each",
+            goal=1.06,
+            least=4.0,
+            absolute=True,
+        ),
+        Job("workers", "small GET, two workers against one", key="rate", workers=2),
+        Job("half-load", "small GET at half of nginx's peak rate", kind=PACED, key="p99_ms", goal=1.0, least=1.5),
+    )
+}

@@ -1,0 +1,73 @@
+"""What the load asks for: heads like a browser's, thirteen fields and more, another URL every time."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+HOST = "bench.test"
+LOGIN = "someone"
+PASSWORD = "a password of some length"
+ASKED_HOSTS = 64
+"""Of many configured hosts so many are asked for, spread over all: as many as there are connections, so that the
+connections to the servers stay open and what differs is finding the route."""
+
+FIELDS = (
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
+    "Accept-Language: en-GB,en;q=0.7,de;q=0.3",
+    "Accept-Encoding: gzip, deflate, br",
+    "Referer: http://bench.test/catalogue/index.html?sort=price",
+    "Cookie: session=3b1f0c6c9d8e4f5a8b7c6d5e4f3a2b1c; theme=dark; consent=all",
+    "Cache-Control: max-age=0",
+    "Upgrade-Insecure-Requests: 1",
+    "Sec-Fetch-Dest: document",
+    "Sec-Fetch-Mode: navigate",
+    "Sec-Fetch-Site: same-origin",
+    "Priority: u=0, i",
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One kind of request; ``size`` is how long the answer's body has to be, ``body`` the request's own, in bytes."""
+
+    path: str
+    size: int
+    method: str = "GET"
+    body: int = 0
+    close: bool = False
+    login: bool = False
+    hosts: int = 1
+
+    @property
+    def start(self) -> str:
+        """What stands before the number that makes the URL unique."""
+        return f"{self.method} {self.path}"
+
+    def asked_hosts(self) -> list[str]:
+        """The hosts that are asked for."""
+        step = max(1, self.hosts // ASKED_HOSTS)
+        return host_names(self.hosts)[::step][:ASKED_HOSTS]
+
+    def rest(self, host: str) -> str:
+        """What stands after the number, up to the end of the head."""
+        fields = [f"Host: {host}", *FIELDS]
+        if self.login:
+            fields.append("Authorization: Basic " + base64.b64encode(f"{LOGIN}:{PASSWORD}".encode()).decode())
+        if self.body:
+            fields += ["Content-Type: application/octet-stream", f"Content-Length: {self.body}"]
+        if self.close:
+            fields.append("Connection: close")
+        return "?page=2&sort=price HTTP/1.1\r\n" + "\r\n".join(fields) + "\r\n\r\n"
+
+    def bytes(self, number: int) -> bytes:
+        """One whole request."""
+        hosts = self.asked_hosts()
+        head = f"{self.start}{number}{self.rest(hosts[number % len(hosts)])}"
+        return head.encode("ascii") + b"x" * self.body
+
+
+def host_names(count: int) -> list[str]:
+    """The hosts of a configuration with so many."""
+    return [HOST, *(f"shop-{number}.customer-{number % 97}.test" for number in range(1, count))]

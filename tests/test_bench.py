@@ -1,0 +1,344 @@
+"""The bench's own code: what it reads, reckons, writes and starts. Its figures are made by ``make bench``."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from l7.config.schema import Config
+from tests.bench import __main__ as program
+from tests.bench import campaign, figures, idle, machine, meter, pacer, packages, processes, proxies, report, sink, wrk
+from tests.bench.figures import Sample
+from tests.bench.jobs import JOBS, Contestant
+from tests.bench.requests import Request, host_names
+from tests.bench.upstream import nginx_config
+from tests.bench.wrk import Load
+
+ANSWER = b"HTTP/1.1 200 OK\r\nX: y\r\nContent-Length: 3\r\n\r\nabc"
+
+
+# ------------------------------------------------------------------------------------------- what the kernel says
+
+
+@pytest.mark.parametrize("name", ["nginx", "l7: worker 1 (generation 2)", "a) R 9 (b"])
+def test_stat_is_read_whatever_the_name(name: str) -> None:
+    text = f"4711 ({name}) S 17 4711 4711 0 -1 4194560 100 0 0 0 123 456 0 0 20 0 1 0 5 6 7"
+    assert meter.parse_stat(text) == (17, 123, 456)
+
+
+def test_busy_time_of_some_cores() -> None:
+    text = (
+        "cpu  9 9 9 9 9 9 9 9\ncpu0 10 1 20 500 30 2 3 4 0 0\ncpu1 1 0 0 7 0 0 0 0 0 0\ncpu10 5 0 0 0 0 0 0 0\nintr 5"
+    )
+    assert meter.parse_busy(text, [0]) == pytest.approx(40 * meter.TICK)
+    assert meter.parse_busy(text, [0, 1]) == pytest.approx(41 * meter.TICK)
+
+
+def test_memory_is_read() -> None:
+    text = "5500-7ffd ---p 00000000 00:00 0   [rollup]\nRss:   2048 kB\nPss:   1024 kB\nPss_Dirty:  8 kB\n"
+    assert meter.parse_rollup(text) == meter.Memory(2048 * 1024, 1024 * 1024)
+
+
+def test_stopwatch_counts_a_child_of_a_child(tmp_path: Path) -> None:
+    work = (
+        "import time, sys\nprint(flush=True)\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass\n"
+    )
+    work += "print(flush=True)\nsys.stdin.read()"
+    outer = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {work!r}])"
+    with subprocess.Popen([sys.executable, "-c", outer], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        watch = meter.Stopwatch(child.pid, [0])
+        child.stdout.readline()
+        spent = watch.read()
+        assert len(watch.pids) == 2
+        assert meter.memory(child.pid).pss > 1e6
+        child.communicate()
+    assert 0.2 < spent.cpu < 1
+    assert spent.cpu == pytest.approx(spent.user + spent.system)
+
+
+# --------------------------------------------------------------------------------------------------- arithmetic
+
+
+def sample(contestant: str, number: int, value: float, void: str = "") -> Sample:
+    return Sample("small-get", contestant, number, {"cpu_us": value, "foreign": 0.01}, void)
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    samples = [sample("nginx", 1, 10), sample("l7", 1, 11), sample("nginx", 2, 20), sample("l7", 2, 30)]
+    samples += [sample("nginx", 3, 1, void="2 read errors"), sample("l7", 3, 100), sample("l7", 4, 7)]
+    assert figures.ratios(samples, "small-get", "l7", "nginx", "cpu_us") == figures.Spread(1.3, 1.1, 1.5, 2)
+    assert figures.ratios(samples, "small-get", "l7", "haproxy", "cpu_us") is None
+    assert figures.spread([]) is None
+
+
+def test_schedule_is_a_poisson_process_and_always_the_same() -> None:
+    due = pacer.schedule(1000, 10)
+    assert due == pacer.schedule(1000, 10) == sorted(due)
+    assert 9_500 < len(due) < 10_500
+    gaps = sorted(b - a for a, b in itertools.pairwise(due))
+    assert gaps[len(gaps) // 2] == pytest.approx(0.693e-3, rel=0.1)
+
+
+def test_percentiles() -> None:
+    values = [float(value) for value in range(1, 101)]
+    assert (pacer.percentile(values, 0.5), pacer.percentile(values, 0.99)) == (51, 100)
+    assert pacer.percentile([], 0.5) == 0
+
+
+def test_answers_are_read_whole() -> None:
+    assert [pacer.answered(ANSWER[:size]) for size in (0, 20, len(ANSWER) - 1, len(ANSWER))] == [
+        False,
+        False,
+        False,
+        True,
+    ]
+    for wrong in (ANSWER + b"d", ANSWER.replace(b"200", b"502"), b"HTTP/1.1 200 OK\r\n\r\n"):
+        with pytest.raises(ValueError):
+            pacer.answered(wrong)
+
+
+# ----------------------------------------------------------------------------------------------- load and servers
+
+
+def test_requests_are_realistic_and_unique() -> None:
+    request = Request("/post/", 10, "POST", body=5, login=True, close=True)
+    first, second = request.bytes(1), request.bytes(2)
+    assert first.split(b" ", 2)[1] != second.split(b" ", 2)[1]
+    head, body = first.split(b"\r\n\r\n")
+    assert body == b"xxxxx"
+    assert b"\r\nContent-Length: 5" in head
+    assert b"\r\nAuthorization: Basic " in head
+    assert b"\r\nConnection: close" in head
+    assert Request("/", 0).bytes(0).count(b"\r\n") >= 12
+
+
+def test_hosts_asked_for_are_spread_over_all() -> None:
+    asked = Request("/", 0, hosts=10_000).asked_hosts()
+    assert len(set(asked)) == 64
+    assert set(asked) <= set(host_names(10_000))
+    assert asked[-1] not in host_names(9_000)
+    assert Request("/", 0).asked_hosts() == ["bench.test"]
+
+
+@pytest.mark.skipif(shutil.which("luajit") is None and shutil.which("lua") is None, reason="no Lua to read it with")
+def test_script_is_lua(tmp_path: Path) -> None:
+    lua = shutil.which("luajit") or shutil.which("lua")
+    path = tmp_path / "load.lua"
+    path.write_text(wrk.script(JOBS["post"].request, tmp_path / "out") + "\nio.write(request())")
+    done = subprocess.run([str(lua), str(path)], capture_output=True, timeout=20, check=True)
+    assert done.stdout == JOBS["post"].request.bytes(1)
+
+
+def test_script_makes_large_bodies_once(tmp_path: Path) -> None:
+    assert "if true then" in wrk.script(JOBS["1m-up"].request, tmp_path / "out")
+    assert "if true then" not in wrk.script(JOBS["small-get"].request, tmp_path / 'a "b"')
+
+
+def load(**changed: int) -> Load:
+    values = {"requests": 10, "bytes": 2000, "duration": 1_000_000, "p50": 500, "p99": 900}
+    values |= {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 0}
+    return wrk.parse(json.dumps({**values, **changed}))
+
+
+def test_load_is_read_and_judged() -> None:
+    request = Request("/", 100)
+    assert (load().p50, load().duration, load().fault(request)) == (0.0005, 1.0, "")
+    assert load(status=3).fault(request) == "3 status errors"
+    assert load(bytes=900).fault(request) == "answers are too short"
+    assert load(requests=0, bytes=0).fault(request) == "no request was answered"
+
+
+def test_sink_answers_when_it_has_read_all(tmp_path: Path) -> None:
+    port = processes.free_port()
+    request = Request("/", sink.ANSWER_SIZE, "POST", body=100_000)
+    command = [sys.executable, "-m", "tests.bench.sink", str(port)]
+    cores = sorted(os.sched_getaffinity(0))
+    with (
+        processes.running(command, cores, tmp_path / "log", port=port),
+        idle.held(port, 60, Request("/", sink.ANSWER_SIZE)) as sockets,
+    ):
+        assert idle.closed(sockets) == 0
+        sockets[0].sendall(request.bytes(1)[:-1])
+        sockets[0].settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            sockets[0].recv(100)
+        sockets[0].settimeout(10)
+        sockets[0].sendall(b"x" + request.bytes(2) + request.bytes(3))
+        data = b""
+        while data.count(b"HTTP/1.1 200 OK") < 3:
+            data += sockets[0].recv(65536)
+
+
+def test_pacer_counts_from_when_a_request_was_due(tmp_path: Path) -> None:
+    port = processes.free_port()
+    request = Request("/", sink.ANSWER_SIZE)
+    command = [sys.executable, "-m", "tests.bench.sink", str(port)]
+    with processes.running(command, sorted(os.sched_getaffinity(0)), tmp_path / "log", port=port) as child:
+        due = [pacer.SETTLE + 0.001 * number for number in range(1, 101)]
+        one = pacer.Pacer(port, request.start.encode(), request.rest("a.test").encode(), due, connections=2)
+        os.kill(child.pid, signal.SIGSTOP)  # it answers only when all are due
+        waker = subprocess.Popen(["sh", "-c", f"sleep 0.8; kill -CONT {child.pid}"])
+        one.run()
+        waker.wait(10)
+    result = one.result()
+    assert (result["requests"], result["unanswered"], result["errors"]) == (100, 0, 0)
+    assert result["p50"] > 0.3, "those that waited for a connection have waited, too"
+
+
+# ------------------------------------------------------------------------------------------------- configurations
+
+
+def test_l7_configuration_is_valid(tmp_path: Path) -> None:
+    proxies.write_l7(proxies.Site(8081, 8080, hosts=100, login=True, workers=2), tmp_path)
+    config = Config.model_validate(yaml.safe_load((tmp_path / "l7.yml").read_text()))
+    assert (config.port, config.workers, len(config.backends), len(config.users)) == (8080, 2, 100, 1)
+
+
+@pytest.mark.parametrize("login", [False, True])
+def test_nginx_configuration_is_valid(tmp_path: Path, login: bool) -> None:
+    _need("nginx")
+    site = proxies.Site(8081, processes.free_port(), login=login)
+    proxies.write_nginx(site, tmp_path)
+    (tmp_path / "upstream.conf").write_text(nginx_config(tmp_path, processes.free_port(), 1))
+    for name in ("nginx.conf", "upstream.conf"):
+        done = subprocess.run(["nginx", "-t", "-c", tmp_path / name], capture_output=True, text=True, timeout=20)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("login", [False, True])
+def test_haproxy_configuration_is_valid(tmp_path: Path, login: bool) -> None:
+    _need("haproxy")
+    proxies.write_haproxy(proxies.Site(8081, 8080, login=login), tmp_path)
+    command = ["haproxy", "-c", "-f", tmp_path / "haproxy.cfg"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+
+
+def _need(command: str) -> None:
+    if command in packages.missing():
+        pytest.skip(f"{command} is not installed")
+
+
+# ------------------------------------------------------------------------------------------------- the whole of it
+
+
+def test_everybody_begins_once() -> None:
+    contestants = JOBS["small-get"].contestants(["nginx", "haproxy", "l7"])
+    firsts = [campaign.in_turn(contestants, number)[0].proxy for number in (1, 2, 3, 4)]
+    assert firsts == ["nginx", "haproxy", "l7", "nginx"]
+    labels = [each.label for each in JOBS["hosts"].contestants(["nginx", "l7", "l7-pure"])]
+    assert labels == ["l7", "l7 10000 hosts"]
+    assert JOBS["workers"].contestants(["nginx"]) == []
+
+
+def test_cores_are_divided() -> None:
+    assert machine.divide([3, 1]) == machine.Cores([1], [3], [1, 3])
+    assert not machine.divide([0, 1]).apart
+    assert machine.divide([0, 1, 2, 3]) == machine.Cores([0], [2, 3], [0, 1])
+    with pytest.raises(processes.BenchError):
+        machine.divide([0])
+
+
+def test_whole_run_is_shorter_than_half_an_hour() -> None:
+    four = list(proxies.PROXIES)
+    assert campaign.estimate(list(JOBS.values()), four, program.ROUNDS, program.SECONDS) < 30 * 60
+    assert campaign.estimate(list(JOBS.values()), four, 1, 1) < 180
+
+
+def test_compiled_l7_is_measured_where_it_is() -> None:
+    assert program.choose(None, compiled=True) == (list(proxies.PROXIES), [])
+    chosen, notes = program.choose(None, compiled=False)
+    assert chosen == ["nginx", "haproxy", "l7-pure"]
+    assert len(notes) == 1
+    with pytest.raises(processes.BenchError):
+        program.choose(["l7"], compiled=False)
+
+
+def test_limits_of_the_machine_are_told() -> None:
+    jobs = [JOBS["idle"], JOBS["workers"]]
+    done, notes = program.feasible(jobs, machine.divide([0, 1]), files=1024)
+    assert ([job.name for job in done], len(notes)) == (["workers"], 2)
+    assert program.feasible(jobs, machine.divide([0, 1, 2, 3]), files=20_000) == (jobs, [])
+
+
+def results() -> report.Results:
+    samples = [sample("nginx", 1, 10), sample("l7", 1, 11), sample("l7", 2, 12, void="2 read\nerrors")]
+    samples.append(Sample("idle", "l7", 1, {"kb_each": 1.5, "foreign": 0.5}))
+    jobs = [JOBS["small-get"], JOBS["idle"]]
+    return report.Results(jobs, ["nginx", "l7"], samples, {"processor": "a"}, "2026-01-01", "1 round.", ["a note"])
+
+
+def test_report_says_what_was_measured() -> None:
+    text = report.text(results())
+    assert "void: small-get, l7, round 2: 2 read errors" in text
+    assert "other processes took" in text
+    assert any(row.split()[-3:] == ["-", "1.00", "1.20"] and " 1.10 " in row for row in text.splitlines())
+    assert len(json.loads(report.as_json(results()))["samples"]) == 4
+    assert "CPU µs/request 11.0" in report.line(results().samples[1], 1)
+    assert "VOID" in report.line(results().samples[2], 1)
+
+
+def test_report_is_restructured_text() -> None:
+    nodes = pytest.importorskip("docutils.core", reason="docutils comes with the documentation's tools")
+    nodes.publish_doctree(report.rst(results()), settings_overrides={"halt_level": 2, "report_level": 2})
+
+
+def test_titles_of_contestants() -> None:
+    assert report.title_of(Contestant("l7", hosts=10_000)) == "l7, 10,000 hosts"
+    assert report.title_of(Contestant("l7-pure", workers=2)) == "l7, pure Python, 2 workers"
+
+
+def test_options() -> None:
+    parsed = program.options(["--quick", "--jobs", "post,idle", "--json", "x.json"])
+    assert (parsed.rounds, parsed.seconds, parsed.jobs, parsed.proxies) == (1, 1, ["post", "idle"], None)
+    assert program.options([]).rounds == program.ROUNDS
+    with pytest.raises(SystemExit):
+        program.options(["--jobs", "nothing"])
+
+
+# ------------------------------------------------------------------------------------------------- leaving no trace
+
+
+def test_children_are_gone_with_their_children(tmp_path: Path) -> None:
+    code = "import signal, subprocess, sys\nsignal.signal(2, signal.SIG_IGN)\nsubprocess.run(['sleep', '60'])"
+    cores = sorted(os.sched_getaffinity(0))
+    with processes.running([sys.executable, "-c", code], cores, tmp_path / "log") as child:
+        processes.wait_for(lambda: len(meter.tree(child.pid)) == 2, "the child's child")
+        grandchild = meter.tree(child.pid)[1]
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 10
+    processes.wait_for(lambda: not _alive(grandchild), "its end")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+def test_child_that_does_not_start_is_told(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "raise SystemExit('no such setting')"]
+    start = processes.running(command, sorted(os.sched_getaffinity(0)), tmp_path / "log", port=processes.free_port())
+    with pytest.raises(processes.BenchError, match="no such setting"), start:
+        pass
+
+
+def test_missing_programs_are_named_where_they_cannot_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "PACKAGES", {"no-such-program": "no-such-package"})
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    with pytest.raises(processes.BenchError, match="no-such-package"):
+        packages.require()
