@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from l7 import demo
 from l7.config import flags
 from l7.config.dump import render_dump
+from l7.config.held import HeldFiles
 from l7.config.loading import Loaded, load
 from l7.config.names import did_you_mean, printable
 from l7.errors import ConfigError, Problem, StartError
@@ -73,7 +74,8 @@ def _refuse_explain_options(given: flags.Given) -> None:
 
 def _run(argv: list[str], environ: Environ) -> int:
     """``l7``: run the proxy; every reload reads flags, environment and file anew."""
-    return serve(lambda: load(argv, environ))
+    held = HeldFiles()
+    return serve(lambda: load(argv, environ, read_bytes=held.read))
 
 
 def _check(argv: list[str], environ: Environ) -> int:

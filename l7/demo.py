@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from setproctitle import setproctitle
 
+from l7.config.held import HeldFiles
 from l7.config.loading import Loaded, load
 from l7.master.arbiter import serve
 from l7.master.privileges import Identity, drop, identify
@@ -65,8 +66,10 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
     words = [f"{host}={address}" for host in HOSTS for address in addresses]
 
+    held = HeldFiles()
+
     def reload() -> Loaded:
-        return load([*argv, *words], settings)
+        return load([*argv, *words], settings, read_bytes=held.read)
 
     config = reload().config
     with running(listeners, identify(config.run_as)) as pids:

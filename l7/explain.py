@@ -69,7 +69,7 @@ class Explanation:
 
 
 def explain(config: Config, url: str, headers: Sequence[str] = ()) -> Explanation:
-    """Explain a GET for ``url`` (``http://`` may be left out), sent with ``headers`` by a client that is not trusted."""
+    """Explain a GET for ``url`` (``http://`` may be left out), sent with ``headers`` by an untrusted client."""
     url = _LOGIN.sub("", url, count=1)
     try:
         head = _parse(config, url, headers)

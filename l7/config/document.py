@@ -9,13 +9,14 @@ expand to is bounded.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from l7.config.generation import Path
+from l7.config.held import read_file
 from l7.config.names import show_path
 from l7.errors import Problem
 
@@ -39,11 +40,10 @@ class Document:
     problems: tuple[Problem, ...] = ()
 
 
-def read(name: str) -> Document:
+def read(name: str, read_bytes: Callable[[str], bytes] = read_file) -> Document:
     """Read and parse the file ``name``; whatever is wrong with it is in the document's problems, nothing is raised."""
     try:
-        with open(os.path.expanduser(name), "rb") as file:
-            raw = file.read()
+        raw = read_bytes(os.path.expanduser(name))
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1

@@ -17,6 +17,7 @@ from l7.config.complaints import Where, complaints, in_order
 from l7.config.document import Document, read
 from l7.config.flags import Given
 from l7.config.generation import Loaded, Path
+from l7.config.held import read_file
 from l7.config.names import printable
 from l7.config.routekeys import normal_route_key
 from l7.config.schema import Config
@@ -28,15 +29,21 @@ __all__ = ["NO_BACKENDS", "Loaded", "load"]
 NO_BACKENDS = "no backends; write HOST=ADDRESS, as in `l7 --port 8080 localhost=127.0.0.1:9001`, or a file (-c FILE)"
 
 
-def load(argv: Sequence[str], environ: Mapping[str, str], *, skip: int = 0) -> Loaded:
+def load(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    skip: int = 0,
+    read_bytes: Callable[[str], bytes] = read_file,
+) -> Loaded:
     """Load the configuration that ``argv`` and ``environ`` ask for, reading the file anew.
 
-    ``skip`` is how many of the words belong to a command. Raises `ConfigError` with every problem of every source;
-    SystemExit comes from ``--help`` and ``--version`` only.
+    ``skip`` is how many of the words belong to a command; ``read_bytes`` gives the content of a file.
+    Raises `ConfigError` with every problem of every source; SystemExit comes from ``--help`` and ``--version`` only.
     """
     line, variables = flags.parse_flags(argv), flags.parse_environment(environ)
     name = line.config if line.config is not None else variables.config
-    document = read(name) if name is not None else Document("")
+    document = read(name, read_bytes) if name is not None else Document("")
     merge = _Merge(document)
     for given in (variables, line):
         merge.add_settings(given)

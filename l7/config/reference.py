@@ -60,7 +60,8 @@ Addresses of servers
 Hosts
     Case, a trailing dot and a port in the request do not matter. ``example.com`` is that host, ``*.example.com`` all
     below it, ``*`` all others; each may have a path prefix, which ends at a segment's border: ``example.com/api`` is
-    for ``/api`` and ``/api/x``, not for ``/apix``. In YAML a text that begins with ``*`` is quoted: ``'*.example.com'``.
+    for ``/api`` and ``/api/x``, not for ``/apix``. In YAML a text that begins with ``*`` is quoted:
+    ``'*.example.com'``.
 Texts
     YAML's guesses do not matter: ``access-log: off`` is the text ``off``, a password ``0123`` keeps its zero, ``0o17``
     is no number. A key that is given twice, a key without a value and an unknown key are refused.

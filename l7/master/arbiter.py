@@ -245,6 +245,7 @@ class Arbiter:
             channel=channel,
             board=self._board,
             log_lock=self._ground.output_lock,
+            log=self._ground.log,
         )
 
     def _release(self, served: Served) -> None:

@@ -14,7 +14,7 @@ from l7.errors import ConfigError, L7Error, StartError
 from l7.master.cpus import usable_cpus
 from l7.master.listeners import Listener, describe
 from l7.master.privileges import first_unprivileged_port, may_bind_any_port
-from l7.master.startup import Ground, make_log_file
+from l7.master.startup import Ground
 from l7.master.vocabulary import Plan
 from l7.telemetry.events import Events
 
@@ -69,9 +69,10 @@ class Generations:
             loaded = self._load()
             self._check(loaded.config)
             listeners = self._ground.listeners.take(loaded.config.bind, loaded.config.port)
-            make_log_file(loaded.config.access_log, None)
+            self._ground.open_log(loaded.config.access_log)
         except ConfigError as error:
-            raise Refused([*(str(problem) for problem in error.problems), *self._rights()]) from error
+            unread = any("cannot be read" in problem.what for problem in error.problems)
+            raise Refused([*map(str, error.problems), *(self._rights() if unread else [])]) from error
         except Refused:
             raise
         except StartError as error:
@@ -127,7 +128,7 @@ class Generations:
         """Tell now what a reload would stumble over: what root could read may be closed to whom l7 has become."""
         if loaded.file is not None and not os.access(loaded.file, os.R_OK):
             self._unreadable = loaded.file
-            self._events.warning(f"reloads will be refused: {self._rights()[0]}")
+            self._events.warning(f"reloads see only what is written into the same file: {self._rights()[0]}")
 
     def _rights(self) -> list[str]:
         """What to do about a file that cannot be read any more; nothing to say in the ordinary case."""

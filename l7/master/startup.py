@@ -30,6 +30,20 @@ class Ground:
     output_lock: int
     run_as: Identity | None
     open_files: int
+    log: tuple[str, int] | None = None
+    """Path and descriptor of the access log as it was opened with the rights we had at the start."""
+
+    def open_log(self, path: str, identity: Identity | None = None) -> None:
+        """Open the access log anew, or stay with what is open where we may no longer go; raises `StartError`."""
+        try:
+            opened = make_log_file(path, identity)
+        except StartError:
+            if self.log is None or self.log[0] != path or not os.fstat(self.log[1]).st_nlink:
+                raise
+            return
+        before, self.log = self.log, opened
+        if before is not None:
+            os.close(before[1])
 
     def leave(self) -> None:
         """Remove what would name a master that is gone."""
@@ -51,7 +65,7 @@ def prepare(config: Config, environ: MutableMapping[str, str], pause: Pause) -> 
         if config.pid_file is not None:
             ground.pid_file = PidFile(config.pid_file)
         bound = ground.listeners.take(config.bind, config.port, pause)
-        make_log_file(config.access_log, identity)
+        ground.open_log(config.access_log, identity)
         if identity is not None:
             _hand_over(ground, identity)
         # Made last, so that whoever writes to it is already who it will be.
@@ -82,8 +96,8 @@ def open_standard_descriptors() -> None:
         os.set_inheritable(descriptor, True)
 
 
-def make_log_file(path: str, identity: Identity | None) -> None:
-    """Make sure that workers will be able to write the access log.
+def make_log_file(path: str, identity: Identity | None) -> tuple[str, int] | None:
+    """Make sure that workers will be able to write the access log; returns it open, where it is a file of ours.
 
     As root, a file that is missing is made and a regular file is given to ``identity``; symbolic and hard links are
     left alone, because whoever owns the directory could point them anywhere.
@@ -91,11 +105,11 @@ def make_log_file(path: str, identity: Identity | None) -> None:
     :raises StartError: it cannot be written.
     """
     if path in STANDARD_OUTPUTS:
-        return
+        return None
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     try:
         if identity is not None and os.path.islink(path):
-            return  # the workers open it with the rights that they have
+            return None  # the workers open it with the rights that they have
         descriptor = os.open(path, flags | (os.O_NOFOLLOW if identity is not None else 0), 0o640)
     except OSError as error:
         raise StartError(f"access-log: {path}: {(error.strerror or str(error)).lower()}") from error
@@ -105,6 +119,6 @@ def make_log_file(path: str, identity: Identity | None) -> None:
         if identity is not None and ours and found.st_uid != identity.uid:
             os.fchown(descriptor, identity.uid, identity.gid)
     except OSError as error:
-        raise StartError(f"access-log: {path}: {(error.strerror or str(error)).lower()}") from error
-    finally:
         os.close(descriptor)
+        raise StartError(f"access-log: {path}: {(error.strerror or str(error)).lower()}") from error
+    return path, descriptor

@@ -67,12 +67,12 @@ class AccessLog:
     ``target`` is a path, ``-`` for standard output (as is /dev/stdout; /dev/stderr works alike); ``form`` one of
     `FORMATS`; ``lock`` the descriptor that all writers to the same output share (`l7.telemetry.output.make_lock`);
     ``native`` the unpatched primitives; ``report`` takes events, on the loop. Raises ``OSError`` when the target cannot
-    be opened.
+    be opened; ``held`` is a descriptor of it from before the privileges were dropped.
     """
 
     __slots__ = (
         "_batches", "_closing", "_deadline", "_dropped", "_episode", "_failed", "_finished", "_form", "_handed",
-        "_lines", "_lock", "_native", "_output", "_report", "_seen", "_size", "_told", "_trouble", "_wake",
+        "_held", "_lines", "_lock", "_native", "_output", "_report", "_seen", "_size", "_told", "_trouble", "_wake",
         "_written", "target",
     )  # fmt: skip
 
@@ -84,8 +84,10 @@ class AccessLog:
         lock: int | None = None,
         native: Native = NATIVE,
         report: Callable[[str], None] = to_stderr,
+        held: int | None = None,
     ) -> None:
         self.target = target
+        self._held = held
         self._form: Formatter = FORMATS[form]()
         self._lock, self._native, self._report = lock, native, report
         self._output = self._open()
@@ -157,7 +159,14 @@ class AccessLog:
         standard = _STANDARD.get(self.target)
         if standard is not None:
             return Output(standard, self._lock, self._native)
-        return Output(os.open(self.target, _FLAGS, 0o640), None, self._native)
+        try:
+            descriptor = os.open(self.target, _FLAGS, 0o640)
+        except PermissionError:
+            # We are not who opened it at the start; while it is still that file, what was opened then will do.
+            if self._held is None or not os.fstat(self._held).st_nlink:
+                raise
+            descriptor = os.dup(self._held)
+        return Output(descriptor, None, self._native)
 
     def _hand_over(self) -> None:
         lines, size = self._lines, self._size
@@ -221,11 +230,12 @@ def open_log(
     lock: int | None = None,
     native: Native = NATIVE,
     report: Callable[[str], None] = to_stderr,
+    held: int | None = None,
 ) -> Log:
     """Open the access log that the configuration names; ``off`` gives one that does nothing. Raises ``OSError``."""
     if target == "off":
         return NoLog()
-    return AccessLog(target, form, lock=lock, native=native, report=report)
+    return AccessLog(target, form, lock=lock, native=native, report=report, held=held)
 
 
 take_over(globals())

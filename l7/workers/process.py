@@ -55,6 +55,8 @@ class Boot:
     channel: socket.socket
     board: Board
     log_lock: int | None = None
+    log: tuple[str, int] | None = None
+    """Path and descriptor of an access log that this process may no longer be allowed to open by itself."""
 
 
 def run(boot: Boot) -> int:
@@ -79,8 +81,9 @@ class Worker:
         _raise_descriptor_limit()
         self._sweeper = Sweeper()
         self._crew = Crew()
+        held = boot.log[1] if boot.log is not None and boot.log[0] == config.access_log else None
         self._log: Log = open_log(
-            config.access_log, config.access_log_format, lock=boot.log_lock, report=events.warning
+            config.access_log, config.access_log_format, lock=boot.log_lock, report=events.warning, held=held
         )
         self._proxy = Proxy(config, self._sweeper, self._crew, self._log)
         share, extra = divmod(config.limits.connections, boot.workers)

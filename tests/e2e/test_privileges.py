@@ -102,15 +102,24 @@ def test_a_change_of_run_as_is_refused_by_name(public):
 
 
 @root_only
-def test_a_file_that_only_root_may_read_is_warned_of_at_the_start(public):
+def test_a_file_that_only_root_may_read_is_read_again_while_it_is_the_same(public):
     config = "backends: {a: {servers: []}}\n"
     path = public / "secret.yml"
     path.write_text(config)
     path.chmod(0o600)
     with L7Process(argv=["--config", str(path)], run_as=None, directory=public) as proxy:
         proxy.wait_for_event("warning .*nobody may not read it")
+        path.write_text("backends: {b: {servers: []}}\n")
         proxy.hup()
-        proxy.wait_for_event("generation 1 stays")
+        proxy.wait_for_event("reload: .*b.* added")
+        proxy.wait_for_event("reload done")
+        path.rename(public / "before.yml")
+        path.write_text(config)
+        path.chmod(0o600)
+        (public / "before.yml").unlink()
+        proxy.hup()
+        proxy.wait_for_event("cannot be read")
+        proxy.wait_for_event("generation 2 stays")
 
 
 @root_only

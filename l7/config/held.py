@@ -1,0 +1,64 @@
+"""Files held open: what was read as root can be read again after the privileges are gone.
+
+A reload reads the configuration as whoever l7 has become, and that may be somebody who cannot enter its directory. The
+file that was read at the start is then read again by its descriptor, as long as it is still that file: one that was
+replaced by another of the same name cannot be reached this way, and the reload says so.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+_PIECE = 1 << 20
+
+
+class HeldFiles:
+    """Reads files and remembers them; the processes forked from this one do not inherit them."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held: dict[str, int] = {}
+        os.register_at_fork(after_in_child=self.close)
+
+    def read(self, path: str) -> bytes:
+        """The content of ``path``; raises ``OSError`` as ``open`` does when it is neither readable nor held."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except PermissionError:
+            held = self._held.get(path)
+            if held is None or not os.fstat(held).st_nlink:
+                raise
+            return _content(held)
+        try:
+            content = _content(descriptor)
+        except OSError:
+            os.close(descriptor)
+            raise
+        self._keep(path, descriptor)
+        return content
+
+    def _keep(self, path: str, descriptor: int) -> None:
+        before = self._held.pop(path, None)
+        if before is not None:
+            os.close(before)
+        self._held[path] = descriptor
+
+    def close(self) -> None:
+        """Let all files go."""
+        while self._held:
+            os.close(self._held.popitem()[1])
+
+
+def read_file(path: str) -> bytes:
+    """The content of ``path``; raises ``OSError``."""
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _content(descriptor: int) -> bytes:
+    """All of a file from its beginning; a pipe, which has none, is read as it comes."""
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    return b"".join(iter(lambda: os.read(descriptor, _PIECE), b""))
