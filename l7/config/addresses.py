@@ -1,4 +1,4 @@
-"""The address of a server: ``http://host:port``, ``//host:port``, ``host:port``, ``host``, ``[::1]:port``, ``unix:/p``."""
+"""The address of a server: ``http://host:port``, ``//host:port``, ``host:port``, ``host``, ``[::1]:port`` or ``unix:``."""
 
 from __future__ import annotations
 
