@@ -1,4 +1,4 @@
-"""The address of a server: ``http://host:port``, ``//host:port``, ``host:port``, ``host``, ``[::1]:port`` or ``unix:``."""
+"""A server address: ``http://host:port``, ``//host:port``, ``host:port``, ``host``, ``[::1]:port``, ``unix:``."""
 
 from __future__ import annotations
 
