@@ -40,7 +40,7 @@ class Echo:
         self.closed: list[tuple[int | None, str | None]] = []
         self.pongs = 0
         self.server: Server = serve(self.handle, "127.0.0.1", 0, max_size=MOST, compression=None, ping_interval=None)
-        self.address = "127.0.0.1:{}".format(self.server.socket.getsockname()[1])
+        self.address = f"127.0.0.1:{self.server.socket.getsockname()[1]}"
         self._thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self._thread.start()
         self._changed = threading.Condition()
@@ -136,7 +136,9 @@ def test_ping_and_pong_both_ways(proxy):
         assert connection.recv(TIMEOUT) == "pong came"
 
 
-@pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "going"), (1011, "ü"), (3000, "x" * 120), (4999, "mine")])
+@pytest.mark.parametrize(
+    ("code", "reason"), [(1000, ""), (1001, "going"), (1011, "ü"), (3000, "x" * 120), (4999, "mine")]
+)
 def test_close_codes_reach_the_server(proxy, echo, code, reason):
     with opened(proxy) as connection:
         connection.close(code, reason)
@@ -181,7 +183,9 @@ def test_a_tunnel_is_logged_when_it_ends_with_its_bytes(proxy):
 def test_many_at_once(proxy):
     async def one(number: int) -> str:
         uri = f"ws://127.0.0.1:{proxy.port}/{number}"
-        async with connect_asyncio(uri, max_size=MOST, ping_interval=None, compression=None, open_timeout=30) as connection:
+        async with connect_asyncio(
+            uri, max_size=MOST, ping_interval=None, compression=None, open_timeout=30
+        ) as connection:
             for turn in range(5):
                 message = hashlib.sha256(b"%d.%d" % (number, turn)).hexdigest() * (1 + 100 * (number % 7))
                 await connection.send(message)

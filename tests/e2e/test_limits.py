@@ -1,0 +1,334 @@
+"""Limits: refused at the bound and not before; memory, descriptors and connections run out without harm."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import statistics
+import threading
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from tests.harness.client import TIMEOUT, Client, slices
+from tests.harness.l7process import L7Process
+from tests.harness.origin import Origin, Reply, Request, routes
+
+L7 = Callable[..., L7Process]
+Origins = Callable[..., Origin]
+Connect = Callable[..., Client]
+
+GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+MIB = 1 << 20
+
+
+def config(app: Origin, limits: str = "", more: str = "") -> str:
+    return f"limits: {{{limits}}}\n{more}\nbackends: {{'*': {{servers: ['{app.address}']}}}}"
+
+
+def head(size: int) -> bytes:
+    """A request whose head has *size* bytes, without its last empty line."""
+    begin = b"GET /x HTTP/1.1\r\nHost: a\r\nX: "
+    return begin + b"y" * (size - len(begin)) + b"\r\n\r\n"
+
+
+def refused(client: Client, status: int, proxy: L7Process, code: str = "PR") -> None:
+    """It is answered, the answer survives, the connection ends, nothing behind it is read; and it is logged."""
+    client.send(GET.replace(b"/x", b"/canary"))
+    answers = client.read_responses()
+    assert [(answer.status, answer.closes) for answer in answers] == [(status, True)]
+    assert client.end == "eof"
+    proxy.wait_for_output(rf'" {status} .* {code}$')
+    assert not any("/canary" in line for line in proxy.output)
+
+
+# ------------------------------------------------------------------------------------------------ the head
+
+
+@pytest.mark.parametrize("how", ["whole", "line", "byte"])
+def test_the_size_of_a_head(l7, origin, connect, how):
+    app = origin()
+    proxy = l7(config(app, "head: 2000"))
+    client = connect(proxy.port)
+    client.send(head(2000), how)
+    assert client.read_response().status == 200
+    client.send(head(2001), how)
+    refused(client, 431, proxy)
+    assert len(app.requests) == 1
+
+
+def test_a_head_that_never_ends_is_refused_when_it_is_too_large(l7, origin, connect):
+    proxy = l7(config(origin(), "head: 2000"))
+    client = connect(proxy.port)
+    client.send(GET[:-2] + b"".join(b"X-%d: y\r\n" % number for number in range(20_000)))
+    assert [answer.status for answer in client.read_responses()] == [431]
+    assert client.end == "eof"
+
+
+@pytest.mark.parametrize("how", ["whole", "line"])
+def test_the_number_of_fields(l7, origin, connect, how):
+    proxy = l7(config(origin(), "headers: 10"))
+    client = connect(proxy.port)
+    client.send(GET[:-2] + b"A: b\r\n" * 9 + b"\r\n", how)
+    assert client.read_response().status == 200
+    client.send(GET[:-2] + b"A: b\r\n" * 10 + b"\r\n", how)
+    refused(client, 431, proxy)
+
+
+@pytest.mark.parametrize("how", ["whole", "byte"])
+def test_the_length_of_a_target(l7, origin, connect, how):
+    app = origin()
+    proxy = l7(config(app, "target: 300"))
+    client = connect(proxy.port)
+    client.send(b"GET /" + b"x" * 299 + b" HTTP/1.1\r\nHost: a\r\n\r\n", how)
+    assert client.read_response().status == 200
+    client.send(b"GET /" + b"x" * 300 + b" HTTP/1.1\r\nHost: a\r\n\r\n", how)
+    refused(client, 414, proxy)
+    assert len(app.requests) == 1
+
+
+# ------------------------------------------------------------------------------------------------ the body
+
+
+@pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
+def test_the_length_of_a_body_is_known_before_any_server_is_asked(l7, origin, connect, expect):
+    app = origin(lambda request: Reply(200, body=request.body))
+    proxy = l7(config(app, "body: 1000"))
+    client = connect(proxy.port)
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + b"x" * 1000)
+    assert client.read_response(b"POST").body == b"x" * 1000
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\n" + expect + b"Content-Length: 1001\r\n\r\n")
+    refused(client, 413, proxy)
+    assert len(app.requests) == 1
+
+
+def test_the_refusal_of_a_large_body_arrives_although_the_client_pours(l7, origin):
+    app = origin()
+    proxy = l7(config(app, "body: 1000"))
+    for _ in range(5):
+        with Client(proxy.port) as client:
+            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\n\r\n" + b"x" * 8_000_000)
+            assert [answer.status for answer in client.read_responses()] == [413]
+            assert client.end == "eof" and not client.broken
+    assert not app.requests
+
+
+@pytest.mark.parametrize("how", ["whole", "line", "byte"])
+def test_the_size_of_a_chunked_body(l7, origin, connect, how):
+    app = origin(lambda request: Reply(200, body=request.body))
+    proxy = l7(config(app, "body: 1000"))
+    client = connect(proxy.port)
+    begin = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"1f4;ext=1\r\n" + b"x" * 500 + b"\r\n"
+    client.send(begin + chunk * 2 + b"0\r\n\r\n", how)
+    assert client.read_response(b"POST").body == b"x" * 1000
+    client.send(begin + chunk * 2 + b"1\r\nx\r\n0\r\n\r\n", how)
+    refused(client, 413, proxy)
+    assert len([request for request in app.requests if request.complete]) == 1
+    for connection in app.connections[1:]:
+        assert connection.wait_closed(5)
+
+
+# ------------------------------------------------------------------------------------------------ memory
+
+
+def test_memory_does_not_grow_with_what_slow_readers_have_not_read(l7, origin, connect):
+    app = origin(routes)
+    proxy = l7(config(app))
+    warm = connect(proxy.port)
+    warm.send(b"GET /bytes/3000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert len(warm.read_response().body) == 3_000_000
+    before = proxy.memory()
+    slow = [connect(proxy.port, receive_buffer=4096) for _ in range(40)]
+    for one in slow:
+        one.send(b"GET /bytes/100000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+    app.wait_for(41)
+    for number in range(20):  # the others are served, and everything that can be buffered is
+        warm.send(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
+        assert warm.read_response().status == 200
+        warm.pump(0.05)
+    assert proxy.memory() - before < 16 * MIB, f"{(proxy.memory() - before) / MIB:.1f} MiB more for 40 slow readers"
+    for one in slow:
+        one.reset()
+
+
+def test_memory_does_not_grow_with_what_slow_servers_have_not_taken(l7, origin, connect):
+    def script(request: Request) -> Reply:
+        if request.method == b"POST":
+            done.wait(TIMEOUT)
+        return Reply(200)
+
+    done = threading.Event()
+    app = origin(script)
+    proxy = l7(config(app))
+    before = proxy.memory()
+    clients = [connect(proxy.port, timeout=2) for _ in range(20)]
+    try:
+        for one in clients:
+            one.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n")
+            one.sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while one.sock.send(b"x" * 1_000_000):
+                    pass
+        app.wait_for(20)
+        quick = connect(proxy.port)
+        for _ in range(20):
+            quick.send(GET)
+            assert quick.read_response().status == 200
+            for one in clients:
+                with contextlib.suppress(BlockingIOError):
+                    while one.sock.send(b"x" * 1_000_000):
+                        pass
+        assert proxy.memory() - before < 16 * MIB, f"{(proxy.memory() - before) / MIB:.1f} MiB more for 20 slow servers"
+    finally:
+        for one in clients:
+            one.reset()
+        done.set()
+
+
+# ------------------------------------------------------------------------------------------------ connections
+
+
+def latencies(client: Client, count: int = 150) -> list[float]:
+    taken = []
+    for _ in range(count):
+        begun = time.perf_counter()
+        client.send(GET)
+        assert client.read_response().status == 200
+        taken.append(time.perf_counter() - begun)
+    return taken
+
+
+def test_500_slow_clients_do_not_slow_the_others(l7, origin, connect):
+    app = origin(lambda request: Reply(200, body=b"ok"))
+    proxy = l7(config(app))
+    client = connect(proxy.port)
+    latencies(client, 50)
+    before = latencies(client)
+    slow = [connect(proxy.port) for _ in range(500)]
+    for number, one in enumerate(slow):
+        one.send(b"GET / HTTP/1.1\r\nHost: a\r\nX-%d: " % number)
+    during = []
+    for number in range(150):
+        for one in slow[number % 500 : number % 500 + 20]:
+            one.send(b"y")
+        during += latencies(client, 1)
+    worker = psutil.Process(proxy.workers()[0])
+    assert statistics.median(during) < 3 * statistics.median(before) + 0.005
+    assert sorted(during)[135] < 3 * sorted(before)[135] + 0.02
+    idle_from = sum(worker.cpu_times()[:2])
+    client.pump(1.0)
+    assert sum(worker.cpu_times()[:2]) - idle_from < 0.3, "500 waiting clients keep the worker busy"
+    for one in slow:
+        one.close()
+    latencies(client, 1)
+
+
+def test_connections_over_the_limit_wait_and_are_served_as_others_end(l7, origin, connect):
+    app = origin()
+    proxy = l7(config(app, "connections: 10"))
+    first = [connect(proxy.port) for _ in range(10)]
+    for one in first:
+        one.send(GET)
+        assert one.read_response().status == 200
+    waiting = [connect(proxy.port) for _ in range(3)]
+    for one in waiting:
+        one.send(GET)
+    for one in first:  # those who are in are served meanwhile
+        one.send(GET)
+        assert one.read_response().status == 200
+    assert [one.unread for one in waiting] == [b"", b"", b""] and not any(one.end for one in waiting)
+    assert len(app.requests) == 20
+    for leaving, one in zip(first, waiting, strict=False):
+        leaving.close()
+        assert one.read_response().status == 200
+    for one in [*first[3:], *waiting]:
+        one.send(GET)
+        assert one.read_response().status == 200
+
+
+def test_the_limit_is_shared_by_the_workers(l7, origin, connect):
+    proxy = l7(config(origin(), "connections: 4"), workers=2)
+    clients = [connect(proxy.port) for _ in range(8)]
+    served = set()
+    for one in clients:
+        one.send(GET)
+    deadline = time.monotonic() + TIMEOUT
+    while len(served) < 4 and time.monotonic() < deadline:
+        for number, one in enumerate(clients):
+            one.pump(0.02)
+            if one.unread:
+                served.add(number)
+    clients[0].pump(0.3)
+    assert len([one for one in clients if one.unread]) == 4
+    for number in served:
+        clients[number].close()
+    for number in set(range(8)) - served:
+        assert clients[number].read_response().status == 200
+
+
+# ------------------------------------------------------------------------------------------------ descriptors
+
+
+def test_a_worker_without_descriptors_waits_for_some(l7, origin, connect):
+    app = origin()
+    proxy = l7(config(app))
+    regular = connect(proxy.port)
+    regular.send(GET)
+    assert regular.read_response().status == 200  # and a connection to the server is in the pool
+    worker = psutil.Process(proxy.workers()[0])
+    most = worker.num_fds() + 8
+    worker.rlimit(resource.RLIMIT_NOFILE, (most, most))
+    others = [connect(proxy.port) for _ in range(30)]
+    for one in others:
+        one.send(b"GET /other HTTP/1.1\r\nHost: a\r\nX")
+    proxy.wait_for_event("cannot accept")
+    begun = sum(worker.cpu_times()[:2])
+    for _ in range(15):  # who is connected is served
+        regular.send(GET)
+        assert regular.read_response().status in (200, 503)
+        regular.pump(0.1)
+    assert sum(worker.cpu_times()[:2]) - begun < 0.5, "it spins"
+    assert worker.num_fds() <= most
+    assert len([line for line in proxy.events if "cannot accept" in line]) == 1, "it complains again and again"
+    for one in others[:20]:
+        one.close()
+    for one in others[20:]:  # those that waited are served as the others leave
+        one.send(b": y\r\n\r\n")
+        assert one.read_response().status in (200, 503)
+        one.close()
+    fresh = connect(proxy.port)
+    fresh.send(GET)
+    assert fresh.read_response().status == 200
+    assert proxy.workers() == [worker.pid]
+
+
+def test_a_worker_without_descriptors_for_a_server_says_503(l7, origin, connect):
+    app = origin()
+    proxy = l7(config(app))
+    client = connect(proxy.port)
+    client.send(b"GET /status/404 HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert client.read_response().status == 200
+    app.connections[0].close()
+    worker = psutil.Process(proxy.workers()[0])
+    proxy.wait_for(lambda: worker.num_fds() <= proxy.baseline["worker"] + 1, "the pooled connection to be closed")
+    soft = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
+    worker.rlimit(resource.RLIMIT_NOFILE, (worker.num_fds() - 1, soft[1]))
+    client.send(GET)
+    answer = client.read_response()
+    assert (answer.status, answer.closes) == (503, False) and answer.header(b"retry-after")
+    proxy.wait_for_output(r" 503 .* RC$")
+    worker.rlimit(resource.RLIMIT_NOFILE, soft)
+    client.send(GET)
+    assert client.read_response().status == 200
+
+
+def test_thousands_of_tiny_pieces_are_taken(l7, origin, connect):
+    app = origin(lambda request: Reply(200, body=request.body))
+    client = connect(l7(config(app)).port)
+    body = bytes(range(256)) * 8
+    coded = b"".join(b"1\r\n%b\r\n" % piece for piece in slices(body, "byte")) + b"0\r\n\r\n"
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + coded, "byte")
+    assert client.read_response(b"POST").body == body
