@@ -40,6 +40,9 @@ def options(words: list[str] | None = None) -> argparse.Namespace:
     parsed.seconds = parsed.seconds or (1 if parsed.quick else SECONDS)
     if parsed.rounds < 1 or parsed.seconds < 1:
         parser.error("--rounds and --seconds are at least 1")
+    for path in (parsed.json, parsed.rst):
+        if path and not path.parent.is_dir():
+            parser.error(f"{path}: there is no such directory")
     return parsed
 
 
@@ -120,7 +123,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def main() -> int:
-    """Measure and print; 1 when it could not be done or nothing of a job counted."""
+    """Measure and print; 1 when it could not be done or a measurement is void."""
     parsed = options()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
@@ -130,6 +133,8 @@ def main() -> int:
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     print(f"\n{report.text(results)}\n{(time.monotonic() - begun) / 60:.1f} minutes")
     if parsed.json:
         parsed.json.write_text(report.as_json(results))

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator, Sequence
 
 from tests.bench.figures import Sample, of, spread
-from tests.bench.jobs import JOBS, PACED, Contestant, Job
+from tests.bench.jobs import IDLE, JOBS, PACED, Contestant, Job
 from tests.bench.processes import BenchError
-from tests.bench.trial import Stage, VoidError, measure
+from tests.bench.trial import IDLE_TIME, Stage, VoidError, measure
 
 PEAK = JOBS["small-get"]
 
@@ -62,7 +62,8 @@ def peak(stage: Stage, samples: Sequence[Sample]) -> float:
 
 def estimate(jobs: Sequence[Job], proxies: list[str], rounds: int, seconds: int) -> float:
     """About how long it will take, in seconds."""
-    return rounds * sum(len(job.contestants(proxies)) * (seconds + 2.5) for job in jobs)
+    each = {job.name: (IDLE_TIME + 4 if job.kind == IDLE else seconds + 2) for job in jobs}
+    return rounds * sum(len(job.contestants(proxies)) * each[job.name] for job in jobs)
 
 
 def now() -> str:

@@ -89,6 +89,8 @@ def _start(
         # SIGTERM, so that a master whose bench was killed takes its workers along.
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         os.sched_setaffinity(0, cores)
+        # What runs in the background may have been told to ignore it, and it is how we stop children.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     with log.open("ab") as errors:
         return subprocess.Popen(

@@ -66,7 +66,7 @@ def traced(pid: int, summary: Path) -> Iterator[None]:
             pytest.skip(f"strace may not trace here: {' '.join(messages.lines)}")
         yield
     finally:
-        tracer.send_signal(signal.SIGINT)
+        tracer.send_signal(signal.SIGTERM)
         try:
             tracer.wait(15)
         finally:
