@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -262,7 +261,7 @@ def test_h2c_never_reaches_a_server(offer: str, play: Play) -> None:
     assert not app.violations
 
 
-# Clients that leave or are slow
+# Clients that leave (those that are slow: test_timeouts.py)
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
@@ -324,117 +323,6 @@ def test_a_client_that_leaves_within_its_body(play: Play) -> None:
             getattr(client, how)()
             assert app.requests[-1].connection.wait_closed(0.8)
             assert not app.requests[-1].complete
-
-
-def test_a_slow_head_is_answered_408(play: Play) -> None:
-    """However busily it trickles: the deadline is for the whole head."""
-    app = play()
-    client = play.connect()
-    started = time.monotonic()
-    client.send(b"GET / HTTP/1.1\r\n")
-    while not client.end and time.monotonic() - started < 6:
-        client.send(b"X: y\r\n")
-        client.pump(0.1)
-    assert 0.9 < time.monotonic() - started < 3
-    assert client.read_response().status == 408
-    assert not app.requests
-
-
-def test_a_silent_connection_is_closed(play: Play) -> None:
-    """One that says nothing at all ends without an answer (or with a 408), within the head's time."""
-    play()
-    client = play.connect(timeout=5)
-    started = time.monotonic()
-    said = client.read_until_closed()
-    assert said == b"" or said.startswith(b"HTTP/1.1 408 ")
-    assert 0.9 < time.monotonic() - started < 3
-
-
-def test_an_idle_connection_is_closed_without_a_word(play: Play) -> None:
-    """After timeouts.idle; a 408 would be taken for the answer to a request just being sent."""
-    play()
-    client = play.connect(timeout=6)
-    client.send(plain())
-    assert client.read_response().status == 200
-    started = time.monotonic()
-    assert client.read_until_closed() == b""
-    assert 1.3 < time.monotonic() - started < 4
-
-
-@pytest.mark.parametrize("coding", ["length", "chunked"])
-def test_a_slow_body_is_answered_408(coding: str, play: Play) -> None:
-    """And the server never sees the request as whole."""
-    app = play()
-    client = play.connect(timeout=5)
-    client.send(
-        post(b"Content-Length: 5") + b"he" if coding == "length" else post(b"Transfer-Encoding: chunked") + b"5\r\nhe"
-    )
-    answer = client.read_response(b"POST")
-    assert (answer.status, answer.closes) == (408, True)
-    assert client.read_until_closed() == b""
-    app.wait_for(1)
-    assert app.requests[0].connection.wait_closed(5)
-    assert not app.requests[0].complete
-
-
-def test_a_reader_that_does_not_read_is_cut(play: Play) -> None:
-    """After timeouts.write without progress; the server is not held any longer either."""
-    app = play(routes)
-    client = play.connect(receive_buffer=4096)
-    client.send(plain("/bytes/50000000"))
-    app.wait_for(1)
-    assert app.requests[0].connection.wait_closed(8)
-    play.wait_for_log(r'"GET /bytes/50000000 HTTP/1.1" \d+ .* cD$')
-
-
-def test_a_silent_server_is_answered_504(play: Play) -> None:
-    """After timeouts.response; the client's connection lives on, the server's does not."""
-
-    def script(request: Request) -> Reply | None:
-        if request.target == b"/hangs":
-            request.connection.wait_closed(TIMEOUT)
-            request.connection.close()
-            return None
-        return echo(request)
-
-    app = play(script)
-    client = play.connect(timeout=6)
-    for method in (b"GET", b"POST"):
-        client.send(method + b" /hangs HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
-        assert client.read_response().status == 504
-    client.send(plain("/x"))
-    assert client.read_response().json["target"] == "/x"
-    assert [one.target for one in app.requests] == [b"/hangs", b"/hangs", b"/x"]
-
-
-def test_a_server_that_trickles_its_head(play: Play) -> None:
-    """The deadline is for the whole head, not for each of its bytes."""
-
-    def script(request: Request) -> None:
-        request.connection.send(b"HTTP/1.1 200 OK\r\n")
-        request.connection.trickle(b"X: y\r\n" * 200, 0.1, 6)
-        request.connection.close()
-
-    play(script)
-    client = play.connect(timeout=6)
-    client.send(plain())
-    assert client.read_response().status == 504
-
-
-def test_a_server_that_stalls_within_its_body(play: Play) -> None:
-    """The client's connection is cut after timeouts.idle: the answer is never shown as whole."""
-
-    def script(request: Request) -> None:
-        request.connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
-        request.connection.wait_closed(TIMEOUT)
-        request.connection.close()
-
-    play(script)
-    client = play.connect(timeout=8)
-    client.send(plain())
-    answer = client.read_response()
-    assert (answer.status, answer.body, answer.complete) == (200, b"first", False)
-    play.wait_for_log(r'"GET /x HTTP/1.1" 200 .* sD$')
 
 
 def test_events_pass_at_once(play: Play) -> None:
