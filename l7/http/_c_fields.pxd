@@ -8,7 +8,7 @@ cdef class Table:
     cdef public int prefix
     cdef public bint underscores
 
-    @cython.locals(known=dict, kept=list, index=Py_ssize_t, line=bytes, colon=Py_ssize_t, name=bytes, kind=int, value=bytes)
+    @cython.locals(known=dict, kept=list, index=Py_ssize_t, line=bytes, name=bytes, colon=bytes, value=bytes, kind=int, previous=bytes)
     cpdef list scan(self, list lines, Py_ssize_t first, list values)
     cpdef int learn(self, bytes name) except -1
     cpdef bytes combine(self, int kind, bytes previous, bytes value)

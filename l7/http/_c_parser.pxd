@@ -6,6 +6,7 @@ from l7.http._c_messages cimport RequestHead as CRequestHead, ResponseHead as CR
 from l7.http._c_fields cimport Table as CTable
 
 cdef CTable _REQUEST, _RESPONSE
+cdef int _AUTHORIZATION, _CODING, _CONNECTION, _DATE, _EXPECT, _FORWARDED, _HOST, _LENGTH, _MAX_FORWARDS, _REFERER, _REQUEST_ID, _TE, _UPGRADE, _USER_AGENT, _VIA
 
 cdef class RequestParser:
     cdef public Py_ssize_t headers, target

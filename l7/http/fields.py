@@ -117,10 +117,9 @@ class Table:
         kept: list[bytes] = []
         for index in range(first, len(lines)):
             line = lines[index]
-            colon = line.find(b":")
-            if colon <= 0:
-                raise ProxyError(self.failure, "a field line without a name and a colon")
-            name = line[:colon]
+            name, colon, value = line.partition(b":")
+            if not colon:
+                raise ProxyError(self.failure, "a field line without a colon")
             kind = known.get(name, -1)
             if kind < 0:
                 kind = self.learn(name)
@@ -129,7 +128,7 @@ class Table:
             elif kind != DROP:
                 if kind >= KEPT:
                     kept.append(line)
-                value = line if kind == FORWARDED else line[colon + 1 :].strip(OWS)
+                value = line if kind == FORWARDED else value.strip(OWS)
                 previous = values[kind]
                 values[kind] = value if previous is None else self.combine(kind, previous, value)
         return kept

@@ -45,6 +45,23 @@ _MINORS = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 _OTHER = 2
 _SLASH = 0x2F
 
+# C integers when compiled: they index the list of values that a scan fills.
+_AUTHORIZATION = fields.AUTHORIZATION
+_CODING = fields.CODING
+_CONNECTION = fields.CONNECTION
+_DATE = fields.DATE
+_EXPECT = fields.EXPECT
+_FORWARDED = fields.FORWARDED
+_HOST = fields.HOST
+_LENGTH = fields.LENGTH
+_MAX_FORWARDS = fields.MAX_FORWARDS
+_REFERER = fields.REFERER
+_REQUEST_ID = fields.REQUEST_ID
+_TE = fields.TE
+_UPGRADE = fields.UPGRADE
+_USER_AGENT = fields.USER_AGENT
+_VIA = fields.VIA
+
 _REQUEST = Table(fields.REQUEST_FIELDS, BAD_REQUEST, fields.FORWARDED, underscores=True)
 _RESPONSE = Table(fields.RESPONSE_FIELDS, BAD_RESPONSE, fields.ORDINARY)
 
@@ -77,21 +94,21 @@ class RequestParser:
         request = self.request_line(lines[0])
         values: Values = [None] * fields.KINDS
         request.lines = _REQUEST.scan(lines, 1, values)
-        _take_host(request, values[fields.HOST])
-        if values[fields.LENGTH] is not None or values[fields.CODING] is not None:
-            _frame_request(request, values[fields.LENGTH], values[fields.CODING])
-        request.authorization = values[fields.AUTHORIZATION]
-        request.user_agent = values[fields.USER_AGENT] or b""
-        request.referer = values[fields.REFERER] or b""
-        request.forwarded = values[fields.FORWARDED] or b""
-        request.request_id = values[fields.REQUEST_ID] or b""
-        request.via = values[fields.VIA] or b""
-        if values[fields.CONNECTION] is not None:
-            _take_connection(request, values[fields.CONNECTION] or b"", values)
-        if values[fields.EXPECT] is not None:
-            _take_expectation(request, values[fields.EXPECT] or b"")
-        if values[fields.MAX_FORWARDS] is not None:
-            _take_max_forwards(request, values[fields.MAX_FORWARDS] or b"")
+        _take_host(request, values[_HOST])
+        if values[_LENGTH] is not None or values[_CODING] is not None:
+            _frame_request(request, values[_LENGTH], values[_CODING])
+        request.authorization = values[_AUTHORIZATION]
+        request.user_agent = values[_USER_AGENT] or b""
+        request.referer = values[_REFERER] or b""
+        request.forwarded = values[_FORWARDED] or b""
+        request.request_id = values[_REQUEST_ID] or b""
+        request.via = values[_VIA] or b""
+        if values[_CONNECTION] is not None:
+            _take_connection(request, values[_CONNECTION] or b"", values)
+        if values[_EXPECT] is not None:
+            _take_expectation(request, values[_EXPECT] or b"")
+        if values[_MAX_FORWARDS] is not None:
+            _take_max_forwards(request, values[_MAX_FORWARDS] or b"")
         if request.method == b"TRACE" and request.length != ABSENT:
             raise ProxyError(BAD_REQUEST, "TRACE with a body")
         return request
@@ -213,10 +230,10 @@ def _take_connection(request: RequestHead, value: bytes, values: Values) -> None
         request.persistent = True
     if len(options) == 1 and options[0] in _PLAIN:
         return
-    if b"upgrade" in options and request.minor and values[fields.UPGRADE]:
-        request.upgrade = _offered(values[fields.UPGRADE] or b"")
-    if b"te" in options and values[fields.TE] is not None:
-        request.trailers = b"trailers" in elements(values[fields.TE] or b"")
+    if b"upgrade" in options and request.minor and values[_UPGRADE]:
+        request.upgrade = _offered(values[_UPGRADE] or b"")
+    if b"te" in options and values[_TE] is not None:
+        request.trailers = b"trailers" in elements(values[_TE] or b"")
     request.lines = _without(request.lines, options)
 
 
@@ -270,9 +287,9 @@ class ResponseParser:
         response = ResponseHead(status, reason, minor)
         values: Values = [None] * fields.KINDS
         response.lines = _RESPONSE.scan(lines, 1, values)
-        response.dated = values[fields.DATE] is not None
-        _frame_response(response, values[fields.LENGTH], values[fields.CODING], minor, method)
-        connection = values[fields.CONNECTION]
+        response.dated = values[_DATE] is not None
+        _frame_response(response, values[_LENGTH], values[_CODING], minor, method)
+        connection = values[_CONNECTION]
         if connection is not None:
             options = _options_of(connection)
             if b"close" in options:
@@ -280,7 +297,7 @@ class ResponseParser:
             elif b"keep-alive" in options:
                 response.persistent = True
             if b"upgrade" in options:
-                response.upgrade = values[fields.UPGRADE] or b""
+                response.upgrade = values[_UPGRADE] or b""
             response.lines = _without(response.lines, options)
         return response
 

@@ -21,6 +21,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _PRINTABLE = bytes(code for code in range(0x20, 0x7F) if code not in b'"\\')
 _UNSPACED = _PRINTABLE[1:]
 _QUOTED = {code: chr(code) if code in _PRINTABLE else f"\\x{code:02X}" for code in range(256)}
+_REMEMBERED = 1024
+_SHORT = 512
 _BARE = {**_QUOTED, 0x20: "\\x20"}
 
 
@@ -80,11 +82,14 @@ def milliseconds(seconds: float) -> int:
 class Combined:
     """nginx's ``combined``: who, when, what, how it ended, from where, with what."""
 
-    __slots__ = ("_local", "_now")
+    __slots__ = ("_bare", "_local", "_now", "_quoted")
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._local = LocalTime()
+        # What was written before and how: clients, hosts, servers and programs are few, requests are many.
+        self._bare: dict[str, str] = {}
+        self._quoted: dict[bytes, str] = {}
 
     def __call__(self, exchange: Exchange) -> str:
         """Make the line."""
@@ -92,19 +97,35 @@ class Combined:
 
     def head(self, exchange: Exchange) -> str:
         """Write the line without its newline."""
-        line, referer, agent = exchange.request_line, exchange.referer, exchange.user_agent
-        if (line + referer + agent).translate(None, _PRINTABLE):
-            request, source, software = escape(line), escape(referer), escape(agent)
-        else:
-            request, source, software = line.decode("latin-1"), referer.decode("latin-1"), agent.decode("latin-1")
-        client = exchange.client
-        if not client.isascii() or client.encode().translate(None, _UNSPACED):
-            client = _bare(client)
+        line = exchange.request_line
+        request = escape(line) if line.translate(None, _PRINTABLE) else line.decode("ascii")
         user = escape_bare(exchange.user) if exchange.user else "-"
         return (
-            f'{client or "-"} - {user} [{self._local.nginx(self._now())}] "{request or "-"}" '
-            f'{exchange.status:03d} {exchange.sent} "{source or "-"}" "{software or "-"}"'
+            f'{self.bare(exchange.client)} - {user} [{self._local.nginx(self._now())}] "{request or "-"}" '
+            f'{exchange.status:03d} {exchange.sent} "{self.quoted(exchange.referer)}" '
+            f'"{self.quoted(exchange.user_agent)}"'
         )
+
+    def bare(self, text: str) -> str:
+        """``text`` as it stands without quotes, ``-`` for nothing."""
+        written = self._bare.get(text)
+        if written is None:
+            written = _bare(text) or "-"
+            if len(self._bare) >= _REMEMBERED:
+                self._bare.clear()
+            self._bare[text] = written
+        return written
+
+    def quoted(self, raw: bytes) -> str:
+        """``raw`` as it stands between quotes, ``-`` for nothing."""
+        written = self._quoted.get(raw)
+        if written is None:
+            written = escape(raw) or "-"
+            if len(self._quoted) >= _REMEMBERED:
+                self._quoted.clear()
+            if len(raw) <= _SHORT:
+                self._quoted[raw] = written
+        return written
 
 
 class Full(Combined):
@@ -118,16 +139,16 @@ class Full(Combined):
 
     def __call__(self, exchange: Exchange) -> str:
         """Make the line."""
-        key, host, server = exchange.request_id, exchange.host, exchange.server
-        fields = f"{key}{host}{server}"
-        if not fields.isascii() or fields.encode().translate(None, _UNSPACED):
-            key, host, server = _bare(key), _bare(host), _bare(server)
-        queue, connect, response = exchange.queue_time, exchange.connect_time, exchange.response_time
+        key = exchange.request_id
+        if not key.isalnum():
+            key = _bare(key) or "-"
+        queue = milliseconds(exchange.queue_time)
+        connect = milliseconds(exchange.connect_time)
+        response = milliseconds(exchange.response_time)
+        total = milliseconds(exchange.total_time)
         return (
-            f"{self.head(exchange)} {key or '-'} {host or '-'} {server or '-'} "
-            f"{int(queue * 1000.0) if queue >= 0.0 else -1}/{int(connect * 1000.0) if connect >= 0.0 else -1}/"
-            f"{int(response * 1000.0) if response >= 0.0 else -1}/{milliseconds(exchange.total_time)} "
-            f"{exchange.attempts} {exchange.received} {exchange.code}\n"
+            f"{self.head(exchange)} {key} {self.bare(exchange.host)} {self.bare(exchange.server)} "
+            f"{queue}/{connect}/{response}/{total} {exchange.attempts} {exchange.received} {exchange.code}\n"
         )
 
 

@@ -11,6 +11,6 @@ cdef class Pool:
     cdef list _idle
     cdef object _loop
 
-    @cython.locals(stream=CStream)
+    @cython.locals(stream=CStream, idle=list, now=double, place=Py_ssize_t)
     cpdef check_out(self)
     cpdef check_in(self, CStream stream)

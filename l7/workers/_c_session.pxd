@@ -21,7 +21,7 @@ cdef class Session:
     cpdef on_ready(self, CStream stream)
     @cython.locals(stream=CStream)
     cdef _rest(self, double now)
-    @cython.locals(proxy=CProxy, data=bytes, stream=CStream, end=Py_ssize_t)
+    @cython.locals(proxy=CProxy, data=bytes, head=bytes, end=bytes, rest=bytes, stream=CStream)
     cdef CRequestHead _next_head(self, double started)
     @cython.locals(bounds=CClientBounds, stream=CStream)
     cdef CRequestHead _gather_head(self, bytes data, double started)

@@ -14,6 +14,8 @@ from l7.config.addresses import Address
 from l7.workers.connector import Connector
 from l7.workers.stream import Stream, Sweeper
 
+NEWEST = 16
+"""Of the idle connections, how many are looked through for one that the loop has looked at."""
 MOST_IDLE = 256
 """Idle connections kept to one server by one worker."""
 
@@ -39,12 +41,20 @@ class Pool:
     def check_out(self) -> Stream | None:
         """The connection used last that still looks well, or None.
 
-        The watcher of an idle connection closes it as soon as the loop sees something on it. Only when the loop has
-        not looked since it was checked in is the socket asked itself.
+        The watcher of an idle connection closes it as soon as the loop sees something on it, so one that the loop has
+        looked at since it was checked in is known to be well. Where there is none the socket is asked itself.
         """
-        while self._idle:
-            stream = self._idle.pop()
-            if stream.ready or (stream.seen == self._loop.now() and stream.has_bytes()):
+        idle = self._idle
+        now = self._loop.now()
+        for place in range(len(idle) - 1, max(len(idle) - NEWEST, 0) - 1, -1):
+            stream = idle[place]
+            if stream.seen != now and not stream.ready:
+                del idle[place]
+                stream.keeper = None
+                return stream
+        while idle:
+            stream = idle.pop()
+            if stream.ready or stream.has_bytes():
                 stream.close()
                 continue
             stream.keeper = None

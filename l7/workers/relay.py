@@ -159,17 +159,17 @@ class Relay:
         try:
             if not data:
                 data = self._await_answer()
-            end = data.find(END)
-            if 0 <= end <= self._bounds.head:
-                self._buffer = data[end + 4 :]
-                return self._bounds.parser.parse(data[:end], self._head.method)
+            head, end, rest = data.partition(END)
+            if end and len(head) <= self._bounds.head:
+                self._buffer = rest
+                return self._bounds.parser.parse(head, self._head.method)
             reader = HeadReader(self._bounds.head)
-            head = reader.feed(data)
-            while head is None:
+            whole = reader.feed(data)
+            while whole is None:
                 data = server.receive()
                 if not data:
                     raise ProxyError(CLOSED_EARLY, "closed within the response head")
-                head = reader.feed(data)
+                whole = reader.feed(data)
         except StreamTimeout:
             raise ProxyError(RESPONSE_TIMEOUT, f"no answer within {self._bounds.response:g} s") from None
         except StreamClosed as lost:
@@ -177,7 +177,7 @@ class Relay:
         finally:
             server.deadline = NEVER
         self._buffer = reader.rest
-        return self._bounds.parser.parse(head, self._head.method)
+        return self._bounds.parser.parse(whole, self._head.method)
 
     def _await_answer(self) -> bytes:
         """The first bytes of an answer; meanwhile a client that leaves cancels its request."""

@@ -112,12 +112,12 @@ class Session:
             if not data:
                 self.close()
                 return None
-        end = data.find(END)
-        if 0 < end <= proxy.bounds.head and not data.startswith(CRLF):
+        head, end, rest = data.partition(END)
+        if end and len(head) <= proxy.bounds.head and not head.startswith(CRLF):
             stream.deadline = NEVER
-            self.buffer = data[end + 4 :]
+            self.buffer = rest
             try:
-                return proxy.parser.parse(data[:end])
+                return proxy.parser.parse(head)
             except ProxyError as failure:
                 self._refuse_head(failure, data, started)
                 return None

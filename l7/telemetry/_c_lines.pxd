@@ -1,0 +1,32 @@
+# Types for the compiled l7/telemetry/lines.py.
+
+cimport cython
+
+from l7._c_exchange cimport Exchange as CExchange
+
+cpdef long long milliseconds(double seconds)
+
+cdef class LocalTime:
+    cdef str _iso, _nginx, _zone
+    cdef long long _second
+
+    cpdef str nginx(self, double now)
+
+cdef class Combined:
+    cdef dict _bare, _quoted
+    cdef LocalTime _local
+    cdef object _now
+
+    @cython.locals(line=bytes, request=str, user=str)
+    cpdef str head(self, CExchange exchange)
+    @cython.locals(written=str)
+    cpdef str bare(self, str text)
+    @cython.locals(written=str)
+    cpdef str quoted(self, bytes raw)
+
+cdef class Full(Combined):
+    pass
+
+cdef class Json:
+    cdef LocalTime _local
+    cdef object _now
