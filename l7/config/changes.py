@@ -26,12 +26,13 @@ def changes(old: Config, new: Config) -> list[str]:
 def needs_restart(
     old: Config, new: Config, *, privileged: bool = False, unprivileged_from: int = UNPRIVILEGED_FROM
 ) -> list[str]:
-    """Return what a reload cannot apply, by name: whom l7 runs as, its pid file, ports that only root may bind.
+    """Return what a reload cannot apply, by name: whom l7 runs as, its pid file and control socket, ports that only root may bind.
 
     ``privileged`` says that the master may still bind any port, ``unprivileged_from`` is the lowest port that
     everybody may bind. Addresses that ``old`` listens on already can be kept.
     """
-    lines = [_changed(name, old, new) for name in ("run_as", "pid_file") if getattr(old, name) != getattr(new, name)]
+    fixed = ("run_as", "pid_file", "control")
+    lines = [_changed(name, old, new) for name in fixed if getattr(old, name) != getattr(new, name)]
     if privileged or not 0 < new.port < unprivileged_from:
         return lines
     if new.port != old.port and any(not address.startswith("unix:") for address in new.bind):

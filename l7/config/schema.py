@@ -30,6 +30,7 @@ Bind = Annotated[tuple[str, ...], BeforeValidator(values.bind), Form("address or
 RunAs = Annotated[str | None, BeforeValidator(values.run_as), Form("USER[:GROUP]")]
 LogFile = Annotated[str, BeforeValidator(values.path), Form("path")]
 PidFile = Annotated[str | None, BeforeValidator(values.optional_path), Form("path")]
+Control = Annotated[str, BeforeValidator(values.control), Form("path, `auto` or `off`")]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(values.network), Form("network", str)]
 Login = Annotated[str, AfterValidator(values.login)]
 Password = Annotated[SecretStr, BeforeValidator(values.password), Form("password", values.show_secret)]
@@ -171,6 +172,17 @@ class Config(Section):
     pid_file: Annotated[PidFile, Flag("--pid-file", metavar="FILE")] = Field(
         default=None, description="The file to write the master's process id to.", examples=["/run/l7.pid"]
     )
+    control: Annotated[Control, Flag("--control", metavar="PATH")] = Field(
+        default="auto",
+        description="The socket that `l7 reload` and `l7 status` talk to; `auto` is beside the pid file, or else in the "
+        "runtime directory; `off` makes none.",
+        examples=["/run/l7.control"],
+    )
+    canary_time: Annotated[Duration, Flag("--canary-time", metavar="TIME")] = Field(
+        default=1.0,
+        description="How long the first new worker of a reload is watched before the others follow; one that fails, "
+        "hangs or answers with more errors than the old ones brings the old configuration back.",
+    )
     graceful_timeout: Annotated[Duration, Flag("--graceful-timeout", metavar="TIME")] = Field(
         default=8.0, description="How long requests in flight may take to finish after TERM (graceful stop)."
     )
@@ -179,6 +191,9 @@ class Config(Section):
     )
     worker_timeout: Annotated[Heartbeat, Flag("--worker-timeout", metavar="TIME")] = Field(
         default=30.0, description="A worker without a heartbeat for this long is replaced."
+    )
+    block_warning: Annotated[Timeout, Flag("--block-warning", metavar="TIME")] = Field(
+        default=1.0, description="A worker that is blocked for this long logs where it is stuck."
     )
     trusted_proxies: tuple[Network, ...] = Field(
         default=(),

@@ -171,6 +171,14 @@ def optional_path(value: Any) -> str | None:
     return None if value is None else path(value)
 
 
+def control(value: Any) -> str:
+    """Parse the path of the control socket, ``auto`` or ``off``."""
+    text = path(value)
+    if text not in ("auto", "off"):
+        unix_path(text)
+    return text
+
+
 def network(value: Any) -> Any:
     """Parse an IP network; an address is a network of one."""
     try:

@@ -140,7 +140,7 @@ class Full(Combined):
     def __call__(self, exchange: Exchange) -> str:
         """Make the line."""
         key = exchange.request_id
-        if not key.isalnum():
+        if not (key.isascii() and key.isalnum()):
             key = _bare(key) or "-"
         queue = milliseconds(exchange.queue_time)
         connect = milliseconds(exchange.connect_time)

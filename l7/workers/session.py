@@ -113,7 +113,7 @@ class Session:
                 self.close()
                 return None
         head, end, rest = data.partition(END)
-        if end and len(head) <= proxy.bounds.head and not head.startswith(CRLF):
+        if head and end and len(head) <= proxy.bounds.head and not head.startswith(CRLF):
             stream.deadline = NEVER
             self.buffer = rest
             try:
