@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from l7.config.addresses import Address, unix_path
+from l7.config.addresses import LONGEST_UNIX_PATH, Address, unix_path
 from l7.units import parse_duration, parse_size, quoted, show_duration, show_size
 
 __all__ = ["Flag", "Form", "show_duration", "show_size"]
@@ -174,8 +174,8 @@ def optional_path(value: Any) -> str | None:
 def control(value: Any) -> str:
     """Parse the path of the control socket, ``auto`` or ``off``."""
     text = path(value)
-    if text not in ("auto", "off"):
-        unix_path(text)
+    if len(text.encode("utf-8", "surrogateescape")) > LONGEST_UNIX_PATH:
+        raise ValueError(f"the path of a socket may have at most {LONGEST_UNIX_PATH} bytes")
     return text
 
 

@@ -65,6 +65,7 @@ def test_logins_without_their_passwords() -> None:
         ({"port": 8080}, {"port": 8080, "bind": "::1"}, []),
         ({}, {"run_as": "nobody"}, ["run-as"]),
         ({"pid_file": "/a"}, {"pid_file": "/b"}, ["pid-file"]),
+        ({}, {"control": "off", "canary_time": 0}, ["control"]),
         ({}, {"workers": 3, "users": {"a": "b"}, "access_log": "off"}, []),
     ],
 )

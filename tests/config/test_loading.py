@@ -52,6 +52,9 @@ SCALARS = [
     ("access-log-format", "--access-log-format", "L7_ACCESS_LOG_FORMAT", ["json", "combined", "l7"]),
     ("log-level", "--log-level", "L7_LOG_LEVEL", ["debug", "warning", "error"]),
     ("pid-file", "--pid-file", "L7_PID_FILE", ["/a", "/b", "/c"]),
+    ("control", "--control", "L7_CONTROL", ["/a", "/b", "off"]),
+    ("canary-time", "--canary-time", "L7_CANARY_TIME", ["500ms", "2s", "0s"]),
+    ("block-warning", "--block-warning", "L7_BLOCK_WARNING", ["500ms", "2s", "3s"]),
     ("graceful-timeout", "--graceful-timeout", "L7_GRACEFUL_TIMEOUT", ["1s", "2m", "300ms"]),
     ("drain-timeout", "--drain-timeout", "L7_DRAIN_TIMEOUT", ["1s", "2m", "300ms"]),
     ("worker-timeout", "--worker-timeout", "L7_WORKER_TIMEOUT", ["1s", "2m", "1500ms"]),
@@ -217,7 +220,7 @@ def test_all_sources_report_together(write: Write) -> None:
 
 
 LATER = [
-    "admin: 8081", "control: /x", "canary-time: 3s", "debug: true", "config: x", "user: {a: b}",
+    "admin: 8081", "debug: true", "config: x", "user: {a: b}",
     "backends: {a: {servers: [b], health: {path: /}}}", "backends: {a: {servers: [b], sticky: x}}",
     "backends: {a: {servers: [{address: b, weight: 2}]}}", "backends: {a: {servers: [{address: b, backup: true}]}}",
     "backends: {a: {servers: [{address: b, max-connections: 2}]}}", "backends: {a: {servers: [b], queue: 3}}",
