@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -26,6 +27,12 @@ CONFIG = """
 limits: {{head: {head}, headers: {headers}, target: {target}, body: {body}}}
 backends: {{'*': {{servers: ['{address}']}}}}
 """
+QUOTED = r'"(?:[ !#-\[\]-~]|\\x[0-9A-F]{2})*"'
+LOG_LINE = re.compile(
+    rf"127\.0\.0\.1 - \S+ \[[^\]]+\] {QUOTED} \d{{3}} \d+ {QUOTED} {QUOTED} "
+    r"[0-9a-f]{32} \S+ \S+ [-0-9/]+ \d+ \d+ [-A-Za-z]{2}"
+)
+"""What a line of the access log looks like, whatever a client sends: nothing can end it early or begin another."""
 CANARY_ARRIVES = Forward(target=b"/canary", host=b"canary.test", closes=True)
 LOCAL = b"127.0.0.1"
 
@@ -37,6 +44,7 @@ class Stage:
     proxy: L7Process
     origin: Origin
     seen: int = 0
+    answered: int = 0
     unfinished: list[Request] = field(default_factory=list)
     """Requests that began to arrive and must never end: the body was refused. They may come late."""
 
@@ -62,6 +70,10 @@ def stage() -> Iterator[Stage]:
         assert not origin.violations, "\n".join(origin.violations)
         origin.close()
         proxy.assert_no_leaks()
+        proxy.wait_for(lambda: len(proxy.output) >= stage.answered, f"{stage.answered} lines in the access log")
+        assert len(proxy.output) == stage.answered, "not one line for each answer"
+        odd = [line for line in proxy.output if not LOG_LINE.fullmatch(line)]
+        assert not odd, "\n".join(odd[:10])
 
 
 @functools.cache
@@ -119,6 +131,7 @@ def run(case: Case, stage: Stage, how: Slicing) -> None:
     with Client(stage.proxy.address, timeout=10) as client:
         client.send(case.raw + CANARY if case.canary else case.raw, how)
         answers = client.read_responses(methods_of(case))
+        stage.answered += len(answers)
         assert not client.broken, "bytes could not be sent: a client that reads later loses the answer"
         canary = check_answers(case, client, answers)
     expected = [outcome for outcome in case.outcomes if isinstance(outcome, Forward)] + [CANARY_ARRIVES] * canary

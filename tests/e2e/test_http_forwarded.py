@@ -1,0 +1,133 @@
+"""What l7 tells a server of the client, and whom it believes about earlier hops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness.client import request
+from tests.harness.origin import Request
+from tests.harness.stage import Play, Stage
+
+BACKENDS = "backends: {{'*': {{servers: ['{address}']}}}}\n"
+TRUSTING = "trusted-proxies: [127.0.0.1, 10.0.0.0/8]\n" + BACKENDS
+
+
+@pytest.fixture(scope="module")
+def open_to_all() -> Iterator[Stage]:
+    """Trusts nobody."""
+    with Stage(BACKENDS) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def behind_another() -> Iterator[Stage]:
+    """Trusts this machine, where the tests are."""
+    with Stage(TRUSTING) as stage:
+        yield stage
+
+
+@pytest.fixture
+def stranger(open_to_all: Stage) -> Iterator[Play]:
+    """Requests come from who is not trusted."""
+    with open_to_all.scene() as play:
+        yield play
+
+
+@pytest.fixture
+def trusted(behind_another: Stage) -> Iterator[Play]:
+    """Requests come from a trusted proxy."""
+    with behind_another.scene() as play:
+        yield play
+
+
+def ask(play: Play, *headers: tuple[str, str]) -> Request:
+    """One request with these fields, as it arrives."""
+    app = play()
+    assert request(play.port, "GET", "/x", host="example.com:8080", headers=headers).status == 200
+    return app.requests[-1]
+
+
+SAID = (
+    ("X-Forwarded-For", "192.0.2.1"),
+    ("X-Forwarded-Proto", "https"),
+    ("X-Forwarded-Host", "public.test"),
+    ("X-Forwarded-Port", "443"),
+    ("X-Request-ID", "from-outside-0123456789"),
+    ("Forwarded", "for=192.0.2.1;proto=https"),
+    ("X-Real-IP", "192.0.2.1"),
+)
+
+
+def test_a_stranger_is_not_believed(stranger: Play) -> None:
+    """Everything it says of earlier hops is replaced or dropped; the log shows its own address."""
+    arrived = ask(stranger, *SAID)
+    assert arrived.header(b"x-forwarded-for") == b"127.0.0.1"
+    assert arrived.header(b"x-forwarded-proto") == b"http"
+    assert arrived.header(b"x-forwarded-host") == b"example.com:8080"
+    assert arrived.header(b"x-forwarded-port") == str(stranger.port).encode()
+    assert b"from-outside" not in (arrived.header(b"x-request-id") or b"")
+    assert arrived.values(b"forwarded") == arrived.values(b"x-real-ip") == []
+    stranger.wait_for_log(r"^127\.0\.0\.1 - ")
+
+
+def test_a_trusted_proxy_is_believed(trusted: Play) -> None:
+    """What it says travels on, its own address is added to the chain, and the log shows the client it names."""
+    arrived = ask(trusted, *SAID)
+    assert arrived.header(b"x-forwarded-for") == b"192.0.2.1, 127.0.0.1"
+    assert arrived.header(b"x-forwarded-proto") == b"https"
+    assert arrived.header(b"x-forwarded-host") == b"public.test"
+    assert arrived.header(b"x-forwarded-port") == b"443"
+    assert arrived.header(b"x-request-id") == b"from-outside-0123456789"
+    assert arrived.header(b"forwarded") == b"for=192.0.2.1;proto=https"
+    assert arrived.header(b"x-real-ip") == b"192.0.2.1"
+    assert arrived.header(b"host") == b"example.com:8080"
+    trusted.wait_for_log(r"^192\.0\.2\.1 - .* from-outside-0123456789 ")
+
+
+def test_a_trusted_proxy_that_says_nothing(trusted: Play) -> None:
+    """It is then itself the client."""
+    arrived = ask(trusted)
+    assert arrived.header(b"x-forwarded-for") == b"127.0.0.1"
+    assert arrived.header(b"x-forwarded-proto") == b"http"
+    assert arrived.header(b"x-forwarded-host") == b"example.com:8080"
+    trusted.wait_for_log(r"^127\.0\.0\.1 - ")
+
+
+@pytest.mark.parametrize(
+    ("chain", "client"),
+    [
+        (["192.0.2.1"], "192.0.2.1"),
+        (["6.6.6.6, 192.0.2.1"], "192.0.2.1"),
+        (["6.6.6.6, 192.0.2.1, 10.1.2.3"], "192.0.2.1"),
+        (["6.6.6.6, 192.0.2.1", "10.1.2.3, 10.0.0.1"], "192.0.2.1"),
+        (["10.1.2.3, 10.0.0.1"], "10.1.2.3"),
+        (["2001:db8::1"], "2001:db8::1"),
+        (["6.6.6.6, junk"], "127.0.0.1"),
+        (["6.6.6.6, junk, 10.0.0.1"], "10.0.0.1"),
+        ([""], "127.0.0.1"),
+    ],
+)
+def test_the_client_is_the_last_that_is_not_trusted(chain: list[str], client: str, trusted: Play) -> None:
+    """What stands before it, anybody can have written; the chain goes on as it came, in one field."""
+    arrived = ask(trusted, *[("X-Forwarded-For", part) for part in chain])
+    whole = ", ".join(part for part in chain if part)
+    assert arrived.header(b"x-forwarded-for") == (f"{whole}, 127.0.0.1" if whole else "127.0.0.1").encode()
+    trusted.wait_for_log("^" + client.replace(".", r"\.") + " - ")
+
+
+@pytest.mark.parametrize("name", ["X_Forwarded_For", "X-Forwarded_Proto", "X_Request_ID", "Content_Length"])
+def test_twins_are_dropped_even_from_a_trusted_proxy(name: str, trusted: Play) -> None:
+    """An application behind CGI or WSGI cannot tell them from the real ones."""
+    arrived = ask(trusted, (name, "6.6.6.6"))
+    assert arrived.values(name.encode()) == []
+
+
+@pytest.mark.parametrize("told", ["", "a b", 'a"b', "a\\b", "x" * 129, "\xff"])
+def test_a_request_id_that_is_none_is_replaced(told: str, trusted: Play) -> None:
+    """It goes into the log and into answers, so it has to be harmless."""
+    arrived = ask(trusted, ("X-Request-ID", told))
+    found = arrived.header(b"x-request-id") or b""
+    assert found != told.encode("latin-1")
+    assert len(found) == 32
