@@ -256,7 +256,7 @@ def test_h2c_is_never_offered(l7, origin, connect, offer):
     [
         b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
         b"HTTP/1.1 101 S\r\n\r\n",
-        b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+        b"HTTP/1.1 101 S\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
     ],
 )
 def test_a_101_that_nobody_asked_for_is_a_502(l7, origin, connect, answer):

@@ -1,0 +1,84 @@
+"""Streams on socket pairs and a loop that turns while a test waits: what the unit tests of the workers are made of."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from _socket import socket as Socket
+from collections.abc import Callable, Iterator
+
+import gevent
+from gevent import socket as green
+
+from l7.workers.stream import Stream, Sweeper
+
+TIMEOUT = 5.0
+
+
+def until(condition: Callable[[], object], what: str = "it") -> None:
+    """Let the loop turn until *condition* holds."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {TIMEOUT} s"
+        gevent.sleep(0.001)
+
+
+def turn(times: int = 3) -> None:
+    """Let the loop look at its sockets so many times."""
+    for _ in range(times):
+        gevent.sleep(0.001)
+
+
+class Ends:
+    """Makes streams whose other end the test holds as a cooperative socket; closes all of them."""
+
+    def __init__(self, sweeper: Sweeper) -> None:
+        self.sweeper = sweeper
+        self._stack = contextlib.ExitStack()
+
+    def pair(self, *, tcp: bool = False, buffer: int = 0, server: bool = False) -> tuple[Stream, green.socket]:
+        """A stream and its peer; *buffer* bounds, in bytes and roughly, what can be sent and is not received."""
+        if tcp:
+            with green.socket() as listener:
+                listener.bind(("127.0.0.1", 0))
+                listener.listen()
+                ours = green.create_connection(listener.getsockname())
+                peer, _ = listener.accept()
+        else:
+            ours, peer = green.socketpair()
+        if buffer:
+            ours.setsockopt(green.SOL_SOCKET, green.SO_SNDBUF, buffer)
+            peer.setsockopt(green.SOL_SOCKET, green.SO_RCVBUF, buffer)
+        peer.settimeout(TIMEOUT)
+        self._stack.callback(peer.close)
+        family, kind = ours.family, ours.type
+        sock = Socket(family, kind, 0, ours.detach())
+        sock.setblocking(False)
+        stream = Stream(sock, self.sweeper, connecting=server)
+        if server:
+            stream.watch()
+        self._stack.callback(stream.close)
+        return stream, peer
+
+    def close(self) -> None:
+        """Close every end."""
+        self._stack.close()
+
+
+def received(peer: green.socket, size: int) -> bytes:
+    """Exactly so many bytes, or fewer where the stream ends."""
+    data = b""
+    while len(data) < size and (more := peer.recv(size - len(data))):
+        data += more
+    return data
+
+
+@contextlib.contextmanager
+def running(interval: float = 0.01) -> Iterator[Sweeper]:
+    """A sweeper that sweeps."""
+    sweeper = Sweeper(interval)
+    sweeper.start()
+    try:
+        yield sweeper
+    finally:
+        sweeper.stop()
