@@ -28,6 +28,7 @@ from l7.master.handles import Handle, Message, describe_end
 from l7.master.lifecycle import BEATS, ENDS, LifecycleError
 from l7.master.listeners import describe
 from l7.master.reload import step
+from l7.master.scales import Scales
 from l7.master.signals import Mailbox, Wish
 from l7.master.spawning import Run, spawn
 from l7.master.startup import Ground, prepare
@@ -94,6 +95,7 @@ class Arbiter:
             generations, ground, mailbox, events, run,
         )  # fmt: skip
         self._board = Board(SLOTS)
+        self._scales = Scales(self._board)
         self._handles: dict[int, Handle] = {}
         self._channels: dict[int, Handle] = {}
         self._poll = select.poll()
@@ -285,6 +287,9 @@ class Arbiter:
             return
         self._queue.appendleft(v.Loaded(served.plan()))
 
+    def _weigh(self, action: v.Weigh) -> None:
+        self._queue.append(self._scales.weigh(action.slot, self._fleet))
+
     def _settle(self, action: v.Settle) -> None:
         self._generations.settle(action.generation)
 
@@ -337,6 +342,8 @@ _ACTIONS: dict[type[v.Action], Callable[[Arbiter, Any], None]] = {
     v.Abort: lambda self, action: self._kill(action.slot, signal.SIGABRT, signal.SIGCONT),
     v.Kill: lambda self, action: self._kill(action.slot, signal.SIGKILL),
     v.Load: Arbiter._load,
+    v.Watch: lambda self, action: self._scales.watch(self._fleet),
+    v.Weigh: Arbiter._weigh,
     v.Settle: Arbiter._settle,
     v.Announce: Arbiter._announce,
     v.CloseListeners: Arbiter._close_listeners,

@@ -63,7 +63,11 @@ class Fleet:
     workers: tuple[Worker, ...] = ()
     strikes: dict[int, Strike] = field(default_factory=dict)
     failures: int = 0
-    """Workers of the new generation that died young in this reload."""
+    """Workers of the new generation that failed in this reload."""
+    fault: str = ""
+    """What the last of them died of."""
+    watched: int | None = None
+    """The slot of the canary while it is watched."""
     again: bool = False
     """A reload was asked for when none could begin."""
     since: float = 0.0

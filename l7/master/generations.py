@@ -39,7 +39,12 @@ class Served:
         config = self.generation.config
         workers = usable_cpus() if config.workers == "auto" else config.workers
         return Plan(
-            self.generation.number, workers, config.graceful_timeout, config.drain_timeout, config.worker_timeout
+            self.generation.number,
+            workers,
+            config.graceful_timeout,
+            config.drain_timeout,
+            config.worker_timeout,
+            config.canary_time,
         )
 
 

@@ -4,9 +4,11 @@ No process, no socket and no clock is touched here, so a whole rolling restart i
 rules, all of them:
 
 - A place (index) without a live worker is filled at once; after workers that died young there, only after a pause.
-- A reload starts one worker of the new generation (the canary), then one after another. Each that becomes ready lets
-  the old worker of its place drain: new before old, so that capacity never falls.
-- Two workers of the new generation that die young or do not boot end the reload: back to the old one, the same way.
+- A reload starts one worker of the new generation, the canary, and watches it (`l7.master.trial`); then one follows
+  after another. Each that becomes ready lets the old worker of its place drain: new before old, so that capacity never
+  falls.
+- A canary that fails ends the reload, and so do two others that die young or do not boot: back to the old generation,
+  the same way.
 - A reload asked for while one is under way is remembered, once.
 - A silent worker is asked for its stacks, then aborted, then killed; its place is filled without waiting for that.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from l7.master import ending
 from l7.master import vocabulary as v
 from l7.master.fleet import Fleet, Strike, Worker
 from l7.master.lifecycle import (
@@ -30,23 +33,18 @@ from l7.master.lifecycle import (
     WorkerState,
 )
 from l7.master.staffing import fill, retire, shrink, spawn
-from l7.master.turn import MARGIN, Turn
+from l7.master.trial import fail, has_failed, look, on_trial, watch, weighed
+from l7.master.turn import Turn
 
 YOUNG = 0.25
 """A worker that lived for less than these seconds after it became ready died young. What lives longer and dies again
 and again cannot make a loop that is worth slowing down, and may be the victim of somebody else."""
 PAUSES = (0.5, 30.0)
 """The first and the longest pause before a worker is started where others died young; it doubles in between."""
-FAILURES = 2
-"""So many workers of a new generation may fail before the old one is taken back."""
 STACKS_WITHIN = 1.0
 """Seconds a silent worker has to write its stacks, and then its interpreter to write its own."""
-ECHO = 0.2
-"""Seconds in which a second TERM is the first one again: timeout(1) signals a process and then its whole group."""
 HEARD_WITHIN = 1.0
 """Seconds that an old worker has to hear that it is to drain before the reload is called done without it."""
-GIVE_UP = 5.0
-"""Seconds after a stop after which processes that do not even die of KILL are left behind."""
 
 
 def step(fleet: Fleet, event: v.Event, now: float) -> tuple[Fleet, list[v.Action]]:
@@ -82,7 +80,10 @@ def _loaded(turn: Turn, event: v.Event) -> None:
     old = turn.fleet
     turn.enter(MasterEvent.LOADED)
     wanted = event.plan.workers if event.plan.workers != old.plan.workers else old.wanted
-    turn.fleet = replace(turn.fleet, plan=event.plan, wanted=wanted, before=old, failures=0, strikes={}, since=turn.now)
+    turn.fleet = replace(
+        turn.fleet, plan=event.plan, wanted=wanted, before=old, failures=0, fault="", watched=None, strikes={},
+        since=turn.now,
+    )  # fmt: skip
 
 
 def _booted(turn: Turn, event: v.Event) -> None:
@@ -91,7 +92,11 @@ def _booted(turn: Turn, event: v.Event) -> None:
     if worker is None or worker.state not in LIVE:
         return  # it was given up before its word came
     turn.move(worker, WorkerEvent.BOOTED)
-    turn.log("debug", f"{worker} of generation {worker.generation} ready after {turn.now - worker.started:.2f} s")
+    took = f"{worker} of generation {worker.generation} ready after {turn.now - worker.started:.2f} s"
+    if turn.fleet.phase in (MasterState.ROLLING, MasterState.ROLLBACK):
+        turn.log("info", f"{took}: {len(turn.fleet.proven())} of {turn.fleet.wanted}")
+    else:
+        turn.log("debug", took)
 
 
 def _gone(turn: Turn, event: v.Event) -> None:
@@ -104,7 +109,7 @@ def _gone(turn: Turn, event: v.Event) -> None:
     age = f"{turn.now - worker.started:.1f} s"
     if worker.state in LIVE and turn.fleet.phase not in ENDS:
         turn.log("error" if not event.clean else "warning", f"{worker} died after {age}: {event.why}")
-        _mourn(turn, worker)
+        _mourn(turn, worker, event.why)
     elif worker.state in BEATS and not event.clean:
         turn.log("warning", f"{worker}, draining, died after {age}: {event.why}")
     else:
@@ -117,8 +122,8 @@ def _silent(turn: Turn, event: v.Event) -> None:
     if worker is None or worker.state not in BEATS:
         return
     turn.log("error", f"{worker} hangs: no heartbeat for {turn.fleet.plan.silence:g} s; its stacks follow")
-    if _on_trial(turn, worker):
-        turn.fleet = replace(turn.fleet, failures=turn.fleet.failures + 1)
+    if on_trial(turn, worker):
+        fail(turn, f"{worker} hangs")
     _examine(turn, worker)
 
 
@@ -138,6 +143,11 @@ def _heard(turn: Turn, event: v.Event) -> None:
         turn.fleet = turn.fleet.with_worker(replace(worker, heard=True))
 
 
+def _weighed(turn: Turn, event: v.Event) -> None:
+    assert isinstance(event, v.Weighed)
+    weighed(turn, event)
+
+
 def _more(turn: Turn, event: v.Event) -> None:
     wanted = turn.fleet.wanted + 1
     if wanted > turn.fleet.slots // 4:
@@ -153,28 +163,6 @@ def _fewer(turn: Turn, event: v.Event) -> None:
     turn.fleet = replace(turn.fleet, wanted=wanted)
 
 
-def _terminate(turn: Turn, event: v.Event) -> None:
-    if turn.fleet.phase in ENDS:
-        if turn.now - turn.fleet.since > ECHO:
-            _interrupt(turn, event)
-        return
-    within = turn.fleet.plan.graceful
-    turn.enter(MasterEvent.TERMINATE, until=turn.now + within + MARGIN)
-    turn.fleet = replace(turn.fleet, since=turn.now)
-    turn.log("info", f"stopping: requests in flight have {within:g} s")
-    for worker in turn.fleet.workers:
-        if worker.state in BEATS:
-            turn.drain(worker, within, close=True)
-        else:
-            turn.stop(worker)
-    turn.act(v.CloseListeners())
-
-
-def _interrupt(turn: Turn, event: v.Event) -> None:
-    turn.log("info", "stopping at once")
-    _end(turn, MasterEvent.INTERRUPT)
-
-
 _HANDLERS: dict[type[v.Event], Callable[[Turn, v.Event], None]] = {
     v.Tick: _tick,
     v.Hangup: _hangup,
@@ -184,21 +172,15 @@ _HANDLERS: dict[type[v.Event], Callable[[Turn, v.Event], None]] = {
     v.Silent: _silent,
     v.Stacks: _stacks,
     v.Heard: _heard,
+    v.Weighed: _weighed,
     v.More: _more,
     v.Fewer: _fewer,
-    v.Terminate: _terminate,
-    v.Interrupt: _interrupt,
+    v.Terminate: ending.terminate,
+    v.Interrupt: ending.interrupt,
 }
 
 
 # --- what follows ---------------------------------------------------------------------------------------------------
-
-
-def _end(turn: Turn, event: MasterEvent) -> None:
-    turn.enter(event, until=turn.now + GIVE_UP)
-    for worker in turn.fleet.workers:
-        turn.stop(worker)
-    turn.act(v.CloseListeners())
 
 
 def _examine(turn: Turn, worker: Worker) -> None:
@@ -206,11 +188,14 @@ def _examine(turn: Turn, worker: Worker) -> None:
     turn.act(v.AskStacks(worker.slot))
 
 
-def _mourn(turn: Turn, worker: Worker) -> None:
+def _mourn(turn: Turn, worker: Worker, why: str) -> None:
     """Count a death against its place when it came early, and against the new generation while it is on trial."""
+    trial = on_trial(turn, worker)
     booted = worker.state is WorkerState.READY
     if booted and turn.now - worker.since >= YOUNG:
         turn.fleet = turn.fleet.with_strike(worker.index, None)
+        if trial and turn.fleet.watched == worker.slot:
+            fail(turn, f"the canary died: {why}")
         return
     old = turn.fleet.strikes.get(worker.index)
     count = old.count + 1 if old else 1
@@ -218,15 +203,10 @@ def _mourn(turn: Turn, worker: Worker) -> None:
     doublings = count - 1 - booted
     pause = min(PAUSES[0] * 2 ** min(doublings, 16), PAUSES[1]) if doublings >= 0 else 0.0
     turn.fleet = turn.fleet.with_strike(worker.index, Strike(count, turn.now + pause))
-    if pause and not _on_trial(turn, worker):
+    if pause and not trial:
         turn.log("warning", f"{worker} is started again in {pause:g} s")
-    if _on_trial(turn, worker):
-        turn.fleet = replace(turn.fleet, failures=turn.fleet.failures + 1)
-
-
-def _on_trial(turn: Turn, worker: Worker) -> bool:
-    trial = turn.fleet.phase in (MasterState.CANARY, MasterState.ROLLING)
-    return trial and worker.generation == turn.fleet.plan.generation
+    if trial:
+        fail(turn, f"{worker} did not boot: {why}" if not booted else f"{worker} died young: {why}")
 
 
 def _expire(turn: Turn) -> None:
@@ -236,19 +216,17 @@ def _expire(turn: Turn) -> None:
             _expire_worker(turn, worker)
     if turn.fleet.until is None or turn.fleet.until > turn.now:
         return
-    if turn.fleet.phase is MasterState.DRAINING:
-        turn.log("warning", "graceful-timeout is over: requests in flight are cut off")
-        _end(turn, MasterEvent.LATE)
-    elif turn.fleet.phase is MasterState.STOPPING:
-        turn.log("error", f"{len(turn.fleet.workers)} workers do not die; they are left behind")
-        _finish(turn, MasterEvent.LATE)
+    if turn.fleet.phase is MasterState.CANARY:
+        look(turn)
+    else:
+        ending.expire(turn)
 
 
 def _expire_worker(turn: Turn, worker: Worker) -> None:
     if worker.state is WorkerState.STARTING:
         silence = turn.now - worker.started
         turn.log("error", f"{worker} is not ready after {silence:.1f} s; its stacks follow")
-        _mourn(turn, worker)
+        _mourn(turn, worker, f"not ready after {silence:.1f} s")
         _examine(turn, worker)
     elif worker.state is WorkerState.SILENT:
         turn.move(worker, WorkerEvent.LATE, STACKS_WITHIN)
@@ -263,12 +241,11 @@ def _reconcile(turn: Turn) -> None:
     """Bring what there is nearer to what there should be."""
     if turn.fleet.phase not in ENDS:
         _supervise(turn)
-    if turn.fleet.phase in (MasterState.DRAINING, MasterState.STOPPING) and not turn.fleet.workers:
-        _finish(turn, MasterEvent.EMPTY)
+    ending.come_to_an_end(turn)
 
 
 def _supervise(turn: Turn) -> None:
-    if turn.fleet.phase in (MasterState.CANARY, MasterState.ROLLING) and turn.fleet.failures >= FAILURES:
+    if has_failed(turn):
         _roll_back(turn)
     fill(turn)
     if turn.fleet.phase is MasterState.STARTING:
@@ -280,11 +257,6 @@ def _supervise(turn: Turn) -> None:
         if turn.fleet.again:
             turn.fleet = replace(turn.fleet, again=False)
             turn.act(v.Load())
-
-
-def _finish(turn: Turn, event: MasterEvent) -> None:
-    turn.enter(event)
-    turn.act(v.Finish(turn.fleet.code))
 
 
 def _start(turn: Turn) -> None:
@@ -300,16 +272,17 @@ def _start(turn: Turn) -> None:
         return  # what it has to say is all that people will have to go by
     turn.log("error", "no worker can boot")
     turn.fleet = replace(turn.fleet, code=3)
-    _end(turn, MasterEvent.UNBOOTABLE)
+    ending.end(turn, MasterEvent.UNBOOTABLE)
 
 
 def _roll(turn: Turn) -> None:
     """Go on with the replacement of one generation by another."""
+    if turn.fleet.phase is MasterState.CANARY:
+        watch(turn)
+        if turn.fleet.phase is MasterState.CANARY:
+            return
+    fill(turn)
     proven = turn.fleet.proven()
-    if turn.fleet.phase is MasterState.CANARY and proven:
-        turn.log("debug", "the first new worker is proven")
-        turn.enter(MasterEvent.PROVEN)
-        fill(turn)
     complete = proven >= set(range(turn.fleet.wanted))
     for worker in list(turn.fleet.live()):
         if worker.generation != turn.fleet.plan.generation and (complete or worker.index in proven):
@@ -353,11 +326,13 @@ def _roll_back(turn: Turn) -> None:
     assert before is not None, "a reload knows where it came from"
     turn.log(
         "error",
-        f"reload failed: {turn.fleet.failures} workers of generation {failed.generation} did not boot or died young;"
+        f"reload failed: {turn.fleet.fault}; generation {failed.generation} is given up,"
         f" back to generation {before.plan.generation}",
     )
     turn.enter(MasterEvent.FAILED)
-    turn.fleet = replace(turn.fleet, plan=before.plan, wanted=before.wanted, before=None, strikes={}, failures=0)
+    turn.fleet = replace(
+        turn.fleet, plan=before.plan, wanted=before.wanted, before=None, strikes={}, failures=0, watched=None
+    )
     for worker in list(turn.fleet.live(failed.generation)):
         if not worker.ready:
             turn.stop(worker)

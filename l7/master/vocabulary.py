@@ -18,6 +18,18 @@ class Plan:
     graceful: float = 8.0
     drain: float = 300.0
     silence: float = 30.0
+    canary: float = 0.0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many requests were answered, and how many of them with an error of l7's own."""
+
+    answers: int = 0
+    faults: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.answers} answers, {self.faults} of them errors"
 
 
 # --- events ---------------------------------------------------------------------------------------------------------
@@ -78,6 +90,16 @@ class Heard:
 
 
 @dataclass(frozen=True)
+class Weighed:
+    """What the canary and the old workers answered since the watch began, and whether the canary's heart beats."""
+
+    slot: int
+    new: Tally
+    old: Tally
+    beats: bool
+
+
+@dataclass(frozen=True)
 class More:
     """One worker more."""
 
@@ -97,7 +119,9 @@ class Interrupt:
     """Stop now."""
 
 
-Event = Tick | Hangup | Loaded | Booted | Gone | Silent | Stacks | Heard | More | Fewer | Terminate | Interrupt
+Event = (
+    Tick | Hangup | Loaded | Booted | Gone | Silent | Stacks | Heard | Weighed | More | Fewer | Terminate | Interrupt
+)
 
 # --- actions --------------------------------------------------------------------------------------------------------
 
@@ -154,6 +178,20 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """Note what everybody has answered so far: the canary is watched from now on."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class Weigh:
+    """Compare the canary with the old workers; the result comes back as `Weighed`."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
 class Settle:
     """The reload is over and this generation is the one: forget the others, close listeners that it has not."""
 
@@ -188,4 +226,7 @@ class Finish:
     code: int
 
 
-Action = Spawn | Drain | Stop | AskStacks | Abort | Kill | Load | Settle | Announce | CloseListeners | Log | Finish
+Action = (
+    Spawn | Drain | Stop | AskStacks | Abort | Kill | Load | Watch | Weigh | Settle | Announce | CloseListeners | Log
+    | Finish
+)  # fmt: skip

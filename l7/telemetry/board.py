@@ -19,6 +19,10 @@ REQUESTS = 3
 """Requests served since the worker started."""
 LAG = 4
 """How late the last beat came, in microseconds."""
+ANSWERS = 5
+"""Answers that were begun since the worker started, whoever made them."""
+FAULTS = 6
+"""Of these, errors (5xx) that l7 made itself."""
 CELLS = 16
 """Cells in a slot: two cache lines, so that no two workers write to one line."""
 

@@ -22,6 +22,8 @@ class Simulation:
         self.alive: dict[int, v.Spawn] = {}
         self.least_ready: int | None = None
         self.most_alive = 0
+        self.weight = (v.Tally(), v.Tally(), True)
+        """What the canary answers while it is watched, what the old workers do, and whether its heart beats."""
         self.hears = True
         """Whether workers answer at once when they are told to drain."""
         self.send(v.Tick())
@@ -29,12 +31,15 @@ class Simulation:
     def send(self, event: v.Event) -> list[v.Action]:
         self.fleet, actions = step(self.fleet, event, self.now)
         told: list[int] = []
+        weighed: list[int] = []
         for action in actions:
             if isinstance(action, v.Spawn):
                 assert action.slot not in self.alive, "two processes in one slot"
                 self.alive[action.slot] = action
             if isinstance(action, v.Drain) and self.hears:
                 told.append(action.slot)
+            if isinstance(action, v.Weigh):
+                weighed.append(action.slot)
             if isinstance(action, v.Log):
                 self.log.append(f"{action.level} {action.text}")
         self.actions += actions
@@ -43,6 +48,8 @@ class Simulation:
             self.least_ready = min(self.least_ready, len(self.ready()))
         for slot in told:
             actions = actions + self.send(v.Heard(slot))
+        for slot in weighed:
+            actions = actions + self.send(v.Weighed(slot, *self.weight))
         return actions
 
     def watch_capacity(self) -> None:

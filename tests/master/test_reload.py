@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from l7.master import vocabulary as v
 from l7.master.fleet import first
 from l7.master.lifecycle import ENDS, LIVE, MASTER, WORKER, LifecycleError, MasterState, WorkerState, follow
-from l7.master.reload import FAILURES, step
+from l7.master.reload import step
+from l7.master.trial import FAILURES, worse
 from tests.master.simulation import Simulation, serving
 
 # --- start ------------------------------------------------------------------------------------------------------------
@@ -201,22 +202,131 @@ def test_a_hup_while_starting_is_remembered():
     assert sim.told(v.Load) == [v.Load()]
 
 
-def test_a_canary_that_fails_twice_brings_the_old_generation_back():
+def test_a_canary_that_does_not_boot_brings_the_old_generation_back():
     sim = serving(2)
     sim.watch_capacity()
     sim.reload(2)
-    sim.die(sim.starting()[0].slot, "exit status 3")
-    assert sim.phase is MasterState.CANARY
-    sim.pass_time(0.6)
     sim.die(sim.starting()[0].slot, "exit status 3 (no such user)")
     assert sim.phase is MasterState.SERVING
     assert sim.told(v.Settle) == [v.Settle(1)]
     assert sim.told(v.Drain) == []
     assert sim.least_ready == 2
     assert sim.fleet.plan.generation == 1
-    assert any("back to generation 1" in line for line in sim.log)
+    (line,) = [line for line in sim.log if "reload failed" in line]
+    assert "worker 1 did not boot: exit status 3 (no such user)" in line
+    assert "generation 2 is given up, back to generation 1" in line
     sim.reload(3)
     assert sim.starting()[0].generation == 3
+
+
+def watched(**options: float) -> Simulation:
+    """A fleet of two with a canary that became ready just now."""
+    sim = serving(2, canary=5.0, **options)
+    sim.watch_capacity()
+    sim.reload(2)
+    sim.boot()
+    (watch,) = sim.told(v.Watch)
+    assert isinstance(watch, v.Watch)
+    assert sim.ready(2)[0].slot == watch.slot
+    return sim
+
+
+def test_a_canary_is_watched_before_any_other_follows():
+    sim = watched()
+    sim.pass_time(4.9)
+    assert sim.phase is MasterState.CANARY
+    assert (len(sim.ready(1)), len(sim.ready(2))) == (2, 1)
+    assert not sim.told(v.Drain)
+    sim.pass_time(0.2)
+    assert sim.phase is MasterState.ROLLING
+    assert len(sim.told(v.Drain)) == 1
+    assert [(w.index, w.generation) for w in sim.starting()] == [(1, 2)]
+    sim.boot()
+    assert sim.told(v.Settle) == [v.Settle(2)]
+    assert sim.least_ready == 2
+
+
+def test_a_canary_that_answers_worse_is_not_waited_for():
+    sim = watched()
+    sim.weight = (v.Tally(20, 10), v.Tally(40, 1), True)
+    sim.pass_time(1.1)
+    assert sim.phase is MasterState.SERVING
+    assert sim.told(v.Settle) == [v.Settle(1)]
+    (drain,) = sim.told(v.Drain)
+    assert isinstance(drain, v.Drain)
+    assert sim.alive[drain.slot].generation == 2, "what it has accepted it finishes"
+    assert any("answers worse: 20 answers, 10 of them errors" in line for line in sim.log)
+    assert sim.least_ready == 2
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_canary_that_dies_while_it_is_watched_fails_however_long_it_has_lived(clean: bool):
+    sim = watched()
+    sim.pass_time(4)
+    sim.die(sim.ready(2)[0].slot, "killed by SIGKILL", clean=clean)
+    assert sim.told(v.Settle) == [v.Settle(1)]
+    assert any("the canary died: killed by SIGKILL" in line for line in sim.log)
+
+
+def test_a_canary_without_a_heartbeat_is_not_proven_and_fails_in_the_end():
+    sim = watched()
+    sim.weight = (v.Tally(), v.Tally(), False)
+    sim.pass_time(8)
+    assert sim.phase is MasterState.CANARY
+    sim.send(v.Silent(sim.ready(2)[0].slot))
+    assert sim.told(v.Settle) == [v.Settle(1)]
+    assert any("reload failed: worker 1 hangs" in line for line in sim.log)
+    assert len(sim.ready(1)) == 2
+
+
+def test_a_canary_whose_heart_beats_late_is_proven_late():
+    sim = watched()
+    sim.weight = (v.Tally(), v.Tally(), False)
+    sim.pass_time(6)
+    sim.weight = (v.Tally(), v.Tally(), True)
+    sim.pass_time(0.3)
+    assert sim.phase is MasterState.ROLLING
+
+
+def test_a_stop_while_the_canary_is_watched_is_a_stop():
+    sim = watched()
+    sim.send(v.Terminate())
+    assert sim.phase is MasterState.DRAINING
+    assert len(sim.told(v.Drain)) == 3
+
+
+def test_old_news_of_a_canary_mean_nothing():
+    sim = watched()
+    slot = sim.ready(2)[0].slot
+    sim.pass_time(6)
+    before = sim.fleet
+    sim.send(v.Weighed(slot, v.Tally(10, 10), v.Tally(10, 0), beats=True))
+    assert sim.fleet == before
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "verdict"),
+    [
+        ((0, 0), (0, 0), False),
+        ((10, 10), (0, 0), False),  # nobody to compare with
+        ((2, 2), (1000, 0), False),  # anybody's accident
+        ((3, 3), (1000, 0), True),
+        ((100, 100), (100, 100), False),  # as bad as the old ones
+        ((100, 5), (100, 4), False),
+        ((1000, 30), (1000, 5), True),
+        ((1000, 12), (1000, 5), False),
+        ((50, 0), (1000, 500), False),
+    ],
+)
+def test_what_is_worse(new: tuple[int, int], old: tuple[int, int], verdict: bool):
+    assert worse(v.Tally(*new), v.Tally(*old)) is verdict
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
+def test_nobody_is_worse_than_its_equal_or_its_worse(a: int, b: int, c: int, d: int):
+    one, two = v.Tally(a + b, a), v.Tally(c + d, c)
+    assert not worse(one, one)
+    assert not (worse(one, two) and worse(two, one))
 
 
 def test_a_failure_in_the_middle_of_the_roll_rolls_back_one_by_one():
@@ -241,7 +351,6 @@ def test_a_new_worker_that_hangs_at_boot_counts_as_failed():
     sim = serving(1, silence=5)
     sim.reload(2, 1)
     sim.pass_time(5.1)
-    sim.pass_time(5.9)
     assert sim.phase is MasterState.SERVING
     assert sim.fleet.plan.generation == 1
 
@@ -411,7 +520,23 @@ def test_every_state_is_reached_and_left():
 
 
 _MOVES = st.sampled_from(
-    ["hup", "boot", "die", "exit", "silent", "stacks", "heard", "more", "fewer", "time", "long", "term", "int"]
+    [
+        "hup",
+        "boot",
+        "die",
+        "exit",
+        "silent",
+        "stacks",
+        "heard",
+        "worse",
+        "mute",
+        "more",
+        "fewer",
+        "time",
+        "long",
+        "term",
+        "int",
+    ]
 )
 
 
@@ -419,7 +544,7 @@ _MOVES = st.sampled_from(
 @given(st.lists(st.tuples(_MOVES, st.integers(0, 7)), max_size=80))
 def test_whatever_happens_no_rule_is_broken(moves: list[tuple[str, int]]):
     """Any events in any order: no impossible transition, no slot twice, no place empty without a reason."""
-    sim = Simulation(2)
+    sim = Simulation(2, canary=3.0)
     sim.hears = False
     number = 1
     for move, pick in moves:
@@ -440,6 +565,8 @@ def test_whatever_happens_no_rule_is_broken(moves: list[tuple[str, int]]):
             sim.send(v.Stacks(slot))
         elif move == "heard" and slot is not None:
             sim.send(v.Heard(slot))
+        elif move in ("worse", "mute"):
+            sim.weight = (v.Tally(9, 9 * (move == "worse")), v.Tally(9), pick % 2 == 0)
         elif move in ("time", "long"):
             sim.pass_time(0.3 if move == "time" else 31)
         elif move in ("more", "fewer", "term", "int"):
