@@ -13,7 +13,8 @@ cdef class Table:
     cpdef int learn(self, bytes name) except -1
     cpdef bytes combine(self, int kind, bytes previous, bytes value)
 
-cpdef check_text(bytes head, Py_ssize_t separators, object failure)
+@cython.locals(text=bytes)
+cpdef check_text(list lines, object failure)
 
 @cython.locals(lines=list)
 cpdef list split(bytes head, Py_ssize_t most, object failure)

@@ -77,6 +77,10 @@ TRAILER_FIELDS = dict.fromkeys(
 _PROTECTED = frozenset(REQUEST_FIELDS) - {b"user-agent", b"referer"}
 
 
+_MARKED = bytes(code if code in TEXT else code ^ 0x80 for code in range(256))
+"""Changes control bytes, and nothing else."""
+
+
 class Table:
     """What each field name means in one place: a memory of spellings over a table of names in lower case."""
 
@@ -144,19 +148,21 @@ class Table:
         return previous + b", " + value
 
 
-def check_text(head: bytes, separators: int, failure: Kind) -> None:
-    """Raise `ProxyError` unless all control bytes of ``head`` are its ``separators`` CRLFs and tabs.
+def check_text(lines: list[bytes], failure: Kind) -> None:
+    """Raise `ProxyError` when a control byte stands in one of ``lines``, tabs excepted.
 
-    One pass of C code over the whole head finds bare CR, bare LF, NUL and every other control byte.
+    Their CRLFs are gone, so what is left of CR and LF is bare. One pass of C code over all lines; deleting what is
+    allowed and counting what is left would be one, too, and takes twice as long.
     """
-    if len(head.translate(None, TEXT)) != 2 * separators:
+    text = b"".join(lines)
+    if text.translate(_MARKED) != text:
         raise ProxyError(failure, "control character, bare CR or bare LF in the head")
 
 
 def split(head: bytes, most: int, failure: Kind) -> list[bytes]:
     """The lines of ``head``, checked for control bytes; raises `ProxyError` also for more than ``most`` fields."""
     lines = head.split(CRLF)
-    check_text(head, len(lines) - 1, failure)
+    check_text(lines, failure)
     if len(lines) - 1 > most:
         raise ProxyError(HEAD_TOO_LARGE if failure is BAD_REQUEST else failure, f"more than {most} fields")
     return lines

@@ -22,6 +22,10 @@ ADDED = ("Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-
 """The fields that every forwarded request carries, in this order."""
 
 
+_VIA_11 = b"Via: 1.1 l7\r\nX-Request-ID: "
+_VIA_10 = b"Via: 1.0 l7\r\nX-Request-ID: "
+
+
 class Hop:
     """What one client connection adds to each of its requests: written once, joined many times.
 
@@ -44,10 +48,10 @@ class Hop:
 def request_head(head: RequestHead, hop: Hop, request_id: bytes, believed: bytes | None = None) -> bytes:
     """The head for the server; ``believed`` stands in for what the hop says when the peer is a trusted proxy."""
     authority = head.authority or hop.authority
-    lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, head.path, authority)]
+    lines = [b" ".join((head.method, head.path, b"HTTP/1.1\r\nHost:", authority))]
     lines += head.lines
     lines.append((hop.line + authority) if believed is None else believed)
-    lines.append(b"Via: 1.%d l7\r\nX-Request-ID: %b" % (head.minor, request_id))
+    lines.append((_VIA_11 if head.minor else _VIA_10) + request_id)
     if head.length >= 0:
         lines.append(b"Content-Length: %d" % head.length)
     elif head.length == CHUNKED:

@@ -40,6 +40,11 @@ class HeadReader:
         """Up to 1 KiB of what has come so far, for the log."""
         return bytes(self._buffer[:1024])
 
+    @property
+    def gathered(self) -> bytes:
+        """All that has come of a head that is not whole."""
+        return bytes(self._buffer)
+
     def feed(self, data: bytes) -> bytes | None:
         """The head without its last CRLFCRLF, or None for "more"; raises `ProxyError` for what cannot be one."""
         self._buffer += data

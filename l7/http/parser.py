@@ -43,6 +43,8 @@ MOST_DIGITS = 18
 
 _MINORS = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 _OTHER = 2
+_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
+"""Known to be tokens; others are looked at."""
 _SLASH = 0x2F
 
 # C integers when compiled: they index the list of values that a scan fills.
@@ -125,7 +127,7 @@ class RequestParser:
             minor = _minor_of(version)
         if len(method) > LONGEST_METHOD:
             raise ProxyError(NOT_IMPLEMENTED, f"method longer than {LONGEST_METHOD} bytes")
-        if not is_token(method):
+        if method not in _METHODS and not is_token(method):
             raise ProxyError(BAD_REQUEST, "invalid method")
         if len(target) > self.target:
             raise ProxyError(TARGET_TOO_LONG, f"longer than {self.target} bytes")

@@ -25,7 +25,8 @@ cdef class Combined:
     cpdef str quoted(self, bytes raw)
 
 cdef class Full(Combined):
-    pass
+    @cython.locals(key=str, queue="long long", connect="long long", response="long long", total="long long")
+    cpdef str line(self, CExchange exchange)
 
 cdef class Json:
     cdef LocalTime _local

@@ -139,6 +139,10 @@ class Full(Combined):
 
     def __call__(self, exchange: Exchange) -> str:
         """Make the line."""
+        return self.line(exchange)
+
+    def line(self, exchange: Exchange) -> str:
+        """Write the line with its newline."""
         key = exchange.request_id
         if not (key.isascii() and key.isalnum()):
             key = _bare(key) or "-"
