@@ -23,6 +23,13 @@ ANSWERS = 5
 """Answers that were begun since the worker started, whoever made them."""
 FAULTS = 6
 """Of these, errors (5xx) that l7 made itself."""
+ANSWERS = 5
+"""Requests that came to their end since the worker started, whatever the answer."""
+FAULTS = 6
+"""Answers 5xx among them that l7 made itself, for reasons that are not the client's: a server that cannot be reached
+counts, one that says 500 does not."""
+ACCEPTING = 7
+"""1 while the worker takes connections from the listening sockets."""
 CELLS = 16
 """Cells in a slot: two cache lines, so that no two workers write to one line."""
 
@@ -40,6 +47,10 @@ class Board:
         if not 0 <= index < self.slots:
             raise IndexError(f"slot {index} of {self.slots}")
         return self._cells[index * CELLS : (index + 1) * CELLS]
+
+    def column(self, cell: int) -> list[int]:
+        """One cell of every slot."""
+        return self._cells[cell::CELLS].tolist()
 
     def clear(self, index: int) -> None:
         """Zero a slot before it is given to a new worker."""

@@ -36,8 +36,9 @@ cdef class Proxy:
     cdef public CClientBounds bounds
     cdef public CCrew crew
     cdef public CRequestParser parser
-    cdef public bint draining, stopping
-    cdef public long in_flight, requests
+    cdef public bint draining, closing, handing, stopping
+    cdef public long in_flight, requests, answered, faults
+    cdef public set tunnels
     cdef object _id_prefix, _trusted
 
     cpdef str next_request_id(self)

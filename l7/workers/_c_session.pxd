@@ -13,7 +13,8 @@ cdef class Session:
     cdef public bytes buffer
     cdef public CHop hop
     cdef public CStream stream
-    cdef public bint trusted
+    cdef public bint trusted, last
+    cdef public object gathering
     cdef object _owner
     cdef CProxy _proxy
     cdef public long long lingered
@@ -21,6 +22,7 @@ cdef class Session:
     cpdef on_ready(self, CStream stream)
     @cython.locals(stream=CStream)
     cdef _rest(self, double now)
+    cdef bint _leave(self, double now) except -1
     @cython.locals(proxy=CProxy, data=bytes, head=bytes, end=bytes, rest=bytes, stream=CStream)
     cdef CRequestHead _next_head(self, double started)
     @cython.locals(bounds=CClientBounds, stream=CStream)

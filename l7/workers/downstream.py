@@ -40,6 +40,9 @@ class Downstream(Protocol):
     buffer: bytes
     """Bytes received and not yet understood: the beginning of the next request."""
 
+    last: bool
+    """Whether the next answer must be the last, although the client would go on."""
+
     def body(self, exchange: Exchange, head: RequestHead) -> RequestBody:
         """The body that ``head`` announces, begun with what came behind it; raises `ProxyError` (413, 400)."""
 

@@ -28,13 +28,19 @@ from l7.telemetry.accesslog import Log, open_log
 from l7.telemetry.board import Board
 from l7.telemetry.events import Events
 from l7.workers.crew import Crew
+from l7.workers.handover import Outbox, arrival, listen
 from l7.workers.preload import preload
+from l7.workers.probe import ProbeError, probe
 from l7.workers.proxy import Proxy
 from l7.workers.server import Server
+from l7.workers.share import Share
 from l7.workers.stream import Sweeper
+from l7.workers.watchdog import Watchdog
 
 BEAT_INTERVAL = 0.5
 """Seconds between two heartbeats."""
+GOODBYE = 0.2
+"""Seconds between the end of draining and the end of the worker: for what was said last to arrive."""
 MASTER_GONE = "the master is gone"
 CANNOT_BOOT = 3
 """Exit status of a worker that could not begin."""
@@ -87,8 +93,14 @@ class Worker:
         )
         self._proxy = Proxy(config, self._sweeper, self._crew, self._log)
         share, extra = divmod(config.limits.connections, boot.workers)
-        self._server = Server(self._proxy, self._sweeper, max(1, share + (boot.index < extra)), events.warning)
+        self._share = Share(boot.board, boot.slot)
+        self._server = Server(
+            self._proxy, self._sweeper, max(1, share + (boot.index < extra)), events.warning, self._share
+        )
+        self._outbox = self._server.outbox = Outbox(boot.channel, self._server)
         self._cells = boot.board.slot(boot.slot)
+        self._watchdog = Watchdog(config.block_warning, events.warning)
+        self._beaten = 0
         self._born = monotonic()
         self._leave = Event()
         self._channel_watcher: Any = None
@@ -99,13 +111,19 @@ class Worker:
         self._listen_to_signals()
         self._beat()
         self._every(BEAT_INTERVAL, self._beat)
-        self._every(self._sweeper.interval, self._log.tick)
+        self._every(self._sweeper.interval, self._tick)
         self._sweeper.start()
         self._boot.channel.setblocking(False)
         self._channel_watcher = get_hub().loop.io(self._boot.channel.fileno(), 1)
         self._channel_watcher.start(self._on_message)
+        try:
+            probe(self._proxy, self._sweeper)
+        except ProbeError as failure:
+            _tell(self._boot.channel, {"event": "failed", "why": str(failure)})
+            return CANNOT_BOOT
+        self._watchdog.start()
         self._server.listen(self._boot.listeners)
-        _tell(self._boot.channel, {"event": "ready"})
+        self._outbox.tell({"event": "ready", "probe": True})
         self._leave.wait()
         return self._finish()
 
@@ -115,6 +133,7 @@ class Worker:
         self._log.close()
         self._sweeper.stop()
         self._channel_watcher.stop()
+        self._outbox.close()
         for timer in self._timers:
             timer.stop()
         return 0
@@ -124,41 +143,47 @@ class Worker:
         timer.start(call)
         self._timers.append(timer)
 
+    def _tick(self) -> None:
+        self._watchdog.turned()
+        self._log.tick()
+
     def _beat(self) -> None:
-        """Show that the loop turns, and how busy it is."""
-        slot = self._cells
-        slot[cells.BEAT] = time.monotonic_ns()
+        """Show that the loop turns, how late, and how busy it is."""
+        slot, proxy = self._cells, self._proxy
+        now = time.monotonic_ns()
+        if self._beaten:
+            slot[cells.LAG] = max(0, (now - self._beaten) // 1000 - int(BEAT_INTERVAL * 1e6))
+        slot[cells.BEAT] = self._beaten = now
         slot[cells.CONNECTIONS] = len(self._server.sessions)
-        slot[cells.IN_FLIGHT] = self._proxy.in_flight
-        slot[cells.REQUESTS] = self._proxy.requests
+        slot[cells.IN_FLIGHT] = proxy.in_flight
+        slot[cells.REQUESTS] = proxy.requests
+        slot[cells.ANSWERS] = proxy.answered
+        slot[cells.FAULTS] = proxy.faults
+        self._share.look()
 
     # --- the master's wishes ------------------------------------------------------------------------------------------
 
     def _on_message(self) -> None:
-        try:
-            data = self._boot.channel.recv(65536)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
+        if not listen(self._boot.channel, self._on_wish):
             self._channel_watcher.stop()
             self._events.error(f"{MASTER_GONE}: finishing what is in flight")
-            self._drain(self._boot.generation.config.graceful_timeout, close_idle=True)
-            return
-        message = json.loads(data)
+            self._drain(self._boot.generation.config.graceful_timeout, "close")
+
+    def _on_wish(self, message: dict[str, Any], descriptor: int | None) -> None:
         wish = message["do"]
         if wish == "drain":
-            self._drain(float(message["within"]), close_idle=message["idle"] == "close")
+            self._drain(float(message["within"]), message["idle"])
         elif wish == "stop":
             self._leave.set()
         elif wish == "dump":
             self._answer_dump()
+        elif wish in ("adopt", "handback") and descriptor is not None:
+            coming = arrival(message, descriptor, self._proxy.bounds.idle_seconds)
+            self._server.adopt(coming, last=wish == "handback")
 
     def _answer_dump(self) -> None:
         generation = self._boot.generation
-        _tell(
-            self._boot.channel,
+        self._outbox.tell(
             {
                 "event": "dump",
                 "pid": os.getpid(),
@@ -167,22 +192,41 @@ class Worker:
                 "age": round(monotonic() - self._born, 1),
                 "in-flight": self._proxy.in_flight,
                 "connections": len(self._server.sessions),
-            },
+            }
         )
 
-    def _drain(self, within: float, *, close_idle: bool) -> None:
-        """Accept no more, serve what was accepted, and leave when that is done or ``within`` seconds have passed."""
-        self._proxy.draining = True
-        self._server.on_drained = self._leave.set
-        self._server.stop()
-        limit = get_hub().loop.timer(within)
-        limit.start(self._leave.set)
-        self._timers.append(limit)
-        if close_idle:
-            self._proxy.stopping = True
-            self._server.close_idle()
-        if not self._server.sessions:
+    def _drain(self, within: float, idle: str) -> None:
+        """Accept no more, serve what was accepted, and leave when that is done or ``within`` seconds have passed.
+
+        Idle connections are handed over (``handover``), are closed (``close``), or end with their next answer.
+        """
+        proxy, server = self._proxy, self._server
+        proxy.draining = True
+        proxy.handing = idle == "handover"
+        proxy.closing = not proxy.handing
+        server.on_drained = self._leave.set
+        server.stop()
+        self._after(within, self._end_tunnels)
+        if proxy.handing:
+            server.hand_over_idle()
+        else:
+            self._outbox.cancel()
+        if idle == "close":
+            proxy.stopping = True
+            server.close_idle()
+        if not server.sessions:
             self._leave.set()
+
+    def _end_tunnels(self) -> None:
+        """Time is up: say goodbye on WebSockets, and leave."""
+        for tunnel in list(self._proxy.tunnels):
+            tunnel.go_away()
+        self._after(GOODBYE, self._leave.set)
+
+    def _after(self, seconds: float, call: Callable[[], None]) -> None:
+        timer = get_hub().loop.timer(seconds)
+        timer.start(call)
+        self._timers.append(timer)
 
     # --- signals ------------------------------------------------------------------------------------------------------
 
@@ -196,7 +240,7 @@ class Worker:
 
     def _on_term(self, _number: int, _frame: object) -> None:
         seconds = self._boot.generation.config.graceful_timeout
-        get_hub().loop.run_callback_threadsafe(lambda: self._drain(seconds, close_idle=True))
+        get_hub().loop.run_callback_threadsafe(lambda: self._drain(seconds, "close"))
 
     def _on_show_stacks(self, _number: int, _frame: object) -> None:
         """Runs between two byte codes, also of a loop that never ends: that is what it is for."""

@@ -26,9 +26,11 @@ from l7.errors import (
     UNAUTHORIZED,
     ProxyError,
     Retry,
+    Side,
 )
 from l7.exchange import Exchange
 from l7.http import forwarding
+from l7.http.grammar import elements
 from l7.http.messages import ABSENT, RequestHead
 from l7.http.parser import RequestParser
 from l7.telemetry.accesslog import Log
@@ -86,9 +88,18 @@ class Proxy:
         self.credentials = Credentials(users) if users else None
         self.bounds = ClientBounds(config.limits, config.timeouts)
         self.draining = False
-        """Whether each answer is the last of its connection: another generation serves the next request."""
+        """Whether another generation serves what comes next: no connection to a server is kept."""
+        self.closing = False
+        """Whether each answer is the last of its connection."""
+        self.handing = False
+        """Whether connections are handed over to the next generation when they are idle."""
         self.stopping = False
         """Whether nobody will serve the next request: idle connections end."""
+        self.answered = 0
+        """Requests that came to their end, however they ended."""
+        self.faults = 0
+        """Answers 5xx that l7 made itself, for reasons that are not the client's."""
+        self.tunnels: set[Tunnel] = set()
         self.in_flight = 0
         self.requests = 0
         self._id_prefix = os.urandom(10).hex()
@@ -130,6 +141,7 @@ class Proxy:
 
     def finish(self, exchange: Exchange) -> None:
         """The last thing that happens to a request: it is logged."""
+        self.answered += 1
         exchange.total_time = monotonic() - exchange.started
         self.log.log(exchange)
 
@@ -211,7 +223,7 @@ class Proxy:
             response = relay.request(job.opening, self.crew)
             if response.status == 101:
                 return self._tunnel(job, relay, server)
-            keep = relay.respond(keep=job.head.persistent and not self.draining)
+            keep = relay.respond(keep=job.head.persistent and not self.closing and not session.last)
             job.keep_rest()
             return keep
         except ProxyError:
@@ -237,8 +249,13 @@ class Proxy:
         if not session.send(forwarding.switching_head(relay.response)):
             raise ProxyError(CLIENT_GONE_HEAD, "closed while switching protocols")
         early, session.buffer = session.buffer, b""
-        tunnel = Tunnel(session.stream, server, job.exchange, job.upstream.bounds.idle)
-        tunnel.run(self.crew, early, relay.leftover)
+        framed = b"websocket" in elements(relay.response.upgrade)
+        tunnel = Tunnel(session.stream, server, job.exchange, job.upstream.bounds.idle, framed=framed)
+        self.tunnels.add(tunnel)
+        try:
+            tunnel.run(self.crew, early, relay.leftover)
+        finally:
+            self.tunnels.discard(tunnel)
         session.stream.close()
         return False
 
@@ -246,7 +263,7 @@ class Proxy:
         self, exchange: Exchange, head: RequestHead, body: RequestBody | None, session: Downstream
     ) -> bool:
         """Answer a TRACE or OPTIONS whose hops are used up."""
-        keep = self._keeps(head, body)
+        keep = self._keeps(head, body, last=session.last)
         answer, exchange.sent = responses.last_hop(head, keep=keep)
         exchange.status = 200
         return self._reply(answer, body, session, keep=keep)
@@ -260,9 +277,9 @@ class Proxy:
             session.buffer = body.rest
         return keep
 
-    def _keeps(self, head: RequestHead, body: RequestBody | None) -> bool:
+    def _keeps(self, head: RequestHead, body: RequestBody | None, *, last: bool) -> bool:
         """Whether an answer of ours leaves the connection open: its body is read, or can be drained."""
-        if self.draining or not head.persistent:
+        if self.closing or last or not head.persistent:
             return False
         return body is None or body.done or (body.drainable and not head.expects)
 
@@ -287,7 +304,9 @@ class Proxy:
         if not kind.status or session.stream.closed:
             session.stream.close()
             return False
-        keep = kind.keep and head is not None and self._keeps(head, body)
+        if kind.status >= 500 and kind.side is not Side.DOWNSTREAM:
+            self.faults += 1
+        keep = kind.keep and head is not None and self._keeps(head, body, last=session.last)
         answer, exchange.sent = responses.refusal(failure, head, exchange.request_id, keep=keep)
         return self._reply(answer, body, session, keep=keep)
 

@@ -16,14 +16,19 @@ from typing import Any
 
 from gevent import get_hub
 
+from l7.clock import monotonic
 from l7.http.forwarding import Hop
+from l7.workers.handover import MOST_READ, Arrival, Outbox
 from l7.workers.proxy import Proxy
 from l7.workers.session import Session
+from l7.workers.share import Share
 from l7.workers.stream import Stream, Sweeper
 
 _OVERLOAD = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 BACK_OFF = 0.2
 """Seconds without accepting after the system had no descriptor or memory left."""
+YIELD = 0.005
+"""Seconds that a worker with more than its share leaves a new connection to the others."""
 
 
 class Listener:
@@ -57,6 +62,11 @@ class Listener:
         self.sock.close()
 
     def _on_connection(self) -> None:
+        if not self._server.yields():
+            self.take()
+
+    def take(self) -> None:
+        """Take one connection, if there is one."""
         try:
             descriptor, peer = self.sock._accept()  # type: ignore[attr-defined]
         except OSError as failure:
@@ -69,10 +79,14 @@ class Listener:
 
 
 class Server:
-    """The sessions of one worker: at most ``most``, its share of ``limits.connections``; ``report`` takes events."""
+    """The sessions of one worker: at most ``most``, its part of ``limits.connections``; ``report`` takes events.
 
-    def __init__(self, proxy: Proxy, sweeper: Sweeper, most: int, report: Callable[[str], None]) -> None:
+    ``share`` says when others should take the next connection; ``outbox`` is the way out for connections.
+    """
+
+    def __init__(self, proxy: Proxy, sweeper: Sweeper, most: int, report: Callable[[str], None], share: Share) -> None:
         self.proxy = proxy
+        self.outbox: Outbox | None = None
         self.sessions: set[Session] = set()
         self.accepted_total = 0
         self.stopped = False
@@ -83,7 +97,10 @@ class Server:
         self._report = report
         self._listeners: list[Listener] = []
         self._timer = get_hub().loop.timer(BACK_OFF)
+        self._turn = get_hub().loop.timer(YIELD)
         self._starved = False
+        self._share = share
+        self._authorities: dict[int, bytes] = {}
 
     def listen(self, sockets: Sequence[socket.socket]) -> None:
         """Begin to accept on ``sockets``, which must be listening."""
@@ -91,23 +108,83 @@ class Server:
             sock.setblocking(False)
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._listeners.append(Listener(sock, self))
+            listener = Listener(sock, self)
+            self._authorities[listener.port] = listener.authority
+            self._listeners.append(listener)
+        self._share.look()
         self._resume()
 
     def accepted(self, sock: Socket, peer: Any, listener: Listener) -> None:
         """Make a session of a new connection."""
         self._starved = False
-        client = client_address(peer, listener.family)
-        hop = Hop(client, listener.port, listener.authority)
-        stream = Stream(sock, self._sweeper)
-        self.sessions.add(Session(stream, hop, self, self.proxy, trusted=self.proxy.trusts(client)))
+        self._begin(sock, Hop(client_address(peer, listener.family), listener.port, listener.authority))
         self.accepted_total += 1
+
+    def _begin(self, sock: Socket, hop: Hop) -> Session:
+        stream = Stream(sock, self._sweeper)
+        session = Session(stream, hop, self, self.proxy, trusted=self.proxy.trusts(hop.client))
+        self.sessions.add(session)
+        self._share.holds(len(self.sessions))
         if len(self.sessions) >= self._most:
             self._pause()
+        return session
+
+    def yields(self) -> bool:
+        """Leave the next connection to others for a moment, when this worker holds more than its share."""
+        if not self._share.exceeded(len(self.sessions)):
+            return False
+        for listener in self._listeners:
+            listener.pause()
+        self._turn.start(self._take_turn)
+        return True
+
+    def _take_turn(self) -> None:
+        """Take what nobody else took."""
+        for listener in list(self._listeners):
+            listener.take()
+        if len(self.sessions) < self._most and not self._starved:
+            self._resume()
+
+    def adopt(self, arrival: Arrival, *, last: bool = False) -> None:
+        """Go on with a connection that comes from another worker; ``last`` lets it end with its next answer."""
+        sock = Socket(fileno=arrival.descriptor)
+        sock.setblocking(False)
+        authority = self._authorities.get(arrival.port) or f"localhost:{arrival.port}".encode("ascii")
+        session = self._begin(sock, Hop(arrival.peer, arrival.port, authority))
+        session.buffer = arrival.data
+        session.last = last
+        session.stream.deadline = monotonic() + arrival.left
+        if self.proxy.handing and not last and self.hand_over(session):
+            return
+        if self.proxy.stopping and not session.buffer and not session.stream.has_bytes():
+            session.close()
+            return
+        session.resume()
+
+    def hand_over(self, session: Session) -> bool:
+        """Let the next generation go on with an idle session; returns False when it has to stay for now."""
+        return self.outbox is not None and self.outbox.hand_over(session)
+
+    def hand_over_idle(self) -> None:
+        """Hand over every connection on which no request is being served, with what has come of its next one."""
+        for session in list(self.sessions):
+            if session.idle:
+                self.hand_over(session)
+            elif session.gathering is not None:
+                if len(session.gathering.gathered) <= MOST_READ:
+                    session.stream.interrupt()
+                else:
+                    session.last = True
+
+    def stay(self, session: Session) -> None:
+        """Serve here, to its end, what cannot be handed over."""
+        session.last = True
+        session.resume()
 
     def gone(self, session: Session) -> None:
         """Forget a session that ended, and accept again where that makes room."""
         self.sessions.discard(session)
+        self._share.holds(len(self.sessions))
         if self.stopped:
             if not self.sessions:
                 self.on_drained()
@@ -127,17 +204,21 @@ class Server:
             self._resume()
 
     def _pause(self) -> None:
+        self._share.accepts(accepting=False)
         for listener in self._listeners:
             listener.pause()
 
     def _resume(self) -> None:
+        self._share.accepts(accepting=True)
         for listener in self._listeners:
             listener.watch()
 
     def stop(self) -> None:
         """Accept no more: what was accepted is served."""
         self.stopped = True
+        self._share.accepts(accepting=False)
         self._timer.stop()
+        self._turn.stop()
         for listener in self._listeners:
             listener.close()
         self._listeners = []

@@ -36,17 +36,24 @@ class Owner(Protocol):
     def gone(self, session: Session) -> None:
         """The session has ended."""
 
+    def hand_over(self, session: Session) -> bool:
+        """Let the next generation go on with the session; returns False when that cannot be."""
+
 
 class Session:
     """A client's connection, from its first byte to its last; ``proxy`` serves it, ``owner`` is told of its end."""
 
-    __slots__ = ("_owner", "_proxy", "buffer", "hop", "lingered", "stream", "trusted")
+    __slots__ = ("_owner", "_proxy", "buffer", "gathering", "hop", "last", "lingered", "stream", "trusted")
 
     def __init__(self, stream: Stream, hop: Hop, owner: Owner, proxy: Proxy, *, trusted: bool) -> None:
         self.stream = stream
         self.hop = hop
         self.trusted = trusted
         self.buffer = b""
+        self.gathering: HeadReader | None = None
+        """What has come of a request head that is not whole yet."""
+        self.last = False
+        """Whether the next answer is the connection's last: it cannot be handed over."""
         self.lingered = -1
         """Bytes forgotten since the connection began to end; negative before."""
         self._owner = owner
@@ -84,20 +91,38 @@ class Session:
             if not proxy.handle(exchange, head, self):
                 self.end()
                 return
+            if proxy.draining and self._leave(started + exchange.total_time):
+                return
             if not self.buffer and not stream.ready:
                 self._rest(started + exchange.total_time)
                 return
 
-    def _rest(self, now: float) -> None:
-        """Become idle ``now``; while l7 stops, that is the end."""
-        stream = self.stream
+    def _leave(self, now: float) -> bool:
+        """After an answer of a draining worker: be handed over, or end with it. Returns False to stay."""
         if self._proxy.stopping:
+            if self.buffer or self.stream.ready:
+                return False
             self.end()
-            return
+            return True
+        self.stream.deadline = now + self._proxy.bounds.idle_seconds
+        return self._proxy.handing and not self.last and self._owner.hand_over(self)
+
+    def _rest(self, now: float) -> None:
+        """Become idle ``now``."""
+        stream = self.stream
         stream.keeper = self
         stream.deadline = now + self._proxy.bounds.idle_seconds
         if not stream.watching:
             stream.watch()
+
+    def resume(self) -> None:
+        """Go on with a connection that came with, or kept, bytes already read: for callbacks of the loop."""
+        if self.buffer:
+            self.stream.keeper = None
+            self._proxy.crew.begin(self.serve)
+        else:
+            self.stream.keeper = self
+            self.stream.watch()
 
     def _next_head(self, started: float) -> RequestHead | None:
         """The next request; None when the connection came to its end instead, which is then seen to."""
@@ -126,7 +151,7 @@ class Session:
     def _gather_head(self, data: bytes, started: float) -> RequestHead | None:
         """As `_next_head`, for a head that comes in pieces, or after empty lines."""
         bounds = self._proxy.bounds
-        reader = HeadReader(bounds.head, self._proxy.parser)
+        reader = self.gathering = HeadReader(bounds.head, self._proxy.parser)
         stream = self.stream
         stream.deadline = started + bounds.head_seconds
         try:
@@ -142,6 +167,8 @@ class Session:
         except ProxyError as failure:
             self._refuse_head(failure, reader.beginning, started)
         except StreamTimeout:
+            if stream.deadline != NEVER and self._proxy.handing and self._pass_on(reader):
+                return None
             late = ProxyError(HEAD_TIMEOUT, f"not whole within {bounds.head_seconds:g} s")
             self._refuse_head(late, reader.beginning, started)
         except StreamClosed as lost:
@@ -149,7 +176,14 @@ class Session:
                 self._refuse_head(ProxyError(CLIENT_GONE_REQUEST, str(lost)), reader.beginning, started)
             else:
                 self.close()
+        finally:
+            self.gathering = None
         return None
+
+    def _pass_on(self, reader: HeadReader) -> bool:
+        """Hand the connection over with what has come of its next head."""
+        self.buffer = reader.gathered
+        return self._owner.hand_over(self)
 
     def _refuse_head(self, failure: ProxyError, data: bytes, started: float) -> None:
         """Answer what is no request, and read nothing of this connection as one any more."""

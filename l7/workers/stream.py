@@ -13,8 +13,10 @@ Hot: every wait and every byte goes through here, and three measurements shaped 
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from _socket import socket as Socket
+from select import epoll as _Epoll  # by name: patching takes it out of the module
 from typing import Any, Protocol
 
 from gevent import get_hub
@@ -132,6 +134,12 @@ class Stream:
         if not self.watching:
             self.watching = True
             self.watcher.start(self._on_readable)
+
+    def pause(self) -> None:
+        """Do not listen for now, and let no time run."""
+        self.deadline = NEVER
+        self.watcher.stop()
+        self.watching = False
 
     def wait(self) -> None:
         """Wait until something can be received; raises `StreamTimeout` at the deadline, `StreamClosed` when closed."""
@@ -314,6 +322,27 @@ class Stream:
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:
             pass
+
+    def offer(self, data: bytes) -> None:
+        """Send a few last bytes if the kernel takes them at once; never waits, never raises."""
+        try:
+            self.socket.send(data)
+        except OSError:
+            pass
+
+    def let_go(self) -> None:
+        """Close our descriptor of a connection that lives on in another process.
+
+        The loop's ``epoll`` would go on watching it: closing a descriptor ends that only when it was the last one.
+        """
+        number = self.socket.fileno()
+        self.watcher.stop()
+        try:
+            with _Epoll.fromfd(os.dup(self._hub.loop.fileno())) as watched:
+                watched.unregister(number)
+        except OSError:
+            pass
+        self.close()
 
     def reset(self) -> None:
         """Close so that the peer sees an error, not an end."""

@@ -7,24 +7,30 @@ from gevent.event import Event
 from l7.clock import monotonic
 from l7.exchange import Exchange
 from l7.workers.crew import Crew
+from l7.workers.frames import FrameBorder, going_away
 from l7.workers.stream import Stream, StreamClosed, StreamTimeout
 
 
 class Tunnel:
     """Copies between ``client`` and ``server``: an end in one direction is passed on, and the other goes on.
 
-    After ``idle`` seconds without a byte in either direction both are closed.
+    After ``idle`` seconds without a byte in either direction both are closed. ``framed`` says that it is a WebSocket.
     """
 
-    __slots__ = ("_client", "_exchange", "_idle", "_server", "_stirred", "_upward_done")
+    __slots__ = ("_borders", "_client", "_exchange", "_idle", "_sending", "_server", "_stirred", "_upward_done")
 
-    def __init__(self, client: Stream, server: Stream, exchange: Exchange, idle: float) -> None:
+    def __init__(
+        self, client: Stream, server: Stream, exchange: Exchange, idle: float, *, framed: bool = False
+    ) -> None:
         self._idle = idle
         self._client = client
         self._server = server
         self._exchange = exchange
         self._upward_done = Event()
         self._stirred = 0.0
+        self._borders = {client: FrameBorder(), server: FrameBorder()} if framed else {}
+        """By the stream that the bytes go to."""
+        self._sending: set[Stream] = set()
 
     def run(self, crew: Crew, from_client: bytes, from_server: bytes) -> None:
         """Send what was read too early, then copy until both directions have ended; never raises for a lost peer."""
@@ -32,6 +38,15 @@ class Tunnel:
         crew.start(lambda: self._upward(from_client))
         self._copy(self._server, self._client, from_server, downward=True)
         self._upward_done.wait()
+
+    def go_away(self) -> None:
+        """End it now: by a close frame 1001 to each side that is between two frames of a WebSocket."""
+        for stream, border in self._borders.items():
+            if not stream.closed and border.between and not border.closed and stream not in self._sending:
+                stream.offer(going_away(masked=stream is self._server))
+                border.closed = True
+        for stream in (self._client, self._server):
+            stream.finish_sending()
 
     def _upward(self, first: bytes) -> None:
         try:
@@ -46,7 +61,7 @@ class Tunnel:
             while True:
                 if data:
                     self._stirred = monotonic()
-                    sink.send(data, self._idle)
+                    self._pass_on(data, sink)
                     if downward:
                         exchange.sent += len(data)
                     else:
@@ -58,6 +73,14 @@ class Tunnel:
         except (StreamClosed, StreamTimeout):
             source.close()
             sink.close()
+
+    def _pass_on(self, data: bytes, sink: Stream) -> None:
+        border = self._borders.get(sink)
+        if border is not None:
+            border.feed(data)
+            self._sending.add(sink)
+        sink.send(data, self._idle)
+        self._sending.discard(sink)
 
     def _receive(self, source: Stream) -> bytes:
         """Wait as long as either direction is alive."""

@@ -1,0 +1,68 @@
+"""A worker's proof that it works: one request through its own proxy loop, before it says that it is ready.
+
+The request is answered by l7 itself (OPTIONS with its hops used up, RFC 9110, 7.6.2), so no server hears of it; it
+needs no login and is not logged. What it passes through is what every request passes through: a session, the parser,
+the proxy, an answer of ours, the loop.
+"""
+
+from __future__ import annotations
+
+import socket
+from _socket import socket as Socket
+
+from l7.clock import monotonic
+from l7.errors import L7Error
+from l7.http.forwarding import Hop
+from l7.telemetry.accesslog import NoLog
+from l7.workers.proxy import Proxy
+from l7.workers.session import Session
+from l7.workers.stream import Stream, StreamClosed, StreamTimeout, Sweeper
+
+WITHIN = 5.0
+"""Seconds that the answer may take."""
+REQUEST = b"OPTIONS * HTTP/1.1\r\nHost: l7\r\nMax-Forwards: 0\r\n\r\n"
+
+
+class ProbeError(L7Error):
+    """The worker does not answer its own request."""
+
+
+class _Owner:
+    """Keeps the one session of a probe."""
+
+    def gone(self, session: Session) -> None:
+        """The session has ended: nothing depends on it."""
+
+    def hand_over(self, session: Session) -> bool:
+        """A probe ends where it began."""
+        return False
+
+
+def probe(proxy: Proxy, sweeper: Sweeper) -> None:
+    """Send a request through ``proxy``, which must not serve anybody yet; raises `ProbeError`."""
+    ours, theirs = (_raw(end) for end in socket.socketpair())
+    client = Stream(ours, sweeper)
+    session = Session(Stream(theirs, sweeper), Hop("unix:", 80, b"l7"), _Owner(), proxy, trusted=False)
+    log, credentials = proxy.log, proxy.credentials
+    proxy.log, proxy.credentials = NoLog(), None
+    try:
+        client.deadline = monotonic() + WITHIN
+        client.send(REQUEST, WITHIN)
+        answer = client.receive()
+    except StreamTimeout:
+        raise ProbeError(f"its own request was not answered within {WITHIN:g} s") from None
+    except StreamClosed as lost:
+        raise ProbeError(f"its own request was not answered: {lost}") from None
+    finally:
+        proxy.log, proxy.credentials = log, credentials
+        proxy.requests = proxy.answered = proxy.faults = 0
+        session.close()
+        client.close()
+    if not answer.startswith(b"HTTP/1.1 200 "):
+        raise ProbeError(f"its own request was answered {answer[:40]!r}")
+
+
+def _raw(end: socket.socket) -> Socket:
+    sock = Socket(end.family, end.type, 0, end.detach())
+    sock.setblocking(False)
+    return sock

@@ -1,0 +1,55 @@
+"""A worker's share of the connections: who holds more than its part lets the others go first.
+
+One queue of new connections is shared by all workers, and the kernel wakes who slept last: left alone, one worker gets
+most of them. Each worker writes how many it holds into its row of the board as they come and go, and reads the
+others'. Who is above the mean waits a few milliseconds before it takes the next one: whoever is below takes it
+meanwhile, and if nobody does it is taken all the same, so nothing starves.
+"""
+
+from __future__ import annotations
+
+import time
+
+from l7.telemetry.board import ACCEPTING, BEAT, CONNECTIONS, Board
+
+EXCESS = 1.1
+"""How far above the mean a worker may be before it waits."""
+SLACK = 4
+"""So many connections above that are never unfair."""
+STALE = 2_000_000_000
+"""Nanoseconds without a heartbeat after which a worker is taken for dead or hung: it accepts nothing."""
+
+
+class Share:
+    """Compares the worker of ``slot`` with the others that accept."""
+
+    __slots__ = ("_board", "_cells", "_peers", "_slot")
+
+    def __init__(self, board: Board, slot: int) -> None:
+        self._board = board
+        self._slot = slot
+        self._cells = board.slot(slot)
+        self._peers: list[memoryview] = []
+
+    def look(self) -> None:
+        """Find out who accepts; a few times a second is enough."""
+        fresh = time.monotonic_ns() - STALE
+        accepting = self._board.column(ACCEPTING)
+        rows = (self._board.slot(slot) for slot, state in enumerate(accepting) if state and slot != self._slot)
+        self._peers = [row for row in rows if row[BEAT] > fresh]
+
+    def holds(self, count: int) -> None:
+        """Show how many connections this worker has now."""
+        self._cells[CONNECTIONS] = count
+
+    def accepts(self, *, accepting: bool) -> None:
+        """Show whether this worker takes connections."""
+        self._cells[ACCEPTING] = accepting
+
+    def exceeded(self, count: int) -> bool:
+        """Whether ``count`` connections are more than this worker's fair part."""
+        peers = self._peers
+        if not peers or count <= SLACK:
+            return False
+        total = count + sum([row[CONNECTIONS] for row in peers])
+        return count > EXCESS * total / (len(peers) + 1) + SLACK
