@@ -31,12 +31,15 @@ def test_a_target_is_visible_ascii_without_a_fragment():
     assert set(range(256)) - set(grammar.TARGET) == {*range(0x21), 0x7F, *range(0x80, 0x100), ord("#")}
 
 
-@pytest.mark.parametrize("line", [b"GET / HTTP/1.1", b"OPTIONS * HTTP/1.0", b"GET /b HTTP/9.9"])
+@pytest.mark.parametrize("line", [b"GET / HTTP/1.1", b"OPTIONS * HTTP/1.0", b"GET /b HTTP/1.9"])
 def test_request_line_takes(line):
-    try:
-        RequestParser(10, 100).request_line(line)
-    except ProxyError as failure:
-        assert failure.kind is UNKNOWN_VERSION
+    assert RequestParser(10, 100).request_line(line).line == line
+
+
+def test_request_line_of_another_version_is_well_formed():
+    with pytest.raises(ProxyError) as caught:
+        RequestParser(10, 100).request_line(b"GET /b HTTP/9.9")
+    assert caught.value.kind is UNKNOWN_VERSION
 
 
 @pytest.mark.parametrize(
