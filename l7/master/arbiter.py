@@ -1,13 +1,12 @@
 """The loop: wait, one event, step, act.
 
 What is to happen is decided by `l7.master.reload.step`; here is only how it is done. The loop sleeps in one ``poll``
-over the signals and the workers' channels, for as long as no deadline asks for less.
+over the signals and the channels, for as long as no deadline asks for less.
 """
 
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import time
@@ -24,10 +23,13 @@ from l7.master import vocabulary as v
 from l7.master.census import Census, write
 from l7.master.fleet import Fleet, first
 from l7.master.generations import Generations, Refused, Served
-from l7.master.handles import Handle, Message, describe_end
-from l7.master.lifecycle import BEATS, ENDS, LifecycleError
+from l7.master.handles import Handle, Letter, describe_end
+from l7.master.lifecycle import BEATS, ENDS, LifecycleError, MasterState
 from l7.master.listeners import describe
+from l7.master.polling import Poll
+from l7.master.relay import Relay
 from l7.master.reload import step
+from l7.master.roster import Roster
 from l7.master.scales import Scales
 from l7.master.signals import Mailbox, Wish
 from l7.master.spawning import Run, spawn
@@ -96,10 +98,10 @@ class Arbiter:
         )  # fmt: skip
         self._board = Board(SLOTS)
         self._scales = Scales(self._board)
-        self._handles: dict[int, Handle] = {}
-        self._channels: dict[int, Handle] = {}
-        self._poll = select.poll()
-        self._poll.register(mailbox.descriptor, select.POLLIN)
+        self._poll = Poll()
+        self._poll.add(mailbox.descriptor, lambda: None)  # it is looked into after every waiting
+        self._roster = Roster(self._poll, self._note)
+        self._relay = Relay(self._board, self._roster, self._takers)
         self._queue: deque[v.Event] = deque()
         self._fleet: Fleet = first(generations.current.plan(), SLOTS, monotonic())
         self._census: Census | None = None
@@ -116,6 +118,7 @@ class Arbiter:
             while self._queue:
                 self._step(self._queue.popleft())
             if self._code is not None:
+                self._relay.close()
                 self._events.info("stopped")
                 return self._code
             # Only when nothing is left to decide: writing may take a while.
@@ -128,17 +131,14 @@ class Arbiter:
 
     def _wait(self) -> None:
         now = monotonic()
-        due = [self._fleet.next_deadline(now), self._next_silence()]
+        due = [self._fleet.next_deadline(now), self._next_silence(), self._relay.due]
         if self._census is not None:
             due.append(self._census.deadline)
         wake = min((moment for moment in due if moment is not None), default=None)
-        # One millisecond more than asked for: a poll that returns too early would turn in circles until it is time.
-        ready = self._poll.poll(None if wake is None else max(0.0, wake - now) * 1000 + 1)
+        self._poll.wait(wake)
         if wake is not None and monotonic() > wake + OVERSLEPT:
             self._awake_since = monotonic()
-        for descriptor, _ in ready:
-            if descriptor in self._channels:
-                self._hear(self._channels[descriptor])
+        self._relay.retry()
 
     def _next_silence(self) -> float | None:
         silence = self._fleet.plan.silence
@@ -166,17 +166,11 @@ class Arbiter:
                 self._queue.append(v.Silent(worker.slot))
         self._queue.append(v.Tick())
 
-    def _hear(self, handle: Handle) -> None:
-        for message in handle.hear():
-            self._note(handle, message)
-        if not handle.open and handle.channel.fileno() in self._channels:
-            # It will not speak again; whether it lives is for the reaper to see.
-            self._poll.unregister(handle.channel)
-            del self._channels[handle.channel.fileno()]
-
-    def _note(self, handle: Handle, message: Message) -> None:
-        event = message.get("event")
-        if event == "ready":
+    def _note(self, handle: Handle, letter: Letter) -> None:
+        message, event = letter.message, letter.message.get("event")
+        if letter.descriptor is not None:
+            self._relay.post(letter, handle)
+        elif event == "ready":
             self._queue.append(v.Booted(handle.slot))
         elif event == "failed":
             handle.why = str(message.get("why", ""))
@@ -189,20 +183,20 @@ class Arbiter:
                 self._census.note(handle.pid, message)
 
     def _reap(self) -> None:
-        """Take leave of own children only: whoever else is a child of this process is somebody else's to wait for."""
-        for handle in list(self._handles.values()):
-            status = handle.reap()
-            if status is None:
-                continue
-            self._hear(handle)
-            if handle.channel.fileno() in self._channels:
-                self._poll.unregister(handle.channel)
-                del self._channels[handle.channel.fileno()]
-            del self._handles[handle.slot]
-            handle.close()
+        for handle, status in self._roster.reap():
             if self._census is not None:
                 self._census.forget(handle.pid)
             self._queue.append(v.Gone(handle.slot, describe_end(status, handle.why), status == 0))
+
+    def _takers(self) -> list[Handle]:
+        """Who may be given a connection: in a reload those that stay, whichever generation that is to be."""
+        fleet = self._fleet
+        if fleet.phase in ENDS:
+            return []
+        ready = [worker for worker in fleet.live() if worker.ready]
+        stays = (fleet.before or fleet).plan.generation if fleet.phase is MasterState.CANARY else fleet.plan.generation
+        best = [worker for worker in ready if worker.generation == stays] or ready
+        return [handle for worker in best if (handle := self._roster.get(worker.slot)) is not None]
 
     # --- step -------------------------------------------------------------------------------------------------------
 
@@ -233,9 +227,7 @@ class Arbiter:
         except OSError as error:
             self._queue.append(v.Gone(action.slot, f"cannot start: {error.strerror}"))
             return
-        self._handles[handle.slot] = handle
-        self._channels[handle.channel.fileno()] = handle
-        self._poll.register(handle.channel, select.POLLIN)
+        self._roster.add(handle)
 
     def _boot(self, action: v.Spawn, served: Served, channel: socket.socket) -> Boot:
         return Boot(
@@ -255,27 +247,15 @@ class Arbiter:
         self._mailbox.release()
         if self._ground.pid_file is not None:
             self._ground.pid_file.release()
-        for handle in self._handles.values():
-            handle.close()
+        self._roster.release()
         for listener in self._ground.listeners.everything():
             if listener not in served.listeners:
                 listener.socket.close()
 
-    def _tell(self, slot: int, message: Message) -> None:
-        handle = self._handles.get(slot)
-        if handle is not None and not handle.tell(message):
-            self._events.debug(f"worker {handle.index + 1}, pid {handle.pid}, does not take: {message}")
-
-    def _kill(self, slot: int, *numbers: signal.Signals) -> None:
-        handle = self._handles.get(slot)
-        if handle is not None:
-            for number in numbers:
-                handle.signal(number)
-
     def _drain(self, action: v.Drain) -> None:
-        idle = "close" if action.close else "keep"
-        self._tell(action.slot, {"do": "drain", "within": action.within, "idle": idle})
-        self._tell(action.slot, {"do": "dump"})
+        idle = "close" if action.close else "handover"
+        self._roster.tell(action.slot, {"do": "drain", "within": action.within, "idle": idle})
+        self._roster.tell(action.slot, {"do": "dump"})
 
     def _load(self, action: v.Load) -> None:
         try:
@@ -310,7 +290,7 @@ class Arbiter:
         if self._census is not None:
             self._dump_again = True
             return
-        self._census = Census.ask(self._handles.values(), monotonic())
+        self._census = Census.ask(self._roster.handles.values(), monotonic())
 
     def _answer(self, census: Census) -> None:
         self._census = None
@@ -337,10 +317,10 @@ _EVENTS: dict[Wish, v.Event] = {
 _ACTIONS: dict[type[v.Action], Callable[[Arbiter, Any], None]] = {
     v.Spawn: Arbiter._spawn,
     v.Drain: Arbiter._drain,
-    v.Stop: lambda self, action: self._tell(action.slot, {"do": "stop"}),
-    v.AskStacks: lambda self, action: self._kill(action.slot, signal.SIGUSR2, signal.SIGCONT),
-    v.Abort: lambda self, action: self._kill(action.slot, signal.SIGABRT, signal.SIGCONT),
-    v.Kill: lambda self, action: self._kill(action.slot, signal.SIGKILL),
+    v.Stop: lambda self, action: self._roster.tell(action.slot, {"do": "stop"}),
+    v.AskStacks: lambda self, action: self._roster.signal(action.slot, signal.SIGUSR2, signal.SIGCONT),
+    v.Abort: lambda self, action: self._roster.signal(action.slot, signal.SIGABRT, signal.SIGCONT),
+    v.Kill: lambda self, action: self._roster.signal(action.slot, signal.SIGKILL),
     v.Load: Arbiter._load,
     v.Watch: lambda self, action: self._scales.watch(self._fleet),
     v.Weigh: Arbiter._weigh,

@@ -1,7 +1,8 @@
 """The master's view of one worker: its process and the channel to it.
 
-The channel carries one JSON object per message. The master never waits for a worker: a message that cannot be sent
-at once is lost with it, because such a worker does not read any more.
+The channel carries one JSON object per message, and with some of them a descriptor (``SCM_RIGHTS``): a client
+connection on its way to another worker. The master never waits for a worker: a message that cannot be sent at once is
+lost with it, because such a worker does not read any more; a descriptor that cannot be sent stays with the sender.
 """
 
 from __future__ import annotations
@@ -10,13 +11,57 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 LONGEST_MESSAGE = 64 * 1024
 """Bytes of the longest message on a channel."""
 
+MOST_DESCRIPTORS = 4
+"""Descriptors that one message may bring; one is expected, more are closed."""
+
 Message = dict[str, Any]
+
+
+class Letter(NamedTuple):
+    """A message and the descriptor that came with it; whoever receives it owns that."""
+
+    message: Message
+    descriptor: int | None = None
+
+
+def send(channel: socket.socket, message: Message, descriptor: int | None = None) -> bool:
+    """Send a message, with a copy of a descriptor; False when the other end does not take it now."""
+    encoded = json.dumps(message).encode()
+    try:
+        if descriptor is None:
+            channel.send(encoded)
+        else:
+            socket.send_fds(channel, [encoded], [descriptor])
+    except OSError:
+        return False
+    return True
+
+
+def receive(channel: socket.socket) -> Iterator[Letter]:
+    """What has come so far; what is no message is left out. Raises ``EOFError`` at the end of the channel."""
+    while True:
+        try:
+            received, descriptors, _, _ = socket.recv_fds(
+                channel, LONGEST_MESSAGE, MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+            )
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            raise EOFError from None
+        message = _decode(received)
+        for descriptor in descriptors[1 if message is not None else 0 :]:
+            os.close(descriptor)
+        if message is not None:
+            yield Letter(message, descriptors[0] if descriptors else None)
+        elif not received:
+            raise EOFError
 
 
 @dataclass(eq=False)
@@ -36,29 +81,16 @@ class Handle:
 
     def tell(self, message: Message) -> bool:
         """Send a message; False when the worker does not take it."""
-        try:
-            self.channel.send(json.dumps(message).encode())
-        except OSError:
-            return False
-        return True
+        return send(self.channel, message)
 
-    def hear(self) -> list[Message]:
-        """What the worker has sent; what is not a message is left out. Sets ``open`` to False at the end."""
-        messages: list[Message] = []
-        while self.open:
-            try:
-                received = self.channel.recv(LONGEST_MESSAGE)
-            except (BlockingIOError, InterruptedError):
-                break
-            except OSError:
-                received = b""
-            if not received:
-                self.open = False
-                break
-            message = _decode(received)
-            if message is not None:
-                messages.append(message)
-        return messages
+    def hear(self) -> Iterator[Letter]:
+        """What the worker has sent so far. Sets ``open`` to False at the end."""
+        if not self.open:
+            return
+        try:
+            yield from receive(self.channel)
+        except EOFError:
+            self.open = False
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; a process that is gone and not reaped yet takes it without an error."""

@@ -191,10 +191,10 @@ def test_a_channel_carries_messages_and_survives_nonsense(channel):
     handle, worker = channel
     for message in (b'{"event": "ready"}', b"\xff{", b"[]", b'{"event": "stacks"}'):
         worker.send(message)
-    assert handle.hear() == [{"event": "ready"}, {"event": "stacks"}]
+    assert list(handle.hear()) == [({"event": "ready"}, None), ({"event": "stacks"}, None)]
     assert handle.open
     worker.close()
-    assert handle.hear() == []
+    assert list(handle.hear()) == []
     assert not handle.open
     assert not handle.tell({"do": "stop"})
 

@@ -1,0 +1,133 @@
+"""Client connections on their way from a worker that drains to one that serves.
+
+The descriptor comes with a message of the old worker and goes on with one to a new worker; between the two it is held
+here, and only while nobody can take it. Nothing is lost on the way: what no worker takes within a moment goes back to
+where it came from, and while too much is held the old workers are not listened to, so that they keep what they have.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from l7.clock import monotonic
+from l7.master.handles import Handle, Letter, Message, send
+from l7.master.roster import Roster
+from l7.telemetry.board import BEAT, CONNECTIONS, Board
+
+MOST_HELD = 64
+"""Connections held at a time before the old workers are made to hold back."""
+HOLD = 1.0
+"""Seconds for which a connection is held before it goes back."""
+RETRY = 0.02
+"""Seconds between two tries to pass on what is held."""
+
+Takers = Callable[[], list[Handle]]
+"""Who may be given a connection now."""
+
+
+@dataclass
+class _Held:
+    message: Message
+    descriptor: int
+    origin: Handle | None
+    since: float
+
+
+class _Given(NamedTuple):
+    beat: int
+    connections: int
+
+
+class Relay:
+    """Passes connections on. ``away`` is a channel to another l7 that takes them all, where there is one."""
+
+    def __init__(self, board: Board, roster: Roster, takers: Takers) -> None:
+        self.passed = 0
+        """Connections passed on since the master started."""
+        self.away: socket.socket | None = None
+        self._board = board
+        self._roster = roster
+        self._takers = takers
+        self._held: deque[_Held] = deque()
+        self._given: dict[int, _Given] = {}
+
+    @property
+    def due(self) -> float | None:
+        """When to try again what is held."""
+        return monotonic() + RETRY if self._held else None
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more should come for now."""
+        return len(self._held) >= MOST_HELD
+
+    def post(self, letter: Letter, origin: Handle | None) -> None:
+        """Pass a connection on; without an ``origin`` there is no way back for it."""
+        if letter.descriptor is None:
+            return
+        message = {key: value for key, value in letter.message.items() if key not in ("event", "do")}
+        held = _Held(message, letter.descriptor, origin, monotonic())
+        if self._held or not self._pass_on(held):
+            self._held.append(held)  # in order, and no overtaking
+        if self.full and origin is not None:
+            self._roster.mute(origin)
+
+    def retry(self) -> None:
+        """Pass on what is held, or give it back."""
+        if not self._held:
+            return
+        for _ in range(len(self._held)):
+            held = self._held.popleft()
+            if not self._pass_on(held) and not self._give_back(held):
+                self._held.append(held)
+        if not self.full:
+            self._roster.unmute()
+
+    def close(self) -> None:
+        """Close what is held: nobody is left to take it."""
+        while self._held:
+            os.close(self._held.popleft().descriptor)
+
+    def _pass_on(self, held: _Held) -> bool:
+        message = {"do": "adopt", **held.message}
+        for channel, slot in self._channels(held.origin):
+            if send(channel, message, held.descriptor):
+                os.close(held.descriptor)
+                self.passed += 1
+                if slot is not None:
+                    self._note(slot)
+                return True
+        return False
+
+    def _channels(self, origin: Handle | None) -> Iterator[tuple[socket.socket, int | None]]:
+        if self.away is not None:
+            yield self.away, None
+            return
+        for handle in sorted(self._takers(), key=lambda handle: self._load(handle.slot)):
+            if handle is not origin and handle.open:
+                yield handle.channel, handle.slot
+
+    def _load(self, slot: int) -> int:
+        """Connections of a worker: what it said with its last heartbeat, and what it was given since."""
+        cells = self._board.slot(slot)
+        beat, count = self._given.get(slot, _Given(0, 0))
+        return cells[CONNECTIONS] + (count if beat == cells[BEAT] else 0)
+
+    def _note(self, slot: int) -> None:
+        now = self._board.slot(slot)[BEAT]
+        beat, count = self._given.get(slot, _Given(0, 0))
+        self._given[slot] = _Given(now, count + 1 if beat == now else 1)
+
+    def _give_back(self, held: _Held) -> bool:
+        origin = held.origin
+        if origin is None or not origin.open or monotonic() - held.since < HOLD:
+            return False
+        if not send(origin.channel, {"do": "handback", **held.message}, held.descriptor):
+            return False
+        os.close(held.descriptor)
+        return True

@@ -1,0 +1,228 @@
+"""Connections that pass through the master's hands: to whom, when nobody takes them, and that none is lost or kept."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from l7.master import relay as relays
+from l7.master.handles import Handle, Letter
+from l7.master.polling import Poll
+from l7.master.relay import MOST_HELD, Relay
+from l7.master.roster import Roster
+from l7.telemetry.board import BEAT, CONNECTIONS, Board
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+class Stage:
+    """A relay, one old worker and two new ones, each with its far end in the test's hands."""
+
+    def __init__(self) -> None:
+        self.board = Board(3)
+        self.poll = Poll()
+        self.roster = Roster(self.poll, lambda handle, letter: self.relay.post(letter, handle))
+        self.far: list[socket.socket] = []
+        for slot in range(3):
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours.setblocking(False)
+            theirs.setblocking(False)
+            self.roster.add(Handle(slot, slot, 1, 10**6 + slot, ours, 0.0))
+            self.far.append(theirs)
+        self.ready = [1, 2]
+        self.relay = Relay(self.board, self.roster, lambda: [self.roster.handles[slot] for slot in self.ready])
+        self.clients: list[socket.socket] = []
+
+    def hand_over(self, **fields: object) -> socket.socket:
+        """The old worker sends a connection; returns the client's end of it."""
+        client, connection = socket.socketpair()
+        client.settimeout(5)
+        with connection:
+            message = {"event": "handover", "peer": "192.0.2.1", "port": 80, "data": "R0VU", **fields}
+            socket.send_fds(self.far[0], [json.dumps(message).encode()], [connection.fileno()])
+        self.clients.append(client)
+        return client
+
+    def take(self, slot: int) -> tuple[dict[str, object], socket.socket] | None:
+        """What a worker has received."""
+        try:
+            data, fds, _, _ = socket.recv_fds(self.far[slot], 65536, 4)
+        except BlockingIOError:
+            return None
+        (descriptor,) = fds
+        return json.loads(data), socket.socket(fileno=descriptor)
+
+    def fill(self, slot: int) -> None:
+        """Make a worker's channel so full that it takes nothing more."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.roster.handles[slot].channel.send(b"x" * 1000)
+
+    def empty(self, slot: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.far[slot].recv(65536)
+
+    def listen(self) -> None:
+        self.poll.wait(0.0)
+
+    def close(self) -> None:
+        self.relay.close()
+        for sock in [*self.far, *self.clients]:
+            sock.close()
+        self.roster.release()
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    before = descriptors()
+    one = Stage()
+    yield one
+    one.close()
+    assert descriptors() == before, "a descriptor is left"
+
+
+def test_it_arrives_with_what_was_read_and_the_master_keeps_no_copy(stage):
+    before = descriptors()
+    client = stage.hand_over(left=12.5)
+    stage.listen()
+    message, connection = stage.take(1)
+    assert message == {"do": "adopt", "peer": "192.0.2.1", "port": 80, "data": "R0VU", "left": 12.5}
+    with connection:
+        connection.sendall(b"hello")
+        assert client.recv(9) == b"hello"
+    assert client.recv(9) == b"", "the last copy was the worker's"
+    assert stage.relay.passed == 1
+    assert descriptors() == before + 1
+
+
+def test_the_worker_with_the_fewest_connections_gets_it(stage):
+    stage.board.slot(1)[CONNECTIONS] = 3
+    for _ in range(7):
+        stage.hand_over()
+    stage.listen()
+    given = {1: 0, 2: 0}
+    for slot in given:
+        while (one := stage.take(slot)) is not None:
+            one[1].close()
+            given[slot] += 1
+    assert given == {1: 2, 2: 5}
+
+
+def test_what_was_given_is_forgotten_when_the_heart_has_beaten(stage):
+    for _ in range(2):
+        stage.hand_over()
+        stage.listen()
+        message = stage.take(1)
+        assert message is not None
+        message[1].close()
+        stage.board.slot(1)[BEAT] += 1
+        stage.board.slot(2)[CONNECTIONS] = 1
+
+
+def test_a_full_channel_is_passed_by(stage):
+    stage.fill(1)
+    stage.hand_over()
+    stage.listen()
+    assert stage.relay.due is None
+    stage.take(2)[1].close()
+
+
+def test_what_nobody_takes_is_held_and_passed_on_in_order(stage):
+    stage.fill(1)
+    stage.fill(2)
+    for number in range(5):
+        stage.hand_over(number=number)
+    stage.listen()
+    assert stage.relay.due is not None
+    stage.relay.retry()
+    stage.empty(2)
+    stage.relay.retry()
+    for number in range(5):
+        message, connection = stage.take(2)
+        connection.close()
+        assert message["number"] == number
+    assert stage.relay.due is None
+
+
+def test_what_nobody_takes_goes_back(stage, monkeypatch):
+    monkeypatch.setattr(relays, "HOLD", 0.0)
+    stage.ready = []
+    client = stage.hand_over()
+    stage.listen()
+    stage.relay.retry()
+    message, connection = stage.take(0)
+    assert message["do"] == "handback"
+    assert message["data"] == "R0VU"
+    with connection:
+        connection.sendall(b"still here")
+    assert client.recv(99) == b"still here"
+    assert stage.relay.passed == 0
+
+
+def test_what_can_neither_go_on_nor_back_waits_for_a_worker(stage, monkeypatch):
+    monkeypatch.setattr(relays, "HOLD", 0.0)
+    stage.ready = []
+    stage.hand_over()
+    stage.far[0].close()
+    stage.listen()
+    stage.relay.retry()
+    assert stage.relay.due is not None
+    stage.ready = [1]
+    stage.relay.retry()
+    stage.take(1)[1].close()
+
+
+def test_only_so_many_are_held_and_the_rest_stay_where_they_are(stage):
+    stage.ready = []
+    for _ in range(MOST_HELD + 20):
+        stage.hand_over()
+    stage.listen()
+    stage.listen()
+    assert stage.relay.full
+    held = len(stage.relay._held)
+    assert held == MOST_HELD
+    stage.ready = [2]
+    stage.relay.retry()
+    stage.listen()
+    got = 0
+    while (one := stage.take(2)) is not None:
+        one[1].close()
+        got += 1
+    assert got == MOST_HELD + 20
+
+
+def test_another_l7_takes_them_all(stage):
+    stage.ready = []
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        stage.relay.away = ours
+        stage.hand_over()
+        stage.listen()
+        data, fds, _, _ = socket.recv_fds(theirs, 65536, 4)
+        os.close(fds[0])
+        assert json.loads(data)["do"] == "adopt"
+
+
+def test_descriptors_that_nobody_asked_for_are_closed(stage):
+    spare = [os.dup(0) for _ in range(6)]
+    before = descriptors()
+    socket.send_fds(stage.far[0], [b'{"event": "handover"}'], spare[:3])
+    socket.send_fds(stage.far[0], [b"nonsense"], spare[3:])
+    stage.ready = []
+    stage.listen()
+    assert descriptors() == before + 1, "one is on its way"
+    for descriptor in spare:
+        os.close(descriptor)
+
+
+def test_a_letter_without_a_descriptor_is_no_connection(stage):
+    stage.relay.post(Letter({"event": "handover"}), None)
+    assert stage.relay.due is None
