@@ -6,10 +6,12 @@ configuration, 3 workers cannot boot.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import TextIO
 
 from l7 import demo
 from l7.config import flags
@@ -20,35 +22,69 @@ from l7.config.names import did_you_mean, printable
 from l7.errors import ConfigError, Problem, StartError
 from l7.explain import explain
 from l7.master.arbiter import serve
+from l7.master.startup import open_standard_descriptors
+from l7.telemetry.events import complain
 
 Environ = Mapping[str, str]
+
+_UNWRITABLE = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""Standard output takes no more: nobody reads on (`l7 dump | head`), the disk is full."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run l7 with ``argv`` (without the program's name) and return the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    _mend_standard_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = _dispatch(arguments, os.environ)
+        code = _exit_code(arguments)
         sys.stdout.flush()
         return code
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        complain(str(error))
         return 2
     except StartError as error:
-        print(f"l7: {error}", file=sys.stderr)
+        complain(f"l7: {error}")
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Nobody reads on (`l7 dump | head`): keep the interpreter from flushing into the closed pipe at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        if error.errno != errno.EPIPE:
+            complain(f"l7: standard output: {(error.strerror or str(error)).lower()}")
         return 1
+    finally:
+        _let_go(sys.stdout)
+        _let_go(sys.stderr)
+
+
+def _exit_code(argv: list[str]) -> int:
+    try:
+        return _dispatch(argv, os.environ)
     except SystemExit as stop:  # --help and --version
-        sys.stdout.flush()
         return stop.code if isinstance(stop.code, int) else 0
+
+
+def _mend_standard_streams() -> None:
+    """Open the null device where a standard stream is closed, and write escaped what a stream cannot encode."""
+    # Before anything else is opened, which would take the place of standard output and get the access log.
+    open_standard_descriptors()
+    # A stream that Python found closed is None. What is behind its descriptor now is the null device.
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _let_go(stream: TextIO) -> None:
+    """Keep the interpreter from failing, at its end, to write what could not be written: it would exit with 120."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def _dispatch(argv: list[str], environ: Environ) -> int:
@@ -120,7 +156,7 @@ def _load(argv: list[str], environ: Environ, skip: int = 1) -> Loaded:
 
 def _warn(loaded: Loaded) -> None:
     for warning in loaded.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        complain(f"warning: {warning}")
 
 
 def _count(number: int, noun: str) -> str:

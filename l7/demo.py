@@ -25,7 +25,6 @@ from l7.config.held import HeldFiles
 from l7.config.loading import Loaded, load
 from l7.master.arbiter import serve
 from l7.master.privileges import Identity, drop, identify
-from l7.master.startup import open_standard_descriptors
 
 NAMES = ("one", "two", "three")
 HOSTS = ("localhost", "*")
@@ -60,7 +59,6 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     ``argv`` is the command line without the word ``demo``; every option of ``l7`` is taken. SystemExit comes from
     ``--help``. Raises `l7.errors.ConfigError` and `l7.errors.StartError` as running l7 itself does.
     """
-    open_standard_descriptors()
     settings = {"L7_PORT": PORT, **environ}
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in NAMES]
     addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]

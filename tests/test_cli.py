@@ -210,5 +210,27 @@ def test_an_interrupt_is_quiet() -> None:
         assert process.stderr is not None
         with open("pipe.yml", "wb"):  # returns when l7 has begun to read
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 130
+        # Only now: a signal that comes just before the read does not end it, the end of the pipe does.
+        assert process.wait(30) == 130
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(("words", "code"), [("check a=b", 0), ("dump a=b", 0), ("--help", 0), ("check a=", 2)])
+def test_closed_standard_streams_change_nothing(words: str, code: int) -> None:
+    script = f"exec {' '.join(PROGRAM)} {words} <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", script], timeout=30, env=environment(), check=False).returncode == code
+
+
+@pytest.mark.parametrize("words", [["check", "a=b"], ["dump", "a=b"], ["explain", "http://a/", "a=b"]])
+def test_a_full_disk_is_an_error_in_one_line(words: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, timeout=30, env=environment(), check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"l7: standard output: no space left on device\n")
+
+
+def test_nobody_who_listens_to_errors_leaves_the_exit_code() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*PROGRAM, "bogus"], stderr=full, timeout=30, env=environment(), check=False)
+    assert done.returncode == 2
