@@ -1,0 +1,367 @@
+"""Connections go from one worker to another while clients see nothing: two servers, and a test that is their master."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from gevent import get_hub
+from gevent import socket as green
+
+from l7.config.schema import Config
+from l7.telemetry.accesslog import NoLog
+from l7.telemetry.board import ACCEPTING, CONNECTIONS, Board
+from l7.workers.crew import Crew
+from l7.workers.handover import LONGEST, MOST_READ, Outbox, arrival, listen
+from l7.workers.proxy import Proxy
+from l7.workers.server import Server
+from l7.workers.share import Share
+from l7.workers.stream import Sweeper
+from tests.workers.loop import TIMEOUT, running, turn, until
+
+ASK = b"OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n"
+"""A request that l7 answers by itself."""
+
+
+def on_loop(call: Callable[[], object]) -> None:
+    """Do it as the loop does what it is told: not in a greenlet that others would have to switch back to."""
+    done: list[bool] = []
+
+    def run() -> None:
+        call()
+        done.append(True)
+
+    get_hub().loop.run_callback(run)
+    until(lambda: done, "a callback")
+
+
+class Side:
+    """One worker, as far as connections matter: its server, and the master's end of its channel."""
+
+    def __init__(self, config: dict[str, Any], sweeper: Sweeper, slot: int, board: Board) -> None:
+        self.proxy = Proxy(Config.model_validate(config), sweeper, Crew(), NoLog())
+        self.events: list[str] = []
+        self.cells = board.slot(slot)
+        self.server = Server(self.proxy, sweeper, 1000, self.events.append, Share(board, slot))
+        self.channel, self.master = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (self.channel, self.master):
+            end.setblocking(False)
+        self.outbox = self.server.outbox = Outbox(self.channel, self.server)
+        self.address = ("127.0.0.1", 0)
+
+    def accept(self) -> None:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
+        self.address = listener.getsockname()
+        self.server.listen([listener])
+
+    def connect(self) -> green.socket:
+        count = len(self.server.sessions)
+        client = green.create_connection(self.address)
+        client.settimeout(TIMEOUT)
+        until(lambda: len(self.server.sessions) > count, "the connection")
+        return client
+
+    def drain(self) -> None:
+        self.proxy.draining = self.proxy.handing = True
+        self.server.stop()
+        on_loop(self.server.hand_over_idle)
+
+    def close(self) -> None:
+        self.server.close()
+        self.proxy.close()
+        self.outbox.close()
+        self.channel.close()
+        self.master.close()
+
+
+class Stage:
+    """Makes workers and relays between them."""
+
+    def __init__(self, sweeper: Sweeper) -> None:
+        self.sweeper = sweeper
+        self.board = Board(4)
+        self.sides: list[Side] = []
+        self.seen: list[dict[str, Any]] = []
+
+    def __call__(self, **config: Any) -> Side:
+        side = Side(config, self.sweeper, len(self.sides), self.board)
+        self.sides.append(side)
+        return side
+
+    def relay(self, old: Side, new: Side, change: Callable[[dict[str, Any]], None] | None = None) -> int:
+        """Pass on what waits in the old worker's channel; returns how many connections that were."""
+        before = len(self.seen)
+
+        def passed(message: dict[str, Any], descriptor: int | None) -> None:
+            assert descriptor is not None
+            assert message.pop("event") == "handover"
+            self.seen.append(message)
+            if change is not None:
+                change(message)
+            new.server.adopt(arrival(message, descriptor, 75.0))
+
+        more = True
+        while more:
+            count = len(self.seen)
+            on_loop(lambda: listen(old.master, passed))
+            more = len(self.seen) > count
+        return len(self.seen) - before
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    with running() as sweeper:
+        made = Stage(sweeper)
+        yield made
+        for side in made.sides:
+            side.close()
+        turn()
+        assert not sweeper.streams
+
+
+def answer(client: green.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = client.recv(65536)
+        assert more, f"closed after {data!r}"
+        data += more
+    return data
+
+
+def pair(stage: Stage, **config: Any) -> tuple[Side, Side]:
+    old, new = stage(**config), stage(**config)
+    old.accept()
+    return old, new
+
+
+def test_an_idle_connection_goes_on_elsewhere(stage):
+    old, new = pair(stage)
+    client = old.connect()
+    client.sendall(ASK)
+    assert b"Connection: close" not in answer(client)
+    old.drain()
+    assert stage.relay(old, new) == 1
+    assert not old.server.sessions
+    client.sendall(ASK)
+    assert b"200 OK" in answer(client)
+    assert (old.proxy.answered, new.proxy.answered) == (1, 1)
+    assert new.cells[CONNECTIONS] == 1
+    client.close()
+    until(lambda: not new.server.sessions, "the end")
+
+
+def test_it_keeps_its_peer_its_port_and_its_time(stage):
+    old, new = pair(stage)
+    client = old.connect()
+    old.drain()
+    stage.relay(old, new)
+    (session,) = new.server.sessions
+    assert session.hop.client == "127.0.0.1"
+    assert session.hop.port == old.address[1]
+    assert 0 < stage.seen[0]["left"] <= 10, "a silent new connection has the time for a head"
+    client.close()
+
+
+def test_the_one_that_takes_it_decides_whom_it_trusts(stage):
+    old, new = stage(), stage(**{"trusted-proxies": ["127.0.0.1"]})
+    old.accept()
+    client = old.connect()
+    old.drain()
+    stage.relay(old, new)
+    (session,) = new.server.sessions
+    assert session.trusted
+    client.close()
+
+
+@pytest.mark.parametrize("cut", [1, 10, len(ASK) - 3, len(ASK) - 1])
+def test_a_head_that_is_not_whole_travels_along(stage, cut):
+    old, new = pair(stage)
+    client = old.connect()
+    client.sendall(ASK[:cut])
+    (session,) = old.server.sessions
+    until(lambda: session.gathering is not None, "the first bytes")
+    old.drain()
+    assert stage.relay(old, new) == 1
+    turn()
+    client.sendall(ASK[cut:])
+    assert b"200 OK" in answer(client)
+    assert (old.proxy.answered, new.proxy.answered) == (0, 1)
+    client.close()
+
+
+def test_a_request_in_flight_is_finished_and_what_came_behind_it_travels(stage):
+    with green.socket() as origin:
+        origin.bind(("127.0.0.1", 0))
+        origin.listen()
+        address = "{}:{}".format(*origin.getsockname())
+        old, new = pair(stage, backends={"*": {"servers": [address]}})
+        client = old.connect()
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + ASK + ASK[:20])
+        server, _ = origin.accept()
+        assert server.recv(65536)
+        old.drain()
+        assert stage.relay(old, new) == 0, "it is being served"
+        server.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        first = answer(client)
+        assert b"200 OK" in first
+        assert b"Connection: close" not in first
+        assert stage.relay(old, new) == 1
+        assert answer(client).count(b"200 OK") == 1
+        client.sendall(ASK[20:])
+        assert b"200 OK" in answer(client)
+        assert (old.proxy.answered, new.proxy.answered) == (1, 2)
+        assert server.recv(1) == b"", "a draining worker keeps no connection to a server"
+        server.close()
+        client.close()
+
+
+def test_hundreds_through_a_narrow_channel(stage):
+    old, new = pair(stage)
+    old.channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
+    clients = [old.connect() for _ in range(200)]
+    old.drain()
+    assert len(old.server.sessions) > 100, "the channel is full, and nobody waits for it"
+    clients[-1].sendall(ASK)
+    assert b"200 OK" in answer(clients[-1]), "who is still here is served here"
+    assert old.proxy.answered == 1
+
+    def moved() -> bool:
+        stage.relay(old, new)
+        return len(new.server.sessions) == len(clients)
+
+    until(moved, "all of them")
+    assert not old.server.sessions
+    for client in clients:
+        client.sendall(ASK)
+        assert b"200 OK" in answer(client)
+        client.close()
+
+
+def test_words_overtake_connections(stage):
+    old, new = pair(stage)
+    old.channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
+    clients = [old.connect() for _ in range(50)]
+    old.drain()
+    old.outbox.tell({"event": "dump"})
+    order: list[str] = []
+
+    def heard(message: dict[str, Any], descriptor: int | None) -> None:
+        order.append(message["event"])
+        if descriptor is not None:
+            new.server.adopt(arrival(message, descriptor, 75.0))
+
+    def all_heard() -> bool:
+        on_loop(lambda: listen(old.master, heard))
+        return len(order) == len(clients) + 1
+
+    until(all_heard, "all messages")
+    assert order.index("dump") < len(clients) - 1
+    for client in clients:
+        client.close()
+
+
+def test_what_does_not_fit_into_a_message_stays_and_is_told(stage):
+    old, new = pair(stage, limits={"head": 2 * LONGEST})
+    client = old.connect()
+    start = ASK[:-2] + b"X-Long: " + b"x" * MOST_READ
+    client.sendall(start)
+    (session,) = old.server.sessions
+    until(lambda: session.gathering and len(session.gathering.gathered) == len(start), "the beginning")
+    old.drain()
+    assert stage.relay(old, new) == 0
+    client.sendall(b"\r\n\r\n")
+    assert b"Connection: close" in answer(client)
+    assert client.recv(1) == b""
+    client.close()
+
+
+def test_all_that_may_be_read_fits_into_a_message(stage):
+    old, new = pair(stage, limits={"head": 2 * LONGEST})
+    client = old.connect()
+    start = ASK[:-2] + b"X-Long: "
+    start += b"x" * (MOST_READ - len(start))
+    client.sendall(start)
+    (session,) = old.server.sessions
+    until(lambda: session.gathering and len(session.gathering.gathered) == len(start), "the beginning")
+    old.drain()
+    assert stage.relay(old, new) == 1
+    client.sendall(b"\r\n\r\n")
+    assert b"200 OK" in answer(client)
+    client.close()
+
+
+def test_a_worker_that_drains_itself_hands_on(stage):
+    old, middle = pair(stage)
+    new = stage()
+    client = old.connect()
+    client.sendall(ASK[:10])
+    (session,) = old.server.sessions
+    until(lambda: session.gathering is not None, "the first bytes")
+    middle.drain()
+    old.drain()
+    assert stage.relay(old, middle) == 1
+    assert stage.relay(middle, new) == 1
+    client.sendall(ASK[10:])
+    assert b"200 OK" in answer(client)
+    assert new.proxy.answered == 1
+    client.close()
+
+
+def test_one_that_comes_back_is_served_to_its_end_here(stage):
+    old, _ = pair(stage)
+    client = old.connect()
+    old.drain()
+
+    def heard(message: dict[str, Any], descriptor: int | None) -> None:
+        assert descriptor is not None
+        old.server.adopt(arrival(message, descriptor, 75.0), last=True)
+
+    on_loop(lambda: listen(old.master, heard))
+    client.sendall(ASK)
+    assert b"Connection: close" in answer(client)
+    assert client.recv(1) == b""
+    client.close()
+
+
+def test_without_a_master_everything_stays(stage):
+    old, _ = pair(stage)
+    client, half = old.connect(), old.connect()
+    half.sendall(ASK[:10])
+    until(lambda: any(session.gathering for session in old.server.sessions), "the first bytes")
+    old.master.close()
+    old.drain()
+    old.proxy.closing = True  # as the worker does when it sees that its master is gone
+    for one, rest in ((client, ASK), (half, ASK[10:])):
+        one.sendall(rest)
+        assert b"Connection: close" in answer(one)
+        assert one.recv(1) == b""
+        one.close()
+
+
+def test_a_worker_that_is_full_takes_it_and_accepts_no_more(stage):
+    old, new = pair(stage)
+    new.server = Server(new.proxy, stage.sweeper, 1, new.events.append, Share(stage.board, 1))
+    new.accept()
+    assert new.cells[ACCEPTING] == 1
+    clients = [old.connect(), old.connect()]
+    old.drain()
+    assert stage.relay(old, new) == 2
+    assert len(new.server.sessions) == 2
+    assert new.cells[ACCEPTING] == 0
+    for client in clients:
+        client.sendall(ASK)
+        assert b"200 OK" in answer(client)
+        client.close()
+    until(lambda: new.cells[ACCEPTING], "room")
+
+
+def test_without_the_remaining_time_it_is_idle_anew(stage):
+    old, new = pair(stage)
+    client = old.connect()
+    old.drain()
+    stage.relay(old, new, lambda message: message.pop("left"))
+    (session,) = new.server.sessions
+    assert session.idle
+    client.close()
