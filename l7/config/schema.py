@@ -92,7 +92,9 @@ class BackendTimeouts(Section):
     )
     response: Timeout = Field(default=60.0, description="The head of a response must come within this time (else 504).")
     idle: Timeout = Field(
-        default=60.0, description="The longest pause within a response's body or an upgraded connection."
+        default=60.0,
+        description="The longest pause within a response's body, the longest silence of an upgraded connection, and "
+        "how long an unused connection to a server is kept.",
     )
 
 
