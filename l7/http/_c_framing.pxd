@@ -10,6 +10,8 @@ cdef class LengthReader:
 
     @cython.locals(size=Py_ssize_t)
     cpdef bytes feed(self, bytes data)
+    cpdef long long ahead(self)
+    cpdef skip(self, long long count)
 
 cdef class CloseReader:
     cdef public bint done
@@ -17,6 +19,8 @@ cdef class CloseReader:
     cdef public list trailers
 
     cpdef bytes feed(self, bytes data)
+    cpdef long long ahead(self)
+    cpdef skip(self, long long count)
 
 cdef class ChunkedReader:
     cdef public bint done
@@ -31,6 +35,8 @@ cdef class ChunkedReader:
 
     @cython.locals(pieces=list, at=Py_ssize_t, end=Py_ssize_t, piece=bytes, eol=Py_ssize_t)
     cpdef bytes feed(self, bytes data)
+    cpdef long long ahead(self)
+    cpdef skip(self, long long count)
     cdef _keep(self, bytes line)
     cdef _line(self, bytes line)
     cdef _size(self, bytes line)

@@ -37,6 +37,12 @@ class BodyReader(Protocol):
     def feed(self, data: bytes) -> bytes:
         """The payload in ``data``; raises `ProxyError` for broken framing."""
 
+    def ahead(self) -> int:
+        """How many bytes of payload are certain to come next, with nothing between them."""
+
+    def skip(self, count: int) -> None:
+        """Take note of ``count`` of the bytes `ahead` that went by without being fed."""
+
 
 class LengthReader:
     """A body of ``length`` bytes (RFC 9112, 6.2)."""
@@ -62,6 +68,15 @@ class LengthReader:
         self.done = True
         return data
 
+    def ahead(self) -> int:
+        """All that is left."""
+        return self.left
+
+    def skip(self, count: int) -> None:
+        """Count what went by."""
+        self.left -= count
+        self.done = self.left == 0
+
 
 class CloseReader:
     """A body that ends with its connection (RFC 9112, 6.3, rule 8)."""
@@ -76,6 +91,13 @@ class CloseReader:
     def feed(self, data: bytes) -> bytes:
         """All of ``data``."""
         return data
+
+    def ahead(self) -> int:
+        """Nobody knows."""
+        return 0
+
+    def skip(self, count: int) -> None:
+        """Nothing to count."""
 
 
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
@@ -151,6 +173,16 @@ class ChunkedReader:
         elif at < end:
             self._keep(data[at:])
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def ahead(self) -> int:
+        """What is left of the present chunk."""
+        return self._left if self._state == _DATA else 0
+
+    def skip(self, count: int) -> None:
+        """Count what went by."""
+        self._left -= count
+        if not self._left:
+            self._state = _DATA_END
 
     def _keep(self, line: bytes) -> None:
         """Hold an unfinished line; refuse at once what cannot become one."""

@@ -13,7 +13,6 @@ cdef class RequestBody:
     cdef public object unsent
 
     cpdef begin(self, bytes data)
-    cpdef bytes read(self)
     cdef bytes _frame(self, bytes data)
 
 cdef class Pump:

@@ -23,7 +23,7 @@ cdef class Relay:
     cdef CPump _pump
     cdef double _sent_at
     cdef bint _broken
-    cdef public bint answered, reusable
+    cdef public bint answered, announced, reusable
     cdef public long long client_framing
     cdef public CResponseHead response
 
@@ -39,7 +39,6 @@ cdef class Relay:
     cdef bytes _connection(self, bint keep)
     cdef _relay_body(self, object reader)
     @cython.locals(server=CStream)
-    cdef bytes _more(self)
     @cython.locals(client=CStream)
     cdef _watch_both(self)
     cdef bytes _frame(self, object reader, bytes payload)

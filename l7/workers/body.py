@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from gevent import get_hub
 from gevent.event import Event
 
@@ -10,7 +13,10 @@ from l7.compiled import take_over
 from l7.errors import BODY_TIMEOUT, CLIENT_GONE_DATA, RESPONSE_TIMEOUT, ProxyError
 from l7.exchange import Exchange
 from l7.http.framing import BodyReader, LengthReader, chunk, last_chunk
+from l7.workers.splice import LEAST, Pipe
 from l7.workers.stream import NEVER, Stream, StreamClosed, StreamTimeout
+
+T = TypeVar("T")
 
 DRAINABLE = 64 * 1024
 """Bytes of an unwanted body that are read so that the connection can live on."""
@@ -64,20 +70,24 @@ class RequestBody:
 
     def read(self) -> bytes:
         """The next piece, framed anew; raises `ProxyError` for a broken body, a slow client or one that left."""
+        data = self._receive(lambda: self.stream.receive())
+        if not data:
+            raise ProxyError(CLIENT_GONE_DATA, "closed within the request body")
+        return self._frame(data)
+
+    def _receive(self, take: Callable[[], T]) -> T:
+        """Take more from the client with ``take``, which waits."""
         stream = self.stream
         stream.deadline = monotonic() + self._seconds
+        self.streamed = True
         try:
-            data = stream.receive()
+            return take()
         except StreamTimeout:
             raise ProxyError(BODY_TIMEOUT, f"nothing came for {self._seconds:g} s") from None
         except StreamClosed as lost:
             raise ProxyError(CLIENT_GONE_DATA, str(lost)) from None
         finally:
             stream.deadline = NEVER
-        if not data:
-            raise ProxyError(CLIENT_GONE_DATA, "closed within the request body")
-        self.streamed = True
-        return self._frame(data)
 
     def _frame(self, data: bytes) -> bytes:
         payload = self._reader.feed(data)
@@ -102,11 +112,32 @@ class RequestBody:
                 else:
                     self._await_more(server, seconds, expects=expects)
                     if not server.ready:
-                        self.unsent = self.read()
+                        self.pass_on(server, seconds, until_heard=True)
         except StreamTimeout:
             raise ProxyError(RESPONSE_TIMEOUT, "the server does not take the request body") from None
         except StreamClosed:
             self.broken = True
+
+    def pass_on(self, server: Stream, seconds: float, *, until_heard: bool) -> None:
+        """Read the next piece; of a large body it goes on to ``server`` at once. What did not leave is ``unsent``.
+
+        ``until_heard`` stops sending as soon as the server says something.
+        """
+        ahead = self._reader.ahead()
+        if ahead < LEAST:
+            self.unsent = self.read()
+            return
+        framed = not isinstance(self._reader, LengthReader)
+        with Pipe() as pipe:
+            size = self._receive(lambda: pipe.pull(self.stream, ahead))
+            if not size:
+                raise ProxyError(CLIENT_GONE_DATA, "closed within the request body")
+            self._exchange.received += size
+            self._reader.skip(size)
+            begun = server.push(b"%x\r\n" % size, seconds) if framed else b""
+            if not begun:
+                pipe.push(server, seconds, until_heard=until_heard)
+            self.unsent = bytes(begun) + pipe.rest() + (b"\r\n" if framed else b"")
 
     def _await_more(self, server: Stream, seconds: float, *, expects: bool) -> None:
         """Wait until the client sends more or the server answers early."""
@@ -154,10 +185,11 @@ class Pump:
         body = self._body
         try:
             while not self.stopped and not body.sent:
-                if not body.unsent:
-                    body.unsent = body.read()
-                self._server.send(body.unsent, self._seconds)
-                body.unsent = b""
+                if body.unsent:
+                    self._server.send(body.unsent, self._seconds)
+                    body.unsent = b""
+                else:
+                    body.pass_on(self._server, self._seconds, until_heard=False)
         except (StreamClosed, StreamTimeout):
             body.broken = True
         except ProxyError as failure:

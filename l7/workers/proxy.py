@@ -227,7 +227,7 @@ class Proxy:
             job.keep_rest()
             return keep
         except ProxyError:
-            job.answered = relay.answered
+            job.answered = relay.answered or relay.announced
             if relay.answered:
                 session.cut(relay.client_framing)
             raise

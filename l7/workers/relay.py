@@ -7,6 +7,9 @@ Every loss is translated here into its row of the failure table; that is why eac
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from l7.clock import monotonic
 from l7.compiled import take_over
 from l7.errors import (
@@ -31,7 +34,10 @@ from l7.http.parser import ResponseParser
 from l7.workers.body import Pump, RequestBody
 from l7.workers.crew import Crew
 from l7.workers.responses import http_date
+from l7.workers.splice import LEAST, Pipe
 from l7.workers.stream import NEVER, Stream, StreamClosed, StreamTimeout
+
+T = TypeVar("T")
 
 MOST_INTERIM = 64
 """Interim responses (1xx) taken before one answer."""
@@ -68,6 +74,7 @@ class Relay:
         "_pump",
         "_sent_at",
         "_server",
+        "announced",
         "answered",
         "client_framing",
         "response",
@@ -94,7 +101,9 @@ class Relay:
         self._pump: Pump | None = None
         self._sent_at = 0.0
         self.answered = False
-        """Whether anything of an answer has gone to the client: from then on nothing can be tried again."""
+        """Whether the answer has begun to go to the client: from then on it can only be cut."""
+        self.announced = False
+        """Whether the client has heard an interim response: from then on nothing is tried again."""
         self.reusable = False
         """Whether the server's connection can take another request."""
         self.client_framing = ABSENT
@@ -193,7 +202,7 @@ class Relay:
 
     def _pass_interim(self, response: ResponseHead) -> None:
         if self._head.minor:
-            self.answered = True
+            self.announced = True
             self._to_client(forwarding.interim_head(response))
 
     def accepts_upgrade(self) -> bool:
@@ -232,6 +241,10 @@ class Relay:
 
     def _relay_body(self, reader: BodyReader) -> None:
         while not reader.done:
+            ahead = reader.ahead()
+            if ahead >= LEAST:
+                self._splice(reader, ahead)
+                continue
             data = self._more()
             if not data:
                 if self.response.length != UNTIL_CLOSE:
@@ -244,14 +257,43 @@ class Relay:
             if framed:
                 self._to_client(framed)
 
+    def _splice(self, reader: BodyReader, count: int) -> None:
+        """Pass ``count`` bytes of the body without looking at them, each piece a chunk where the client gets chunks."""
+        framed = self.client_framing == CHUNKED
+        with Pipe() as pipe:
+            while count:
+                size = self._wait_for_more(lambda: pipe.pull(self._server, count))  # noqa: B023
+                if not size:
+                    raise ProxyError(TRUNCATED, "the server closed within the body")
+                count -= size
+                reader.skip(size)
+                if framed:
+                    self._to_client(b"%x\r\n" % size)
+                self._push(pipe)
+                self._exchange.sent += size
+                if framed:
+                    self._to_client(b"\r\n")
+
+    def _push(self, pipe: Pipe) -> None:
+        try:
+            pipe.push(self._client, self._bounds.write)
+        except StreamTimeout:
+            raise ProxyError(WRITE_TIMEOUT, f"took nothing for {self._bounds.write:g} s") from None
+        except StreamClosed as lost:
+            raise ProxyError(CLIENT_GONE_DATA, str(lost)) from None
+
     def _more(self) -> bytes:
         """The next piece from the server; empty at its end."""
+        return self._wait_for_more(lambda: self._server.receive())
+
+    def _wait_for_more(self, take: Callable[[], T]) -> T:
+        """Take more of the body with ``take``, which waits; what fails is the server, or a client that left."""
         server = self._server
         server.deadline = monotonic() + self._bounds.idle
         try:
             if not server.ready and self._pump is None:
                 self._watch_both()
-            return server.receive()
+            return take()
         except StreamTimeout:
             raise ProxyError(BODY_STALLED, f"nothing came for {self._bounds.idle:g} s") from None
         except StreamClosed as lost:

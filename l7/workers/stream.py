@@ -186,7 +186,7 @@ class Stream:
                 self.watch()
                 self.wait()
             except OSError as failure:
-                raise _gone(failure) from None
+                raise gone(failure) from None
             else:
                 self.watch()
                 return data
@@ -216,7 +216,7 @@ class Stream:
         rest = self._send_now(data)
         unsent = len(rest) == len(data)
         while rest:
-            self._wait_writable(seconds)
+            self.wait_writable(seconds)
             try:
                 rest = self._send_now(rest)
             except StreamClosed as failure:
@@ -229,13 +229,7 @@ class Stream:
         rest = self._send_now(data)
         sent = len(rest) < len(data)
         while rest and not self.ready:
-            if not self.watching:
-                self.watch()
-            self.reader = getcurrent()
-            try:
-                self._wait_writable(seconds)
-            finally:
-                self.reader = None
+            self.wait_writable_or_ready(seconds)
             if not self.ready:
                 try:
                     rest = self._send_now(rest)
@@ -252,10 +246,21 @@ class Stream:
         except BlockingIOError:
             return data
         except OSError as failure:
-            raise _gone(failure) from None
+            raise gone(failure) from None
         return b"" if sent == len(data) else memoryview(data)[sent:]
 
-    def _wait_writable(self, seconds: float) -> None:
+    def wait_writable_or_ready(self, seconds: float) -> None:
+        """Wait until more can be sent, or something can be received; raises as `wait_writable`."""
+        if not self.watching:
+            self.watch()
+        self.reader = getcurrent()
+        try:
+            self.wait_writable(seconds)
+        finally:
+            self.reader = None
+
+    def wait_writable(self, seconds: float) -> None:
+        """Wait until more can be sent; raises `StreamTimeout` after ``seconds``, `StreamClosed` when closed here."""
         if self.closed:
             raise StreamClosed("closed here")
         if self._write_watcher is None:
@@ -291,7 +296,7 @@ class Stream:
         """Open a connection to ``address``; raises `OSError` as the kernel tells it, or `StreamTimeout`."""
         status = self.socket.connect_ex(address)
         if status == errno.EINPROGRESS:
-            self._wait_writable(seconds)
+            self.wait_writable(seconds)
             status = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if status:
             raise OSError(status, errno.errorcode.get(status, str(status)))
@@ -374,7 +379,8 @@ class Stream:
             self._hub.loop.run_callback(self._interrupt_writer)
 
 
-def _gone(failure: OSError) -> StreamClosed:
+def gone(failure: OSError) -> StreamClosed:
+    """What an error of the system means here: whatever it is, the connection cannot be used any more."""
     return StreamClosed(failure.strerror or "connection lost", unsent=True)
 
 
