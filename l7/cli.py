@@ -1,7 +1,7 @@
 """The command line: argv becomes one of the commands, and what goes wrong becomes a message and an exit code.
 
-Exit codes: 0 done or stopped as asked, 1 could not start or run (or `explain` found nothing), 2 usage or an invalid
-configuration, 3 workers cannot boot.
+Exit codes: 0 done or stopped as asked, 1 could not start or run (`explain` found nothing, a reload failed), 2 usage or
+an invalid configuration, 3 workers cannot boot.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
-from l7 import demo
+from l7 import control, demo
 from l7.config import flags
 from l7.config.dump import render_dump
 from l7.config.held import HeldFiles
@@ -91,8 +91,8 @@ def _dispatch(argv: list[str], environ: Environ) -> int:
     """Find out which command is meant and run it."""
     given = flags.parse_flags(argv)
     command = given.words[0] if given.words and "=" not in given.words[0] else None
-    if command != "explain" and not given.problems:
-        _refuse_explain_options(given)
+    if not given.problems:
+        _refuse_options_of_others(given, command)
     if command is None:
         return _run(argv, environ)
     if command not in COMMANDS:
@@ -102,10 +102,16 @@ def _dispatch(argv: list[str], environ: Environ) -> int:
     return COMMANDS[command](argv, environ)
 
 
-def _refuse_explain_options(given: flags.Given) -> None:
-    names = [name for name, used in (("--header", given.headers), ("--json", given.json)) if used]
+def _refuse_options_of_others(given: flags.Given, command: str | None) -> None:
+    used = {
+        "--header": (given.headers, ("explain",)),
+        "--json": (given.json, ("explain", "status")),
+        "--dry-run": (given.dry_run, ("reload",)),
+    }
+    names = [(name, owners) for name, (value, owners) in used.items() if value and command not in owners]
     if names:
-        raise ConfigError([Problem(name, "", "only for `l7 explain`") for name in names])
+        words = [(name, " and ".join(f"`l7 {owner}`" for owner in owners)) for name, owners in names]
+        raise ConfigError([Problem(name, "", f"only for {owners}") for name, owners in words])
 
 
 def _run(argv: list[str], environ: Environ) -> int:
@@ -167,6 +173,8 @@ COMMANDS: dict[str, Callable[[list[str], Environ], int]] = {
     "check": _check,
     "dump": _dump,
     "explain": _explain,
+    "reload": control.reload,
+    "status": control.status,
     "demo": _demo,
 }
 """What a first word without ``=`` may be."""

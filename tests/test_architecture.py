@@ -36,6 +36,7 @@ FLOORS = {
     "l7.workers": 5,
     "l7.master": 6,
     "l7.cli": 7,
+    "l7.control": 7,
     "l7.demo": 7,
     "l7.explain": 7,
     "l7.__main__": 7,
@@ -44,6 +45,7 @@ FLOORS = {
 
 SIDEWAYS = {
     ("l7.__main__", "l7.cli"): "the same command under another name",
+    ("l7.cli", "l7.control"): "two of its commands",
     ("l7.cli", "l7.demo"): "one of its commands",
     ("l7.cli", "l7.explain"): "one of its commands",
 }

@@ -136,9 +136,9 @@ def test_explain_needs_a_url() -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["chek"], "chek: unknown command; did you mean 'check'? (commands: check, dump, explain, demo"),
-        (["reload"], "reload: unknown command (commands: "),
-        (["status"], "status: unknown command"),
+        (["chek"], "chek: unknown command; did you mean 'check'? (commands: check, dump, explain, "),
+        (["frobnicate"], "frobnicate: unknown command (commands: "),
+        (["status", "--dry-run"], "--dry-run: only for `l7 reload`"),
         (["--prot", "80", "a=b"], "--prot: unknown option; did you mean '--port'?"),
         (["--por", "80", "a=b"], "--por: unknown option; did you mean '--port'?"),
         (["-x", "a=b"], "-x: unknown option"),

@@ -35,6 +35,8 @@ COMMANDS = {
     "check": "validate the configuration and exit",
     "dump": "print the effective configuration, each value with its source",
     "explain": "where would a request for URL go, and why",
+    "reload": "reload the l7 that runs, wait, and print the verdict (--dry-run: only what would change)",
+    "status": "show the workers and the configuration of the l7 that runs",
     "demo": "start three small servers and proxy to them",
 }
 
@@ -51,7 +53,7 @@ examples:
 
 A flag wins over its environment variable [in brackets], that over the file, that over the default.
 HOST=ADDRESS words may also stand in {servers}, separated by spaces or commas.
-Signals: HUP reload, USR1 dump, TERM graceful stop, INT and QUIT quick stop."""
+Signals: HUP reload, USR1 dump, USR2 upgrade, TERM graceful stop, INT and QUIT quick stop."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Given:
     config: str | None = None
     headers: tuple[str, ...] = ()
     json: bool = False
+    dry_run: bool = False
     problems: tuple[Problem, ...] = ()
 
 
@@ -143,7 +146,8 @@ def build() -> Any:
     other.add_argument("-V", "--version", action="version", version=version(), help="Print the version and exit.")
     other.add_argument("-h", "--help", action="help", help="Print this help and exit.")
     other.add_argument("-H", "--header", action=_Collect, metavar="'NAME: VALUE'", help="explain: a request header.")
-    other.add_argument("--json", action="store_true", help="explain: print JSON.")
+    other.add_argument("--json", action="store_true", help="explain, status: print JSON.")
+    other.add_argument("--dry-run", action="store_true", help="reload: print what would change, and change nothing.")
     return parser
 
 
@@ -198,7 +202,10 @@ def parse_flags(argv: Sequence[str]) -> Given:
     }
     if space.debug:
         values["log-level"] = ("--debug", "debug")
-    return Given(values, (*words, *after), space.config, tuple(space.header or ()), bool(space.json), tuple(problems))
+    return Given(
+        values, (*words, *after), space.config, tuple(space.header or ()), bool(space.json), bool(space.dry_run),
+        tuple(problems),
+    )  # fmt: skip
 
 
 def _sort_out(rest: list[str]) -> tuple[list[str], list[Problem]]:

@@ -24,6 +24,7 @@ from l7.master.census import Census, write
 from l7.master.fleet import Fleet, first
 from l7.master.generations import Generations, Refused, Served
 from l7.master.handles import Handle, Letter, describe_end
+from l7.master.inquiries import Inquiries
 from l7.master.lifecycle import BEATS, ENDS, LifecycleError, MasterState
 from l7.master.listeners import describe
 from l7.master.polling import Poll
@@ -61,7 +62,7 @@ def serve(load: Load, *, run: Run = run, environ: MutableMapping[str, str] = os.
     try:
         loaded = load()
         events.level = loaded.config.log_level
-        ground, bound = prepare(loaded.config, environ, lambda seconds: _pause(mailbox, seconds))
+        ground, bound = prepare(loaded, environ, lambda seconds: _pause(mailbox, seconds), events.warning)
     except ConfigError as error:
         complain(str(error))
         return 2
@@ -102,6 +103,11 @@ class Arbiter:
         self._poll.add(mailbox.descriptor, lambda: None)  # it is looked into after every waiting
         self._roster = Roster(self._poll, self._note)
         self._relay = Relay(self._board, self._roster, self._takers)
+        self._inquiries = Inquiries(
+            self._poll, ground.control, self._board, self._roster, self._relay, generations,
+            lambda: self._fleet, lambda: self._queue.append(v.Hangup()),
+        )  # fmt: skip
+        self._verdicts = self._inquiries.verdicts
         self._queue: deque[v.Event] = deque()
         self._fleet: Fleet = first(generations.current.plan(), SLOTS, monotonic())
         self._census: Census | None = None
@@ -118,6 +124,7 @@ class Arbiter:
             while self._queue:
                 self._step(self._queue.popleft())
             if self._code is not None:
+                self._inquiries.close("l7 has stopped")
                 self._relay.close()
                 self._events.info("stopped")
                 return self._code
@@ -131,7 +138,7 @@ class Arbiter:
 
     def _wait(self) -> None:
         now = monotonic()
-        due = [self._fleet.next_deadline(now), self._next_silence(), self._relay.due]
+        due = [self._fleet.next_deadline(now), self._next_silence(), self._relay.due, self._inquiries.due]
         if self._census is not None:
             due.append(self._census.deadline)
         wake = min((moment for moment in due if moment is not None), default=None)
@@ -139,6 +146,7 @@ class Arbiter:
         if wake is not None and monotonic() > wake + OVERSLEPT:
             self._awake_since = monotonic()
         self._relay.retry()
+        self._inquiries.look()
 
     def _next_silence(self) -> float | None:
         silence = self._fleet.plan.silence
@@ -248,6 +256,9 @@ class Arbiter:
         if self._ground.pid_file is not None:
             self._ground.pid_file.release()
         self._roster.release()
+        self._inquiries.desk.release()
+        if self._ground.control is not None:
+            self._ground.control.socket.close()
         for listener in self._ground.listeners.everything():
             if listener not in served.listeners:
                 listener.socket.close()
@@ -258,13 +269,16 @@ class Arbiter:
         self._roster.tell(action.slot, {"do": "dump"})
 
     def _load(self, action: v.Load) -> None:
+        self._verdicts.begin()
         try:
             served = self._generations.load()
         except Refused as refusal:
+            self._verdicts.refused(refusal.lines, self._fleet.plan.generation)
             for line in refusal.lines:
                 self._events.error(line)
             self._events.error(f"reload refused, generation {self._fleet.plan.generation} stays")
             return
+        self._verdicts.loaded(served.generation.number, list(served.changes))
         self._queue.appendleft(v.Loaded(served.plan()))
 
     def _weigh(self, action: v.Weigh) -> None:
@@ -272,11 +286,17 @@ class Arbiter:
 
     def _settle(self, action: v.Settle) -> None:
         self._generations.settle(action.generation)
+        self._verdicts.settled(action.generation)
+
+    def _log(self, action: v.Log) -> None:
+        self._events.write(action.level, action.text, self._fleet.plan.generation)
+        self._verdicts.note(action.level, action.text)
 
     def _announce(self, action: v.Announce) -> None:
         count = f"{action.ready} of {action.wanted}" if action.ready < action.wanted else f"{action.wanted}"
         where = describe(self._generations.current.listeners)
         self._events.info(f"ready: listening on {where}; workers: {count}")
+        self._inquiries.desk.open()
 
     def _close_listeners(self, action: v.CloseListeners) -> None:
         self._ground.listeners.close()
@@ -327,6 +347,6 @@ _ACTIONS: dict[type[v.Action], Callable[[Arbiter, Any], None]] = {
     v.Settle: Arbiter._settle,
     v.Announce: Arbiter._announce,
     v.CloseListeners: Arbiter._close_listeners,
-    v.Log: lambda self, action: self._events.write(action.level, action.text, self._fleet.plan.generation),
+    v.Log: Arbiter._log,
     v.Finish: Arbiter._finish,
 }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from l7.config.changes import changes, needs_restart
 from l7.config.dump import render_dump
@@ -33,6 +34,11 @@ class Served:
 
     generation: Generation
     listeners: tuple[Listener, ...]
+    file: str | None = None
+    changes: tuple[str, ...] = ()
+    """What is different from the generation before."""
+    loaded: float = field(default_factory=time.time)
+    """When it was loaded, as seconds since 1970."""
 
     def plan(self) -> Plan:
         """What the supervision has to know of it."""
@@ -59,7 +65,7 @@ class Generations:
         self._events = events
         self._last = 1
         self._unreadable = ""
-        self.current = Served(loaded.generation(1), tuple(listeners))
+        self.current = Served(loaded.generation(1), tuple(listeners), loaded.file)
         self._served = {1: self.current}
         self._warn(loaded)
         self._warn_of_unreadable(loaded)
@@ -87,11 +93,25 @@ class Generations:
             self._ground.listeners.keep(self.current.listeners)
             raise Refused([f"reload: {type(error).__name__}: {error}"]) from error
         self._last += 1
-        served = Served(loaded.generation(self._last), tuple(listeners))
+        lines = changes(self.current.generation.config, loaded.config)
+        served = Served(loaded.generation(self._last), tuple(listeners), loaded.file, tuple(lines))
         self._served[self._last] = served
         self._warn(loaded)
         self._tell_changes(served)
         return served
+
+    def preview(self) -> tuple[list[str], list[str], str]:
+        """What a reload would change, why it would be refused, and the digest of what would be loaded."""
+        try:
+            loaded = self._load()
+            self._check(loaded.config)
+        except ConfigError as error:
+            return [], [str(problem) for problem in error.problems], ""
+        except Refused as refusal:
+            return changes(self.current.generation.config, loaded.config), refusal.lines, ""
+        except (Exception, SystemExit) as error:  # a question must never be the end of a master that serves
+            return [], [f"{type(error).__name__}: {error}"], ""
+        return changes(self.current.generation.config, loaded.config), [], loaded.digest
 
     def settle(self, number: int) -> None:
         """Make one generation the present one and forget the others."""
@@ -118,8 +138,7 @@ class Generations:
 
     def _tell_changes(self, served: Served) -> None:
         number = served.generation.number
-        lines = changes(self.current.generation.config, served.generation.config)
-        for line in lines or ["nothing changed"]:
+        for line in served.changes or ["nothing changed"]:
             self._events.write("info", f"reload: {line}", number)
         added = [listener for listener in served.listeners if listener not in self.current.listeners]
         if added:

@@ -46,6 +46,7 @@ def send(channel: socket.socket, message: Message, descriptor: int | None = None
 
 def receive(channel: socket.socket) -> Iterator[Letter]:
     """What has come so far; what is no message is left out. Raises ``EOFError`` at the end of the channel."""
+    was_reset = False
     while True:
         try:
             received, descriptors, _, _ = socket.recv_fds(
@@ -53,8 +54,12 @@ def receive(channel: socket.socket) -> Iterator[Letter]:
             )
         except (BlockingIOError, InterruptedError):
             return
-        except OSError:
-            raise EOFError from None
+        except OSError as error:
+            # An end that left something unread resets the channel, and what it sent before still waits behind that.
+            if not isinstance(error, ConnectionResetError) or was_reset:
+                raise EOFError from None
+            was_reset = True
+            continue
         message = _decode(received)
         for descriptor in descriptors[1 if message is not None else 0 :]:
             os.close(descriptor)

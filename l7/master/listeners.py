@@ -48,7 +48,7 @@ class Listener:
         if self.path is None:
             return
         try:
-            if _inode(self.path) == self.inode:
+            if inode(self.path) == self.inode:
                 os.unlink(self.path)
         except OSError:
             return  # the next start replaces a path that nobody listens on
@@ -209,7 +209,7 @@ def _sockaddr(host: str, port: int) -> tuple[str, int] | tuple[str, int, int, in
 
 def _bind_unix(key: str) -> Listener:
     path = key.removeprefix("unix:")
-    _remove_stale(path)
+    remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         before = os.umask(0o777 & ~SOCKET_MODE)
@@ -219,13 +219,13 @@ def _bind_unix(key: str) -> Listener:
             os.umask(before)
         sock.listen(_backlog())
         sock.setblocking(False)
-        return Listener(key, sock, path, _inode(path))
+        return Listener(key, sock, path, inode(path))
     except BaseException:
         sock.close()
         raise
 
 
-def _remove_stale(path: str) -> None:
+def remove_stale(path: str) -> None:
     """Remove a socket that nobody listens on; raises ``OSError`` when somebody does, or it is no socket."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
@@ -272,7 +272,8 @@ def _backlog() -> int:
         return 4096
 
 
-def _inode(path: str) -> tuple[int, int]:
+def inode(path: str) -> tuple[int, int]:
+    """What tells one file from another of the same name; raises ``OSError``."""
     there = os.lstat(path)
     return there.st_dev, there.st_ino
 

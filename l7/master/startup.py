@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 
-from l7.config.schema import Config
+from l7.config.generation import Loaded
 from l7.errors import StartError
+from l7.master.control import ControlSocket, open_control
+from l7.master.controlpath import Signs
 from l7.master.listeners import Listener, Listeners, Pause
 from l7.master.pidfile import PidFile
 from l7.master.privileges import Identity, drop, identify, raise_open_files
@@ -19,6 +21,8 @@ from l7.telemetry.output import make_lock
 
 STANDARD_OUTPUTS = frozenset({"-", "off", "/dev/stdout", "/dev/stderr"})
 """Access logs that are no file of ours to make."""
+GIVEN_PORT = frozenset({"--port", "L7_PORT"})
+"""Sources of a port that was given beside a file."""
 
 
 @dataclass
@@ -32,6 +36,7 @@ class Ground:
     open_files: int
     log: tuple[str, int] | None = None
     """Path and descriptor of the access log as it was opened with the rights we had at the start."""
+    control: ControlSocket | None = None
 
     def open_log(self, path: str, identity: Identity | None = None) -> None:
         """Open the access log anew, or stay with what is open where we may no longer go; raises `StartError`."""
@@ -48,16 +53,21 @@ class Ground:
     def leave(self) -> None:
         """Remove what would name a master that is gone."""
         self.listeners.close()
+        if self.control is not None:
+            self.control.close()
         if self.pid_file is not None:
             self.pid_file.remove()
 
 
-def prepare(config: Config, environ: MutableMapping[str, str], pause: Pause) -> tuple[Ground, list[Listener]]:
+def prepare(
+    loaded: Loaded, environ: MutableMapping[str, str], pause: Pause, warn: Callable[[str], None]
+) -> tuple[Ground, list[Listener]]:
     """Bind, take the pid file, make the log file, become who we are to be.
 
     :raises StartError: one of these cannot be done; nothing is left behind then.
     """
     open_standard_descriptors()
+    config = loaded.config
     identity = identify(config.run_as)
     ground = Ground(Listeners(), None, -1, identity, raise_open_files())
     try:
@@ -66,6 +76,7 @@ def prepare(config: Config, environ: MutableMapping[str, str], pause: Pause) -> 
             ground.pid_file = PidFile(config.pid_file)
         bound = ground.listeners.take(config.bind, config.port, pause)
         ground.open_log(config.access_log, identity)
+        ground.control = open_control(_signs(loaded), identity, environ, warn)
         if identity is not None:
             _hand_over(ground, identity)
         # Made last, so that whoever writes to it is already who it will be.
@@ -74,6 +85,14 @@ def prepare(config: Config, environ: MutableMapping[str, str], pause: Pause) -> 
         ground.leave()
         raise
     return ground, bound
+
+
+def _signs(loaded: Loaded) -> Signs:
+    """What the place of the control socket follows from."""
+    config = loaded.config
+    given = loaded.sources.get(("port",)) in GIVEN_PORT
+    file = None if loaded.file is None else os.path.expanduser(loaded.file)
+    return Signs(config.control, config.pid_file, file, config.port if given else None)
 
 
 def _hand_over(ground: Ground, identity: Identity) -> None:

@@ -90,7 +90,7 @@ def weighed(turn: Turn, event: v.Weighed) -> None:
     if fleet.phase is not MasterState.CANARY or fleet.watched != event.slot or canary is None or not canary.ready:
         return
     if worse(event.new, event.old):
-        fail(turn, f"the canary answers worse: {event.new} of l7's own, the old workers {event.old}")
+        fail(turn, f"the canary answers worse: {event.new}; the old workers: {event.old}")
         return
     left = canary.since + fleet.plan.canary - turn.now
     if left > 0:
@@ -98,7 +98,7 @@ def weighed(turn: Turn, event: v.Weighed) -> None:
     elif not event.beats:
         turn.fleet = replace(fleet, until=turn.now + BEATS_AGAIN)
     else:
-        turn.log("info", f"canary: proven; {event.new} of l7's own, the old workers {event.old}")
+        turn.log("info", f"canary: proven; {event.new}; the old workers: {event.old}")
         prove(turn)
 
 

@@ -29,7 +29,7 @@ class Tally:
     faults: int = 0
 
     def __str__(self) -> str:
-        return f"{self.answers} answers, {self.faults} of them errors"
+        return f"{self.answers} answers, {self.faults} of them errors of l7's own"
 
 
 # --- events ---------------------------------------------------------------------------------------------------------

@@ -148,17 +148,17 @@ def test_a_request_in_flight_is_finished_by_the_old_worker(l7, origin):
     proxy.wait_for(lambda: old not in proxy.workers(), "the old worker's end")
 
 
-def test_a_kept_connection_is_told_by_its_next_answer(l7, origin):
-    proxy = l7(CONFIG.format(origin().address))
+def test_a_kept_connection_is_kept_through_any_number_of_reloads(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "canary-time: 0s\n", workers=2)
     with Client(proxy.address) as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert not client.read_response().closes
-        reload(proxy)
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        answer = client.read_response()
-        assert answer.status == 200
-        assert answer.closes
-        assert client.read_until_closed() == b""
+        for _ in range(4):
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = client.read_response()
+            assert answer.status == 200
+            assert not answer.closes
+            before = set(proxy.workers())
+            reload(proxy)
+            proxy.wait_for(lambda gone=before: not gone & set(proxy.workers()), "the old workers' end")
 
 
 def test_an_old_worker_is_killed_when_the_drain_timeout_is_over(l7, origin):

@@ -199,6 +199,17 @@ def test_only_so_many_are_held_and_the_rest_stay_where_they_are(stage):
     assert got == MOST_HELD + 20
 
 
+def test_what_a_worker_sent_last_arrives_also_when_it_has_read_nothing_more(stage):
+    stage.roster.handles[0].tell({"do": "dump"})
+    client = stage.hand_over()
+    stage.far[0].close()
+    stage.listen()
+    _, connection = stage.take(1)
+    with connection:
+        connection.sendall(b"alive")
+    assert client.recv(9) == b"alive"
+
+
 def test_another_l7_takes_them_all(stage):
     stage.ready = []
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -1,0 +1,267 @@
+"""``l7 reload`` and ``l7 status``: finds the l7 that runs, asks it over its control socket, and prints what it says.
+
+It is found by the same flags, environment and file that it runs with, read leniently: a file that has just become
+invalid must not keep anybody from asking why. Exit codes: 0 well, 1 not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from l7.config import flags
+from l7.config.document import read
+from l7.config.names import printable
+from l7.errors import ConfigError, StartError
+from l7.master.controlpath import Signs, all_there_are, candidates
+from l7.master.privileges import NOBODY
+from l7.units import show_size
+
+STATUS_WITHIN = 10.0
+"""Seconds after which an l7 that accepts and says nothing is given up; a reload is waited for without end."""
+
+Answer = dict[str, Any]
+
+
+def reload(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Reload the l7 that runs, wait, and print the verdict; with ``--dry-run``, only what a reload would change."""
+    given = flags.parse_flags(argv)
+    if given.dry_run:
+        return _show_dry_run(_ask({"do": "dry-run"}, given, environ, STATUS_WITHIN))
+    answer = _ask({"do": "reload"}, given, environ, None)
+    changes, reasons = _lines(answer, "changes"), _lines(answer, "reasons")
+    number = answer.get("generation", 0)
+    if not answer.get("ok"):
+        print(f"reload failed, generation {number} serves on" if number else "reload failed", file=sys.stderr)
+        for line in reasons:
+            print(f"  {line}", file=sys.stderr)
+        return 1
+    handed = answer.get("handed-over", 0)
+    print(f"reload done: generation {number}, {answer.get('seconds', 0):.2f} s, {handed} connections handed over")
+    for line in changes or ["nothing changed"]:
+        print(f"  {line}")
+    return 0
+
+
+def status(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Print what the l7 that runs is doing, as a table or (``--json``) for programs."""
+    given = flags.parse_flags(argv)
+    answer = _ask({"do": "status"}, given, environ, STATUS_WITHIN)
+    if given.json:
+        print(json.dumps(answer, indent=2))
+    elif answer.get("ok"):
+        print("\n".join(_table(answer)))
+    else:
+        print("\n".join(_lines(answer, "reasons")), file=sys.stderr)
+    return 0 if answer.get("ok") else 1
+
+
+def _show_dry_run(answer: Answer) -> int:
+    for line in _lines(answer, "changes"):
+        print(line)
+    for line in _lines(answer, "reasons"):
+        print(f"refused: {line}", file=sys.stderr)
+    if answer.get("ok") and not answer.get("changes"):
+        print("nothing changed")
+    return 0 if answer.get("ok") else 1
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+COLUMNS = (
+    "worker", "pid", "generation", "age", "state", "connections", "in flight", "requests/s", "lag", "memory",
+)  # fmt: skip
+
+
+def _table(answer: Answer) -> Iterator[str]:
+    configuration = answer["configuration"]
+    where = ", ".join(answer["listening"])
+    yield f"l7 {answer['version']}, pid {answer['pid']}, {answer['state']}, listening on {where}"
+    yield (
+        f"configuration: generation {configuration['generation']}, digest {configuration['digest']},"
+        f" loaded {configuration['loaded']}" + (f" from {configuration['file']}" if configuration["file"] else "")
+    )
+    yield from map(_printable, _on_disk(configuration))
+    if answer["last-reload"] is not None:
+        yield from map(_printable, _last_reload(answer["last-reload"]))
+    yield ""
+    rows = [COLUMNS, *map(_row, answer["workers"])]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    for row in rows:
+        yield "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+
+
+def _on_disk(configuration: Answer) -> Iterator[str]:
+    if configuration["on-disk"] == "invalid":
+        yield "what a reload would load is invalid:"
+        yield from (f"  {line}" for line in configuration["problems"])
+    elif configuration["on-disk"] == "differs":
+        yield "what a reload would load differs from what runs:"
+        yield from (f"  {line}" for line in configuration["changes"])
+
+
+def _last_reload(last: Answer) -> Iterator[str]:
+    word = "done" if last["ok"] else f"failed, generation {last['generation']} served on"
+    yield f"last reload: {word}, {last['at']}, {last['seconds']:.2f} s, {last['handed-over']} connections handed over"
+    yield from (f"  {line}" for line in last["reasons"])
+
+
+def _row(worker: Answer) -> tuple[str, ...]:
+    return (
+        str(worker["worker"]),
+        str(worker["pid"]),
+        str(worker["generation"]),
+        _age(worker["age"]),
+        str(worker["state"]),
+        str(worker["connections"]),
+        str(worker["in-flight"]),
+        f"{worker['requests-per-second']:.1f}",
+        f"{worker['lag'] * 1000:.1f} ms",
+        "-" if worker["memory"] is None else show_size(worker["memory"] // 1024**2 * 1024**2),
+    )
+
+
+def _age(seconds: float) -> str:
+    whole = int(seconds)
+    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
+    if days:
+        return f"{days}d {hours:02d}h"
+    if hours:
+        return f"{hours}h {minutes:02d}m"
+    return f"{minutes}m {whole % 60:02d}s" if minutes else f"{seconds:.1f}s"
+
+
+def _printable(line: str) -> str:
+    """One line as it may be shown at a terminal, whoever wrote it."""
+    return printable(line, 2000)
+
+
+def _lines(answer: Answer, key: str) -> list[str]:
+    found = answer.get(key, [])
+    return [_printable(str(line)) for line in found] if isinstance(found, list) else []
+
+
+# --- where it is ------------------------------------------------------------------------------------------------------
+
+
+def _ask(question: Answer, given: flags.Given, environ: Mapping[str, str], within: float | None) -> Answer:
+    """Ask the l7 that runs; raises `StartError` when there is none or it goes away."""
+    if given.problems:
+        raise ConfigError(list(given.problems))
+    with _connect(given, environ) as sock:
+        sock.settimeout(within)
+        try:
+            sock.sendall(json.dumps(question).encode() + b"\n")
+            received = b"".join(iter(lambda: sock.recv(65536), b""))
+            answer = json.loads(received)
+        except (OSError, ValueError) as error:
+            why = "it has gone away" if not isinstance(error, TimeoutError) else f"no answer within {within:g} s"
+            raise StartError(f"control: {why}; its events say more") from error
+    if not isinstance(answer, dict):
+        raise StartError("control: what answers there is no l7")
+    return answer
+
+
+def _connect(given: flags.Given, environ: Mapping[str, str]) -> socket.socket:
+    signs = _signs(given, environ)
+    if signs.control == "off":
+        raise StartError("control is off: send HUP to reload, USR1 for the workers")
+    places = candidates(signs, _accounts(given, environ), environ)
+    failures: dict[str, OSError] = {}
+    found = _all(places, failures)
+    if not found and signs == Signs():
+        found = _all(all_there_are(_accounts(given, environ), environ), failures)
+    if len(found) > 1:
+        for sock in found.values():
+            sock.close()
+        raise StartError(f"several l7 run here; say which by its -c FILE, or by --control: {', '.join(found)}")
+    if not found:
+        raise StartError(_not_found(places, failures))
+    return next(iter(found.values()))
+
+
+def _all(places: Sequence[str], failures: dict[str, OSError]) -> dict[str, socket.socket]:
+    return {place: sock for place in places if (sock := _try(place, failures)) is not None}
+
+
+def _try(path: str, failures: dict[str, OSError]) -> socket.socket | None:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.connect(path)
+    except OSError as error:
+        sock.close()
+        failures[path] = error
+        return None
+    return sock
+
+
+def _not_found(places: Sequence[str], failures: Mapping[str, OSError]) -> str:
+    for path, error in failures.items():
+        if isinstance(error, PermissionError):
+            return f"control: {path}: permission denied; be root, or whom l7 runs as"
+    looked = ", ".join(places)
+    return f"no l7 runs with these settings (looked for {looked}); give it the options that l7 was started with"
+
+
+def _signs(given: flags.Given, environ: Mapping[str, str]) -> Signs:
+    """What the place of the socket follows from: flag over variable over file, without any judgement on the rest."""
+    port = _setting("port", given, environ, of_file=False)
+    name = _file(given, environ)
+    return Signs(
+        _setting("control", given, environ) or "auto",
+        _setting("pid-file", given, environ),
+        None if name is None else os.path.expanduser(name),
+        int(port) if port is not None and port.isdecimal() else None,
+    )
+
+
+def _file(given: flags.Given, environ: Mapping[str, str]) -> str | None:
+    return given.config if given.config is not None else flags.parse_environment(environ).config
+
+
+def _setting(key: str, given: flags.Given, environ: Mapping[str, str], *, of_file: bool = True) -> str | None:
+    for source in (given, flags.parse_environment(environ)):
+        if key in source.values:
+            return str(source.values[key][1])
+    name = _file(given, environ)
+    if name is None or not of_file:
+        return None
+    document = read(name)
+    if document.problems:
+        return _scan(name, key)
+    found = document.data.get(key) if isinstance(document.data, dict) else None
+    return found if isinstance(found, str) and found else None
+
+
+def _scan(name: str, key: str) -> str | None:
+    """A setting of a file that is no YAML any more: the line that says it is still the best guess."""
+    try:
+        with open(os.path.expanduser(name), encoding="utf-8", errors="replace") as file:
+            found = re.search(rf"^{key}:[ \t]+['\"]?([^'\"#\n]+)", file.read(1024**2), re.MULTILINE)
+    except OSError:
+        return None
+    return found[1].strip() if found else None
+
+
+def _accounts(given: flags.Given, environ: Mapping[str, str]) -> Iterator[int]:
+    """Whom it may run as: ourselves, whom ``run-as`` names, and for root whom it becomes unless told otherwise."""
+    yield os.geteuid()
+    named = _setting("run-as", given, environ)
+    for user in (named, NOBODY):
+        if user is not None:
+            yield from _uid(user.partition(":")[0])
+
+
+def _uid(user: str) -> Iterator[int]:
+    try:
+        yield pwd.getpwnam(user).pw_uid
+    except KeyError:
+        if user.isdecimal():
+            yield int(user)

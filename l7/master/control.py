@@ -1,0 +1,235 @@
+"""The control socket: `l7 reload` and `l7 status` ask here, one question a connection, one line of JSON each way.
+
+Whoever may connect may reload, so the socket is for the account that l7 runs as (and root). Nobody who connects can
+hold up the master: it reads and writes what is possible at once, and lets a visitor go who takes too long.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from l7.clock import monotonic
+from l7.errors import StartError
+from l7.master.controlpath import SUFFIX, Signs, make_directory
+from l7.master.listeners import inode, remove_stale
+from l7.master.polling import READ, WRITE, Poll
+from l7.master.privileges import Identity
+
+MOST_VISITORS = 32
+PATIENCE = 5.0
+"""Seconds that a visitor has to ask, and then to take an answer that does not fit into the socket."""
+LONGEST_QUESTION = 4096
+LONGEST_PATH = 107
+"""Bytes of a unix socket's path (unix(7))."""
+
+Message = dict[str, Any]
+
+
+class ControlSocket:
+    """A listening socket that is ours, and its path, which is removed in the end."""
+
+    def __init__(self, sock: socket.socket, path: str) -> None:
+        self.socket = sock
+        self.path = path
+        self._inode: tuple[int, int] | None = inode(path) if os.path.exists(path) else None
+
+    def leave(self) -> None:
+        """Leave the path to another process, which has the socket too."""
+        self._inode = None
+
+    def close(self) -> None:
+        """Let go of the socket, and remove the path if it is still ours. Never raises."""
+        self.socket.close()
+        try:
+            if self._inode is not None and inode(self.path) == self._inode:
+                os.unlink(self.path)
+        except OSError:
+            return  # the next one that starts replaces it
+
+
+def open_control(
+    signs: Signs, identity: Identity | None, environ: Mapping[str, str], warn: Callable[[str], None]
+) -> ControlSocket | None:
+    """Make the control socket, before the privileges are dropped.
+
+    One in the place that follows from other settings never keeps l7 from starting: it is warned of instead.
+
+    :raises StartError: ``control`` names a path where it cannot be.
+    """
+    if signs.control == "off":
+        return None
+    try:
+        if signs.path is not None:
+            return _bind(signs.path, identity)
+        return _bind_in_runtime_directory(signs, identity, environ)
+    except OSError as error:
+        what = f"control: {error.filename or signs.path or signs.name}: {(error.strerror or str(error)).lower()}"
+        if signs.control != "auto":
+            raise StartError(what) from error
+        warn(f"{what}; `l7 reload` and `l7 status` cannot reach this l7")
+        return None
+
+
+def _bind_in_runtime_directory(signs: Signs, identity: Identity | None, environ: Mapping[str, str]) -> ControlSocket:
+    uid, gid = (identity.uid, identity.gid) if identity else (os.geteuid(), os.getegid())
+    directory = make_directory(uid, gid, environ)
+    for path in glob.glob(f"{glob.escape(directory)}/*{SUFFIX}*"):
+        try:
+            remove_stale(path)
+        except OSError:
+            continue  # somebody answers there
+    path = f"{directory}/{signs.name}"
+    try:
+        return _bind(path, identity)
+    except FileExistsError:
+        # Another l7 with the same signs, on other sockets that were handed to it.
+        return _bind(f"{path}.{os.getpid()}", identity)
+
+
+def _bind(path: str, identity: Identity | None) -> ControlSocket:
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise OSError(36, f"the path of a socket may have at most {LONGEST_PATH} bytes", path)
+    try:
+        remove_stale(path)
+    except OSError as error:
+        raise FileExistsError(17, "another l7 answers there, or it is no socket", path) from error
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        before = os.umask(0o177)
+        try:
+            sock.bind(path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from error
+        finally:
+            os.umask(before)
+        if identity is not None:
+            os.chown(path, identity.uid, identity.gid, follow_symlinks=False)
+        sock.listen(MOST_VISITORS)
+        sock.setblocking(False)
+        return ControlSocket(sock, path)
+    except BaseException:
+        sock.close()
+        raise
+
+
+class Visitor:
+    """One connection to the control socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+        self.deadline: float | None = monotonic() + PATIENCE
+        self.read = bytearray()
+        self.write = bytearray()
+        self.asked = False
+
+
+class Desk:
+    """Whoever has a question; ``ask`` gets it, and answers now or later by `answer`."""
+
+    def __init__(self, poll: Poll, control: ControlSocket | None, ask: Callable[[Visitor, Message], None]) -> None:
+        self._poll = poll
+        self._control = control
+        self._ask = ask
+        self._visitors: dict[int, Visitor] = {}
+
+    def open(self) -> None:
+        """Take visitors."""
+        if self._control is not None:
+            self._poll.add(self._control.socket.fileno(), self._accept)
+
+    def close(self) -> None:
+        """Take no more; those who are here are let go."""
+        if self._control is not None:
+            self._poll.drop(self._control.socket.fileno())
+            self._control = None
+        for visitor in list(self._visitors.values()):
+            self._let_go(visitor)
+
+    def release(self) -> None:
+        """Close the visitors' descriptors only: what a child does with what it inherited."""
+        for visitor in self._visitors.values():
+            visitor.socket.close()
+
+    @property
+    def due(self) -> float | None:
+        """When the next visitor's patience is over."""
+        return min((one.deadline for one in self._visitors.values() if one.deadline is not None), default=None)
+
+    def expire(self) -> None:
+        """Let those go whose time is over."""
+        now = monotonic()
+        for visitor in list(self._visitors.values()):
+            if visitor.deadline is not None and visitor.deadline <= now:
+                self._let_go(visitor)
+
+    def answer(self, visitor: Visitor, message: Message) -> None:
+        """Give a visitor the answer; one that has left does not mind."""
+        if visitor.socket.fileno() < 0:
+            return
+        visitor.write += json.dumps(message).encode() + b"\n"
+        visitor.deadline = monotonic() + PATIENCE
+        self._send(visitor)
+
+    def _accept(self) -> None:
+        assert self._control is not None
+        try:
+            sock, _ = self._control.socket.accept()
+        except OSError:
+            return
+        sock.setblocking(False)
+        if len(self._visitors) >= MOST_VISITORS:
+            sock.close()
+            return
+        visitor = Visitor(sock)
+        self._visitors[sock.fileno()] = visitor
+        self._poll.add(sock.fileno(), lambda: self._receive(visitor))
+
+    def _receive(self, visitor: Visitor) -> None:
+        if visitor.write:
+            self._send(visitor)
+            return
+        try:
+            data = visitor.socket.recv(LONGEST_QUESTION)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        visitor.read += data
+        if not data or len(visitor.read) > LONGEST_QUESTION:
+            self._let_go(visitor)
+        elif b"\n" in data and not visitor.asked:
+            visitor.asked, visitor.deadline = True, None
+            self._ask(visitor, _question(bytes(visitor.read)))
+
+    def _send(self, visitor: Visitor) -> None:
+        try:
+            sent = visitor.socket.send(visitor.write)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._let_go(visitor)
+            return
+        del visitor.write[:sent]
+        if visitor.write:
+            self._poll.want(visitor.socket.fileno(), WRITE | READ)
+        else:
+            self._let_go(visitor)
+
+    def _let_go(self, visitor: Visitor) -> None:
+        descriptor = visitor.socket.fileno()
+        if self._visitors.pop(descriptor, None) is not None:
+            self._poll.drop(descriptor)
+            visitor.socket.close()
+
+
+def _question(line: bytes) -> Message:
+    try:
+        question = json.loads(line)
+    except ValueError:
+        return {}
+    return question if isinstance(question, dict) else {}
