@@ -1,8 +1,8 @@
 """Field lines: the one scan that requests, responses and trailers share.
 
 Hot: runs for every field of every head. A name seen before costs one dictionary look-up, because what it means is
-remembered under its exact spelling; a new name is checked and classified once. The memory is bounded, so that a
-client that invents names only makes its own requests slower.
+remembered under its exact spelling; a new name is checked and classified once. The memory is bounded and
+emptied when it is full, so that a client that invents names cannot fill it for good.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ class Table:
             twin = lower.replace(b"_", b"-")
             if twin in _PROTECTED or twin.startswith(b"x-forwarded-"):
                 kind = DROP
-        if len(self.known) < _REMEMBERED and len(name) <= _LONGEST_NAME:
+        if len(self.known) >= _REMEMBERED:
+            self.known.clear()
+        if len(name) <= _LONGEST_NAME:
             self.known[name] = kind
         return kind
 

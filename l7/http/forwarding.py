@@ -22,6 +22,7 @@ ADDED = ("Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-
 """The fields that every forwarded request carries, in this order."""
 
 
+_UPGRADE_REQUIRED = 426
 _VIA_11 = b"Via: 1.1 l7\r\nX-Request-ID: "
 _VIA_10 = b"Via: 1.0 l7\r\nX-Request-ID: "
 
@@ -94,6 +95,9 @@ def response_head(head: ResponseHead, length: int, date: bytes, connection: byte
         lines.append(b"Content-Length: %d" % length)
     elif length == ABSENT and head.declared >= 0 and head.status != 204:
         lines.append(b"Content-Length: %d" % head.declared)
+    if head.status == _UPGRADE_REQUIRED and head.upgrade:
+        lines.append(b"Upgrade: " + head.upgrade)  # RFC 9110, 15.5.22: it says which protocols are meant
+        connection = connection + b", upgrade" if connection else b"upgrade"
     if connection:
         lines.append(b"Connection: " + connection)
     lines.append(CRLF)

@@ -33,16 +33,14 @@ _PCT = rb"%[0-9A-Fa-f]{2}"
 _UNRESERVED = rb"A-Za-z0-9\-._~"
 _SUB_DELIMS = rb"!$&'()*+,;="
 
-REG_NAME = re.compile(rb"(?:[" + _UNRESERVED + _SUB_DELIMS + rb"]|" + _PCT + rb")+")
-"""RFC 3986, 3.2.2: ``reg-name``, which also covers IPv4 addresses; never empty here (RFC 9110, 4.2.1)."""
-
-IP_LITERAL = re.compile(rb"\[[0-9A-Fa-f:.]+\]")
-"""RFC 3986, 3.2.2: ``IP-literal``; what is inside is checked by `ipaddress`, IPvFuture is refused."""
-
 AUTHORITY = re.compile(
     rb"(\[[0-9A-Fa-f:.]{2,45}\]|(?:[" + _UNRESERVED + _SUB_DELIMS + rb"]|" + _PCT + rb")+)(?::(\d{0,5}))?"
 )
-"""RFC 9110, 7.2: ``uri-host [ ":" port ]``; userinfo is refused (RFC 9110, 4.2.4), a port may be empty."""
+"""RFC 9110, 7.2: ``uri-host [ ":" port ]``, the host an ``IP-literal`` or a ``reg-name`` (RFC 3986, 3.2.2).
+
+It is never empty (RFC 9110, 4.2.1); what is in brackets is checked by `ipaddress`; userinfo is refused (RFC 9110,
+4.2.4), a port may be empty.
+"""
 
 ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?]*)(/[^?]*)?(\?.*)?", re.DOTALL)
 """RFC 9112, 3.2.2: scheme, authority, path, query; other schemes are not ours to serve."""

@@ -4,7 +4,7 @@ from l7._c_exchange cimport Exchange as CExchange
 from l7.workers._c_stream cimport Stream as CStream
 
 cdef class RequestBody:
-    cdef object _reader
+    cdef object _reader, _source
     cdef CExchange _exchange
     cdef double _seconds
     cdef public bint broken, streamed
@@ -12,7 +12,8 @@ cdef class RequestBody:
     cdef public CStream stream
     cdef public object unsent
 
-    cpdef begin(self, bytes data)
+    cpdef begin(self)
+    cpdef restart(self)
     cdef bytes _frame(self, bytes data)
 
 cdef class Pump:

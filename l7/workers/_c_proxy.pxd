@@ -28,7 +28,6 @@ cdef class Job:
     cdef public Upstream upstream
     cdef public bytes opening
 
-    cpdef keep_rest(self)
     cpdef bint may_retry(self, object failure) except -1
 
 cdef class Proxy:

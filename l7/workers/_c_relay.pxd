@@ -18,6 +18,7 @@ cdef class Relay:
     cdef CRequestHead _head
     cdef CRequestBody _body
     cdef CStream _client, _server
+    cdef object _source
     cdef Bounds _bounds
     cdef bytes _buffer
     cdef CPump _pump
@@ -31,7 +32,7 @@ cdef class Relay:
     cdef _send(self, bytes opening)
     @cython.locals(data=bytes, head=bytes, end=bytes, rest=bytes, server=CStream)
     cdef CResponseHead _response_head(self)
-    @cython.locals(server=CStream, client=CStream)
+    @cython.locals(server=CStream)
     cdef bytes _await_answer(self)
     cdef _pass_interim(self, CResponseHead response)
     @cython.locals(framing="long long", whole=bint, payload=bytes, response=CResponseHead)
@@ -39,8 +40,8 @@ cdef class Relay:
     cdef bytes _connection(self, bint keep)
     cdef _relay_body(self, object reader)
     @cython.locals(server=CStream)
-    @cython.locals(client=CStream)
-    cdef _watch_both(self)
+    @cython.locals(server=CStream, client=CStream)
+    cdef _await_server(self, object gone)
     cdef bytes _frame(self, object reader, bytes payload)
     cdef _to_client(self, bytes data)
     cdef _finish(self, object reader, bint whole)

@@ -20,7 +20,7 @@ cdef class Stream:
     cpdef wait_either(self, Stream other)
     cdef _wake_failed(self)
     cpdef bytes receive(self, Py_ssize_t size=*)
-    cpdef bint at_end(self) except -1
+    cpdef take(self)
     cpdef bint has_bytes(self) except -1
     cpdef send(self, object data, double seconds)
     cpdef push(self, object data, double seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from gevent import get_hub
 from gevent.event import Event
@@ -22,20 +22,28 @@ DRAINABLE = 64 * 1024
 """Bytes of an unwanted body that are read so that the connection can live on."""
 
 
+class Source(Protocol):
+    """Where a body comes from: what is read beyond its end is the beginning of the next request."""
+
+    stream: Stream
+    buffer: bytes
+
+
 class RequestBody:
-    """What is still to come of a request's body.
+    """What is still to come of a request's body; what comes behind it is left in the buffer of its ``source``.
 
     ``seconds`` is how long the client may take between two pieces. ``first`` is what had come with the head: it is
     kept, so that a request which is whole in it can be sent again.
     """
 
-    __slots__ = ("_exchange", "_reader", "_seconds", "broken", "first", "stream", "streamed", "unsent")
+    __slots__ = ("_exchange", "_reader", "_seconds", "_source", "broken", "first", "stream", "streamed", "unsent")
 
-    def __init__(self, reader: BodyReader, stream: Stream, exchange: Exchange, seconds: float) -> None:
+    def __init__(self, reader: BodyReader, source: Source, exchange: Exchange, seconds: float) -> None:
         self._reader = reader
+        self._source = source
         self._exchange = exchange
         self._seconds = seconds
-        self.stream = stream
+        self.stream = source.stream
         self.first = b""
         self.unsent: bytes | memoryview = b""
         self.broken = False
@@ -54,18 +62,16 @@ class RequestBody:
         return self._reader.done and not self.unsent and not self.broken
 
     @property
-    def rest(self) -> bytes:
-        """What came behind the body: the beginning of the next request."""
-        return self._reader.rest
-
-    @property
     def drainable(self) -> bool:
         """Whether so little is missing that reading it is cheaper than a new connection."""
         return self.done or (isinstance(self._reader, LengthReader) and self._reader.left <= DRAINABLE)
 
-    def begin(self, data: bytes) -> None:
-        """Take what came with the head."""
-        if data:
+    def begin(self) -> None:
+        """Take what came with the head; raises `ProxyError` for a broken body."""
+        data, self._source.buffer = self._source.buffer, b""
+        if self._reader.done:
+            self._source.buffer = data
+        elif data:
             self.first = self._frame(data)
 
     def read(self) -> bytes:
@@ -91,11 +97,18 @@ class RequestBody:
 
     def _frame(self, data: bytes) -> bytes:
         payload = self._reader.feed(data)
+        if self._reader.done:
+            self._source.buffer = self._reader.rest
         self._exchange.received += len(payload)
         if isinstance(self._reader, LengthReader):
             return payload
         framed = chunk(payload) if payload else b""
         return framed + last_chunk(self._reader.trailers) if self._reader.done else framed
+
+    def restart(self) -> None:
+        """Begin anew with another connection: nothing of the body has gone there yet."""
+        self.unsent = b""
+        self.broken = False
 
     def send_until_answer(self, server: Stream, seconds: float, *, expects: bool) -> None:
         """Send the body until all of it is sent or ``server`` says something; what did not leave stays ``unsent``.

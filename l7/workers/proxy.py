@@ -218,14 +218,12 @@ class Proxy:
     def _through(self, job: Job, pool: Pool, server: Stream) -> bool:
         """One connection, which is checked in when it can be used again and closed in every other case."""
         session = job.session
-        relay = Relay(job.exchange, job.head, job.body, session.stream, server, job.upstream.bounds)
+        relay = Relay(job.exchange, job.head, job.body, session, server, job.upstream.bounds)
         try:
             response = relay.request(job.opening, self.crew)
             if response.status == 101:
                 return self._tunnel(job, relay, server)
-            keep = relay.respond(keep=job.head.persistent and not self.closing and not session.last)
-            job.keep_rest()
-            return keep
+            return relay.respond(keep=job.head.persistent and not self.closing and not session.last)
         except ProxyError:
             job.answered = relay.answered or relay.announced
             if relay.answered:
@@ -245,7 +243,6 @@ class Proxy:
         session = job.session
         job.exchange.status = 101
         job.answered = True
-        job.keep_rest()
         if not session.send(forwarding.switching_head(relay.response)):
             raise ProxyError(CLIENT_GONE_HEAD, "closed while switching protocols")
         early, session.buffer = session.buffer, b""
@@ -274,7 +271,6 @@ class Proxy:
             return False
         if body is not None and keep:
             keep = body.drain()
-            session.buffer = body.rest
         return keep
 
     def _keeps(self, head: RequestHead, body: RequestBody | None, *, last: bool) -> bool:
@@ -340,11 +336,6 @@ class Job:
         """The head and what has come of the body, as they go to the server."""
         if body is not None:
             self.opening += body.first
-
-    def keep_rest(self) -> None:
-        """Give what was read behind the body back to the session: it is the next request, or belongs to a tunnel."""
-        if self.body is not None:
-            self.session.buffer = self.body.rest
 
     def may_retry(self, failure: ProxyError) -> bool:
         """Whether the request may be sent again after ``failure`` (RFC 9110, 9.2.2; the failure table)."""

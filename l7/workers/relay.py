@@ -22,6 +22,7 @@ from l7.errors import (
     RESPONSE_TIMEOUT,
     TRUNCATED,
     WRITE_TIMEOUT,
+    Kind,
     ProxyError,
 )
 from l7.exchange import Exchange
@@ -31,7 +32,7 @@ from l7.http.grammar import elements
 from l7.http.heads import END, HeadReader
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
 from l7.http.parser import ResponseParser
-from l7.workers.body import Pump, RequestBody
+from l7.workers.body import Pump, RequestBody, Source
 from l7.workers.crew import Crew
 from l7.workers.responses import http_date
 from l7.workers.splice import LEAST, Pipe
@@ -41,6 +42,8 @@ T = TypeVar("T")
 
 MOST_INTERIM = 64
 """Interim responses (1xx) taken before one answer."""
+MOST_EARLY = 64 * 1024
+"""Bytes of further requests that are taken while one is served."""
 
 
 class Bounds:
@@ -74,6 +77,7 @@ class Relay:
         "_pump",
         "_sent_at",
         "_server",
+        "_source",
         "announced",
         "answered",
         "client_framing",
@@ -86,14 +90,15 @@ class Relay:
         exchange: Exchange,
         head: RequestHead,
         body: RequestBody | None,
-        client: Stream,
+        source: Source,
         server: Stream,
         bounds: Bounds,
     ) -> None:
         self._exchange = exchange
         self._head = head
         self._body = body
-        self._client = client
+        self._source = source
+        self._client = source.stream
         self._server = server
         self._bounds = bounds
         self._buffer = b""
@@ -146,6 +151,7 @@ class Relay:
             if body is None:
                 self._server.send(opening, self._bounds.response)
             else:
+                body.restart()
                 body.unsent = self._server.push(opening, self._bounds.response)
         except StreamTimeout:
             raise ProxyError(RESPONSE_TIMEOUT, "the server does not take the request") from None
@@ -190,11 +196,9 @@ class Relay:
 
     def _await_answer(self) -> bytes:
         """The first bytes of an answer; meanwhile a client that leaves cancels its request."""
-        server, client = self._server, self._client
-        while not server.ready and not client.ready:
-            server.wait_either(client)
-        if not server.ready and client.at_end():
-            raise ProxyError(CLIENT_GONE_HEAD, "closed while waiting for the answer")
+        server = self._server
+        if not server.ready:
+            self._await_server(CLIENT_GONE_HEAD)
         data = server.receive()
         if not data:
             raise ProxyError(CLOSED_EARLY, "closed without an answer")
@@ -292,7 +296,7 @@ class Relay:
         server.deadline = monotonic() + self._bounds.idle
         try:
             if not server.ready and self._pump is None:
-                self._watch_both()
+                self._await_server(CLIENT_GONE_DATA)
             return take()
         except StreamTimeout:
             raise ProxyError(BODY_STALLED, f"nothing came for {self._bounds.idle:g} s") from None
@@ -303,13 +307,25 @@ class Relay:
         finally:
             server.deadline = NEVER
 
-    def _watch_both(self) -> None:
-        """Wait for the server, and notice a client that leaves while nothing comes."""
-        client = self._client
-        if not client.ready:
-            self._server.wait_either(client)
-            if client.ready and not self._server.ready and client.at_end():
-                raise ProxyError(CLIENT_GONE_DATA, "closed within the response")
+    def _await_server(self, gone: Kind) -> None:
+        """Wait until the server says something, and notice a client that leaves meanwhile.
+
+        What a client sends meanwhile is its next request. It is taken, so that the end behind it can be seen, but only
+        so much of it; and nothing is while its body is still being sent: that is the body's business.
+        """
+        server, client = self._server, self._client
+        whole = self._body is None or self._body.done
+        while not server.ready:
+            if not whole or len(self._source.buffer) >= MOST_EARLY:
+                server.wait()
+                return
+            server.wait_either(client)
+            if client.ready and not server.ready:
+                early = client.take()
+                if early:
+                    self._source.buffer += early
+                elif early is not None:
+                    raise ProxyError(gone, "closed before the answer was complete")
 
     def _frame(self, reader: BodyReader, payload: bytes) -> bytes:
         self._exchange.sent += len(payload)

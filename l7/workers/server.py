@@ -197,6 +197,8 @@ class Server:
             self._starved = True
             self._report(f"cannot accept: {failure.strerror}; waiting for connections to end")
         self._pause()
+        self._timer.stop()
+        self._timer = get_hub().loop.timer(BACK_OFF)  # libev forgets the time of one that has fired
         self._timer.start(self._recover)
 
     def _recover(self) -> None:

@@ -200,10 +200,8 @@ class Session:
         """The body that ``head`` announces, begun with what came behind it; raises `ProxyError` (413, 400)."""
         bounds = self._proxy.bounds
         reader = request_reader(head.length, bounds.fields, bounds.head, bounds.body)
-        body = RequestBody(reader, self.stream, exchange, bounds.body_seconds)
-        data, self.buffer = self.buffer, b""
-        body.begin(data)
-        self.buffer = body.rest
+        body = RequestBody(reader, self, exchange, bounds.body_seconds)
+        body.begin()
         return body
 
     def send(self, data: bytes) -> bool:

@@ -24,7 +24,9 @@ from greenlet import getcurrent, greenlet
 
 from l7.clock import monotonic
 from l7.compiled import take_over
-from l7.errors import L7Error
+from l7.workers.losses import StreamClosed as StreamClosed
+from l7.workers.losses import StreamTimeout as StreamTimeout
+from l7.workers.losses import gone as gone
 
 switch_to = greenlet.switch
 """Gives control to the hub. ``Hub.switch`` does the same after looking for a hook that our greenlets do not have."""
@@ -34,21 +36,6 @@ NEVER = float("inf")
 
 CHUNK = 64 * 1024
 """Bytes asked for in one receive: what a connection can make l7 hold."""
-
-
-class StreamClosed(L7Error):
-    """The peer is gone: reset, or closed while we were sending.
-
-    ``unsent`` says that not one byte of what was to be sent has left.
-    """
-
-    def __init__(self, reason: str, *, unsent: bool = False) -> None:
-        super().__init__(reason)
-        self.unsent = unsent
-
-
-class StreamTimeout(L7Error):
-    """A deadline passed while waiting."""
 
 
 class Keeper(Protocol):
@@ -191,15 +178,16 @@ class Stream:
                 self.watch()
                 return data
 
-    def at_end(self) -> bool:
-        """Whether the peer has closed or reset, as far as can be told without taking bytes away (one system call)."""
+    def take(self) -> bytes | None:
+        """What is there without waiting: bytes, empty at the end or after a reset, None for nothing."""
         try:
-            return not self.socket.recv(1, socket.MSG_PEEK)
+            data = self.socket.recv(CHUNK)
         except BlockingIOError:
-            self.watch()
-            return False
+            data = None
         except OSError:
-            return True
+            data = b""
+        self.watch()
+        return data
 
     def has_bytes(self) -> bool:
         """Whether anything at all could be received now, the end included (one system call)."""
@@ -377,11 +365,6 @@ class Stream:
             self._hub.loop.run_callback(self.interrupt)
         if self._writer is not None:
             self._hub.loop.run_callback(self._interrupt_writer)
-
-
-def gone(failure: OSError) -> StreamClosed:
-    """What an error of the system means here: whatever it is, the connection cannot be used any more."""
-    return StreamClosed(failure.strerror or "connection lost", unsent=True)
 
 
 class Sweeper:

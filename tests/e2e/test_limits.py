@@ -272,7 +272,6 @@ def test_the_limit_is_shared_by_the_workers(l7, origin, connect):
 # ------------------------------------------------------------------------------------------------ descriptors
 
 
-@pytest.mark.xfail(reason="the back-off timer fires at once when it is started again", strict=False)
 def test_a_worker_without_descriptors_waits_for_some(l7, origin, connect):
     app = origin()
     proxy = l7(config(app))

@@ -181,7 +181,6 @@ def test_pipelined_requests_of_a_client_that_left_are_not_all_sent(l7, origin, c
     assert len(app.requests) == 1
 
 
-@pytest.mark.xfail(reason="nobody looks behind the queued bytes")
 def test_a_client_that_leaves_with_requests_still_queued_cancels_the_first(l7, origin, connect):
     app = origin(Holding())
     proxy = l7(backend(app))

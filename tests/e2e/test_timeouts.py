@@ -154,16 +154,13 @@ def test_a_client_that_reads_slowly_but_steadily_is_served(l7, origin, connect):
 # ------------------------------------------------------------------------------------------------ the server's side
 
 
-UNANSWERED = pytest.mark.xfail(reason="after an interim answer a failure is not answered")
-
-
 @pytest.mark.parametrize(
     "said",
     [
         b"",
         b"HTTP/1.1 200 OK\r\nContent-",
-        pytest.param(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", marks=UNANSWERED),
-        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n", marks=UNANSWERED),
+        pytest.param(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"),
+        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n"),
     ],
 )
 def test_a_server_that_does_not_answer_is_504(l7, origin, connect, said):

@@ -35,20 +35,21 @@ class Setting:
         small = int(seconds.pop("client_buffer", 0))
         self.client_stream, self.client = ends.pair(tcp=not small, buffer=small)
         self.server_stream, self.server = ends.pair(server=True, tcp=not buffer, buffer=buffer)
-        head, _, data = request.partition(b"\r\n\r\n")
+        self.stream = self.client_stream
+        head, _, self.buffer = request.partition(b"\r\n\r\n")
         self.head = RequestParser(20, 1000).parse(head)
         self.exchange = Exchange("192.0.2.1", 0.0)
         self.body: RequestBody | None = None
         if self.head.length != -1:
             reader = request_reader(self.head.length, 10, 1000, None)
-            self.body = RequestBody(reader, self.client_stream, self.exchange, body_seconds)
-            self.body.begin(data)
+            self.body = RequestBody(reader, self, self.exchange, body_seconds)
+            self.body.begin()
         self.crew = Crew()
         self.relay = Relay(
             self.exchange,
             self.head,
             self.body,
-            self.client_stream,
+            self,
             self.server_stream,
             Bounds(**seconds, head=2000, fields=20),
         )

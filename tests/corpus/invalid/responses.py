@@ -370,7 +370,6 @@ interim.add(
     fields=(b"Connection: Upgrade", b"Upgrade: websocket"),
     reused=False,
 )
-LATE = Refuse(or_cut=True)
 WAIT = ok(status=b"HTTP/1.1 103 X")
 for name, raw in {
     "nothing": WAIT,
@@ -379,17 +378,17 @@ for name, raw in {
     "two-lengths": WAIT + ok(LENGTH, LENGTH, body=HELLO),
     "100-and-nothing": ok(status=b"HTTP/1.1 100 Continue"),
 }.items():
-    interim.add(f"bad-103-then-{name}", raw, LATE, then="close", reused=False)
-    interim.add(f"bad-103-then-{name}-reset", raw, LATE, then="reset", reused=False)
-interim.add("bad-103-with-a-body", ok(LENGTH, body=HELLO, status=b"HTTP/1.1 103 X") + FINAL, LATE, reused=False)
-interim.add("bad-103-with-chunks", ok(CODED, body=chunks(HELLO), status=b"HTTP/1.1 103 X") + FINAL, LATE, reused=False)
+    interim.add(f"bad-103-then-{name}", raw, REFUSED, then="close", reused=False)
+    interim.add(f"bad-103-then-{name}-reset", raw, REFUSED, then="reset", reused=False)
+interim.add("bad-103-with-a-body", ok(LENGTH, body=HELLO, status=b"HTTP/1.1 103 X") + FINAL, REFUSED, reused=False)
+interim.add("bad-103-with-chunks", ok(CODED, body=chunks(HELLO), status=b"HTTP/1.1 103 X") + FINAL, REFUSED, reused=False)
 interim.add(
     "bad-101-after-103",
     WAIT + ok(b"Connection: Upgrade", b"Upgrade: websocket", status=b"HTTP/1.1 101 X"),
-    LATE,
+    REFUSED,
     reused=False,
 )
-interim.add("20000-of-100", ok(status=b"HTTP/1.1 100 Continue") * 20000 + FINAL, LATE, reused=False)
+interim.add("20000-of-100", ok(status=b"HTTP/1.1 100 Continue") * 20000 + FINAL, REFUSED, reused=False)
 interim.add("bad-100-then-bad-field", ok(b"X : y", status=b"HTTP/1.1 103 X") + FINAL, REFUSED, reused=False)
 
 CASES: list[Exchange] = [*status.cases, *fields.cases, *framing.cases, *chunk.cases, *truncated.cases, *interim.cases]
