@@ -177,14 +177,22 @@ class Outbox:
 
 
 def listen(channel: socket.socket, heard: Callable[[dict[str, Any], int | None], None]) -> bool:
-    """Receive one message of the master, which may come with a descriptor; returns False at the channel's end."""
-    try:
-        data, descriptors, _, _ = socket.recv_fds(channel, LONGEST, 1, socket.MSG_CMSG_CLOEXEC)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    if not data:
-        return False
-    heard(json.loads(data), descriptors[0] if descriptors else None)
-    return True
+    """Receive what the master has sent, some of it with a descriptor; returns False at the channel's end.
+
+    All of it: who leaves a message unread resets the channel, and the other end may lose what is still on its way.
+    """
+    was_reset = False
+    while True:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(channel, LONGEST, 1, socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return True
+        except OSError as failure:
+            # The reset overtakes what was sent before it.
+            if not isinstance(failure, ConnectionResetError) or was_reset:
+                return False
+            was_reset = True
+            continue
+        if not data:
+            return False
+        heard(json.loads(data), descriptors[0] if descriptors else None)
