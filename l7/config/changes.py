@@ -26,7 +26,7 @@ def changes(old: Config, new: Config) -> list[str]:
 def needs_restart(
     old: Config, new: Config, *, privileged: bool = False, unprivileged_from: int = UNPRIVILEGED_FROM
 ) -> list[str]:
-    """Return what a reload cannot apply, by name: whom l7 runs as, its pid file and control socket, ports that only root may bind.
+    """Return what a reload cannot apply, by name: run-as, pid file, control socket, ports that only root may bind.
 
     ``privileged`` says that the master may still bind any port, ``unprivileged_from`` is the lowest port that
     everybody may bind. Addresses that ``old`` listens on already can be kept.

@@ -29,7 +29,7 @@ PREFIX = "L7_"
 SERVERS = "L7_SERVERS"
 SWITCH = {"true", "yes", "on", "1", "false", "no", "off", "0"}
 """How ConfigArgParse wants a variable of a flag without a value."""
-NOT_SETTINGS = {"L7_PURE_PYTHON"}
+NOT_SETTINGS = {"L7_PURE_PYTHON", "L7_UPGRADE_FDS"}
 """Variables of ours that are no settings."""
 COMMANDS = {
     "check": "validate the configuration and exit",

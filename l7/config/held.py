@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 
 _PIECE = 1 << 20
 
@@ -38,6 +39,14 @@ class HeldFiles:
             raise
         self._keep(path, descriptor)
         return content
+
+    def adopt(self, descriptors: Mapping[str, int]) -> None:
+        """Hold files that the process before us held."""
+        self._held.update(descriptors)
+
+    def descriptors(self) -> dict[str, int]:
+        """What is held, by name."""
+        return dict(self._held)
 
     def _keep(self, path: str, descriptor: int) -> None:
         before = self._held.pop(path, None)

@@ -176,8 +176,8 @@ class Config(Section):
     )
     control: Annotated[Control, Flag("--control", metavar="PATH")] = Field(
         default="auto",
-        description="The socket that `l7 reload` and `l7 status` talk to; `auto` is beside the pid file, or else in the "
-        "runtime directory; `off` makes none.",
+        description="The socket that `l7 reload` and `l7 status` talk to; `auto` is beside the pid file, or else in "
+        "the runtime directory; `off` makes none.",
         examples=["/run/l7.control"],
     )
     canary_time: Annotated[Duration, Flag("--canary-time", metavar="TIME")] = Field(

@@ -11,22 +11,26 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from setproctitle import setproctitle
 
 from l7.clock import monotonic
 from l7.config.generation import Loaded
+from l7.config.held import HeldFiles
 from l7.errors import ConfigError, StartError
 from l7.master import vocabulary as v
 from l7.master.census import Census, write
 from l7.master.fleet import Fleet, first
 from l7.master.generations import Generations, Refused, Served
 from l7.master.handles import Handle, Letter, describe_end
+from l7.master.inheritance import Inheritance, inherit
 from l7.master.inquiries import Inquiries
 from l7.master.lifecycle import BEATS, ENDS, LifecycleError, MasterState
+from l7.master.lineage import Lineage, report_failure
 from l7.master.listeners import describe
+from l7.master.notify import Notifier
 from l7.master.polling import Poll
 from l7.master.relay import Relay
 from l7.master.reload import step
@@ -50,29 +54,40 @@ NAP = 0.05
 """Seconds between two looks at the signals while an address is waited for."""
 
 
-def serve(load: Load, *, run: Run = run, environ: MutableMapping[str, str] = os.environ) -> int:
+def serve(
+    load: Load, *, run: Run = run, environ: MutableMapping[str, str] = os.environ, held: HeldFiles | None = None
+) -> int:
     """Run l7 until it is told to stop; returns the exit code.
 
     :param load: is called at the start and at each reload.
     :param run: what a worker does; tests put something small in its place.
+    :param held: the files that ``load`` reads.
     """
     events = Events()
     mailbox = Mailbox()
     mailbox.open()
+    inheritance = None
     try:
+        inheritance = inherit(environ)
+        if inheritance is not None and held is not None:
+            held.adopt(inheritance.held)
         loaded = load()
         events.level = loaded.config.log_level
-        ground, bound = prepare(loaded, environ, lambda seconds: _pause(mailbox, seconds), events.warning)
+        ground, bound = prepare(loaded, environ, lambda seconds: _pause(mailbox, seconds), events.warning, inheritance)
     except ConfigError as error:
+        report_failure(inheritance, "; ".join(map(str, error.problems)))
         complain(str(error))
         return 2
     except StartError as error:
         stopped = _is_told_to_stop(mailbox)
+        report_failure(inheritance, str(error))
         complain(f"l7: {error}")
         return 0 if stopped else 1
     else:
         try:
-            return Arbiter(Generations(load, ground, loaded, bound, events), ground, mailbox, events, run).loop()
+            first = 1 if inheritance is None else inheritance.generation + 1
+            generations = Generations(load, ground, loaded, bound, events, first)
+            return Arbiter(generations, ground, mailbox, events, run, environ, inheritance, held).loop()
         finally:
             ground.leave()
     finally:
@@ -93,7 +108,10 @@ def _pause(mailbox: Mailbox, seconds: float) -> bool:
 class Arbiter:
     """The master at work."""
 
-    def __init__(self, generations: Generations, ground: Ground, mailbox: Mailbox, events: Events, run: Run) -> None:
+    def __init__(
+        self, generations: Generations, ground: Ground, mailbox: Mailbox, events: Events, run: Run,
+        environ: Mapping[str, str], inheritance: Inheritance | None, held: HeldFiles | None,
+    ) -> None:  # fmt: skip
         self._generations, self._ground, self._mailbox, self._events, self._run = (
             generations, ground, mailbox, events, run,
         )  # fmt: skip
@@ -108,7 +126,12 @@ class Arbiter:
             lambda: self._fleet, lambda: self._queue.append(v.Hangup()),
         )  # fmt: skip
         self._verdicts = self._inquiries.verdicts
+        self._notifier = Notifier(environ)
         self._queue: deque[v.Event] = deque()
+        self._lineage = Lineage(
+            self._poll, ground, generations, self._relay, self._inquiries, self._notifier, events,
+            self._queue.append, inheritance, held,
+        )  # fmt: skip
         self._fleet: Fleet = first(generations.current.plan(), SLOTS, monotonic())
         self._census: Census | None = None
         self._dump_again = False
@@ -139,6 +162,7 @@ class Arbiter:
     def _wait(self) -> None:
         now = monotonic()
         due = [self._fleet.next_deadline(now), self._next_silence(), self._relay.due, self._inquiries.due]
+        due.append(self._lineage.due)
         if self._census is not None:
             due.append(self._census.deadline)
         wake = min((moment for moment in due if moment is not None), default=None)
@@ -147,6 +171,7 @@ class Arbiter:
             self._awake_since = monotonic()
         self._relay.retry()
         self._inquiries.look()
+        self._lineage.look(self._fleet)
 
     def _next_silence(self) -> float | None:
         silence = self._fleet.plan.silence
@@ -257,6 +282,7 @@ class Arbiter:
             self._ground.pid_file.release()
         self._roster.release()
         self._inquiries.desk.release()
+        self._lineage.release()
         if self._ground.control is not None:
             self._ground.control.socket.close()
         for listener in self._ground.listeners.everything():
@@ -270,10 +296,12 @@ class Arbiter:
 
     def _load(self, action: v.Load) -> None:
         self._verdicts.begin()
+        self._notifier.reloading()
         try:
             served = self._generations.load()
         except Refused as refusal:
             self._verdicts.refused(refusal.lines, self._fleet.plan.generation)
+            self._notifier.ready(f"reload refused, generation {self._fleet.plan.generation} stays")
             for line in refusal.lines:
                 self._events.error(line)
             self._events.error(f"reload refused, generation {self._fleet.plan.generation} stays")
@@ -287,6 +315,7 @@ class Arbiter:
     def _settle(self, action: v.Settle) -> None:
         self._generations.settle(action.generation)
         self._verdicts.settled(action.generation)
+        self._notifier.ready(f"generation {action.generation}")
 
     def _log(self, action: v.Log) -> None:
         self._events.write(action.level, action.text, self._fleet.plan.generation)
@@ -296,9 +325,11 @@ class Arbiter:
         count = f"{action.ready} of {action.wanted}" if action.ready < action.wanted else f"{action.wanted}"
         where = describe(self._generations.current.listeners)
         self._events.info(f"ready: listening on {where}; workers: {count}")
-        self._inquiries.desk.open()
+        self._lineage.announce(where, self._fleet.plan.canary)
 
     def _close_listeners(self, action: v.CloseListeners) -> None:
+        if self._fleet.phase is not MasterState.RETIRING:
+            self._notifier.stopping()
         self._ground.listeners.close()
 
     def _finish(self, action: v.Finish) -> None:
@@ -328,6 +359,7 @@ class Arbiter:
 
 _EVENTS: dict[Wish, v.Event] = {
     Wish.RELOAD: v.Hangup(),
+    Wish.UPGRADE: v.Upgrade(),
     Wish.TERMINATE: v.Terminate(),
     Wish.INTERRUPT: v.Interrupt(),
     Wish.MORE: v.More(),
@@ -344,6 +376,8 @@ _ACTIONS: dict[type[v.Action], Callable[[Arbiter, Any], None]] = {
     v.Load: Arbiter._load,
     v.Watch: lambda self, action: self._scales.watch(self._fleet),
     v.Weigh: Arbiter._weigh,
+    v.Execute: lambda self, action: self._lineage.execute(),
+    v.Abandon: lambda self, action: self._lineage.abandon(),
     v.Settle: Arbiter._settle,
     v.Announce: Arbiter._announce,
     v.CloseListeners: Arbiter._close_listeners,

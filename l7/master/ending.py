@@ -16,11 +16,12 @@ GIVE_UP = 5.0
 
 def terminate(turn: Turn, event: v.Event) -> None:
     """Stop gracefully; the second time, at once."""
-    if turn.fleet.phase in ENDS:
+    if turn.fleet.phase in ENDS and turn.fleet.phase is not MasterState.RETIRING:
         if turn.now - turn.fleet.since > ECHO:
             interrupt(turn, event)
         return
     within = turn.fleet.plan.graceful
+    _abandon_upgrade(turn)
     turn.enter(MasterEvent.TERMINATE, until=turn.now + within + MARGIN)
     turn.fleet = replace(turn.fleet, since=turn.now)
     turn.log("info", f"stopping: requests in flight have {within:g} s")
@@ -40,6 +41,7 @@ def interrupt(turn: Turn, event: v.Event) -> None:
 
 def end(turn: Turn, event: MasterEvent) -> None:
     """Tell every worker to end now."""
+    _abandon_upgrade(turn)
     turn.enter(event, until=turn.now + GIVE_UP)
     for worker in turn.fleet.workers:
         turn.stop(worker)
@@ -57,6 +59,9 @@ def expire(turn: Turn) -> None:
     if turn.fleet.phase is MasterState.DRAINING:
         turn.log("warning", "graceful-timeout is over: requests in flight are cut off")
         end(turn, MasterEvent.LATE)
+    elif turn.fleet.phase is MasterState.RETIRING:
+        turn.log("warning", "drain-timeout is over: what is left is cut off")
+        end(turn, MasterEvent.LATE)
     elif turn.fleet.phase is MasterState.STOPPING:
         turn.log("error", f"{len(turn.fleet.workers)} workers do not die; they are left behind")
         finish(turn, MasterEvent.LATE)
@@ -64,5 +69,10 @@ def expire(turn: Turn) -> None:
 
 def come_to_an_end(turn: Turn) -> None:
     """Finish when nobody is left to wait for."""
-    if turn.fleet.phase in (MasterState.DRAINING, MasterState.STOPPING) and not turn.fleet.workers:
+    if turn.fleet.phase in ENDS - {MasterState.STOPPED} and not turn.fleet.workers:
         finish(turn, MasterEvent.EMPTY)
+
+
+def _abandon_upgrade(turn: Turn) -> None:
+    if turn.fleet.phase is MasterState.UPGRADING:
+        turn.act(v.Abandon())

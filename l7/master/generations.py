@@ -58,15 +58,22 @@ class Generations:
     """Knows the present generation and, while a reload rolls, the next one too."""
 
     def __init__(
-        self, load: Callable[[], Loaded], ground: Ground, loaded: Loaded, listeners: list[Listener], events: Events
+        self,
+        load: Callable[[], Loaded],
+        ground: Ground,
+        loaded: Loaded,
+        listeners: list[Listener],
+        events: Events,
+        first: int = 1,
     ) -> None:
         self._load = load
         self._ground = ground
         self._events = events
-        self._last = 1
+        self.last = first
+        """The highest number so far."""
         self._unreadable = ""
-        self.current = Served(loaded.generation(1), tuple(listeners), loaded.file)
-        self._served = {1: self.current}
+        self.current = Served(loaded.generation(first), tuple(listeners), loaded.file)
+        self._served = {first: self.current}
         self._warn(loaded)
         self._warn_of_unreadable(loaded)
 
@@ -92,10 +99,10 @@ class Generations:
         except (Exception, SystemExit) as error:  # a reload must never be the end of a master that serves
             self._ground.listeners.keep(self.current.listeners)
             raise Refused([f"reload: {type(error).__name__}: {error}"]) from error
-        self._last += 1
+        self.last += 1
         lines = changes(self.current.generation.config, loaded.config)
-        served = Served(loaded.generation(self._last), tuple(listeners), loaded.file, tuple(lines))
-        self._served[self._last] = served
+        served = Served(loaded.generation(self.last), tuple(listeners), loaded.file, tuple(lines))
+        self._served[self.last] = served
         self._warn(loaded)
         self._tell_changes(served)
         return served

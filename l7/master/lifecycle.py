@@ -20,6 +20,8 @@ class MasterState(Enum):
     CANARY = "canary"
     ROLLING = "rolling"
     ROLLBACK = "rollback"
+    UPGRADING = "upgrading"
+    RETIRING = "retiring"
     DRAINING = "draining"
     STOPPING = "stopping"
     STOPPED = "stopped"
@@ -34,6 +36,8 @@ class MasterEvent(Enum):
     PROVEN = "proven"
     ROLLED = "rolled"
     FAILED = "failed"
+    UPGRADE = "upgrade"
+    REPLACED = "replaced"
     TERMINATE = "terminate"
     INTERRUPT = "interrupt"
     LATE = "late"
@@ -80,6 +84,16 @@ MASTER: Mapping[tuple[MasterState, MasterEvent], MasterState] = {
     (_M.CANARY, _ME.FAILED): _M.ROLLBACK,
     (_M.ROLLING, _ME.FAILED): _M.ROLLBACK,
     (_M.ROLLBACK, _ME.ROLLED): _M.SERVING,
+    # An upgrade: another l7 boots beside this one, and takes over or does not.
+    (_M.SERVING, _ME.UPGRADE): _M.UPGRADING,
+    (_M.UPGRADING, _ME.FAILED): _M.SERVING,
+    (_M.UPGRADING, _ME.REPLACED): _M.RETIRING,
+    (_M.UPGRADING, _ME.TERMINATE): _M.DRAINING,
+    (_M.UPGRADING, _ME.INTERRUPT): _M.STOPPING,
+    (_M.RETIRING, _ME.TERMINATE): _M.DRAINING,
+    (_M.RETIRING, _ME.INTERRUPT): _M.STOPPING,
+    (_M.RETIRING, _ME.LATE): _M.STOPPING,
+    (_M.RETIRING, _ME.EMPTY): _M.STOPPED,
     # TERM: requests in flight are finished. Once more, or INT, or QUIT: at once.
     (_M.STARTING, _ME.TERMINATE): _M.DRAINING,
     (_M.SERVING, _ME.TERMINATE): _M.DRAINING,
@@ -137,7 +151,7 @@ WORKER: Mapping[tuple[WorkerState, WorkerEvent], WorkerState] = {
 
 ROLLS = frozenset({_M.CANARY, _M.ROLLING, _M.ROLLBACK})
 """One generation is being replaced by another."""
-ENDS = frozenset({_M.DRAINING, _M.STOPPING, _M.STOPPED})
+ENDS = frozenset({_M.RETIRING, _M.DRAINING, _M.STOPPING, _M.STOPPED})
 """Nothing is started any more."""
 LIVE = frozenset({_W.STARTING, _W.READY})
 """A worker that fills its place, or will in a moment."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 
 from l7.errors import StartError
+from l7.master.inheritance import Place
 from l7.master.privileges import Identity, first_unprivileged_port
 
 TRIES = 17
@@ -99,6 +100,21 @@ class Listeners:
             name = names[place] if place < len(names) else ""
             self._inherited.append(_adopt(FIRST_INHERITED + place, name))
 
+    def adopt(self, listeners: Iterable[Place], handed: Iterable[Place]) -> None:
+        """Take the sockets of the l7 before us; raises ``OSError`` where one is none."""
+        self._inherited = [_reopen(place) for place in handed]
+        self._bound = {place.key: _reopen(place) for place in listeners}
+
+    def places(self) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
+        """Our sockets as the next l7 finds them: those that were bound, and those that were handed down."""
+        bound = (Place(one.key, one.socket.fileno(), one.path, one.inode) for one in self._bound.values())
+        return tuple(bound), tuple(Place(one.key, one.socket.fileno()) for one in self._inherited)
+
+    def leave_paths(self) -> None:
+        """Leave the paths of unix sockets to another process, which has the sockets too."""
+        for listener in self._bound.values():
+            listener.path = None
+
     def take(self, bind: Iterable[str], port: int, pause: Pause | None = None) -> list[Listener]:
         """The listeners for a configuration; those that are new are bound, or none of them.
 
@@ -145,6 +161,12 @@ class Listeners:
         for listener in self._bound.values():
             if listener.path is not None:
                 os.chown(listener.path, identity.uid, identity.gid, follow_symlinks=False)
+
+
+def _reopen(place: Place) -> Listener:
+    sock = socket.socket(fileno=place.descriptor)
+    sock.setblocking(False)
+    return Listener(place.key, sock, place.path, place.inode)
 
 
 def _adopt(descriptor: int, name: str) -> Listener:

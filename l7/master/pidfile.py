@@ -18,12 +18,14 @@ from l7.master.privileges import Identity
 class PidFile:
     """A pid file that is ours. The descriptor stays open: after the drop it may be all that we can still write to."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, predecessor: int = 0) -> None:
         """Take the file.
 
+        :param predecessor: a process that lives and leaves the file to us.
         :raises StartError: it is a living process's, or cannot be written.
         """
         self.path = os.path.abspath(path)  # it is removed by the name it had when it was made
+        self._predecessor = predecessor
         while True:
             self.descriptor = self._open()
             try:
@@ -51,7 +53,7 @@ class PidFile:
         if not self._is_current():
             return False
         pid = self._content()
-        if pid and pid != os.getpid() and _lives(pid):
+        if pid and pid not in (os.getpid(), self._predecessor) and _lives(pid):
             raise StartError(f"pid-file: {self.path}: process {pid} is running; if that is not l7, remove the file")
         self._write(f"{os.getpid()}\n")
         return True
@@ -70,6 +72,20 @@ class PidFile:
         except OSError:
             self._try_to_empty()
         self.release()
+
+    def unlock(self) -> None:
+        """Let a successor take the file; until it has, the file names us."""
+        self.release()
+
+    def leave(self) -> None:
+        """Remove the file where no successor has taken it, because it keeps another one. Never raises."""
+        try:
+            with open(self.path, encoding="utf-8") as file:
+                ours = file.read(32).strip() == str(os.getpid())
+            if ours:
+                os.unlink(self.path)
+        except (OSError, ValueError):
+            return  # a file that names a dead process does no harm
 
     def release(self) -> None:
         """Close the descriptor only: what a child does with what it inherited."""

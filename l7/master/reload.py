@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from l7.master import ending
+from l7.master import ending, replacement
 from l7.master import vocabulary as v
 from l7.master.fleet import Fleet, Strike, Worker
 from l7.master.lifecycle import (
@@ -173,6 +173,9 @@ _HANDLERS: dict[type[v.Event], Callable[[Turn, v.Event], None]] = {
     v.Stacks: _stacks,
     v.Heard: _heard,
     v.Weighed: _weighed,
+    v.Upgrade: replacement.upgrade,
+    v.Replaced: replacement.replaced,
+    v.UpgradeFailed: replacement.failed,
     v.More: _more,
     v.Fewer: _fewer,
     v.Terminate: ending.terminate,
@@ -218,6 +221,8 @@ def _expire(turn: Turn) -> None:
         return
     if turn.fleet.phase is MasterState.CANARY:
         look(turn)
+    elif turn.fleet.phase is MasterState.UPGRADING:
+        replacement.expire(turn)
     else:
         ending.expire(turn)
 

@@ -19,6 +19,7 @@ class Wish(Enum):
 
     RELOAD = "reload"
     DUMP = "dump"
+    UPGRADE = "upgrade"
     TERMINATE = "terminate"
     INTERRUPT = "interrupt"
     MORE = "more"
@@ -29,6 +30,7 @@ class Wish(Enum):
 WISHES: Mapping[signal.Signals, Wish] = {
     signal.SIGHUP: Wish.RELOAD,
     signal.SIGUSR1: Wish.DUMP,
+    signal.SIGUSR2: Wish.UPGRADE,
     signal.SIGTERM: Wish.TERMINATE,
     signal.SIGINT: Wish.INTERRUPT,
     signal.SIGQUIT: Wish.INTERRUPT,
@@ -114,6 +116,6 @@ class Mailbox:
 def become_worker() -> None:
     """In a new child: forget the master's handlers; call it with all signals blocked, it lets them through again."""
     signal.set_wakeup_fd(-1)
-    for number in (*WISHES, signal.SIGUSR2):
+    for number in WISHES:
         signal.signal(number, signal.SIG_IGN if number in FOR_THE_MASTER else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -6,14 +6,16 @@ Sockets, pid file and log file are made while l7 may still do so; then it drops 
 from __future__ import annotations
 
 import os
+import socket
 import stat
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 
 from l7.config.generation import Loaded
 from l7.errors import StartError
 from l7.master.control import ControlSocket, open_control
 from l7.master.controlpath import Signs
+from l7.master.inheritance import Inheritance
 from l7.master.listeners import Listener, Listeners, Pause
 from l7.master.pidfile import PidFile
 from l7.master.privileges import Identity, drop, identify, raise_open_files
@@ -37,6 +39,10 @@ class Ground:
     log: tuple[str, int] | None = None
     """Path and descriptor of the access log as it was opened with the rights we had at the start."""
     control: ControlSocket | None = None
+    pid_path: str | None = None
+    """Where the pid file is to be."""
+    borrowed: bool = False
+    """Whether the l7 before us still has all of this, so that nothing of it is ours to remove."""
 
     def open_log(self, path: str, identity: Identity | None = None) -> None:
         """Open the access log anew, or stay with what is open where we may no longer go; raises `StartError`."""
@@ -50,8 +56,37 @@ class Ground:
         if before is not None:
             os.close(before[1])
 
+    def leave_behind(self, bridge: int, generation: int, held: Mapping[str, int]) -> Inheritance:
+        """What the next l7 inherits."""
+        bound, handed = self.listeners.places()
+        return Inheritance(
+            parent=os.getpid(),
+            bridge=bridge,
+            generation=generation,
+            output_lock=self.output_lock,
+            listeners=bound,
+            handed=handed,
+            control=None if self.control is None else (self.control.path, self.control.socket.fileno()),
+            log=self.log,
+            pid_file=self.pid_path,
+            held=held,
+        )
+
+    def leave_to_successor(self) -> None:
+        """The next l7 has all of it: remove nothing in the end."""
+        self.listeners.leave_paths()
+        if self.control is not None:
+            self.control.leave()
+        if self.pid_file is not None:
+            self.pid_file.leave()
+            self.pid_file = None
+
     def leave(self) -> None:
         """Remove what would name a master that is gone."""
+        if self.borrowed:
+            self.listeners.leave_paths()
+            if self.control is not None:
+                self.control.leave()
         self.listeners.close()
         if self.control is not None:
             self.control.close()
@@ -60,9 +95,15 @@ class Ground:
 
 
 def prepare(
-    loaded: Loaded, environ: MutableMapping[str, str], pause: Pause, warn: Callable[[str], None]
+    loaded: Loaded,
+    environ: MutableMapping[str, str],
+    pause: Pause,
+    warn: Callable[[str], None],
+    inheritance: Inheritance | None = None,
 ) -> tuple[Ground, list[Listener]]:
     """Bind, take the pid file, make the log file, become who we are to be.
+
+    What the l7 before us has left is taken as it is; the pid file is still that one's.
 
     :raises StartError: one of these cannot be done; nothing is left behind then.
     """
@@ -71,20 +112,51 @@ def prepare(
     identity = identify(config.run_as)
     ground = Ground(Listeners(), None, -1, identity, raise_open_files())
     try:
-        ground.listeners.inherit(environ)
-        if config.pid_file is not None:
+        ground.pid_path = config.pid_file
+        if inheritance is None:
+            ground.listeners.inherit(environ)
+        else:
+            _take_on(ground, inheritance)
+        if config.pid_file is not None and inheritance is None:
             ground.pid_file = PidFile(config.pid_file)
         bound = ground.listeners.take(config.bind, config.port, pause)
         ground.open_log(config.access_log, identity)
-        ground.control = open_control(_signs(loaded), identity, environ, warn)
+        signs = _signs(loaded)
+        if not _keeps_control(ground, signs):
+            ground.control = open_control(signs, identity, environ, warn)
         if identity is not None:
             _hand_over(ground, identity)
-        # Made last, so that whoever writes to it is already who it will be.
-        ground.output_lock = make_lock()
+        if inheritance is None:
+            # Made last, so that whoever writes to it is already who it will be.
+            ground.output_lock = make_lock()
     except BaseException:
         ground.leave()
         raise
     return ground, bound
+
+
+def _take_on(ground: Ground, inheritance: Inheritance) -> None:
+    ground.borrowed = True
+    try:
+        ground.listeners.adopt(inheritance.listeners, inheritance.handed)
+        ground.log, ground.output_lock = inheritance.log, inheritance.output_lock
+        if inheritance.control is not None:
+            path, descriptor = inheritance.control
+            ground.control = ControlSocket(socket.socket(fileno=descriptor), path)
+    except OSError as error:
+        raise StartError(f"cannot take over what was left: {error.strerror}") from error
+
+
+def _keeps_control(ground: Ground, signs: Signs) -> bool:
+    """Whether the control socket that was left is the one that is configured; another one is let go of."""
+    if ground.control is None:
+        return False
+    if signs.control != "off" and signs.path in (None, ground.control.path):
+        return True
+    ground.control.leave()
+    ground.control.close()
+    ground.control = None
+    return False
 
 
 def _signs(loaded: Loaded) -> Signs:

@@ -100,6 +100,25 @@ class Weighed:
 
 
 @dataclass(frozen=True)
+class Upgrade:
+    """Another l7, executed anew, is to take this one's place."""
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """It has."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class UpgradeFailed:
+    """It has not, and is gone."""
+
+    why: str
+
+
+@dataclass(frozen=True)
 class More:
     """One worker more."""
 
@@ -120,8 +139,9 @@ class Interrupt:
 
 
 Event = (
-    Tick | Hangup | Loaded | Booted | Gone | Silent | Stacks | Heard | Weighed | More | Fewer | Terminate | Interrupt
-)
+    Tick | Hangup | Loaded | Booted | Gone | Silent | Stacks | Heard | Weighed | Upgrade | Replaced | UpgradeFailed
+    | More | Fewer | Terminate | Interrupt
+)  # fmt: skip
 
 # --- actions --------------------------------------------------------------------------------------------------------
 
@@ -192,6 +212,16 @@ class Weigh:
 
 
 @dataclass(frozen=True)
+class Execute:
+    """Start the next l7; what becomes of it comes back as `Replaced` or `UpgradeFailed`."""
+
+
+@dataclass(frozen=True)
+class Abandon:
+    """End the next l7, whatever it does."""
+
+
+@dataclass(frozen=True)
 class Settle:
     """The reload is over and this generation is the one: forget the others, close listeners that it has not."""
 
@@ -227,6 +257,6 @@ class Finish:
 
 
 Action = (
-    Spawn | Drain | Stop | AskStacks | Abort | Kill | Load | Watch | Weigh | Settle | Announce | CloseListeners | Log
-    | Finish
+    Spawn | Drain | Stop | AskStacks | Abort | Kill | Load | Watch | Weigh | Execute | Abandon | Settle | Announce
+    | CloseListeners | Log | Finish
 )  # fmt: skip

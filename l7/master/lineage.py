@@ -1,0 +1,111 @@
+"""Who came before this l7 and who comes after it: the two sides of an upgrade, tied to everything they concern."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from setproctitle import setproctitle
+
+from l7.config.held import HeldFiles
+from l7.master import vocabulary as v
+from l7.master.fleet import Fleet
+from l7.master.generations import Generations
+from l7.master.handles import Letter, send
+from l7.master.inheritance import Inheritance
+from l7.master.inquiries import Inquiries
+from l7.master.notify import Notifier
+from l7.master.polling import Poll
+from l7.master.relay import Relay
+from l7.master.startup import Ground
+from l7.master.succession import Succession
+from l7.master.upgrade import Upgrade
+from l7.telemetry.events import Events
+
+
+def report_failure(inheritance: Inheritance | None, why: str) -> None:
+    """Tell the l7 before us, if there is one, why we cannot even begin."""
+    if inheritance is not None:
+        with socket.socket(fileno=inheritance.bridge) as bridge:
+            send(bridge, {"event": "failed", "why": why})
+
+
+class Lineage:
+    """Predecessor and successor of this l7; mostly there is neither.
+
+    :param post: takes events of the supervision.
+    """
+
+    def __init__(
+        self, poll: Poll, ground: Ground, generations: Generations, relay: Relay, inquiries: Inquiries,
+        notifier: Notifier, events: Events, post: Callable[[v.Event], None],
+        inheritance: Inheritance | None, held: HeldFiles | None,
+    ) -> None:  # fmt: skip
+        self._poll, self._ground, self._generations, self._relay = poll, ground, generations, relay
+        self._inquiries, self._notifier, self._events, self._post = inquiries, notifier, events, post
+        self._held = held
+        self._parent = 0 if inheritance is None else inheritance.parent
+        self._upgrade: Upgrade | None = None
+        self._succession = None if inheritance is None else Succession(poll, ground, inheritance, events)
+        if self._succession is not None:
+            self._succession.listen(self._on_taken, self._on_connection)
+
+    def announce(self, where: str, canary: float) -> None:
+        """The first workers are ready: this is the master now, or will be when it is proven."""
+        if self._succession is not None and not self._succession.taken:
+            self._succession.prove(canary)
+            return
+        self._inquiries.desk.open()
+        self._notifier.ready(f"listening on {where}")
+
+    def execute(self) -> None:
+        """Start the next l7."""
+        self._upgrade = Upgrade(self._poll, self._ground, self._on_outcome)
+        held = {} if self._held is None else self._held.descriptors()
+        self._upgrade.start(self._generations.last, held)
+
+    def abandon(self) -> None:
+        """Give the next l7 up."""
+        if self._upgrade is not None:
+            self._upgrade.abandon()
+
+    @property
+    def due(self) -> float | None:
+        """When to look again."""
+        moments = [one.due for one in (self._upgrade, self._succession, self._notifier) if one is not None]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def look(self, fleet: Fleet) -> None:
+        """See what has become due on either side."""
+        self._notifier.look()
+        if self._upgrade is not None:
+            self._upgrade.look()
+        if self._succession is not None:
+            self._succession.hold_back(self._relay.full)
+            why = self._succession.look(fleet)
+            if why:
+                self._events.error(f"not fit to take over: {why}")
+                self._post(v.Interrupt())
+
+    def release(self) -> None:
+        """Close what only the master needs: what a child does with what it inherited."""
+        if self._succession is not None:
+            self._succession.release()
+        if self._upgrade is not None and self._upgrade.bridge is not None:
+            self._upgrade.bridge.close()
+
+    def _on_outcome(self, event: v.Event) -> None:
+        if isinstance(event, v.Replaced) and self._upgrade is not None:
+            self._notifier.replaced(event.pid)
+            self._relay.away = self._upgrade.bridge
+            self._inquiries.close(f"process {event.pid} has taken over; ask again")
+            setproctitle("l7: master (replaced)")
+        self._post(event)
+
+    def _on_taken(self) -> None:
+        self._events.info(f"has taken over from process {self._parent}")
+        self._ground.listeners.keep(self._generations.current.listeners)
+        self._inquiries.desk.open()
+
+    def _on_connection(self, letter: Letter) -> None:
+        self._relay.post(letter, None)
