@@ -1,0 +1,245 @@
+"""USR2: another l7 takes over, in place and under load; one that cannot is told of, and nothing has happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from l7.master.privileges import first_unprivileged_port
+from tests.e2e.test_privileges import free_privileged_port
+from tests.e2e.test_reload import load_without_loss
+from tests.e2e.test_signals import CONFIG, Gate, in_flight
+from tests.harness.client import TIMEOUT, Client, get
+from tests.harness.l7process import ROOT, L7Process
+
+QUICK = "canary-time: 200ms\n"
+
+
+def upgrade(proxy: L7Process, pid: int | None = None) -> int:
+    """Ask for an upgrade, wait until it is done, and return the pid of the new master."""
+    start = len(proxy.events)
+    os.kill(proxy.pid if pid is None else pid, signal.SIGUSR2)
+    found = proxy.wait_for_event(r"upgrade done: process (\d+) has taken over", start=start)
+    return int(found.group(1))
+
+
+def stop(proxy: L7Process, pid: int) -> None:
+    """Stop a master that is not the test's own child, and see that nothing is left."""
+    os.kill(pid, signal.SIGTERM)
+    proxy.wait()
+    proxy.assert_nothing_left(TIMEOUT)
+
+
+def status(*options: str) -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, "-m", "l7", "status", "--json", *options],
+        capture_output=True, text=True, cwd=ROOT, timeout=TIMEOUT, check=True,
+    )  # fmt: skip
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def test_under_load_nothing_is_lost_and_kept_connections_are_kept(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + QUICK + "access-log: off\n", workers=2)
+    kept = [Client(proxy.address) for _ in range(6)]
+    pid = proxy.pid
+    with load_without_loss(proxy) as load:
+        for _ in range(3):
+            pid = upgrade(proxy, pid)
+            load.more()
+            for client in kept:
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                answer = client.read_response()
+                assert answer.status == 200
+                assert not answer.closes
+    for client in kept:
+        client.close()
+    assert proxy.wait() == 0, "the first one ends as one that was stopped"
+    stop(proxy, pid)
+
+
+def test_a_request_in_flight_is_finished_by_the_old_one(l7, origin):
+    gate = Gate()
+    proxy = l7(CONFIG.format(origin(gate).address) + QUICK)
+    with in_flight(proxy, gate) as client:
+        pid = upgrade(proxy)
+        assert proxy.process.poll() is None, "it waits for what it has accepted"
+        gate.opened.set()
+        answer = client.read_response()
+        assert answer.body == b"late"
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.read_response().body == b"late", "the connection went on to the new one"
+    assert proxy.wait() == 0
+    stop(proxy, pid)
+
+
+def test_the_new_one_has_the_new_configuration_the_pid_file_and_the_control_socket(l7, origin, tmp_path):
+    pid_file = tmp_path / "l7.pid"
+    control = Path("/tmp") / f"l7-upgrade-{os.getpid()}.control"
+    config = CONFIG.format(origin().address) + QUICK + f"pid-file: {pid_file}\ncontrol: {control}\n"
+    proxy = l7(config)
+    proxy.write_config(config + "graceful-timeout: 7s\n")
+    pid = upgrade(proxy)
+    assert proxy.wait() == 0
+    assert pid_file.read_text() == f"{pid}\n"
+    report = status("--control", str(control))
+    assert report["pid"] == pid
+    assert report["configuration"]["generation"] == 2
+    assert report["configuration"]["on-disk"] == "same"
+    os.kill(pid, signal.SIGHUP)
+    proxy.wait_for_event("reload done: generation 3")
+    stop(proxy, pid)
+    assert not pid_file.exists()
+    assert not control.exists()
+
+
+def test_unix_sockets_stay_where_they_are(l7, origin, tmp_path):
+    path = Path("/tmp") / f"l7-upgrade-{os.getpid()}.sock"
+    proxy = l7(CONFIG.format(origin().address) + QUICK + f"bind: ['unix:{path}']\n", inherit=False)
+    pid = upgrade(proxy)
+    proxy.wait()
+    assert get(str(path), host="a").status == 200
+    stop(proxy, pid)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [("backends: [", "config.yml:2: not valid YAML"), ("{good}port: 1\nbind: 192.0.2.1\n", "exit status 1")],
+)
+def test_one_that_cannot_start_is_told_of_and_the_old_one_goes_on(l7, origin, tmp_path, broken, why):
+    pid_file = tmp_path / "l7.pid"
+    good = CONFIG.format(origin().address) + QUICK + f"pid-file: {pid_file}\nbind: 127.0.0.1\n"
+    proxy = l7(good + "port: 0\n", inherit=False)
+    port, before = proxy.port, proxy.workers()
+    proxy.write_config(broken.replace("{good}", good.replace("bind: 127.0.0.1\n", "")))
+    with load_without_loss(proxy):
+        proxy.signal(signal.SIGUSR2)
+        line = proxy.wait_for_event("upgrade failed: .*").group()
+        assert why in line
+    assert proxy.workers() == before
+    assert pid_file.read_text() == f"{proxy.pid}\n"
+    proxy.write_config(good + "port: 0\n")
+    proxy.hup()
+    proxy.wait_for_event("reload done")
+    assert get(("127.0.0.1", port), host="a").status == 200
+
+
+def test_one_whose_worker_dies_while_it_proves_itself_is_not_fit(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "canary-time: 3s\n", leaks=False)
+    proxy.signal(signal.SIGUSR2)
+    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+    for worker in psutil.Process(next_one).children():
+        worker.kill()
+    proxy.wait_for_event("upgrade failed: ")
+    proxy.wait_for(lambda: not psutil.pid_exists(next_one), "its end")
+    assert get(proxy.address, host="a").status == 200
+    assert proxy.process.poll() is None
+
+
+def test_one_that_is_killed_while_it_boots_changes_nothing(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "canary-time: 10s\n", leaks=False)
+    proxy.signal(signal.SIGUSR2)
+    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+    os.kill(next_one, signal.SIGKILL)
+    proxy.wait_for_event("upgrade failed: it ended with killed by SIGKILL; this l7 goes on")
+    assert get(proxy.address, host="a").status == 200
+    pid = None
+    proxy.write_config(CONFIG.format(origin().address) + QUICK)
+    pid = upgrade(proxy)
+    proxy.wait()
+    stop(proxy, pid)
+
+
+def test_when_the_old_master_is_killed_meanwhile_the_next_one_takes_over_at_once(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "canary-time: 30s\n", leaks=False)
+    proxy.signal(signal.SIGUSR2)
+    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+    proxy.signal(signal.SIGKILL)
+    proxy.wait_for_event(rf"l7\[{next_one}\].*has taken over from process {proxy.pid}")
+    assert get(proxy.address, host="a").status == 200
+    proxy.process.wait()
+    stop(proxy, next_one)
+
+
+def test_term_while_the_next_one_boots_stops_both(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "canary-time: 30s\n", leaks=False)
+    proxy.signal(signal.SIGUSR2)
+    proxy.wait_for_event(r"generation 2: ready: listening")
+    proxy.signal(signal.SIGTERM)
+    assert proxy.wait() == 0
+    proxy.assert_nothing_left(TIMEOUT)
+
+
+def test_no_upgrade_in_the_middle_of_a_reload(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "canary-time: 1s\n")
+    proxy.hup()
+    proxy.wait_for_event("canary: worker 1 is ready")
+    proxy.signal(signal.SIGUSR2)
+    proxy.wait_for_event("no upgrade while l7 is canary; ask again")
+    proxy.wait_for_event("reload done: generation 2")
+
+
+def test_a_variable_that_somebody_made_up_is_not_believed(l7, origin):
+    made_up = {
+        "parent": 1, "bridge": 1, "generation": 4, "output-lock": 1, "listeners": [], "handed": [],
+        "control": None, "log": None, "pid-file": None, "held": {},
+    }  # fmt: skip
+    proxy = l7(CONFIG.format(origin().address), env={"L7_UPGRADE_FDS": json.dumps(made_up)})
+    assert any("generation 1: ready" in line for line in proxy.events)
+    assert get(proxy.address, host="a").status == 200
+
+
+# --- without root -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def locked_away() -> Iterator[Path]:
+    """A directory that only root may enter."""
+    path = Path("/tmp") / f"l7-locked-{os.getpid()}-{random.randrange(10**9)}"
+    path.mkdir(mode=0o700)
+    yield path
+    for file in path.iterdir():
+        file.unlink()
+    path.rmdir()
+
+
+def nobody_can_run_python() -> bool:
+    uid = pwd.getpwnam("nobody").pw_uid
+    code = f"import os; os.setuid({uid}); os.execv({sys.executable!r}, ['python', '-c', 'import l7.cli'])"
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.skipif(first_unprivileged_port() < 200, reason="every port is for everybody here")
+def test_after_the_privileges_are_gone(origin, locked_away):
+    if not nobody_can_run_python():
+        pytest.skip("the account that l7 runs as may not execute this interpreter")
+    host, port = free_privileged_port()
+    proxy = L7Process(
+        CONFIG.format(origin().address) + QUICK + f"bind: {host}\nport: {port}\naccess-log: {locked_away}/log\n",
+        inherit=False, run_as="nobody", directory=locked_away, host=host,
+    )  # fmt: skip
+    try:
+        pid = upgrade(proxy)
+        assert proxy.wait() == 0
+        assert psutil.Process(pid).uids().real == pwd.getpwnam("nobody").pw_uid
+        assert get((host, port), host="a").status == 200
+        deadline = time.monotonic() + TIMEOUT
+        while '"GET / ' not in (locked_away / "log").read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        stop(proxy, pid)
+    finally:
+        proxy.kill()
