@@ -137,11 +137,12 @@ class RequestBody:
         ``until_heard`` stops sending as soon as the server says something.
         """
         ahead = self._reader.ahead()
-        if ahead < LEAST:
+        pipe = Pipe.open() if ahead >= LEAST else None
+        if pipe is None:
             self.unsent = self.read()
             return
         framed = not isinstance(self._reader, LengthReader)
-        with Pipe() as pipe:
+        with pipe:
             size = self._receive(lambda: pipe.pull(self.stream, ahead))
             if not size:
                 raise ProxyError(CLIENT_GONE_DATA, "closed within the request body")

@@ -34,9 +34,12 @@ from l7.workers.probe import ProbeError, probe
 from l7.workers.proxy import Proxy
 from l7.workers.server import Server
 from l7.workers.share import Share
+from l7.workers.splice import SHELF
 from l7.workers.stream import Sweeper
 from l7.workers.watchdog import Watchdog
 
+TRIM_INTERVAL = 2.0
+"""Seconds without a large body after which its pipes are given back."""
 BEAT_INTERVAL = 0.5
 """Seconds between two heartbeats."""
 GOODBYE = 0.2
@@ -112,6 +115,7 @@ class Worker:
         self._beat()
         self._every(BEAT_INTERVAL, self._beat)
         self._every(self._sweeper.interval, self._tick)
+        self._every(TRIM_INTERVAL, SHELF.trim)
         self._sweeper.start()
         self._boot.channel.setblocking(False)
         self._channel_watcher = get_hub().loop.io(self._boot.channel.fileno(), 1)

@@ -246,8 +246,9 @@ class Relay:
     def _relay_body(self, reader: BodyReader) -> None:
         while not reader.done:
             ahead = reader.ahead()
-            if ahead >= LEAST:
-                self._splice(reader, ahead)
+            pipe = Pipe.open() if ahead >= LEAST else None
+            if pipe is not None:
+                self._splice(pipe, reader, ahead)
                 continue
             data = self._more()
             if not data:
@@ -261,10 +262,10 @@ class Relay:
             if framed:
                 self._to_client(framed)
 
-    def _splice(self, reader: BodyReader, count: int) -> None:
+    def _splice(self, pipe: Pipe, reader: BodyReader, count: int) -> None:
         """Pass ``count`` bytes of the body without looking at them, each piece a chunk where the client gets chunks."""
         framed = self.client_framing == CHUNKED
-        with Pipe() as pipe:
+        with pipe:
             while count:
                 size = self._wait_for_more(lambda: pipe.pull(self._server, count))  # noqa: B023
                 if not size:

@@ -18,9 +18,65 @@ PIPE = 1024 * 1024
 """What a pipe should hold; where the system grants less it holds less."""
 KEPT = 16
 """Empty pipes that are kept."""
+MOST = 256
+"""Pipes in use at once: two descriptors each. Further bodies are copied."""
 
+
+class Shelf:
+    """Empty pipes for the next body; ``trim`` lets them go when there is no use for them any more."""
+
+    __slots__ = ("_out", "_pipes", "_seen", "_taken")
+
+    def __init__(self) -> None:
+        self._pipes: list[tuple[int, int]] = []
+        self._out = 0
+        self._taken = 0
+        self._seen = 0
+
+    def take(self) -> tuple[int, int] | None:
+        """The reading and the writing end of an empty pipe; None when there can be no more."""
+        if self._out >= MOST:
+            return None
+        if self._pipes:
+            ends = self._pipes.pop()
+        else:
+            try:
+                ends = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError:
+                return None
+            self._enlarge(ends[1])
+        self._out += 1
+        self._taken += 1
+        return ends
+
+    @staticmethod
+    def _enlarge(end: int) -> None:
+        try:
+            fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, PIPE)
+        except OSError:  # beyond what this user may have: the default has to do
+            pass
+
+    def give_back(self, ends: tuple[int, int], *, empty: bool) -> None:
+        """Keep a pipe that is empty; close one that is not, and one too many."""
+        self._out -= 1
+        if empty and len(self._pipes) < KEPT:
+            self._pipes.append(ends)
+        else:
+            os.close(ends[0])
+            os.close(ends[1])
+
+    def trim(self) -> None:
+        """Close what is kept if no pipe was taken since the last call: call it once in a while."""
+        if self._seen == self._taken:
+            while self._pipes:
+                for end in self._pipes.pop():
+                    os.close(end)
+        self._seen = self._taken
+
+
+SHELF = Shelf()
+"""The pipes of this process."""
 _FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
-_pipes: list[tuple[int, int]] = []
 
 
 class Pipe:
@@ -28,27 +84,22 @@ class Pipe:
 
     __slots__ = ("_ends", "held")
 
-    def __init__(self) -> None:
-        if _pipes:
-            self._ends = _pipes.pop()
-        else:
-            self._ends = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                fcntl.fcntl(self._ends[1], fcntl.F_SETPIPE_SZ, PIPE)
-            except OSError:  # beyond what this user may have: the default has to do
-                pass
+    def __init__(self, ends: tuple[int, int]) -> None:
+        self._ends = ends
         self.held = 0
         """Bytes in the pipe."""
+
+    @classmethod
+    def open(cls) -> Pipe | None:
+        """An empty pipe; None when there can be no more: then the body is copied."""
+        ends = SHELF.take()
+        return None if ends is None else cls(ends)
 
     def __enter__(self) -> Pipe:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self.held and len(_pipes) < KEPT:
-            _pipes.append(self._ends)
-        else:
-            os.close(self._ends[0])
-            os.close(self._ends[1])
+        SHELF.give_back(self._ends, empty=not self.held)
 
     def pull(self, source: Stream, count: int) -> int:
         """Take at most ``count`` bytes from ``source``, waiting for the first; 0 at its end. Raises as `wait`."""
@@ -90,10 +141,3 @@ class Pipe:
             self.held -= len(piece)
             data += piece
         return data
-
-
-def drop_pipes() -> None:
-    """Close the pipes that are kept."""
-    while _pipes:
-        for end in _pipes.pop():
-            os.close(end)

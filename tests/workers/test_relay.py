@@ -301,7 +301,7 @@ def test_a_client_that_sends_the_next_request_has_not_left(setting):
 
     gevent.spawn(act)
     assert one.run() is True
-    assert one.client_stream.receive() == GET
+    assert one.buffer == GET
 
 
 def test_a_client_that_does_not_read(setting):
@@ -333,7 +333,7 @@ def test_a_body_that_came_with_its_head(setting):
     one.server.sendall(OK)
     assert one.run() is True and one.relay.reusable
     assert received(one.server, len(OPENING) + 3) == OPENING + b"abc"
-    assert one.body.rest == b"GET" and one.exchange.received == 3
+    assert one.buffer == b"GET" and one.exchange.received == 3
 
 
 def test_a_body_that_comes_later_is_framed_anew(setting):
@@ -350,7 +350,7 @@ def test_a_body_that_comes_later_is_framed_anew(setting):
     acting = gevent.spawn(act)
     assert one.run() is True and one.relay.reusable
     acting.get(timeout=5)
-    assert one.body.rest == b"next" and one.exchange.received == 3
+    assert one.buffer == b"next" and one.exchange.received == 3
 
 
 def test_an_answer_before_the_body_is_relayed_at_once_and_ends_both(setting):

@@ -155,14 +155,14 @@ def test_what_is_ready_is_not_waited_for(ends):
     one.wait()
 
 
-def test_at_end_tells_bytes_from_the_end(ends):
+def test_taking_tells_nothing_from_bytes_and_from_the_end(ends):
     stream, peer = ends.pair()
-    assert not stream.at_end() and not stream.has_bytes()
+    assert stream.take() is None and not stream.has_bytes()
     peer.sendall(b"x")
-    assert not stream.at_end() and stream.has_bytes()
-    assert stream.receive() == b"x"
+    assert stream.has_bytes() and stream.take() == b"x"
+    assert stream.take() is None
     peer.close()
-    assert stream.at_end() and stream.has_bytes()
+    assert stream.has_bytes() and stream.take() == b""
 
 
 def test_large_data_is_sent_whole_while_the_peer_reads(ends):
@@ -266,7 +266,7 @@ def test_closing_wakes_who_waits(ends):
             call()
     stream.finish_sending()
     stream.reset()
-    assert stream.at_end()
+    assert stream.closed
 
 
 def test_closing_wakes_who_waits_for_either_of_two(ends):
