@@ -1,11 +1,13 @@
 """Says where the loop is stuck, while it is: a thread beside it that looks whether it turns.
 
 A greenlet cannot tell, because none runs then. The thread wakes twice a second and compares two numbers; only when the
-loop stands still does it cost anything.
+loop stands still does it cost anything. A loop that stands still cannot notice either that its master is gone: then the
+thread ends the process, which would keep the port for ever.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from _thread import get_ident  # by name: patching makes it a greenlet's
 from collections.abc import Callable
@@ -18,6 +20,8 @@ INTERVAL = 0.5
 """Seconds between two looks."""
 TICK = 0.25
 """Seconds between two signs of life of a loop that turns."""
+ORPHANED = 3.0
+"""Seconds for which a loop may stand still once the master is gone: nobody else would end the process then."""
 DEEPEST = 24
 """Functions of a stack that are shown, the innermost first."""
 
@@ -30,6 +34,7 @@ class Watchdog:
         self._report = report
         self._turned = 0.0
         self._main = get_ident()
+        self._master = os.getppid()
 
     def start(self) -> None:
         """Begin; the thread ends with its process."""
@@ -46,6 +51,9 @@ class Watchdog:
             asleep = monotonic()
             NATIVE.sleep(INTERVAL)
             now, turned = monotonic(), self._turned
+            if now - turned > ORPHANED and os.getppid() != self._master:
+                self._report(f"the master is gone and the loop stands still, in {self._where()}: leaving")
+                os._exit(1)
             if stuck_at:
                 if turned != stuck_at:
                     self._report(f"the loop turns again; it stood still for {turned - stuck_at:.1f} s")
