@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -14,8 +15,16 @@ import l7
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=50, stdin=subprocess.DEVNULL)
+def run(*command: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +35,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.rst"):
         (copy / name).write_bytes((ROOT / name).read_bytes())
     for path in (ROOT / "l7").rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts:
+        if path.is_file() and path.suffix in {".py", ".pxd", ".typed"}:
             target = copy / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
     built = tmp_path_factory.mktemp("wheel")
     pip = ("-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-q", "-w", str(built), ".")
-    done = run(sys.executable, *pip, cwd=copy)
+    done = run(sys.executable, *pip, cwd=copy, L7_PURE_PYTHON="1")  # what is compiled, `make test` has tried
     assert done.returncode == 0, done.stderr
     (found,) = built.glob("l7-*.whl")
     return zipfile.ZipFile(found)

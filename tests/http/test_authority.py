@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
 
 from l7.errors import BAD_REQUEST, ProxyError
@@ -22,7 +24,7 @@ from l7.http import authority
         (b"127.0.0.1", "127.0.0.1"),
         (b"[::1]", "[::1]"),
         (b"[2001:DB8::1]:443", "[2001:db8::1]"),
-        (b"[::ffff:1.2.3.4]", "[::ffff:102:304]"),
+        (b"[::ffff:1.2.3.4]", f"[{ipaddress.IPv6Address('::ffff:1.2.3.4')}]"),
         (b"[0:0::0:1]", "[::1]"),
         (b"a_b-c~d", "a_b-c~d"),
         (b"a%41b", "a%41b"),
