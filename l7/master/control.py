@@ -21,6 +21,7 @@ from l7.master.polling import READ, WRITE, Poll
 from l7.master.privileges import Identity
 
 MOST_VISITORS = 32
+BACKLOG = 128
 PATIENCE = 5.0
 """Seconds that a visitor has to ask, and then to take an answer that does not fit into the socket."""
 LONGEST_QUESTION = 4096
@@ -109,7 +110,7 @@ def _bind(path: str, identity: Identity | None) -> ControlSocket:
             os.umask(before)
         if identity is not None:
             os.chown(path, identity.uid, identity.gid, follow_symlinks=False)
-        sock.listen(MOST_VISITORS)
+        sock.listen(BACKLOG)
         sock.setblocking(False)
         return ControlSocket(sock, path)
     except BaseException:

@@ -217,7 +217,7 @@ def locked_away() -> Iterator[Path]:
 
 def nobody_can_run_python() -> bool:
     uid = pwd.getpwnam("nobody").pw_uid
-    code = f"import os; os.setuid({uid}); os.execv({sys.executable!r}, ['python', '-c', 'import l7.cli'])"
+    code = f"import os; os.setuid({uid}); os.execv({sys.executable!r}, [{sys.executable!r}, '-c', 'import l7.cli'])"
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 

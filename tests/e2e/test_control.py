@@ -1,0 +1,365 @@
+"""``l7 reload``, ``l7 reload --dry-run`` and ``l7 status`` against the real l7, and the socket that they talk over."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.test_privileges import NOBODY, root_only
+from tests.e2e.test_signals import CONFIG, Gate, in_flight
+from tests.harness.client import TIMEOUT, Client, get
+from tests.harness.l7process import ROOT, L7Process
+
+QUICK = "canary-time: 100ms\n"
+
+
+@pytest.fixture
+def near() -> Iterator[Path]:
+    """A directory with a name that is short enough for sockets, and that everybody may enter."""
+    path = Path("/tmp") / f"l7c-{os.getpid()}-{random.randrange(10**6)}"
+    path.mkdir(mode=0o755)
+    yield path
+    for file in path.iterdir():
+        file.unlink()
+    path.rmdir()
+
+
+def run(*words: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Run the command line to its end."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("L7_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "l7", *words], capture_output=True, text=True, cwd=ROOT, timeout=3 * TIMEOUT,
+        env={**clean, **(env or {})}, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def by_file(proxy: L7Process) -> list[str]:
+    return ["--config", str(proxy.config_path)]
+
+
+# --- reload -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_reload_is_waited_for_and_summed_up(l7, origin):
+    one, two = origin(), origin()
+    proxy = l7(CONFIG.format(one.address) + QUICK, workers=2)
+    with Client(proxy.address) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.read_response()
+        proxy.write_config(CONFIG.format(two.address) + QUICK)
+        code, out, err = run("reload", *by_file(proxy))
+        assert (code, err) == (0, "")
+        first, *changes = out.splitlines()
+        assert re.fullmatch(r"reload done: generation 2, \d+\.\d\d s, 1 connections handed over", first)
+        assert f"  backends.*: server {two.address} added" in changes
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.read_response().status == 200
+    assert len(two.requests) == 1
+
+
+def test_a_refused_reload_is_1_with_the_reasons(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + QUICK)
+    proxy.write_config(CONFIG.format("127.0.0.1:9") + "wrokers: 2\n")
+    code, out, err = run("reload", *by_file(proxy))
+    assert (code, out) == (1, "")
+    assert "reload failed, generation 1 serves on" in err
+    assert "config.yml:3: wrokers: unknown key; did you mean 'workers'?" in err
+
+
+def test_the_socket_is_found_also_when_the_file_is_no_yaml_any_more(l7, origin, near):
+    proxy = l7(CONFIG.format(origin().address) + f"control: {near}/c\n" + QUICK)
+    proxy.write_config(f"control: '{near}/c'  # here\nbackends: [\n")
+    code, _, err = run("reload", *by_file(proxy))
+    assert code == 1
+    assert "not valid YAML" in err
+
+
+def test_a_reload_whose_canary_fails_is_1_with_the_reason(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "canary-time: 20s\n", workers=2, leaks=False)
+    before = proxy.workers()
+    killer = threading.Thread(target=kill_canary, args=(proxy,))
+    killer.start()
+    code, _, err = run("reload", *by_file(proxy))
+    killer.join()
+    assert code == 1
+    assert "generation 1 serves on" in err
+    assert re.search(r"reload failed: (the canary died|worker 1 died young): killed by SIGKILL", err)
+    assert proxy.workers() == before
+
+
+def kill_canary(proxy: L7Process) -> None:
+    proxy.wait_for_event("canary: worker 1 is ready")
+    for child in psutil.Process(proxy.pid).children():
+        if child.cmdline()[0] == "l7: worker 1 (generation 2)":
+            child.kill()
+
+
+def test_two_who_ask_at_once_are_both_told(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + QUICK)
+    results: list[int] = []
+    threads = [threading.Thread(target=lambda: results.append(run("reload", *by_file(proxy))[0])) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [0, 0, 0]
+
+
+def test_a_dry_run_tells_and_changes_nothing(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + QUICK)
+    assert run("reload", "--dry-run", *by_file(proxy)) == (0, "nothing changed\n", "")
+    proxy.write_config(CONFIG.format(origin().address) + QUICK + "graceful-timeout: 3s\n")
+    code, out, err = run("reload", "--dry-run", *by_file(proxy))
+    assert (code, err) == (0, "")
+    assert "graceful-timeout: 8s -> 3s" in out.splitlines()
+    proxy.write_config(CONFIG.format(origin().address) + QUICK + "control: /nowhere/c\n")
+    code, out, err = run("reload", "--dry-run", "--control", socket_of(proxy))
+    assert code == 1
+    assert "needs a restart" in err
+    assert not any("generation 2" in line for line in proxy.events)
+
+
+def test_term_ends_the_waiting(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "canary-time: 60s\n")
+    stopper = threading.Thread(target=lambda: (proxy.wait_for_event("canary: worker 1 is ready"), proxy.term()))
+    stopper.start()
+    code, _, err = run("reload", *by_file(proxy))
+    stopper.join()
+    assert code == 1
+    assert "l7 has stopped" in err
+    assert proxy.wait() == 0
+
+
+# --- status -----------------------------------------------------------------------------------------------------------
+
+
+def test_status_shows_every_worker(l7, origin):
+    gate = Gate()
+    proxy = l7(CONFIG.format(origin(gate).address), workers=2)
+    with in_flight(proxy, gate):
+        code, out, err = run("status", "--json", *by_file(proxy))
+        assert (code, err) == (0, "")
+        report = json.loads(out)
+    assert report["pid"] == proxy.pid
+    assert report["state"] == "serving"
+    configuration = report["configuration"]
+    assert configuration["generation"] == 1
+    assert configuration["file"] == str(proxy.config_path)
+    assert configuration["on-disk"] == "same"
+    assert re.fullmatch(r"[0-9a-f]{12}", configuration["digest"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", configuration["loaded"])
+    assert report["last-reload"] is None
+    workers = report["workers"]
+    assert sorted(worker["pid"] for worker in workers) == proxy.workers()
+    assert sum(worker["connections"] for worker in workers) == 1
+    assert sum(worker["in-flight"] for worker in workers) == 1
+    for worker in workers:
+        assert worker["state"] == "ready"
+        assert worker["generation"] == 1
+        assert 0 < worker["age"] < 60
+        assert 0 <= worker["lag"] < 5
+        assert 10**6 < worker["memory"] < 10**9
+
+
+def test_status_counts_requests_a_second(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "access-log: off\n")
+    done = threading.Event()
+
+    def load() -> None:
+        with Client(proxy.address) as client:
+            while not done.is_set():
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                client.read_response()
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        rate = json.loads(run("status", "--json", *by_file(proxy))[1])["workers"][0]["requests-per-second"]
+    finally:
+        done.set()
+        thread.join()
+    assert 5 < rate < 50_000
+
+
+def test_the_table_is_for_people(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + QUICK, workers=2)
+    code, out, _ = run("status", *by_file(proxy))
+    assert code == 0
+    lines = out.splitlines()
+    assert f"pid {proxy.pid}, serving, listening on 127.0.0.1:{proxy.port}" in lines[0]
+    assert "generation 1, digest " in lines[1]
+    head, *rows = lines[-3:]
+    assert head.split()[:3] == ["worker", "pid", "generation"]
+    assert sorted(int(row.split()[1]) for row in rows) == proxy.workers()
+    proxy.write_config(CONFIG.format(origin().address) + QUICK + "log-level: warning\n")
+    assert "log-level: info -> warning" in run("status", *by_file(proxy))[1]
+    proxy.write_config("backends: [")
+    assert "what a reload would load is invalid" in run("status", *by_file(proxy))[1]
+
+
+def test_status_shows_a_worker_that_hangs(l7, origin):
+    proxy = l7(CONFIG.format(origin().address), workers=2)
+    victim = proxy.workers()[0]
+    os.kill(victim, signal.SIGSTOP)
+    try:
+        time.sleep(1.5)
+        begin = time.monotonic()
+        report = json.loads(run("status", "--json", *by_file(proxy))[1])
+        assert time.monotonic() - begin < TIMEOUT
+    finally:
+        os.kill(victim, signal.SIGCONT)
+    (hung,) = [worker for worker in report["workers"] if worker["pid"] == victim]
+    assert hung["lag"] > 1
+
+
+def test_status_tells_how_the_last_reload_went(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + QUICK)
+    proxy.hup()
+    proxy.wait_for_event("reload done")
+    proxy.write_config("nonsense: 1\n")
+    proxy.hup()
+    proxy.wait_for_event("reload refused")
+    out = run("status", *by_file(proxy))[1]
+    assert "last reload: failed, generation 2 served on" in out
+
+
+# --- the socket -------------------------------------------------------------------------------------------------------
+
+
+def socket_of(proxy: L7Process) -> str:
+    """The path of its control socket, as the kernel knows it."""
+    paths = [c.laddr for c in psutil.Process(proxy.pid).net_connections("unix") if str(c.laddr).find(".control") > 0]
+    assert len(set(paths)) == 1, paths
+    return str(paths[0])
+
+
+def test_it_is_for_the_account_and_root_only_and_goes_with_l7(l7, origin):
+    proxy = l7(CONFIG.format(origin().address))
+    path = Path(socket_of(proxy))
+    there = path.stat()
+    assert stat.S_IMODE(there.st_mode) == 0o600
+    assert there.st_uid == os.geteuid()
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    proxy.stop()
+    assert not path.exists()
+
+
+@root_only
+def test_it_belongs_to_whom_l7_runs_as(l7, origin, near):
+    proxy = l7(CONFIG.format(origin().address) + f"control: {near}/c\nrun-as: nobody\n", inherit=False)
+    there = (near / "c").stat()
+    assert stat.S_IMODE(there.st_mode) == 0o600
+    assert (there.st_uid, there.st_gid) == (NOBODY.pw_uid, NOBODY.pw_gid)
+    assert run("status", "--control", f"{near}/c")[0] == 0
+    proxy.stop()
+
+
+@root_only
+def test_in_the_runtime_directory_it_is_removed_by_whom_l7_runs_as(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "run-as: nobody\nport: 0\n", inherit=False)
+    path = Path(socket_of(proxy))
+    assert path.parent == Path(f"/run/l7/{NOBODY.pw_uid}")
+    assert run("status", *by_file(proxy))[0] == 0
+    proxy.stop()
+    assert not path.exists()
+
+
+def test_beside_the_pid_file(l7, origin, near):
+    proxy = l7(CONFIG.format(origin().address) + f"pid-file: {near}/l7.pid\n")
+    assert (near / "l7.control").is_socket()
+    assert run("status", "--pid-file", f"{near}/l7.pid")[0] == 0
+    assert run("status", env={"L7_PID_FILE": f"{near}/l7.pid"})[0] == 0
+    assert run("status", *by_file(proxy))[0] == 0
+
+
+def test_a_stale_socket_is_replaced(l7, origin, near):
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(f"{near}/c")
+    l7(CONFIG.format(origin().address) + f"control: {near}/c\n")
+    assert run("status", "--control", f"{near}/c")[0] == 0
+
+
+def test_a_socket_that_somebody_else_answers_on_is_not_taken(l7, origin, near):
+    first = l7(CONFIG.format(origin().address) + f"control: {near}/c\n")
+    code, _, err = run("--port", "0", "--control", f"{near}/c", "a=127.0.0.1:9")
+    assert code == 1
+    assert f"l7: control: {near}/c: another l7 answers there" in err
+    assert json.loads(run("status", "--json", "--control", f"{near}/c")[1])["pid"] == first.pid
+
+
+def test_beside_a_pid_file_where_it_cannot_be_it_is_warned_of(l7, origin, near):
+    (near / "l7.control").mkdir()
+    try:
+        proxy = l7(CONFIG.format(origin().address) + f"pid-file: {near}/l7.pid\n")
+        proxy.wait_for_event("warning .*control: .*cannot reach this l7")
+        assert get(proxy.address, host="a").status == 200
+        proxy.stop()
+    finally:
+        (near / "l7.control").rmdir()
+
+
+def test_a_path_that_is_too_long_is_said(l7):
+    code, _, err = run("--control", "/" + "x" * 120, "a=127.0.0.1:9")
+    assert code == 2
+    assert "--control: the path of a socket may have at most 107 bytes" in err
+
+
+def test_off(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "control: off\n")
+    code, _, err = run("status", *by_file(proxy))
+    assert code == 1
+    assert "control is off" in err
+    assert not any("control" in str(c.laddr) for c in psutil.Process(proxy.pid).net_connections("unix"))
+
+
+def test_nobody_there(near):
+    code, _, err = run("reload", "--control", f"{near}/c")
+    assert code == 1
+    assert f"no l7 runs with these settings (looked for {near}/c)" in err
+
+
+@pytest.mark.parametrize("question", [b"", b"\n", b"nonsense\n", b"[1]\n", b'{"do": "dance"}\n', b"x" * 10_000])
+def test_nonsense_harms_nobody(l7, origin, near, question):
+    proxy = l7(CONFIG.format(origin().address) + f"control: {near}/c\n")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(TIMEOUT)
+        client.connect(f"{near}/c")
+        client.sendall(question)
+        client.shutdown(socket.SHUT_WR)
+        try:
+            answer = b"".join(iter(lambda: client.recv(4096), b""))
+        except ConnectionResetError:
+            answer = b""
+    assert answer in (b"", b'{"ok": false, "reasons": ["unknown question"]}\n')
+    assert get(proxy.address, host="a").status == 200
+
+
+def test_visitors_who_never_ask_are_sent_away(l7, origin, near):
+    proxy = l7(CONFIG.format(origin().address) + f"control: {near}/c\n")
+    idle = []
+    for _ in range(40):
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(TIMEOUT)
+        client.connect(f"{near}/c")
+        idle.append(client)
+    assert idle[0].recv(1) == b""
+    for client in idle:
+        client.close()
+    assert run("status", "--control", f"{near}/c")[0] == 0
+    assert get(proxy.address, host="a").status == 200
