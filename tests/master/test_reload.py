@@ -500,6 +500,88 @@ def test_nothing_is_started_while_stopping():
     assert not sim.told(v.Load)
 
 
+# --- upgrade ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_upgrade_starts_the_next_one_and_goes_on_serving():
+    sim = serving(2)
+    assert v.Execute() in sim.send(v.Upgrade())
+    assert sim.phase is MasterState.UPGRADING
+    sim.die(0)
+    assert len(sim.starting()) == 1, "a dead worker is replaced meanwhile"
+    assert v.Load() not in sim.send(v.Hangup())
+
+
+def test_when_it_has_taken_over_the_old_one_drains_and_ends():
+    sim = serving(2, drain=60.0)
+    sim.send(v.Upgrade())
+    actions = sim.send(v.Replaced(4711))
+    drains = [a for a in actions if isinstance(a, v.Drain)]
+    assert {(a.within, a.close) for a in drains} == {(60.0, False)}, "what is idle is handed over, not closed"
+    assert v.CloseListeners() in actions
+    assert sim.phase is MasterState.RETIRING
+    sim.drained()
+    assert sim.told(v.Finish) == [v.Finish(0)]
+
+
+def test_a_retired_one_does_not_wait_for_ever_and_starts_nothing():
+    sim = serving(2, drain=60.0)
+    sim.send(v.Upgrade())
+    sim.send(v.Replaced(4711))
+    sim.forget()
+    sim.die(0)
+    sim.send(v.Hangup())
+    sim.send(v.Upgrade())
+    assert not sim.told(v.Spawn)
+    sim.pass_time(62)
+    assert v.Kill(1) in sim.actions
+
+
+def test_term_to_a_retired_one_is_graceful_and_then_quick():
+    sim = serving(1, graceful=8.0, drain=60.0)
+    sim.send(v.Upgrade())
+    sim.send(v.Replaced(4711))
+    assert v.Drain(0, 8.0, close=True) in sim.send(v.Terminate())
+    sim.pass_time(1)
+    assert v.Stop(0) in sim.send(v.Terminate())
+
+
+def test_one_that_fails_changes_nothing_and_a_reload_that_waited_is_done():
+    sim = serving(2)
+    before = sim.fleet.workers
+    sim.send(v.Upgrade())
+    sim.send(v.Hangup())
+    assert v.Load() in sim.send(v.UpgradeFailed("it ended with exit status 2"))
+    assert sim.phase is MasterState.SERVING
+    assert sim.fleet.workers == before
+    assert any("upgrade failed: it ended with exit status 2; this l7 goes on" in line for line in sim.log)
+
+
+def test_one_that_never_becomes_ready_is_given_up():
+    sim = serving(2, silence=5.0)
+    sim.send(v.Upgrade())
+    assert v.Abandon() not in sim.pass_time(34)
+    assert v.Abandon() in sim.pass_time(2)
+    assert sim.phase is MasterState.SERVING
+    assert sim.send(v.Replaced(4711)) == [], "too late"
+
+
+@pytest.mark.parametrize("stop", [v.Terminate(), v.Interrupt()])
+def test_a_stop_ends_the_next_one_too(stop: v.Event):
+    sim = serving(1)
+    sim.send(v.Upgrade())
+    assert v.Abandon() in sim.send(stop)
+    sim.send(v.UpgradeFailed("it was told to"))
+    assert sim.phase in ENDS
+
+
+def test_no_upgrade_while_something_else_is_under_way():
+    sim = serving(2)
+    sim.reload(2)
+    assert v.Execute() not in sim.send(v.Upgrade())
+    assert any("no upgrade while l7 is canary" in line for line in sim.log)
+
+
 # --- the tables -------------------------------------------------------------------------------------------------------
 
 
@@ -565,6 +647,9 @@ def test_whatever_happens_no_rule_is_broken(moves: list[tuple[str, int]]):
             sim.send(v.Stacks(slot))
         elif move == "heard" and slot is not None:
             sim.send(v.Heard(slot))
+        elif move in ("usr2", "replaced", "unfit"):
+            news = {"usr2": v.Upgrade(), "replaced": v.Replaced(4711), "unfit": v.UpgradeFailed("no")}
+            sim.send(news[move])
         elif move in ("worse", "mute"):
             sim.weight = (v.Tally(9, 9 * (move == "worse")), v.Tally(9), pick % 2 == 0)
         elif move in ("time", "long"):
