@@ -95,7 +95,9 @@ def test_what_is_refused(text: str, problem: str) -> None:
 
 def test_an_alias_bomb_is_refused_quickly() -> None:
     lines = ["a: &a [x,x,x,x,x,x,x,x,x]"]
-    lines += [f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]" for before, name in zip("abcdefgh", "bcdefghi")]
+    lines += [
+        f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+    ]
     started = time.monotonic()
     assert "aliases expand to too much" in problems("\n".join(lines))[0]
     assert time.monotonic() - started < 5
