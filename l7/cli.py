@@ -23,6 +23,7 @@ from l7.errors import ConfigError, Problem, StartError
 from l7.explain import explain
 from l7.master.arbiter import serve
 from l7.master.startup import open_standard_descriptors
+from l7.rehearsal.command import RELOADS, Programme, rehearse
 from l7.telemetry.events import complain
 
 Environ = Mapping[str, str]
@@ -107,6 +108,8 @@ def _refuse_options_of_others(given: flags.Given, command: str | None) -> None:
         "--header": (given.headers, ("explain",)),
         "--json": (given.json, ("explain", "status")),
         "--dry-run": (given.dry_run, ("reload",)),
+        "--requests": (given.requests is not None, ("rehearse",)),
+        "--reloads": (given.reloads is not None, ("rehearse",)),
     }
     names = [(name, owners) for name, (value, owners) in used.items() if value and command not in owners]
     if names:
@@ -154,6 +157,15 @@ def _demo(argv: list[str], environ: Environ) -> int:
     return demo.main(rest, environ)
 
 
+def _rehearse(argv: list[str], environ: Environ) -> int:
+    """``l7 rehearse``: reload a private l7 under load, with the configuration that is given or a small one."""
+    given = flags.parse_flags(argv)
+    named = given.config or len(given.words) > 1 or environ.get("L7_CONFIG") or environ.get(flags.SERVERS)
+    # The servers are the rehearsal's own, whatever is written: without any, one route is enough.
+    loaded = _load(argv if named else [*argv, "*=127.0.0.1"], environ)
+    return rehearse(loaded, Programme(given.requests, reloads=RELOADS if given.reloads is None else given.reloads))
+
+
 def _load(argv: list[str], environ: Environ, skip: int = 1) -> Loaded:
     loaded = load(argv, environ, skip=skip)
     _warn(loaded)
@@ -175,6 +187,7 @@ COMMANDS: dict[str, Callable[[list[str], Environ], int]] = {
     "explain": _explain,
     "reload": control.reload,
     "status": control.status,
+    "rehearse": _rehearse,
     "demo": _demo,
 }
 """What a first word without ``=`` may be."""

@@ -39,6 +39,7 @@ FLOORS = {
     "l7.control": 7,
     "l7.demo": 7,
     "l7.explain": 7,
+    "l7.rehearsal": 7,
     "l7.__main__": 7,
 }
 """The floor of every room; ``l7`` itself is the ground (it holds the version)."""
@@ -48,6 +49,7 @@ SIDEWAYS = {
     ("l7.cli", "l7.control"): "two of its commands",
     ("l7.cli", "l7.demo"): "one of its commands",
     ("l7.cli", "l7.explain"): "one of its commands",
+    ("l7.cli", "l7.rehearsal"): "one of its commands",
 }
 """Imports from a room to another one on the same floor, and why each is right."""
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "explain": "where would a request for URL go, and why",
     "reload": "reload the l7 that runs, wait, and print the verdict (--dry-run: only what would change)",
     "status": "show the workers and the configuration of the l7 that runs",
+    "rehearse": "reload, break, kill and upgrade a private l7 under load, and account for every request",
     "demo": "start three small servers and proxy to them",
 }
 
@@ -77,6 +78,8 @@ class Given:
     headers: tuple[str, ...] = ()
     json: bool = False
     dry_run: bool = False
+    requests: int | None = None
+    reloads: int | None = None
     problems: tuple[Problem, ...] = ()
 
 
@@ -148,7 +151,15 @@ def build() -> Any:
     other.add_argument("-H", "--header", action=_Collect, metavar="'NAME: VALUE'", help="explain: a request header.")
     other.add_argument("--json", action="store_true", help="explain, status: print JSON.")
     other.add_argument("--dry-run", action="store_true", help="reload: print what would change, and change nothing.")
+    other.add_argument("--requests", type=_count, metavar="N", help="rehearse: how many requests are sent.")
+    other.add_argument("--reloads", type=_count, metavar="N", help="rehearse: how often l7 is reloaded meanwhile.")
     return parser
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 10):
+        raise argparse.ArgumentTypeError("must be a whole number")
+    return int(text)
 
 
 def _group(key: str) -> str:
@@ -204,7 +215,7 @@ def parse_flags(argv: Sequence[str]) -> Given:
         values["log-level"] = ("--debug", "debug")
     return Given(
         values, (*words, *after), space.config, tuple(space.header or ()), bool(space.json), bool(space.dry_run),
-        tuple(problems),
+        space.requests, space.reloads, tuple(problems),
     )  # fmt: skip
 
 
