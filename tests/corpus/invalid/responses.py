@@ -381,7 +381,9 @@ for name, raw in {
     interim.add(f"bad-103-then-{name}", raw, REFUSED, then="close", reused=False)
     interim.add(f"bad-103-then-{name}-reset", raw, REFUSED, then="reset", reused=False)
 interim.add("bad-103-with-a-body", ok(LENGTH, body=HELLO, status=b"HTTP/1.1 103 X") + FINAL, REFUSED, reused=False)
-interim.add("bad-103-with-chunks", ok(CODED, body=chunks(HELLO), status=b"HTTP/1.1 103 X") + FINAL, REFUSED, reused=False)
+interim.add(
+    "bad-103-with-chunks", ok(CODED, body=chunks(HELLO), status=b"HTTP/1.1 103 X") + FINAL, REFUSED, reused=False
+)
 interim.add(
     "bad-101-after-103",
     WAIT + ok(b"Connection: Upgrade", b"Upgrade: websocket", status=b"HTTP/1.1 101 X"),
