@@ -318,7 +318,7 @@ class Arbiter:
         self._notifier.ready(f"generation {action.generation}")
 
     def _log(self, action: v.Log) -> None:
-        self._events.write(action.level, action.text, self._fleet.plan.generation)
+        self._events.write(action.level, action.text, action.generation)
         self._verdicts.note(action.level, action.text)
 
     def _announce(self, action: v.Announce) -> None:

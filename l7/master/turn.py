@@ -28,7 +28,7 @@ class Turn:
 
     def log(self, level: str, text: str) -> None:
         """Note what people have to know."""
-        self.act(v.Log(level, text))
+        self.act(v.Log(level, text, self.fleet.plan.generation))
 
     def enter(self, event: MasterEvent, *, until: float | None = None) -> None:
         """Move the master to its next state."""

@@ -243,10 +243,11 @@ class CloseListeners:
 
 @dataclass(frozen=True)
 class Log:
-    """Say something; ``level`` is debug, info, warning or error."""
+    """Say something of a generation; ``level`` is debug, info, warning or error."""
 
     level: str
     text: str
+    generation: int = 0
 
 
 @dataclass(frozen=True)
