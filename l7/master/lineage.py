@@ -85,7 +85,7 @@ class Lineage:
             why = self._succession.look(fleet)
             if why:
                 self._events.error(f"not fit to take over: {why}")
-                self._post(v.Interrupt())
+                self._post(v.Terminate())  # what its workers have accepted is finished
 
     def release(self) -> None:
         """Close what only the master needs: what a child does with what it inherited."""

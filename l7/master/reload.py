@@ -43,6 +43,7 @@ PAUSES = (0.5, 30.0)
 """The first and the longest pause before a worker is started where others died young; it doubles in between."""
 STACKS_WITHIN = 1.0
 """Seconds a silent worker has to write its stacks, and then its interpreter to write its own."""
+OUT_OF_MEMORY = " (not by l7; if by nobody, the system was out of memory: see the kernel's log)"
 HEARD_WITHIN = 1.0
 """Seconds that an old worker has to hear that it is to drain before the reload is called done without it."""
 
@@ -108,7 +109,8 @@ def _gone(turn: Turn, event: v.Event) -> None:
     turn.fleet = turn.fleet.without(worker.slot)
     age = f"{turn.now - worker.started:.1f} s"
     if worker.state in LIVE and turn.fleet.phase not in ENDS:
-        turn.log("error" if not event.clean else "warning", f"{worker} died after {age}: {event.why}")
+        hint = OUT_OF_MEMORY if event.why.startswith("killed by SIGKILL") else ""
+        turn.log("error" if not event.clean else "warning", f"{worker} died after {age}: {event.why}{hint}")
         _mourn(turn, worker, event.why)
     elif worker.state in BEATS and not event.clean:
         turn.log("warning", f"{worker}, draining, died after {age}: {event.why}")

@@ -7,10 +7,10 @@ from dataclasses import replace
 from l7.master import vocabulary as v
 from l7.master.fleet import Worker
 from l7.master.lifecycle import MasterState, WorkerState
-from l7.master.turn import Turn
+from l7.master.turn import MARGIN, Turn
 
 OLD_GENERATIONS = 8
-"""So many whole generations may drain at a time; beyond that the worker that has drained the longest is killed."""
+"""So many whole generations may drain at a time; beyond that the worker that has drained the longest has to end."""
 
 
 def fill(turn: Turn) -> None:
@@ -41,10 +41,13 @@ def spawn(turn: Turn, index: int, plan: v.Plan) -> None:
 def _make_room(turn: Turn) -> None:
     draining = [worker for worker in turn.fleet.workers if worker.state is WorkerState.DRAINING]
     full = turn.fleet.free_slot() is None
-    if draining and (full or len(draining) > OLD_GENERATIONS * turn.fleet.wanted):
-        oldest = min(draining, key=lambda worker: worker.since)
-        turn.log("warning", f"too many workers drain: {oldest} of generation {oldest.generation} is killed")
-        turn.kill(oldest)
+    if not full and len(draining) <= OLD_GENERATIONS * turn.fleet.wanted:
+        return
+    # One that is at its end already needs no second word.
+    oldest = min((w for w in draining if (w.until or 0.0) > turn.now + MARGIN), key=lambda w: w.since, default=None)
+    if oldest is not None:
+        turn.log("warning", f"too many workers drain: {oldest} of generation {oldest.generation} has to end now")
+        turn.drain(oldest, 0.0)
 
 
 def retire(turn: Turn, worker: Worker) -> None:
