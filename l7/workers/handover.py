@@ -169,6 +169,8 @@ class Outbox:
             self._watcher.start(self._push)
         elif failure.errno in _SCARCE:
             self._waiting = True
+            self._timer.close()
+            self._timer = get_hub().loop.timer(RETRY)  # libev forgets the time of one that has fired
             self._timer.start(self._push)
         else:
             self._broken = True

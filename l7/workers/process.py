@@ -163,7 +163,6 @@ class Worker:
         slot[cells.REQUESTS] = proxy.requests
         slot[cells.ANSWERS] = proxy.answered
         slot[cells.FAULTS] = proxy.faults
-        self._share.look()
 
     # --- the master's wishes ------------------------------------------------------------------------------------------
 

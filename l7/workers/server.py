@@ -111,7 +111,6 @@ class Server:
             listener = Listener(sock, self)
             self._authorities[listener.port] = listener.authority
             self._listeners.append(listener)
-        self._share.look()
         self._resume()
 
     def accepted(self, sock: Socket, peer: Any, listener: Listener) -> None:
@@ -135,6 +134,8 @@ class Server:
             return False
         for listener in self._listeners:
             listener.pause()
+        self._turn.close()
+        self._turn = get_hub().loop.timer(YIELD)  # libev forgets the time of one that has fired
         self._turn.start(self._take_turn)
         return True
 

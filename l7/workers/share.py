@@ -16,6 +16,8 @@ EXCESS = 1.1
 """How far above the mean a worker may be before it waits."""
 SLACK = 4
 """So many connections above that are never unfair."""
+FRESH = 10_000_000
+"""Nanoseconds for which it is known who accepts."""
 STALE = 2_000_000_000
 """Nanoseconds without a heartbeat after which a worker is taken for dead or hung: it accepts nothing."""
 
@@ -23,17 +25,19 @@ STALE = 2_000_000_000
 class Share:
     """Compares the worker of ``slot`` with the others that accept."""
 
-    __slots__ = ("_board", "_cells", "_peers", "_slot")
+    __slots__ = ("_board", "_cells", "_looked", "_peers", "_slot")
 
     def __init__(self, board: Board, slot: int) -> None:
         self._board = board
         self._slot = slot
         self._cells = board.slot(slot)
         self._peers: list[memoryview] = []
+        self._looked = 0
 
-    def look(self) -> None:
-        """Find out who accepts; a few times a second is enough."""
-        fresh = time.monotonic_ns() - STALE
+    def _look(self, now: int) -> None:
+        """Find out who accepts."""
+        self._looked = now
+        fresh = now - STALE
         accepting = self._board.column(ACCEPTING)
         rows = (self._board.slot(slot) for slot, state in enumerate(accepting) if state and slot != self._slot)
         self._peers = [row for row in rows if row[BEAT] > fresh]
@@ -48,8 +52,13 @@ class Share:
 
     def exceeded(self, count: int) -> bool:
         """Whether ``count`` connections are more than this worker's fair part."""
+        if count <= SLACK:
+            return False
+        now = time.monotonic_ns()
+        if now - self._looked > FRESH:
+            self._look(now)
         peers = self._peers
-        if not peers or count <= SLACK:
+        if not peers:
             return False
         total = count + sum([row[CONNECTIONS] for row in peers])
         return count > EXCESS * total / (len(peers) + 1) + SLACK
