@@ -55,7 +55,8 @@ class Upgrade:
                 )
             except OSError as error:
                 ours.close()
-                self._fail(f"cannot execute {sys.executable}: {error.strerror}")
+                hint = "; whom l7 runs as must be able to" if isinstance(error, PermissionError) else ""
+                self._fail(f"cannot execute {sys.executable}: {(error.strerror or str(error)).lower()}{hint}")
                 return
         self.bridge, self.pid = ours, self._child.pid
         self._poll.add(ours.fileno(), self._hear)

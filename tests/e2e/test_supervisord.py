@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -166,3 +167,24 @@ def test_start_hup_restart_kill_and_stop(supervisor, origin):
     assert time.monotonic() - begin < 10
     assert "STOPPED" in sv.control("status", "l7")
     sv.wait_for(lambda: gone(fourth), "the end of all")
+
+
+def test_an_upgrade_serves_on_and_is_lost_to_supervisord(supervisor, origin):
+    """What the documentation warns of: supervisord cannot be told of another process."""
+    config = (
+        "bind: ['unix:/tmp/l7-sv-%d/l7.sock']\nworkers: 1\ncanary-time: 100ms\nbackends: {'*': {servers: ['%s']}}\n"
+    )
+    if os.geteuid() == 0:
+        config += "run-as: root\n"  # nobody may not be allowed to execute the interpreter of this checkout
+    sv = supervisor(config % (os.getpid(), origin(lambda _: Reply(body=b"one")).address))
+    sv.wait_for(lambda: "RUNNING" in sv.control("status", "l7") and sv.answers(b"one"), "running")
+    sv.control("signal", "USR2", "l7")
+    sv.wait_for(lambda: "EXITED" in sv.control("status", "l7"), "the old one's end")
+    found = re.search(r"upgrade done: process (\d+) has taken over", sv.events())
+    assert found is not None, sv.events()
+    successor = int(found.group(1))
+    try:
+        assert sv.answers(b"one")
+    finally:
+        os.kill(successor, signal.SIGTERM)
+        sv.wait_for(lambda: gone({successor}), "its end")
