@@ -20,10 +20,6 @@ REQUESTS = 3
 LAG = 4
 """How late the last beat came, in microseconds."""
 ANSWERS = 5
-"""Answers that were begun since the worker started, whoever made them."""
-FAULTS = 6
-"""Of these, errors (5xx) that l7 made itself."""
-ANSWERS = 5
 """Requests that came to their end since the worker started, whatever the answer."""
 FAULTS = 6
 """Answers 5xx among them that l7 made itself, for reasons that are not the client's: a server that cannot be reached
