@@ -57,11 +57,17 @@ def rehearse(loaded: Loaded, programme: Programme) -> int:
     Raises `StartError` when the private l7 does not do what it is told.
     """
     with tempfile.TemporaryDirectory(prefix="l7-rehearsal-") as name:
-        return asyncio.run(_run(Path(name), loaded, programme))
+        try:
+            return asyncio.run(_run(Path(name), loaded, programme))
+        except asyncio.CancelledError:
+            return 128 + signal.SIGTERM
 
 
 async def _run(directory: Path, loaded: Loaded, programme: Programme) -> int:
     house = House(directory, loaded)
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         await house.start()
         rehearsal = Rehearsal(house, programme)
