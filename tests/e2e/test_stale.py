@@ -38,6 +38,9 @@ class Moody:
             self.received[request.target] += 1
             mood = self._random.random()
             pause = self._random.uniform(0, self._late)
+        if request.number and mood > 0.9:
+            connection.close()  # what it was sent it has, and did, and does not say so
+            return None
         body = request.target
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         if mood < 0.4:

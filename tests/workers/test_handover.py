@@ -357,6 +357,18 @@ def test_a_worker_that_is_full_takes_it_and_accepts_no_more(stage):
     until(lambda: new.cells[ACCEPTING], "room")
 
 
+def test_what_was_sent_before_a_reset_is_heard():
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        ours.setblocking(False)
+        ours.send(b"never read")
+        theirs.send(b'{"do": "stop"}')
+        theirs.close()
+        heard: list[dict[str, Any]] = []
+        assert not listen(ours, lambda message, _: heard.append(message))
+        assert heard == [{"do": "stop"}]
+
+
 def test_without_the_remaining_time_it_is_idle_anew(stage):
     old, new = pair(stage)
     client = old.connect()

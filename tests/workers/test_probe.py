@@ -1,0 +1,55 @@
+"""A worker asks itself before it says that it is ready, and believes only an answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from l7.config.schema import Config
+from l7.exchange import Exchange
+from l7.telemetry.accesslog import NoLog
+from l7.workers import probe as module
+from l7.workers.crew import Crew
+from l7.workers.probe import ProbeError, probe
+from l7.workers.proxy import Proxy
+from tests.workers.loop import running, turn
+
+
+class Log(NoLog):
+    """Counts lines."""
+
+    lines = 0
+
+    def log(self, exchange: Exchange) -> None:
+        self.lines += 1
+
+
+def test_an_answer_is_the_proof():
+    with running() as sweeper:
+        log = Log()
+        proxy = Proxy(Config.model_validate({"users": {"a": "b"}}), sweeper, Crew(), log)
+        credentials = proxy.credentials
+        probe(proxy, sweeper)
+        assert proxy.credentials is credentials
+        assert proxy.log is log
+        assert log.lines == 0
+        assert (proxy.requests, proxy.answered, proxy.faults, proxy.in_flight) == (0, 0, 0, 0)
+        turn()
+        assert not sweeper.streams
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "why"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: l7\r\n\r\n", "answered b'HTTP/1.1 404"),
+        (b"GET / HTTP/1.1\r\n", "not answered within"),
+    ],
+)
+def test_anything_else_is_none(monkeypatch, request_bytes, why):
+    monkeypatch.setattr(module, "REQUEST", request_bytes)
+    monkeypatch.setattr(module, "WITHIN", 0.2)
+    with running() as sweeper:
+        proxy = Proxy(Config(), sweeper, Crew(), NoLog())
+        with pytest.raises(ProbeError, match=why):
+            probe(proxy, sweeper)
+        turn()
+        assert not sweeper.streams
