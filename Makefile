@@ -15,6 +15,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+# Most tests wait for something; a module stays in one process, because its tests share a proxy.
+JOBS ?= 3
 
 BIN := $(VENV)/bin
 # What pyproject.toml asks for to build; installed first, so that an install needs no network when nothing is missing.
@@ -33,10 +35,10 @@ demo: $(VENV)/.installed
 	@exec $(BIN)/l7 demo $(ARGS)
 
 test: $(VENV)/.installed-test $(VENV)/.compiled
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-pure: $(VENV)/.installed-test
-	L7_PURE_PYTHON=1 $(BIN)/python -m pytest $(ARGS)
+	L7_PURE_PYTHON=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check $(RUFF)

@@ -11,6 +11,7 @@ from l7.http import framing
 from l7.http.framing import REQUEST_TRAILERS, RESPONSE_TRAILERS, ChunkedReader, CloseReader, LengthReader
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE
 from tests.harness.client import slices
+from tests.http.strategies import named
 
 HOWS = ["whole", "line", "byte", *map(random.Random, range(8))]
 
@@ -36,7 +37,7 @@ def broken(data: bytes, how="whole", reader: ChunkedReader | None = None, kind=B
     assert caught.value.kind is kind, caught.value
 
 
-@pytest.mark.parametrize("how", HOWS, ids=str)
+@pytest.mark.parametrize("how", HOWS, ids=named)
 def test_length(how):
     reader = LengthReader(10)
     assert feed(reader, b"0123456789GET /", how) == (b"0123456789", b"GET /")
@@ -54,7 +55,7 @@ def test_until_close_never_ends_by_itself():
     assert feed(reader, b"0\r\n\r\n" * 3) == (b"0\r\n\r\n" * 3, b"") and not reader.done
 
 
-@pytest.mark.parametrize("how", HOWS, ids=str)
+@pytest.mark.parametrize("how", HOWS, ids=named)
 @pytest.mark.parametrize(
     ("coded", "payload"),
     [
@@ -72,7 +73,7 @@ def test_chunks(coded, payload, how):
     assert reader.done and reader.trailers == []
 
 
-@pytest.mark.parametrize("how", HOWS, ids=str)
+@pytest.mark.parametrize("how", HOWS, ids=named)
 def test_trailers(how):
     reader = chunked()
     coded = b"1\r\nx\r\n0\r\nX-Sum: 1\r\nContent-Length: 9\r\nX-Sum:2\r\nX-Forwarded-For: 1\r\nHost: b\r\n\r\n"

@@ -11,6 +11,7 @@ from l7.errors import ProxyError
 from l7.http.heads import HeadReader
 from l7.http.parser import RequestParser
 from tests.harness.client import slices
+from tests.http.strategies import named
 
 HEAD = b"GET /p HTTP/1.1\r\nHost: a\r\nX: y"
 RAW = HEAD + b"\r\n\r\n"
@@ -28,7 +29,7 @@ def feed(one: HeadReader, pieces) -> bytes | None:
     return head
 
 
-@pytest.mark.parametrize("how", ["whole", "line", "byte", *map(random.Random, range(20))], ids=str)
+@pytest.mark.parametrize("how", ["whole", "line", "byte", *map(random.Random, range(20))], ids=named)
 def test_cut_anywhere(how):
     one = reader()
     assert feed(one, slices(RAW, how)) == HEAD
