@@ -87,7 +87,9 @@ class Generations:
             loaded = self._load()
             self._check(loaded.config)
             listeners = self._ground.listeners.take(loaded.config.bind, loaded.config.port)
-            self._ground.open_log(loaded.config.access_log)
+            if not self._ground.open_log(loaded.config.access_log):
+                path = loaded.config.access_log
+                self._events.warning(f"access-log: {path} cannot be opened anew; writing goes on in the file it was")
         except ConfigError as error:
             unread = any("cannot be read" in problem.what for problem in error.problems)
             raise Refused([*map(str, error.problems), *(self._rights() if unread else [])]) from error
@@ -128,7 +130,7 @@ class Generations:
         self._events.level = self.current.generation.config.log_level
         gone = self._ground.listeners.keep(self.current.listeners)
         if gone:
-            self._events.info(f"listening no more on {', '.join(listener.key for listener in gone)}")
+            self._events.info(f"listening no more on {', '.join(listener.name for listener in gone)}")
 
     def dump(self, workers: list[str]) -> str:
         """The present configuration, as `USR1` shows it; ``workers`` are a line each."""

@@ -43,6 +43,14 @@ class Listener:
     def __str__(self) -> str:
         return show(self.socket)
 
+    @property
+    def name(self) -> str:
+        """What it was asked to be, also when it is closed: ``[::1]:80``, ``*:80``, ``unix:/run/l7.sock``."""
+        if self.key.startswith("unix:"):
+            return self.key
+        host, _, port = self.key.rpartition("|")
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
     def close(self) -> None:
         """Let go of the socket, and remove the path if it is still ours."""
         self.socket.close()
@@ -128,7 +136,7 @@ class Listeners:
         try:
             for key in keys:
                 if key not in self._bound:
-                    new.append(_bind(key, pause))
+                    new.append(_bind(key, pause, dual=f"0.0.0.0|{port}" not in keys))
         except BaseException:
             for listener in new:
                 listener.close()
@@ -183,36 +191,36 @@ def _adopt(descriptor: int, name: str) -> Listener:
     return Listener(f"inherited {descriptor}", sock)
 
 
-def _bind(key: str, pause: Pause | None) -> Listener:
+def _bind(key: str, pause: Pause | None, *, dual: bool) -> Listener:
     for left in reversed(range(TRIES)):
         try:
-            return _bind_unix(key) if key.startswith("unix:") else _bind_tcp(key)
+            return _bind_unix(key) if key.startswith("unix:") else _bind_tcp(key, dual=dual)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or not left or pause is None or not pause(PAUSE):
                 raise StartError(_explain(key, error)) from error
     raise AssertionError("the last try returns or raises")
 
 
-def _bind_tcp(key: str) -> Listener:
+def _bind_tcp(key: str, *, dual: bool) -> Listener:
     host, _, port = key.rpartition("|")
     if host != "*":
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return Listener(key, _listen(family, host, int(port)))
+        return Listener(key, _listen(family, host, int(port), dual=dual))
     try:
-        return Listener(key, _listen(socket.AF_INET6, "::", int(port)))
+        return Listener(key, _listen(socket.AF_INET6, "::", int(port), dual=dual))
     except OSError as error:
         if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT):
             raise
-        return Listener(key, _listen(socket.AF_INET, "0.0.0.0", int(port)))
+        return Listener(key, _listen(socket.AF_INET, "0.0.0.0", int(port), dual=dual))
 
 
-def _listen(family: int, host: str, port: int) -> socket.socket:
+def _listen(family: int, host: str, port: int, *, dual: bool) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # `::` is both families, as `*` is; any other IPv6 address has nothing to do with IPv4.
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+            # `::` is both families, as `*` is, unless IPv4 is asked for beside it; any other is IPv6 alone.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" and dual else 1)
         sock.bind(_sockaddr(host, port))
         sock.listen(_backlog())
         sock.setblocking(False)
@@ -267,9 +275,9 @@ def remove_stale(path: str) -> None:
 
 
 def _explain(key: str, error: OSError) -> str:
+    if key.startswith("unix:"):
+        return f"bind: {key}: {_words(error)}"
     host, _, port = key.rpartition("|")
-    if not port:
-        return f"{key}: {_words(error)}"
     if error.errno == errno.EACCES:
         return (
             f"port {port}: permission denied; run as root or give CAP_NET_BIND_SERVICE, or choose a port above"

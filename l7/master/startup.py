@@ -44,17 +44,21 @@ class Ground:
     borrowed: bool = False
     """Whether the l7 before us still has all of this, so that nothing of it is ours to remove."""
 
-    def open_log(self, path: str, identity: Identity | None = None) -> None:
-        """Open the access log anew, or stay with what is open where we may no longer go; raises `StartError`."""
+    def open_log(self, path: str, identity: Identity | None = None) -> bool:
+        """Open the access log anew, or stay with what is open where we may no longer go; raises `StartError`.
+
+        Returns False when what is open is known to be another file by now: it was renamed and cannot be made again.
+        """
         try:
             opened = make_log_file(path, identity)
         except StartError:
             if self.log is None or self.log[0] != path or not os.fstat(self.log[1]).st_nlink:
                 raise
-            return
+            return not _is_gone(path)
         before, self.log = self.log, opened
         if before is not None:
             os.close(before[1])
+        return True
 
     def leave_behind(self, bridge: int, generation: int, held: Mapping[str, int]) -> Inheritance:
         """What the next l7 inherits."""
@@ -92,6 +96,16 @@ class Ground:
             self.control.close()
         if self.pid_file is not None:
             self.pid_file.remove()
+
+
+def _is_gone(path: str) -> bool:
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:  # it cannot be seen: nobody knows
+        return False
+    return False
 
 
 def prepare(

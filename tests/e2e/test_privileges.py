@@ -102,6 +102,17 @@ def test_a_change_of_run_as_is_refused_by_name(public):
 
 
 @root_only
+def test_a_log_that_cannot_be_made_again_is_warned_of(public):
+    log = public / "access.log"
+    config = f"backends: {{a: {{servers: []}}}}\naccess-log: {log}\n"
+    with L7Process(config, run_as=None, directory=public) as proxy:
+        log.rename(public / "access.log.1")
+        proxy.hup()
+        proxy.wait_for_event("warning .*access.log cannot be opened anew; writing goes on in the file it was")
+        proxy.wait_for_event("reload done")
+
+
+@root_only
 def test_a_file_that_only_root_may_read_is_read_again_while_it_is_the_same(public):
     config = "backends: {a: {servers: []}}\n"
     path = public / "secret.yml"

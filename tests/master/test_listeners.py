@@ -52,6 +52,18 @@ def test_one_ipv6_address_is_not_ipv4(listeners):
         socket.create_connection(("127.0.0.1", port_of(one)), 5)
 
 
+def test_both_unspecified_addresses_are_two_sockets(listeners):
+    four, six = listeners.take(["0.0.0.0", "::"], 0)
+    assert (str(four), str(six)) == (f"0.0.0.0:{port_of(four)}", f"[::]:{port_of(six)}")
+    assert six.socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    assert (four.name, six.name) == ("0.0.0.0:0", "[::]:0")
+
+
+def test_a_unix_socket_that_cannot_be_made_is_named(listeners, tmp_path):
+    with pytest.raises(StartError, match=r"^bind: unix:/.*/none/s: no such file or directory$"):
+        listeners.take([f"unix:{tmp_path}/none/s"], 80)
+
+
 def test_a_reload_keeps_the_sockets_that_it_asks_for_again(listeners, tmp_path):
     path = tmp_path / "s"
     one, unix = listeners.take(["127.0.0.1", f"unix:{path}"], 0)
