@@ -65,8 +65,10 @@ class Roster:
             status = handle.reap()
             if status is None:
                 continue
+            # All of it, muted or not: with the channel go the connections that still lie in it.
+            for letter in handle.hear():
+                self._note(handle, letter)
             self._muted.discard(handle.slot)
-            self._hear(handle)
             self._poll.drop(handle.channel.fileno())
             del self.handles[handle.slot]
             handle.close()

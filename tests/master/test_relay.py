@@ -237,3 +237,24 @@ def test_descriptors_that_nobody_asked_for_are_closed(stage):
 def test_a_letter_without_a_descriptor_is_no_connection(stage):
     stage.relay.post(Letter({"event": "handover"}), None)
     assert stage.relay.due is None
+
+
+def test_what_lies_in_the_channel_of_a_worker_that_has_ended_is_not_lost(stage, monkeypatch):
+    """Also when so much is held that it was not listened to any more."""
+    stage.ready = []
+    count = 2 * MOST_HELD
+    for number in range(count):
+        stage.hand_over(number=number)
+    stage.listen()
+    assert stage.relay.full
+    monkeypatch.setattr(os, "waitpid", lambda pid, _: (pid if pid == 10**6 else 0, 0))
+    stage.far[0].close()
+    assert [handle.slot for handle, _ in stage.roster.reap()] == [0]
+    stage.ready = [1]
+    stage.relay.retry()
+    for number in range(count):
+        taken = stage.take(1)
+        assert taken is not None
+        message, connection = taken
+        connection.close()
+        assert message["number"] == number
