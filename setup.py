@@ -21,6 +21,14 @@ compiled = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(compiled)
 
 
+def recorded_types() -> str:
+    """The digest of the types that were compiled last in this folder; empty when there is none."""
+    try:
+        return str(json.loads((ROOT / "l7" / compiled.RECORD).read_text("utf-8"))[compiled.TYPES])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def extensions() -> list[Extension]:
     """The hot modules as extensions; none where there is no Cython or ``L7_PURE_PYTHON`` is set."""
     if os.environ.get("L7_PURE_PYTHON"):
@@ -32,10 +40,12 @@ def extensions() -> list[Extension]:
         return []
     wanted = [Extension(compiled.extension_of(name), [compiled.source_of(name)]) for name in compiled.HOT]
     directives = {"language_level": "3", "annotation_typing": False, "binding": False, "embedsignature": False}
-    made = cythonize(wanted, compiler_directives=directives, build_dir="build/cython", quiet=True)
+    stale = recorded_types() != compiled.digest_of_types(ROOT)  # Cython does not follow all that a changed type means
+    made = cythonize(wanted, compiler_directives=directives, build_dir="build/cython", quiet=True, force=stale)
     for extension in made:
         extension.optional = True  # cythonize drops what the Extension said
         extension.extra_compile_args = ["-O2", "-g0"]
+        extension.depends = [str(path) for path in sorted((ROOT / "l7").rglob("*.pxd"))]
     return list(made)
 
 
@@ -48,13 +58,13 @@ class BuildExtensions(build_ext):
             super().run()
         except Exception as failure:  # whatever a machine lacks, the install must work
             print(f"l7: the hot modules stay pure Python: {failure}", file=sys.stderr)
-        record = {}
+        record = {compiled.TYPES: compiled.digest_of_types(ROOT)}
         for name in compiled.HOT:
             built = Path(self.get_ext_fullpath(compiled.extension_of(name)))
             if built.exists():
                 record[name] = compiled.digest((ROOT / compiled.source_of(name)).read_bytes())
-        if len(record) < len(compiled.HOT):
-            print(f"l7: {len(record)} of {len(compiled.HOT)} hot modules compiled", file=sys.stderr)
+        if len(record) <= len(compiled.HOT):
+            print(f"l7: {len(record) - 1} of {len(compiled.HOT)} hot modules compiled", file=sys.stderr)
         where = ROOT if self.inplace else Path(self.build_lib)
         target = where / "l7" / compiled.RECORD
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -42,6 +42,8 @@ HOT = (
 """The modules that a request runs through."""
 
 PREFIX = "_c_"
+TYPES = "types"
+"""The entry of the record for the ``.pxd`` files."""
 RECORD = "compiled.json"
 """Beside this module: the digest of each source that was compiled. Written by ``setup.py``."""
 
@@ -64,10 +66,18 @@ def source_of(name: str) -> str:
     return name.replace(".", "/") + ".py"
 
 
+def digest_of_types(directory: Path) -> str:
+    """What identifies all ``.pxd`` files together: every module is compiled against the types of the others."""
+    types = sorted((directory / "l7").rglob("*.pxd"))
+    return digest(b"".join(path.name.encode() + path.read_bytes() for path in types))
+
+
 def is_fresh(directory: Path) -> bool:
     """Whether every hot module below ``directory``, where ``l7`` lies, was compiled from the source that is there."""
     try:
         record = json.loads((directory / "l7" / RECORD).read_text("utf-8"))
+        if record[TYPES] != digest_of_types(directory):
+            return False
         return all(record[name] == digest((directory / source_of(name)).read_bytes()) for name in HOT)
     except (OSError, ValueError, KeyError, TypeError):
         return False
