@@ -108,7 +108,7 @@ def report(passed: float, reloads: int, load: Load, now: tuple[int, int, int, in
     descriptors, memory, together, processes = now
     print(
         f"{passed / 60:4.1f} min: {reloads} reloads, {load.sent} sent, {load.failed} failed, {load.lost} kept"
-        f" connections lost; master {descriptors} descriptors, {memory} KiB; {processes} processes, {together} KiB together",
+        f" connections lost; master {descriptors} descriptors, {memory} KiB; {processes} processes, {together} KiB",
         flush=True,
     )
 
