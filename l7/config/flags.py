@@ -151,7 +151,7 @@ def build() -> Any:
     other.add_argument("-H", "--header", action=_Collect, metavar="'NAME: VALUE'", help="explain: a request header.")
     other.add_argument("--json", action="store_true", help="explain, status: print JSON.")
     other.add_argument("--dry-run", action="store_true", help="reload: print what would change, and change nothing.")
-    other.add_argument("--requests", type=_count, metavar="N", help="rehearse: how many requests are sent.")
+    other.add_argument("--requests", type=_count, metavar="N", help="rehearse: how many requests are sent at least.")
     other.add_argument("--reloads", type=_count, metavar="N", help="rehearse: how often l7 is reloaded meanwhile.")
     return parser
 

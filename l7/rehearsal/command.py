@@ -60,14 +60,15 @@ def rehearse(loaded: Loaded, programme: Programme) -> int:
         try:
             return asyncio.run(_run(Path(name), loaded, programme))
         except asyncio.CancelledError:
-            return 128 + signal.SIGTERM
+            return 128 + signal.SIGTERM  # HUP, when a terminal is closed, ends it the same way
 
 
 async def _run(directory: Path, loaded: Loaded, programme: Programme) -> int:
     house = House(directory, loaded)
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     try:
         await house.start()
         rehearsal = Rehearsal(house, programme)
