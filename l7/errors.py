@@ -78,7 +78,6 @@ UNKNOWN_VERSION = _down("HTTP version not supported", 505)
 METHOD_NOT_ALLOWED = _down("method not allowed", 405)
 UNAUTHORIZED = _down("no or wrong credentials", 401, keep=True)
 CLIENT_GONE_REQUEST = _down("client went away", 0, "CR", logged=499)
-CLIENT_GONE_CONNECT = _down("client went away", 0, "CC", logged=499)
 CLIENT_GONE_HEAD = _down("client went away", 0, "CH", logged=499)
 CLIENT_GONE_DATA = _down("client went away", 0, "CD", logged=499)
 

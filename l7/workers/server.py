@@ -88,7 +88,6 @@ class Server:
         self.proxy = proxy
         self.outbox: Outbox | None = None
         self.sessions: set[Session] = set()
-        self.accepted_total = 0
         self.stopped = False
         self.on_drained: Callable[[], None] = _nothing
         """Called when the last session of a stopped server has ended."""
@@ -117,7 +116,6 @@ class Server:
         """Make a session of a new connection."""
         self._starved = False
         self._begin(sock, Hop(client_address(peer, listener.family), listener.port, listener.authority))
-        self.accepted_total += 1
 
     def _begin(self, sock: Socket, hop: Hop) -> Session:
         stream = Stream(sock, self._sweeper)

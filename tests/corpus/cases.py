@@ -99,12 +99,7 @@ class Relay:
 
 @dataclass(frozen=True)
 class Refuse:
-    """The answer is not shown: the client is given a 502.
-
-    ``or_cut``: closing the connection without a final answer is as good, because an interim one has gone out.
-    """
-
-    or_cut: bool = False
+    """The answer is not shown: the client is given a 502, also when an interim one has gone out."""
 
 
 @dataclass(frozen=True)
