@@ -18,5 +18,8 @@ depend on what else the cores do.
 `report`          the results as text, as reStructuredText and as JSON
 `machine`         what it ran on
 `packages`        Debian's packages, installed where they are missing
+`reloads`         apart from these: what a reload costs
+`failures`        apart from these: what clients see of a server that fails; `actors` are the servers, `callers` the
+                  clients, `rivals` the proxies' settings
 ================  =====================================================================================
 """
