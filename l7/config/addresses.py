@@ -1,4 +1,6 @@
-"""A server address: ``http://host:port``, ``//host:port``, ``host:port``, ``host``, ``[::1]:port``, ``unix:``."""
+"""A server's address: ``http://host:port``, ``//host:port``, ``host:port``, ``host``, ``[::1]:port``, ``unix:/path``,
+or ``srv:_http._tcp.example.com``, a name that DNS lists servers under.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,21 @@ _EXAMPLE = "write HOST:PORT, as in 127.0.0.1:8081, or unix:/path"
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server listens: a host (name, IPv4 or IPv6 without brackets) and a port, or the path of a unix socket."""
+    """Where a server listens: a host (name, IPv4 or IPv6 without brackets) and a port, or the path of a unix socket.
+
+    With ``srv`` the host is the name of an SRV record (RFC 2782), which says where its servers listen.
+    """
 
     host: str
     port: int
     path: str | None = None
+    srv: bool = False
 
     def __str__(self) -> str:
         if self.path is not None:
             return f"unix:{self.path}"
+        if self.srv:
+            return f"srv:{self.host}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @classmethod
@@ -39,6 +47,8 @@ class Address:
             raise ValueError("a login in an address is not supported; remove everything up to the '@'")
         if text.startswith("unix:"):
             return cls("", 0, unix_path(text))
+        if text.startswith("srv:"):
+            return cls(_service(text), 0, srv=True)
         authority = _strip_scheme(text)
         for mark, what in (("?", "query"), ("#", "fragment"), ("/", "path")):
             if mark in authority:
@@ -81,6 +91,14 @@ def check_host(host: str) -> str:
             ipaddress.IPv4Address(name)
         except ValueError:
             raise ValueError(f"{quoted(host)} is not an IPv4 address") from None
+    return name
+
+
+def _service(text: str) -> str:
+    name = check_host(text[len("srv:") :]) if ":" not in text[len("srv:") :] else ""
+    labels = name.split(".")
+    if len(labels) < 3 or not all(label.startswith("_") for label in labels[:2]):
+        raise ValueError(f"{quoted(text)} is not the name of a service; write it as in srv:_http._tcp.example.com")
     return name
 
 

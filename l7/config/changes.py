@@ -49,10 +49,20 @@ def _changed(name: str, old: BaseModel, new: BaseModel, prefix: str = "") -> str
 
 
 def _show(section: BaseModel, name: str) -> str:
-    shown: Any = section.shown(name, getattr(section, name))  # type: ignore[attr-defined]
+    value = getattr(section, name)
+    if isinstance(value, BaseModel):
+        return "{" + ", ".join(_set(value)) + "}"
+    shown: Any = section.shown(name, value)  # type: ignore[attr-defined]
     if isinstance(shown, (list, tuple)):
         return "[" + ", ".join(scalar(str(item)) for item in shown) + "]"
     return scalar(shown)
+
+
+def _set(section: BaseModel) -> Iterator[str]:
+    """What a section sets beyond its defaults."""
+    for name, info in type(section).model_fields.items():
+        if getattr(section, name) != info.default:
+            yield f"{name.replace('_', '-')}: {_show(section, name)}"
 
 
 def _settings(old: BaseModel, new: BaseModel, prefix: str) -> Iterator[str]:
@@ -60,7 +70,7 @@ def _settings(old: BaseModel, new: BaseModel, prefix: str) -> Iterator[str]:
         before, after = getattr(old, name), getattr(new, name)
         if name in ("users", "backends", "servers") or before == after:
             continue
-        if isinstance(after, BaseModel):
+        if isinstance(after, BaseModel) and isinstance(before, BaseModel):
             yield from _settings(before, after, f"{prefix}{name.replace('_', '-')}.")
         else:
             yield _changed(name, old, new, prefix)
@@ -88,6 +98,10 @@ def _backend(route: str, old: Backend | None, new: Backend | None) -> Iterator[s
     before, after = ([str(server.address) for server in backend.servers] for backend in (old, new))
     yield from (f"{name}: server {address} added" for address in _beyond(after, before))
     yield from (f"{name}: server {address} removed" for address in _beyond(before, after))
+    earlier = {str(server.address): server for server in old.servers}
+    for server in new.servers:
+        address = str(server.address)
+        yield from _settings(earlier.get(address, server), server, f"{name}: server {address}: ")
     if before != after and sorted(before) == sorted(after):
         yield f"{name}: servers in another order"
 

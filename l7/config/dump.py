@@ -14,7 +14,7 @@ from l7.config.generation import Generation, Loaded, Path, Sources
 from l7.config.names import printable
 from l7.config.values import REDACTED
 
-_PLAIN = re.compile(r"[A-Za-z0-9_./](?:[A-Za-z0-9_./:@+-]*[A-Za-z0-9_./@+-])?", re.ASCII)
+_PLAIN = re.compile(r"[A-Za-z0-9_./](?:[A-Za-z0-9_./:@+%-]*[A-Za-z0-9_./@+%-])?", re.ASCII)
 _RESOLVER: Any = yaml.resolver.Resolver()
 _TEXT = "tag:yaml.org,2002:str"
 
@@ -88,4 +88,6 @@ def scalar(value: Any) -> str:
         return "null"
     if isinstance(value, str):
         return _text(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return {"{}": "{}", "()": "[]", "[]": "[]"}.get(str(value), str(value))

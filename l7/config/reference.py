@@ -56,7 +56,10 @@ Sizes
     ``64KiB``, ``10MB``, ``1GiB`` (``KB`` is 1000 bytes, ``KiB`` is 1024), or a number of bytes; ``unlimited`` where
     said.
 Addresses of servers
-    ``http://host:port``, ``//host:port``, ``host:port``, ``host`` (port 80), ``[::1]:port``, ``unix:/path``.
+    ``http://host:port``, ``//host:port``, ``host:port``, ``host`` (port 80), ``[::1]:port``, ``unix:/path``, and
+    ``srv:_http._tcp.example.com`` for the servers that DNS lists under that name.
+Shares
+    ``20%``, of 0 to 100.
 Hosts
     Case, a trailing dot and a port in the request do not matter. ``example.com`` is that host, ``*.example.com`` all
     below it, ``*`` all others; each may have a path prefix, which ends at a segment's border: ``example.com/api`` is
@@ -78,8 +81,9 @@ backends:
     balance: round-robin
     servers:
       - address: 'http://192.168.0.103:8081'
-      - address: '//192.168.0.103:8082'
-      - 192.168.0.103:8083
+      - {address: '//192.168.0.103:8082', weight: 2}
+      - {address: 192.168.0.103:8083, backup: true, max-connections: 100}
+    health: {path: /healthz, interval: 2s, timeout: 1s, rise: 2, fall: 3, expect: 200-399}
     retries: 2
     timeouts: {connect: 3s, response: 60s, idle: 60s}
   '*.example.com':
@@ -101,22 +105,37 @@ def _settings() -> Iterator[str]:
     for name, info in Config.model_fields.items():
         if _section_of(info) is None:
             yield from _setting(Config, name, "", flags.get(name.replace("_", "-")))
-    for title, section in (("limits", "Limits"), ("timeouts", "Timeouts towards the client")):
-        yield from _part(_section_of(Config.model_fields[title]), section, title)
+    for key, title in _SECTIONS:
+        yield from _part(_section_of(Config.model_fields[key]), title, key)
     yield from _part(Backend, "Backends", "backends.HOST")
-    yield from _part(_section_of(Backend.model_fields["timeouts"]), "Timeouts towards the servers", _TIMEOUTS)
+    for key, title in _BACKEND_SECTIONS:
+        info = Backend.model_fields[key]
+        yield from _part(_section_of(info), title, f"backends.HOST.{key}", info)
     yield from _part(Server, "Servers", "backends.HOST.servers[]")
 
 
-_TIMEOUTS = "backends.HOST.timeouts"
+_SECTIONS = (("limits", "Limits"), ("timeouts", "Timeouts towards the client"), ("resolver", "Names of servers"))
+_BACKEND_SECTIONS = (
+    ("queue", "Queue"),
+    ("sticky", "Sticky sessions"),
+    ("health", "Health checks"),
+    ("ejection", "Ejection"),
+    ("timeouts", "Timeouts towards the servers"),
+)
 
 
 def _title(title: str, line: str) -> list[str]:
     return [title, line * len(title), ""]
 
 
-def _part(section: Any, title: str, path: str) -> Iterator[str]:
+def _part(section: Any, title: str, path: str, info: FieldInfo | None = None) -> Iterator[str]:
+    """Yield the entries of one section; ``info`` is the field that holds it, which may also be ``off``."""
     yield from _title(title, "-")
+    if info is not None and any(isinstance(form, Form) for form in info.metadata):
+        default = "and is so by default" if info.default is None else "it is on by default"
+        what = " ".join(str(section.__doc__).split())
+        yield f"{what.replace('`', '``')} ``{path}`` may be ``off``, {default}."
+        yield ""
     for name, info in section.model_fields.items():
         if _section_of(info) is None:
             yield from _setting(section, name, path + ".", None)
@@ -161,12 +180,14 @@ def _default(section: type[Section], name: str, info: FieldInfo) -> str:
     if info.is_required():
         return "none, it is required"
     shown = section.shown(name, info.default)
-    return "none" if shown in (None, {}, (), []) else f"``{shown}``"
+    return "none" if shown in (None, {}, (), []) else f"``{scalar(shown) if isinstance(shown, bool) else shown}``"
 
 
 def _section_of(info: FieldInfo) -> type[BaseModel] | None:
     """Return the section that a field is, if it is one."""
     kind: Any = info.annotation
+    if isinstance(kind, types.UnionType):
+        kind = next(member for member in typing.get_args(kind) if member is not type(None))
     is_section = isinstance(kind, type) and not isinstance(kind, types.GenericAlias) and issubclass(kind, BaseModel)
     return kind if is_section else None
 

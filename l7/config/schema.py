@@ -1,5 +1,7 @@
 """The one schema: every setting, its type, its default and its words stand here and nowhere else.
 
+What stands below a backend is in `l7.config.backends`.
+
 Flags, environment variables, the YAML loader, ``l7 check``, the dump and the settings page of the documentation are
 derived from these models. All of them are frozen: a configuration never changes, a new generation has a new one.
 Durations are floats in seconds, sizes integers in bytes; ``None`` stands for "no limit" or "not set".
@@ -8,20 +10,20 @@ Durations are floats in seconds, sizes integers in bytes; ``None`` stands for "n
 from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from l7.config import values
 from l7.config.addresses import Address
+from l7.config.backends import Backend, BackendTimeouts, Server
 from l7.config.routekeys import normal_route_key
+from l7.config.section import Count, Duration, Period, Section, Timeout
 from l7.config.values import Flag, Form
 
+__all__ = ["Backend", "BackendTimeouts", "Config", "Limits", "Resolver", "Section", "Server", "Timeouts"]
+
 Port = Annotated[int, BeforeValidator(values.whole(0, 65535)), Form("port")]
-Count = Annotated[int, BeforeValidator(values.whole(1, 1_000_000)), Form("number")]
-Retries = Annotated[int, BeforeValidator(values.whole(0, 100)), Form("number")]
-Duration = Annotated[float, BeforeValidator(values.duration(0)), Form("duration", values.show_duration)]
-Timeout = Annotated[float, BeforeValidator(values.duration(0.001)), Form("duration", values.show_duration)]
 Heartbeat = Annotated[float, BeforeValidator(values.duration(1)), Form("duration", values.show_duration)]
 HeadSize = Annotated[int, BeforeValidator(values.size(64, 16 * 1024**2)), Form("size", values.show_size)]
 BodySize = Annotated[int | None, BeforeValidator(values.size_or_unlimited), Form("size", values.show_size_or_unlimited)]
@@ -34,28 +36,11 @@ Control = Annotated[str, BeforeValidator(values.control), Form("path, `auto` or 
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(values.network), Form("network", str)]
 Login = Annotated[str, AfterValidator(values.login)]
 Password = Annotated[SecretStr, BeforeValidator(values.password), Form("password", values.show_secret)]
+Admin = Annotated[Address | None, BeforeValidator(values.admin), Form("address or `off`", values.show_or_off)]
+NameServers = Annotated[
+    tuple[Address, ...], BeforeValidator(values.name_servers), Form("list of addresses", values.show_texts)
+]
 RouteKey = Annotated[str, AfterValidator(normal_route_key)]
-ServerAddress = Annotated[Address, BeforeValidator(values.address), Form("address", str)]
-
-
-class Section(BaseModel):
-    """What all parts of the schema have in common: frozen, hyphenated keys, nothing unknown, no values in errors."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        validate_by_alias=True,
-        validate_by_name=True,
-        hide_input_in_errors=True,
-        arbitrary_types_allowed=True,
-        alias_generator=lambda name: name.replace("_", "-"),
-    )
-
-    @classmethod
-    def shown(cls, name: str, value: Any) -> Any:
-        """Return the value of the field ``name`` as it is written in YAML: ``8s``, ``32KiB``, ``unlimited``."""
-        forms = [form for form in cls.model_fields[name].metadata if isinstance(form, Form)]
-        return forms[0].show(value) if forms else value
 
 
 class Limits(Section):
@@ -84,49 +69,26 @@ class Timeouts(Section):
     write: Timeout = Field(default=60.0, description="The longest pause of a client that is being sent a response.")
 
 
-class BackendTimeouts(Section):
-    """How long l7 waits for a server."""
+class Resolver(Section):
+    """How the names of servers are looked up."""
 
-    connect: Timeout = Field(
-        default=3.0, description="A connection to a server must stand within this time (else 504)."
+    servers: NameServers = Field(
+        default=(),
+        description="The name servers to ask, each an IP address with a port where it is not 53; without any, those "
+        "of `/etc/resolv.conf`.",
+        examples=["[127.0.0.1:5353]"],
     )
-    response: Timeout = Field(default=60.0, description="The head of a response must come within this time (else 504).")
-    idle: Timeout = Field(
-        default=60.0,
-        description="The longest pause within a response's body, the longest silence of an upgraded connection, and "
-        "how long an unused connection to a server is kept.",
+    min_ttl: Period = Field(
+        default=5.0, description="An answer is used for at least this long, whatever its time to live."
     )
+    max_ttl: Period = Field(default=300.0, description="An answer is used for at most this long.")
+    timeout: Period = Field(default=2.0, description="How long an answer may take.")
 
-
-class Server(Section):
-    """One server of a backend; a plain text is the same as its ``address``."""
-
-    address: ServerAddress = Field(
-        description="`http://host:port`, `//host:port`, `host:port`, `host` (port 80), `[::1]:port` or `unix:/path`.",
-        examples=["http://192.168.0.103:8081"],
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _plain_text_is_the_address(cls, data: Any) -> Any:
-        return {"address": data} if isinstance(data, (str, Address)) else data
-
-
-class Backend(Section):
-    """The servers behind one route and how they are used."""
-
-    balance: Annotated[Literal["round-robin"], Form("name")] = Field(
-        default="round-robin",
-        description="How a server is chosen for a request: `round-robin` takes one after the other.",
-    )
-    servers: tuple[Server, ...] = Field(
-        description="The servers; with an empty list every request is answered 503.",
-        examples=["[127.0.0.1:8081, {address: 'unix:/run/app.sock'}]"],
-    )
-    retries: Retries = Field(
-        default=2, description="How often a request that a server did not get is tried on another one."
-    )
-    timeouts: BackendTimeouts = Field(default=BackendTimeouts(), description="How long l7 waits for a server.")
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> Resolver:
+        if self.max_ttl < self.min_ttl:
+            raise ValueError("max-ttl is shorter than min-ttl")
+        return self
 
 
 class Config(Section):
@@ -180,6 +142,12 @@ class Config(Section):
         "the runtime directory; `off` makes none.",
         examples=["/run/l7.control"],
     )
+    admin: Annotated[Admin, Flag("--admin", metavar="ADDRESS")] = Field(
+        default=None,
+        description="The address, `HOST:PORT` or `unix:/path`, where `/metrics`, `/status`, `/healthz` and `/readyz` "
+        "are served without a login; `off` serves none.",
+        examples=["127.0.0.1:9180"],
+    )
     canary_time: Annotated[Duration, Flag("--canary-time", metavar="TIME")] = Field(
         default=1.0,
         description="How long the first new worker of a reload is watched before the others follow; one that fails, "
@@ -204,6 +172,7 @@ class Config(Section):
     )
     limits: Limits = Field(default=Limits(), description="How much one client may send.")
     timeouts: Timeouts = Field(default=Timeouts(), description="How long l7 waits for a client.")
+    resolver: Resolver = Field(default=Resolver(), description="How the names of servers are looked up.")
     backends: dict[RouteKey, Backend] = Field(
         default={},
         description="The servers by host: a host, `*.example.com` or `*`, each with an optional path prefix, as in "

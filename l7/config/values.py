@@ -25,6 +25,7 @@ NEVER = "$2b$04$" + "." * 53
 """What a redacted password is loaded as: a bcrypt hash of zeros, for which no password is known."""
 
 _WHOLE = re.compile(r"0|[1-9][0-9]*", re.ASCII)
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)%", re.ASCII)
 _BCRYPT_START = re.compile(r"\$2[abxy]?\$")
 _BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@$-]*(:[A-Za-z0-9_.][A-Za-z0-9_.@$-]*)?", re.ASCII)
@@ -57,7 +58,7 @@ def whole(least: int, most: int) -> Callable[[Any], int]:
     """Return a parser of whole decimal numbers within the bounds; ``017`` and ``0x11`` are refused as ambiguous."""
 
     def parse(value: Any) -> int:
-        text = _text(value, "write a whole number")
+        text = text_of(value, "write a whole number")
         if not _WHOLE.fullmatch(text):
             raise ValueError(f"{quoted(value)} is not a whole number; write {least} to {most}")
         if len(text) > 18 or not least <= int(text) <= most:
@@ -104,6 +105,53 @@ def show_size_or_unlimited(value: int | None) -> str:
     return "unlimited" if value is None else show_size(value)
 
 
+def count_or_unlimited(value: Any) -> int | None:
+    """Parse a number from 1 up; ``unlimited`` is no bound."""
+    if value == "unlimited":
+        return None
+    try:
+        return whole(1, 1_000_000)(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or unlimited") from None
+
+
+def show_count_or_unlimited(value: int | None) -> int | str:
+    """Show a number; no bound is ``unlimited``."""
+    return "unlimited" if value is None else value
+
+
+def duration_or_unlimited(value: Any) -> float | None:
+    """Parse a duration; ``unlimited`` is no bound."""
+    if value == "unlimited":
+        return None
+    try:
+        return duration(0.001)(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or unlimited") from None
+
+
+def show_duration_or_unlimited(value: float | None) -> str:
+    """Show a duration; no bound is ``unlimited``."""
+    return "unlimited" if value is None else show_duration(value)
+
+
+def share(value: Any) -> float:
+    """Parse a share, ``20%``; what is parsed already is between 0 and 1."""
+    if isinstance(value, float) and 0 <= value <= 1:
+        return value
+    match = _PERCENT.fullmatch(text_of(value, "write a share, as in 20%").replace(" ", ""))
+    if match is None:
+        raise ValueError(f"{quoted(value)} is not a share; write it as in 20%")
+    if float(match[1]) > 100:
+        raise ValueError(f"{quoted(value)} is out of range; write 0% to 100%")
+    return float(match[1]) / 100
+
+
+def show_share(value: float) -> str:
+    """Show a share as ``20%``."""
+    return f"{round(value * 100, 4):g}%"
+
+
 def workers(value: Any) -> Any:
     """Parse a number of workers or ``auto``."""
     if value == "auto":
@@ -132,7 +180,7 @@ def show_bind(value: tuple[str, ...]) -> str | list[str]:
 
 
 def _bind_address(value: Any) -> str:
-    text = _text(value, "write an address")
+    text = text_of(value, "write an address")
     if text == "*":
         return text
     if text.startswith("unix:"):
@@ -152,7 +200,7 @@ def run_as(value: Any) -> str | None:
     """Parse ``USER[:GROUP]``; whether they exist is seen when l7 starts."""
     if value is None:
         return None
-    text = _text(value, "write USER or USER:GROUP")
+    text = text_of(value, "write USER or USER:GROUP")
     if not _ACCOUNT.fullmatch(text):
         raise ValueError(f"{quoted(text)} is not USER or USER:GROUP")
     return text
@@ -160,7 +208,7 @@ def run_as(value: Any) -> str | None:
 
 def path(value: Any) -> str:
     """Parse the path of a file."""
-    text = _text(value, "write a path")
+    text = text_of(value, "write a path")
     if not text or _CONTROL.search(text):
         raise ValueError("the path is empty" if not text else f"{quoted(text)} is not a path")
     return text
@@ -188,7 +236,7 @@ def network(value: Any) -> Any:
 
 
 def _refuse_network(value: Any) -> Any:
-    text = _text(value, "write a network, as in 10.0.0.0/8")
+    text = text_of(value, "write a network, as in 10.0.0.0/8")
     try:
         masked = ipaddress.ip_network(text, strict=False)
     except ValueError:
@@ -222,14 +270,76 @@ def show_secret(value: SecretStr) -> str:
     return REDACTED
 
 
+def admin(value: Any) -> Address | None:
+    """Parse the address of the administration: an IP address with its port, or a unix socket; ``off`` is none."""
+    if value is None or value == "off":
+        return None
+    parsed = address(value)
+    if parsed.path is not None:
+        return parsed
+    return _with_port(value, _numeric(parsed), "127.0.0.1:9180")
+
+
+def show_or_off(value: Address | None) -> str:
+    """Show an address; none is ``off``."""
+    return "off" if value is None else str(value)
+
+
+def name_servers(value: Any) -> tuple[Address, ...]:
+    """Parse the addresses of name servers; the port is 53 when there is none."""
+    items = [value] if isinstance(value, (str, Address)) else value
+    if not isinstance(items, (list, tuple)):
+        raise ValueError("write a list of addresses, as in [127.0.0.1:53]")
+    return tuple(item if isinstance(item, Address) else _name_server(item) for item in items)
+
+
+def _name_server(value: Any) -> Address:
+    text = text_of(value, "write an IP address, as in 127.0.0.1 or 127.0.0.1:53")
+    if text.count(":") > 1 and not text.startswith("["):
+        text = f"[{text}]"
+    parsed = Address.parse(text)
+    if parsed.path is not None:
+        raise ValueError(f"{quoted(text)}: name servers have an IP address")
+    port = parsed.port if _has_port(text) else 53
+    return _numeric(Address(parsed.host, port))
+
+
+def show_texts(values: tuple[Any, ...]) -> list[str]:
+    """Show a list as texts."""
+    return [str(value) for value in values]
+
+
+def _numeric(parsed: Address) -> Address:
+    if parsed.host == "localhost":
+        return Address("127.0.0.1", parsed.port)
+    try:
+        ipaddress.ip_address(parsed.host)
+    except ValueError:
+        raise ValueError(f"{quoted(parsed.host)} is not an IP address") from None
+    return parsed
+
+
+def _with_port(value: Any, parsed: Address, example: str) -> Address:
+    if not isinstance(value, Address) and not _has_port(str(value)):
+        raise ValueError(f"{quoted(value)} has no port; write it as in {example}")
+    return parsed
+
+
+def _has_port(text: str) -> bool:
+    """Whether an address that was accepted names its port."""
+    authority = text.rpartition("//")[2].rstrip("/")
+    return ":" in authority.rpartition("]")[2] and (authority.startswith("[") or authority.count(":") == 1)
+
+
 def address(value: Any) -> Address:
     """Parse the address of a server."""
     if isinstance(value, Address):
         return value
-    return Address.parse(_text(value, "write an address, as in 127.0.0.1:8081"))
+    return Address.parse(text_of(value, "write an address, as in 127.0.0.1:8081"))
 
 
-def _text(value: Any, what_to_write: str) -> str:
+def text_of(value: Any, what_to_write: str) -> str:
+    """Return a scalar as the text that was written; raises ValueError with ``what_to_write`` for anything else."""
     if isinstance(value, (str, int)) and not isinstance(value, bool):
         return str(value)
     raise ValueError(what_to_write)

@@ -23,7 +23,7 @@ from l7.errors import ConfigError, StartError
 from l7.master import vocabulary as v
 from l7.master.census import Census, write
 from l7.master.fleet import Fleet, first
-from l7.master.generations import Generations, Refused, Served
+from l7.master.generations import SLOTS, Generations, Refused, Served
 from l7.master.handles import Handle, Letter, describe_end
 from l7.master.inheritance import Inheritance, inherit
 from l7.master.inquiries import Inquiries
@@ -46,8 +46,6 @@ from l7.workers.process import Boot, run
 Load = Callable[[], Loaded]
 """Reads flags, environment and file; raises `ConfigError`."""
 
-SLOTS = 4096
-"""Rows of the board: four times the most workers that can be configured, for those that drain."""
 OVERSLEPT = 1.0
 """Seconds after which a late wake-up means that the machine or l7 stood still, and no worker is to blame."""
 NAP = 0.05
@@ -219,6 +217,7 @@ class Arbiter:
         for handle, status in self._roster.reap():
             if self._census is not None:
                 self._census.forget(handle.pid)
+            self._generations.books.retire(handle.slot)
             self._queue.append(v.Gone(handle.slot, describe_end(status, handle.why), status == 0))
 
     def _takers(self) -> list[Handle]:
@@ -247,6 +246,7 @@ class Arbiter:
     def _spawn(self, action: v.Spawn) -> None:
         served = self._generations.get(action.generation)
         self._board.clear(action.slot)
+        self._generations.books.open(action.slot)
         try:
             handle = spawn(
                 lambda pid, channel: Handle(
@@ -263,6 +263,7 @@ class Arbiter:
         self._roster.add(handle)
 
     def _boot(self, action: v.Spawn, served: Served, channel: socket.socket) -> Boot:
+        books = self._generations.books
         return Boot(
             generation=served.generation,
             slot=action.slot,
@@ -271,6 +272,11 @@ class Arbiter:
             listeners=[listener.socket for listener in served.listeners],
             channel=channel,
             board=self._board,
+            ledger=books.ledger,
+            lane=books.lane(action.slot),
+            rows=books.rows.taken(),
+            resolved=books.resolved,
+            cookie_key=books.cookie_key,
             log_lock=self._ground.output_lock,
             log=self._ground.log,
         )

@@ -12,12 +12,17 @@ from l7.config.dump import render_dump
 from l7.config.generation import Generation, Loaded
 from l7.config.schema import Config
 from l7.errors import ConfigError, L7Error, StartError
+from l7.master.books import Books
 from l7.master.cpus import usable_cpus
 from l7.master.listeners import Listener, describe
 from l7.master.privileges import first_unprivileged_port, may_bind_any_port
+from l7.master.rows import OutOfRowsError
 from l7.master.startup import Ground
 from l7.master.vocabulary import Plan
 from l7.telemetry.events import Events
+
+SLOTS = 4096
+"""The most workers at a time: four times the most that can be configured, for those that drain."""
 
 
 class Refused(L7Error):
@@ -72,6 +77,7 @@ class Generations:
         self.last = first
         """The highest number so far."""
         self._unreadable = ""
+        self.books = Books(loaded.config, SLOTS)
         self.current = Served(loaded.generation(first), tuple(listeners), loaded.file)
         self._served = {first: self.current}
         self._warn(loaded)
@@ -86,6 +92,7 @@ class Generations:
         try:
             loaded = self._load()
             self._check(loaded.config)
+            self.books.extend(loaded.config)
             listeners = self._ground.listeners.take(loaded.config.bind, loaded.config.port)
             if not self._ground.open_log(loaded.config.access_log):
                 path = loaded.config.access_log
@@ -95,7 +102,7 @@ class Generations:
             raise Refused([*map(str, error.problems), *(self._rights() if unread else [])]) from error
         except Refused:
             raise
-        except StartError as error:
+        except (StartError, OutOfRowsError) as error:
             self._ground.listeners.keep(self.current.listeners)
             raise Refused([str(error)]) from error
         except (Exception, SystemExit) as error:  # a reload must never be the end of a master that serves
@@ -126,6 +133,7 @@ class Generations:
         """Make one generation the present one and forget the others."""
         self.current = self._served[number]
         self._served = {number: self.current}
+        self.books.settle([self.current.generation.config])
         self._events.generation = number
         self._events.level = self.current.generation.config.log_level
         gone = self._ground.listeners.keep(self.current.listeners)

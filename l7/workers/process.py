@@ -13,7 +13,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from l7.telemetry import board as cells
 from l7.telemetry.accesslog import Log, open_log
 from l7.telemetry.board import Board
 from l7.telemetry.events import Events
+from l7.telemetry.ledger import Ledger
 from l7.workers.crew import Crew
 from l7.workers.handover import Outbox, arrival, listen
 from l7.workers.preload import preload
@@ -63,6 +64,15 @@ class Boot:
     listeners: list[socket.socket]
     channel: socket.socket
     board: Board
+    ledger: Ledger
+    lane: int
+    """The part of the ledger that this worker writes."""
+    rows: Mapping[tuple[str, ...], int]
+    """The ledger's rows: of backends by ``(route,)``, of servers by ``(route, address)``."""
+    resolved: Mapping[tuple[str, str], Sequence[tuple[str, int, int, int]]]
+    """What is known of servers given by name: host, port, row and weight (-1: the server's own) of each address."""
+    cookie_key: bytes
+    """What sticky cookies are signed with where the configuration has no secret."""
     log_lock: int | None = None
     log: tuple[str, int] | None = None
     """Path and descriptor of an access log that this process may no longer be allowed to open by itself."""

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from l7.config.backends import BackendTimeouts, Ejection, Health, Queue, Sticky
 from l7.config.document import parse
 from l7.config.flags import settings
 from l7.config.reference import EXAMPLE, page
-from l7.config.schema import Backend, Config, Section, Server
+from l7.config.schema import Backend, Config, Resolver, Section, Server
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.rst"
 
@@ -18,11 +19,15 @@ def test_the_page_is_fresh() -> None:
     assert PAGE.read_text("utf-8") == page(), "run: python -m l7.config.reference > docs/configuration.rst"
 
 
-@pytest.mark.parametrize("section", [Config, Backend, Server])
+SECTIONS = [Config, Backend, Server, Resolver, BackendTimeouts, Ejection, Health, Queue, Sticky]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
 def test_every_setting_is_on_it_with_its_help(section: type[Section]) -> None:
     text = page()
     for name, info in section.model_fields.items():
-        assert f"{name.replace('_', '-')}``\n" in text or f"``{name}." in text
+        key = name.replace("_", "-")
+        assert f"{key}``\n" in text or f"{key}." in text
         assert info.description
 
 

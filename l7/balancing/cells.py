@@ -1,0 +1,99 @@
+"""The cells of a server's row and of a backend's row in the ledger (`l7.telemetry.ledger`), by number.
+
+A row has `ROW` cells in every lane; a lane has one writer. What is known of a server or a backend is the sum over the
+lanes, or for a moment in time the latest one. The first cells are gauges: they are zeroed when a lane's writer is
+gone, all others only ever grow. Moments are ``time.monotonic_ns``, which is the same in all processes.
+"""
+
+from __future__ import annotations
+
+ROW = 32
+"""Cells in a row: four cache lines."""
+GAUGES = 8
+"""So many cells at the beginning of a row say what is now, not what has been."""
+
+# --- row 0 of each lane: the lane itself ----------------------------------------------------------------------------
+
+CHANGES = 8
+"""How often the lane's writer has changed something that decides who may be picked."""
+BEAT = 0
+"""When the writer last showed that it lives; a gauge."""
+LANES = 9
+"""In lane 0 only: how many lanes have ever been used; there is nothing in those above."""
+
+# --- a server, in the lanes of workers ------------------------------------------------------------------------------
+
+IN_FLIGHT = 0
+"""Requests that it has now."""
+CONSECUTIVE = 1
+"""Failures since the last request that went well."""
+EJECTED_UNTIL = 2
+"""The end of its last ejection."""
+EJECTED_TIMES = 3
+"""How often it was ejected in a row, up to that one."""
+EJECTED_WHY = 4
+"""Why: see `l7.balancing.reasons`."""
+
+REQUESTS = 8
+"""Requests that it was given, each try counted."""
+CONNECTS = 9
+"""Connections that were opened to it."""
+FAILED_CONNECT = 10
+"""Connections that were refused or could not be made."""
+FAILED_TIMEOUT = 11
+"""Connections and responses that did not come in time."""
+FAILED_RESPONSE = 12
+"""Connections that were lost before the end of a response, and responses that were none."""
+ANSWERED_5XX = 13
+"""Responses with a status of 500 or more."""
+RETRIES = 14
+"""Requests that were tried again after it had failed."""
+EJECTIONS = 15
+
+# --- a server, in the lane of the control worker --------------------------------------------------------------------
+
+HEALTH = 16
+"""0 not known, `UP` or `DOWN`: what active checks say."""
+HEALTH_SINCE = 17
+HEALTH_WHY = 18
+RISES = 19
+FALLS = 20
+
+UP = 1
+DOWN = 2
+
+# --- a server, in the lane of the master ----------------------------------------------------------------------------
+
+ADMIN = 21
+"""0 ready, `DRAIN` or `MAINT`: what an administrator wants."""
+ADMIN_SINCE = 22
+ADMIN_WEIGHT = 23
+"""The weight that an administrator wants, and 1; 0 for that of the configuration."""
+
+DRAIN = 1
+MAINT = 2
+
+# --- a backend, in the lanes of workers -----------------------------------------------------------------------------
+
+QUEUED = 1
+"""Requests that wait; `IN_FLIGHT` is for a backend what it is for a server."""
+OLDEST = 2
+"""Since when the first of them waits; 0 when none does."""
+
+STATUS = 8
+"""Requests by the first digit of the status they were answered with: six cells, the first for those without one."""
+DURATION = 14
+"""Requests by their duration: a cell for each of `BOUNDS` and one for all that were longer; not cumulative."""
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+DURATION_SUM = 26
+"""Microseconds that all of them took together."""
+RECEIVED = 27
+"""Bytes of request bodies."""
+SENT = 28
+"""Bytes of response bodies."""
+RETRIED = 29
+"""Tries beyond the first of each request."""
+NOT_RETRIED = 30
+"""Requests that the retry budget did not allow another try."""
+OVERFLOWED = 31
+"""Requests that were refused because the queue was full, or that waited too long in it."""

@@ -1,0 +1,46 @@
+"""What every part of the schema is made of: the frozen `Section`, and the types that more than one part uses."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from l7.config import values
+from l7.config.values import Form
+
+Count = Annotated[int, BeforeValidator(values.whole(1, 1_000_000)), Form("number")]
+CountOrUnlimited = Annotated[
+    int | None,
+    BeforeValidator(values.count_or_unlimited),
+    Form("number or `unlimited`", values.show_count_or_unlimited),
+]
+Share = Annotated[float, BeforeValidator(values.share), Form("share", values.show_share)]
+Duration = Annotated[float, BeforeValidator(values.duration(0)), Form("duration", values.show_duration)]
+Timeout = Annotated[float, BeforeValidator(values.duration(0.001)), Form("duration", values.show_duration)]
+Period = Annotated[float, BeforeValidator(values.duration(0.01)), Form("duration", values.show_duration)]
+TimeoutOrUnlimited = Annotated[
+    float | None,
+    BeforeValidator(values.duration_or_unlimited),
+    Form("duration or `unlimited`", values.show_duration_or_unlimited),
+]
+
+
+class Section(BaseModel):
+    """What all parts of the schema have in common: frozen, hyphenated keys, nothing unknown, no values in errors."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_by_alias=True,
+        validate_by_name=True,
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
+        alias_generator=lambda name: name.replace("_", "-"),
+    )
+
+    @classmethod
+    def shown(cls, name: str, value: Any) -> Any:
+        """Return the value of the field ``name`` as it is written in YAML: ``8s``, ``32KiB``, ``unlimited``."""
+        forms = [form for form in cls.model_fields[name].metadata if isinstance(form, Form)]
+        return forms[0].show(value) if forms else value

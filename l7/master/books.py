@@ -1,0 +1,57 @@
+"""What the master keeps for the balancing of all workers: the ledger, its rows, what names were resolved to."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+
+from l7.config.schema import Config
+from l7.master.rows import Rows, keys_of
+from l7.telemetry.ledger import CONTROL, FIRST_WORKER, Ledger
+
+LEAST_ROWS = 16 * 1024
+"""Backends and servers for which there is room at least; pages that nobody writes cost nothing."""
+HEADROOM = 4
+"""So many times what is configured at the start."""
+
+Endpoint = tuple[str, int, int, int]
+"""One address of a server that is given by name: host, port, row, weight (-1: the server's own)."""
+
+
+class Books:
+    """The ledger and who has which part of it."""
+
+    def __init__(self, config: Config, slots: int) -> None:
+        wanted = sum(1 for _ in keys_of(config))
+        self.ledger = Ledger(max(LEAST_ROWS, HEADROOM * wanted), FIRST_WORKER + slots)
+        self.ledger.open(CONTROL)
+        self.rows = Rows(self.ledger)
+        self.rows.take(keys_of(config))
+        self.resolved: dict[tuple[str, str], list[Endpoint]] = {}
+        """By route and address; what is not in it has not been resolved yet."""
+        self.cookie_key = secrets.token_bytes(32)
+        """What sticky cookies are signed with where the configuration has no secret."""
+
+    def extend(self, config: Config) -> None:
+        """Make room for a new generation; raises `OutOfRowsError`."""
+        self.rows.take(keys_of(config, self.resolved))
+
+    def settle(self, configs: Iterable[Config]) -> None:
+        """Give back what no generation that is served needs."""
+        served = list(configs)
+        self.rows.keep(key for config in served for key in keys_of(config, self.resolved))
+        names = {key for config in served for key in keys_of(config)}
+        for name in [name for name in self.resolved if name not in names]:
+            del self.resolved[name]
+
+    def lane(self, slot: int) -> int:
+        """The lane of the worker in a slot of the board."""
+        return FIRST_WORKER + slot
+
+    def open(self, slot: int) -> None:
+        """Get a lane ready for the worker that is to have a slot of the board."""
+        self.ledger.open(self.lane(slot))
+
+    def retire(self, slot: int) -> None:
+        """The worker of a slot is gone: nothing is in flight there any more."""
+        self.ledger.retire(self.lane(slot), self.rows.used())

@@ -1,0 +1,108 @@
+"""The ledger: what all processes know of servers and backends, in shared memory and without a lock.
+
+A row is a server or a backend, a lane is one writer: lane 0 the master, lane 1 the control worker, then one for each
+slot of the board. Each cell has one writer, so a process that dies cannot corrupt what others wrote; an aligned store
+of 8 bytes is atomic on every machine that Linux runs on. Counters are never cleared as long as a row belongs to the
+same server: a lane that gets a new worker goes on counting where the last one ended, and sums never go backwards.
+
+The memory is reserved for all rows of all lanes, but a page costs something only once it is written.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterable
+
+from l7.balancing.cells import BEAT, CHANGES, EJECTED_TIMES, EJECTED_UNTIL, EJECTED_WHY, GAUGES, LANES, ROW
+
+MASTER = 0
+CONTROL = 1
+FIRST_WORKER = 2
+"""The lane of the worker in slot 0 of the board."""
+
+OF_LANE = 0
+"""The row about the lane itself."""
+UNROUTED = 1
+"""The row for requests that no backend is for."""
+FIRST_ROW = 2
+"""The first row that can be given to a server or a backend."""
+
+
+class Ledger:
+    """``rows`` times ``lanes`` times `ROW` integers of 64 bits, shared with every process forked after it was made."""
+
+    def __init__(self, rows: int, lanes: int) -> None:
+        self.rows = rows
+        self.lanes = lanes
+        size = rows * lanes * ROW * 8
+        descriptor = os.memfd_create("l7-ledger", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(descriptor, size)
+            self._memory = mmap.mmap(descriptor, size)
+        finally:
+            os.close(descriptor)
+        self.cells = memoryview(self._memory).cast("q")
+        """All cells: that of a row in a lane is at ``lane * rows * ROW + row * ROW + cell``."""
+        self.cells[LANES] = FIRST_WORKER
+
+    def base(self, lane: int, row: int = 0) -> int:
+        """Where the cells of a row in a lane begin."""
+        return (lane * self.rows + row) * ROW
+
+    def lane(self, lane: int) -> memoryview:
+        """All cells of one lane."""
+        return self.cells[self.base(lane) : self.base(lane + 1)]
+
+    @property
+    def used(self) -> int:
+        """How many lanes have ever been used: there is nothing in those above."""
+        return self.cells[LANES]
+
+    def read(self, lane: int, row: int, cell: int) -> int:
+        """One cell."""
+        return self.cells[self.base(lane, row) + cell]
+
+    def write(self, lane: int, row: int, cell: int, value: int) -> None:
+        """Set one cell: for the lane's writer."""
+        self.cells[self.base(lane, row) + cell] = value
+
+    def column(self, row: int, cell: int) -> list[int]:
+        """One cell of a row in each lane that has been used."""
+        first = self.base(0, row) + cell
+        return self.cells[first : first + (self.used - 1) * self.rows * ROW + 1 : self.rows * ROW].tolist()
+
+    def total(self, row: int, cell: int) -> int:
+        """One cell of a row, summed over the lanes."""
+        return sum(self.column(row, cell))
+
+    def changed(self, lane: int) -> None:
+        """Let readers look again at who may be picked: for the lane's writer."""
+        self.cells[self.base(lane) + CHANGES] += 1
+
+    # --- for the master ---------------------------------------------------------------------------------------------
+
+    def open(self, lane: int) -> None:
+        """Get a lane ready for a new writer."""
+        self.cells[LANES] = max(self.used, lane + 1)
+        self.cells[self.base(lane) + BEAT] = 0
+
+    def retire(self, lane: int, rows: Iterable[int]) -> None:
+        """Zero the gauges of a lane whose writer is gone; what it knew of ejections is kept in the master's lane."""
+        for row in rows:
+            at, kept = self.base(lane, row), self.base(MASTER, row)
+            if self.cells[at + EJECTED_UNTIL] > self.cells[kept + EJECTED_UNTIL]:
+                for cell in (EJECTED_UNTIL, EJECTED_TIMES, EJECTED_WHY):
+                    self.cells[kept + cell] = self.cells[at + cell]
+            for cell in range(GAUGES):
+                if self.cells[at + cell]:
+                    self.cells[at + cell] = 0
+        self.changed(MASTER)
+
+    def clear(self, row: int) -> None:
+        """Zero a row in all lanes, because it is given to another server."""
+        for lane in range(self.used):
+            at = self.base(lane, row)
+            for cell in range(ROW):
+                if self.cells[at + cell]:
+                    self.cells[at + cell] = 0
