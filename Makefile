@@ -59,6 +59,7 @@ docs: $(VENV)/.installed-docs
 
 generated: $(VENV)/.installed
 	$(BIN)/python docs/failures.py > docs/failures.inc
+	$(BIN)/python docs/metrics.py > docs/metrics.inc
 	$(BIN)/python -m l7.config.reference > docs/configuration.rst
 
 $(BIN)/python:

@@ -16,12 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 
 
-def test_failure_table_is_fresh() -> None:
-    spec = importlib.util.spec_from_file_location("failures", DOCS / "failures.py")
+@pytest.mark.parametrize("name", ["failures", "metrics"])
+def test_generated_table_is_fresh(name: str) -> None:
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None and spec.loader is not None
-    failures = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(failures)
-    assert (DOCS / "failures.inc").read_text("utf-8") == failures.table(), "run: make generated"
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    assert (DOCS / f"{name}.inc").read_text("utf-8") == made.table(), "run: make generated"
 
 
 def test_map_names_what_exists() -> None:

@@ -1,0 +1,65 @@
+"""What only the master knows and others show: it stands in the master's lane of the ledger, in the row of the lane.
+
+So a scrape asks nobody, and is answered also while the master is busy.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from l7.balancing.cells import ROW
+from l7.telemetry.ledger import MASTER, OF_LANE, Ledger
+
+STARTED = 10
+"""When l7 was started, as milliseconds since 1970; an upgrade in place is a start."""
+GENERATION = 11
+"""The generation that is served; the new one from the moment in which all workers have it."""
+PHASE = 12
+"""One of the three below."""
+WANTED = 13
+"""How many workers there are to be."""
+RELOADS_DONE = 14
+RELOADS_FAILED = 15
+"""Refused, or brought back to the old generation."""
+LAST_RELOAD_FAILED = 16
+LAST_RELOAD_AT = 17
+"""Milliseconds since 1970; the start is the first."""
+CONTROL_STARTS = 18
+"""How often a control worker was started."""
+WORKER_STARTS = 19
+WORKERS = 20
+"""How many workers are in each of `STATES`."""
+
+STARTING, SERVING, ENDING = range(3)
+
+STATES: Final = ("starting", "ready", "draining", "stopping", "lost")
+"""States of a worker as they are counted; ``lost`` is one whose heartbeat stays out, until it is gone."""
+
+assert WORKERS + len(STATES) <= ROW
+
+
+class Facts:
+    """Reads and, in the master, writes these cells."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._cells = ledger.cells
+        self._base = ledger.base(MASTER, OF_LANE)
+
+    def __getitem__(self, cell: int) -> int:
+        return self._cells[self._base + cell]
+
+    def __setitem__(self, cell: int, value: int) -> None:
+        self._cells[self._base + cell] = value
+
+    def workers(self) -> dict[str, int]:
+        """How many workers there are, by state."""
+        return {state: self[WORKERS + place] for place, state in enumerate(STATES)}
+
+    def unready(self) -> str:
+        """Why no traffic should be sent here, in words; empty when there is no reason."""
+        phase, ready = self[PHASE], self.workers()["ready"]
+        if phase == ENDING:
+            return "stopping"
+        if phase == STARTING or not ready:
+            return f"{ready} of {self[WANTED]} workers are ready"
+        return ""
