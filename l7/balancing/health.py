@@ -1,0 +1,116 @@
+"""Health by checks: after how many findings in a row a server is up or down, and why, in words.
+
+Pure: whoever probes tells what it found (`l7.workers.health`), and is told whether that changed anything. A finding is
+one integer, so that it fits into a cell of shared memory and every process can put it into words.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import IntEnum
+
+from l7.config.backends import Health
+from l7.config.backendvalues import show_statuses
+from l7.units import show_duration
+
+
+class State(IntEnum):
+    """What checks say of a server."""
+
+    UNKNOWN = 0
+    UP = 1
+    DOWN = 2
+
+
+class Fault(IntEnum):
+    """What was wrong with a check's answer; the numbers are in shared memory."""
+
+    NONE = 0
+    REFUSED = 1
+    UNREACHABLE = 2
+    """The system knows no way there; the detail is its error number."""
+    NO_CONNECTION = 3
+    NO_ANSWER = 4
+    CLOSED = 5
+    RESET = 6
+    INVALID = 7
+    STATUS = 8
+    """The detail is the status."""
+    BODY = 9
+
+
+_KIND = 0xFF
+_DETAIL_AT, _DETAIL = 8, 0xFFFFFF
+_COUNT_AT, _COUNT = 32, 0x7FFFFFFF
+
+
+def finding(fault: Fault, detail: int = 0) -> int:
+    """One answer of a check as a number; 0 is a good one."""
+    return int(fault) | (detail & _DETAIL) << _DETAIL_AT
+
+
+HEALTHY = finding(Fault.NONE)
+
+
+def words(why: int, check: Health) -> str:
+    """A finding, and how often in a row it was made, for people; ``check`` is what was asked for."""
+    fault, detail, count = Fault(why & _KIND), why >> _DETAIL_AT & _DETAIL, why >> _COUNT_AT & _COUNT
+    return _describe(fault, detail, check) + (f" ×{count}" if count > 1 else "")
+
+
+def _describe(fault: Fault, detail: int, check: Health) -> str:
+    if fault is Fault.UNREACHABLE:
+        return f"connect: {os.strerror(detail).lower()}"
+    if fault is Fault.STATUS:
+        return f"status {detail}, expected {show_statuses(check.expect)}"
+    if fault is Fault.BODY:
+        return f"the body lacks {check.body!r}"
+    if fault in (Fault.NO_CONNECTION, Fault.NO_ANSWER):
+        what = "connection" if fault is Fault.NO_CONNECTION else "answer"
+        return f"no {what} within {show_duration(check.timeout)}"
+    return _WORDS[fault]
+
+
+_WORDS = {
+    Fault.NONE: "checks passed",
+    Fault.REFUSED: "connect refused",
+    Fault.CLOSED: "closed without an answer",
+    Fault.RESET: "connection reset",
+    Fault.INVALID: "invalid response",
+}
+
+
+class Verdict:
+    """What is thought of one server: ``state``, and ``why`` as a number for `words`.
+
+    The first finding decides at once; after that it takes ``rise`` good ones in a row to be up again and ``fall`` bad
+    ones to be down. A verdict that was reached before is gone on from.
+    """
+
+    __slots__ = ("_fall", "_rise", "_streak", "state", "why")
+
+    def __init__(self, rise: int, fall: int, state: State = State.UNKNOWN, why: int = 0) -> None:
+        self._rise = rise
+        self._fall = fall
+        self._streak = 0
+        """Findings in a row that speak against the state."""
+        self.state = state
+        self.why = why
+
+    def note(self, found: int) -> bool:
+        """Take one more finding into account; returns whether the state has changed."""
+        self._remember(found)
+        wanted = State.UP if found == HEALTHY else State.DOWN
+        if wanted is self.state:
+            self._streak = 0
+            return False
+        self._streak += 1
+        if self.state is not State.UNKNOWN and self._streak < (self._rise if found == HEALTHY else self._fall):
+            return False
+        self.state, self._streak = wanted, 0
+        return True
+
+    def _remember(self, found: int) -> None:
+        same = self.why & ~(_COUNT << _COUNT_AT) == found
+        count = min((self.why >> _COUNT_AT & _COUNT) + 1, _COUNT) if same else 1
+        self.why = found | count << _COUNT_AT

@@ -1,0 +1,92 @@
+"""What is known of a name: its last good answer, how long that is fresh, when to ask again. Pure.
+
+An answer that is not good (no such name, no name server, no answer in time) changes nothing about the addresses: a
+name server that fails must not take servers away that serve.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+FIRST_PAUSE = 1.0
+"""Seconds until a name is asked for again after a first failure; it doubles."""
+LONGEST_PAUSE = 30.0
+JITTER = 0.1
+"""Part of a time by which it may be longer, so that many names are not asked for at once for ever."""
+MOST = 256
+"""Addresses of one name that are used."""
+UNWEIGHTED = -1
+"""The weight of an address whose name says none: that of its server counts."""
+
+
+class Found(NamedTuple):
+    """One address of a name; ``reserve`` is one of an SRV record that is to be used only without the others."""
+
+    host: str
+    port: int
+    weight: int = UNWEIGHTED
+    reserve: bool = False
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Answer(NamedTuple):
+    """What came of one look-up: addresses, or ``why`` there are none."""
+
+    found: tuple[Found, ...]
+    ttl: float = 0.0
+    why: str = ""
+
+
+@dataclass
+class Knowledge:
+    """One name. ``shortest`` and ``longest`` are the bounds of a time to live, in seconds."""
+
+    shortest: float
+    longest: float
+    found: tuple[Found, ...] = ()
+    why: str = ""
+    """Why the last look-up failed; empty when it did not."""
+    _failures: int = field(default=0, repr=False)
+
+    def note(self, answer: Answer) -> bool:
+        """Take an answer; returns whether the addresses are others now, or whether it works at all."""
+        before = (self.found, self.why)
+        if answer.found:
+            self.found, self.why, self._failures = normal(answer.found), "", 0
+        else:
+            self.why = answer.why or "it has no address"
+            self._failures += 1
+        return before != (self.found, self.why)
+
+    def next_look(self, ttl: float, draw: float) -> float:
+        """Seconds until the name is to be asked for again; ``draw`` is between 0 and 1."""
+        if self._failures:
+            seconds = min(FIRST_PAUSE * 2 ** min(self._failures - 1, 16), LONGEST_PAUSE, self.longest)
+        else:
+            seconds = min(max(ttl, self.shortest), self.longest)
+        return seconds * (1 + JITTER * draw)
+
+
+def normal(found: tuple[Found, ...]) -> tuple[Found, ...]:
+    """The addresses in order, each once: so that an answer that is only shuffled is the same."""
+    unique = {(one.host, one.port): one for one in sorted(found, reverse=True)}
+    return tuple(sorted(unique.values()))[:MOST]
+
+
+class Service(NamedTuple):
+    """One line of an SRV answer (RFC 2782)."""
+
+    priority: int
+    weight: int
+    port: int
+    target: str
+
+
+def scale(services: tuple[Service, ...], most: int) -> tuple[Service, ...]:
+    """The services with weights of at most ``most`` that keep their proportions; 0 stays the least there is, 1."""
+    largest = max((service.weight for service in services), default=0)
+    divisor = max(1.0, largest / most)
+    return tuple(service._replace(weight=max(1, round(service.weight / divisor))) for service in services)

@@ -1,0 +1,201 @@
+"""The control worker: what is done once per machine and not once per worker. It checks servers and looks names up.
+
+No request passes through it. What it finds out about servers it writes into its lane of the ledger, where all workers
+read; what names stand for it tells the master, which tells everybody. Workers go on with the last of both when it is
+gone. It is supervised by `l7.master.caretaker`, and does nothing before it is told to begin: until then another control
+worker may still be at work.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gevent import get_hub, monkey
+from gevent.event import Event
+from gevent.util import format_run_info
+
+from l7.clock import monotonic
+from l7.config.addresses import Address
+from l7.config.generation import Generation
+from l7.config.schema import Backend, Config
+from l7.telemetry import board as cells
+from l7.telemetry.board import Board
+from l7.telemetry.events import Events
+from l7.telemetry.ledger import Ledger
+from l7.workers.channel import Channel
+from l7.workers.health import Checks, Target
+from l7.workers.naming import Naming
+from l7.workers.process import BEAT_INTERVAL, CANNOT_BOOT, MASTER_GONE, raise_descriptor_limit, tell
+from l7.workers.resolver import Resolver
+from l7.workers.watchdog import TICK, Watchdog
+
+Row = tuple[str, ...]
+Resolved = Mapping[tuple[str, str], Sequence[tuple[Any, ...]]]
+
+
+@dataclass(frozen=True)
+class ControlBoot:
+    """What a control worker is born with; as `l7.workers.process.Boot`."""
+
+    generation: Generation
+    slot: int
+    channel: socket.socket
+    board: Board
+    ledger: Ledger
+    rows: Mapping[Row, int]
+    resolved: Resolved
+    """What is known of names: host, port, row and weight of each address, by route and server."""
+
+
+def needs_control(config: Config) -> bool:
+    """Whether a configuration has work for a control worker; without any, l7 is a process lighter."""
+    if config.admin is not None:
+        return True
+    return any(
+        backend.health is not None or any(server.address.named for server in backend.servers)
+        for backend in config.backends.values()
+    )
+
+
+def run(boot: ControlBoot) -> int:
+    """Live as the control worker; returns the exit status. Call it in a newly forked process, once."""
+    events = Events(boot.generation.config.log_level, generation=boot.generation.number)
+    try:
+        monkey.patch_all()
+        controller = Controller(boot, events)
+    except Exception as failure:  # whatever it is, the master must hear why
+        tell(boot.channel, {"event": "failed", "why": f"{type(failure).__name__}: {failure}"})
+        return CANNOT_BOOT
+    return controller.run()
+
+
+class Controller:
+    """The control worker at work."""
+
+    def __init__(self, boot: ControlBoot, events: Events) -> None:
+        self._boot = boot
+        self._events = events
+        self._config = boot.generation.config
+        raise_descriptor_limit()
+        self._channel = Channel(boot.channel, self._on_wish, self._on_end)
+        self.checks = Checks(boot.ledger, events)
+        self._naming = Naming(self._config, Resolver(self._config.resolver), boot.resolved, self._channel.tell, events)
+        self._members: dict[tuple[str, str], list[Target]] = {}
+        self._cells = boot.board.slot(boot.slot)
+        self._watchdog = Watchdog(self._config.block_warning, events.warning)
+        self._born = monotonic()
+        self._begun = False
+        self._leave = Event()
+        self._timers: list[Any] = []
+
+    def run(self) -> int:
+        """Work until told to stop, or until the master is gone."""
+        self._listen_to_signals()
+        self._beat()
+        self._every(BEAT_INTERVAL, self._beat)
+        self._every(TICK, self._watchdog.turned)
+        self._channel.listen()
+        self._watchdog.start()
+        self._channel.tell({"event": "ready"})
+        self._leave.wait()
+        return 0
+
+    def _every(self, seconds: float, call: Callable[[], None]) -> None:
+        timer = get_hub().loop.timer(seconds, seconds)
+        timer.start(call)
+        self._timers.append(timer)
+
+    def _beat(self) -> None:
+        self._cells[cells.BEAT] = time.monotonic_ns()
+
+    # --- the master's wishes ----------------------------------------------------------------------------------------
+
+    def _on_wish(self, message: dict[str, Any]) -> None:
+        wish = message["do"]
+        if wish == "begin":
+            self._begin()
+        elif wish == "members":
+            self._on_members(message)
+        elif wish == "stop":
+            self._leave.set()
+        elif wish == "dump":
+            self._answer_dump()
+
+    def _on_end(self) -> None:
+        self._events.debug(MASTER_GONE)
+        self._leave.set()
+
+    def _begin(self) -> None:
+        self._begun = True
+        for name, backend in self._config.backends.items():
+            for server in backend.servers:
+                self._check(name, backend, server.address, self._boot.resolved.get((name, str(server.address)), ()))
+        self.checks.start()
+        self._naming.start()
+
+    def _on_members(self, message: dict[str, Any]) -> None:
+        name, label = message["backend"], message["server"]
+        backend = self._config.backends.get(name)
+        if backend is None or not self._begun:
+            return
+        for server in backend.servers:
+            if str(server.address) == label:
+                self._check(name, backend, server.address, message["members"])
+
+    def _check(self, name: str, backend: Backend, address: Address, resolved: Sequence[Any]) -> None:
+        """Check a server, at all the addresses that it has now, and at no others any more."""
+        if backend.health is None:
+            return
+        key = (name, str(address))
+        targets = list(self._targets(name, backend, address, resolved))
+        before = {target.key: target for target in self._members.get(key, ())}
+        stay = {target.key for target in targets}
+        self.checks.change(targets, [target for each, target in before.items() if each not in stay])
+        self._members[key] = [before.get(target.key, target) for target in targets]
+
+    def _targets(self, name: str, backend: Backend, address: Address, resolved: Sequence[Any]) -> Iterator[Target]:
+        assert backend.health is not None
+        if address.named:
+            for host, port, row, *_ in resolved:
+                found = Address(host, port)
+                yield Target(name, f"{address} ({found})", found.endpoint, row, backend.health)
+        else:
+            row = self._boot.rows[name, str(address)]
+            yield Target(name, str(address), address.endpoint, row, backend.health)
+
+    def _answer_dump(self) -> None:
+        generation = self._boot.generation
+        self._channel.tell(
+            {
+                "event": "dump",
+                "pid": os.getpid(),
+                "generation": generation.number,
+                "digest": generation.digest,
+                "age": round(monotonic() - self._born, 1),
+                "in-flight": 0,
+                "connections": 0,
+                "checked": len(self.checks),
+                "names": len(self._naming),
+            }
+        )
+
+    # --- signals ----------------------------------------------------------------------------------------------------
+
+    def _listen_to_signals(self) -> None:
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: get_hub().loop.run_callback_threadsafe(self._leave.set))
+        signal.signal(signal.SIGUSR2, self._on_show_stacks)
+        faulthandler.enable(all_threads=True)
+
+    def _on_show_stacks(self, _number: int, _frame: object) -> None:
+        text = "\n".join(format_run_info(thread_stacks=False))
+        os.write(2, f"control worker {os.getpid()}: the stacks of all greenlets\n{text}\n".encode("utf-8", "replace"))

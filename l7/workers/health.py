@@ -1,0 +1,283 @@
+"""Active health checks: every server is asked every interval, once per machine; what came of it goes to the ledger.
+
+Checks are spread over the interval and each has a greenlet of its own only while it runs, with one deadline for all of
+it: a slow server holds up nobody, and ten thousand servers cost no more than their connections. The rules by which a
+server is up or down are `l7.balancing.health`.
+"""
+
+from __future__ import annotations
+
+import errno
+import heapq
+import random
+import socket
+import time
+from _socket import socket as Socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import gevent
+from gevent.event import Event
+
+from l7 import __version__
+from l7.balancing import cells
+from l7.balancing.health import HEALTHY, Fault, State, Verdict, finding, words
+from l7.clock import monotonic
+from l7.config.backends import Health
+from l7.errors import ProxyError
+from l7.http.framing import BodyReader, response_reader
+from l7.http.heads import HeadReader
+from l7.http.messages import ResponseHead
+from l7.http.parser import ResponseParser
+from l7.telemetry.events import Events
+from l7.telemetry.ledger import CONTROL, Ledger
+from l7.workers.stream import Stream, StreamClosed, StreamTimeout, Sweeper
+
+JITTER = 0.1
+"""Part of the interval by which a check may come earlier or later."""
+FIRST_WITHIN = 0.002
+"""Seconds for each server in which the first checks are spread, at most an interval: a few servers are known at once."""
+BATCH = 0.01
+"""Seconds between two looks at what is due."""
+SWEEP = 0.05
+"""Seconds between two looks at the deadlines of checks under way."""
+SILENT_FOR = 60.0
+"""Seconds between two complaints about what the system lacks."""
+LARGEST_HEAD = 64 * 1024
+MOST_FIELDS = 1000
+LARGEST_BODY = 256 * 1024
+"""So much of a body is searched for the text that it has to contain."""
+
+Endpoint = tuple[int, object]
+"""Address family and what ``connect`` takes."""
+
+_SCARCE = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL))
+
+
+@dataclass(eq=False)
+class Target:
+    """One server, or one address of a name, that is checked."""
+
+    backend: str
+    server: str
+    endpoint: Endpoint
+    row: int
+    check: Health
+    verdict: Verdict = field(init=False)
+    request: bytes = field(init=False)
+    due: float = 0.0
+    dropped: bool = False
+
+    def __post_init__(self) -> None:
+        """Prepare what is the same for every check."""
+        self.verdict = Verdict(self.check.rise, self.check.fall)
+        self.request = request_of(self.check, self.server)
+
+    @property
+    def key(self) -> tuple[str, str, int, Endpoint]:
+        """What tells it from others."""
+        return self.backend, self.server, self.row, self.endpoint
+
+    def __lt__(self, other: Target) -> bool:
+        """Order by when they are due."""
+        return self.due < other.due
+
+
+def request_of(check: Health, server: str) -> bytes:
+    """What an HTTP check sends; nothing for a TCP check."""
+    if check.path is None:
+        return b""
+    host = check.host or ("localhost" if server.startswith("unix:") else server)
+    return (
+        f"{check.method} {check.path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: l7/{__version__} (health check)\r\n"
+        "Accept: */*\r\nConnection: close\r\n\r\n"
+    ).encode("ascii")
+
+
+class Checks:
+    """All servers of this machine that are checked; made in the control worker only, the lane's one writer."""
+
+    def __init__(self, ledger: Ledger, events: Events) -> None:
+        self._ledger = ledger
+        self._events = events
+        self._sweeper = Sweeper(SWEEP)
+        self._targets: dict[tuple[str, str, int, Endpoint], Target] = {}
+        self._queue: list[Target] = []
+        self._wake = Event()
+        self._complain_from = 0.0
+        self.probes = 0
+        """Checks that were made."""
+
+    def start(self) -> None:
+        """Begin."""
+        self._sweeper.start()
+        gevent.spawn(self._run)
+
+    def change(self, come: Iterable[Target], go: Iterable[Target] = ()) -> None:
+        """Check other servers from now on; the state of those that come is what the ledger says."""
+        for target in go:
+            gone = self._targets.pop(target.key, None)
+            if gone is not None:
+                gone.dropped = True
+        fresh = [target for target in come if target.key not in self._targets]
+        now = monotonic()
+        for target in fresh:
+            self._targets[target.key] = target
+            self._recall(target)
+            span = min(target.check.interval, FIRST_WITHIN * len(fresh))
+            target.due = now + random.random() * span
+            heapq.heappush(self._queue, target)
+        self._wake.set()
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def down(self) -> int:
+        """How many are down."""
+        return sum(target.verdict.state is State.DOWN for target in self._targets.values())
+
+    def _recall(self, target: Target) -> None:
+        """Go on from what was known of a server before this process was."""
+        at = self._ledger.base(CONTROL, target.row)
+        state, why = self._ledger.cells[at + cells.HEALTH], self._ledger.cells[at + cells.HEALTH_WHY]
+        target.verdict = Verdict(target.check.rise, target.check.fall, State(state), why)
+
+    def _run(self) -> None:
+        while True:
+            now = monotonic()
+            while self._queue and self._queue[0].due <= now:
+                target = heapq.heappop(self._queue)
+                if not target.dropped:
+                    gevent.spawn(self._check, target)
+            pause = max(self._queue[0].due - monotonic(), BATCH) if self._queue else None
+            self._wake.clear()
+            self._wake.wait(pause)
+
+    def _check(self, target: Target) -> None:
+        """One check of one server, and the appointment for the next."""
+        interval = target.check.interval
+        following = target.due + interval * random.uniform(1 - JITTER, 1 + JITTER)
+        try:
+            found = probe(target, self._sweeper)
+            self.probes += 1
+            if not target.dropped:
+                self._note(target, found) if found is not None else self._lack()
+        finally:
+            if not target.dropped:
+                target.due = max(following, monotonic() + interval * JITTER)
+                heapq.heappush(self._queue, target)
+                if self._queue[0] is target:
+                    self._wake.set()
+
+    def _note(self, target: Target, found: int) -> None:
+        """Write down what was found, and tell who may be picked anew when that changes the state."""
+        verdict, written = target.verdict, self._ledger.cells
+        before = verdict.state
+        changed = verdict.note(found)
+        at = self._ledger.base(CONTROL, target.row)
+        written[at + cells.HEALTH_WHY] = verdict.why
+        if not changed:
+            return
+        since, written[at + cells.HEALTH_SINCE] = written[at + cells.HEALTH_SINCE], time.monotonic_ns()
+        written[at + (cells.RISES if verdict.state is State.UP else cells.FALLS)] += 1
+        written[at + cells.HEALTH] = verdict.state
+        self._ledger.changed(CONTROL)
+        if before is State.UNKNOWN and verdict.state is State.UP:
+            self._events.debug(f"{target.backend}: server {target.server} is up")
+            return
+        for_so_long = f", after {(time.monotonic_ns() - since) / 1e9:.1f} s" if before is not State.UNKNOWN else ""
+        text = f"{target.backend}: server {target.server} is {verdict.state.name.lower()}"
+        level = "info" if verdict.state is State.UP else "warning"
+        self._events.write(level, f"{text}: {words(verdict.why, target.check)}{for_so_long}")
+
+    def _lack(self) -> None:
+        """Nothing was found out, for want of something of our own: no server is blamed for that."""
+        now = monotonic()
+        if now >= self._complain_from:
+            self._complain_from = now + SILENT_FOR
+            self._events.warning("health checks are left out: no descriptors, ports or memory for their connections")
+
+
+# --- one check --------------------------------------------------------------------------------------------------------
+
+
+def probe(target: Target, sweeper: Sweeper) -> int | None:
+    """Ask a server once; returns a finding, or None when that could not even be tried."""
+    until = monotonic() + target.check.timeout
+    stream: Stream | None = None
+    try:
+        stream = _connect(target, sweeper)
+        if target.request:
+            return _ask(stream, target, until)
+        stream.reset()  # without a last round trip, and without a trace in the system's tables
+        return HEALTHY
+    except StreamTimeout:
+        return finding(Fault.NO_CONNECTION if stream is None else Fault.NO_ANSWER)
+    except StreamClosed:
+        return finding(Fault.RESET)
+    except OSError as error:
+        return None if error.errno in _SCARCE else _refused(error.errno or 0)
+    except ProxyError:
+        return finding(Fault.INVALID)
+    finally:
+        if stream is not None:
+            stream.close()
+
+
+def _refused(number: int) -> int:
+    if number in (errno.ECONNREFUSED, errno.ENOENT):
+        return finding(Fault.REFUSED)
+    if number == errno.ECONNRESET:
+        return finding(Fault.RESET)
+    return finding(Fault.NO_CONNECTION) if number == errno.ETIMEDOUT else finding(Fault.UNREACHABLE, number)
+
+
+def _connect(target: Target, sweeper: Sweeper) -> Stream:
+    family, address = target.endpoint
+    sock = Socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    stream = Stream(sock, sweeper, connecting=True)
+    try:
+        stream.connect(address, target.check.timeout)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def _ask(stream: Stream, target: Target, until: float) -> int:
+    check = target.check
+    stream.deadline = until
+    stream.send(target.request, max(until - monotonic(), 0.001))
+    reader = HeadReader(LARGEST_HEAD)
+    data = b""
+    while True:
+        whole = reader.feed(data) if data else None
+        while whole is None:
+            data = stream.receive()
+            if not data:
+                return finding(Fault.CLOSED)
+            whole = reader.feed(data)
+        response = ResponseParser(MOST_FIELDS).parse(whole, check.method.encode("ascii"))
+        data = reader.rest
+        if response.status >= 200 or response.status == 101:
+            break
+        reader = HeadReader(LARGEST_HEAD)
+    if not any(first <= response.status <= last for first, last in check.expect):
+        return finding(Fault.STATUS, response.status)
+    if check.body is None:
+        return HEALTHY
+    return HEALTHY if _contains(stream, response, data, check.body.encode()) else finding(Fault.BODY)
+
+
+def _contains(stream: Stream, response: ResponseHead, data: bytes, text: bytes) -> bool:
+    """Whether the body, as far as it is looked at, contains a text."""
+    reader: BodyReader = response_reader(response.length, MOST_FIELDS, LARGEST_HEAD)
+    body = bytearray(reader.feed(data))
+    while text not in body:
+        if reader.done or len(body) > LARGEST_BODY:
+            return False
+        data = stream.receive()
+        if not data:
+            return False
+        body += reader.feed(data)
+    return True

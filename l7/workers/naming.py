@@ -1,0 +1,109 @@
+"""The names that servers are given by, each looked up again as its time to live ends, for as long as l7 runs.
+
+Each name has a greenlet of its own: one whose name server is slow holds up no other. What changes is told to the
+master; that a name cannot be looked up is told, too, and changes no addresses.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import gevent
+from gevent.lock import BoundedSemaphore
+
+from l7.balancing.names import Answer, Found, Knowledge
+from l7.config.addresses import Address
+from l7.config.schema import Config
+from l7.telemetry.events import Events
+from l7.workers.resolver import Resolver
+
+AT_A_TIME = 64
+"""Look-ups under way at a time."""
+MOST_NAMED = 5
+"""Addresses that are written out in an event."""
+
+Known = Mapping[tuple[str, str], Sequence[Found]]
+Tell = Callable[[dict[str, Any]], None]
+
+
+class Naming:
+    """All names of a configuration. ``known`` is what was found out before, by route and server."""
+
+    def __init__(
+        self, config: Config, resolver: Resolver, known: Known, tell: Tell,
+        events: Events,
+    ) -> None:  # fmt: skip
+        self._resolver = resolver
+        self._settings = config.resolver
+        self._tell = tell
+        self._events = events
+        self._known = known
+        self._turns = BoundedSemaphore(AT_A_TIME)
+        self._servers: dict[Address, list[str]] = {}
+        """For each name the routes that use it."""
+        for route, backend in config.backends.items():
+            for server in backend.servers:
+                if server.address.named:
+                    self._servers.setdefault(server.address, []).append(route)
+
+    def __len__(self) -> int:
+        return len(self._servers)
+
+    def start(self) -> None:
+        """Begin."""
+        for address in self._servers:
+            gevent.spawn(self._follow, address)
+
+    def _follow(self, address: Address) -> None:
+        knowledge = Knowledge(self._settings.min_ttl, self._settings.max_ttl, self._recall(address))
+        first = True
+        while True:
+            with self._turns:
+                answer = self._resolver.look_up(address)
+            before = knowledge.found
+            changed = knowledge.note(answer)
+            if changed:
+                self._say(address, before, knowledge)
+            if changed or first:
+                for route in self._servers[address]:
+                    self._publish(route, address, knowledge)
+            first = False
+            gevent.sleep(knowledge.next_look(answer.ttl, random.random()))
+
+    def _recall(self, address: Address) -> tuple[Found, ...]:
+        """What the control worker before this one has found out."""
+        for route in self._servers[address]:
+            known = self._known.get((route, str(address)))
+            if known:
+                return tuple(Found(*one) for one in known)
+        return ()
+
+    def _publish(self, route: str, address: Address, knowledge: Knowledge) -> None:
+        self._tell(
+            {
+                "event": "resolved",
+                "backend": route,
+                "server": str(address),
+                "addresses": [list(one) for one in knowledge.found],
+                "why": knowledge.why,
+            }
+        )
+
+    def _say(self, address: Address, before: tuple[Found, ...], knowledge: Knowledge) -> None:
+        if knowledge.why:
+            stays = "the last answer stays" if knowledge.found else "it has no servers until it can"
+            self._events.warning(f"the name {address} cannot be looked up: {knowledge.why}; {stays}")
+            return
+        come = [one for one in knowledge.found if one not in before]
+        gone = [one for one in before if one not in knowledge.found]
+        text = _listed("", come) if not before else _listed("joined by ", come) + _listed("left by ", gone)
+        self._events.info(f"the name {address} is {text or 'looked up again'}".rstrip("; "))
+
+
+def _listed(verb: str, found: list[Found]) -> str:
+    if not found:
+        return ""
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return verb + ", ".join(map(str, found[:MOST_NAMED])) + more + "; "

@@ -1,0 +1,222 @@
+"""Looking names up as the system does, with their time to live: the hosts file, then DNS (dnspython).
+
+Run in the control worker, once per machine; a look-up holds up its own greenlet and nobody else. Which name servers are
+asked and which domains are searched says ``/etc/resolv.conf``, read again when it changes, unless ``resolver.servers``
+names others. dnspython and not ``getaddrinfo``, because that tells neither the time to live nor SRV records.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, NamedTuple, TypeVar
+
+import dns.exception
+import dns.nameserver
+import dns.rdatatype
+import dns.rdtypes.ANY.CNAME
+import dns.rdtypes.ANY.OPT
+import dns.rdtypes.ANY.SOA
+import dns.rdtypes.IN.A
+import dns.rdtypes.IN.AAAA
+import dns.rdtypes.IN.SRV
+import dns.resolver
+import gevent
+
+from l7.balancing.names import Answer, Found, Service, scale
+from l7.config.addresses import Address
+from l7.config.schema import Resolver as Settings
+
+HOSTS = "/etc/hosts"
+RESOLV_CONF = "/etc/resolv.conf"
+LOOPBACK = ("127.0.0.1", "::1")
+"""What ``localhost`` is where the hosts file does not say (RFC 6761)."""
+LARGEST_WEIGHT = 256
+"""What a server's weight may be at most; those of SRV records are scaled down to it."""
+FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+T = TypeVar("T")
+
+MOST_REMEMBERED = 4096
+"""Look-ups of which the last good answer is kept."""
+
+
+class Lookup(NamedTuple):
+    """Addresses, seconds that they are good for, and why the look-up failed, where it did."""
+
+    hosts: tuple[str, ...]
+    ttl: float = 0.0
+    why: str = ""
+
+
+
+class File(Generic[T]):
+    """What a file of the system says, read again when it has changed; one that cannot be read says nothing new."""
+
+    def __init__(self, path: str, read: Callable[[str], T], empty: T) -> None:
+        self._path = path
+        self._read = read
+        self._content = empty
+        self._seen: tuple[int, int, int] | None = None
+
+    def content(self) -> T:
+        """What it says now."""
+        try:
+            found = os.stat(self._path)
+            seen = (found.st_mtime_ns, found.st_ino, found.st_size)
+            if seen != self._seen:
+                self._content, self._seen = self._read(self._path), seen
+        except OSError:
+            self._seen = None
+        return self._content
+
+
+class Resolver:
+    """Looks up servers that are given by name."""
+
+    def __init__(self, settings: Settings, hosts: str = HOSTS, resolv_conf: str = RESOLV_CONF) -> None:
+        self._settings = settings
+        self._hosts = File(hosts, read_hosts, {})
+        self._system = File(resolv_conf, _read_resolv_conf, _resolver())
+        self._last: dict[tuple[str, str], tuple[str, ...]] = {}
+        """The last good answers, for where a part of the next one fails."""
+
+    def look_up(self, address: Address) -> Answer:
+        """Everything that a server's name stands for now; never raises and never takes much longer than allowed."""
+        if address.srv:
+            return self._service(address.host)
+        hosts, ttl, why = self._addresses(address.host)
+        return Answer(() if why else tuple(Found(host, address.port) for host in hosts), ttl, why)
+
+    def _service(self, name: str) -> Answer:
+        """All servers of an SRV record: those of the lowest priority, and the others as their reserve."""
+        try:
+            answer = self._ask(name, dns.rdatatype.SRV)
+        except dns.exception.DNSException as failure:
+            return Answer((), why=describe(failure))
+        if answer.rrset is None:
+            return Answer((), why="no such service")
+        listed = (Service(one.priority, one.weight, one.port, one.target.to_text(True)) for one in answer.rrset)
+        services = scale(tuple(service for service in listed if service.target not in ("", ".")), LARGEST_WEIGHT)
+        if not services:
+            return Answer((), why="the service is not available")
+        first = min(service.priority for service in services)
+        targets = sorted({service.target for service in services})
+        lookups = dict(zip(targets, _each(self._addresses, targets), strict=True))
+        found = tuple(
+            Found(host, service.port, service.weight, service.priority > first)
+            for service in services
+            for host in lookups[service.target].hosts
+        )
+        good = [lookup.ttl for lookup in lookups.values() if not lookup.why]
+        if not good:
+            target, lookup = next(iter(lookups.items()))
+            return Answer((), why=f"{target}: {lookup.why}")
+        return Answer(found, min(answer.chaining_result.minimum_ttl, *good))
+
+    def _addresses(self, name: str) -> Lookup:
+        """Both kinds of addresses. Of what could not be asked the last good answer is given, with why it failed."""
+        known = self._hosts.content().get(name)
+        if known is None and (name == "localhost" or name.endswith(".localhost")):
+            known = LOOPBACK
+        if known is not None:
+            return Lookup(reachable(known), self._settings.min_ttl)
+        lookups = _each(lambda kind: self._records(name, kind), (dns.rdatatype.A, dns.rdatatype.AAAA))
+        hosts = tuple(host for lookup in lookups for host in lookup.hosts)
+        good = [lookup.ttl for lookup in lookups if not lookup.why]
+        if not good:
+            return Lookup(hosts, why=lookups[0].why)
+        return Lookup(reachable(hosts), min(good)) if hosts else Lookup((), why="it has no address")
+
+    def _records(self, name: str, kind: dns.rdatatype.RdataType) -> Lookup:
+        key = (name, kind.name)
+        try:
+            answer = self._ask(name, kind)
+        except dns.exception.DNSException as failure:
+            return Lookup(self._last.get(key, ()), why=describe(failure))
+        hosts = () if answer.rrset is None else tuple(record.address for record in answer.rrset)
+        if len(self._last) >= MOST_REMEMBERED:
+            self._last.clear()
+        self._last[key] = hosts
+        return Lookup(hosts, answer.chaining_result.minimum_ttl)
+
+    def _ask(self, name: str, kind: dns.rdatatype.RdataType) -> dns.resolver.Answer:
+        resolver = self._system.content()
+        if self._settings.servers:
+            resolver.nameservers = [dns.nameserver.Do53Nameserver(s.host, s.port) for s in self._settings.servers]
+        # A name server that is dead must leave some of the time for the next one.
+        resolver.timeout = self._settings.timeout / max(2, len(resolver.nameservers))
+        try:
+            return resolver.resolve(
+                name, kind, search=True, lifetime=self._settings.timeout, raise_on_no_answer=False
+            )
+        except (OSError, ValueError, EOFError) as failure:
+            raise dns.exception.DNSException(str(failure)) from failure
+
+
+def describe(failure: dns.exception.DNSException) -> str:
+    """A failed look-up in words."""
+    if isinstance(failure, dns.resolver.NXDOMAIN):
+        return "no such name"
+    if isinstance(failure, dns.exception.Timeout):
+        return "no name server answers"
+    if isinstance(failure, dns.resolver.NoNameservers):
+        return "the name servers fail"
+    return str(failure) or type(failure).__name__
+
+
+def reachable(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    """Those to which this machine has a route; all, where it has none to any: then their connections say why."""
+    return tuple(host for host in hosts if _has_route(host)) or hosts
+
+
+def _has_route(host: str) -> bool:
+    """Whether the kernel knows a way; connecting a datagram socket sends nothing."""
+    try:
+        with socket.socket(FAMILIES[ipaddress.ip_address(host).version], socket.SOCK_DGRAM) as sock:
+            sock.connect((host, 53))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _each(call: Callable[[T], Lookup], arguments: Iterable[T]) -> list[Lookup]:
+    """Call with every argument, at the same time."""
+    greenlets = [gevent.spawn(call, argument) for argument in arguments]
+    try:
+        return [greenlet.get() for greenlet in greenlets]
+    finally:
+        gevent.killall(greenlets, block=False)
+
+
+def read_hosts(path: str) -> Mapping[str, tuple[str, ...]]:
+    """Names and addresses of a hosts file (hosts(5)); what is no address is left out."""
+    found: dict[str, tuple[str, ...]] = {}
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            host, *names = line.partition("#")[0].split() or [""]
+            try:
+                host = str(ipaddress.ip_address(host))
+            except ValueError:
+                continue
+            for name in {name.lower().removesuffix(".") for name in names}:
+                found[name] = (*found.get(name, ()), *(() if host in found.get(name, ()) else (host,)))
+    return found
+
+
+def _read_resolv_conf(path: str) -> dns.resolver.Resolver:
+    resolver = _resolver()
+    try:
+        resolver.read_resolv_conf(path)
+    except (dns.exception.DNSException, ValueError):
+        return _resolver()  # without a name server, or with one that is none
+    return resolver
+
+
+def _resolver() -> dns.resolver.Resolver:
+    """A resolver as resolv.conf(5) has it without that file."""
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers = ["127.0.0.1"]
+    return resolver
