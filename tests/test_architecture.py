@@ -141,7 +141,7 @@ def _declared() -> set[str]:
     settings.read(ROOT / "setup.cfg", "utf-8")
     required = settings["options"]["install_requires"].split()
     names = {re.split(r"[<>=!~;\[]", line)[0].lower() for line in required}
-    return {{"pyyaml": "yaml"}.get(name, name.replace("-", "_")) for name in names}
+    return {{"pyyaml": "yaml", "dnspython": "dns"}.get(name, name.replace("-", "_")) for name in names}
 
 
 # --------------------------------------------------------------------------------------------------- checkers

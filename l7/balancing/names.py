@@ -64,7 +64,7 @@ class Knowledge:
     def next_look(self, ttl: float, draw: float) -> float:
         """Seconds until the name is to be asked for again; ``draw`` is between 0 and 1."""
         if self._failures:
-            seconds = min(FIRST_PAUSE * 2 ** min(self._failures - 1, 16), LONGEST_PAUSE, self.longest)
+            seconds = min(FIRST_PAUSE * float(2 ** min(self._failures - 1, 16)), LONGEST_PAUSE, self.longest)
         else:
             seconds = min(max(ttl, self.shortest), self.longest)
         return seconds * (1 + JITTER * draw)

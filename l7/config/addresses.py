@@ -38,6 +38,12 @@ class Address:
             return f"srv:{self.host}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    @property
+    def named(self) -> bool:
+        """Whether it has to be looked up: it is neither a path nor an IP address."""
+        numeric = ":" in self.host or self.host.replace(".", "").isdigit()
+        return self.path is None and (self.srv or not numeric)
+
     @classmethod
     def parse(cls, text: str) -> Address:
         """Read one address. Raises ValueError that says what to write; a password in it is never repeated."""

@@ -11,7 +11,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from setproctitle import setproctitle
@@ -21,7 +21,7 @@ from l7.config.generation import Loaded
 from l7.config.held import HeldFiles
 from l7.errors import ConfigError, StartError
 from l7.master import vocabulary as v
-from l7.master.census import Census, write
+from l7.master.dumps import Dumps
 from l7.master.fleet import Fleet, first
 from l7.master.generations import SLOTS, Generations, Refused, Served
 from l7.master.handles import Handle, Letter, describe_end
@@ -29,15 +29,16 @@ from l7.master.inheritance import Inheritance, inherit
 from l7.master.inquiries import Inquiries
 from l7.master.lifecycle import BEATS, ENDS, LifecycleError, MasterState
 from l7.master.lineage import Lineage, report_failure
-from l7.master.listeners import describe
+from l7.master.listeners import Listener, describe
 from l7.master.notify import Notifier
+from l7.master.office import PLACES, Office
 from l7.master.polling import Poll
 from l7.master.relay import Relay
 from l7.master.reload import step
 from l7.master.roster import Roster
 from l7.master.scales import Scales
 from l7.master.signals import Mailbox, Wish
-from l7.master.spawning import Run, spawn
+from l7.master.spawning import Run, spawn, title
 from l7.master.startup import Ground, prepare
 from l7.telemetry.board import BEAT, Board
 from l7.telemetry.events import Events, complain
@@ -113,7 +114,7 @@ class Arbiter:
         self._generations, self._ground, self._mailbox, self._events, self._run = (
             generations, ground, mailbox, events, run,
         )  # fmt: skip
-        self._board = Board(SLOTS)
+        self._board = Board(PLACES)
         self._scales = Scales(self._board)
         self._poll = Poll()
         self._poll.add(mailbox.descriptor, lambda: None)  # it is looked into after every waiting
@@ -131,8 +132,8 @@ class Arbiter:
             self._queue.append, inheritance, held,
         )  # fmt: skip
         self._fleet: Fleet = first(generations.current.plan(), SLOTS, monotonic())
-        self._census: Census | None = None
-        self._dump_again = False
+        self._office = Office(self._board, self._roster, generations, lambda: self._release(()), events)
+        self._dumps = Dumps(self._roster, generations, self._states, ground.output_lock, self._is_in_a_hurry, events)
         self._awake_since = monotonic()
         self._code: int | None = None
 
@@ -147,11 +148,11 @@ class Arbiter:
             if self._code is not None:
                 self._inquiries.close("l7 has stopped")
                 self._relay.close()
+                self._office.close()
                 self._events.info("stopped")
                 return self._code
-            # Only when nothing is left to decide: writing may take a while.
-            if self._census is not None and self._census.over(monotonic()):
-                self._answer(self._census)
+            self._office.look(self._fleet, self._awake_since)
+            self._dumps.look()  # only when nothing is left to decide: writing may take a while
             self._wait()
             self._collect()
 
@@ -160,9 +161,7 @@ class Arbiter:
     def _wait(self) -> None:
         now = monotonic()
         due = [self._fleet.next_deadline(now), self._next_silence(), self._relay.due, self._inquiries.due]
-        due.append(self._lineage.due)
-        if self._census is not None:
-            due.append(self._census.deadline)
+        due += [self._lineage.due, self._office.due(self._awake_since), self._dumps.due]
         wake = min((moment for moment in due if moment is not None), default=None)
         self._poll.wait(wake)
         if wake is not None and monotonic() > wake + OVERSLEPT:
@@ -187,7 +186,7 @@ class Arbiter:
         self._reap()
         for wish in wishes:
             if wish is Wish.DUMP:
-                self._ask()
+                self._dumps.ask()
             elif wish in _EVENTS:
                 self._queue.append(_EVENTS[wish])
         now = monotonic()
@@ -201,22 +200,25 @@ class Arbiter:
         message, event = letter.message, letter.message.get("event")
         if letter.descriptor is not None:
             self._relay.post(letter, handle)
+        elif event == "dump":
+            # A channel keeps the order: who answers what came after a drain has heard the drain.
+            self._queue.append(v.Heard(handle.slot))
+            self._dumps.note(handle.pid, message)
+        elif self._office.owns(handle):
+            self._office.note(handle, letter)
         elif event == "ready":
             self._queue.append(v.Booted(handle.slot))
         elif event == "failed":
             handle.why = str(message.get("why", ""))
         elif event == "stacks":
             self._queue.append(v.Stacks(handle.slot))
-        elif event == "dump":
-            # A channel keeps the order: who answers what came after a drain has heard the drain.
-            self._queue.append(v.Heard(handle.slot))
-            if self._census is not None:
-                self._census.note(handle.pid, message)
 
     def _reap(self) -> None:
         for handle, status in self._roster.reap():
-            if self._census is not None:
-                self._census.forget(handle.pid)
+            self._dumps.forget(handle.pid)
+            if self._office.owns(handle):
+                self._office.gone(handle, status)
+                continue
             self._generations.books.retire(handle.slot)
             self._queue.append(v.Gone(handle.slot, describe_end(status, handle.why), status == 0))
 
@@ -254,8 +256,9 @@ class Arbiter:
                 ),
                 lambda channel: self._boot(action, served, channel),
                 self._run,
-                lambda: self._release(served),
+                lambda: self._release(served.listeners),
                 self._events,
+                title(action.index, action.generation),
             )
         except OSError as error:
             self._queue.append(v.Gone(action.slot, f"cannot start: {error.strerror}"))
@@ -281,7 +284,7 @@ class Arbiter:
             log=self._ground.log,
         )
 
-    def _release(self, served: Served) -> None:
+    def _release(self, kept: Sequence[Listener]) -> None:
         """Close, in a child, what only the master needs."""
         self._mailbox.release()
         if self._ground.pid_file is not None:
@@ -292,7 +295,7 @@ class Arbiter:
         if self._ground.control is not None:
             self._ground.control.socket.close()
         for listener in self._ground.listeners.everything():
-            if listener not in served.listeners:
+            if listener not in kept:
                 listener.socket.close()
 
     def _drain(self, action: v.Drain) -> None:
@@ -343,21 +346,8 @@ class Arbiter:
 
     # --- dump -------------------------------------------------------------------------------------------------------
 
-    def _ask(self) -> None:
-        if self._census is not None:
-            self._dump_again = True
-            return
-        self._census = Census.ask(self._roster.handles.values(), monotonic())
-
-    def _answer(self, census: Census) -> None:
-        self._census = None
-        states = {worker.slot: worker.state.value for worker in self._fleet.workers}
-        text = self._generations.dump([str(entry) for entry in census.entries(states)])
-        if not write(text, self._ground.output_lock, self._is_in_a_hurry):
-            self._events.warning("nobody reads standard output: the dump is lost")
-        if self._dump_again:
-            self._dump_again = False
-            self._ask()
+    def _states(self) -> dict[int, str]:
+        return {**{worker.slot: worker.state.value for worker in self._fleet.workers}, **self._office.states()}
 
     def _is_in_a_hurry(self) -> bool:
         return self._fleet.phase in ENDS or _is_told_to_stop(self._mailbox)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from l7.config.schema import Config
-from l7.master.rows import Rows, keys_of
+from l7.master.rows import Rows, endpoint, keys_of
 from l7.telemetry.ledger import CONTROL, FIRST_WORKER, Ledger
 
 LEAST_ROWS = 16 * 1024
@@ -43,6 +44,26 @@ class Books:
         names = {key for config in served for key in keys_of(config)}
         for name in [name for name in self.resolved if name not in names]:
             del self.resolved[name]
+
+    def resolve(self, name: tuple[str, str], found: Iterable[Sequence[Any]]) -> bool:
+        """Take other addresses for a server given by name; returns whether they are other ones.
+
+        The rows of those that leave are the last to be given away again: what is in flight there is still counted.
+
+        :param found: host, port and weight of each.
+        :raises OutOfRowsError: there is no room for them, and nothing has changed.
+        """
+        addresses = [(str(host), int(port), int(weight)) for host, port, weight, *_ in found]
+        keys = [(*name, endpoint(host, port)) for host, port, _ in addresses]
+        self.rows.take(keys)
+        resolved = [
+            (host, port, self.rows[key], weight) for key, (host, port, weight) in zip(keys, addresses, strict=True)
+        ]
+        before = self.resolved.get(name, [])
+        self.resolved[name] = resolved
+        left = {(*name, endpoint(host, port)) for host, port, *_ in before} - set(keys)
+        self.rows.give_back(left)
+        return before != resolved
 
     def lane(self, slot: int) -> int:
         """The lane of the worker in a slot of the board."""

@@ -224,7 +224,9 @@ class _Turn:
         self.post = replace(self.post, processes=rest)
         age = self.now - one.started
         if one.phase is Phase.STOPPING or one.generation != self.post.wanted:
-            self._say("debug", f"the control worker of generation {one.generation} ended after {age:.1f} s: {event.why}")
+            self._say(
+                "debug", f"the control worker of generation {one.generation} ended after {age:.1f} s: {event.why}"
+            )
             return
         early = 0 if age >= STEADY and one.phase is not Phase.STARTING else self.post.early + 1
         pause = min(PAUSES[0] * 2 ** min(early - 1, 16), PAUSES[1]) if early else 0.0
@@ -260,12 +262,12 @@ class _Turn:
             self.actions.append(Begin(present.slot))
 
     def _spawn(self) -> None:
-        slot = self.post.free_slot()
-        if self.post.wanted is None or slot is None or self.post.pause > self.now:
+        slot, wanted = self.post.free_slot(), self.post.wanted
+        if wanted is None or slot is None or self.post.pause > self.now:
             return
-        one = Process(slot, self.post.wanted, self.now, until=self.now + self.post.silence)
+        one = Process(slot, wanted, self.now, until=self.now + self.post.silence)
         self.post = replace(self.post, processes=(*self.post.processes, one))
-        self.actions.append(Spawn(slot, self.post.wanted))
+        self.actions.append(Spawn(slot, wanted))
 
     def _abort(self, one: Process) -> None:
         self._move(one, Phase.ABORTED, STOP_WITHIN)

@@ -30,15 +30,25 @@ class Entry:
     answer: Message | None
 
     def __str__(self) -> str:
-        head = f"worker {self.index + 1}: pid {self.pid}, generation {self.generation}"
+        head = f"{self._name}: pid {self.pid}, generation {self.generation}"
         if self.answer is None:
             return f"{head}, {self.state}, no answer"
         values = self.answer
+        if self.index < 0:
+            return (
+                f"{head}, digest {_word(values.get('digest'))}, age {_number(values.get('age')):.1f} s,"
+                f" servers checked {_number(values.get('checked')):.0f},"
+                f" names {_number(values.get('names')):.0f}, {self.state}"
+            )
         return (
             f"{head}, digest {_word(values.get('digest'))}, age {_number(values.get('age')):.1f} s,"
             f" requests in flight {_number(values.get('in-flight')):.0f},"
             f" connections {_number(values.get('connections')):.0f}, {self.state}"
         )
+
+    @property
+    def _name(self) -> str:
+        return f"worker {self.index + 1}" if self.index >= 0 else "control"
 
 
 def _word(value: object) -> str:

@@ -11,9 +11,12 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from l7.clock import monotonic
 
 LONGEST_MESSAGE = 64 * 1024
 """Bytes of the longest message on a channel."""
@@ -111,6 +114,12 @@ class Handle:
         except ChildProcessError:
             return 0  # somebody set SIGCHLD to be ignored before l7 was started
         return status if pid else None
+
+    def await_end(self, seconds: float) -> None:
+        """Wait for the process to end, for so long: only where the master has nothing else left to do."""
+        until = monotonic() + seconds
+        while self.reap() is None and monotonic() < until:
+            time.sleep(0.005)
 
     def close(self) -> None:
         """Close the channel: a worker that still lives takes that for the master's end."""

@@ -36,6 +36,9 @@ class Rows:
     def __getitem__(self, key: Key) -> int:
         return self._taken[key]
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._taken
+
     def __iter__(self) -> Iterator[Key]:
         return iter(self._taken)
 
@@ -65,7 +68,11 @@ class Rows:
     def keep(self, keys: Iterable[Key]) -> None:
         """Give back the rows of all other keys."""
         kept = {(), *keys}
-        for key in [key for key in self._taken if key not in kept]:
+        self.give_back([key for key in self._taken if key not in kept])
+
+    def give_back(self, keys: Iterable[Key]) -> None:
+        """Give back the rows of these keys."""
+        for key in keys:
             self._free[key] = self._taken.pop(key)
 
     def used(self) -> range:

@@ -10,10 +10,11 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, Protocol, TypeVar
 
 from setproctitle import setproctitle
 
+from l7.config.generation import Generation
 from l7.master.handles import Handle
 from l7.master.signals import become_worker
 from l7.telemetry.events import Events
@@ -25,18 +26,31 @@ CRASHED = 1
 """The exit status of a worker that ended with an exception."""
 
 
+class Born(Protocol):
+    """What a child is given."""
+
+    @property
+    def generation(self) -> Generation:
+        """What it serves."""
+
+
+B = TypeVar("B", bound=Born)
+
+
 def spawn(
     handle_of: Callable[[int, socket.socket], Handle],
-    boot_of: Callable[[socket.socket], Boot],
-    run: Run,
+    boot_of: Callable[[socket.socket], B],
+    run: Callable[[B], int],
     release: Callable[[], None],
     events: Events,
+    title: str,
 ) -> Handle:
     """Fork a worker; raises ``OSError`` when the system has no room for another process.
 
     :param handle_of: makes the master's view of the child from its pid and the channel to it.
     :param boot_of: makes what the child is given from its end of the channel.
     :param release: closes, in the child, what is the master's only.
+    :param title: what ``ps`` shows for it.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
@@ -47,7 +61,7 @@ def spawn(
         try:
             pid = os.fork()
             if pid == 0:
-                _live(ours, lambda: boot_of(theirs), run, release, events)
+                _live(ours, lambda: boot_of(theirs), run, release, events, title)
         except OSError:
             ours.close()
             raise
@@ -57,8 +71,9 @@ def spawn(
 
 
 def _live(
-    ours: socket.socket, boot_of: Callable[[], Boot], run: Run, release: Callable[[], None], events: Events
-) -> NoReturn:
+    ours: socket.socket, boot_of: Callable[[], B], run: Callable[[B], int], release: Callable[[], None],
+    events: Events, title: str,
+) -> NoReturn:  # fmt: skip
     """The whole life of a child; it never returns into the master's code."""
     status = CRASHED
     try:
@@ -67,7 +82,7 @@ def _live(
         become_worker()
         boot = boot_of()
         events.generation = boot.generation.number
-        setproctitle(title(boot.index, boot.generation.number))
+        setproctitle(title)
         _arm()
         status = run(boot)
     except SystemExit as end:

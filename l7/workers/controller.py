@@ -30,14 +30,14 @@ from l7.telemetry.board import Board
 from l7.telemetry.events import Events
 from l7.telemetry.ledger import Ledger
 from l7.workers.channel import Channel
-from l7.workers.health import Checks, Target
+from l7.workers.health import Checks, Target, endpoint_of
 from l7.workers.naming import Naming
 from l7.workers.process import BEAT_INTERVAL, CANNOT_BOOT, MASTER_GONE, raise_descriptor_limit, tell
 from l7.workers.resolver import Resolver
 from l7.workers.watchdog import TICK, Watchdog
 
 Row = tuple[str, ...]
-Resolved = Mapping[tuple[str, str], Sequence[tuple[Any, ...]]]
+Resolved = Mapping[tuple[str, str], Sequence[tuple[str, int, int, int]]]
 
 
 @dataclass(frozen=True)
@@ -162,13 +162,14 @@ class Controller:
 
     def _targets(self, name: str, backend: Backend, address: Address, resolved: Sequence[Any]) -> Iterator[Target]:
         assert backend.health is not None
-        if address.named:
-            for host, port, row, *_ in resolved:
-                found = Address(host, port)
-                yield Target(name, f"{address} ({found})", found.endpoint, row, backend.health)
-        else:
-            row = self._boot.rows[name, str(address)]
-            yield Target(name, str(address), address.endpoint, row, backend.health)
+        if not address.named:
+            row, host = self._boot.rows[name, str(address)], "localhost" if address.path else str(address)
+            yield Target(name, str(address), endpoint_of(address), row, backend.health, host)
+            return
+        for host, port, row, *_ in resolved:
+            found = Address(host, port)
+            asked = str(found if address.srv else address)
+            yield Target(name, f"{address} at {found}", endpoint_of(found), row, backend.health, asked)
 
     def _answer_dump(self) -> None:
         generation = self._boot.generation

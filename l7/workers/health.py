@@ -13,7 +13,7 @@ import random
 import socket
 import time
 from _socket import socket as Socket
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import gevent
@@ -23,6 +23,7 @@ from l7 import __version__
 from l7.balancing import cells
 from l7.balancing.health import HEALTHY, Fault, State, Verdict, finding, words
 from l7.clock import monotonic
+from l7.config.addresses import Address
 from l7.config.backends import Health
 from l7.errors import ProxyError
 from l7.http.framing import BodyReader, response_reader
@@ -36,7 +37,7 @@ from l7.workers.stream import Stream, StreamClosed, StreamTimeout, Sweeper
 JITTER = 0.1
 """Part of the interval by which a check may come earlier or later."""
 FIRST_WITHIN = 0.002
-"""Seconds for each server in which the first checks are spread, at most an interval: a few servers are known at once."""
+"""Seconds for each server in which the first checks are spread, at most an interval."""
 BATCH = 0.01
 """Seconds between two looks at what is due."""
 SWEEP = 0.05
@@ -63,6 +64,8 @@ class Target:
     endpoint: Endpoint
     row: int
     check: Health
+    host: str = ""
+    """The ``Host`` of an HTTP check where the settings name none."""
     verdict: Verdict = field(init=False)
     request: bytes = field(init=False)
     due: float = 0.0
@@ -71,7 +74,7 @@ class Target:
     def __post_init__(self) -> None:
         """Prepare what is the same for every check."""
         self.verdict = Verdict(self.check.rise, self.check.fall)
-        self.request = request_of(self.check, self.server)
+        self.request = request_of(self.check, self.host)
 
     @property
     def key(self) -> tuple[str, str, int, Endpoint]:
@@ -83,15 +86,26 @@ class Target:
         return self.due < other.due
 
 
-def request_of(check: Health, server: str) -> bytes:
+def endpoint_of(address: Address) -> Endpoint:
+    """Where a server is that is not given by name."""
+    if address.path is not None:
+        return socket.AF_UNIX, address.path
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    return family, (address.host, address.port)
+
+
+def request_of(check: Health, host: str) -> bytes:
     """What an HTTP check sends; nothing for a TCP check."""
     if check.path is None:
         return b""
-    host = check.host or ("localhost" if server.startswith("unix:") else server)
-    return (
-        f"{check.method} {check.path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: l7/{__version__} (health check)\r\n"
-        "Accept: */*\r\nConnection: close\r\n\r\n"
-    ).encode("ascii")
+    lines = (
+        f"{check.method} {check.path} HTTP/1.1",
+        f"Host: {check.host or host}",
+        f"User-Agent: l7/{__version__} (health check)",
+        "Accept: */*",
+        "Connection: close",
+    )
+    return "\r\n".join((*lines, "", "")).encode("ascii")
 
 
 class Checks:
@@ -161,7 +175,7 @@ class Checks:
             found = probe(target, self._sweeper)
             self.probes += 1
             if not target.dropped:
-                self._note(target, found) if found is not None else self._lack()
+                self._take(target, found)
         finally:
             if not target.dropped:
                 target.due = max(following, monotonic() + interval * JITTER)
@@ -169,8 +183,11 @@ class Checks:
                 if self._queue[0] is target:
                     self._wake.set()
 
-    def _note(self, target: Target, found: int) -> None:
+    def _take(self, target: Target, found: int | None) -> None:
         """Write down what was found, and tell who may be picked anew when that changes the state."""
+        if found is None:
+            self._lack()
+            return
         verdict, written = target.verdict, self._ledger.cells
         before = verdict.state
         changed = verdict.note(found)

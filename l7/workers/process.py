@@ -85,7 +85,7 @@ def run(boot: Boot) -> int:
         monkey.patch_all()
         worker = Worker(boot, events)
     except Exception as failure:  # whatever it is, the master must hear why this generation cannot run
-        _tell(boot.channel, {"event": "failed", "why": f"{type(failure).__name__}: {failure}"})
+        tell(boot.channel, {"event": "failed", "why": f"{type(failure).__name__}: {failure}"})
         return CANNOT_BOOT
     return worker.run()
 
@@ -97,7 +97,7 @@ class Worker:
         self._boot = boot
         self._events = events
         config = boot.generation.config
-        _raise_descriptor_limit()
+        raise_descriptor_limit()
         self._sweeper = Sweeper()
         self._crew = Crew()
         held = boot.log[1] if boot.log is not None and boot.log[0] == config.access_log else None
@@ -133,7 +133,7 @@ class Worker:
         try:
             probe(self._proxy, self._sweeper)
         except ProbeError as failure:
-            _tell(self._boot.channel, {"event": "failed", "why": str(failure)})
+            tell(self._boot.channel, {"event": "failed", "why": str(failure)})
             return CANNOT_BOOT
         self._watchdog.start()
         self._server.listen(self._boot.listeners)
@@ -259,10 +259,10 @@ class Worker:
         """Runs between two byte codes, also of a loop that never ends: that is what it is for."""
         text = "\n".join(format_run_info(thread_stacks=False))
         os.write(2, f"worker {os.getpid()}: the stacks of all greenlets\n{text}\n".encode("utf-8", "replace"))
-        _tell(self._boot.channel, {"event": "stacks"})
+        tell(self._boot.channel, {"event": "stacks"})
 
 
-def _tell(channel: socket.socket, message: dict[str, Any]) -> None:
+def tell(channel: socket.socket, message: dict[str, Any]) -> None:
     """Send ``message`` to the master; one that cannot take it has other worries."""
     try:
         channel.send(json.dumps(message).encode("utf-8"), socket.MSG_DONTWAIT)
@@ -270,7 +270,7 @@ def _tell(channel: socket.socket, message: dict[str, Any]) -> None:
         pass
 
 
-def _raise_descriptor_limit() -> None:
+def raise_descriptor_limit() -> None:
     """Use all the descriptors the system grants: the soft limit is often a leftover of ``select``."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:

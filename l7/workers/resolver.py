@@ -28,6 +28,7 @@ import gevent
 from l7.balancing.names import Answer, Found, Service, scale
 from l7.config.addresses import Address
 from l7.config.schema import Resolver as Settings
+from l7.errors import L7Error
 
 HOSTS = "/etc/hosts"
 RESOLV_CONF = "/etc/resolv.conf"
@@ -38,6 +39,9 @@ LARGEST_WEIGHT = 256
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 T = TypeVar("T")
+
+Hosts = Mapping[str, tuple[str, ...]]
+"""Addresses by name."""
 
 MOST_REMEMBERED = 4096
 """Look-ups of which the last good answer is kept."""
@@ -50,6 +54,9 @@ class Lookup(NamedTuple):
     ttl: float = 0.0
     why: str = ""
 
+
+class LookupFailed(L7Error):
+    """A name server gave no answer, or a bad one; in words."""
 
 
 class File(Generic[T]):
@@ -78,7 +85,7 @@ class Resolver:
 
     def __init__(self, settings: Settings, hosts: str = HOSTS, resolv_conf: str = RESOLV_CONF) -> None:
         self._settings = settings
-        self._hosts = File(hosts, read_hosts, {})
+        self._hosts: File[Hosts] = File(hosts, read_hosts, {})
         self._system = File(resolv_conf, _read_resolv_conf, _resolver())
         self._last: dict[tuple[str, str], tuple[str, ...]] = {}
         """The last good answers, for where a part of the next one fails."""
@@ -94,8 +101,8 @@ class Resolver:
         """All servers of an SRV record: those of the lowest priority, and the others as their reserve."""
         try:
             answer = self._ask(name, dns.rdatatype.SRV)
-        except dns.exception.DNSException as failure:
-            return Answer((), why=describe(failure))
+        except LookupFailed as failure:
+            return Answer((), why=str(failure))
         if answer.rrset is None:
             return Answer((), why="no such service")
         listed = (Service(one.priority, one.weight, one.port, one.target.to_text(True)) for one in answer.rrset)
@@ -134,8 +141,8 @@ class Resolver:
         key = (name, kind.name)
         try:
             answer = self._ask(name, kind)
-        except dns.exception.DNSException as failure:
-            return Lookup(self._last.get(key, ()), why=describe(failure))
+        except LookupFailed as failure:
+            return Lookup(self._last.get(key, ()), why=str(failure))
         hosts = () if answer.rrset is None else tuple(record.address for record in answer.rrset)
         if len(self._last) >= MOST_REMEMBERED:
             self._last.clear()
@@ -149,11 +156,11 @@ class Resolver:
         # A name server that is dead must leave some of the time for the next one.
         resolver.timeout = self._settings.timeout / max(2, len(resolver.nameservers))
         try:
-            return resolver.resolve(
-                name, kind, search=True, lifetime=self._settings.timeout, raise_on_no_answer=False
-            )
+            return resolver.resolve(name, kind, search=True, lifetime=self._settings.timeout, raise_on_no_answer=False)
+        except dns.exception.DNSException as failure:
+            raise LookupFailed(describe(failure)) from failure
         except (OSError, ValueError, EOFError) as failure:
-            raise dns.exception.DNSException(str(failure)) from failure
+            raise LookupFailed(f"the name server cannot be asked: {failure}") from failure
 
 
 def describe(failure: dns.exception.DNSException) -> str:
@@ -191,7 +198,7 @@ def _each(call: Callable[[T], Lookup], arguments: Iterable[T]) -> list[Lookup]:
         gevent.killall(greenlets, block=False)
 
 
-def read_hosts(path: str) -> Mapping[str, tuple[str, ...]]:
+def read_hosts(path: str) -> Hosts:
     """Names and addresses of a hosts file (hosts(5)); what is no address is left out."""
     found: dict[str, tuple[str, ...]] = {}
     with open(path, encoding="utf-8", errors="replace") as file:

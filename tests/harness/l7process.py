@@ -12,6 +12,7 @@ As root the suite passes ``--run-as root`` unless a test names another account: 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -33,6 +34,8 @@ TIMEOUT = 15.0
 """Seconds within which anything must happen; generous, because a loaded machine is slow and nothing sleeps it away."""
 
 READY = r"\bready\b"
+CONTROL = "l7: control"
+"""How the title of a control worker begins."""
 LISTENING = re.compile(r"listening on (\S+)")
 
 # Moves the listening socket to descriptor 3 and names its own pid, as sd_listen_fds(3) wants it, then becomes l7.
@@ -277,12 +280,38 @@ class L7Process:
     # What it is made of
 
     def workers(self) -> list[int]:
-        """Pids of the worker processes: the master's children."""
+        """Pids of the worker processes: the master's children without the control worker."""
+        return sorted(pid for pid, title in self._children().items() if not title.startswith(CONTROL))
+
+    def control(self) -> int | None:
+        """Pid of the control worker, the newest where there are two; None without one."""
+        return max((pid for pid, title in self._children().items() if title.startswith(CONTROL)), default=None)
+
+    def title(self, pid: int) -> str:
+        """What ``ps`` shows for a process; empty when it is gone."""
+        return self._children().get(pid, "")
+
+    def titles(self, master: int | None = None) -> list[str]:
+        """What ``ps`` shows for all children of the master, or of another one after an upgrade."""
+        return list(self._children(master).values())
+
+    def wait_for_ended(self, pid: int) -> None:
+        """Wait until a process is gone."""
+        deadline = time.monotonic() + TIMEOUT
+        while psutil.pid_exists(pid):
+            assert time.monotonic() < deadline, f"process {pid} has not ended\n{self.transcript()}"
+            time.sleep(0.01)
+
+    def _children(self, master: int | None = None) -> dict[int, str]:
+        found: dict[int, str] = {}
         try:
-            children = psutil.Process(self.pid).children()
-            return sorted(child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE)
+            for child in psutil.Process(self.pid if master is None else master).children():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if child.status() != psutil.STATUS_ZOMBIE:
+                        found[child.pid] = "".join(child.cmdline()[:1])
         except psutil.NoSuchProcess:
-            return []
+            pass
+        return found
 
     def session(self) -> list[int]:
         """Pids of every process of the program's session, master included, whoever their parent is now."""

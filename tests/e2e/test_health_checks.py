@@ -1,0 +1,172 @@
+"""Active health checks over real sockets: what is up, what is down and why, and that nobody waits for a slow one."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+
+import pytest
+
+from tests.harness.origin import Origin, Reply
+
+CONFIG = """
+access-log: off
+backends:
+  a:
+    servers: [{address}]
+    health: {{{health}}}
+"""
+QUICK = "interval: 50ms, timeout: 400ms"
+
+
+def closed_port() -> str:
+    """An address at which nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{sock.getsockname()[1]}"
+
+
+def answer(reply: Reply | bytes | None):
+    return lambda request: reply
+
+
+def silent(request):
+    request.connection.wait_closed()
+
+
+def early_close(request):
+    request.connection.close()
+
+
+def reset(request):
+    request.connection.reset()
+
+
+@pytest.mark.parametrize(
+    ("handler", "health", "why"),
+    [
+        (answer(Reply(503)), "path: /", "status 503, expected 200-399"),
+        (answer(Reply(200)), "path: /, expect: '201-204,404'", "status 200, expected 201-204,404"),
+        (answer(Reply(200, body=b"all is wel")), "path: /, body: all is well", "the body lacks 'all is well'"),
+        (answer(b"HTTP/3 what\r\n\r\n"), "path: /", "invalid response"),
+        (answer(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), "path: /", "invalid response"),
+        (silent, "path: /", "no answer within 400ms"),
+        (early_close, "path: /", "closed without an answer"),
+        (reset, "path: /", "connection reset"),
+    ],
+)
+def test_why_a_server_is_down(l7, origin, handler, health, why):
+    server = origin(handler)
+    proxy = l7(CONFIG.format(address=server.address, health=f"{QUICK}, {health}"))
+    proxy.wait_for_event(f"a: server {server.address} is down: {why}$")
+
+
+@pytest.mark.parametrize("health", ["", "path: /,"])
+def test_a_server_that_is_not_there_is_down(l7, health):
+    address = closed_port()
+    proxy = l7(CONFIG.format(address=address, health=health + QUICK))
+    proxy.wait_for_event(f"a: server {address} is down: connect refused$")
+
+
+def test_a_unix_socket_that_is_not_there_is_down(l7, tmp_path):
+    proxy = l7(CONFIG.format(address=f"'unix:{tmp_path}/app.sock'", health=QUICK))
+    proxy.wait_for_event(f"a: server unix:{tmp_path}/app.sock is down: connect refused$")
+
+
+def test_a_server_that_takes_no_connection_is_down(l7):
+    """Its queue is full: the kernel drops what comes."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        proxy = l7(CONFIG.format(address=address, health=QUICK))
+        proxy.wait_for_event(f"a: server {address} is down: no connection within 400ms$")
+
+
+@pytest.mark.parametrize(
+    ("reply", "health"),
+    [
+        (Reply(204), "path: /"),
+        (Reply(302), "path: /"),
+        (Reply(404), "path: /, expect: [200, 404]"),
+        (Reply(200, body=b"all is well"), "path: /, body: all is well"),
+        (Reply(200, body=[b"all is", b" well"], framing="chunked"), "path: /, body: all is well"),
+        (Reply(200, body=b"all is well", framing="close"), "path: /, body: all is well"),
+        (Reply(200, headers=[(b"Content-Length", b"5")], framing="none"), "path: /, method: HEAD"),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "path: /"),
+        (b"HTTP/1.0 200 OK\r\n\r\n", "path: /"),
+    ],
+)
+def test_what_a_healthy_server_may_answer(l7, origin, reply, health):
+    server = origin(answer(reply))
+    proxy = l7(CONFIG.format(address=server.address, health=f"{QUICK}, {health}"), argv=["--debug"])
+    proxy.wait_for_event(f"a: server {server.address} is up$")
+
+
+def test_what_is_sent(l7, origin):
+    server = origin()
+    health = f"{QUICK}, path: '/healthz?x=1', host: status.example, method: OPTIONS"
+    l7(CONFIG.format(address=server.address, health=health))
+    server.wait_for(1)
+    request = server.requests[0]
+    assert (request.method, request.target) == (b"OPTIONS", b"/healthz?x=1")
+    assert request.header(b"host") == b"status.example"
+    assert (request.header(b"user-agent") or b"").startswith(b"l7/")
+    assert request.header(b"connection") == b"close"
+
+
+def test_the_host_is_the_servers_address_unless_it_is_named(l7, origin):
+    server = origin()
+    l7(CONFIG.format(address=server.address, health=f"{QUICK}, path: /"))
+    server.wait_for(1)
+    assert server.requests[0].header(b"host") == server.address.encode()
+
+
+def test_rise_and_fall_are_counted_and_said(l7, origin):
+    server = origin()
+    proxy = l7(CONFIG.format(address=server.address, health=f"{QUICK}, path: /, rise: 2, fall: 3"), argv=["--debug"])
+    proxy.wait_for_event("is up$")
+    server.close()
+    proxy.wait_for_event(f"warning .*: a: server {server.address} is down: connect refused ×3, after .* s")
+    with Origin(port=server.port):
+        proxy.wait_for_event(f"info .*: a: server {server.address} is up: checks passed ×2, after .* s")
+
+
+def test_once_per_machine_however_many_workers(l7, origin):
+    server = origin()
+    l7(CONFIG.format(address=server.address, health="interval: 200ms, timeout: 100ms, path: /"), workers=4)
+    server.wait_for(1)
+    begin, seen = time.monotonic(), len(server.requests)
+    server.wait_for(seen + 10)
+    assert 1.4 < time.monotonic() - begin < 5, "ten intervals, give or take their jitter"
+
+
+def test_a_slow_server_holds_up_nobody(l7, origin):
+    good, slow = origin(), [origin(silent) for _ in range(30)]
+    servers = ", ".join(server.address for server in (*slow, good))
+    l7(CONFIG.format(address=servers, health="interval: 100ms, timeout: 5s, path: /"))
+    for server in slow:
+        server.wait_for(1)
+    seen, begin = len(good.requests), time.monotonic()
+    good.wait_for(seen + 20)
+    assert time.monotonic() - begin < 4.5, "twenty intervals, and not one of the others' timeouts"
+
+
+def test_a_reload_goes_on_from_what_was_known(l7, origin):
+    server, address = origin(), closed_port()
+    config = CONFIG.format(address=f"{server.address}, {address}", health=f"{QUICK}, fall: 2")
+    proxy = l7(config + "canary-time: 0s\n", argv=["--debug"])
+    proxy.wait_for_event(f"server {address} is down")
+    proxy.wait_for_event(f"server {server.address} is up")
+    start = len(proxy.events)
+    proxy.hup()
+    proxy.wait_for_event("the control worker of generation 1 ended", start=start)
+    server.close()
+    proxy.wait_for_event(f"server {server.address} is down: connect refused ×2", start=start)
+    assert not any(f"server {address} is" in line for line in proxy.events[start:]), "it was down before"
