@@ -27,6 +27,7 @@ from l7.master.generations import SLOTS, Generations, Refused, Served
 from l7.master.handles import Handle, Letter, describe_end
 from l7.master.inheritance import Inheritance, inherit
 from l7.master.inquiries import Inquiries
+from l7.master.lending import portions
 from l7.master.lifecycle import BEATS, ENDS, LifecycleError, MasterState
 from l7.master.lineage import Lineage, report_failure
 from l7.master.listeners import Listener, describe
@@ -40,7 +41,7 @@ from l7.master.scales import Scales
 from l7.master.signals import Mailbox, Wish
 from l7.master.spawning import Run, spawn, title
 from l7.master.startup import Ground, prepare
-from l7.telemetry.board import BEAT, Board
+from l7.telemetry.board import BEAT, CONNECTIONS, Board
 from l7.telemetry.events import Events, complain
 from l7.workers.process import Boot, run
 
@@ -222,15 +223,9 @@ class Arbiter:
             self._generations.books.retire(handle.slot)
             self._queue.append(v.Gone(handle.slot, describe_end(status, handle.why), status == 0))
 
-    def _takers(self) -> list[Handle]:
-        """Who may be given a connection: in a reload those that stay, whichever generation that is to be."""
-        fleet = self._fleet
-        if fleet.phase in ENDS:
-            return []
-        ready = [worker for worker in fleet.live() if worker.ready]
-        stays = (fleet.before or fleet).plan.generation if fleet.phase is MasterState.CANARY else fleet.plan.generation
-        best = [worker for worker in ready if worker.generation == stays] or ready
-        return [handle for worker in best if (handle := self._roster.get(worker.slot)) is not None]
+    def _takers(self, origin: Handle | None) -> list[Handle]:
+        takers = self._fleet.takers(None if origin is None else origin.slot)
+        return [handle for worker in takers if (handle := self._roster.get(worker.slot)) is not None]
 
     # --- step -------------------------------------------------------------------------------------------------------
 
@@ -318,8 +313,16 @@ class Arbiter:
         self._verdicts.loaded(served.generation.number, list(served.changes))
         self._queue.appendleft(v.Loaded(served.plan()))
 
-    def _weigh(self, action: v.Weigh) -> None:
-        self._queue.append(self._scales.weigh(action.slot, self._fleet))
+    def _watch(self, action: v.Watch) -> None:
+        self._scales.watch(self._fleet)
+        self._lend(action.slot)
+
+    def _lend(self, borrower: int | None, workers: int = 1) -> None:
+        """Let the workers that serve lend connections, to one of ours or to so many of another l7."""
+        held = {one.slot: self._board.slot(one.slot)[CONNECTIONS] for one in self._fleet.live() if one.ready}
+        theirs = 0 if borrower is None else held.pop(borrower, 0)
+        for slot, count in portions(held, workers, theirs).items():
+            self._roster.tell(slot, {"do": "lend", "count": count})
 
     def _settle(self, action: v.Settle) -> None:
         self._generations.settle(action.generation)
@@ -370,8 +373,8 @@ _ACTIONS: dict[type[v.Action], Callable[[Arbiter, Any], None]] = {
     v.Abort: lambda self, action: self._roster.signal(action.slot, signal.SIGABRT, signal.SIGCONT),
     v.Kill: lambda self, action: self._roster.signal(action.slot, signal.SIGKILL),
     v.Load: Arbiter._load,
-    v.Watch: lambda self, action: self._scales.watch(self._fleet),
-    v.Weigh: Arbiter._weigh,
+    v.Watch: Arbiter._watch,
+    v.Weigh: lambda self, action: self._queue.append(self._scales.weigh(self._fleet)),
     v.Execute: lambda self, action: self._lineage.execute(),
     v.Abandon: lambda self, action: self._lineage.abandon(),
     v.Settle: Arbiter._settle,

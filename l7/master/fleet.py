@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from l7.master.lifecycle import LIVE, MasterState, WorkerState
+from l7.master.lifecycle import ENDS, LIVE, MasterState, WorkerState
 from l7.master.vocabulary import Plan
 
 
@@ -68,6 +68,8 @@ class Fleet:
     """What the last of them died of."""
     watched: int | None = None
     """The slot of the canary while it is watched."""
+    weigh_at: float | None = None
+    """When the generations are compared next."""
     again: bool = False
     """A reload was asked for when none could begin."""
     since: float = 0.0
@@ -90,6 +92,23 @@ class Fleet:
     def proven(self) -> set[int]:
         """The indexes whose worker is of the wanted generation, and ready."""
         return {worker.index for worker in self.live(self.plan.generation) if worker.ready}
+
+    def takers(self, origin: int | None = None) -> list[Worker]:
+        """Who may be given a connection that comes from a worker, or from another l7.
+
+        In a reload those that stay, whichever generation that is to be; but what an old worker that serves gives away
+        while the canary is on trial is lent to the canary.
+        """
+        if self.phase in ENDS:
+            return []
+        ready = [worker for worker in self.live() if worker.ready]
+        if self.phase is MasterState.CANARY and self.before is not None:
+            giver = None if origin is None else self.worker(origin)
+            lent = giver is not None and giver.ready
+            stays = (self if lent and self.watched is not None else self.before).plan.generation
+        else:
+            stays = self.plan.generation
+        return [worker for worker in ready if worker.generation == stays] or ready
 
     def free_slot(self) -> int | None:
         """The lowest slot that no process has."""
@@ -120,6 +139,7 @@ class Fleet:
         """When something is due without any event; what is due already counts, a back-off that is over doesn't."""
         due: Iterable[float | None] = [
             self.until,
+            self.weigh_at,
             *(worker.until for worker in self.workers),
             *(strike.until for strike in self.strikes.values() if strike.until > now),
         ]

@@ -1,4 +1,4 @@
-"""Client connections on their way from a worker that drains to one that serves.
+"""Client connections on their way from a worker that drains, or that lends them, to one that serves.
 
 The descriptor comes with a message of the old worker and goes on with one to a new worker; between the two it is held
 here, and only while nobody can take it. Nothing is lost on the way: what no worker takes within a moment goes back to
@@ -26,8 +26,8 @@ HOLD = 1.0
 RETRY = 0.02
 """Seconds between two tries to pass on what is held."""
 
-Takers = Callable[[], list[Handle]]
-"""Who may be given a connection now."""
+Takers = Callable[[Handle | None], list[Handle]]
+"""Who may be given a connection that comes from a worker now, or from elsewhere."""
 
 
 @dataclass
@@ -108,8 +108,8 @@ class Relay:
         if self.away is not None:
             yield self.away, None
             return
-        for handle in sorted(self._takers(), key=lambda handle: self._load(handle.slot)):
-            if handle is not origin and handle.open:
+        for handle in sorted(self._takers(origin), key=lambda handle: self._load(handle.slot)):
+            if handle.open:
                 yield handle.channel, handle.slot
 
     def _load(self, slot: int) -> int:

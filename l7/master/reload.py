@@ -5,10 +5,10 @@ rules, all of them:
 
 - A place (index) without a live worker is filled at once; after workers that died young there, only after a pause.
 - A reload starts one worker of the new generation, the canary, and watches it (`l7.master.trial`); then one follows
-  after another. Each that becomes ready lets the old worker of its place drain: new before old, so that capacity never
-  falls.
-- A canary that fails ends the reload, and so do two others that die young or do not boot: back to the old generation,
-  the same way.
+  after another, and their answers are weighed, too. Each that becomes ready lets the old worker of its place drain: new
+  before old, so that capacity never falls.
+- A canary that fails ends the reload, and so do two others that die young or do not boot, and answers that are worse:
+  back to the old generation, the same way.
 - A reload asked for while one is under way is remembered, once.
 - A silent worker is asked for its stacks, then aborted, then killed; its place is filled without waiting for that.
 """
@@ -33,7 +33,7 @@ from l7.master.lifecycle import (
     WorkerState,
 )
 from l7.master.staffing import fill, retire, shrink, spawn
-from l7.master.trial import fail, has_failed, look, on_trial, watch, weighed
+from l7.master.trial import fail, has_failed, look, look_again, on_trial, watch, weighed
 from l7.master.turn import Turn
 
 YOUNG = 0.25
@@ -96,6 +96,7 @@ def _booted(turn: Turn, event: v.Event) -> None:
     took = f"{worker} of generation {worker.generation} ready after {turn.now - worker.started:.2f} s"
     if turn.fleet.phase in (MasterState.ROLLING, MasterState.ROLLBACK):
         turn.log("info", f"{took}: {len(turn.fleet.proven())} of {turn.fleet.wanted}")
+        look_again(turn)
     else:
         turn.log("debug", took)
 
@@ -219,11 +220,11 @@ def _expire(turn: Turn) -> None:
     for worker in turn.fleet.workers:
         if worker.until is not None and worker.until <= turn.now:
             _expire_worker(turn, worker)
+    if turn.fleet.weigh_at is not None and turn.fleet.weigh_at <= turn.now:
+        look(turn)
     if turn.fleet.until is None or turn.fleet.until > turn.now:
         return
-    if turn.fleet.phase is MasterState.CANARY:
-        look(turn)
-    elif turn.fleet.phase is MasterState.UPGRADING:
+    if turn.fleet.phase is MasterState.UPGRADING:
         replacement.expire(turn)
     else:
         ending.expire(turn)

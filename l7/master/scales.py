@@ -1,46 +1,78 @@
-"""The scales: what the canary and the old workers have answered since the watch began, read from the board."""
+"""The scales: what the workers of two generations have answered since the watch began, read from the board."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from l7.clock import monotonic
-from l7.master.fleet import Fleet
+from l7.master.fleet import Fleet, Worker
 from l7.master.vocabulary import Tally, Weighed
-from l7.telemetry.board import ANSWERS, BEAT, FAULTS, Board
+from l7.telemetry.board import ANSWERS, BEAT, FAULTS, IN_FLIGHT, TUNNELS, Board
 
 FRESH = 2.0
 """Seconds for which a heartbeat counts."""
 
+Life = tuple[int, float]
+"""One worker among all that ever had its slot."""
+
 
 class Scales:
-    """Compares one worker with those of the generation before it."""
+    """Compares the generation that is wanted with the one that served before."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self._begin: dict[int, Tally] = {}
         self._since = 0.0
+        self._begin: dict[Life, Tally] = {}
+        self._past = Tally()
+        self._old: dict[Life, Tally] = {}
 
     def watch(self, fleet: Fleet) -> None:
-        """Begin: what was answered so far does not count."""
+        """Begin: what was answered so far is the past."""
         self._since = monotonic()
-        self._begin = {worker.slot: self._read(worker.slot) for worker in fleet.live()}
+        self._old = {}
+        self._begin = {_life(worker): self._read(worker) for worker in fleet.live()}
+        self._past = _sum(self._read(one) for one in fleet.live() if one.generation != fleet.plan.generation)
 
-    def weigh(self, slot: int, fleet: Fleet) -> Weighed:
-        """The canary in ``slot`` against all that serve another generation."""
+    def weigh(self, fleet: Fleet) -> Weighed:
+        """The workers of the new generation against those that served when the watch began, gone or not."""
         now = monotonic()
-        beat = self._board.slot(slot)[BEAT] / 1e9
-        old = [self._gain(worker.slot) for worker in fleet.live() if worker.generation != fleet.plan.generation]
+        new = list(fleet.live(fleet.plan.generation))
+        self._old |= {
+            _life(one): self._gain(one)
+            for one in fleet.workers
+            if _life(one) in self._begin and one.generation != fleet.plan.generation
+        }
+        beats = [self._board.slot(one.slot)[BEAT] / 1e9 for one in new]
         return Weighed(
-            slot,
-            self._gain(slot),
-            Tally(sum(one.answers for one in old), sum(one.faults for one in old)),
-            beats=beat > self._since and now - beat < FRESH,
+            fleet.plan.generation,
+            _sum(self._gain(one) for one in new),
+            _sum(self._old.values()),
+            self._past,
+            beats=all(beat > self._since and now - beat < FRESH for beat in beats),
+            pending=sum(self._pending(one) for one in new),
         )
 
-    def _gain(self, slot: int) -> Tally:
-        begin, now = self._begin.get(slot, Tally()), self._read(slot)
-        # A slot that was given to another worker meanwhile began anew.
-        return Tally(max(0, now.answers - begin.answers), max(0, now.faults - begin.faults))
+    def total(self, fleet: Fleet) -> Tally:
+        """What the present workers have answered since they started."""
+        return _sum(self._read(one) for one in fleet.live())
 
-    def _read(self, slot: int) -> Tally:
-        cells = self._board.slot(slot)
+    def _gain(self, worker: Worker) -> Tally:
+        begin, now = self._begin.get(_life(worker), Tally()), self._read(worker)
+        return Tally(now.answers - begin.answers, now.faults - begin.faults)
+
+    def _pending(self, worker: Worker) -> int:
+        cells = self._board.slot(worker.slot)
+        return max(0, cells[IN_FLIGHT] - cells[TUNNELS])
+
+    def _read(self, worker: Worker) -> Tally:
+        cells = self._board.slot(worker.slot)
         return Tally(cells[ANSWERS], cells[FAULTS])
+
+
+def _life(worker: Worker) -> Life:
+    return worker.slot, worker.started
+
+
+def _sum(tallies: Iterable[Tally]) -> Tally:
+    both = list(tallies)
+    return Tally(sum(one.answers for one in both), sum(one.faults for one in both))

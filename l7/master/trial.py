@@ -1,7 +1,9 @@
 """The trial of a new generation: its first worker, the canary, is watched before any other follows.
 
 It must become ready, live through ``canary-time`` with a beating heart, and not answer a larger share of requests with
-errors of l7's own (5xx that no server sent) than the old workers do at the same time. Pure, as all of the supervision.
+errors of l7's own (5xx that no server sent) than the old workers do at the same time; where these hear nothing then,
+than they did before. So that it hears something where clients keep their connections, the old workers lend it its
+share of them. The workers that follow are weighed in the same way. Pure, as all of the supervision.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ from l7.master.vocabulary import Tally
 
 FAILURES = 2
 """So many workers that follow the canary may fail before the old generation is taken back; the canary may not."""
-WEIGH_EVERY = 1.0
-"""Seconds between two comparisons while the canary is watched."""
-BEATS_AGAIN = 0.25
-"""Seconds until a canary whose time is over and whose heart has not beaten is looked at again."""
+WEIGH_EVERY = 0.25
+"""Seconds between two comparisons: as often as workers show what they have answered."""
+ANSWER_WITHIN = 10.0
+"""Seconds beyond its time that a canary with requests, but without any answer yet, is waited for: a server that cannot
+be reached is found out only when the attempts to connect have timed out."""
 FEWEST_FAULTS = 3
 """With fewer errors than these nothing is said of a share: one or two may be anybody's."""
 DEVIATIONS = 3.0
@@ -31,7 +34,7 @@ DEVIATIONS = 3.0
 def worse(new: Tally, old: Tally) -> bool:
     """Whether the new worker's share of errors is larger than the old ones', beyond what chance explains.
 
-    Without any request to the old workers there is nothing to compare with, and the answer is no.
+    Where the old workers have never answered anything there is nothing to compare with, and the answer is no.
     """
     if new.faults < FEWEST_FAULTS or not old.answers or not new.answers:
         return False
@@ -46,9 +49,9 @@ def on_trial(turn: Turn, worker: Worker) -> bool:
     return trial and worker.generation == turn.fleet.plan.generation
 
 
-def fail(turn: Turn, why: str) -> None:
-    """Count a failure against the new generation; ``why`` is for people."""
-    turn.fleet = replace(turn.fleet, failures=turn.fleet.failures + 1, fault=why)
+def fail(turn: Turn, why: str, weight: int = 1) -> None:
+    """Count a failure, or one that weighs more, against the new generation; ``why`` is for people."""
+    turn.fleet = replace(turn.fleet, failures=turn.fleet.failures + weight, fault=why)
 
 
 def has_failed(turn: Turn) -> bool:
@@ -70,39 +73,59 @@ def watch(turn: Turn) -> None:
         if not fleet.plan.canary:
             prove(turn)
             return
-        turn.log("info", f"canary: {canary} is ready, and watched for {fleet.plan.canary:g} s")
-        turn.fleet = replace(fleet, watched=canary.slot, until=turn.now + min(WEIGH_EVERY, fleet.plan.canary))
+        turn.log(
+            "info",
+            f"canary: {canary} is ready, and watched for {fleet.plan.canary:g} s",
+        )
+        turn.fleet = replace(
+            fleet,
+            watched=canary.slot,
+            weigh_at=turn.now + min(WEIGH_EVERY, fleet.plan.canary),
+        )
         turn.act(v.Watch(canary.slot))
 
 
 def look(turn: Turn) -> None:
     """Ask for the comparison that is due."""
-    watched = turn.fleet.watched
-    assert watched is not None, "only a canary that is watched has a deadline"
-    turn.fleet = replace(turn.fleet, until=turn.now + WEIGH_EVERY)
-    turn.act(v.Weigh(watched))
+    turn.fleet = replace(turn.fleet, weigh_at=turn.now + WEIGH_EVERY)
+    turn.act(v.Weigh())
+
+
+def look_again(turn: Turn) -> None:
+    """Compare at once where the generations are compared at all: another worker of the new one serves."""
+    if turn.fleet.weigh_at is not None:
+        look(turn)
 
 
 def weighed(turn: Turn, event: v.Weighed) -> None:
     """Decide by a comparison: back, on, or wait for more of it."""
     fleet = turn.fleet
-    canary = fleet.worker(event.slot)
-    if fleet.phase is not MasterState.CANARY or fleet.watched != event.slot or canary is None or not canary.ready:
+    if event.generation != fleet.plan.generation or fleet.weigh_at is None:
         return
-    if worse(event.new, event.old):
-        fail(turn, f"the canary answers worse: {event.new}; the old workers: {event.old}")
+    word, old = ("the old workers", event.old) if event.old.answers else ("the old workers before", event.past)
+    if worse(event.new, old):
+        who = "the canary answers" if fleet.phase is MasterState.CANARY else "the new workers answer"
+        fail(turn, f"{who} worse: {event.new}; {word}: {old}", FAILURES)
+    elif fleet.phase is MasterState.CANARY:
+        _judge(turn, event)
+
+
+def _judge(turn: Turn, event: v.Weighed) -> None:
+    """Let a canary that is not worse pass when its time is over and it has shown what it can."""
+    watched = turn.fleet.watched
+    canary = None if watched is None else turn.fleet.worker(watched)
+    if canary is None or not canary.ready:
         return
-    left = canary.since + fleet.plan.canary - turn.now
-    if left > 0:
-        turn.fleet = replace(fleet, until=turn.now + min(WEIGH_EVERY, left))
-    elif not event.beats:
-        turn.fleet = replace(fleet, until=turn.now + BEATS_AGAIN)
-    else:
+    over = canary.since + turn.fleet.plan.canary
+    if turn.now < over:
+        turn.fleet = replace(turn.fleet, weigh_at=min(turn.now + WEIGH_EVERY, over))
+    elif event.beats and (event.new.answers or not event.pending or turn.now >= over + ANSWER_WITHIN):
         turn.log("info", f"canary: proven; {event.new}; the old workers: {event.old}")
         prove(turn)
 
 
 def prove(turn: Turn) -> None:
-    """Let the others follow."""
+    """Let the others follow, and go on comparing where there was a watch."""
+    watched = turn.fleet.watched is not None
     turn.enter(MasterEvent.PROVEN)
-    turn.fleet = replace(turn.fleet, watched=None)
+    turn.fleet = replace(turn.fleet, watched=None, weigh_at=turn.now + WEIGH_EVERY if watched else None)

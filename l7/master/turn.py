@@ -32,7 +32,7 @@ class Turn:
 
     def enter(self, event: MasterEvent, *, until: float | None = None) -> None:
         """Move the master to its next state."""
-        self.fleet = replace(self.fleet, phase=follow(MASTER, self.fleet.phase, event), until=until)
+        self.fleet = replace(self.fleet, phase=follow(MASTER, self.fleet.phase, event), until=until, weigh_at=None)
 
     def move(self, worker: Worker, event: WorkerEvent, within: float | None = None) -> Worker:
         """Move a worker to its next state, in which it may stay for ``within`` seconds."""

@@ -91,12 +91,18 @@ class Heard:
 
 @dataclass(frozen=True)
 class Weighed:
-    """What the canary and the old workers answered since the watch began, and whether the canary's heart beats."""
+    """What the new generation and the old one answered since the watch began."""
 
-    slot: int
+    generation: int
+    """The new one."""
     new: Tally
     old: Tally
-    beats: bool
+    past: Tally = Tally()
+    """What the old workers had answered before the watch."""
+    beats: bool = True
+    """Whether the hearts of all new workers beat."""
+    pending: int = 0
+    """Requests that the new workers have not answered yet; tunnels are none."""
 
 
 @dataclass(frozen=True)
@@ -199,16 +205,14 @@ class Load:
 
 @dataclass(frozen=True)
 class Watch:
-    """Note what everybody has answered so far: the canary is watched from now on."""
+    """Note what everybody has answered so far, and lend the canary its share of the connections: it is on trial."""
 
     slot: int
 
 
 @dataclass(frozen=True)
 class Weigh:
-    """Compare the canary with the old workers; the result comes back as `Weighed`."""
-
-    slot: int
+    """Compare the new generation with the old one; the result comes back as `Weighed`."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ BEAT = 0
 CONNECTIONS = 1
 """Client connections open now."""
 IN_FLIGHT = 2
-"""Requests being served now."""
+"""Requests being served now, tunnels among them."""
 REQUESTS = 3
 """Requests served since the worker started."""
 LAG = 4
@@ -26,6 +26,10 @@ FAULTS = 6
 counts, one that says 500 does not."""
 ACCEPTING = 7
 """1 while the worker takes connections from the listening sockets."""
+TUNNELS = 8
+"""Upgraded connections among the requests being served."""
+RATE = 9
+"""Requests a thousand seconds, over the last two seconds."""
 CELLS = 16
 """Cells in a slot: two cache lines, so that no two workers write to one line."""
 

@@ -35,7 +35,7 @@ cdef class Proxy:
     cdef public CClientBounds bounds
     cdef public CCrew crew
     cdef public CRequestParser parser
-    cdef public bint draining, closing, handing, stopping
+    cdef public bint draining, parting, closing, handing, stopping
     cdef public long in_flight, requests, answered, faults
     cdef public set tunnels
     cdef object _id_prefix, _trusted

@@ -13,6 +13,7 @@ import resource
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,8 @@ BEAT_INTERVAL = 0.5
 """Seconds between two heartbeats."""
 GOODBYE = 0.2
 """Seconds between the end of draining and the end of the worker: for what was said last to arrive."""
+SAMPLES = 5
+"""Heartbeats over which requests a second are counted: two seconds."""
 MASTER_GONE = "the master is gone"
 CANNOT_BOOT = 3
 """Exit status of a worker that could not begin."""
@@ -114,6 +117,8 @@ class Worker:
         self._cells = boot.board.slot(boot.slot)
         self._watchdog = Watchdog(config.block_warning, events.warning)
         self._beaten = 0
+        self._samples: deque[tuple[int, int]] = deque(maxlen=SAMPLES)
+        """When the heart beat, and how many requests there had been."""
         self._born = monotonic()
         self._leave = Event()
         self._channel_watcher: Any = None
@@ -160,16 +165,26 @@ class Worker:
     def _tick(self) -> None:
         self._watchdog.turned()
         self._log.tick()
+        self._show()
 
     def _beat(self) -> None:
         """Show that the loop turns, how late, and how busy it is."""
-        slot, proxy = self._cells, self._proxy
+        slot = self._cells
         now = time.monotonic_ns()
         if self._beaten:
             slot[cells.LAG] = max(0, (now - self._beaten) // 1000 - int(BEAT_INTERVAL * 1e6))
         slot[cells.BEAT] = self._beaten = now
+        self._show()
+        self._samples.append((now, self._proxy.requests))
+        (begin, before), (end, after) = self._samples[0], self._samples[-1]
+        slot[cells.RATE] = (after - before) * 10**12 // (end - begin) if end > begin else 0
+
+    def _show(self) -> None:
+        """Show how busy it is."""
+        slot, proxy = self._cells, self._proxy
         slot[cells.CONNECTIONS] = len(self._server.sessions)
         slot[cells.IN_FLIGHT] = proxy.in_flight
+        slot[cells.TUNNELS] = len(proxy.tunnels)
         slot[cells.REQUESTS] = proxy.requests
         slot[cells.ANSWERS] = proxy.answered
         slot[cells.FAULTS] = proxy.faults
@@ -190,11 +205,14 @@ class Worker:
             self._leave.set()
         elif wish == "dump":
             self._answer_dump()
+        elif wish == "lend":
+            self._server.lend(int(message["count"]))
         elif wish in ("adopt", "handback") and descriptor is not None:
             coming = arrival(message, descriptor, self._proxy.bounds.idle_seconds)
             self._server.adopt(coming, last=wish == "handback")
 
     def _answer_dump(self) -> None:
+        self._show()
         generation = self._boot.generation
         self._outbox.tell(
             {
@@ -214,7 +232,7 @@ class Worker:
         Idle connections are handed over (``handover``), are closed (``close``), or end with their next answer.
         """
         proxy, server = self._proxy, self._server
-        proxy.draining = True
+        proxy.draining = proxy.parting = True
         proxy.handing = idle == "handover"
         proxy.closing = not proxy.handing
         server.on_drained = self._leave.set

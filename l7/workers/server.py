@@ -19,6 +19,7 @@ from gevent import get_hub
 from l7.clock import monotonic
 from l7.http.forwarding import Hop
 from l7.workers.handover import MOST_READ, Arrival, Outbox
+from l7.workers.lending import Lending
 from l7.workers.proxy import Proxy
 from l7.workers.session import Session
 from l7.workers.share import Share
@@ -100,6 +101,7 @@ class Server:
         self._starved = False
         self._share = share
         self._authorities: dict[int, bytes] = {}
+        self._lending = Lending(proxy)
 
     def listen(self, sockets: Sequence[socket.socket]) -> None:
         """Begin to accept on ``sockets``, which must be listening."""
@@ -161,8 +163,15 @@ class Server:
         session.resume()
 
     def hand_over(self, session: Session) -> bool:
-        """Let the next generation go on with an idle session; returns False when it has to stay for now."""
+        """Let another worker go on with an idle session; returns False when it has to stay for now."""
+        if not self.proxy.draining and not self._lending.takes(session):
+            return False
         return self.outbox is not None and self.outbox.hand_over(session)
+
+    def lend(self, count: int) -> None:
+        """Give so many connections to a worker that is on trial; those that are busy after their next answer."""
+        for session in self._lending.choose(self.sessions, count):
+            self.hand_over(session)
 
     def hand_over_idle(self) -> None:
         """Hand over every connection on which no request is being served, with what has come of its next one."""
@@ -183,6 +192,7 @@ class Server:
     def gone(self, session: Session) -> None:
         """Forget a session that ended, and accept again where that makes room."""
         self.sessions.discard(session)
+        self._lending.forget(session)
         self._share.holds(len(self.sessions))
         if self.stopped:
             if not self.sessions:

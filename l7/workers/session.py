@@ -91,14 +91,14 @@ class Session:
             if not proxy.handle(exchange, head, self):
                 self.end()
                 return
-            if proxy.draining and self._leave(started + exchange.total_time):
+            if proxy.parting and self._leave(started + exchange.total_time):
                 return
             if not self.buffer and not stream.ready:
                 self._rest(started + exchange.total_time)
                 return
 
     def _leave(self, now: float) -> bool:
-        """After an answer of a draining worker: be handed over, or end with it. Returns False to stay."""
+        """After an answer: be handed over, or end with it, where that is called for. Returns False to stay."""
         if self._proxy.stopping:
             if self.buffer or self.stream.ready:
                 return False

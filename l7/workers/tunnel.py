@@ -17,13 +17,13 @@ class Tunnel:
     After ``idle`` seconds without a byte in either direction both are closed. ``framed`` says that it is a WebSocket.
     """
 
-    __slots__ = ("_borders", "_client", "_exchange", "_idle", "_sending", "_server", "_stirred", "_upward_done")
+    __slots__ = ("_borders", "_exchange", "_idle", "_sending", "_server", "_stirred", "_upward_done", "client")
 
     def __init__(
         self, client: Stream, server: Stream, exchange: Exchange, idle: float, *, framed: bool = False
     ) -> None:
         self._idle = idle
-        self._client = client
+        self.client = client
         self._server = server
         self._exchange = exchange
         self._upward_done = Event()
@@ -36,7 +36,7 @@ class Tunnel:
         """Send what was read too early, then copy until both directions have ended; never raises for a lost peer."""
         self._stirred = monotonic()
         crew.start(lambda: self._upward(from_client))
-        self._copy(self._server, self._client, from_server, downward=True)
+        self._copy(self._server, self.client, from_server, downward=True)
         self._upward_done.wait()
 
     def go_away(self) -> None:
@@ -45,12 +45,12 @@ class Tunnel:
             if not stream.closed and border.between and not border.closed and stream not in self._sending:
                 stream.offer(going_away(masked=stream is self._server))
                 border.closed = True
-        for stream in (self._client, self._server):
+        for stream in (self.client, self._server):
             stream.finish_sending()
 
     def _upward(self, first: bytes) -> None:
         try:
-            self._copy(self._client, self._server, first, downward=False)
+            self._copy(self.client, self._server, first, downward=False)
         finally:
             self._upward_done.set()
 

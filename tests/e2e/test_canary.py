@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
+import threading
+from collections import Counter
 
 import psutil
 import pytest
 
 from tests.e2e.test_reload import Load, load_without_loss
 from tests.e2e.test_signals import CONFIG
-from tests.harness.client import get
+from tests.harness.client import TIMEOUT, Client, get
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Reply
 
@@ -26,7 +30,11 @@ def canary(proxy: L7Process) -> psutil.Process:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT])
 def test_one_that_ends_brings_the_old_generation_back(l7, origin, number):
-    proxy = l7(CONFIG.format(origin().address) + "canary-time: 20s\naccess-log: off\n", workers=2, leaks=False)
+    proxy = l7(
+        CONFIG.format(origin().address) + "canary-time: 20s\naccess-log: off\n",
+        workers=2,
+        leaks=False,
+    )
     before = proxy.workers()
     with Load(proxy) as load:
         load.more()
@@ -40,7 +48,11 @@ def test_one_that_ends_brings_the_old_generation_back(l7, origin, number):
 
 
 def test_one_that_hangs_brings_the_old_generation_back(l7, origin):
-    proxy = l7(CONFIG.format(origin().address) + "canary-time: 1s\nworker-timeout: 2s\n", workers=2, leaks=False)
+    proxy = l7(
+        CONFIG.format(origin().address) + "canary-time: 1s\nworker-timeout: 2s\n",
+        workers=2,
+        leaks=False,
+    )
     before = proxy.workers()
     proxy.hup()
     victim = canary(proxy)
@@ -101,3 +113,116 @@ def test_no_canary_time_is_no_watch(l7, origin):
     proxy.hup()
     proxy.wait_for_event("reload done")
     assert not any("watched" in line for line in proxy.events)
+
+
+class Kept:
+    """Clients that keep their connections, and ask again and again; ``get`` gives what each was answered."""
+
+    def __init__(self, proxy: L7Process, clients: int, idle: int = 0) -> None:
+        self.answers: Counter[int] = Counter()
+        self.lost: list[str] = []
+        self._clients = [Client(proxy.address) for _ in range(clients)]
+        self._idle = [Client(proxy.address) for _ in range(idle)]
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(client,)) for client in self._clients]
+
+    def _run(self, client: Client) -> None:
+        while not self._done.wait(0.005):
+            try:
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                answer = client.read_response()
+                if answer.closes:
+                    raise AssertionError(f"a {answer.status} that closes")
+                self.answers[answer.status] += 1
+            except (OSError, AssertionError) as error:
+                self.lost.append(f"{type(error).__name__}: {error}")
+                return
+
+    def __enter__(self) -> Kept:
+        for client in self._idle:
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.read_response().status == 200
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join(TIMEOUT)
+        try:
+            for client in self._idle:
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert client.read_response().status == 200
+        finally:
+            for client in (*self._clients, *self._idle):
+                client.close()
+
+
+@pytest.mark.parametrize(("workers", "clients", "idle"), [(1, 1, 0), (2, 9, 0), (2, 3, 20)])
+def test_where_all_clients_keep_their_connections_it_is_lent_some_and_found_out(l7, origin, workers, clients, idle):
+    options = "canary-time: 1s\naccess-log: off\n"
+    good = origin()
+    proxy = l7(CONFIG.format(good.address) + options, workers=workers)
+    before = proxy.workers()
+    with Kept(proxy, clients, idle) as kept:
+        proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
+        proxy.write_config(CONFIG.format("127.0.0.1:9") + options)
+        proxy.hup()
+        line = proxy.wait_for_event("reload failed: .*").group()
+        assert "the canary answers worse: " in line
+        assert "errors of l7's own; the old workers" in line
+        proxy.wait_for_event("reload undone: generation 1")
+        proxy.wait_for(lambda: proxy.workers() == before, "the canary's end")
+        bad, fine = kept.answers[502], kept.answers[200]
+        proxy.wait_for(lambda: kept.answers[200] > fine + 100, "answers")
+    good.close()
+    assert kept.lost == [], proxy.transcript()
+    assert kept.answers[502] == bad > 0, "the old workers have it all again"
+    assert set(kept.answers) == {200, 502}
+
+
+def test_what_it_was_lent_it_keeps_when_it_is_proven(l7, origin):
+    options = "canary-time: 1s\naccess-log: off\n"
+    good = origin()
+    proxy = l7(CONFIG.format(good.address) + options, workers=2)
+    with Kept(proxy, 6, 12) as kept:
+        proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
+        proxy.hup()
+        found = proxy.wait_for_event(r"canary: proven; (\d+) answers, 0 .*; the old workers: (\d+) answers")
+        new, old = int(found[1]), int(found[2])
+        assert 0 < new < old
+        proxy.wait_for_event("reload done: generation 2")
+    good.close()
+    assert kept.lost == [], proxy.transcript()
+    assert set(kept.answers) == {200}
+
+
+def test_one_whose_server_does_not_even_refuse_is_waited_for(l7, origin):
+    """Connecting times out long after ``canary-time``: until then it has answered nothing, well or badly."""
+    options = "canary-time: 200ms\naccess-log: off\n"
+    good = origin()
+    proxy = l7(CONFIG.format(good.address) + options)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(0)
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with contextlib.ExitStack() as queue:
+            fill(queue, silent)
+            with Kept(proxy, 8) as kept:
+                proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
+                backend = f"{{servers: ['{address}'], timeouts: {{connect: 1s}}, retries: 0}}"
+                proxy.write_config(f"backends: {{'*': {backend}}}\n" + options)
+                proxy.hup()
+                proxy.wait_for_event("reload failed: the canary answers worse: ")
+                proxy.wait_for_event("reload undone: generation 1")
+    good.close()
+    assert kept.lost == [], proxy.transcript()
+
+
+def fill(queue: contextlib.ExitStack, listening: socket.socket) -> None:
+    """Fill the queue of a socket that nobody accepts from, so that who connects from now on hears nothing."""
+    for _ in range(8):
+        client = queue.enter_context(socket.socket())
+        client.setblocking(False)
+        client.connect_ex(listening.getsockname())

@@ -23,7 +23,9 @@ class Simulation:
         self.least_ready: int | None = None
         self.most_alive = 0
         self.weight = (v.Tally(), v.Tally(), True)
-        """What the canary answers while it is watched, what the old workers do, and whether its heart beats."""
+        """What the new workers answer, what the old ones do, and whether the hearts of the new ones beat."""
+        self.past = v.Tally()
+        self.pending = 0
         self.hears = True
         """Whether workers answer at once when they are told to drain."""
         self.send(v.Tick())
@@ -31,7 +33,7 @@ class Simulation:
     def send(self, event: v.Event) -> list[v.Action]:
         self.fleet, actions = step(self.fleet, event, self.now)
         told: list[int] = []
-        weighed: list[int] = []
+        weighed = 0
         for action in actions:
             if isinstance(action, v.Spawn):
                 assert action.slot not in self.alive, "two processes in one slot"
@@ -39,7 +41,7 @@ class Simulation:
             if isinstance(action, v.Drain) and self.hears:
                 told.append(action.slot)
             if isinstance(action, v.Weigh):
-                weighed.append(action.slot)
+                weighed += 1
             if isinstance(action, v.Log):
                 self.log.append(f"{action.level} {action.text}")
         self.actions += actions
@@ -48,8 +50,11 @@ class Simulation:
             self.least_ready = min(self.least_ready, len(self.ready()))
         for slot in told:
             actions = actions + self.send(v.Heard(slot))
-        for slot in weighed:
-            actions = actions + self.send(v.Weighed(slot, *self.weight))
+        for _ in range(weighed):
+            new, old, beats = self.weight
+            actions = actions + self.send(
+                v.Weighed(self.fleet.plan.generation, new, old, self.past, beats=beats, pending=self.pending)
+            )
         return actions
 
     def watch_capacity(self) -> None:

@@ -37,7 +37,7 @@ class Stage:
             self.roster.add(Handle(slot, slot, 1, 10**6 + slot, ours, 0.0))
             self.far.append(theirs)
         self.ready = [1, 2]
-        self.relay = Relay(self.board, self.roster, lambda: [self.roster.handles[slot] for slot in self.ready])
+        self.relay = Relay(self.board, self.roster, lambda _: [self.roster.handles[slot] for slot in self.ready])
         self.clients: list[socket.socket] = []
 
     def hand_over(self, **fields: object) -> socket.socket:

@@ -297,11 +297,82 @@ def test_a_stop_while_the_canary_is_watched_is_a_stop():
 
 def test_old_news_of_a_canary_mean_nothing():
     sim = watched()
-    slot = sim.ready(2)[0].slot
-    sim.pass_time(6)
+    sim.weight = (v.Tally(20, 10), v.Tally(40, 1), True)
+    sim.pass_time(1.1)
+    assert sim.phase is MasterState.SERVING
     before = sim.fleet
-    sim.send(v.Weighed(slot, v.Tally(10, 10), v.Tally(10, 0), beats=True))
+    sim.send(v.Weighed(2, v.Tally(10, 10), v.Tally(10, 0)))
     assert sim.fleet == before
+
+
+def test_where_the_old_workers_hear_nothing_meanwhile_their_past_counts():
+    sim = watched()
+    sim.weight = (v.Tally(4, 4), v.Tally(), True)
+    sim.pass_time(1)
+    assert sim.phase is MasterState.CANARY, "nobody to compare with"
+    sim.past = v.Tally(5000, 2)
+    sim.pass_time(0.3)
+    assert sim.told(v.Settle) == [v.Settle(1)]
+    assert any("the old workers before: 5000 answers, 2 of them" in line for line in sim.log)
+
+
+def test_a_canary_that_has_requests_and_no_answer_yet_is_waited_for():
+    sim = watched()
+    sim.pending = 3
+    sim.pass_time(14)
+    assert sim.phase is MasterState.CANARY
+    sim.pass_time(1.3)
+    assert sim.phase is MasterState.ROLLING, "but not for ever"
+
+
+def test_a_canary_whose_first_answers_come_late_is_judged_by_them():
+    sim = watched()
+    sim.pending = 3
+    sim.pass_time(9)
+    sim.weight = (v.Tally(3, 3), v.Tally(40, 0), True)
+    sim.pass_time(0.3)
+    assert sim.told(v.Settle) == [v.Settle(1)]
+
+
+def test_the_workers_that_follow_are_weighed_too():
+    sim = watched()
+    sim.pass_time(5.1)
+    assert sim.phase is MasterState.ROLLING
+    sim.weight = (v.Tally(50, 20), v.Tally(40, 0), True)
+    sim.pass_time(0.3)
+    assert sim.phase is MasterState.ROLLBACK
+    assert any("the new workers answer worse: 50 answers, 20 of them" in line for line in sim.log)
+    sim.boot()
+    assert sim.phase is MasterState.SERVING
+    assert {w.generation for w in sim.ready()} == {1}
+    assert sim.least_ready == 2
+    sim.forget()
+    sim.pass_time(60)
+    assert not sim.told(v.Weigh), "there is nothing to compare any more"
+
+
+def test_without_a_watch_nobody_is_weighed():
+    sim = serving(3)
+    sim.reload(2, 3)
+    sim.boot()
+    assert sim.phase is MasterState.ROLLING
+    sim.pass_time(5)
+    assert not sim.told(v.Weigh)
+
+
+def test_what_old_workers_give_while_the_canary_is_watched_is_lent_to_it():
+    sim = serving(2, canary=5.0)
+    sim.reload(2)
+    old = [worker.slot for worker in sim.ready(1)]
+    assert [w.slot for w in sim.fleet.takers(old[0])] == old, "it does not serve yet"
+    sim.boot()
+    canary = sim.ready(2)[0].slot
+    assert [w.slot for w in sim.fleet.takers(old[0])] == [canary]
+    assert [w.slot for w in sim.fleet.takers()] == old, "what comes from elsewhere goes to those that stay"
+    sim.weight = (v.Tally(20, 10), v.Tally(40, 1), True)
+    sim.pass_time(1)
+    assert [w.slot for w in sim.fleet.takers(canary)] == old, "a canary that failed gives all of it back"
+    assert [w.slot for w in sim.fleet.takers(old[0])] == old, "what was still on its way goes back"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+"""How many of its connections each worker lends to those that are on trial. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def portions(held: Mapping[int, int], borrowers: int = 1, theirs: int = 0) -> dict[int, int]:
+    """What each of the workers that hold connections gives, so that every one of all of them holds the same.
+
+    The borrowers' part is rounded up: where there is a connection at all they get one, or they would hear nothing.
+
+    :param held: connections by slot.
+    :param borrowers: how many workers are on trial.
+    :param theirs: connections that these have already.
+    """
+    total = sum(held.values())
+    wanted = -(-(total + theirs) * borrowers // (len(held) + borrowers)) - theirs
+    given: dict[int, int] = {}
+    left = total
+    # Each gives in proportion to what it holds; what rounding leaves over falls to the next one.
+    for slot, count in sorted(held.items(), key=lambda item: item[1]):
+        part = wanted * count // left if left and wanted > 0 else 0
+        wanted, left = wanted - part, left - count
+        if part:
+            given[slot] = part
+    return given

@@ -1,0 +1,59 @@
+"""Connections that a worker lends to one that is on trial, so that this hears something where clients keep theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gevent import get_hub
+
+from l7.workers.proxy import Proxy
+from l7.workers.session import Session
+
+WITHIN = 1.0
+"""Seconds in which a chosen connection that is busy has to become idle; then it stays."""
+
+
+class Lending:
+    """Which sessions are to leave although their worker stays."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
+        self._chosen: set[Session] = set()
+        self._timer = get_hub().loop.timer(WITHIN)
+
+    def choose(self, sessions: Iterable[Session], count: int) -> list[Session]:
+        """Choose so many sessions, and return those of them that are idle and can leave at once.
+
+        Busy ones and idle ones in the proportion in which there are of them: one in so many, in the order in which they
+        were last heard of.
+        """
+        tunnels = {tunnel.client for tunnel in self._proxy.tunnels}
+        able = [one for one in sessions if not one.last and one.lingered < 0 and one.stream not in tunnels]
+        able.sort(key=lambda one: one.stream.deadline, reverse=True)
+        count = min(count, len(able))
+        self._chosen = {able[place * len(able) // count] for place in range(count)}
+        self._proxy.parting = self._proxy.handing = bool(self._chosen)
+        self._timer.close()
+        self._timer = get_hub().loop.timer(WITHIN)  # libev forgets the time of one that has fired
+        self._timer.start(self._end)
+        return [one for one in self._chosen if one.idle]
+
+    def takes(self, session: Session) -> bool:
+        """Whether a session that has just become idle is one of those that leave."""
+        if session not in self._chosen:
+            return False
+        self.forget(session)
+        return True
+
+    def forget(self, session: Session) -> None:
+        """A session is gone."""
+        if session in self._chosen:
+            self._chosen.discard(session)
+            if not self._chosen:
+                self._end()
+
+    def _end(self) -> None:
+        self._timer.stop()
+        self._chosen.clear()
+        if not self._proxy.draining:
+            self._proxy.parting = self._proxy.handing = False
