@@ -86,7 +86,8 @@ class Controller:
         raise_descriptor_limit()
         self._channel = Channel(boot.channel, self._on_wish, self._on_end)
         self.checks = Checks(boot.ledger, events)
-        self._naming = Naming(self._config, Resolver(self._config.resolver), boot.resolved, self._channel.tell, events)
+        self._resolved = dict(boot.resolved)
+        self._naming = Naming(self._config, Resolver(self._config.resolver), self._resolved, self._channel.tell, events)
         self._members: dict[tuple[str, str], list[Target]] = {}
         self._cells = boot.board.slot(boot.slot)
         self._watchdog = Watchdog(self._config.block_warning, events.warning)
@@ -136,12 +137,13 @@ class Controller:
         self._begun = True
         for name, backend in self._config.backends.items():
             for server in backend.servers:
-                self._check(name, backend, server.address, self._boot.resolved.get((name, str(server.address)), ()))
+                self._check(name, backend, server.address, self._resolved.get((name, str(server.address)), ()))
         self.checks.start()
         self._naming.start()
 
     def _on_members(self, message: dict[str, Any]) -> None:
         name, label = message["backend"], message["server"]
+        self._resolved[name, label] = message["members"]
         backend = self._config.backends.get(name)
         if backend is None or not self._begun:
             return

@@ -26,6 +26,7 @@ import dns.resolver
 import gevent
 
 from l7.balancing.names import Answer, Found, Service, scale
+from l7.clock import monotonic
 from l7.config.addresses import Address
 from l7.config.schema import Resolver as Settings
 from l7.errors import L7Error
@@ -87,8 +88,8 @@ class Resolver:
         self._settings = settings
         self._hosts: File[Hosts] = File(hosts, read_hosts, {})
         self._system = File(resolv_conf, _read_resolv_conf, _resolver())
-        self._last: dict[tuple[str, str], tuple[str, ...]] = {}
-        """The last good answers, for where a part of the next one fails."""
+        self._last: dict[tuple[str, str], tuple[tuple[str, ...], float]] = {}
+        """The last good answers and until when they stand in where a part of the next one fails."""
 
     def look_up(self, address: Address) -> Answer:
         """Everything that a server's name stands for now; never raises and never takes much longer than allowed."""
@@ -96,6 +97,15 @@ class Resolver:
             return self._service(address.host)
         hosts, ttl, why = self._addresses(address.host)
         return Answer(() if why else tuple(Found(host, address.port) for host in hosts), ttl, why)
+
+    def system(self) -> dns.resolver.Resolver:
+        """Whom to ask now, and how."""
+        resolver = self._system.content()
+        if self._settings.servers:
+            resolver.nameservers = [dns.nameserver.Do53Nameserver(s.host, s.port) for s in self._settings.servers]
+        # A name server that is dead must leave some of the time for the next one.
+        resolver.timeout = self._settings.timeout / max(2, len(resolver.nameservers))
+        return resolver
 
     def _service(self, name: str) -> Answer:
         """All servers of an SRV record: those of the lowest priority, and the others as their reserve."""
@@ -142,19 +152,16 @@ class Resolver:
         try:
             answer = self._ask(name, kind)
         except LookupFailed as failure:
-            return Lookup(self._last.get(key, ()), why=str(failure))
+            hosts, until = self._last.get(key, ((), 0.0))
+            return Lookup(hosts if monotonic() < until else (), why=str(failure))
         hosts = () if answer.rrset is None else tuple(record.address for record in answer.rrset)
         if len(self._last) >= MOST_REMEMBERED:
             self._last.clear()
-        self._last[key] = hosts
+        self._last[key] = (hosts, monotonic() + self._settings.max_ttl)
         return Lookup(hosts, answer.chaining_result.minimum_ttl)
 
     def _ask(self, name: str, kind: dns.rdatatype.RdataType) -> dns.resolver.Answer:
-        resolver = self._system.content()
-        if self._settings.servers:
-            resolver.nameservers = [dns.nameserver.Do53Nameserver(s.host, s.port) for s in self._settings.servers]
-        # A name server that is dead must leave some of the time for the next one.
-        resolver.timeout = self._settings.timeout / max(2, len(resolver.nameservers))
+        resolver = self.system()
         try:
             return resolver.resolve(name, kind, search=True, lifetime=self._settings.timeout, raise_on_no_answer=False)
         except dns.exception.DNSException as failure:
