@@ -1,5 +1,7 @@
 """The command line: argv becomes one of the commands, and what goes wrong becomes a message and an exit code.
 
+A command that only asks or reads imports neither a proxy nor a loop: half of the time of `l7 status` would be spent so.
+
 Exit codes: 0 done or stopped as asked, 1 could not start or run (`explain` found nothing, a reload failed), 2 usage or
 an invalid configuration, 3 workers cannot boot.
 """
@@ -13,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
-from l7 import control, demo
+from l7 import control
 from l7.config import flags
 from l7.config.dump import render_dump
 from l7.config.held import HeldFiles
@@ -21,9 +23,7 @@ from l7.config.loading import Loaded, load
 from l7.config.names import did_you_mean, printable
 from l7.errors import ConfigError, Problem, StartError
 from l7.explain import explain
-from l7.master.arbiter import serve
 from l7.master.startup import open_standard_descriptors
-from l7.rehearsal.command import RELOADS, Programme, rehearse
 from l7.telemetry.events import complain
 
 Environ = Mapping[str, str]
@@ -119,6 +119,8 @@ def _refuse_options_of_others(given: flags.Given, command: str | None) -> None:
 
 def _run(argv: list[str], environ: Environ) -> int:
     """``l7``: run the proxy; every reload reads flags, environment and file anew."""
+    from l7.master.arbiter import serve
+
     held = HeldFiles()
     return serve(lambda: load(argv, environ, read_bytes=held.read), held=held)
 
@@ -152,6 +154,8 @@ def _explain(argv: list[str], environ: Environ) -> int:
 
 def _demo(argv: list[str], environ: Environ) -> int:
     """``l7 demo``: three small servers and l7 in front of them."""
+    from l7 import demo
+
     rest = list(argv)
     rest.remove("demo")
     return demo.main(rest, environ)
@@ -159,6 +163,8 @@ def _demo(argv: list[str], environ: Environ) -> int:
 
 def _rehearse(argv: list[str], environ: Environ) -> int:
     """``l7 rehearse``: reload a private l7 under load, with the configuration that is given or a small one."""
+    from l7.rehearsal.command import RELOADS, Programme, rehearse
+
     given = flags.parse_flags(argv)
     named = given.config or len(given.words) > 1 or environ.get("L7_CONFIG") or environ.get(flags.SERVERS)
     # The servers are the rehearsal's own, whatever is written: without any, one route is enough.

@@ -204,6 +204,7 @@ class Arbiter:
         elif event == "dump":
             # A channel keeps the order: who answers what came after a drain has heard the drain.
             self._queue.append(v.Heard(handle.slot))
+            self._inquiries.heard(handle.slot)
             self._dumps.note(handle.pid, message)
         elif self._office.owns(handle):
             self._office.note(handle, letter)
@@ -217,6 +218,7 @@ class Arbiter:
     def _reap(self) -> None:
         for handle, status in self._roster.reap():
             self._dumps.forget(handle.pid)
+            self._inquiries.heard(handle.slot)
             if self._office.owns(handle):
                 self._office.gone(handle, status)
                 continue

@@ -10,7 +10,7 @@ from l7 import __version__
 from l7.master.control import ControlSocket, Desk, Message, Visitor
 from l7.master.fleet import Fleet
 from l7.master.generations import Generations
-from l7.master.lifecycle import ENDS
+from l7.master.lifecycle import BEATS, ENDS
 from l7.master.polling import Poll
 from l7.master.relay import Relay
 from l7.master.report import Survey, moment
@@ -49,9 +49,14 @@ class Inquiries:
         """Answer what can be answered by now."""
         self.verdicts.look()
         self.desk.expire()
-        for survey in [survey for survey in self._surveys if survey.over(self._fleet())]:
+        for survey in [survey for survey in self._surveys if survey.over]:
             self._surveys.remove(survey)
             self.desk.answer(survey.visitor, self._status(survey))
+
+    def heard(self, slot: int) -> None:
+        """A worker has answered, or has ended."""
+        for survey in self._surveys:
+            survey.heard(slot)
 
     def close(self, why: str) -> None:
         """Answer whoever waits, and take no more questions."""
@@ -61,7 +66,7 @@ class Inquiries:
     def _ask(self, visitor: Visitor, question: Message) -> None:
         wish = question.get("do")
         if wish == "status":
-            self._surveys.append(Survey(visitor, self._board, self._fleet()))
+            self._surveys.append(Survey(visitor, self._board, self._ask_workers()))
         elif wish == "dry-run":
             self.desk.answer(visitor, self._preview())
         elif wish == "reload" and self._fleet().phase in ENDS:
@@ -71,6 +76,11 @@ class Inquiries:
             self._reload()
         else:
             self.desk.answer(visitor, {"ok": False, "reasons": ["unknown question"]})
+
+    def _ask_workers(self) -> set[int]:
+        slots = [worker.slot for worker in self._fleet().workers if worker.state in BEATS]
+        handles = [handle for slot in slots if (handle := self._roster.get(slot)) is not None]
+        return {handle.slot for handle in handles if handle.tell({"do": "dump"})}
 
     def _preview(self) -> Message:
         changes, problems, _ = self._generations.preview()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -12,41 +11,32 @@ from l7.clock import monotonic
 from l7.master.control import Visitor
 from l7.master.fleet import Fleet, Worker
 from l7.master.handles import Handle
-from l7.telemetry.board import BEAT, CONNECTIONS, IN_FLIGHT, LAG, REQUESTS, Board
+from l7.telemetry.board import BEAT, CONNECTIONS, IN_FLIGHT, LAG, RATE, REQUESTS, Board
 
-LISTEN_FOR = 1.2
-"""Seconds in which two heartbeats of a healthy worker can be heard: between them its requests are counted."""
-LOOK_EVERY = 0.1
+ANSWER_WITHIN = 0.3
+"""Seconds that workers have to bring their figures up to date; of who hangs the last ones are shown."""
 BEAT_EVERY = 0.5
 """Seconds between two heartbeats: what is longer is lag."""
 
 
-@dataclass(frozen=True)
-class _Sample:
-    beat: int
-    requests: int
-
-
 class Survey:
-    """One look at all workers that takes as long as their heartbeats: for who asked, until ``deadline``."""
+    """One look at all workers, for who asked: each in ``asked``, by slot, writes what is true now before it is read."""
 
-    def __init__(self, visitor: Visitor, board: Board, fleet: Fleet) -> None:
+    def __init__(self, visitor: Visitor, board: Board, asked: set[int]) -> None:
         self.visitor = visitor
-        self.deadline = monotonic() + LISTEN_FOR
+        self.due = monotonic() + ANSWER_WITHIN
+        """When it is answered at the latest."""
         self._board = board
-        self._first = {worker.slot: self._sample(worker.slot) for worker in fleet.workers}
+        self._asked = asked
+
+    def heard(self, slot: int) -> None:
+        """A worker has written its figures, or is gone."""
+        self._asked.discard(slot)
 
     @property
-    def due(self) -> float:
-        """When to look again."""
-        return min(self.deadline, monotonic() + LOOK_EVERY)
-
-    def over(self, fleet: Fleet) -> bool:
-        """Whether every worker that serves has been heard again, or time is up."""
-        if monotonic() >= self.deadline:
-            return True
-        ready = (worker.slot for worker in fleet.workers if worker.ready and worker.slot in self._first)
-        return all(self._board.slot(slot)[BEAT] > self._first[slot].beat for slot in ready)
+    def over(self) -> bool:
+        """Whether nobody is to be waited for."""
+        return not self._asked or monotonic() >= self.due
 
     def workers(self, fleet: Fleet, handles: Mapping[int, Handle]) -> list[dict[str, Any]]:
         """One entry for each worker, those that drain too."""
@@ -66,20 +56,10 @@ class Survey:
             "connections": cells[CONNECTIONS],
             "in-flight": cells[IN_FLIGHT],
             "requests": cells[REQUESTS],
-            "requests-per-second": round(self._rate(worker.slot, now - handle.started), 1),
+            "requests-per-second": cells[RATE] / 1000,
             "lag": round(max(cells[LAG] / 1e6, silence, 0.0), 4),
             "memory": memory(handle.pid),
         }
-
-    def _rate(self, slot: int, age: float) -> float:
-        before, after = self._first.get(slot), self._sample(slot)
-        if before is not None and before.beat and after.beat > before.beat:
-            return max(0, after.requests - before.requests) * 1e9 / (after.beat - before.beat)
-        return after.requests / age if before is None and age > 0 else 0.0
-
-    def _sample(self, slot: int) -> _Sample:
-        cells = self._board.slot(slot)
-        return _Sample(cells[BEAT], cells[REQUESTS])
 
 
 def memory(pid: int) -> int | None:

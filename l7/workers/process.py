@@ -174,10 +174,8 @@ class Worker:
         if self._beaten:
             slot[cells.LAG] = max(0, (now - self._beaten) // 1000 - int(BEAT_INTERVAL * 1e6))
         slot[cells.BEAT] = self._beaten = now
-        self._show()
         self._samples.append((now, self._proxy.requests))
-        (begin, before), (end, after) = self._samples[0], self._samples[-1]
-        slot[cells.RATE] = (after - before) * 10**12 // (end - begin) if end > begin else 0
+        self._show()
 
     def _show(self) -> None:
         """Show how busy it is."""
@@ -186,6 +184,8 @@ class Worker:
         slot[cells.IN_FLIGHT] = proxy.in_flight
         slot[cells.TUNNELS] = len(proxy.tunnels)
         slot[cells.REQUESTS] = proxy.requests
+        begin, before = self._samples[0]
+        slot[cells.RATE] = (proxy.requests - before) * 10**12 // max(1, time.monotonic_ns() - begin)
         slot[cells.ANSWERS] = proxy.answered
         slot[cells.FAULTS] = proxy.faults
 

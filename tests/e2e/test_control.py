@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from l7.master.report import ANSWER_WITHIN
 from tests.e2e.test_privileges import NOBODY, root_only
 from tests.e2e.test_signals import CONFIG, Gate, in_flight
 from tests.harness.client import TIMEOUT, Client, get
@@ -175,6 +176,26 @@ def test_status_shows_every_worker(l7, origin):
         assert 0 < worker["age"] < 60
         assert 0 <= worker["lag"] < 5
         assert 10**6 < worker["memory"] < 10**9
+
+
+def test_status_waits_for_nobody_who_is_well(l7, origin):
+    proxy = l7(CONFIG.format(origin().address), workers=2)
+    path, times = socket_of(proxy), []
+    for _ in range(5):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(TIMEOUT)
+            begin = time.monotonic()
+            client.connect(path)
+            client.sendall(b'{"do": "status"}\n')
+            answer = b"".join(iter(lambda: client.recv(65536), b""))
+            times.append(time.monotonic() - begin)
+    assert len(json.loads(answer)["workers"]) == 2
+    assert min(times) < ANSWER_WITHIN / 2
+
+
+def test_who_asks_loads_no_proxy():
+    script = "import sys, l7.cli; sys.exit(any(name in sys.modules for name in ('gevent', 'asyncio', 'l7.workers')))"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
 
 
 def test_status_counts_requests_a_second(l7, origin):
