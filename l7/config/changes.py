@@ -33,7 +33,11 @@ def needs_restart(
     """
     fixed = ("run_as", "pid_file", "control")
     lines = [_changed(name, old, new) for name in fixed if getattr(old, name) != getattr(new, name)]
-    if privileged or not 0 < new.port < unprivileged_from:
+    if privileged:
+        return lines
+    if new.admin is not None and new.admin != old.admin and 0 < new.admin.port < unprivileged_from:
+        lines.append(f"{_changed('admin', old, new)} (a port below {unprivileged_from})")
+    if not 0 < new.port < unprivileged_from:
         return lines
     if new.port != old.port and any(not address.startswith("unix:") for address in new.bind):
         return [*lines, f"{_changed('port', old, new)} (a port below {unprivileged_from})"]

@@ -42,8 +42,15 @@ class Served:
     file: str | None = None
     changes: tuple[str, ...] = ()
     """What is different from the generation before."""
+    admin: Listener | None = None
+    """Where the control worker listens."""
     loaded: float = field(default_factory=time.time)
     """When it was loaded, as seconds since 1970."""
+
+    @property
+    def sockets(self) -> tuple[Listener, ...]:
+        """All that it listens on."""
+        return self.listeners if self.admin is None else (*self.listeners, self.admin)
 
     def plan(self) -> Plan:
         """What the supervision has to know of it."""
@@ -78,7 +85,8 @@ class Generations:
         """The highest number so far."""
         self._unreadable = ""
         self.books = Books(loaded.config, SLOTS)
-        self.current = Served(loaded.generation(first), tuple(listeners), loaded.file)
+        admin = ground.listeners.take_admin(loaded.config.admin)
+        self.current = Served(loaded.generation(first), tuple(listeners), loaded.file, admin=admin)
         self._served = {first: self.current}
         self._warn(loaded)
         self._warn_of_unreadable(loaded)
@@ -94,6 +102,7 @@ class Generations:
             self._check(loaded.config)
             self.books.extend(loaded.config)
             listeners = self._ground.listeners.take(loaded.config.bind, loaded.config.port)
+            admin = self._ground.listeners.take_admin(loaded.config.admin)
             if not self._ground.open_log(loaded.config.access_log):
                 path = loaded.config.access_log
                 self._events.warning(f"access-log: {path} cannot be opened anew; writing goes on in the file it was")
@@ -103,14 +112,14 @@ class Generations:
         except Refused:
             raise
         except (StartError, OutOfRowsError) as error:
-            self._ground.listeners.keep(self.current.listeners)
+            self._ground.listeners.keep(self.current.sockets)
             raise Refused([str(error)]) from error
         except (Exception, SystemExit) as error:  # a reload must never be the end of a master that serves
-            self._ground.listeners.keep(self.current.listeners)
+            self._ground.listeners.keep(self.current.sockets)
             raise Refused([f"reload: {type(error).__name__}: {error}"]) from error
         self.last += 1
         lines = changes(self.current.generation.config, loaded.config)
-        served = Served(loaded.generation(self.last), tuple(listeners), loaded.file, tuple(lines))
+        served = Served(loaded.generation(self.last), tuple(listeners), loaded.file, tuple(lines), admin)
         self._served[self.last] = served
         self._warn(loaded)
         self._tell_changes(served)
@@ -136,7 +145,7 @@ class Generations:
         self.books.settle([self.current.generation.config])
         self._events.generation = number
         self._events.level = self.current.generation.config.log_level
-        gone = self._ground.listeners.keep(self.current.listeners)
+        gone = self._ground.listeners.keep(self.current.sockets)
         if gone:
             self._events.info(f"listening no more on {', '.join(listener.name for listener in gone)}")
 
@@ -157,7 +166,7 @@ class Generations:
         number = served.generation.number
         for line in served.changes or ["nothing changed"]:
             self._events.write("info", f"reload: {line}", number)
-        added = [listener for listener in served.listeners if listener not in self.current.listeners]
+        added = [listener for listener in served.sockets if listener not in self.current.sockets]
         if added:
             self._events.write("info", f"reload: listening on {describe(added)}", number)
 

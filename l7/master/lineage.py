@@ -104,7 +104,7 @@ class Lineage:
 
     def _on_taken(self) -> None:
         self._events.info(f"has taken over from process {self._parent}")
-        self._ground.listeners.keep(self._generations.current.listeners)
+        self._ground.listeners.keep(self._generations.current.sockets)
         self._inquiries.desk.open()
 
     def _on_connection(self, letter: Letter) -> None:

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 
+from l7.config.addresses import Address
 from l7.errors import StartError
 from l7.master.inheritance import Place
 from l7.master.privileges import Identity, first_unprivileged_port
@@ -26,6 +27,9 @@ FIRST_INHERITED = 3
 """Where the descriptors of ``LISTEN_FDS`` begin (sd_listen_fds(3))."""
 SOCKET_MODE = 0o666
 """Who may connect to a unix socket: everybody who reaches its directory, as with a TCP port."""
+
+ADMIN = "admin "
+"""What the key of the admin endpoint's listener begins with: no worker has it."""
 
 Pause = Callable[[float], bool]
 """Waits for so many seconds; False when there is something better to do than to wait."""
@@ -46,9 +50,10 @@ class Listener:
     @property
     def name(self) -> str:
         """What it was asked to be, also when it is closed: ``[::1]:80``, ``*:80``, ``unix:/run/l7.sock``."""
-        if self.key.startswith("unix:"):
-            return self.key
-        host, _, port = self.key.rpartition("|")
+        key = self.key.removeprefix(ADMIN)
+        if key.startswith("unix:"):
+            return key
+        host, _, port = key.rpartition("|")
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def close(self) -> None:
@@ -143,6 +148,23 @@ class Listeners:
             raise
         self._bound.update((listener.key, listener) for listener in new)
         return [self._bound[key] for key in keys]
+
+    def take_admin(self, address: Address | None, pause: Pause | None = None) -> Listener | None:
+        """The listener of the admin endpoint, where there is to be one; as `take`."""
+        if address is None:
+            return None
+        where = f"unix:{address.path}" if address.path is not None else f"{address.host}|{address.port}"
+        key = ADMIN + where
+        if where in self._bound:
+            raise StartError(f"admin: {address} is where requests are taken; choose another port")
+        if key not in self._bound:
+            try:
+                bound = _bind(where, pause, dual=True)
+            except StartError as error:
+                raise StartError(f"admin: {error}") from error
+            bound.key = key
+            self._bound[key] = bound
+        return self._bound[key]
 
     def keep(self, listeners: Iterable[Listener]) -> list[Listener]:
         """Close all others; returns what was closed."""

@@ -134,6 +134,7 @@ def prepare(
         if config.pid_file is not None and inheritance is None:
             ground.pid_file = PidFile(config.pid_file)
         bound = ground.listeners.take(config.bind, config.port, pause)
+        ground.listeners.take_admin(config.admin, pause)
         ground.open_log(config.access_log, identity)
         signs = _signs(loaded)
         if not _keeps_control(ground, signs):

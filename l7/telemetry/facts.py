@@ -24,10 +24,9 @@ RELOADS_FAILED = 15
 LAST_RELOAD_FAILED = 16
 LAST_RELOAD_AT = 17
 """Milliseconds since 1970; the start is the first."""
-CONTROL_STARTS = 18
-"""How often a control worker was started."""
-WORKER_STARTS = 19
-WORKERS = 20
+WORKER_STARTS = 18
+"""How often a worker was started."""
+WORKERS = 19
 """How many workers are in each of `STATES`."""
 
 STARTING, SERVING, ENDING = range(3)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from l7.config.addresses import Address
 from l7.errors import StartError
 from l7.master.listeners import Listeners, describe, wanted_keys
 from tests.harness.l7process import ROOT
@@ -173,3 +174,22 @@ def _run_with_descriptor_3(sock: socket.socket, script: str) -> None:
         [sys.executable, "-W", "ignore", "-c", move + script],
         pass_fds=[sock.fileno()], env=environ, check=True, timeout=30, cwd=Path("/"),
     )  # fmt: skip
+
+
+def test_the_admin_endpoint_has_a_listener_of_its_own(listeners, tmp_path):
+    assert listeners.take_admin(None) is None
+    path = str(tmp_path / "admin")
+    (one,) = listeners.take(["127.0.0.1"], 0)
+    unix = listeners.take_admin(Address("", 0, path))
+    tcp = listeners.take_admin(Address("127.0.0.2", 0))
+    assert (unix.name, tcp.name) == (f"unix:{path}", "127.0.0.2:0")
+    assert listeners.take_admin(Address("127.0.0.2", 0)) is tcp
+    assert listeners.keep([one, tcp]) == [unix]
+    assert not os.path.exists(path)
+    socket.create_connection(("127.0.0.2", port_of(tcp)), 5).close()
+
+
+def test_the_admin_endpoint_is_not_where_requests_are_taken(listeners):
+    listeners.take(["127.0.0.1"], 0)
+    with pytest.raises(StartError, match="where requests are taken"):
+        listeners.take_admin(Address("127.0.0.1", 0))
