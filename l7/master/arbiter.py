@@ -31,6 +31,7 @@ from l7.master.lending import portions
 from l7.master.lifecycle import BEATS, ENDS, LifecycleError, MasterState
 from l7.master.lineage import Lineage, report_failure
 from l7.master.listeners import Listener, describe
+from l7.master.notices import Notices
 from l7.master.notify import Notifier
 from l7.master.office import PLACES, Office
 from l7.master.polling import Poll
@@ -133,7 +134,10 @@ class Arbiter:
             self._queue.append, inheritance, held,
         )  # fmt: skip
         self._fleet: Fleet = first(generations.current.plan(), SLOTS, monotonic())
-        self._office = Office(self._board, self._roster, generations, lambda: self._release(()), events)
+        self._office = Office(
+            self._board, self._roster, generations, self._inquiries.desk, self._release, events
+        )  # fmt: skip
+        self._notices = Notices(generations.books.ledger, generations.current.generation.number)
         self._dumps = Dumps(self._roster, generations, self._states, ground.output_lock, self._is_in_a_hurry, events)
         self._awake_since = monotonic()
         self._code: int | None = None
@@ -153,6 +157,7 @@ class Arbiter:
                 self._events.info("stopped")
                 return self._code
             self._office.look(self._fleet, self._awake_since)
+            self._notices.look(self._fleet, self._generations.current.generation.number, self._verdicts.last)
             self._dumps.look()  # only when nothing is left to decide: writing may take a while
             self._wait()
             self._collect()
@@ -199,15 +204,15 @@ class Arbiter:
 
     def _note(self, handle: Handle, letter: Letter) -> None:
         message, event = letter.message, letter.message.get("event")
-        if letter.descriptor is not None:
-            self._relay.post(letter, handle)
-        elif event == "dump":
+        if event == "dump":
             # A channel keeps the order: who answers what came after a drain has heard the drain.
             self._queue.append(v.Heard(handle.slot))
             self._inquiries.heard(handle.slot)
             self._dumps.note(handle.pid, message)
         elif self._office.owns(handle):
             self._office.note(handle, letter)
+        elif letter.descriptor is not None:
+            self._relay.post(letter, handle)
         elif event == "ready":
             self._queue.append(v.Booted(handle.slot))
         elif event == "failed":
@@ -222,6 +227,7 @@ class Arbiter:
             if self._office.owns(handle):
                 self._office.gone(handle, status)
                 continue
+            self._board.idle(handle.slot)
             self._generations.books.retire(handle.slot)
             self._queue.append(v.Gone(handle.slot, describe_end(status, handle.why), status == 0))
 
@@ -261,6 +267,7 @@ class Arbiter:
             self._queue.append(v.Gone(action.slot, f"cannot start: {error.strerror}"))
             return
         self._roster.add(handle)
+        self._notices.started()
 
     def _boot(self, action: v.Spawn, served: Served, channel: socket.socket) -> Boot:
         books = self._generations.books

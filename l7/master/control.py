@@ -137,14 +137,26 @@ class Desk:
         self._control = control
         self._ask = ask
         self._visitors: dict[int, Visitor] = {}
+        self.is_open = self.is_closed = False
+        """Whether this l7 is the one to ask, and whether it is no more."""
 
     def open(self) -> None:
         """Take visitors."""
+        self.is_open = True
         if self._control is not None:
             self._poll.add(self._control.socket.fileno(), self._accept)
 
+    def welcome(self, descriptor: int) -> None:
+        """Take a visitor who comes over another way, as long as any are taken."""
+        sock = socket.socket(fileno=descriptor)
+        if self.is_closed:
+            sock.close()
+        else:
+            self._take(sock)
+
     def close(self) -> None:
         """Take no more; those who are here are let go."""
+        self.is_open, self.is_closed = False, True
         if self._control is not None:
             self._poll.drop(self._control.socket.fileno())
             self._control = None
@@ -182,6 +194,9 @@ class Desk:
             sock, _ = self._control.socket.accept()
         except OSError:
             return
+        self._take(sock)
+
+    def _take(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         if len(self._visitors) >= MOST_VISITORS:
             sock.close()

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from l7.clock import monotonic
 from l7.master import caretaker as c
 from l7.master.caretaker import Phase, Post, Process
+from l7.master.control import Desk
 from l7.master.fleet import Fleet
 from l7.master.generations import SLOTS, Generations
 from l7.master.handles import Handle, Letter, describe_end
-from l7.master.lifecycle import ENDS
+from l7.master.lifecycle import ENDS, MasterState
+from l7.master.listeners import Listener
 from l7.master.names import Names
 from l7.master.roster import Roster
 from l7.master.spawning import spawn
@@ -32,18 +34,23 @@ DIES_WITHIN = 1.0
 class Office:
     """Keeps the control worker, as long as the generation that is wanted has work for it.
 
-    :param release: closes, in a child, what is the master's only.
+    :param desk: answers what the admin endpoint asks the master.
+    :param release: closes, in a child, what is the master's only, but for some listeners.
     """
 
     def __init__(
-        self, board: Board, roster: Roster, generations: Generations, release: Callable[[], None], events: Events
-    ) -> None:
+        self, board: Board, roster: Roster, generations: Generations, desk: Desk,
+        release: Callable[[Sequence[Listener]], None], events: Events,
+    ) -> None:  # fmt: skip
         self._board = board
         self._roster = roster
         self._generations = generations
+        self._desk = desk
         self._release = release
         self._events = events
         self._post = Post()
+        self._opened = 0
+        """The process that has been told to open the admin endpoint."""
         self._asked = (0, False)
         """A generation, and whether it has work for a control worker."""
         self.names = Names(generations.books, roster, events)
@@ -58,7 +65,8 @@ class Office:
 
     def look(self, fleet: Fleet, awake_since: float) -> None:
         """See that there is what should be."""
-        wanted = None if fleet.phase in ENDS or not self._is_needed(fleet.plan.generation) else fleet.plan.generation
+        number = fleet.plan.generation
+        wanted = number if self._is_needed(number) and not self._is_over(fleet.phase, number) else None
         if wanted != self._post.wanted or fleet.plan.silence != self._post.silence:
             self._step(c.Want(wanted, fleet.plan.silence))
         now = monotonic()
@@ -66,6 +74,7 @@ class Office:
             if now - self._last_beat(one, awake_since) >= self._post.silence:
                 self._step(c.Silent(one.slot))
         self._step(c.Tick())
+        self._open_admin()
         self.names.look()
 
     def owns(self, handle: Handle) -> bool:
@@ -75,7 +84,9 @@ class Office:
     def note(self, handle: Handle, letter: Letter) -> None:
         """Hear what it says."""
         event = letter.message.get("event")
-        if event == "ready":
+        if letter.descriptor is not None:
+            self._desk.welcome(letter.descriptor)
+        elif event == "ready":
             self._step(c.Booted(handle.slot - SLOTS))
         elif event == "failed":
             handle.why = str(letter.message.get("why", ""))
@@ -112,6 +123,20 @@ class Office:
             self._asked = (number, needs_control(self._generations.get(number).generation.config))
         return self._asked[1]
 
+    def _is_over(self, phase: MasterState, number: int) -> bool:
+        """Whether nothing is left to do: only the admin endpoint still has something to say while l7 ends."""
+        return phase in ENDS and (phase is MasterState.RETIRING or self._generations.get(number).admin is None)
+
+    def _open_admin(self) -> None:
+        """Let the one at work answer, once this is the master: before that the l7 before it does."""
+        present = self.present()
+        if present is None or not self._desk.is_open:
+            return
+        handle, one = present
+        if one.phase is Phase.READY and handle.pid != self._opened:
+            self._opened = handle.pid
+            handle.tell({"do": "open"})
+
     def _beating(self) -> list[Process]:
         return [one for one in self._post.processes if one.phase in (Phase.WAITING, Phase.READY)]
 
@@ -137,13 +162,14 @@ class Office:
 
     def _spawn(self, action: c.Spawn) -> None:
         slot, number = SLOTS + action.slot, action.generation
+        admin = self._generations.get(number).admin
         self._board.clear(slot)
         try:
             handle = spawn(
                 lambda pid, channel: Handle(slot, NO_INDEX, number, pid, channel, started=monotonic()),
                 lambda channel: self._boot(slot, number, channel),
                 run,
-                self._release,
+                lambda: self._release(() if admin is None else (admin,)),
                 self._events,
                 f"l7: control (generation {number})",
             )
@@ -153,13 +179,14 @@ class Office:
         self._roster.add(handle)
 
     def _boot(self, slot: int, number: int, channel: socket.socket) -> ControlBoot:
-        books = self._generations.books
+        books, served = self._generations.books, self._generations.get(number)
         return ControlBoot(
-            generation=self._generations.get(number).generation,
+            generation=served.generation,
             slot=slot,
             channel=channel,
             board=self._board,
             ledger=books.ledger,
-            rows=books.rows.taken(),
+            rows=books.rows.known(),
             resolved=books.resolved,
+            admin=None if served.admin is None or served.admin.socket.fileno() < 0 else served.admin.socket,
         )

@@ -46,6 +46,10 @@ class Rows:
         """All that are taken."""
         return dict(self._taken)
 
+    def known(self) -> dict[Key, int]:
+        """All that are taken, and those that were given back and still hold what was counted."""
+        return {**self._free, **self._taken}
+
     def take(self, keys: Iterable[Key]) -> None:
         """Give each key a row unless it has one; raises `OutOfRowsError`."""
         for key in keys:

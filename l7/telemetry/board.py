@@ -52,6 +52,11 @@ class Board:
         """One cell of every slot."""
         return self._cells[cell::CELLS].tolist()
 
+    def idle(self, index: int) -> None:
+        """The process of a slot is gone, and with it what it had open."""
+        cells = self.slot(index)
+        cells[CONNECTIONS] = cells[IN_FLIGHT] = 0
+
     def clear(self, index: int) -> None:
         """Zero a slot before it is given to a new worker."""
         cells = self.slot(index)

@@ -55,7 +55,7 @@ class Admin:
     :param visit: connects to the master's control desk; raises ``OSError``.
     """
 
-    def __init__(self, figures: Figures, facts: Facts, visit: Callable[[], socket.socket]) -> None:
+    def __init__(self, figures: Figures, facts: Facts, visit: Callable[[], green.socket]) -> None:
         self._figures, self._facts, self._visit = figures, facts, visit
         self._pages: dict[bytes, Callable[[], Page]] = {
             b"/metrics": self._metrics,

@@ -26,7 +26,7 @@ class Channel:
         self._socket = sock
         self._heard = heard
         self._ended = ended
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[tuple[bytes, socket.socket | None]] = deque()
         loop = get_hub().loop
         self._readable = loop.io(sock.fileno(), 1)
         self._writable = loop.io(sock.fileno(), 2)
@@ -35,9 +35,9 @@ class Channel:
         """Hear the master from now on."""
         self._readable.start(self._receive)
 
-    def tell(self, message: Message) -> None:
-        """Send a message as soon as there is room."""
-        self._waiting.append(json.dumps(message).encode("utf-8"))
+    def tell(self, message: Message, passed: socket.socket | None = None) -> None:
+        """Send a message as soon as there is room, with a socket, which is closed here then."""
+        self._waiting.append((json.dumps(message).encode("utf-8"), passed))
         if len(self._waiting) == 1:
             self._push()
 
@@ -49,8 +49,12 @@ class Channel:
     def _push(self) -> None:
         try:
             while self._waiting:
-                self._socket.send(self._waiting[0], socket.MSG_DONTWAIT)
+                encoded, passed = self._waiting[0]
+                descriptors = [] if passed is None else [passed.fileno()]
+                socket.send_fds(self._socket, [encoded], descriptors, socket.MSG_DONTWAIT)
                 self._waiting.popleft()
+                if passed is not None:
+                    passed.close()
         except BlockingIOError:
             self._writable.start(self._push)
             return

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gevent import get_hub, monkey
+from gevent import socket as green
 from gevent.event import Event
 from gevent.util import format_run_info
 
@@ -28,7 +29,10 @@ from l7.config.schema import Backend, Config
 from l7.telemetry import board as cells
 from l7.telemetry.board import Board
 from l7.telemetry.events import Events
+from l7.telemetry.facts import Facts
+from l7.telemetry.figures import Figures
 from l7.telemetry.ledger import Ledger
+from l7.workers.admin import Admin
 from l7.workers.channel import Channel
 from l7.workers.health import Checks, Target, endpoint_of
 from l7.workers.naming import Naming
@@ -52,6 +56,8 @@ class ControlBoot:
     rows: Mapping[Row, int]
     resolved: Resolved
     """What is known of names: host, port, row and weight of each address, by route and server."""
+    admin: socket.socket | None = None
+    """Where the admin endpoint listens."""
 
 
 def needs_control(config: Config) -> bool:
@@ -86,8 +92,10 @@ class Controller:
         raise_descriptor_limit()
         self._channel = Channel(boot.channel, self._on_wish, self._on_end)
         self.checks = Checks(boot.ledger, events)
-        self._resolved = dict(boot.resolved)
+        self._rows, self._resolved = dict(boot.rows), dict(boot.resolved)
         self._naming = Naming(self._config, Resolver(self._config.resolver), self._resolved, self._channel.tell, events)
+        figures = Figures(boot.ledger, boot.board, self._config, self._rows, self._resolved)
+        self._admin = Admin(figures, Facts(boot.ledger), self._visit)
         self._members: dict[tuple[str, str], list[Target]] = {}
         self._cells = boot.board.slot(boot.slot)
         self._watchdog = Watchdog(self._config.block_warning, events.warning)
@@ -106,6 +114,7 @@ class Controller:
         self._watchdog.start()
         self._channel.tell({"event": "ready"})
         self._leave.wait()
+        self._admin.close()
         return 0
 
     def _every(self, seconds: float, call: Callable[[], None]) -> None:
@@ -124,10 +133,18 @@ class Controller:
             self._begin()
         elif wish == "members":
             self._on_members(message)
+        elif wish == "open" and self._boot.admin is not None:
+            self._admin.start(self._boot.admin)
         elif wish == "stop":
             self._leave.set()
         elif wish == "dump":
             self._answer_dump()
+
+    def _visit(self) -> green.socket:
+        """Visit the master's desk, as over the control socket."""
+        ours, theirs = green.socketpair()
+        self._channel.tell({"event": "visit"}, theirs)
+        return ours
 
     def _on_end(self) -> None:
         self._events.debug(MASTER_GONE)
@@ -143,7 +160,8 @@ class Controller:
 
     def _on_members(self, message: dict[str, Any]) -> None:
         name, label = message["backend"], message["server"]
-        self._resolved[name, label] = message["members"]
+        self._resolved[name, label] = members = [tuple(member) for member in message["members"]]
+        self._rows.update({(name, label, str(Address(host, port))): row for host, port, row, _ in members})
         backend = self._config.backends.get(name)
         if backend is None or not self._begun:
             return

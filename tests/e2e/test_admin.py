@@ -1,0 +1,172 @@
+"""The admin endpoint of a running l7: who serves it, over reloads and deaths, and to the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.e2e.test_control_worker import wait_for_control
+from tests.e2e.test_signals import Gate, in_flight
+from tests.e2e.test_upgrade import stop, upgrade
+from tests.harness.client import Client, Response, get
+from tests.harness.l7process import L7Process
+
+CONFIG = """
+canary-time: 200ms
+access-log: off
+admin: '{admin}'
+backends:
+  a: {{servers: ['{server}']}}
+"""
+
+
+@pytest.fixture
+def admin(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An address of its own, short enough for a socket."""
+    return f"unix:/tmp/l7-admin-{os.getpid()}-{tmp_path_factory.mktemp('x').name[-6:]}"
+
+
+def ask(admin: str, path: str) -> Response:
+    return get(admin.removeprefix("unix:"), path)
+
+
+def series(admin: str) -> dict[tuple[str, ...], float]:
+    """Every series by its name and the values of its labels."""
+    answer = ask(admin, "/metrics")
+    assert answer.status == 200
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer.body.decode())
+        for sample in family.samples
+    }
+
+
+def wait_for_series(proxy: L7Process, admin: str, key: tuple[str, ...], value: float) -> None:
+    proxy.wait_for(lambda: series(admin).get(key) == value, f"{key} is {value:g}")
+
+
+def wait_until_gone(proxy: L7Process, admin: str) -> None:
+    proxy.wait_for(lambda: not os.path.exists(admin.removeprefix("unix:")), f"{admin} is gone")
+
+
+def start(l7, origin, admin: str, more: str = "", **options) -> L7Process:
+    proxy = l7(CONFIG.format(admin=admin, server=origin().address) + more, **options)
+    wait_for_control(proxy, 1)
+    proxy.wait_for_event("ready: listening")
+    return proxy
+
+
+def test_it_tells_of_the_workers(l7, origin, admin):
+    proxy = start(l7, origin, admin, workers=2)
+    wait_for_series(proxy, admin, ("l7_workers", "ready"), 2)
+    found = series(admin)
+    assert found["l7_config_generation",] == 1
+    assert found["l7_config_last_reload_success",] == 1
+    assert found["l7_worker_starts_total",] == 2
+    assert ask(admin, "/healthz").body == b"ok\n"
+    assert ask(admin, "/readyz").body == b"ready\n"
+
+
+def test_the_status_is_that_of_the_command(l7, origin, admin):
+    proxy = start(l7, origin, admin, workers=2)
+    answer = ask(admin, "/status")
+    report = answer.json
+    assert (answer.status, report["pid"], report["state"]) == (200, proxy.pid, "serving")
+    assert [worker["pid"] for worker in report["workers"]] == proxy.workers()
+
+
+def test_there_is_none_unless_it_is_asked_for(l7, origin):
+    proxy = l7(f"backends: {{a: {{servers: ['{origin().address}']}}}}")
+    assert proxy.control() is None
+
+
+def test_reloads_are_counted_and_the_endpoint_stays(l7, origin, admin):
+    proxy = start(l7, origin, admin)
+    config = proxy.config_path.read_text()
+    proxy.hup()
+    proxy.wait_for_event("reload done: generation 2")
+    wait_for_control(proxy, 2)
+    wait_for_series(proxy, admin, ("l7_reloads_total", "done"), 1)
+    proxy.write_config(config + "nonsense: 1\n")
+    proxy.hup()
+    proxy.wait_for_event("reload refused")
+    wait_for_series(proxy, admin, ("l7_reloads_total", "failed"), 1)
+    found = series(admin)
+    assert found["l7_config_generation",] == 2
+    assert found["l7_config_last_reload_success",] == 0
+
+
+def test_a_reload_moves_it_adds_it_and_takes_it_away(l7, origin, admin):
+    other = admin + "2"
+    proxy = start(l7, origin, admin)
+    config = proxy.config_path.read_text()
+    for generation, text, there, gone in (
+        (2, config.replace(admin, other), other, admin),
+        (3, config.replace(admin, "off"), "", other),
+        (4, config, admin, other),
+    ):
+        proxy.write_config(text)
+        proxy.hup()
+        proxy.wait_for_event(f"reload done: generation {generation}")
+        wait_until_gone(proxy, gone)
+        if there:
+            wait_for_control(proxy, generation)
+            wait_for_series(proxy, there, ("l7_config_generation",), generation)
+
+
+def test_an_address_that_cannot_be_bound_refuses_the_reload(l7, origin, admin):
+    proxy = start(l7, origin, admin)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        proxy.write_config(proxy.config_path.read_text().replace(admin, f"127.0.0.1:{taken.getsockname()[1]}"))
+        proxy.hup()
+        proxy.wait_for_event(r"admin: port \d+: address 127.0.0.1 is in use by another program")
+        proxy.wait_for_event("reload refused, generation 1 stays")
+    assert ask(admin, "/readyz").status == 200
+
+
+def test_it_comes_back_when_the_control_worker_dies(l7, origin, admin):
+    proxy = start(l7, origin, admin)
+    pid = wait_for_control(proxy, 1)
+    os.kill(pid, signal.SIGKILL)
+    assert ask(admin, "/healthz").status == 200, "who asks meanwhile waits for the next one"
+    assert wait_for_control(proxy, 1, without=pid)
+
+
+def test_while_l7_finishes_what_it_has_it_is_not_ready(l7, origin, admin):
+    gate = Gate()
+    proxy = start(l7, lambda: origin(gate), admin)
+    with Client(admin.removeprefix("unix:")) as kept, in_flight(proxy, gate) as client:
+        kept.send(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert kept.read_response().status == 200
+        proxy.term()
+        proxy.wait_for_event("stopping")
+        kept.send(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = kept.read_response()
+        assert (answer.status, answer.body) == (503, b"503 Service Unavailable: stopping\n")
+        gate.opened.set()
+        assert client.read_response().status == 200
+    assert proxy.wait() == 0
+
+
+def test_connections_that_ended_with_a_worker_are_not_counted(l7, origin, admin):
+    proxy = start(l7, origin, admin, leaks=False)
+    with Client(proxy.address) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.read_response().status == 200
+        wait_for_series(proxy, admin, ("l7_open_connections",), 1)
+        os.kill(proxy.workers()[0], signal.SIGKILL)
+        wait_for_series(proxy, admin, ("l7_open_connections",), 0)
+
+
+def test_after_an_upgrade_the_new_one_answers(l7, origin, admin):
+    proxy = start(l7, origin, admin)
+    pid = upgrade(proxy)
+    proxy.wait()
+    report = ask(admin, "/status").json
+    assert (report["pid"], report["configuration"]["generation"]) == (pid, 2)
+    stop(proxy, pid)
+    assert not os.path.exists(admin.removeprefix("unix:"))
