@@ -106,7 +106,7 @@ def _dispatch(argv: list[str], environ: Environ) -> int:
 def _refuse_options_of_others(given: flags.Given, command: str | None) -> None:
     used = {
         "--header": (given.headers, ("explain",)),
-        "--json": (given.json, ("explain", "status")),
+        "--json": (given.json, ("explain", "status", "server")),
         "--dry-run": (given.dry_run, ("reload",)),
         "--requests": (given.requests is not None, ("rehearse",)),
         "--reloads": (given.reloads is not None, ("rehearse",)),
@@ -193,6 +193,7 @@ COMMANDS: dict[str, Callable[[list[str], Environ], int]] = {
     "explain": _explain,
     "reload": control.reload,
     "status": control.status,
+    "server": control.server,
     "rehearse": _rehearse,
     "demo": _demo,
 }

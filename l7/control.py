@@ -1,4 +1,4 @@
-"""``l7 reload`` and ``l7 status``: finds the l7 that runs, asks it over its control socket, and prints what it says.
+"""``l7 reload``, ``status`` and ``server``: finds the l7 that runs, asks it over its control socket, prints the answer.
 
 It is found by the same flags, environment and file that it runs with, read leniently: a file that has just become
 invalid must not keep anybody from asking why. Exit codes: 0 well, 1 not.
@@ -18,7 +18,7 @@ from typing import Any
 from l7.config import flags
 from l7.config.document import read
 from l7.config.names import printable
-from l7.errors import ConfigError, StartError
+from l7.errors import ConfigError, Problem, StartError
 from l7.master.controlpath import Signs, all_there_are, candidates
 from l7.master.privileges import NOBODY
 from l7.units import show_size
@@ -60,6 +60,31 @@ def status(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     else:
         print("\n".join(_lines(answer, "reasons")), file=sys.stderr)
     return 0 if answer.get("ok") else 1
+
+
+def server(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Tell the l7 that runs what is wanted of one server: ``HOST ADDRESS drain|ready|maint|weight N``."""
+    given = flags.parse_flags(argv)
+    words = given.words[1:]
+    if len(words) != (4 if words[2:3] == ("weight",) else 3) and not given.problems:
+        usage = "write HOST ADDRESS drain, ready, maint or weight N, as in `l7 server example.com 127.0.0.1:8081 drain`"
+        raise ConfigError([Problem("server", "", usage)])
+    question = dict(zip(("host", "address", "want", "weight"), words, strict=False))
+    answer = _ask({"do": "server", **question}, given, environ, STATUS_WITHIN)
+    if given.json:
+        print(json.dumps(answer, indent=2))
+    elif answer.get("ok"):
+        for one in answer["servers"]:
+            print(_printable(_about(one)))
+    else:
+        print("\n".join(_lines(answer, "reasons")), file=sys.stderr)
+    return 0 if answer.get("ok") else 1
+
+
+def _about(order: Answer) -> str:
+    weight = "" if order["weight"] is None else f", weight {order['weight']}"
+    state = f"{order['state']}{weight}, requests in flight {order['in-flight']}"
+    return f"{order['backend']}: server {order['server']}: {state}"
 
 
 def _show_dry_run(answer: Answer) -> int:

@@ -37,6 +37,7 @@ COMMANDS = {
     "explain": "where would a request for URL go, and why",
     "reload": "reload the l7 that runs, wait, and print the verdict (--dry-run: only what would change)",
     "status": "show the workers and the configuration of the l7 that runs",
+    "server": "HOST ADDRESS drain|ready|maint|weight N: take a server out of service and back",
     "rehearse": "reload, break, kill and upgrade a private l7 under load, and account for every request",
     "demo": "start three small servers and proxy to them",
 }
@@ -149,7 +150,7 @@ def build() -> Any:
     other.add_argument("-V", "--version", action="version", version=version(), help="Print the version and exit.")
     other.add_argument("-h", "--help", action="help", help="Print this help and exit.")
     other.add_argument("-H", "--header", action=_Collect, metavar="'NAME: VALUE'", help="explain: a request header.")
-    other.add_argument("--json", action="store_true", help="explain, status: print JSON.")
+    other.add_argument("--json", action="store_true", help="explain, status, server: print JSON.")
     other.add_argument("--dry-run", action="store_true", help="reload: print what would change, and change nothing.")
     other.add_argument("--requests", type=_count, metavar="N", help="rehearse: how many requests are sent at least.")
     other.add_argument("--reloads", type=_count, metavar="N", help="rehearse: how often l7 is reloaded meanwhile.")

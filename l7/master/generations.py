@@ -12,6 +12,7 @@ from l7.config.dump import render_dump
 from l7.config.generation import Generation, Loaded
 from l7.config.schema import Config
 from l7.errors import ConfigError, L7Error, StartError
+from l7.master.administration import Administration
 from l7.master.books import Books
 from l7.master.cpus import usable_cpus
 from l7.master.listeners import Listener, describe
@@ -85,6 +86,7 @@ class Generations:
         """The highest number so far."""
         self._unreadable = ""
         self.books = Books(loaded.config, SLOTS)
+        self.administration = Administration(self.books, events)
         admin = ground.listeners.take_admin(loaded.config.admin)
         self.current = Served(loaded.generation(first), tuple(listeners), loaded.file, admin=admin)
         self._served = {first: self.current}
@@ -143,6 +145,7 @@ class Generations:
         self.current = self._served[number]
         self._served = {number: self.current}
         self.books.settle([self.current.generation.config])
+        self.administration.settle()
         self._events.generation = number
         self._events.level = self.current.generation.config.log_level
         gone = self._ground.listeners.keep(self.current.sockets)
@@ -151,7 +154,7 @@ class Generations:
 
     def dump(self, workers: list[str]) -> str:
         """The present configuration, as `USR1` shows it; ``workers`` are a line each."""
-        return f"---\n{render_dump(self.current.generation, workers)}...\n"
+        return f"---\n{render_dump(self.current.generation, [*workers, *self.administration.lines()])}...\n"
 
     def _check(self, new: Config) -> None:
         """Refuse by name what only a start can change; raises `Refused`."""

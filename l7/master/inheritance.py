@@ -47,13 +47,16 @@ class Inheritance:
     pid_file: str | None = None
     held: Mapping[str, int] = field(default_factory=dict)
     """Configuration files that only root could open, by name."""
+    bequest: int | None = None
+    """What the l7 before knew (`l7.master.bequest`)."""
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """All of them."""
         places = [place.descriptor for place in (*self.listeners, *self.handed)]
         pairs = [pair[1] for pair in (self.control, self.log) if pair is not None]
-        return (self.bridge, self.output_lock, *places, *pairs, *self.held.values())
+        known = [] if self.bequest is None else [self.bequest]
+        return (self.bridge, self.output_lock, *places, *pairs, *self.held.values(), *known)
 
     def variable(self) -> str:
         """The value of the variable that carries it."""
@@ -69,6 +72,7 @@ class Inheritance:
                 "log": self.log,
                 "pid-file": self.pid_file,
                 "held": dict(self.held),
+                "bequest": self.bequest,
             }
         )
 
@@ -104,6 +108,7 @@ def _parse(value: dict[str, Any]) -> Inheritance:
         log=_pair(value["log"]),
         pid_file=value["pid-file"],
         held={str(path): int(descriptor) for path, descriptor in value["held"].items()},
+        bequest=value.get("bequest"),
     )
 
 

@@ -1,4 +1,4 @@
-"""What is asked over the control socket, and who answers it: reload, dry run, status."""
+"""What is asked over the control socket, and who answers it: reload, dry run, status, orders about servers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from l7 import __version__
 from l7.master.control import ControlSocket, Desk, Message, Visitor
 from l7.master.fleet import Fleet
 from l7.master.generations import Generations
-from l7.master.lifecycle import BEATS, ENDS
+from l7.master.lifecycle import BEATS, ENDS, MasterState
 from l7.master.polling import Poll
 from l7.master.relay import Relay
 from l7.master.report import Survey, moment
@@ -69,6 +69,8 @@ class Inquiries:
             self._surveys.append(Survey(visitor, self._board, self._ask_workers()))
         elif wish == "dry-run":
             self.desk.answer(visitor, self._preview())
+        elif wish == "server":
+            self.desk.answer(visitor, self._order(question))
         elif wish == "reload" and self._fleet().phase in ENDS:
             self.desk.answer(visitor, {"ok": False, "reasons": ["l7 is stopping"]})
         elif wish == "reload":
@@ -81,6 +83,12 @@ class Inquiries:
         slots = [worker.slot for worker in self._fleet().workers if worker.state in BEATS]
         handles = [handle for slot in slots if (handle := self._roster.get(slot)) is not None]
         return {handle.slot for handle in handles if handle.tell({"do": "dump"})}
+
+    def _order(self, question: Message) -> Message:
+        phase = self._fleet().phase
+        if phase in ENDS or phase is MasterState.UPGRADING:
+            return {"ok": False, "reasons": [f"l7 is {phase.value}; ask again"]}
+        return self._generations.administration.answer(question)
 
     def _preview(self) -> Message:
         changes, problems, _ = self._generations.preview()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 
 from setproctitle import setproctitle
 
 from l7.config.held import HeldFiles
+from l7.master import bequest
 from l7.master import vocabulary as v
 from l7.master.fleet import Fleet
 from l7.master.generations import Generations
@@ -46,6 +48,8 @@ class Lineage:
         self._held = held
         self._parent = 0 if inheritance is None else inheritance.parent
         self._upgrade: Upgrade | None = None
+        if inheritance is not None and inheritance.bequest is not None:
+            bequest.take(inheritance.bequest, generations.books, generations.administration)
         self._succession = None if inheritance is None else Succession(poll, ground, inheritance, events)
         if self._succession is not None:
             self._succession.listen(self._on_taken, self._on_connection)
@@ -62,7 +66,11 @@ class Lineage:
         """Start the next l7."""
         self._upgrade = Upgrade(self._poll, self._ground, self._on_outcome)
         held = {} if self._held is None else self._held.descriptors()
-        self._upgrade.start(self._generations.last, held)
+        known = bequest.write(self._generations.books, self._generations.administration)
+        try:
+            self._upgrade.start(self._generations.last, held, known)
+        finally:
+            os.close(known)
 
     def abandon(self) -> None:
         """Give the next l7 up."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from l7.clock import monotonic
+from l7.master.administration import Administration
 from l7.master.books import Books
 from l7.master.handles import Message
 from l7.master.roster import Roster
@@ -21,8 +22,9 @@ Name = tuple[str, str]
 class Names:
     """All names that were looked up."""
 
-    def __init__(self, books: Books, roster: Roster, events: Events) -> None:
+    def __init__(self, books: Books, administration: Administration, roster: Roster, events: Events) -> None:
         self._books = books
+        self._administration = administration
         self._roster = roster
         self._events = events
         self._owed: dict[int, dict[Name, None]] = {}
@@ -41,6 +43,7 @@ class Names:
             return
         try:
             if self._books.resolve(name, found):
+                self._administration.renew()
                 for handle in self._roster.handles.values():
                     self._owed.setdefault(handle.pid, {})[name] = None
                 self.look()

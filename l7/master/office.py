@@ -53,7 +53,7 @@ class Office:
         """The process that has been told to open the admin endpoint."""
         self._asked = (0, False)
         """A generation, and whether it has work for a control worker."""
-        self.names = Names(generations.books, roster, events)
+        self.names = Names(generations.books, generations.administration, roster, events)
 
     # --- what the loop calls ----------------------------------------------------------------------------------------
 

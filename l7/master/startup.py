@@ -60,7 +60,9 @@ class Ground:
             os.close(before[1])
         return True
 
-    def leave_behind(self, bridge: int, generation: int, held: Mapping[str, int]) -> Inheritance:
+    def leave_behind(
+        self, bridge: int, generation: int, held: Mapping[str, int], bequest: int | None = None
+    ) -> Inheritance:
         """What the next l7 inherits."""
         bound, handed = self.listeners.places()
         return Inheritance(
@@ -74,6 +76,7 @@ class Ground:
             log=self.log,
             pid_file=self.pid_path,
             held=held,
+            bequest=bequest,
         )
 
     def leave_to_successor(self) -> None:

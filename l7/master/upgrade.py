@@ -40,15 +40,15 @@ class Upgrade:
         self._kill_at: float | None = None
         self._over = False
 
-    def start(self, generation: int, held: dict[str, int]) -> None:
-        """Execute the next l7."""
+    def start(self, generation: int, held: dict[str, int], bequest: int | None = None) -> None:
+        """Execute the next l7. The descriptors that it inherits stay the caller's."""
         if os.getpid() == 1:
             self._fail("process 1 of a container cannot be replaced; start another container")
             return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             ours.setblocking(False)
-            left = self._ground.leave_behind(theirs.fileno(), generation, held)
+            left = self._ground.leave_behind(theirs.fileno(), generation, held, bequest)
             try:
                 self._child = subprocess.Popen(
                     [sys.executable, *sys.orig_argv[1:]], env=_environment(left), pass_fds=left.descriptors

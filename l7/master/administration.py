@@ -1,0 +1,170 @@
+"""What an administrator wants of single servers: ``l7 server HOST ADDRESS drain|ready|maint|weight N``.
+
+An order is written into the master's lane of the ledger, where all workers notice it within milliseconds. It holds over
+reloads, crashes and upgrades until another one is given, and ends with the server: a configuration without it is no
+place to keep it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from l7.balancing import cells
+from l7.config.addresses import Address
+from l7.config.names import did_you_mean, printable
+from l7.config.routekeys import normal_route_key
+from l7.errors import L7Error
+from l7.master.books import Books
+from l7.master.handles import Message
+from l7.master.rows import Key
+from l7.telemetry.events import Events
+from l7.telemetry.ledger import MASTER
+
+STATES = {"ready": 0, "drain": cells.DRAIN, "maint": cells.MAINT}
+"""What a server may be told to be, as the ledger has it."""
+HEAVIEST = 256
+DEFAULT = "default"
+"""The weight of the configuration."""
+
+_NAMES = {number: name for name, number in STATES.items()}
+
+
+class OrderError(L7Error):
+    """An order that cannot be followed; in words."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is wanted of one server. ``since`` is `time.monotonic_ns`, which an upgrade does not change."""
+
+    state: int = 0
+    since: int = 0
+    weight: int | None = None
+
+    def __str__(self) -> str:
+        return _NAMES[self.state] + ("" if self.weight is None else f", weight {self.weight}")
+
+
+NO_ORDER = Order()
+
+
+class Administration:
+    """All orders, by the key of the server or of one address of a name."""
+
+    def __init__(self, books: Books, events: Events) -> None:
+        self._books = books
+        self._events = events
+        self._orders: dict[Key, Order] = {}
+
+    def answer(self, question: Message) -> Message:
+        """Follow an order; the answer is for who gave it."""
+        try:
+            keys = self._find(str(question.get("host", "")), str(question.get("address", "")))
+            change = _change(str(question.get("want", "")), question.get("weight"))
+        except OrderError as error:
+            return {"ok": False, "reasons": [str(error)]}
+        return {"ok": True, "servers": [self._order(key, change) for key in keys]}
+
+    def _order(self, key: Key, change: Callable[[Order], Order]) -> dict[str, Any]:
+        before = self._orders.get(key, NO_ORDER)
+        order = replace(change(before), since=time.monotonic_ns())
+        self._orders[key] = order
+        self._write(key, order)
+        self._events.info(f"{key[0]}: server {' at '.join(key[1:])}: {order} (was {before}), as an administrator wants")
+        return {
+            "backend": key[0],
+            "server": " at ".join(key[1:]),
+            "state": _NAMES[order.state],
+            "weight": order.weight,
+            "in-flight": self._in_flight(key),
+        }
+
+    def _in_flight(self, key: Key) -> int:
+        return sum(self._books.ledger.total(self._books.rows[each], cells.IN_FLIGHT) for each in self._below(key))
+
+    def _below(self, key: Key) -> Iterator[Key]:
+        """A server, and all addresses of its name."""
+        yield key
+        for host, port, *_ in self._books.resolved.get((key[0], key[1]), ()) if len(key) == 2 else ():
+            yield (*key, str(Address(host, port)))
+
+    def _find(self, host: str, address: str) -> list[Key]:
+        """The server that is meant; several where an address stands for more than one name."""
+        try:
+            route = normal_route_key(host)
+            wanted = str(Address.parse(address))
+        except ValueError as error:
+            raise OrderError(str(error)) from None
+        known = [key for key in self._books.rows if key[:1] == (route,)]
+        if not known:
+            routes = {key[0] for key in self._books.rows if key}
+            raise OrderError(f"no backend is {printable(route)}{did_you_mean(route, routes)}")
+        found = [key for key in known if key[1:] == (wanted,)] or [key for key in known if key[2:] == (wanted,)]
+        if not found:
+            servers = {label for key in known for label in key[1:]}
+            raise OrderError(f"{route} has no server {printable(wanted)}{did_you_mean(wanted, servers)}")
+        return found
+
+    # --- keeping them -----------------------------------------------------------------------------------------------
+
+    def renew(self) -> None:
+        """Write down again what is wanted of servers whose row is another one now, or new."""
+        for key, order in self._orders.items():
+            if key in self._books.rows:
+                self._write(key, order)
+
+    def settle(self) -> None:
+        """Forget servers that are in no configuration any more."""
+        for key in [key for key in self._orders if key[:2] not in self._books.rows]:
+            order = self._orders.pop(key)
+            if order.state or order.weight is not None:
+                self._events.info(f"{key[0]}: server {key[1]} is gone, and so is what was wanted of it: {order}")
+
+    def _write(self, key: Key, order: Order) -> None:
+        ledger, row = self._books.ledger, self._books.rows[key]
+        wanted = {
+            cells.ADMIN: order.state,
+            cells.ADMIN_SINCE: order.since,
+            cells.ADMIN_WEIGHT: 0 if order.weight is None else order.weight + 1,
+        }
+        if any(ledger.read(MASTER, row, cell) != value for cell, value in wanted.items()):
+            for cell, value in wanted.items():
+                ledger.write(MASTER, row, cell, value)
+            ledger.changed(MASTER)
+
+    # --- showing them, and handing them down ------------------------------------------------------------------------
+
+    def lines(self) -> list[str]:
+        """What is wanted, for the dump."""
+        return [
+            f"server {key[0]} {' at '.join(key[1:])}: {order}, as an administrator wants"
+            for key, order in sorted(self._orders.items())
+            if order.state or order.weight is not None
+        ]
+
+    def plain(self) -> list[list[Any]]:
+        """All orders as plain values, for the next l7."""
+        return [[list(key), order.state, order.since, order.weight] for key, order in self._orders.items()]
+
+    def adopt(self, orders: list[list[Any]]) -> None:
+        """Take over what the l7 before this one was told."""
+        for key, state, since, weight in orders:
+            wanted = None if weight is None else int(weight)
+            self._orders[tuple(map(str, key))] = Order(int(state), int(since), wanted)
+        self.renew()
+
+
+def _change(want: str, weight: object) -> Callable[[Order], Order]:
+    if want in STATES:
+        return lambda order: replace(order, state=STATES[want])
+    if want != "weight":
+        raise OrderError(f"{printable(want) or 'nothing'} is no order{did_you_mean(want, [*STATES, 'weight'])}")
+    if weight == DEFAULT:
+        return lambda order: replace(order, weight=None)
+    text = str(weight)
+    if not (text.isascii() and text.isdigit()) or int(text[:9]) > HEAVIEST:
+        raise OrderError(f"a weight is 0 to {HEAVIEST}, or `{DEFAULT}` for that of the configuration")
+    return lambda order: replace(order, weight=int(text))

@@ -1,0 +1,63 @@
+"""What an l7 knows that the next one, which takes its place, should not have to find out anew.
+
+What administrators want, what names stand for, what checks have found, and what cookies are signed with. It is handed
+down as an anonymous file, because it may be larger than a variable of the environment can be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from l7.balancing import cells
+from l7.master.administration import Administration
+from l7.master.books import Books
+from l7.master.rows import OutOfRowsError
+from l7.telemetry.ledger import CONTROL
+
+_HEALTH = (cells.HEALTH, cells.HEALTH_SINCE, cells.HEALTH_WHY)
+
+
+def write(books: Books, administration: Administration) -> int:
+    """Write all of it down; returns the descriptor of the file."""
+    known = {
+        "orders": administration.plain(),
+        "names": [
+            [*name, [[host, port, weight] for host, port, _, weight in found]] for name, found in books.resolved.items()
+        ],
+        "health": [[list(key), *health] for key in books.rows if (health := _health(books, key))[0]],
+        "cookie-key": books.cookie_key.hex(),
+    }
+    descriptor = os.memfd_create("l7-bequest", os.MFD_CLOEXEC)
+    with os.fdopen(os.dup(descriptor), "wb") as file:
+        file.write(json.dumps(known).encode())
+    return descriptor
+
+
+def take(descriptor: int, books: Books, administration: Administration) -> None:
+    """Take over what is of use for this configuration, before the first fork, and close the file."""
+    with os.fdopen(descriptor, "rb") as file:
+        file.seek(0)
+        known = json.loads(file.read())
+    books.cookie_key = bytes.fromhex(known["cookie-key"])
+    for route, address, found in known["names"]:
+        _take_name(books, (str(route), str(address)), found)
+    for key, *health in known["health"]:
+        place = tuple(map(str, key))
+        if place in books.rows:
+            for cell, value in zip(_HEALTH, health, strict=True):
+                books.ledger.write(CONTROL, books.rows[place], cell, int(value))
+    administration.adopt(known["orders"])
+
+
+def _take_name(books: Books, name: tuple[str, str], found: list[Any]) -> None:
+    try:
+        if name in books.rows:
+            books.resolve(name, found)
+    except OutOfRowsError:
+        return  # they are looked up again, and that is told
+
+
+def _health(books: Books, key: tuple[str, ...]) -> list[int]:
+    return [books.ledger.read(CONTROL, books.rows[key], cell) for cell in _HEALTH]
