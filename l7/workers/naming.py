@@ -41,12 +41,12 @@ class Naming:
         self._events = events
         self._known = known
         self._turns = BoundedSemaphore(AT_A_TIME)
-        self._servers: dict[Address, list[str]] = {}
+        self._servers: dict[Address, dict[str, None]] = {}
         """For each name the routes that use it."""
         for route, backend in config.backends.items():
             for server in backend.servers:
                 if server.address.named:
-                    self._servers.setdefault(server.address, []).append(route)
+                    self._servers.setdefault(server.address, {})[route] = None
 
     def __len__(self) -> int:
         return len(self._servers)

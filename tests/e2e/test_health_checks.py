@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.e2e.test_upgrade import stop, upgrade
 from tests.harness.origin import Origin, Reply
 
 CONFIG = """
@@ -170,3 +171,17 @@ def test_a_reload_goes_on_from_what_was_known(l7, origin):
     server.close()
     proxy.wait_for_event(f"server {server.address} is down: connect refused ×2", start=start)
     assert not any(f"server {address} is" in line for line in proxy.events[start:]), "it was down before"
+
+
+def test_an_upgrade_goes_on_from_what_was_known(l7, origin):
+    server, address = origin(), closed_port()
+    config = CONFIG.format(address=f"{server.address}, {address}", health=f"{QUICK}, fall: 2")
+    proxy = l7(config + "canary-time: 0s\n")
+    proxy.wait_for_event(f"server {address} is down")
+    start = len(proxy.events)
+    pid = upgrade(proxy)
+    server.close()
+    proxy.wait_for_event(f"generation 2: a: server {server.address} is down: connect refused ×2", start=start)
+    new = [line for line in proxy.events[start:] if "generation 2" in line]
+    assert not any(f"server {address} is" in line for line in new), "it was down before"
+    stop(proxy, pid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from tests.e2e.test_upgrade import stop, upgrade
 from tests.harness.client import get
 from tests.harness.nameserver import Dnsmasq, NameServer
 
@@ -64,8 +65,11 @@ def test_a_name_that_nobody_knows_keeps_nothing_from_starting(l7):
 def test_a_name_server_that_says_nothing_keeps_nothing_from_starting(l7):
     with NameServer() as names:
         names.silent = True
-        proxy = l7(configure(names, "app.test:8080"))
+        proxy = l7(configure(names, "app.test:8080") + "block-warning: 200ms\n")
         proxy.wait_for_event("the name app.test:8080 cannot be looked up: no name server answers")
+        asked = names.asked["app.test", "A"]
+        names.wait_for("app.test", "A", asked + 1)
+        assert not any("stands still" in line for line in proxy.events), "a look-up holds up its own greenlet only"
 
 
 def test_the_time_to_live_is_kept_within_its_bounds(l7):
@@ -94,6 +98,25 @@ def test_what_was_known_outlives_the_control_worker_and_a_reload(l7):
         proxy.hup()
         proxy.wait_for_event("reload done", start=start)
         proxy.wait_for_event("generation 2: the name app.test:8080 cannot be .*the last answer stays", start=start)
+
+
+def test_what_was_known_outlives_an_upgrade(l7):
+    with NameServer() as names:
+        names.records["app.test", "A"] = (3600, ["127.0.0.2"])
+        proxy = l7(configure(names, "app.test:8080"))
+        proxy.wait_for_event("the name app.test:8080 is 127.0.0.2:8080$")
+        names.silent = True
+        pid = upgrade(proxy)
+        proxy.wait_for_event("generation 2: the name app.test:8080 cannot be .*the last answer stays")
+        stop(proxy, pid)
+
+
+def test_an_answer_over_tcp(l7):
+    with NameServer() as names:
+        names.truncates = True
+        names.records["app.test", "A"] = (3600, [f"127.0.1.{number}" for number in range(1, 200)])
+        proxy = l7(configure(names, "app.test:8080"))
+        proxy.wait_for_event("the name app.test:8080 is 127.0.1.1:8080, .* and 194 more$")
 
 
 def test_many_names_are_asked_for_once_each(l7):
