@@ -1,20 +1,23 @@
 """What an l7 knows that the next one, which takes its place, should not have to find out anew.
 
-What administrators want, what names stand for, what checks have found, and what cookies are signed with. It is handed
-down as an anonymous file, because it may be larger than a variable of the environment can be.
+What administrators want, what names stand for, what checks have found, what cookies are signed with, and what was
+counted. It is handed down as an anonymous file, because it may be larger than a variable of the environment can be, and
+beside it the ledgers themselves.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from l7.balancing import cells
 from l7.master.administration import Administration
 from l7.master.books import Books
 from l7.master.rows import OutOfRowsError
-from l7.telemetry.ledger import CONTROL
+from l7.telemetry.former import LAYOUT, Former
+from l7.telemetry.ledger import CONTROL, Ledger
 
 _HEALTH = (cells.HEALTH, cells.HEALTH_SINCE, cells.HEALTH_WHY)
 
@@ -28,6 +31,7 @@ def write(books: Books, administration: Administration) -> int:
         ],
         "health": [[list(key), *health] for key in books.rows if (health := _health(books, key))[0]],
         "cookie-key": books.cookie_key.hex(),
+        "ledgers": [_told(one) for one in books.ledgers],
     }
     descriptor = os.memfd_create("l7-bequest", os.MFD_CLOEXEC)
     with os.fdopen(os.dup(descriptor), "wb") as file:
@@ -35,8 +39,9 @@ def write(books: Books, administration: Administration) -> int:
     return descriptor
 
 
-def take(descriptor: int, books: Books, administration: Administration) -> None:
+def take(descriptors: Sequence[int], books: Books, administration: Administration) -> None:
     """Take over what is of use for this configuration, before the first fork, and close the file."""
+    descriptor, *ledgers = descriptors
     with os.fdopen(descriptor, "rb") as file:
         file.seek(0)
         known = json.loads(file.read())
@@ -49,6 +54,27 @@ def take(descriptor: int, books: Books, administration: Administration) -> None:
             for cell, value in zip(_HEALTH, health, strict=True):
                 books.ledger.write(CONTROL, books.rows[place], cell, int(value))
     administration.adopt(known["orders"])
+    _take_counts(books, known.get("ledgers", []), ledgers)
+
+
+def _take_counts(books: Books, told: list[dict[str, Any]], descriptors: list[int]) -> None:
+    """Read what the l7 before goes on counting, and add what was counted before that to our own."""
+    for one, descriptor in zip(told, descriptors, strict=True):
+        if one["layout"] != LAYOUT:  # cells mean something else in that version: counting begins anew
+            os.close(descriptor)
+            continue
+        rows = {tuple(map(str, key)): int(row) for row, *key in one["keys"]}
+        former = Former(Ledger(one["rows"], one["lanes"], descriptor), rows, one["pid"])
+        if former.over:
+            former.add_to(books.ledger, books.rows.taken())
+        else:
+            books.formers.append(former)
+
+
+def _told(former: Former) -> dict[str, Any]:
+    keys = [[row, *key] for key, row in former.rows.items()]
+    ledger = former.ledger
+    return {"layout": LAYOUT, "rows": ledger.rows, "lanes": ledger.lanes, "pid": former.pid, "keys": keys}
 
 
 def _take_name(books: Books, name: tuple[str, str], found: list[Any]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from l7.config.schema import Config
 from l7.master.rows import Rows, endpoint, keys_of
+from l7.telemetry.former import Former
 from l7.telemetry.ledger import CONTROL, FIRST_WORKER, Ledger
 
 LEAST_ROWS = 16 * 1024
@@ -30,8 +32,15 @@ class Books:
         self.rows.take(keys_of(config))
         self.resolved: dict[tuple[str, str], list[Endpoint]] = {}
         """By route and address; what is not in it has not been resolved yet."""
+        self.formers: list[Former] = []
+        """What those before this l7 have counted."""
         self.cookie_key = secrets.token_bytes(32)
         """What sticky cookies are signed with where the configuration has no secret."""
+
+    @property
+    def ledgers(self) -> list[Former]:
+        """What the next l7 needs to go on counting."""
+        return [Former(self.ledger, self.rows.known(), os.getpid()), *self.formers]
 
     def extend(self, config: Config) -> None:
         """Make room for a new generation; raises `OutOfRowsError`."""

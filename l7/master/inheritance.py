@@ -47,16 +47,15 @@ class Inheritance:
     pid_file: str | None = None
     held: Mapping[str, int] = field(default_factory=dict)
     """Configuration files that only root could open, by name."""
-    bequest: int | None = None
-    """What the l7 before knew (`l7.master.bequest`)."""
+    bequest: tuple[int, ...] = ()
+    """What the l7 before knew (`l7.master.bequest`), and the ledgers that it speaks of."""
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """All of them."""
         places = [place.descriptor for place in (*self.listeners, *self.handed)]
         pairs = [pair[1] for pair in (self.control, self.log) if pair is not None]
-        known = [] if self.bequest is None else [self.bequest]
-        return (self.bridge, self.output_lock, *places, *pairs, *self.held.values(), *known)
+        return (self.bridge, self.output_lock, *places, *pairs, *self.held.values(), *self.bequest)
 
     def variable(self) -> str:
         """The value of the variable that carries it."""
@@ -108,7 +107,7 @@ def _parse(value: dict[str, Any]) -> Inheritance:
         log=_pair(value["log"]),
         pid_file=value["pid-file"],
         held={str(path): int(descriptor) for path, descriptor in value["held"].items()},
-        bequest=value.get("bequest"),
+        bequest=tuple(map(int, value.get("bequest", ()))),
     )
 
 

@@ -48,7 +48,7 @@ class Lineage:
         self._held = held
         self._parent = 0 if inheritance is None else inheritance.parent
         self._upgrade: Upgrade | None = None
-        if inheritance is not None and inheritance.bequest is not None:
+        if inheritance is not None and inheritance.bequest:
             bequest.take(inheritance.bequest, generations.books, generations.administration)
         self._succession = None if inheritance is None else Succession(poll, ground, inheritance, events)
         if self._succession is not None:
@@ -68,7 +68,8 @@ class Lineage:
         held = {} if self._held is None else self._held.descriptors()
         known = bequest.write(self._generations.books, self._generations.administration)
         try:
-            self._upgrade.start(self._generations.last, held, known)
+            ledgers = [one.ledger.descriptor for one in self._generations.books.ledgers]
+            self._upgrade.start(self._generations.last, held, (known, *ledgers))
         finally:
             os.close(known)
 

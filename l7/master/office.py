@@ -188,5 +188,6 @@ class Office:
             ledger=books.ledger,
             rows=books.rows.known(),
             resolved=books.resolved,
+            formers=books.formers,
             admin=None if served.admin is None or served.admin.socket.fileno() < 0 else served.admin.socket,
         )

@@ -61,7 +61,7 @@ class Ground:
         return True
 
     def leave_behind(
-        self, bridge: int, generation: int, held: Mapping[str, int], bequest: int | None = None
+        self, bridge: int, generation: int, held: Mapping[str, int], bequest: tuple[int, ...] = ()
     ) -> Inheritance:
         """What the next l7 inherits."""
         bound, handed = self.listeners.places()

@@ -40,7 +40,7 @@ class Upgrade:
         self._kill_at: float | None = None
         self._over = False
 
-    def start(self, generation: int, held: dict[str, int], bequest: int | None = None) -> None:
+    def start(self, generation: int, held: dict[str, int], bequest: tuple[int, ...] = ()) -> None:
         """Execute the next l7. The descriptors that it inherits stay the caller's."""
         if os.getpid() == 1:
             self._fail("process 1 of a container cannot be replaced; start another container")

@@ -18,6 +18,7 @@ from l7.telemetry import board as slots
 from l7.telemetry import facts
 from l7.telemetry.board import Board
 from l7.telemetry.facts import Facts
+from l7.telemetry.former import OF_MASTER, Former
 from l7.telemetry.ledger import UNROUTED, Ledger
 
 UNROUTED_HOST = "-"
@@ -185,12 +186,14 @@ class Figures:
 
     :param rows: the ledger's rows by key; those of addresses that a name no longer has, too, so that no sum shrinks.
     :param resolved: what the names of servers stand for now.
+    :param formers: what those before this l7 have counted.
     """
 
     def __init__(
         self, ledger: Ledger, board: Board, config: Config, rows: Mapping[Key, int],
-        resolved: Mapping[tuple[str, str], Sequence[Endpoint]],
+        resolved: Mapping[tuple[str, str], Sequence[Endpoint]], formers: Sequence[Former] = (),
     ) -> None:  # fmt: skip
+        self._formers = formers
         self._ledger, self._board, self._config, self._rows, self._resolved = ledger, board, config, rows, resolved
         self._facts = Facts(ledger)
 
@@ -232,10 +235,10 @@ class Figures:
         known = self._facts
         yield Family(WORKERS, (Sample("", f'state="{state}"', count) for state, count in known.workers().items()))
         results = (("done", facts.RELOADS_DONE), ("failed", facts.RELOADS_FAILED))
-        yield Family(RELOADS, (Sample("", f'result="{result}"', known[cell]) for result, cell in results))
+        yield Family(RELOADS, (Sample("", f'result="{result}"', self._fact(cell)) for result, cell in results))
         yield Family(SUCCESS, iter([Sample("", "", 1 - known[facts.LAST_RELOAD_FAILED])]))
         for figure, cell, unit in PLAIN:
-            yield Family(figure, iter([Sample("", "", known[cell] * unit)]))
+            yield Family(figure, iter([Sample("", "", self._fact(cell) * unit)]))
         yield Family(BUILD, iter([Sample("", _label("version", __version__), 1)]))
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -250,11 +253,19 @@ class Figures:
         """A row, summed over all lanes."""
         return list(map(sum, zip(*self._lanes(row), strict=True)))
 
+    def _with_formers(self, key: Key, sums: list[int]) -> list[int]:
+        for former in self._formers:
+            sums = list(map(operator.add, sums, former.sums(key)))
+        return sums
+
+    def _fact(self, cell: int) -> int:
+        return self._facts[cell] + sum(former.fact(cell) for former in self._formers if cell in OF_MASTER)
+
     def _backends(self) -> Iterator[tuple[str, list[int]]]:
         for route in self._config.backends:
             if (route,) in self._rows:
-                yield _label("host", route), self._sums(self._rows[route,])
-        yield _label("host", UNROUTED_HOST), self._sums(UNROUTED)
+                yield _label("host", route), self._with_formers((route,), self._sums(self._rows[route,]))
+        yield _label("host", UNROUTED_HOST), self._with_formers((), self._sums(UNROUTED))
 
     def _servers(self) -> Iterator[_Server]:
         now = time.monotonic_ns()
@@ -281,7 +292,9 @@ class Figures:
                 outs.append(_why_out(of_row, max(lane[cells.EJECTED_UNTIL] for lane in lanes) > now))
         # A server with several addresses is out when all of them are.
         out = set[str]().union(*outs) if all(outs) else set[str]()
-        return _Server(f"{_label('host', key[0])},{_label('server', key[1])}", sums, out, len(present))
+        return _Server(
+            f"{_label('host', key[0])},{_label('server', key[1])}", self._with_formers(key, sums), out, len(present)
+        )
 
 
 class _Server(NamedTuple):

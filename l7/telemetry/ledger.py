@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import weakref
 from collections.abc import Iterable
 
 from l7.balancing.cells import BEAT, CHANGES, EJECTED_TIMES, EJECTED_UNTIL, EJECTED_WHY, GAUGES, LANES, ROW
@@ -32,19 +33,20 @@ FIRST_ROW = 2
 class Ledger:
     """``rows`` times ``lanes`` times `ROW` integers of 64 bits, shared with every process forked after it was made."""
 
-    def __init__(self, rows: int, lanes: int) -> None:
+    def __init__(self, rows: int, lanes: int, left: int | None = None) -> None:
+        """Make one, or read the one that another l7 has left as the descriptor ``left``."""
         self.rows = rows
         self.lanes = lanes
         size = rows * lanes * ROW * 8
-        descriptor = os.memfd_create("l7-ledger", os.MFD_CLOEXEC)
-        try:
-            os.ftruncate(descriptor, size)
-            self._memory = mmap.mmap(descriptor, size)
-        finally:
-            os.close(descriptor)
+        self.descriptor = os.memfd_create("l7-ledger", os.MFD_CLOEXEC) if left is None else left
+        weakref.finalize(self, os.close, self.descriptor)
+        if left is None:
+            os.ftruncate(self.descriptor, size)
+        self._memory = mmap.mmap(self.descriptor, size, access=mmap.ACCESS_WRITE if left is None else mmap.ACCESS_READ)
         self.cells = memoryview(self._memory).cast("q")
         """All cells: that of a row in a lane is at ``lane * rows * ROW + row * ROW + cell``."""
-        self.cells[LANES] = FIRST_WORKER
+        if left is None:
+            self.cells[LANES] = FIRST_WORKER
 
     def base(self, lane: int, row: int = 0) -> int:
         """Where the cells of a row in a lane begin."""

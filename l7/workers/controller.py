@@ -31,6 +31,7 @@ from l7.telemetry.board import Board
 from l7.telemetry.events import Events
 from l7.telemetry.facts import Facts
 from l7.telemetry.figures import Figures
+from l7.telemetry.former import Former
 from l7.telemetry.ledger import Ledger
 from l7.workers.admin import Admin
 from l7.workers.channel import Channel
@@ -56,6 +57,8 @@ class ControlBoot:
     rows: Mapping[Row, int]
     resolved: Resolved
     """What is known of names: host, port, row and weight of each address, by route and server."""
+    formers: Sequence[Former] = ()
+    """What those before this l7 have counted."""
     admin: socket.socket | None = None
     """Where the admin endpoint listens."""
 
@@ -94,7 +97,7 @@ class Controller:
         self.checks = Checks(boot.ledger, events)
         self._rows, self._resolved = dict(boot.rows), dict(boot.resolved)
         self._naming = Naming(self._config, Resolver(self._config.resolver), self._resolved, self._channel.tell, events)
-        figures = Figures(boot.ledger, boot.board, self._config, self._rows, self._resolved)
+        figures = Figures(boot.ledger, boot.board, self._config, self._rows, self._resolved, boot.formers)
         self._admin = Admin(figures, Facts(boot.ledger), self._visit)
         self._members: dict[tuple[str, str], list[Target]] = {}
         self._cells = boot.board.slot(boot.slot)

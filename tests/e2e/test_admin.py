@@ -168,5 +168,9 @@ def test_after_an_upgrade_the_new_one_answers(l7, origin, admin):
     proxy.wait()
     report = ask(admin, "/status").json
     assert (report["pid"], report["configuration"]["generation"]) == (pid, 2)
+    assert series(admin)["l7_worker_starts_total",] == 2, "the one before has counted, too"
+    pid = upgrade(proxy, pid)
+    wait_for_series(proxy, admin, ("l7_config_generation",), 3)
+    assert series(admin)["l7_worker_starts_total",] == 3
     stop(proxy, pid)
     assert not os.path.exists(admin.removeprefix("unix:"))
