@@ -177,9 +177,16 @@ def _lines(answer: Answer, key: str) -> list[str]:
 
 
 def _ask(question: Answer, given: flags.Given, environ: Mapping[str, str], within: float | None) -> Answer:
-    """Ask the l7 that runs; raises `StartError` when there is none or it goes away."""
+    """Ask the l7 that runs, and the one that has taken its place meanwhile; raises `StartError` when there is none."""
     if given.problems:
         raise ConfigError(list(given.problems))
+    answer = _ask_once(question, given, environ, within)
+    while answer.get("again"):
+        answer = _ask_once(question, given, environ, within)
+    return answer
+
+
+def _ask_once(question: Answer, given: flags.Given, environ: Mapping[str, str], within: float | None) -> Answer:
     with _connect(given, environ) as sock:
         sock.settimeout(within)
         try:

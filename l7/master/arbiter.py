@@ -21,13 +21,14 @@ from l7.config.generation import Loaded
 from l7.config.held import HeldFiles
 from l7.errors import ConfigError, StartError
 from l7.master import vocabulary as v
+from l7.master.company import Company
 from l7.master.dumps import Dumps
 from l7.master.fleet import Fleet, first
 from l7.master.generations import SLOTS, Generations, Refused, Served
 from l7.master.handles import Handle, Letter, describe_end
 from l7.master.inheritance import Inheritance, inherit
 from l7.master.inquiries import Inquiries
-from l7.master.lending import portions
+from l7.master.lending import lend
 from l7.master.lifecycle import BEATS, ENDS, LifecycleError, MasterState
 from l7.master.lineage import Lineage, report_failure
 from l7.master.listeners import Listener, describe
@@ -42,7 +43,7 @@ from l7.master.scales import Scales
 from l7.master.signals import Mailbox, Wish
 from l7.master.spawning import Run, spawn, title
 from l7.master.startup import Ground, prepare
-from l7.telemetry.board import BEAT, CONNECTIONS, Board
+from l7.telemetry.board import BEAT, Board
 from l7.telemetry.events import Events, complain
 from l7.workers.process import Boot, run
 
@@ -129,9 +130,10 @@ class Arbiter:
         self._verdicts = self._inquiries.verdicts
         self._notifier = Notifier(environ)
         self._queue: deque[v.Event] = deque()
+        company = Company(self._board, self._roster, self._relay, self._scales, lambda: self._fleet)
         self._lineage = Lineage(
             self._poll, ground, generations, self._relay, self._inquiries, self._notifier, events,
-            self._queue.append, inheritance, held,
+            self._queue.append, inheritance, held, company,
         )  # fmt: skip
         self._fleet: Fleet = first(generations.current.plan(), SLOTS, monotonic())
         self._office = Office(
@@ -193,7 +195,7 @@ class Arbiter:
         for wish in wishes:
             if wish is Wish.DUMP:
                 self._dumps.ask()
-            elif wish in _EVENTS:
+            elif wish in _EVENTS and not (wish is Wish.RELOAD and self._lineage.remembers_reload()):
                 self._queue.append(_EVENTS[wish])
         now = monotonic()
         for worker in self._fleet.workers:
@@ -323,15 +325,8 @@ class Arbiter:
         self._queue.appendleft(v.Loaded(served.plan()))
 
     def _watch(self, action: v.Watch) -> None:
-        self._scales.watch(self._fleet)
-        self._lend(action.slot)
-
-    def _lend(self, borrower: int | None, workers: int = 1) -> None:
-        """Let the workers that serve lend connections, to one of ours or to so many of another l7."""
-        held = {one.slot: self._board.slot(one.slot)[CONNECTIONS] for one in self._fleet.live() if one.ready}
-        theirs = 0 if borrower is None else held.pop(borrower, 0)
-        for slot, count in portions(held, workers, theirs).items():
-            self._roster.tell(slot, {"do": "lend", "count": count})
+        self._scales.watch(one for one in self._fleet.live() if one.generation != self._fleet.plan.generation)
+        lend(self._board, self._roster, self._fleet, action.slot)
 
     def _settle(self, action: v.Settle) -> None:
         self._generations.settle(action.generation)
@@ -346,12 +341,12 @@ class Arbiter:
         count = f"{action.ready} of {action.wanted}" if action.ready < action.wanted else f"{action.wanted}"
         where = describe(self._generations.current.listeners)
         self._events.info(f"ready: listening on {where}; workers: {count}")
-        self._lineage.announce(where, self._fleet.plan.canary)
+        self._lineage.announce(where, self._fleet)
 
     def _close_listeners(self, action: v.CloseListeners) -> None:
         if self._fleet.phase is not MasterState.RETIRING:
             self._notifier.stopping()
-        self._ground.listeners.close()
+        self._ground.close_listeners()
 
     def _finish(self, action: v.Finish) -> None:
         self._code = action.code
@@ -384,8 +379,10 @@ _ACTIONS: dict[type[v.Action], Callable[[Arbiter, Any], None]] = {
     v.Load: Arbiter._load,
     v.Watch: Arbiter._watch,
     v.Weigh: lambda self, action: self._queue.append(self._scales.weigh(self._fleet)),
-    v.Execute: lambda self, action: self._lineage.execute(),
-    v.Abandon: lambda self, action: self._lineage.abandon(),
+    v.Execute: lambda self, action: self._lineage.execute(self._fleet),
+    v.Abandon: lambda self, action: self._lineage.abandon(stop=action.stop),
+    v.PassOn: lambda self, action: self._lineage.pass_on(),
+    v.GiveBack: lambda self, action: self._lineage.give_back(),
     v.Settle: Arbiter._settle,
     v.Announce: Arbiter._announce,
     v.CloseListeners: Arbiter._close_listeners,

@@ -75,4 +75,4 @@ def come_to_an_end(turn: Turn) -> None:
 
 def _abandon_upgrade(turn: Turn) -> None:
     if turn.fleet.phase is MasterState.UPGRADING:
-        turn.act(v.Abandon())
+        turn.act(v.Abandon(stop=True))

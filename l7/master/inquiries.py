@@ -58,9 +58,9 @@ class Inquiries:
         for survey in self._surveys:
             survey.heard(slot)
 
-    def close(self, why: str) -> None:
-        """Answer whoever waits, and take no more questions."""
-        self.verdicts.stopped(why)
+    def close(self, why: str, *, again: bool = False) -> None:
+        """Answer whoever waits, and take no more questions; ``again`` says that another l7 takes them now."""
+        self.verdicts.stopped(why, again=again)
         self.desk.close()
 
     def _ask(self, visitor: Visitor, question: Message) -> None:

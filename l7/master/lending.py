@@ -1,8 +1,12 @@
-"""How many of its connections each worker lends to those that are on trial. Pure."""
+"""Connections that those who serve lend to those who are on trial, so that these hear something."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from l7.master.fleet import Fleet
+from l7.master.roster import Roster
+from l7.telemetry.board import CONNECTIONS, Board
 
 
 def portions(held: Mapping[int, int], borrowers: int = 1, theirs: int = 0) -> dict[int, int]:
@@ -25,3 +29,11 @@ def portions(held: Mapping[int, int], borrowers: int = 1, theirs: int = 0) -> di
         if part:
             given[slot] = part
     return given
+
+
+def lend(board: Board, roster: Roster, fleet: Fleet, borrower: int | None, workers: int = 1) -> None:
+    """Tell the workers that serve to lend connections: to one of them, by its slot, or to so many of another l7."""
+    held = {one.slot: board.slot(one.slot)[CONNECTIONS] for one in fleet.live() if one.ready}
+    theirs = 0 if borrower is None else held.pop(borrower, 0)
+    for slot, count in portions(held, workers, theirs).items():
+        roster.tell(slot, {"do": "lend", "count": count})

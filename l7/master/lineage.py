@@ -11,9 +11,10 @@ from setproctitle import setproctitle
 from l7.config.held import HeldFiles
 from l7.master import bequest
 from l7.master import vocabulary as v
+from l7.master.company import Company
 from l7.master.fleet import Fleet
 from l7.master.generations import Generations
-from l7.master.handles import Letter, send
+from l7.master.handles import send
 from l7.master.inheritance import Inheritance
 from l7.master.inquiries import Inquiries
 from l7.master.notify import Notifier
@@ -41,30 +42,37 @@ class Lineage:
     def __init__(
         self, poll: Poll, ground: Ground, generations: Generations, relay: Relay, inquiries: Inquiries,
         notifier: Notifier, events: Events, post: Callable[[v.Event], None],
-        inheritance: Inheritance | None, held: HeldFiles | None,
+        inheritance: Inheritance | None, held: HeldFiles | None, company: Company,
     ) -> None:  # fmt: skip
         self._poll, self._ground, self._generations, self._relay = poll, ground, generations, relay
         self._inquiries, self._notifier, self._events, self._post = inquiries, notifier, events, post
-        self._held = held
+        self._held, self._company = held, company
         self._parent = 0 if inheritance is None else inheritance.parent
         self._upgrade: Upgrade | None = None
         if inheritance is not None and inheritance.bequest:
             bequest.take(inheritance.bequest, generations.books, generations.administration)
-        self._succession = None if inheritance is None else Succession(poll, ground, inheritance, events)
+        self._succession = None if inheritance is None else Succession(poll, ground, inheritance, events, post)
         if self._succession is not None:
-            self._succession.listen(self._on_taken, self._on_connection)
+            self._succession.listen(self._on_taken, company.take_back)
 
-    def announce(self, where: str, canary: float) -> None:
+    def announce(self, where: str, fleet: Fleet) -> None:
         """The first workers are ready: this is the master now, or will be when it is proven."""
         if self._succession is not None and not self._succession.taken:
-            self._succession.prove(canary)
+            self._succession.prove(fleet.plan.canary, fleet.wanted)
             return
         self._inquiries.desk.open()
         self._notifier.ready(f"listening on {where}")
 
-    def execute(self) -> None:
+    def remembers_reload(self) -> bool:
+        """Whether a reload has to wait until this l7 has taken over: then it is remembered."""
+        if self._succession is None or not self._succession.remembers_reload():
+            return False
+        self._events.info("reload remembered: it begins when this l7 has taken over")
+        return True
+
+    def execute(self, fleet: Fleet) -> None:
         """Start the next l7."""
-        self._upgrade = Upgrade(self._poll, self._ground, self._on_outcome)
+        self._upgrade = Upgrade(self._poll, self._ground, self._on_outcome, self._company, fleet.plan.graceful)
         held = {} if self._held is None else self._held.descriptors()
         known = bequest.write(self._generations.books, self._generations.administration)
         try:
@@ -73,10 +81,20 @@ class Lineage:
         finally:
             os.close(known)
 
-    def abandon(self) -> None:
+    def abandon(self, *, stop: bool) -> None:
         """Give the next l7 up."""
         if self._upgrade is not None:
-            self._upgrade.abandon()
+            self._upgrade.abandon(quick=stop)
+
+    def pass_on(self) -> None:
+        """Let the l7 that has taken over reload."""
+        if self._upgrade is not None and self._upgrade.bridge is not None:
+            send(self._upgrade.bridge, {"do": "reload"})
+
+    def give_back(self) -> None:
+        """Let the connections of our workers go to the l7 before us."""
+        if self._succession is not None:
+            self._relay.away = self._succession.bridge
 
     @property
     def due(self) -> float | None:
@@ -91,10 +109,7 @@ class Lineage:
             self._upgrade.look()
         if self._succession is not None:
             self._succession.hold_back(self._relay.full)
-            why = self._succession.look(fleet)
-            if why:
-                self._events.error(f"not fit to take over: {why}")
-                self._post(v.Terminate())  # what its workers have accepted is finished
+            self._succession.look(fleet, self._company.own)
 
     def release(self) -> None:
         """Close what only the master needs: what a child does with what it inherited."""
@@ -107,7 +122,7 @@ class Lineage:
         if isinstance(event, v.Replaced) and self._upgrade is not None:
             self._notifier.replaced(event.pid)
             self._relay.away = self._upgrade.bridge
-            self._inquiries.close(f"process {event.pid} has taken over; ask again")
+            self._inquiries.close(f"process {event.pid} has taken over; ask again", again=True)
             setproctitle("l7: master (replaced)")
         self._post(event)
 
@@ -115,6 +130,3 @@ class Lineage:
         self._events.info(f"has taken over from process {self._parent}")
         self._ground.listeners.keep(self._generations.current.sockets)
         self._inquiries.desk.open()
-
-    def _on_connection(self, letter: Letter) -> None:
-        self._relay.post(letter, None)

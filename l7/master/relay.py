@@ -44,12 +44,15 @@ class _Given(NamedTuple):
 
 
 class Relay:
-    """Passes connections on. ``away`` is a channel to another l7 that takes them all, where there is one."""
+    """Passes connections on, to one of our workers or to another l7."""
 
     def __init__(self, board: Board, roster: Roster, takers: Takers) -> None:
         self.passed = 0
         """Connections passed on since the master started."""
         self.away: socket.socket | None = None
+        """A channel to another l7 that takes them all."""
+        self.loan: socket.socket | None = None
+        """A channel to another l7 that takes what our workers give; what it does not take stays here."""
         self._board = board
         self._roster = roster
         self._takers = takers
@@ -108,6 +111,8 @@ class Relay:
         if self.away is not None:
             yield self.away, None
             return
+        if self.loan is not None and origin is not None:
+            yield self.loan, None
         for handle in sorted(self._takers(origin), key=lambda handle: self._load(handle.slot)):
             if handle.open:
                 yield handle.channel, handle.slot

@@ -72,6 +72,8 @@ def _hangup(turn: Turn, event: v.Event) -> None:
         if not turn.fleet.again:
             turn.log("info", "reload remembered: it begins when the present one is done")
         turn.fleet = replace(turn.fleet, again=True)
+    elif turn.fleet.phase is MasterState.RETIRING and not turn.fleet.code:
+        replacement.pass_on(turn)
 
 
 def _loaded(turn: Turn, event: v.Event) -> None:
@@ -179,6 +181,7 @@ _HANDLERS: dict[type[v.Event], Callable[[Turn, v.Event], None]] = {
     v.Upgrade: replacement.upgrade,
     v.Replaced: replacement.replaced,
     v.UpgradeFailed: replacement.failed,
+    v.Withdraw: replacement.withdraw,
     v.More: _more,
     v.Fewer: _fewer,
     v.Terminate: ending.terminate,

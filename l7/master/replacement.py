@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from l7.master import vocabulary as v
-from l7.master.lifecycle import BEATS, MasterEvent, MasterState
+from l7.master.lifecycle import BEATS, ENDS, MasterEvent, MasterState
 from l7.master.turn import MARGIN, Turn
 
 UPGRADE_WITHIN = 30.0
@@ -28,9 +28,31 @@ def replaced(turn: Turn, event: v.Event) -> None:
     assert isinstance(event, v.Replaced)
     if turn.fleet.phase is not MasterState.UPGRADING:
         return
-    within = turn.fleet.plan.drain
     turn.log("info", f"upgrade done: process {event.pid} has taken over; this one drains")
-    turn.enter(MasterEvent.REPLACED, until=turn.now + within + MARGIN)
+    if turn.fleet.again:
+        pass_on(turn)
+    _retire(turn, MasterEvent.REPLACED, turn.fleet.plan.drain)
+
+
+def withdraw(turn: Turn, event: v.Event) -> None:
+    """Make way for the l7 before us: what was lent to this one goes back."""
+    assert isinstance(event, v.Withdraw)
+    if turn.fleet.phase in ENDS:
+        return
+    turn.log("error", f"not fit to take over: {event.why}; what is served here goes back")
+    turn.act(v.GiveBack())
+    turn.fleet = replace(turn.fleet, code=1)
+    _retire(turn, MasterEvent.WITHDRAW, turn.fleet.plan.graceful)
+
+
+def pass_on(turn: Turn) -> None:
+    """Leave a reload that was asked for here to the l7 that has taken over."""
+    turn.log("info", "the reload is left to the l7 that has taken over")
+    turn.act(v.PassOn())
+
+
+def _retire(turn: Turn, event: MasterEvent, within: float) -> None:
+    turn.enter(event, until=turn.now + within + MARGIN)
     turn.fleet = replace(turn.fleet, since=turn.now)
     for worker in turn.fleet.workers:
         if worker.state in BEATS:

@@ -20,45 +20,48 @@ class Scales:
     """Compares the generation that is wanted with the one that served before."""
 
     def __init__(self, board: Board) -> None:
+        self.past = Tally()
+        """What the old workers had answered when the watch began."""
         self._board = board
         self._since = 0.0
         self._begin: dict[Life, Tally] = {}
-        self._past = Tally()
         self._old: dict[Life, Tally] = {}
 
-    def watch(self, fleet: Fleet) -> None:
-        """Begin: what was answered so far is the past."""
+    def watch(self, old: Iterable[Worker]) -> None:
+        """Begin: what these workers have answered so far is the past."""
         self._since = monotonic()
+        self._begin = {_life(worker): self._read(worker) for worker in old}
         self._old = {}
-        self._begin = {_life(worker): self._read(worker) for worker in fleet.live()}
-        self._past = _sum(self._read(one) for one in fleet.live() if one.generation != fleet.plan.generation)
+        self.past = _sum(self._begin.values())
 
     def weigh(self, fleet: Fleet) -> Weighed:
-        """The workers of the new generation against those that served when the watch began, gone or not."""
+        """The workers of the new generation against those that served when the watch began."""
         now = monotonic()
         new = list(fleet.live(fleet.plan.generation))
-        self._old |= {
-            _life(one): self._gain(one)
-            for one in fleet.workers
-            if _life(one) in self._begin and one.generation != fleet.plan.generation
-        }
         beats = [self._board.slot(one.slot)[BEAT] / 1e9 for one in new]
         return Weighed(
             fleet.plan.generation,
-            _sum(self._gain(one) for one in new),
-            _sum(self._old.values()),
-            self._past,
+            self.total(new),
+            self.old(fleet),
+            self.past,
             beats=all(beat > self._since and now - beat < FRESH for beat in beats),
-            pending=sum(self._pending(one) for one in new),
+            pending=self.pending(new),
         )
 
-    def total(self, fleet: Fleet) -> Tally:
-        """What the present workers have answered since they started."""
-        return _sum(self._read(one) for one in fleet.live())
+    def old(self, fleet: Fleet) -> Tally:
+        """What those who served when the watch began have answered since, also those that are gone by now."""
+        self._old |= {
+            _life(one): self._read(one) - self._begin[_life(one)] for one in fleet.workers if _life(one) in self._begin
+        }
+        return _sum(self._old.values())
 
-    def _gain(self, worker: Worker) -> Tally:
-        begin, now = self._begin.get(_life(worker), Tally()), self._read(worker)
-        return Tally(now.answers - begin.answers, now.faults - begin.faults)
+    def total(self, workers: Iterable[Worker]) -> Tally:
+        """What workers have answered since they started."""
+        return _sum(map(self._read, workers))
+
+    def pending(self, workers: Iterable[Worker]) -> int:
+        """Requests that workers have not answered yet; a tunnel is none."""
+        return sum(map(self._pending, workers))
 
     def _pending(self, worker: Worker) -> int:
         cells = self._board.slot(worker.slot)
@@ -74,5 +77,4 @@ def _life(worker: Worker) -> Life:
 
 
 def _sum(tallies: Iterable[Tally]) -> Tally:
-    both = list(tallies)
-    return Tally(sum(one.answers for one in both), sum(one.faults for one in both))
+    return sum(tallies, Tally())

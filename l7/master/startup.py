@@ -88,13 +88,17 @@ class Ground:
             self.pid_file.leave()
             self.pid_file = None
 
-    def leave(self) -> None:
-        """Remove what would name a master that is gone."""
+    def close_listeners(self) -> None:
+        """Let go of the listening sockets."""
         if self.borrowed:
             self.listeners.leave_paths()
-            if self.control is not None:
-                self.control.leave()
         self.listeners.close()
+
+    def leave(self) -> None:
+        """Remove what would name a master that is gone."""
+        if self.borrowed and self.control is not None:
+            self.control.leave()
+        self.close_listeners()
         if self.control is not None:
             self.control.close()
         if self.pid_file is not None:

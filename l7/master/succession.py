@@ -1,8 +1,9 @@
 """Upgrade in place, seen from the l7 that comes next: boot, prove itself, take over.
 
-Its workers serve from the same sockets beside the old ones. When all of them have been ready for ``canary-time`` it
-says so over the bridge; the l7 before it lets go of the pid file, and from then on this is the master. Connections that
-the old workers hand over come over the bridge as well. If the l7 before it is gone all at once, it takes over at once.
+Its workers serve from the same sockets beside the old ones, which lend them connections over the bridge. It tells what
+they answer, and says so when all of them have been ready for ``canary-time``; the l7 before it lets go of the pid file,
+and from then on this is the master. Connections that the old workers hand over come over the bridge as well. If it is
+not fit, connections go back the same way. If the l7 before it is gone all at once, it takes over at once.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import Callable
 
 from l7.clock import monotonic
 from l7.errors import StartError
+from l7.master import vocabulary as v
 from l7.master.fleet import Fleet
-from l7.master.handles import Letter, receive, send
+from l7.master.handles import Letter, Message, receive, send
 from l7.master.inheritance import Inheritance
 from l7.master.lifecycle import MasterState
 from l7.master.pidfile import PidFile
@@ -22,19 +24,29 @@ from l7.master.polling import READ, Poll
 from l7.master.startup import Ground
 from l7.telemetry.events import Events
 
+TELL_EVERY = 0.25
+"""Seconds between two words on what our workers answer."""
+
 
 class Succession:
-    """The way from a child that boots to the master. ``take_over`` is called when it is."""
+    """The way from a child that boots to the master; ``post`` takes events of the supervision."""
 
-    def __init__(self, poll: Poll, ground: Ground, inheritance: Inheritance, events: Events) -> None:
+    def __init__(
+        self, poll: Poll, ground: Ground, inheritance: Inheritance, events: Events, post: Callable[[v.Event], None]
+    ) -> None:  # fmt: skip
         self.taken = False
+        self.withdrawn = False
+        """Whether it is known that this l7 is not to take over."""
         self.bridge: socket.socket | None = socket.socket(fileno=inheritance.bridge)
         self.bridge.setblocking(False)
         self._poll = poll
         self._ground = ground
         self._parent = inheritance.parent
         self._events = events
+        self._post = post
         self._proof: float | None = None
+        self._tell_at: float | None = None
+        self._reload = False
         self._on_taken: Callable[[], None] = _nothing
         self._on_connection: Callable[[Letter], None] = _refuse
         self._muted = False
@@ -45,33 +57,43 @@ class Succession:
         if self.bridge is not None:
             self._poll.add(self.bridge.fileno(), self._hear)
 
-    def prove(self, seconds: float) -> None:
-        """All workers are ready: say so when they have been for that long."""
+    def prove(self, seconds: float, workers: int) -> None:
+        """All workers are ready: ask for connections, and say so when they have been for that long."""
         self._proof = monotonic() + seconds
+        if seconds and self.bridge is not None:
+            self._tell_at = monotonic() + TELL_EVERY
+            send(self.bridge, {"event": "serving", "workers": workers})
 
-    def fail(self, why: str) -> None:
-        """Tell why it is not to be."""
-        if self.bridge is not None:
-            send(self.bridge, {"event": "failed", "why": why})
+    def remembers_reload(self) -> bool:
+        """Whether a reload is to wait: it is asked for while this l7 proves itself."""
+        if self.taken or self.withdrawn:
+            return False
+        self._reload = True
+        return True
 
     @property
     def due(self) -> float | None:
         """When to look again."""
-        return self._proof
+        moments = [moment for moment in (self._proof, self._tell_at) if moment is not None]
+        return min(moments, default=None)
 
-    def look(self, fleet: Fleet) -> str:
-        """Say that we are ready, when it is time; returns why that cannot be, else nothing."""
-        if self._proof is None or monotonic() < self._proof:
-            return ""
-        self._proof = None
-        ready = len(fleet.proven())
-        if fleet.phase is not MasterState.SERVING or fleet.strikes or ready < fleet.wanted:
-            why = f"{ready} of {fleet.wanted} workers are ready" + (", some have died" if fleet.strikes else "")
-            self.fail(why)
-            return why
-        if self.bridge is not None:
-            send(self.bridge, {"event": "ready"})
-        return ""
+    def look(self, fleet: Fleet, own: Callable[[], Message]) -> None:
+        """Say what our workers answer, which is what ``own`` tells, and that we are ready, when it is time."""
+        now = monotonic()
+        if self.bridge is None or self.taken or self.withdrawn:
+            return
+        if self._proof is not None and now >= self._proof:
+            self._proof = None
+            if why := _unfit(fleet):
+                send(self.bridge, {"event": "unfit", "why": why})
+                self._withdraw(why)
+                return
+            send(self.bridge, {"event": "ready", **own()})
+        elif self._tell_at is not None and now >= self._tell_at:
+            send(self.bridge, {"event": "tally", **own()})
+        else:
+            return
+        self._tell_at = None if self._tell_at is None else now + TELL_EVERY
 
     def hold_back(self, full: bool) -> None:
         """Leave connections in the bridge while no more can be held."""
@@ -91,18 +113,31 @@ class Succession:
             for letter in receive(self.bridge):
                 if letter.descriptor is not None:
                     self._on_connection(letter)
-                elif letter.message.get("do") == "take-over":
-                    self._take_over()
+                else:
+                    self._obey(letter.message)
         except EOFError:
             self._poll.drop(self.bridge.fileno())
             self.bridge.close()
             self.bridge = None
             self._take_over()
 
+    def _obey(self, message: Message) -> None:
+        if message.get("do") == "take-over":
+            self._take_over()
+        elif message.get("do") == "withdraw":
+            self._withdraw(str(message.get("why", "")))
+        elif message.get("do") == "reload":
+            self._post(v.Hangup())
+
+    def _withdraw(self, why: str) -> None:
+        if not self.taken and not self.withdrawn:
+            self.withdrawn = True
+            self._post(v.Withdraw(why))
+
     def _take_over(self) -> None:
-        if self.taken:
+        if self.taken or self.withdrawn:
             return
-        self.taken = True
+        self.taken, self._proof, self._tell_at = True, None, None
         self._ground.borrowed = False
         path = self._ground.pid_path
         if path is not None:
@@ -113,6 +148,16 @@ class Succession:
         if self.bridge is not None:
             send(self.bridge, {"event": "taken"})
         self._on_taken()
+        if self._reload:
+            self._post(v.Hangup())
+
+
+def _unfit(fleet: Fleet) -> str:
+    """Why this l7 cannot take over; nothing when it can."""
+    ready = len(fleet.proven())
+    if fleet.phase is MasterState.SERVING and not fleet.strikes and ready >= fleet.wanted:
+        return ""
+    return f"{ready} of {fleet.wanted} workers are ready" + (", some have died" if fleet.strikes else "")
 
 
 def _nothing() -> None:

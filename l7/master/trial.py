@@ -43,6 +43,12 @@ def worse(new: Tally, old: Tally) -> bool:
     return new.faults / new.answers - old.faults / old.answers > DEVIATIONS * spread
 
 
+def compare(who: str, new: Tally, old: Tally, past: Tally) -> str:
+    """What is to be said against a new worker or a new l7, where it answers worse than the old ones do, or did."""
+    word, known = ("the old workers", old) if old.answers else ("the old workers before", past)
+    return f"{who} worse: {new}; {word}: {known}" if worse(new, known) else ""
+
+
 def on_trial(turn: Turn, worker: Worker) -> bool:
     """Whether what becomes of a worker is to be held against the new generation."""
     trial = turn.fleet.phase in (MasterState.CANARY, MasterState.ROLLING)
@@ -102,10 +108,9 @@ def weighed(turn: Turn, event: v.Weighed) -> None:
     fleet = turn.fleet
     if event.generation != fleet.plan.generation or fleet.weigh_at is None:
         return
-    word, old = ("the old workers", event.old) if event.old.answers else ("the old workers before", event.past)
-    if worse(event.new, old):
-        who = "the canary answers" if fleet.phase is MasterState.CANARY else "the new workers answer"
-        fail(turn, f"{who} worse: {event.new}; {word}: {old}", FAILURES)
+    who = "the canary answers" if fleet.phase is MasterState.CANARY else "the new workers answer"
+    if fault := compare(who, event.new, event.old, event.past):
+        fail(turn, fault, FAILURES)
     elif fleet.phase is MasterState.CANARY:
         _judge(turn, event)
 

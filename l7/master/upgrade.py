@@ -1,8 +1,9 @@
 """Upgrade in place, seen from the l7 that is to be replaced: start the next one, listen to it, make way for it.
 
 The next l7 is the same command line from the same place, executed anew: new code, new dependencies, this
-configuration. It inherits the sockets and a bridge, boots beside us, proves itself, and says so; then we let go of the
-pid file, it takes that and the control socket, and we drain. Until then it is only a child that may fail.
+configuration. It inherits the sockets and a bridge, boots beside us, and proves itself on a share of our connections:
+it says what it answers, and that it is ready. Then we let go of the pid file, it takes that and the control socket, and
+we drain. Until then it is only a child that may fail, and gives back what it was lent.
 """
 
 from __future__ import annotations
@@ -16,29 +17,40 @@ from collections.abc import Callable
 from l7.clock import monotonic
 from l7.errors import StartError
 from l7.master import vocabulary as v
-from l7.master.handles import describe_end, receive, send
+from l7.master.company import Company
+from l7.master.handles import Message, describe_end, receive, send
 from l7.master.inheritance import VARIABLE, Inheritance
 from l7.master.pidfile import PidFile
 from l7.master.polling import Poll
+from l7.master.proof import Proof
 from l7.master.startup import Ground
 
-KILL_AFTER = 10.0
-"""Seconds that a next l7 which was given up has to end by itself."""
+KILL_AFTER = 2.0
+"""Seconds beyond ``graceful-timeout`` that a next l7 which was given up has to end by itself."""
+END_WITHIN = 5.0
+"""Seconds that a next l7 which has hung up has to end, so that its exit status can be told."""
 
 
 class Upgrade:
-    """One attempt. ``post`` takes what becomes of it: `v.Replaced` or `v.Failed`."""
+    """One attempt. ``post`` takes what becomes of it: `v.Replaced` or `v.UpgradeFailed`."""
 
-    def __init__(self, poll: Poll, ground: Ground, post: Callable[[v.Event], None]) -> None:
+    def __init__(
+        self, poll: Poll, ground: Ground, post: Callable[[v.Event], None], company: Company, graceful: float
+    ) -> None:  # fmt: skip
         self.bridge: socket.socket | None = None
         self.pid = 0
         self._poll = poll
         self._ground = ground
         self._post = post
+        self._company = company
+        self._graceful = graceful
+        self._proof = Proof()
         self._child: subprocess.Popen[bytes] | None = None
         self._why = ""
         self._kill_at: float | None = None
+        self._gone_at: float | None = None
         self._over = False
+        self._way_made = False
 
     def start(self, generation: int, held: dict[str, int], bequest: tuple[int, ...] = ()) -> None:
         """Execute the next l7. The descriptors that it inherits stay the caller's."""
@@ -61,32 +73,42 @@ class Upgrade:
         self.bridge, self.pid = ours, self._child.pid
         self._poll.add(ours.fileno(), self._hear)
 
-    def abandon(self) -> None:
-        """Give the next l7 up: it is told to end, and made to."""
+    def abandon(self, *, quick: bool = False) -> None:
+        """Give the next l7 up: it gives back what it was lent, finishes what it serves, and ends, or is made to.
+
+        ``quick`` makes it end like one that is told to stop, because this one ends, too.
+        """
         if self._over:
             return
         self._over = True
         self._take_back()
+        self._company.end()
         if self._child is not None and self._child.poll() is None:
-            self._child.terminate()
-            self._kill_at = monotonic() + KILL_AFTER
-        self.close()
+            told = self.bridge is not None and send(self.bridge, {"do": "withdraw", "why": self._why})
+            if quick or not told:
+                self._child.terminate()
+            self._kill_at = monotonic() + self._graceful + KILL_AFTER
 
     @property
     def due(self) -> float | None:
         """When to look again."""
-        return self._kill_at
+        moments = [moment for moment in (self._kill_at, self._gone_at) if moment is not None]
+        return min(moments, default=None)
 
     def look(self) -> None:
         """See whether the next l7 has ended."""
         if self._child is None:
             return
-        if self._kill_at is not None and monotonic() >= self._kill_at:
+        now = monotonic()
+        if self._kill_at is not None and now >= self._kill_at:
             self._child.kill()
             self._kill_at = None
         if self._child.poll() is not None:
             self._kill_at = None
             self._hear()
+        if self._gone_at is not None and (self._child.poll() is not None or now >= self._gone_at):
+            self._gone_at = None
+            self._fail(self._end())
 
     def close(self) -> None:
         """Let go of the bridge."""
@@ -100,39 +122,61 @@ class Upgrade:
             return
         try:
             for letter in receive(self.bridge):
-                event = letter.message.get("event")
-                if event == "ready" and not self._over:
-                    self._make_way()
-                elif event == "taken" and not self._over:
-                    self._over = True
-                    self._ground.leave_to_successor()
-                    self._post(v.Replaced(self.pid))
-                elif event == "failed":
-                    self._why = str(letter.message.get("why", ""))
+                if letter.descriptor is not None:
+                    self._company.take_back(letter)
+                elif not self._over:
+                    self._listen_to(letter.message)
         except EOFError:
-            self._lose()
+            self.close()
+            if not self._over:
+                # Before it has taken over, that is the end of the attempt; how it ended is known in a moment.
+                self._gone_at = monotonic() + END_WITHIN
+                self.look()
+
+    def _listen_to(self, message: Message) -> None:
+        event = message.get("event")
+        if event == "serving" and self.bridge is not None:
+            self._company.begin(self.bridge, int(message.get("workers", 1)))
+        elif event in ("tally", "ready"):
+            self._weigh(message)
+        elif event == "taken":
+            self._over = True
+            self._company.end()
+            self._ground.leave_to_successor()
+            self._post(v.Replaced(self.pid))
+        elif event == "failed":
+            self._why = str(message.get("why", ""))
+        elif event == "unfit":
+            self._fail(f"it is not fit: {message.get('why', '')}")
+
+    def _weigh(self, message: Message) -> None:
+        if self._way_made:
+            return
+        self._proof.hear(message)
+        if fault := self._proof.fault(*self._company.answers()):
+            self._fail(fault)
+        elif self._proof.complete:
+            self._make_way()
 
     def _make_way(self) -> None:
         """Let go of what only one can have."""
+        self._way_made = True
         if self._ground.pid_file is not None:
             self._ground.pid_file.unlock()
         if self.bridge is not None:
             send(self.bridge, {"do": "take-over"})
 
-    def _lose(self) -> None:
-        """The other end is closed: before it has taken over, that is the end of the attempt."""
-        self.close()
-        if self._over or self._child is None:
-            return
-        try:
-            status = self._child.wait(1.0)
-        except subprocess.TimeoutExpired:
-            self._fail("it hung up")
-            return
-        word = f"exit status {status}" if status >= 0 else describe_end(-status)
-        self._fail(f"it ended with {word}" + (f" ({self._why})" if self._why else ""))
+    def _end(self) -> str:
+        """How the next l7 has ended, in words."""
+        status = None if self._child is None else self._child.returncode
+        if status is None:
+            word = "it hung up"
+        else:
+            word = "it ended with " + (f"exit status {status}" if status >= 0 else describe_end(-status))
+        return word + (f" ({self._why})" if self._why else "")
 
     def _fail(self, why: str) -> None:
+        self._why = why
         self.abandon()
         self._post(v.UpgradeFailed(why))
 

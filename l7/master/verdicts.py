@@ -73,12 +73,12 @@ class Verdicts:
             reasons = [] if done else self._reasons
             self._close({"ok": done, "generation": number, "changes": self._changes, "reasons": reasons})
 
-    def stopped(self, why: str) -> None:
-        """There will be no reload any more."""
+    def stopped(self, why: str, *, again: bool) -> None:
+        """There will be no reload any more; ``again`` says that another l7 answers now."""
         self.publish()
         waiting, self._now, self._next = [*self._now, *self._next], [], []
         for visitor in waiting:
-            self._answer(visitor, {"ok": False, "reasons": [why]})
+            self._answer(visitor, {"ok": False, "reasons": [why], "again": again})
 
     @property
     def due(self) -> float | None:

@@ -28,6 +28,12 @@ class Tally:
     answers: int = 0
     faults: int = 0
 
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.answers + other.answers, self.faults + other.faults)
+
+    def __sub__(self, other: Tally) -> Tally:
+        return Tally(self.answers - other.answers, self.faults - other.faults)
+
     def __str__(self) -> str:
         return f"{self.answers} answers, {self.faults} of them errors of l7's own"
 
@@ -125,6 +131,13 @@ class UpgradeFailed:
 
 
 @dataclass(frozen=True)
+class Withdraw:
+    """This l7, executed to take another one's place, is not to take it."""
+
+    why: str
+
+
+@dataclass(frozen=True)
 class More:
     """One worker more."""
 
@@ -146,7 +159,7 @@ class Interrupt:
 
 Event = (
     Tick | Hangup | Loaded | Booted | Gone | Silent | Stacks | Heard | Weighed | Upgrade | Replaced | UpgradeFailed
-    | More | Fewer | Terminate | Interrupt
+    | Withdraw | More | Fewer | Terminate | Interrupt
 )  # fmt: skip
 
 # --- actions --------------------------------------------------------------------------------------------------------
@@ -222,7 +235,19 @@ class Execute:
 
 @dataclass(frozen=True)
 class Abandon:
-    """End the next l7, whatever it does."""
+    """Give the next l7 up: it gives back what it was lent; or, when this one is to stop, it ends, too."""
+
+    stop: bool = False
+
+
+@dataclass(frozen=True)
+class PassOn:
+    """Let the l7 that has taken over reload: it was asked for here."""
+
+
+@dataclass(frozen=True)
+class GiveBack:
+    """Connections go to the l7 before this one from now on."""
 
 
 @dataclass(frozen=True)
@@ -262,6 +287,6 @@ class Finish:
 
 
 Action = (
-    Spawn | Drain | Stop | AskStacks | Abort | Kill | Load | Watch | Weigh | Execute | Abandon | Settle | Announce
-    | CloseListeners | Log | Finish
+    Spawn | Drain | Stop | AskStacks | Abort | Kill | Load | Watch | Weigh | Execute | Abandon | PassOn | GiveBack
+    | Settle | Announce | CloseListeners | Log | Finish
 )  # fmt: skip

@@ -194,8 +194,8 @@ class Worker:
     def _on_message(self) -> None:
         if not listen(self._boot.channel, self._on_wish):
             self._channel_watcher.stop()
-            self._events.error(f"{MASTER_GONE}: finishing what is in flight")
-            self._drain(self._boot.generation.config.graceful_timeout, "close")
+            self._events.error(f"{MASTER_GONE}: finishing what is in flight; each connection ends with its next answer")
+            self._drain(self._boot.generation.config.graceful_timeout, "last")
 
     def _on_wish(self, message: dict[str, Any], descriptor: int | None) -> None:
         wish = message["do"]
@@ -229,7 +229,7 @@ class Worker:
     def _drain(self, within: float, idle: str) -> None:
         """Accept no more, serve what was accepted, and leave when that is done or ``within`` seconds have passed.
 
-        Idle connections are handed over (``handover``), are closed (``close``), or end with their next answer.
+        Idle connections are handed over (``handover``), closed (``close``), or end with their next answer (``last``).
         """
         proxy, server = self._proxy, self._server
         proxy.draining = proxy.parting = True

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.e2e.test_reload import Load
 from tests.e2e.test_signals import CONFIG, Gate, in_flight
-from tests.harness.client import get
+from tests.harness.client import Client, get
 
 
 def test_a_killed_worker_is_replaced_and_named(l7, origin):
@@ -77,6 +77,28 @@ def test_workers_do_not_outlive_a_killed_master(l7, origin):
         gate.opened.set()
         answer = client.read_response()
         assert answer.body == b"late", "what was accepted is finished"
+    proxy.wait()
+    proxy.assert_nothing_left()
+
+
+def test_idle_connections_end_with_their_next_answer_when_the_master_is_killed(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "graceful-timeout: 2s\n", workers=2)
+    asking, silent = [Client(proxy.address) for _ in range(6)], Client(proxy.address)
+    for client in (*asking, silent):
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.read_response().status == 200
+    proxy.signal(signal.SIGKILL)
+    proxy.process.wait()
+    for _ in range(2):
+        proxy.wait_for_event("the master is gone")
+    for client in asking:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = client.read_response()
+        assert answer.status == 200
+        assert answer.closes, "whoever asks is told that it is the last answer"
+        client.close()
+    assert silent.read_until_closed() == b"", "whoever does not is waited for as long as graceful-timeout"
+    silent.close()
     proxy.wait()
     proxy.assert_nothing_left()
 

@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import psutil
 import pytest
 
 from l7.master.privileges import first_unprivileged_port
+from tests.e2e.test_canary import Kept
 from tests.e2e.test_privileges import free_privileged_port
 from tests.e2e.test_reload import load_without_loss
 from tests.e2e.test_signals import CONFIG, Gate, in_flight
@@ -146,6 +148,80 @@ def test_one_whose_worker_dies_while_it_proves_itself_is_not_fit(l7, origin):
     proxy.wait_for(lambda: not psutil.pid_exists(next_one), "its end")
     assert get(proxy.address, host="a").status == 200
     assert proxy.process.poll() is None
+
+
+@pytest.mark.parametrize("clients", [1, 9])
+def test_one_that_answers_worse_gives_back_what_it_was_lent(l7, origin, clients):
+    options = "canary-time: 1s\naccess-log: off\n"
+    good = origin()
+    proxy = l7(CONFIG.format(good.address) + options, workers=2)
+    before = proxy.workers()
+    with Kept(proxy, clients, idle=4) as kept:
+        proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
+        proxy.write_config(CONFIG.format("127.0.0.1:9") + options)
+        proxy.signal(signal.SIGUSR2)
+        line = proxy.wait_for_event("upgrade failed: .*; this l7 goes on").group()
+        assert "the next l7 answers worse: " in line
+        proxy.wait_for(lambda: proxy.workers() == before, "the end of the next one")
+        bad, fine = kept.answers[502], kept.answers[200]
+        proxy.wait_for(lambda: kept.answers[200] > fine + 100, "answers")
+    good.close()
+    assert kept.lost == [], proxy.transcript()
+    assert kept.answers[502] == bad > 0, "the old one has it all again"
+
+
+def test_a_reload_asked_for_meanwhile_is_done_by_whoever_serves_then(l7, origin):
+    config = CONFIG.format(origin().address) + "canary-time: 1s\n"
+    proxy = l7(config)
+    proxy.signal(signal.SIGUSR2)
+    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+    proxy.write_config(config + "graceful-timeout: 7s\n")
+    proxy.hup()
+    proxy.wait_for_event("reload remembered")
+    proxy.wait_for_event("the reload is left to the l7 that has taken over")
+    proxy.wait_for_event(rf"l7\[{next_one}\] generation 3: reload: graceful-timeout: 8s -> 7s")
+    proxy.wait_for_event("reload done: generation 3")
+    proxy.wait()
+    stop(proxy, next_one)
+
+
+def test_whoever_waits_for_a_reload_meanwhile_is_answered_by_the_next_one(l7, origin):
+    control = Path("/tmp") / f"l7-upgrade-{os.getpid()}.control"
+    proxy = l7(CONFIG.format(origin().address) + f"canary-time: 2s\ncontrol: {control}\n")
+    proxy.signal(signal.SIGUSR2)
+    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+    done = subprocess.run(
+        [sys.executable, "-m", "l7", "reload", "--control", str(control)],
+        capture_output=True, text=True, cwd=ROOT, timeout=2 * TIMEOUT, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.match("reload done: generation [34], ", done.stdout)
+    proxy.wait()
+    stop(proxy, next_one)
+
+
+def test_a_reload_asked_of_the_next_one_waits_until_it_has_taken_over(l7, origin):
+    proxy = l7(CONFIG.format(origin().address) + "canary-time: 1s\n")
+    proxy.signal(signal.SIGUSR2)
+    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+    os.kill(next_one, signal.SIGHUP)
+    proxy.wait_for_event(rf"l7\[{next_one}\].*has taken over")
+    proxy.wait_for_event("reload done: generation 3")
+    proxy.wait()
+    stop(proxy, next_one)
+
+
+def test_one_that_is_not_fit_leaves_unix_sockets_alone(l7, origin):
+    path = Path("/tmp") / f"l7-upgrade-{os.getpid()}.sock"
+    config = CONFIG.format(origin().address) + f"bind: ['unix:{path}']\n"
+    proxy = l7(config + "canary-time: 2s\n", inherit=False, leaks=False)
+    proxy.signal(signal.SIGUSR2)
+    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+    for worker in psutil.Process(next_one).children():
+        worker.kill()
+    proxy.wait_for_event("upgrade failed: it is not fit: ")
+    proxy.wait_for(lambda: not psutil.pid_exists(next_one), "its end")
+    assert get(str(path), host="a").status == 200
 
 
 def test_one_that_is_killed_while_it_boots_changes_nothing(l7, origin):

@@ -641,9 +641,36 @@ def test_one_that_never_becomes_ready_is_given_up():
 def test_a_stop_ends_the_next_one_too(stop: v.Event):
     sim = serving(1)
     sim.send(v.Upgrade())
-    assert v.Abandon() in sim.send(stop)
+    assert v.Abandon(stop=True) in sim.send(stop)
     sim.send(v.UpgradeFailed("it was told to"))
     assert sim.phase in ENDS
+
+
+def test_a_reload_asked_for_meanwhile_is_passed_on_when_the_next_one_has_taken_over():
+    sim = serving(1)
+    sim.send(v.Upgrade())
+    sim.send(v.Hangup())
+    assert v.PassOn() in sim.send(v.Replaced(4711))
+    assert v.PassOn() in sim.send(v.Hangup()), "whoever still has the old pid is served as well"
+    assert not sim.told(v.Load)
+
+
+def test_without_a_reload_nothing_is_passed_on():
+    sim = serving(1)
+    sim.send(v.Upgrade())
+    assert v.PassOn() not in sim.send(v.Replaced(4711))
+
+
+def test_one_that_is_not_to_take_over_gives_back_what_it_has_and_ends():
+    sim = serving(2, graceful=8.0)
+    actions = sim.send(v.Withdraw("it answers worse"))
+    assert v.GiveBack() in actions
+    assert [(a.within, a.close) for a in actions if isinstance(a, v.Drain)] == [(8.0, False)] * 2
+    assert actions.index(v.GiveBack()) < actions.index(v.Drain(0, 8.0))
+    assert sim.fleet.takers() == []
+    assert v.PassOn() not in sim.send(v.Hangup())
+    sim.drained()
+    assert sim.told(v.Finish) == [v.Finish(1)]
 
 
 def test_no_upgrade_while_something_else_is_under_way():
