@@ -48,6 +48,7 @@ class Exchange:
         self.host = ""
         """The normalised host the request was routed by; empty when there was none."""
         self.request_id = ""
+        """Visible ASCII without quotes and backslashes (`l7.http.grammar.REQUEST_ID`): it may stand in a log line."""
         self.user = b""
         """The login named in ``Authorization: Basic``, believed or not; empty when there is none."""
         self.referer = b""

@@ -12,7 +12,7 @@ from l7.balancing.routing import Match, Routes
 from l7.config.names import printable
 from l7.config.schema import Backend, Config
 from l7.errors import NO_ROUTE, ProxyError
-from l7.http.forwarding import ADDED, Hop, request_head
+from l7.http.forwarding import ADDED, Hop
 from l7.http.messages import RequestHead
 from l7.http.parser import RequestParser
 
@@ -109,6 +109,6 @@ def _parse(config: Config, url: str, headers: Sequence[str]) -> RequestHead:
 def _added(config: Config, head: RequestHead) -> list[tuple[str, str]]:
     """Return the fields that l7 writes, as the head for the server has them."""
     hop = Hop(CLIENT, config.port, head.authority)
-    lines = request_head(head, hop, REQUEST_ID).split(b"\r\n")[1:]
+    lines = hop.request_head(head, REQUEST_ID).split(b"\r\n")[1:]
     fields = [line.decode("utf-8", "replace").partition(": ") for line in lines if line]
     return [(name, value) for name, _, value in fields if name in ADDED]

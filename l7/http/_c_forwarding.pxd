@@ -4,15 +4,16 @@ cimport cython
 
 from l7.http._c_messages cimport RequestHead as CRequestHead, ResponseHead as CResponseHead
 
+cdef int _UPGRADE_REQUIRED, _NO_CONTENT
+cdef bytes _HOST, _LENGTH, _VIA_11, _VIA_10
+
 cdef class Hop:
     cdef public str client
     cdef public int port
     cdef public bytes authority, line
 
-@cython.locals(lines=list, authority=bytes)
-cpdef bytes request_head(CRequestHead head, Hop hop, bytes request_id, object believed=*)
-
-@cython.locals(lines=list)
-cpdef bytes response_head(CResponseHead head, long long length, bytes date, bytes connection)
-
-cpdef long long client_framing(CResponseHead head, int minor)
+    @cython.locals(lines=list, authority=bytes)
+    cpdef bytes request_head(self, CRequestHead head, bytes request_id, object believed=*)
+    cpdef long long framing(self, CResponseHead head, int minor) except -9
+    @cython.locals(lines=list)
+    cpdef bytes response_head(self, CResponseHead head, long long length, bytes date, bytes connection)

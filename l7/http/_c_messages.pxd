@@ -1,7 +1,7 @@
 # Types for the compiled l7/http/messages.py.
 
 cdef class RequestHead:
-    cdef public bytes line, method, path, authority, upgrade, user_agent, referer, forwarded, request_id, via
+    cdef public bytes line, method, path, authority, upgrade, user_agent, referer, forwarded, request_id, via, digits
     cdef public object authorization
     cdef public str host
     cdef public list lines
@@ -10,8 +10,12 @@ cdef class RequestHead:
     cdef public long max_forwards
     cdef public bint persistent, expects, trailers
 
+cdef class StatusLine:
+    cdef public int status, minor
+    cdef public bytes reason, line
+
 cdef class ResponseHead:
-    cdef public bytes reason, upgrade
+    cdef public bytes line, reason, upgrade, digits
     cdef public list lines
     cdef public long long length, declared
     cdef public int status

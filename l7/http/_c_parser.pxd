@@ -2,11 +2,19 @@
 
 cimport cython
 
-from l7.http._c_messages cimport RequestHead as CRequestHead, ResponseHead as CResponseHead
+from l7.http._c_messages cimport RequestHead as CRequestHead, ResponseHead as CResponseHead, StatusLine as CStatusLine
 from l7.http._c_fields cimport Table as CTable
 
 cdef CTable _REQUEST, _RESPONSE
 cdef int _AUTHORIZATION, _CODING, _CONNECTION, _DATE, _EXPECT, _FORWARDED, _HOST, _LENGTH, _MAX_FORWARDS, _REFERER, _REQUEST_ID, _TE, _UPGRADE, _USER_AGENT, _VIA
+
+cdef list _NOTHING
+cdef int _OTHER, _SLASH, _ZERO
+cdef Py_ssize_t LONGEST_METHOD, MOST_DIGITS
+
+cdef class Options:
+    cdef public bint close, keep_alive, upgrade, te
+    cdef public frozenset named
 
 cdef class RequestParser:
     cdef public Py_ssize_t headers, target
@@ -20,18 +28,20 @@ cdef class RequestParser:
 cdef class ResponseParser:
     cdef public Py_ssize_t headers
 
-    @cython.locals(lines=list, response=CResponseHead, values=list, status=int, minor=int, options=list)
+    @cython.locals(lines=list, response=CResponseHead, values=list, line=CStatusLine, options=Options, connection=bytes)
     cpdef CResponseHead parse(self, bytes head, bytes method)
 
 cdef dict _MINORS, _STATUS_LINES, _OPTIONS
 cdef int _minor_of(bytes version) except -1
 cdef long long _length_of(bytes value, object failure) except -1
-cdef tuple _status_of(bytes line)
-cdef list _options_of(bytes value)
+cdef bytes _digits(bytes value, long long length)
+cdef CStatusLine _status_of(bytes line)
+cdef Options _options_of(bytes value)
 cdef _take_host(CRequestHead request, bytes value)
 cdef _frame_request(CRequestHead request, bytes length, bytes coding)
+@cython.locals(options=Options)
 cdef _take_connection(CRequestHead request, bytes value, list values)
-cdef list _without(list lines, list options)
+cdef list _without(list lines, frozenset named)
 
 @cython.locals(status=int)
 cdef _frame_response(CResponseHead response, bytes length, bytes coding, int minor, bytes method)

@@ -1,8 +1,9 @@
 """Field lines: the one scan that requests, responses and trailers share.
 
-Hot: runs for every field of every head. A name seen before costs one dictionary look-up, because what it means is
-remembered under its exact spelling; a new name is checked and classified once. The memory is bounded and
-emptied when it is full, so that a client that invents names cannot fill it for good.
+Hot: runs for every field of every head. Clients and servers say the same lines over and over, so a line that was read
+before costs one dictionary look-up: what it means is remembered, as HPACK does (RFC 7541, 2.3.2), a third of what
+checking and taking it apart costs; of a line that is new the name is known by heart. Both memories are bounded and
+emptied when they are full, so that a client that invents lines cannot fill them for good.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ Values = list[bytes | None]
 _SINGLE = frozenset((HOST, LENGTH, CODING, AUTHORIZATION, MAX_FORWARDS))
 _REMEMBERED = 2048
 _LONGEST_NAME = 64
+_LONGEST_LINE = 256
+_FLEETING = frozenset(
+    b"authorization set-cookie request-id x-request-id x-correlation-id traceparent tracestate x-amzn-trace-id "
+    b"x-b3-spanid x-b3-traceid".split()
+)
+"""Never the same twice, or a secret: these lines are not remembered. Others that vary cost a place in the memory."""
 
 _HOP_BY_HOP = {
     b"connection": CONNECTION,
@@ -81,10 +88,20 @@ _MARKED = bytes(code if code in TEXT else code ^ 0x80 for code in range(256))
 """Changes control bytes, and nothing else."""
 
 
-class Table:
-    """What each field name means in one place: a memory of spellings over a table of names in lower case."""
+class Field:
+    """What a checked field line means: its kind, and its value where l7 looks at it."""
 
-    __slots__ = ("failure", "fields", "known", "prefix", "underscores")
+    __slots__ = ("kind", "value")
+
+    def __init__(self, kind: int, value: bytes) -> None:
+        self.kind = kind
+        self.value = value
+
+
+class Table:
+    """What each field means in one place: memories of lines and of names over a table of names in lower case."""
+
+    __slots__ = ("failure", "fields", "known", "names", "prefix", "underscores")
 
     def __init__(self, fields: dict[bytes, int], failure: Kind, prefix: int, *, underscores: bool = False) -> None:
         self.fields = fields
@@ -94,7 +111,10 @@ class Table:
         """The kind of all names that begin with ``x-forwarded-``."""
         self.underscores = underscores
         """Whether ``X_Forwarded_For`` and its like are dropped: CGI and WSGI cannot tell them from the real one."""
-        self.known: dict[bytes, int] = {}
+        self.known: dict[bytes, Field] = {}
+        """By line, as it came."""
+        self.names: dict[bytes, int] = {}
+        """By name, in its exact spelling."""
 
     def learn(self, name: bytes) -> int:
         """Check and classify a name seen for the first time; raises `ProxyError` when it is not a token."""
@@ -108,11 +128,35 @@ class Table:
             twin = lower.replace(b"_", b"-")
             if twin in _PROTECTED or twin.startswith(b"x-forwarded-"):
                 kind = DROP
-        if len(self.known) >= _REMEMBERED:
-            self.known.clear()
+        if len(self.names) >= _REMEMBERED:
+            self.names.clear()
         if len(name) <= _LONGEST_NAME:
-            self.known[name] = kind
+            self.names[name] = kind
         return kind
+
+    def read(self, line: bytes) -> Field:
+        """Check a line and take it apart, and remember it when it may come again; raises `ProxyError`."""
+        if line.translate(_MARKED) != line:
+            raise ProxyError(self.failure, "control character, bare CR or bare LF in the head")
+        name, colon, value = line.partition(b":")
+        if not colon:
+            raise ProxyError(self.failure, "a field line without a colon")
+        kind = self.names.get(name, -1)
+        if kind < 0:
+            kind = self.learn(name)
+        field = Field(kind, line if kind == FORWARDED else b"" if kind <= DROP else value.strip(OWS))
+        if len(line) <= _LONGEST_LINE and name.lower() not in _FLEETING:
+            if len(self.known) >= _REMEMBERED:
+                self.known.clear()
+            self.known[line] = field
+        return field
+
+    def split(self, head: bytes, most: int) -> list[bytes]:
+        """The lines of ``head``, not looked at yet; raises `ProxyError` for more than ``most`` fields."""
+        lines = head.split(b"\r\n")
+        if len(lines) - 1 > most:
+            raise ProxyError(HEAD_TOO_LARGE if self.failure is BAD_REQUEST else self.failure, f"more than {most} fields")
+        return lines
 
     def scan(self, lines: list[bytes], first: int, values: Values) -> list[bytes]:
         """Go through ``lines[first:]``: fill ``values`` by kind and return the lines that travel on.
@@ -123,20 +167,17 @@ class Table:
         kept: list[bytes] = []
         for index in range(first, len(lines)):
             line = lines[index]
-            name, colon, value = line.partition(b":")
-            if not colon:
-                raise ProxyError(self.failure, "a field line without a colon")
-            kind = known.get(name, -1)
-            if kind < 0:
-                kind = self.learn(name)
+            field = known.get(line)
+            if field is None:
+                field = self.read(line)
+            kind = field.kind
             if kind == ORDINARY:
                 kept.append(line)
             elif kind != DROP:
                 if kind >= KEPT:
                     kept.append(line)
-                value = line if kind == FORWARDED else value.strip(OWS)
                 previous = values[kind]
-                values[kind] = value if previous is None else self.combine(kind, previous, value)
+                values[kind] = field.value if previous is None else self.combine(kind, previous, field.value)
         return kept
 
     def combine(self, kind: int, previous: bytes, value: bytes) -> bytes:
@@ -148,26 +189,6 @@ class Table:
         if kind in (USER_AGENT, REFERER):
             return previous
         return previous + b", " + value
-
-
-def check_text(lines: list[bytes], failure: Kind) -> None:
-    """Raise `ProxyError` when a control byte stands in one of ``lines``, tabs excepted.
-
-    Their CRLFs are gone, so what is left of CR and LF is bare. One pass of C code over all lines; deleting what is
-    allowed and counting what is left would be one, too, and takes twice as long.
-    """
-    text = b"".join(lines)
-    if text.translate(_MARKED) != text:
-        raise ProxyError(failure, "control character, bare CR or bare LF in the head")
-
-
-def split(head: bytes, most: int, failure: Kind) -> list[bytes]:
-    """The lines of ``head``, checked for control bytes; raises `ProxyError` also for more than ``most`` fields."""
-    lines = head.split(CRLF)
-    check_text(lines, failure)
-    if len(lines) - 1 > most:
-        raise ProxyError(HEAD_TOO_LARGE if failure is BAD_REQUEST else failure, f"more than {most} fields")
-    return lines
 
 
 def name_of(line: bytes) -> bytes:

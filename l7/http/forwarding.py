@@ -1,6 +1,6 @@
 """What goes on: heads written anew, canonical, with exactly one Host and one framing field that l7 wrote itself.
 
-Hot: `request_head` and `response_head` each build one head with one join over the untouched lines.
+Hot: `Hop.request_head` and `Hop.response_head` each build one head with one join over the untouched lines.
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ ADDED = ("Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-
 
 
 _UPGRADE_REQUIRED = 426
+_NO_CONTENT = 204
+_HOST = b" HTTP/1.1\r\nHost: "
+_LENGTH = b"Content-Length: "
 _VIA_11 = b"Via: 1.1 l7\r\nX-Request-ID: "
 _VIA_10 = b"Via: 1.0 l7\r\nX-Request-ID: "
 
 
 class Hop:
-    """What one client connection adds to each of its requests: written once, joined many times.
+    """One client connection: what it adds to each request, written once, and how answers are framed for it.
 
     ``client`` is the address of the peer, ``port`` the one it connected to, ``authority`` what stands in for Host when
     an HTTP/1.0 client names none.
@@ -45,26 +48,53 @@ class Hop:
             port,
         )
 
+    def request_head(self, head: RequestHead, request_id: bytes, believed: bytes | None = None) -> bytes:
+        """The head for the server; ``believed`` stands in for what we would say when the peer is a trusted proxy."""
+        authority = head.authority or self.authority
+        lines = [head.method + b" " + head.path + _HOST + authority]
+        lines += head.lines
+        lines.append((self.line + authority) if believed is None else believed)
+        lines.append((_VIA_11 if head.minor else _VIA_10) + request_id)
+        if head.length >= 0:
+            lines.append(_LENGTH + head.digits)
+        elif head.length == CHUNKED:
+            lines.append(b"Transfer-Encoding: chunked")
+        if head.expects:
+            lines.append(b"Expect: 100-continue")
+        if head.upgrade or head.trailers:
+            lines += _connection_options(head)
+        if head.max_forwards >= 0:
+            lines.append(b"Max-Forwards: %d" % (head.max_forwards - 1))
+        lines.append(b"\r\n")
+        return b"\r\n".join(lines)
 
-def request_head(head: RequestHead, hop: Hop, request_id: bytes, believed: bytes | None = None) -> bytes:
-    """The head for the server; ``believed`` stands in for what the hop says when the peer is a trusted proxy."""
-    authority = head.authority or hop.authority
-    lines = [b" ".join((head.method, head.path, b"HTTP/1.1\r\nHost:", authority))]
-    lines += head.lines
-    lines.append((hop.line + authority) if believed is None else believed)
-    lines.append((_VIA_11 if head.minor else _VIA_10) + request_id)
-    if head.length >= 0:
-        lines.append(b"Content-Length: %d" % head.length)
-    elif head.length == CHUNKED:
-        lines.append(b"Transfer-Encoding: chunked")
-    if head.expects:
-        lines.append(b"Expect: 100-continue")
-    if head.upgrade or head.trailers:
-        lines += _connection_options(head)
-    if head.max_forwards >= 0:
-        lines.append(b"Max-Forwards: %d" % (head.max_forwards - 1))
-    lines.append(CRLF)
-    return CRLF.join(lines)
+    def framing(self, head: ResponseHead, minor: int) -> int:
+        """How a response is framed for a client of HTTP/1.``minor``: without a length chunked, or by closing."""
+        if head.length >= ABSENT:
+            return head.length
+        return CHUNKED if minor else UNTIL_CLOSE
+
+    def response_head(self, head: ResponseHead, length: int, date: bytes, connection: bytes) -> bytes:
+        """The head for the client.
+
+        ``length`` is how the body is framed towards this client, ``date`` is used where the server sent none (RFC
+        9110, 6.6.1), ``connection`` is ``close``, ``keep-alive`` (for HTTP/1.0) or empty.
+        """
+        lines = [head.line]
+        lines += head.lines
+        if not head.dated:
+            lines.append(b"Date: " + date)
+        if length == CHUNKED:
+            lines.append(b"Transfer-Encoding: chunked")
+        elif length >= 0 or (length == ABSENT and head.declared >= 0 and head.status != _NO_CONTENT):
+            lines.append(_LENGTH + head.digits)
+        if head.status == _UPGRADE_REQUIRED and head.upgrade:
+            lines.append(b"Upgrade: " + head.upgrade)  # RFC 9110, 15.5.22: it says which protocols are meant
+            connection = connection + b", upgrade" if connection else b"upgrade"
+        if connection:
+            lines.append(b"Connection: " + connection)
+        lines.append(b"\r\n")
+        return b"\r\n".join(lines)
 
 
 def _connection_options(head: RequestHead) -> list[bytes]:
@@ -79,47 +109,14 @@ def _connection_options(head: RequestHead) -> list[bytes]:
     return [*lines, b"Connection: " + b", ".join(options)]
 
 
-def response_head(head: ResponseHead, length: int, date: bytes, connection: bytes) -> bytes:
-    """The head for the client.
-
-    ``length`` is how the body is framed towards this client, ``date`` is used where the server sent none (RFC 9110,
-    6.6.1), ``connection`` is ``close``, ``keep-alive`` (for HTTP/1.0) or empty.
-    """
-    lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason)]
-    lines += head.lines
-    if not head.dated:
-        lines.append(b"Date: " + date)
-    if length == CHUNKED:
-        lines.append(b"Transfer-Encoding: chunked")
-    elif length >= 0:
-        lines.append(b"Content-Length: %d" % length)
-    elif length == ABSENT and head.declared >= 0 and head.status != 204:
-        lines.append(b"Content-Length: %d" % head.declared)
-    if head.status == _UPGRADE_REQUIRED and head.upgrade:
-        lines.append(b"Upgrade: " + head.upgrade)  # RFC 9110, 15.5.22: it says which protocols are meant
-        connection = connection + b", upgrade" if connection else b"upgrade"
-    if connection:
-        lines.append(b"Connection: " + connection)
-    lines.append(CRLF)
-    return CRLF.join(lines)
-
-
 def interim_head(head: ResponseHead) -> bytes:
     """An interim response (RFC 9110, 15.2): no framing, no Date."""
-    return CRLF.join([b"HTTP/1.1 %d %b" % (head.status, head.reason), *head.lines, CRLF])
+    return CRLF.join([head.line, *head.lines, CRLF])
 
 
 def switching_head(head: ResponseHead) -> bytes:
     """The 101 that opens a tunnel (RFC 9110, 7.8)."""
-    lines = [b"HTTP/1.1 101 %b" % head.reason, *head.lines]
-    return CRLF.join([*lines, b"Upgrade: " + head.upgrade, b"Connection: Upgrade", CRLF])
-
-
-def client_framing(head: ResponseHead, minor: int) -> int:
-    """How a response is framed for a client of HTTP/1.``minor``: what has no length is chunked, or ends by closing."""
-    if head.length in (CHUNKED, UNTIL_CLOSE):
-        return CHUNKED if minor else UNTIL_CLOSE
-    return head.length
+    return CRLF.join([head.line, *head.lines, b"Upgrade: " + head.upgrade, b"Connection: Upgrade", CRLF])
 
 
 def loops(head: RequestHead) -> bool:

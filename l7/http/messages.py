@@ -22,6 +22,7 @@ class RequestHead:
     __slots__ = (
         "authority",
         "authorization",
+        "digits",
         "expects",
         "forwarded",
         "host",
@@ -54,6 +55,8 @@ class RequestHead:
         """The host to route by: lower case, no port, no trailing dot."""
         self.lines: list[bytes] = []
         self.length = ABSENT
+        self.digits = b""
+        """A length as it goes on."""
         self.persistent = minor > 0
         """Whether the client wants the connection kept (RFC 9112, 9.3)."""
         self.expects = False
@@ -72,20 +75,36 @@ class RequestHead:
         self.max_forwards = -1
 
 
-class ResponseHead:
-    """A status line and its fields, checked; ``length`` as in `RequestHead`, or `UNTIL_CLOSE`."""
+class StatusLine:
+    """A status line, checked; ``line`` is as it goes on: with our version (RFC 9112, 2.3), without CRLF."""
 
-    __slots__ = ("dated", "declared", "length", "lines", "persistent", "reason", "status", "upgrade")
+    __slots__ = ("line", "minor", "reason", "status")
 
     def __init__(self, status: int, reason: bytes, minor: int) -> None:
         self.status = status
         self.reason = reason
-        self.persistent = minor > 0
+        self.minor = minor
+        self.line = b"HTTP/1.1 %d %b" % (status, reason)
+
+
+class ResponseHead:
+    """A status line and its fields, checked; ``length`` as in `RequestHead`, or `UNTIL_CLOSE`."""
+
+    __slots__ = ("dated", "declared", "digits", "length", "line", "lines", "persistent", "reason", "status", "upgrade")
+
+    def __init__(self, line: StatusLine) -> None:
+        self.status = line.status
+        self.reason = line.reason
+        self.line = line.line
+        """The status line as it goes on."""
+        self.persistent = line.minor > 0
         """Whether the server keeps the connection."""
         self.lines: list[bytes] = []
         self.length = ABSENT
         self.declared = ABSENT
         """The Content-Length as it was sent, also where no body follows (HEAD, 304)."""
+        self.digits = b""
+        """That length as it goes on."""
         self.upgrade = b""
         self.dated = False
         """Whether the server sent Date."""

@@ -21,7 +21,7 @@ from l7.errors import (
 )
 from l7.http import fields
 from l7.http.authority import host_of
-from l7.http.fields import Table, Values, name_of, split
+from l7.http.fields import Table, Values, name_of
 from l7.http.grammar import (
     ABSOLUTE_FORM,
     CONTENT_LENGTH,
@@ -33,7 +33,7 @@ from l7.http.grammar import (
     elements,
     is_token,
 )
-from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead, StatusLine
 
 LONGEST_METHOD = 32
 """Longer names are answered 501 (RFC 9112, 3); the longest registered one has 17 bytes."""
@@ -46,6 +46,7 @@ _OTHER = 2
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 """Known to be tokens; others are looked at."""
 _SLASH = 0x2F
+_ZERO = 0x30
 
 # C integers when compiled: they index the list of values that a scan fills.
 _AUTHORIZATION = fields.AUTHORIZATION
@@ -67,7 +68,6 @@ _VIA = fields.VIA
 _REQUEST = Table(fields.REQUEST_FIELDS, BAD_REQUEST, fields.FORWARDED, underscores=True)
 _RESPONSE = Table(fields.RESPONSE_FIELDS, BAD_RESPONSE, fields.ORDINARY)
 
-_PLAIN = frozenset((b"close", b"keep-alive"))
 _STAYS = frozenset(
     b"close keep-alive upgrade te host content-length transfer-encoding authorization via x-request-id forwarded "
     b"x-real-ip cookie set-cookie content-type date".split()
@@ -75,10 +75,26 @@ _STAYS = frozenset(
 """What ``Connection`` cannot take away: naming an end-to-end field there is an attack (RFC 9110, 7.6.1)."""
 
 
+_NOTHING: Values = [None] * fields.KINDS
 _REMEMBERED = 256
 _SHORT = 64
-_STATUS_LINES: dict[bytes, tuple[int, bytes, int]] = {}
-_OPTIONS: dict[bytes, list[bytes]] = {}
+
+
+class Options:
+    """The options of Connection (RFC 9110, 7.6.1); ``named`` are the fields that it takes away."""
+
+    __slots__ = ("close", "keep_alive", "named", "te", "upgrade")
+
+    def __init__(self, options: list[bytes]) -> None:
+        self.close = b"close" in options
+        self.keep_alive = b"keep-alive" in options
+        self.upgrade = b"upgrade" in options
+        self.te = b"te" in options
+        self.named = frozenset(options) - _STAYS
+
+
+_STATUS_LINES: dict[bytes, StatusLine] = {}
+_OPTIONS: dict[bytes, Options] = {}
 
 
 class RequestParser:
@@ -92,9 +108,9 @@ class RequestParser:
 
     def parse(self, head: bytes) -> RequestHead:
         """A whole head without its last CRLFCRLF; raises `ProxyError` with the row that applies."""
-        lines = split(head, self.headers, BAD_REQUEST)
+        lines = _REQUEST.split(head, self.headers)
         request = self.request_line(lines[0])
-        values: Values = [None] * fields.KINDS
+        values = _NOTHING[:]
         request.lines = _REQUEST.scan(lines, 1, values)
         _take_host(request, values[_HOST])
         if values[_LENGTH] is not None or values[_CODING] is not None:
@@ -198,6 +214,7 @@ def _frame_request(request: RequestHead, length: bytes | None, coding: bytes | N
     """Decide where the body ends (RFC 9112, 6.1 to 6.3): one Content-Length or one ``chunked``, never both."""
     if coding is None:
         request.length = _length_of(length or b"", BAD_REQUEST)
+        request.digits = _digits(length or b"", request.length)
         return
     if length is not None:
         raise ProxyError(BAD_REQUEST, "Content-Length together with Transfer-Encoding")
@@ -223,20 +240,24 @@ def _length_of(value: bytes, failure: Kind) -> int:
     return int(match.group(1))
 
 
+def _digits(value: bytes, length: int) -> bytes:
+    """The Content-Length ``value`` as it goes on: without zeros in front."""
+    return value if value[0] != _ZERO else b"%d" % length
+
+
 def _take_connection(request: RequestHead, value: bytes, values: Values) -> None:
     """Act on Connection (RFC 9110, 7.6.1) and remove the fields it names."""
     options = _options_of(value)
-    if b"close" in options:
+    if options.close:
         request.persistent = False
-    elif b"keep-alive" in options:
+    elif options.keep_alive:
         request.persistent = True
-    if len(options) == 1 and options[0] in _PLAIN:
-        return
-    if b"upgrade" in options and request.minor and values[_UPGRADE]:
+    if options.upgrade and request.minor and values[_UPGRADE]:
         request.upgrade = _offered(values[_UPGRADE] or b"")
-    if b"te" in options and values[_TE] is not None:
+    if options.te and values[_TE] is not None:
         request.trailers = b"trailers" in elements(values[_TE] or b"")
-    request.lines = _without(request.lines, options)
+    if options.named:
+        request.lines = _without(request.lines, options.named)
 
 
 def _offered(value: bytes) -> bytes:
@@ -247,12 +268,9 @@ def _offered(value: bytes) -> bytes:
     )
 
 
-def _without(lines: list[bytes], options: list[bytes]) -> list[bytes]:
-    """``lines`` without the fields that Connection names, but for those it cannot take away."""
-    if len(options) == 1 and options[0] in _PLAIN:
-        return lines
-    named = set(options) - _STAYS
-    return [line for line in lines if name_of(line) not in named] if named else lines
+def _without(lines: list[bytes], named: frozenset[bytes]) -> list[bytes]:
+    """``lines`` without the fields that Connection names."""
+    return [line for line in lines if name_of(line) not in named]
 
 
 def _take_expectation(request: RequestHead, value: bytes) -> None:
@@ -284,42 +302,45 @@ class ResponseParser:
 
     def parse(self, head: bytes, method: bytes) -> ResponseHead:
         """A whole head without its last CRLFCRLF, answering a ``method``; raises `ProxyError` (`BAD_RESPONSE`)."""
-        lines = split(head, self.headers, BAD_RESPONSE)
-        status, reason, minor = _STATUS_LINES.get(lines[0]) or _status_of(lines[0])
-        response = ResponseHead(status, reason, minor)
-        values: Values = [None] * fields.KINDS
+        lines = _RESPONSE.split(head, self.headers)
+        line = _STATUS_LINES.get(lines[0])
+        if line is None:
+            line = _status_of(lines[0])
+        response = ResponseHead(line)
+        values = _NOTHING[:]
         response.lines = _RESPONSE.scan(lines, 1, values)
         response.dated = values[_DATE] is not None
-        _frame_response(response, values[_LENGTH], values[_CODING], minor, method)
+        _frame_response(response, values[_LENGTH], values[_CODING], line.minor, method)
         connection = values[_CONNECTION]
         if connection is not None:
             options = _options_of(connection)
-            if b"close" in options:
+            if options.close:
                 response.persistent = False
-            elif b"keep-alive" in options:
+            elif options.keep_alive:
                 response.persistent = True
-            if b"upgrade" in options:
+            if options.upgrade:
                 response.upgrade = values[_UPGRADE] or b""
-            response.lines = _without(response.lines, options)
+            if options.named:
+                response.lines = _without(response.lines, options.named)
         return response
 
 
-def _status_of(line: bytes) -> tuple[int, bytes, int]:
-    """Status, reason and minor version of a status line (RFC 9112, 4): servers send the same few over and over."""
+def _status_of(line: bytes) -> StatusLine:
+    """What a status line says (RFC 9112, 4): servers send the same few over and over."""
     match = STATUS_LINE.fullmatch(line)
     if match is None:
         raise ProxyError(BAD_RESPONSE, "malformed status line")
-    found = int(match.group(2)), match.group(3) or b"", 0 if match.group(1) == b"0" else 1
+    found = StatusLine(int(match.group(2)), match.group(3) or b"", 0 if match.group(1) == b"0" else 1)
     if len(_STATUS_LINES) < _REMEMBERED and len(line) <= _SHORT:
         _STATUS_LINES[line] = found
     return found
 
 
-def _options_of(value: bytes) -> list[bytes]:
+def _options_of(value: bytes) -> Options:
     """The options of a Connection field; clients and servers send the same few over and over."""
     options = _OPTIONS.get(value)
     if options is None:
-        options = elements(value)
+        options = Options(elements(value))
         if len(_OPTIONS) < _REMEMBERED and len(value) <= _SHORT:
             _OPTIONS[value] = options
     return options
@@ -331,6 +352,7 @@ def _frame_response(
     """Decide where the body ends (RFC 9112, 6.3): HEAD, 1xx, 204 and 304 have none, whatever their fields say."""
     if length is not None:
         response.declared = _length_of(length, BAD_RESPONSE)
+        response.digits = _digits(length, response.declared)
         if coding is not None:
             raise ProxyError(BAD_RESPONSE, "Content-Length together with Transfer-Encoding")
     if coding is not None and (coding.lower() != b"chunked" or not minor):

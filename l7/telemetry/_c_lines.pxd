@@ -17,6 +17,7 @@ cdef class Combined:
     cdef LocalTime _local
     cdef object _now
 
+    cpdef str line(self, CExchange exchange)
     @cython.locals(line=bytes, request=str, user=str)
     cpdef str head(self, CExchange exchange)
     @cython.locals(written=str)
@@ -25,9 +26,9 @@ cdef class Combined:
     cpdef str quoted(self, bytes raw)
 
 cdef class Full(Combined):
-    @cython.locals(key=str, queue="long long", connect="long long", response="long long", total="long long")
+    @cython.locals(queue="long long", connect="long long", response="long long", total="long long")
     cpdef str line(self, CExchange exchange)
 
-cdef class Json:
-    cdef LocalTime _local
-    cdef object _now
+cdef class Json(Combined):
+    @cython.locals(x=CExchange)
+    cpdef str line(self, CExchange exchange)

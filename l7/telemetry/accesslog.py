@@ -19,7 +19,7 @@ from collections.abc import Callable
 from l7.clock import monotonic
 from l7.compiled import take_over
 from l7.exchange import Exchange
-from l7.telemetry.lines import FORMATS, Formatter
+from l7.telemetry.lines import FORMATS
 from l7.telemetry.output import NATIVE, Native, Output
 
 BATCH = 64 * 1024
@@ -40,12 +40,15 @@ def to_stderr(message: str) -> None:
         pass
 
 
-class NoLog:
-    """The access log that is off."""
+class Log:
+    """An access log; this one is off, and what others are made from."""
 
     __slots__ = ()
 
-    lost = 0
+    @property
+    def lost(self) -> int:
+        """Lines lost so far."""
+        return 0
 
     def log(self, exchange: Exchange) -> None:
         """Forget the exchange."""
@@ -61,7 +64,7 @@ class NoLog:
         return True
 
 
-class AccessLog:
+class AccessLog(Log):
     """The access log of one worker.
 
     ``target`` is a path, ``-`` for standard output (as is /dev/stdout; /dev/stderr works alike); ``form`` one of
@@ -88,7 +91,7 @@ class AccessLog:
     ) -> None:
         self.target = target
         self._held = held
-        self._form: Formatter = FORMATS[form]()
+        self._form = FORMATS[form]()
         self._lock, self._native, self._report = lock, native, report
         self._output = self._open()
         self._lines: list[str] = []
@@ -110,7 +113,7 @@ class AccessLog:
 
     def log(self, exchange: Exchange) -> None:
         """Take note of a finished exchange; never waits."""
-        line = self._form(exchange)
+        line = self._form.line(exchange)
         self._lines.append(line)
         self._size += len(line)
         if self._size >= BATCH:
@@ -219,10 +222,6 @@ class AccessLog:
         return self._closing and monotonic() >= self._deadline
 
 
-Log = AccessLog | NoLog
-"""What `open_log` gives."""
-
-
 def open_log(
     target: str,
     form: str = "l7",
@@ -234,7 +233,7 @@ def open_log(
 ) -> Log:
     """Open the access log that the configuration names; ``off`` gives one that does nothing. Raises ``OSError``."""
     if target == "off":
-        return NoLog()
+        return Log()
     return AccessLog(target, form, lock=lock, native=native, report=report, held=held)
 
 

@@ -14,9 +14,6 @@ from json.encoder import encode_basestring_ascii as quote
 from l7.compiled import take_over
 from l7.exchange import Exchange
 
-Formatter = Callable[[Exchange], str]
-"""Makes the line of an exchange, its newline included."""
-
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _PRINTABLE = bytes(code for code in range(0x20, 0x7F) if code not in b'"\\')
 _UNSPACED = _PRINTABLE[1:]
@@ -91,8 +88,8 @@ class Combined:
         self._bare: dict[str, str] = {}
         self._quoted: dict[bytes, str] = {}
 
-    def __call__(self, exchange: Exchange) -> str:
-        """Make the line."""
+    def line(self, exchange: Exchange) -> str:
+        """Write the line with its newline."""
         return self.head(exchange) + "\n"
 
     def head(self, exchange: Exchange) -> str:
@@ -137,36 +134,25 @@ class Full(Combined):
 
     __slots__ = ()
 
-    def __call__(self, exchange: Exchange) -> str:
-        """Make the line."""
-        return self.line(exchange)
-
     def line(self, exchange: Exchange) -> str:
         """Write the line with its newline."""
-        key = exchange.request_id
-        if not (key.isascii() and key.isalnum()):
-            key = _bare(key) or "-"
         queue = milliseconds(exchange.queue_time)
         connect = milliseconds(exchange.connect_time)
         response = milliseconds(exchange.response_time)
         total = milliseconds(exchange.total_time)
         return (
-            f"{self.head(exchange)} {key} {self.bare(exchange.host)} {self.bare(exchange.server)} "
+            f"{self.head(exchange)} {exchange.request_id or '-'} {self.bare(exchange.host)} {self.bare(exchange.server)} "
             f"{queue}/{connect}/{response}/{total} {exchange.attempts} {exchange.received} {exchange.code}\n"
         )
 
 
-class Json:
+class Json(Combined):
     """The same fields as one JSON object a line; what is empty is ``""``, bytes that are not UTF-8 are ``\\xHH``."""
 
-    __slots__ = ("_local", "_now")
+    __slots__ = ()
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
-        self._local = LocalTime()
-
-    def __call__(self, exchange: Exchange) -> str:
-        """Make the line."""
+    def line(self, exchange: Exchange) -> str:
+        """Write the line with its newline."""
         x = exchange
         return (
             f'{{"time": "{self._local.iso(self._now())}", "client": {quote(x.client)}, "user": {_text(x.user)}, '
@@ -183,7 +169,7 @@ def _text(raw: bytes) -> str:
     return quote(raw.decode("utf-8", "backslashreplace"))
 
 
-FORMATS: dict[str, Callable[[], Formatter]] = {"combined": Combined, "l7": Full, "json": Json}
+FORMATS: dict[str, type[Combined]] = {"combined": Combined, "l7": Full, "json": Json}
 """Every value of ``access-log-format``."""
 
 

@@ -6,3 +6,4 @@ cdef class Crew:
     cdef public int working
 
     cpdef start(self, object job)
+    cpdef begin(self, object job)

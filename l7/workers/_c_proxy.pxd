@@ -4,6 +4,7 @@ cimport cython
 
 from l7._c_exchange cimport Exchange as CExchange
 from l7.http._c_messages cimport RequestHead as CRequestHead, ResponseHead as CResponseHead
+from l7.telemetry._c_accesslog cimport Log as CLog
 from l7.workers._c_body cimport RequestBody as CRequestBody
 from l7.workers._c_downstream cimport ClientBounds as CClientBounds
 from l7.workers._c_session cimport Session as CSession
@@ -31,7 +32,8 @@ cdef class Job:
     cpdef bint may_retry(self, object failure) except -1
 
 cdef class Proxy:
-    cdef public object config, sweeper, log, upstreams, routes, credentials
+    cdef public object config, sweeper, upstreams, routes, credentials
+    cdef public CLog log
     cdef public CClientBounds bounds
     cdef public CCrew crew
     cdef public CRequestParser parser

@@ -4,6 +4,7 @@ cimport cython
 
 from l7._c_exchange cimport Exchange as CExchange
 from l7.http._c_messages cimport RequestHead as CRequestHead, ResponseHead as CResponseHead
+from l7.http._c_forwarding cimport Hop as CHop
 from l7.http._c_parser cimport ResponseParser as CResponseParser
 from l7.workers._c_body cimport Pump as CPump, RequestBody as CRequestBody
 from l7.workers._c_stream cimport Stream as CStream
@@ -21,6 +22,7 @@ cdef class Relay:
     cdef object _source
     cdef Bounds _bounds
     cdef bytes _buffer
+    cdef CHop _hop
     cdef CPump _pump
     cdef double _sent_at
     cdef bint _broken

@@ -20,6 +20,8 @@ cdef class Session:
     cdef public long long lingered
 
     cpdef on_ready(self, CStream stream)
+    @cython.locals(proxy=CProxy, stream=CStream, started=double, head=CRequestHead, exchange=CExchange)
+    cpdef serve(self)
     @cython.locals(stream=CStream)
     cdef _rest(self, double now)
     cdef bint _leave(self, double now) except -1

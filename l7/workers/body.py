@@ -12,6 +12,7 @@ from l7.clock import monotonic
 from l7.compiled import take_over
 from l7.errors import BODY_TIMEOUT, CLIENT_GONE_DATA, RESPONSE_TIMEOUT, ProxyError
 from l7.exchange import Exchange
+from l7.http.forwarding import Hop
 from l7.http.framing import BodyReader, LengthReader, chunk, last_chunk
 from l7.workers.splice import LEAST, Pipe
 from l7.workers.stream import NEVER, Stream, StreamClosed, StreamTimeout
@@ -26,6 +27,7 @@ class Source(Protocol):
     """Where a body comes from: what is read beyond its end is the beginning of the next request."""
 
     stream: Stream
+    hop: Hop
     buffer: bytes
 
 

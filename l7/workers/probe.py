@@ -13,7 +13,7 @@ from _socket import socket as Socket
 from l7.clock import monotonic
 from l7.errors import L7Error
 from l7.http.forwarding import Hop
-from l7.telemetry.accesslog import NoLog
+from l7.telemetry.accesslog import Log
 from l7.workers.proxy import Proxy
 from l7.workers.session import Session
 from l7.workers.stream import Stream, StreamClosed, StreamTimeout, Sweeper
@@ -44,7 +44,7 @@ def probe(proxy: Proxy, sweeper: Sweeper) -> None:
     client = Stream(ours, sweeper)
     session = Session(Stream(theirs, sweeper), Hop("unix:", 80, b"l7"), _Owner(), proxy, trusted=False)
     log, credentials = proxy.log, proxy.credentials
-    proxy.log, proxy.credentials = NoLog(), None
+    proxy.log, proxy.credentials = Log(), None
     try:
         client.deadline = monotonic() + WITHIN
         client.send(REQUEST, WITHIN)

@@ -334,10 +334,10 @@ class Job:
         self.session = session
         self.upstream = upstream
         self.answered = False
-        self.opening = forwarding.request_head(head, session.hop, exchange.request_id.encode("ascii"), believed)
+        self.opening = self.session.hop.request_head(self.head, self.exchange.request_id.encode("ascii"), believed)
         """The head and what has come of the body, as they go to the server."""
-        if body is not None:
-            self.opening += body.first
+        if self.body is not None:
+            self.opening += self.body.first
 
     def may_retry(self, failure: ProxyError) -> bool:
         """Whether the request may be sent again after ``failure`` (RFC 9110, 9.2.2; the failure table)."""

@@ -74,6 +74,7 @@ class Relay:
         "_client",
         "_exchange",
         "_head",
+        "_hop",
         "_pump",
         "_sent_at",
         "_server",
@@ -99,6 +100,7 @@ class Relay:
         self._body = body
         self._source = source
         self._client = source.stream
+        self._hop = source.hop
         self._server = server
         self._bounds = bounds
         self._buffer = b""
@@ -223,7 +225,7 @@ class Relay:
         """
         response = self.response
         whole = self._body is None or self._body.sent
-        framing = self.client_framing = forwarding.client_framing(response, self._head.minor)
+        framing = self.client_framing = self._hop.framing(response, self._head.minor)
         keep = keep and whole and framing != UNTIL_CLOSE
         reader = response_reader(response.length, self._bounds.fields, self._bounds.head)
         payload = reader.feed(self._buffer) if self._buffer else b""
@@ -232,7 +234,7 @@ class Relay:
         self.answered = True
         self._exchange.status = response.status
         date = b"" if response.dated else http_date()
-        self._to_client(forwarding.response_head(response, framing, date, self._connection(keep)) + payload)
+        self._to_client(self._hop.response_head(response, framing, date, self._connection(keep)) + payload)
         if not reader.done:
             self._relay_body(reader)
         self._finish(reader, whole=whole)

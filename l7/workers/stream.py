@@ -42,7 +42,7 @@ class Keeper(Protocol):
     """Who is told about a stream that nobody waits on."""
 
     def on_ready(self, stream: Stream) -> None:
-        """Bytes came, or the end; the stream's watcher is stopped."""
+        """Bytes came, or the end; when they are not taken at once the stream does not listen any more."""
 
     def on_expired(self, stream: Stream) -> None:
         """Its ``deadline`` passed."""
@@ -104,16 +104,16 @@ class Stream:
     def _on_readable(self) -> None:
         """Called by the loop: wake who waits, else remember and be quiet."""
         reader = self.reader
+        self.ready = True
         if reader is not None:
             self.reader = None
-            self.ready = True
             reader.switch()
             return
-        self.ready = True
-        self.watcher.stop()
-        self.watching = False
         if self.keeper is not None:
             self.keeper.on_ready(self)
+        if self.ready and not self.closed:
+            self.watcher.stop()
+            self.watching = False
 
     def watch(self) -> None:
         """Listen again after ``ready`` was acted on."""

@@ -64,7 +64,7 @@ def one(data: bytes) -> None:
 
 def check_forwarded(head: RequestHead) -> None:
     """What goes on is one request for every reader."""
-    raw = forwarding.request_head(head, HOP, b"id")
+    raw = HOP.request_head(head, b"id")
     body = b""
     if head.length == CHUNKED:
         raw, body = raw + b"3\r\nabc\r\n0\r\n\r\n", b"abc"

@@ -72,8 +72,8 @@ def one(data: bytes) -> None:
 
 def check_relayed(head: ResponseHead, method: bytes, payload: bytes, trailers: list[bytes], *, done: bool) -> None:
     """What goes to the client is one response for h11, with the same status, fields and body."""
-    framing = forwarding.client_framing(head, 1)
-    raw = forwarding.response_head(head, framing, DATE, b"")
+    framing = HOP.framing(head, 1)
+    raw = HOP.response_head(head, framing, DATE, b"")
     if framing == CHUNKED:
         raw += (chunk(payload) if payload else b"") + (last_chunk(trailers) if done else b"")
     else:

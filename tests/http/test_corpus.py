@@ -90,7 +90,7 @@ class Driver:
             else framing.request_reader(head.length, LIMITS["headers"], LIMITS["head"], LIMITS["body"])
         )
         self.seen.append(
-            Seen(head, forwarding.request_head(head, HOP, b"0123456789abcdef") if head.max_forwards else b"")
+            Seen(head, HOP.request_head(head, b"0123456789abcdef") if head.max_forwards else b"")
         )
         if body is not None and not body.done:
             self._body = body

@@ -7,6 +7,7 @@ import pytest
 from l7.errors import BAD_REQUEST, BAD_RESPONSE, HEAD_TOO_LARGE, ProxyError
 from l7.http import fields
 from l7.http.fields import Table
+from l7.http.parser import RequestParser, ResponseParser
 
 
 def request_table() -> Table:
@@ -145,12 +146,12 @@ def test_memory_of_names_is_bounded_and_forgetting_changes_nothing():
     table = request_table()
     for number in range(3000):
         scan(table, b"X-%d: 1" % number)
-    assert len(table.known) <= 2048
+    assert len(table.names) <= 2048 and len(table.known) <= 2048
     assert scan(table, b"Host: a", b"X-New: 1") == ([b"X-New: 1"], {fields.HOST: b"a"})
     fresh = request_table()
     long = b"X" * 65
     assert scan(fresh, long + b": 1") == ([long + b": 1"], {})
-    assert fresh.known == {}
+    assert fresh.names == {}
 
 
 CONTROLS = [bytes([code]) for code in (*range(0x09), *range(0x0A, 0x20), 0x7F)]
@@ -159,27 +160,46 @@ CONTROLS = [bytes([code]) for code in (*range(0x09), *range(0x0A, 0x20), 0x7F)]
 @pytest.mark.parametrize("byte", CONTROLS)
 def test_control_bytes_anywhere_in_a_head_are_refused(byte):
     for head in (
-        b"A" + byte + b"B\r\nC: d",
-        b"A\r\nC: d" + byte + b"e",
-        b"A\r\nC: d" + byte,
-        byte + b"A\r\nC: d",
-        b"A\r\nC" + byte + b": d",
+        b"HTTP/1.1 200 A" + byte + b"B\r\nC: d",
+        b"HTTP/1.1 200 A" + byte + b"\r\nC: d",
+        byte + b"HTTP/1.1 200 A\r\nC: d",
+        b"HTTP/1.1 200 A\r\nC: d" + byte + b"e",
+        b"HTTP/1.1 200 A\r\nC: d" + byte,
+        b"HTTP/1.1 200 A\r\nC" + byte + b": d",
     ):
         with pytest.raises(ProxyError) as caught:
-            fields.split(head, 10, BAD_RESPONSE)
+            ResponseParser(10).parse(head, b"GET")
         assert caught.value.kind is BAD_RESPONSE
+        with pytest.raises(ProxyError) as caught:
+            RequestParser(10, 100).parse(b"GET / HTTP/1.1\r\nHost: a\r\nC: d" + byte + b"e")
+        assert caught.value.kind is BAD_REQUEST
 
 
 def test_tabs_and_high_bytes_are_text():
-    assert fields.split(b"A\r\nB: \t\x80\xff", 1, BAD_REQUEST) == [b"A", b"B: \t\x80\xff"]
+    assert scan(response_table(), b"B: \t\x80\xff") == ([b"B: \t\x80\xff"], {})
+
+
+def test_a_remembered_line_means_the_same():
+    table = request_table()
+    lines = [b"Host: a", b"Connection: close", b"X-Forwarded-For: b", b"User-Agent:  c", b"X: d", b"Keep-Alive: e"]
+    first = scan(table, *lines)
+    assert first[0] == [b"User-Agent:  c", b"X: d"]
+    assert set(table.known) == set(lines)
+    assert scan(table, *lines) == first
+
+
+def test_secrets_and_long_lines_are_not_remembered():
+    table = request_table()
+    scan(table, b"authorization: Basic x", b"X-Request-ID: 1", b"X: " + b"y" * 300)
+    assert table.known == {}
 
 
 def test_too_many_fields():
     head = b"\r\n".join([b"GET", *[b"A: b"] * 11])
-    assert len(fields.split(head, 11, BAD_REQUEST)) == 12
-    for kind, expected in ((BAD_REQUEST, HEAD_TOO_LARGE), (BAD_RESPONSE, BAD_RESPONSE)):
+    assert len(request_table().split(head, 11)) == 12
+    for table, expected in ((request_table(), HEAD_TOO_LARGE), (response_table(), BAD_RESPONSE)):
         with pytest.raises(ProxyError) as caught:
-            fields.split(head, 10, kind)
+            table.split(head, 10)
         assert caught.value.kind is expected
 
 

@@ -17,7 +17,7 @@ def parse(*fields: bytes, line: bytes = b"GET /p HTTP/1.1", host: bytes | None =
 
 
 def forward(*fields: bytes, believed: bytes | None = None, **options: bytes | None) -> list[bytes]:
-    head = forwarding.request_head(parse(*fields, **options), HOP, b"id1", believed)
+    head = HOP.request_head(parse(*fields, **options), b"id1", believed)
     assert head.endswith(b"\r\n\r\n")
     return head[:-4].split(b"\r\n")
 
@@ -27,7 +27,7 @@ def answer(*fields: bytes, line: bytes = b"HTTP/1.1 200 OK", method: bytes = b"G
 
 
 def respond(head: ResponseHead, length: int, connection: bytes = b"") -> list[bytes]:
-    raw = forwarding.response_head(head, length, DATE, connection)
+    raw = HOP.response_head(head, length, DATE, connection)
     assert raw.endswith(b"\r\n\r\n")
     return raw[:-4].split(b"\r\n")
 
@@ -168,7 +168,7 @@ def test_what_a_trusted_proxy_says_travels_on():
         b"Forwarded: for=1.1.1.1",
         b"X-Forwarded-Prefix: /x",
     ]
-    raw = forwarding.request_head(head, HOP, b"id", lines)
+    raw = HOP.request_head(head, b"id", lines)
     assert raw.count(b"X-Forwarded-For") == 1 and b"https" in raw
 
 
@@ -215,9 +215,9 @@ def test_interim_and_switching():
      ((b"Transfer-Encoding: chunked",), 0, UNTIL_CLOSE), ((), 1, CHUNKED), ((), 0, UNTIL_CLOSE)],
 )  # fmt: skip
 def test_framing_towards_the_client(fields, minor, framing):
-    assert forwarding.client_framing(answer(*fields), minor) == framing
+    assert HOP.framing(answer(*fields), minor) == framing
 
 
 def test_no_body_stays_no_body():
     for minor in (0, 1):
-        assert forwarding.client_framing(answer(b"Transfer-Encoding: chunked", method=b"HEAD"), minor) == ABSENT
+        assert HOP.framing(answer(b"Transfer-Encoding: chunked", method=b"HEAD"), minor) == ABSENT

@@ -11,7 +11,7 @@ from gevent import get_hub
 from gevent import socket as green
 
 from l7.config.schema import Config
-from l7.telemetry.accesslog import NoLog
+from l7.telemetry.accesslog import Log
 from l7.telemetry.board import ACCEPTING, CONNECTIONS, Board
 from l7.workers.crew import Crew
 from l7.workers.handover import LONGEST, MOST_READ, Outbox, arrival, listen
@@ -41,7 +41,7 @@ class Side:
     """One worker, as far as connections matter: its server, and the master's end of its channel."""
 
     def __init__(self, config: dict[str, Any], sweeper: Sweeper, slot: int, board: Board) -> None:
-        self.proxy = Proxy(Config.model_validate(config), sweeper, Crew(), NoLog())
+        self.proxy = Proxy(Config.model_validate(config), sweeper, Crew(), Log())
         self.events: list[str] = []
         self.cells = board.slot(slot)
         self.server = Server(self.proxy, sweeper, 1000, self.events.append, Share(board, slot))

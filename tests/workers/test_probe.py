@@ -6,7 +6,7 @@ import pytest
 
 from l7.config.schema import Config
 from l7.exchange import Exchange
-from l7.telemetry.accesslog import NoLog
+from l7.telemetry.accesslog import Log
 from l7.workers import probe as module
 from l7.workers.crew import Crew
 from l7.workers.probe import ProbeError, probe
@@ -14,7 +14,7 @@ from l7.workers.proxy import Proxy
 from tests.workers.loop import running, turn
 
 
-class Log(NoLog):
+class Heard(Log):
     """Counts lines."""
 
     lines = 0
@@ -25,7 +25,7 @@ class Log(NoLog):
 
 def test_an_answer_is_the_proof():
     with running() as sweeper:
-        log = Log()
+        log = Heard()
         proxy = Proxy(Config.model_validate({"users": {"a": "b"}}), sweeper, Crew(), log)
         credentials = proxy.credentials
         probe(proxy, sweeper)
@@ -48,7 +48,7 @@ def test_anything_else_is_none(monkeypatch, request_bytes, why):
     monkeypatch.setattr(module, "REQUEST", request_bytes)
     monkeypatch.setattr(module, "WITHIN", 0.2)
     with running() as sweeper:
-        proxy = Proxy(Config(), sweeper, Crew(), NoLog())
+        proxy = Proxy(Config(), sweeper, Crew(), Log())
         with pytest.raises(ProbeError, match=why):
             probe(proxy, sweeper)
         turn()

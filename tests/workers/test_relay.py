@@ -12,6 +12,7 @@ from gevent import socket as green
 from l7 import errors
 from l7.errors import ProxyError
 from l7.exchange import Exchange
+from l7.http.forwarding import Hop
 from l7.http.framing import request_reader
 from l7.http.messages import UNTIL_CLOSE
 from l7.http.parser import RequestParser
@@ -36,6 +37,7 @@ class Setting:
         self.client_stream, self.client = ends.pair(tcp=not small, buffer=small)
         self.server_stream, self.server = ends.pair(server=True, tcp=not buffer, buffer=buffer)
         self.stream = self.client_stream
+        self.hop = Hop("192.0.2.1", 80, b"proxy.test")
         head, _, self.buffer = request.partition(b"\r\n\r\n")
         self.head = RequestParser(20, 1000).parse(head)
         self.exchange = Exchange("192.0.2.1", 0.0)
