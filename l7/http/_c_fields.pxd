@@ -2,23 +2,27 @@
 
 cimport cython
 
-cdef int ORDINARY, DROP, KEPT, FORWARDED
+cdef int ORDINARY, DROP, KEPT, FORWARDED, END
 
 cdef class Field:
     cdef public int kind
-    cdef public bytes value
+    cdef public bint lasting
+    cdef public bytes raw, line, value
+    cdef public Field next
 
 cdef class Table:
     cdef public dict fields, known, names
     cdef public object failure
     cdef public int prefix
     cdef public bint underscores
+    cdef Field _start
 
-    @cython.locals(lines=list)
-    cpdef list split(self, bytes head, Py_ssize_t most)
-    @cython.locals(known=dict, kept=list, index=Py_ssize_t, line=bytes, field=Field, kind=int, previous=bytes)
-    cpdef list scan(self, list lines, Py_ssize_t first, list values)
-    @cython.locals(name=bytes, colon=bytes, value=bytes, kind=int, field=Field)
-    cpdef Field read(self, bytes line)
+    @cython.locals(last=Field, field=Field, kind=int, count=Py_ssize_t, previous=bytes)
+    cpdef Py_ssize_t scan(self, bytes data, Py_ssize_t at, Py_ssize_t most, list kept, list values) except -2
+    @cython.locals(end=Py_ssize_t, raw=bytes, field=Field)
+    cdef Field _look_up(self, bytes data, Py_ssize_t at)
+    @cython.locals(line=bytes, name=bytes, colon=bytes, value=bytes, kind=int, field=Field)
+    cpdef Field read(self, bytes raw)
+    cpdef Field remember(self, Field field)
     cpdef int learn(self, bytes name) except -1
     cpdef bytes combine(self, int kind, bytes previous, bytes value)

@@ -6,9 +6,10 @@ cdef class RequestHead:
     cdef public str host
     cdef public list lines
     cdef public long long length
+    cdef public Py_ssize_t size
     cdef public int minor
     cdef public long max_forwards
-    cdef public bint persistent, expects, trailers
+    cdef public bint persistent, plain, expects, trailers
 
 cdef class StatusLine:
     cdef public int status, minor
@@ -18,5 +19,6 @@ cdef class ResponseHead:
     cdef public bytes line, reason, upgrade, digits
     cdef public list lines
     cdef public long long length, declared
+    cdef public Py_ssize_t size
     cdef public int status
     cdef public bint persistent, dated

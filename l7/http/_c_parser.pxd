@@ -19,17 +19,17 @@ cdef class Options:
 cdef class RequestParser:
     cdef public Py_ssize_t headers, target
 
-    @cython.locals(lines=list, request=CRequestHead, values=list)
-    cpdef CRequestHead parse(self, bytes head)
+    @cython.locals(end=Py_ssize_t, request=CRequestHead, values=list)
+    cpdef CRequestHead take(self, bytes data)
 
-    @cython.locals(parts=list, method=bytes, target=bytes, version=bytes, minor=int, path=bytes, authority=bytes)
+    @cython.locals(parts=list, method=bytes, target=bytes, version=bytes, minor=int, path=bytes, authority=bytes, request=CRequestHead)
     cpdef CRequestHead request_line(self, bytes line)
 
 cdef class ResponseParser:
     cdef public Py_ssize_t headers
 
-    @cython.locals(lines=list, response=CResponseHead, values=list, line=CStatusLine, options=Options, connection=bytes)
-    cpdef CResponseHead parse(self, bytes head, bytes method)
+    @cython.locals(end=Py_ssize_t, first=bytes, response=CResponseHead, values=list, line=CStatusLine, options=Options, connection=bytes)
+    cpdef CResponseHead take(self, bytes data, bytes method)
 
 cdef dict _MINORS, _STATUS_LINES, _OPTIONS
 cdef int _minor_of(bytes version) except -1

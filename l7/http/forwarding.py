@@ -24,7 +24,7 @@ ADDED = ("Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-
 
 _UPGRADE_REQUIRED = 426
 _NO_CONTENT = 204
-_HOST = b" HTTP/1.1\r\nHost: "
+_HOST = b"Host: "
 _LENGTH = b"Content-Length: "
 _VIA_11 = b"Via: 1.1 l7\r\nX-Request-ID: "
 _VIA_10 = b"Via: 1.0 l7\r\nX-Request-ID: "
@@ -51,7 +51,8 @@ class Hop:
     def request_head(self, head: RequestHead, request_id: bytes, believed: bytes | None = None) -> bytes:
         """The head for the server; ``believed`` stands in for what we would say when the peer is a trusted proxy."""
         authority = head.authority or self.authority
-        lines = [head.method + b" " + head.path + _HOST + authority]
+        # What was asked for in origin-form goes on as it is (RFC 9112, 3.2.1); our version is 1.1, whatever the client's.
+        lines = [head.line if head.plain else head.method + b" " + head.path + b" HTTP/1.1", _HOST + authority]
         lines += head.lines
         lines.append((self.line + authority) if believed is None else believed)
         lines.append((_VIA_11 if head.minor else _VIA_10) + request_id)

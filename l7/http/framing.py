@@ -12,7 +12,7 @@ from l7.compiled import take_over
 from l7.errors import BAD_REQUEST, BAD_RESPONSE, BODY_TOO_LARGE, ProxyError
 from l7.http import fields
 from l7.http.fields import Table, Values
-from l7.http.grammar import CHUNK_EXT, CHUNK_SIZE, CRLF, TEXT
+from l7.http.grammar import CHUNK_EXT, CHUNK_SIZE, CRLF, MARK_TEXT
 from l7.http.messages import CHUNKED, UNTIL_CLOSE
 
 LONGEST_SIZE_LINE = 1024
@@ -187,7 +187,7 @@ class ChunkedReader:
     def _keep(self, line: bytes) -> None:
         """Hold an unfinished line; refuse at once what cannot become one."""
         text = line[:-1] if line.endswith(b"\r") else line
-        if text.translate(None, TEXT):
+        if text.translate(MARK_TEXT) != text:
             raise self._broken("control character, bare CR or bare LF in chunked coding")
         most = LONGEST_SIZE_LINE if self._state == _SIZE else max(self._trailer_bytes - 2, 0)
         if len(text) > most:
@@ -196,7 +196,7 @@ class ChunkedReader:
 
     def _line(self, line: bytes) -> None:
         """A whole line: a chunk size, a trailer, or the empty line at the end."""
-        if line.translate(None, TEXT):
+        if line.translate(MARK_TEXT) != line:
             raise self._broken("control character, bare CR or bare LF in chunked coding")
         if self._state == _SIZE:
             self._size(line)
@@ -207,7 +207,8 @@ class ChunkedReader:
                 raise self._broken("too many or too long trailers")
         else:
             values: Values = [None] * fields.KINDS
-            self.trailers = self._table.scan(self._lines, 0, values)
+            text = b"\r\n".join([*self._lines, b"\r\n"])
+            self._table.scan(text, 0, len(self._lines), self.trailers, values)
             self.done = True
 
     def _size(self, line: bytes) -> None:

@@ -11,11 +11,23 @@ import re
 
 CRLF = b"\r\n"
 
+
+def marking(allowed: bytes) -> bytes:
+    """A table for ``bytes.translate`` that changes what is not ``allowed``: ``text`` is all allowed if it stays as it is.
+
+    Deleting what is allowed would tell the same, for 1,200 instructions more a call.
+    """
+    return bytes(code if code in allowed else code ^ 0x80 for code in range(256))
+
+
 TCHAR = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 """RFC 9110, 5.6.2: ``tchar``; a ``token`` is one or more of them."""
 
 TEXT = bytes([0x09, 0x20, *range(0x21, 0x7F), *range(0x80, 0x100)])
 """RFC 9110, 5.5: what a field line may hold: ``HTAB / SP / VCHAR / obs-text``; no CR, LF, NUL or other control."""
+
+MARK_TCHAR = marking(TCHAR)
+MARK_TEXT = marking(TEXT)
 
 VCHAR = bytes(range(0x21, 0x7F))
 """RFC 5234, B.1: visible ASCII."""
@@ -48,6 +60,8 @@ ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?]*)(/[^?]*)?(\?.*)?", re.DOTALL
 TARGET = bytes(sorted(set(VCHAR) - set(b"#")))
 """What a request target may hold: visible ASCII without a fragment (RFC 9112, 3.2). Browsers send ``{}|^`` raw."""
 
+MARK_TARGET = marking(TARGET)
+
 CONTENT_LENGTH = re.compile(rb"0*(\d{1,18})")
 """RFC 9110, 8.6: ``1*DIGIT``; up to 18 digits fit an ``off_t`` and nothing overflows."""
 
@@ -72,7 +86,7 @@ REQUEST_ID = re.compile(rb"[!#-\[\]-~]{1,128}")
 
 def is_token(value: bytes) -> bool:
     """Whether ``value`` is a ``token`` (RFC 9110, 5.6.2)."""
-    return bool(value) and not value.translate(None, TCHAR)
+    return bool(value) and value.translate(MARK_TCHAR) == value
 
 
 def elements(value: bytes) -> list[bytes]:

@@ -34,8 +34,10 @@ class RequestHead:
         "minor",
         "path",
         "persistent",
+        "plain",
         "referer",
         "request_id",
+        "size",
         "trailers",
         "upgrade",
         "user_agent",
@@ -51,12 +53,16 @@ class RequestHead:
         """The value of Host that travels on; empty only for an HTTP/1.0 request that names none."""
         self.minor = minor
         """0 or 1: anything above is treated as 1 (RFC 9110, 2.5)."""
+        self.plain = False
+        """Whether ``line`` can go on as it is."""
         self.host = ""
         """The host to route by: lower case, no port, no trailing dot."""
         self.lines: list[bytes] = []
         self.length = ABSENT
         self.digits = b""
         """A length as it goes on."""
+        self.size = 0
+        """Bytes that the head took, its last CRLFCRLF included."""
         self.persistent = minor > 0
         """Whether the client wants the connection kept (RFC 9112, 9.3)."""
         self.expects = False
@@ -90,7 +96,7 @@ class StatusLine:
 class ResponseHead:
     """A status line and its fields, checked; ``length`` as in `RequestHead`, or `UNTIL_CLOSE`."""
 
-    __slots__ = ("dated", "declared", "digits", "length", "line", "lines", "persistent", "reason", "status", "upgrade")
+    __slots__ = ("dated", "declared", "digits", "length", "line", "lines", "persistent", "reason", "size", "status", "upgrade")
 
     def __init__(self, line: StatusLine) -> None:
         self.status = line.status
@@ -105,6 +111,7 @@ class ResponseHead:
         """The Content-Length as it was sent, also where no body follows (HEAD, 304)."""
         self.digits = b""
         """That length as it goes on."""
+        self.size = 0
         self.upgrade = b""
         self.dated = False
         """Whether the server sent Date."""

@@ -25,10 +25,10 @@ from l7.http.fields import Table, Values, name_of
 from l7.http.grammar import (
     ABSOLUTE_FORM,
     CONTENT_LENGTH,
+    MARK_TARGET,
     MAX_FORWARDS,
     PROTOCOL,
     STATUS_LINE,
-    TARGET,
     VERSION,
     elements,
     is_token,
@@ -108,10 +108,24 @@ class RequestParser:
 
     def parse(self, head: bytes) -> RequestHead:
         """A whole head without its last CRLFCRLF; raises `ProxyError` with the row that applies."""
-        lines = _REQUEST.split(head, self.headers)
-        request = self.request_line(lines[0])
+        request = self.take(head + b"\r\n\r\n")
+        if request is None or request.size != len(head) + 4:
+            raise ProxyError(BAD_REQUEST, "an empty line within the head")
+        return request
+
+    def take(self, data: bytes) -> RequestHead | None:
+        """The head that ``data`` begins with, its size in ``size``; None while it is not whole.
+
+        Empty lines in front are none of its business, nor is how long the head may be. Raises `ProxyError`.
+        """
+        end = data.find(b"\r\n")
+        if end <= 0:
+            return None
+        request = self.request_line(data[:end])
         values = _NOTHING[:]
-        request.lines = _REQUEST.scan(lines, 1, values)
+        request.size = _REQUEST.scan(data, end + 2, self.headers, request.lines, values)
+        if request.size < 0:
+            return None
         _take_host(request, values[_HOST])
         if values[_LENGTH] is not None or values[_CODING] is not None:
             _frame_request(request, values[_LENGTH], values[_CODING])
@@ -147,12 +161,14 @@ class RequestParser:
             raise ProxyError(BAD_REQUEST, "invalid method")
         if len(target) > self.target:
             raise ProxyError(TARGET_TOO_LONG, f"longer than {self.target} bytes")
-        if target.translate(None, TARGET):
+        if target.translate(MARK_TARGET) != target:
             raise ProxyError(BAD_REQUEST, "invalid character in the request target")
         if minor == _OTHER:
             raise ProxyError(UNKNOWN_VERSION, "only HTTP/1.0 and HTTP/1.1 are spoken here")
         if target[0] == _SLASH and method != b"CONNECT":
-            return RequestHead(line, method, target, b"", minor)
+            request = RequestHead(line, method, target, b"", minor)
+            request.plain = version == b"HTTP/1.1"
+            return request
         path, authority = _take_target(method, target)
         return RequestHead(line, method, path, authority, minor)
 
@@ -302,13 +318,25 @@ class ResponseParser:
 
     def parse(self, head: bytes, method: bytes) -> ResponseHead:
         """A whole head without its last CRLFCRLF, answering a ``method``; raises `ProxyError` (`BAD_RESPONSE`)."""
-        lines = _RESPONSE.split(head, self.headers)
-        line = _STATUS_LINES.get(lines[0])
+        response = self.take(head + b"\r\n\r\n", method)
+        if response is None or response.size != len(head) + 4:
+            raise ProxyError(BAD_RESPONSE, "an empty line within the head")
+        return response
+
+    def take(self, data: bytes, method: bytes) -> ResponseHead | None:
+        """The head that ``data`` begins with, its size in ``size``; None while it is not whole."""
+        end = data.find(b"\r\n")
+        if end <= 0:
+            return None
+        first = data[:end]
+        line = _STATUS_LINES.get(first)
         if line is None:
-            line = _status_of(lines[0])
+            line = _status_of(first)
         response = ResponseHead(line)
         values = _NOTHING[:]
-        response.lines = _RESPONSE.scan(lines, 1, values)
+        response.size = _RESPONSE.scan(data, end + 2, self.headers, response.lines, values)
+        if response.size < 0:
+            return None
         response.dated = values[_DATE] is not None
         _frame_response(response, values[_LENGTH], values[_CODING], line.minor, method)
         connection = values[_CONNECTION]

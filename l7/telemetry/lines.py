@@ -13,10 +13,11 @@ from json.encoder import encode_basestring_ascii as quote
 
 from l7.compiled import take_over
 from l7.exchange import Exchange
+from l7.http.grammar import marking
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _PRINTABLE = bytes(code for code in range(0x20, 0x7F) if code not in b'"\\')
-_UNSPACED = _PRINTABLE[1:]
+_MARKED = marking(_PRINTABLE)
 _QUOTED = {code: chr(code) if code in _PRINTABLE else f"\\x{code:02X}" for code in range(256)}
 _REMEMBERED = 1024
 _SHORT = 512
@@ -95,7 +96,7 @@ class Combined:
     def head(self, exchange: Exchange) -> str:
         """Write the line without its newline."""
         line = exchange.request_line
-        request = escape(line) if line.translate(None, _PRINTABLE) else line.decode("ascii")
+        request = line.decode("ascii") if line.translate(_MARKED) == line else escape(line)
         user = escape_bare(exchange.user) if exchange.user else "-"
         return (
             f'{self.bare(exchange.client)} - {user} [{self._local.nginx(self._now())}] "{request or "-"}" '

@@ -32,7 +32,7 @@ cdef class Relay:
 
     cpdef CResponseHead request(self, bytes opening, object crew)
     cdef _send(self, bytes opening)
-    @cython.locals(data=bytes, head=bytes, end=bytes, rest=bytes, server=CStream)
+    @cython.locals(data=bytes, response=CResponseHead, server=CStream)
     cdef CResponseHead _response_head(self)
     @cython.locals(server=CStream)
     cdef bytes _await_answer(self)

@@ -25,7 +25,7 @@ cdef class Session:
     @cython.locals(stream=CStream)
     cdef _rest(self, double now)
     cdef bint _leave(self, double now) except -1
-    @cython.locals(proxy=CProxy, data=bytes, head=bytes, end=bytes, rest=bytes, stream=CStream)
+    @cython.locals(proxy=CProxy, data=bytes, head=CRequestHead, stream=CStream)
     cdef CRequestHead _next_head(self, double started)
     @cython.locals(bounds=CClientBounds, stream=CStream)
     cdef CRequestHead _gather_head(self, bytes data, double started)

@@ -176,10 +176,10 @@ class Relay:
         try:
             if not data:
                 data = self._await_answer()
-            head, end, rest = data.partition(END)
-            if end and len(head) <= self._bounds.head:
-                self._buffer = rest
-                return self._bounds.parser.parse(head, self._head.method)
+            response = self._bounds.parser.take(data, self._head.method)
+            if response is not None and response.size <= self._bounds.head + len(END):
+                self._buffer = data[response.size :]
+                return response
             reader = HeadReader(self._bounds.head)
             whole = reader.feed(data)
             while whole is None:

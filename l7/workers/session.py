@@ -137,16 +137,16 @@ class Session:
             if not data:
                 self.close()
                 return None
-        head, end, rest = data.partition(END)
-        if head and end and len(head) <= proxy.bounds.head and not head.startswith(CRLF):
-            stream.deadline = NEVER
-            self.buffer = rest
-            try:
-                return proxy.parser.parse(head)
-            except ProxyError as failure:
-                self._refuse_head(failure, data, started)
-                return None
-        return self._gather_head(data, started)
+        try:
+            head = proxy.parser.take(data)
+        except ProxyError as failure:
+            self._refuse_head(failure, data, started)
+            return None
+        if head is None or head.size > proxy.bounds.head + len(END):
+            return self._gather_head(data, started)
+        stream.deadline = NEVER
+        self.buffer = data[head.size :]
+        return head
 
     def _gather_head(self, data: bytes, started: float) -> RequestHead | None:
         """As `_next_head`, for a head that comes in pieces, or after empty lines."""

@@ -18,6 +18,7 @@ from tests.fuzz.running import cuts, run
 LIMIT, FIELDS = 1024, 16
 METHODS = (b"GET", b"HEAD")
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
+HOP = forwarding.Hop("192.0.2.1", 80, b"proxy.test")
 HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"proxy-authenticate"}
 
 Message = tuple[ResponseHead, bytes, bool, bytes, list[bytes]]
