@@ -96,7 +96,19 @@ class StatusLine:
 class ResponseHead:
     """A status line and its fields, checked; ``length`` as in `RequestHead`, or `UNTIL_CLOSE`."""
 
-    __slots__ = ("dated", "declared", "digits", "length", "line", "lines", "persistent", "reason", "size", "status", "upgrade")
+    __slots__ = (
+        "dated",
+        "declared",
+        "digits",
+        "length",
+        "line",
+        "lines",
+        "persistent",
+        "reason",
+        "size",
+        "status",
+        "upgrade",
+    )
 
     def __init__(self, line: StatusLine) -> None:
         self.status = line.status

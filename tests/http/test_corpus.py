@@ -89,9 +89,7 @@ class Driver:
             if head.length == ABSENT
             else framing.request_reader(head.length, LIMITS["headers"], LIMITS["head"], LIMITS["body"])
         )
-        self.seen.append(
-            Seen(head, HOP.request_head(head, b"0123456789abcdef") if head.max_forwards else b"")
-        )
+        self.seen.append(Seen(head, HOP.request_head(head, b"0123456789abcdef") if head.max_forwards else b""))
         if body is not None and not body.done:
             self._body = body
         elif isinstance(body, framing.ChunkedReader):

@@ -207,7 +207,13 @@ def test_too_many_fields():
 
 def test_what_came_next_last_time_is_only_a_guess():
     table = request_table()
-    for lines in ([b"A: 1", b"B: 2", b"C: 3"], [b"A: 1", b"C: 3"], [b"B: 2", b"A: 1", b"C: 3"], [b"A: 11", b"B: 2"], []):
+    for lines in (
+        [b"A: 1", b"B: 2", b"C: 3"],
+        [b"A: 1", b"C: 3"],
+        [b"B: 2", b"A: 1", b"C: 3"],
+        [b"A: 11", b"B: 2"],
+        [],
+    ):
         for _ in range(2):
             assert scan(table, *lines) == (lines, {})
     assert table.scan(b"A: 1\r\nB", 0, 9, [], [None] * fields.KINDS) == -1

@@ -121,9 +121,11 @@ def test_json_text_is_utf8_or_escaped() -> None:
     assert record["referer"] == "\\xff\x01"
 
 
-ANY = {name: st.binary() for name in ("request_line", "user", "referer", "user_agent")} | {
-    name: st.text() for name in ("client", "host", "server")
-} | {"request_id": st.from_regex(REQUEST_ID.pattern.decode(), fullmatch=True)}
+ANY = (
+    {name: st.binary() for name in ("request_line", "user", "referer", "user_agent")}
+    | {name: st.text() for name in ("client", "host", "server")}
+    | {"request_id": st.from_regex(REQUEST_ID.pattern.decode(), fullmatch=True)}
+)
 
 
 @given(st.fixed_dictionaries(ANY))
