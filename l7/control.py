@@ -19,7 +19,7 @@ from l7.config import flags
 from l7.config.document import read
 from l7.config.names import printable
 from l7.errors import ConfigError, Problem, StartError
-from l7.master.controlpath import Signs, all_there_are, candidates
+from l7.master.controlpath import Signs, all_there_are, candidates, pointed_to
 from l7.master.privileges import NOBODY
 from l7.units import show_size
 
@@ -203,20 +203,28 @@ def _ask_once(question: Answer, given: flags.Given, environ: Mapping[str, str], 
 
 def _connect(given: flags.Given, environ: Mapping[str, str]) -> socket.socket:
     signs = _signs(given, environ)
-    if signs.control == "off":
-        raise StartError("control is off: send HUP to reload, USR1 for the workers")
-    places = candidates(signs, _accounts(given, environ), environ)
     failures: dict[str, OSError] = {}
+    places = [] if signs.control == "off" else candidates(signs, _accounts(given, environ), environ)
     found = _all(places, failures)
+    if not found and not _is_named(given, environ):
+        # What the file says now need not be what it said when l7 read it.
+        found = _all(pointed_to(signs, _accounts(given, environ), environ), failures)
     if not found and signs == Signs():
         found = _all(all_there_are(_accounts(given, environ), environ), failures)
     if len(found) > 1:
         for sock in found.values():
             sock.close()
         raise StartError(f"several l7 run here; say which by its -c FILE, or by --control: {', '.join(found)}")
-    if not found:
-        raise StartError(_not_found(places, failures))
-    return next(iter(found.values()))
+    if found:
+        return next(iter(found.values()))
+    if signs.control == "off":
+        raise StartError("control is off: send HUP to reload, USR1 for the workers")
+    raise StartError(_not_found(places, failures))
+
+
+def _is_named(given: flags.Given, environ: Mapping[str, str]) -> bool:
+    """Whether flags or variables say which socket is meant, so that no other will do."""
+    return any(_setting(key, given, environ, of_file=False) is not None for key in ("control", "pid-file"))
 
 
 def _all(places: Sequence[str], failures: dict[str, OSError]) -> dict[str, socket.socket]:

@@ -17,6 +17,7 @@ from l7.clock import monotonic
 from l7.errors import StartError
 from l7.master.controlpath import SUFFIX, Signs, make_directory
 from l7.master.listeners import inode, remove_stale
+from l7.master.pointers import Pointers, remove_dead
 from l7.master.polling import READ, WRITE, Poll
 from l7.master.privileges import Identity
 
@@ -37,15 +38,30 @@ class ControlSocket:
     def __init__(self, sock: socket.socket, path: str) -> None:
         self.socket = sock
         self.path = path
+        self.pointers: Pointers | None = None
         self._inode: tuple[int, int] | None = inode(path) if os.path.exists(path) else None
 
     def leave(self) -> None:
         """Leave the path to another process, which has the socket too."""
         self._inode = None
+        self.pointers = None
+
+    def point(self, signs: Signs, identity: Identity | None, environ: Mapping[str, str]) -> None:
+        """Prepare pointers to it, which are made when it is open."""
+        if signs.file is None:
+            return
+        try:
+            directory = make_directory(*_owner(identity), environ)
+        except OSError:
+            return  # there is no runtime directory here
+        remove_dead(glob.glob(f"{glob.escape(directory)}/*{SUFFIX}*"))
+        self.pointers = Pointers(directory, signs.names, self.path)
 
     def close(self) -> None:
         """Let go of the socket, and remove the path if it is still ours. Never raises."""
         self.socket.close()
+        if self.pointers is not None:
+            self.pointers.remove()
         try:
             if self._inode is not None and inode(self.path) == self._inode:
                 os.unlink(self.path)
@@ -77,8 +93,7 @@ def open_control(
 
 
 def _bind_in_runtime_directory(signs: Signs, identity: Identity | None, environ: Mapping[str, str]) -> ControlSocket:
-    uid, gid = (identity.uid, identity.gid) if identity else (os.geteuid(), os.getegid())
-    directory = make_directory(uid, gid, environ)
+    directory = make_directory(*_owner(identity), environ)
     for path in glob.glob(f"{glob.escape(directory)}/*{SUFFIX}*"):
         try:
             remove_stale(path)
@@ -90,6 +105,10 @@ def _bind_in_runtime_directory(signs: Signs, identity: Identity | None, environ:
     except FileExistsError:
         # Another l7 with the same signs, on other sockets that were handed to it.
         return _bind(f"{path}.{os.getpid()}", identity)
+
+
+def _owner(identity: Identity | None) -> tuple[int, int]:
+    return (identity.uid, identity.gid) if identity else (os.geteuid(), os.getegid())
 
 
 def _bind(path: str, identity: Identity | None) -> ControlSocket:
@@ -145,6 +164,8 @@ class Desk:
         self.is_open = True
         if self._control is not None:
             self._poll.add(self._control.socket.fileno(), self._accept)
+            if self._control.pointers is not None:
+                self._control.pointers.set()
 
     def welcome(self, descriptor: int) -> None:
         """Take a visitor who comes over another way, as long as any are taken."""

@@ -1,7 +1,8 @@
 """Where the control socket is: found by the running l7 and by the command that looks for it in the same way.
 
 ``control`` names it. Else it is beside the pid file; else in the runtime directory, by a name that follows from the
-configuration file and from a port that was given beside it, so that any number of l7 can run on a machine.
+configuration file and from a port that was given beside it, so that any number of l7 can run on a machine. Wherever it
+is, it is pointed to from the runtime directory by the name of the file (`l7.master.pointers`).
 """
 
 from __future__ import annotations
@@ -40,11 +41,27 @@ class Signs:
     @property
     def name(self) -> str:
         """The name in the runtime directory."""
+        return self.names[0]
+
+    @property
+    def names(self) -> list[str]:
+        """All names that an l7 with these signs is found by: that of the file as it is called, and as it really is."""
+        port = "" if self.port is None else f"{self.port}"
         if self.file is None:
-            return f"{80 if self.port is None else self.port}{SUFFIX}"
-        file = os.path.abspath(self.file)
-        key = file if self.port is None else f"{file}|{self.port}"
-        return f"{PurePath(file).stem[:32]}-{hashlib.sha256(os.fsencode(key)).hexdigest()[:8]}{SUFFIX}"
+            return [f"{port or 80}{SUFFIX}"]
+        files = dict.fromkeys((os.path.abspath(self.file), os.path.realpath(self.file)))
+        return [f"{_key(file)}{port and '-'}{port}{SUFFIX}" for file in files]
+
+    @property
+    def patterns(self) -> list[str]:
+        """As `names`, for whoever knows of the file but not of a port that was given beside it."""
+        if self.file is None or self.port is not None:
+            return [f"{glob.escape(name)}*" for name in self.names]
+        return [f"{glob.escape(name.removesuffix(SUFFIX))}*{SUFFIX}*" for name in self.names]
+
+
+def _key(file: str) -> str:
+    return f"{PurePath(file).stem[:32]}-{hashlib.sha256(os.fsencode(file)).hexdigest()[:8]}"
 
 
 def directories(uid: int, environ: Mapping[str, str]) -> Iterator[str]:
@@ -94,11 +111,26 @@ def candidates(signs: Signs, uids: Iterator[int], environ: Mapping[str, str]) ->
     """Where the socket of an l7 with these signs may be, for whoever it runs as."""
     if signs.path is not None:
         return [signs.path]
-    places = (f"{directory}/{signs.name}" for uid in uids for directory in directories(uid, environ))
-    return list(dict.fromkeys(places))
+    exact = [f"{directory}/{signs.name}" for uid in uids for directory in directories(uid, environ)]
+    # Another l7 with the same signs has its process id behind the name.
+    more = (path for place in exact for path in glob.glob(f"{glob.escape(place)}.*"))
+    return list(dict.fromkeys([*exact, *more]))
+
+
+def pointed_to(signs: Signs, uids: Iterator[int], environ: Mapping[str, str]) -> list[str]:
+    """Where else an l7 with the same file may be: by its pointers, whatever its other settings are."""
+    if signs.file is None:
+        return []
+    return _present(signs.patterns, uids, environ)
 
 
 def all_there_are(uids: Iterator[int], environ: Mapping[str, str]) -> list[str]:
     """Every control socket in the runtime directories, of anybody's where we may look."""
-    places = {directory for uid in uids for directory in directories(uid, environ)} | set(glob.glob(f"{RUN}/*"))
-    return sorted(path for place in places for path in glob.glob(f"{glob.escape(place)}/*{SUFFIX}*"))
+    return _present([f"*{SUFFIX}*"], uids, environ)
+
+
+def _present(patterns: list[str], uids: Iterator[int], environ: Mapping[str, str]) -> list[str]:
+    """The sockets in all runtime directories, each once, by whatever names it has."""
+    places = {directory for uid in uids for directory in directories(uid, environ)} | {RUN, *glob.glob(f"{RUN}/*")}
+    paths = sorted(path for place in places for name in patterns for path in glob.glob(f"{glob.escape(place)}/{name}"))
+    return list({os.path.realpath(path): path for path in reversed(paths)}.values())

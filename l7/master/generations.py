@@ -127,8 +127,11 @@ class Generations:
         self._tell_changes(served)
         return served
 
-    def preview(self) -> tuple[list[str], list[str], str]:
-        """What a reload would change, why it would be refused, and the digest of what would be loaded."""
+    def preview(self, *, try_out: bool = False) -> tuple[list[str], list[str], str]:
+        """What a reload would change, why it would be refused, and the digest of what would be loaded.
+
+        :param try_out: find out, too, whether addresses could be bound and the access log be opened.
+        """
         try:
             loaded = self._load()
             self._check(loaded.config)
@@ -138,7 +141,13 @@ class Generations:
             return changes(self.current.generation.config, loaded.config), refusal.lines, ""
         except (Exception, SystemExit) as error:  # a question must never be the end of a master that serves
             return [], [f"{type(error).__name__}: {error}"], ""
-        return changes(self.current.generation.config, loaded.config), [], loaded.digest
+        problems = self._try_out(loaded.config) if try_out else []
+        return changes(self.current.generation.config, loaded.config), problems, loaded.digest
+
+    def _try_out(self, new: Config) -> list[str]:
+        problems = self._ground.listeners.try_out(new.bind, new.port, new.admin)
+        log = self._ground.try_log(new.access_log)
+        return [*problems, log] if log else problems
 
     def settle(self, number: int) -> None:
         """Make one generation the present one and forget the others."""

@@ -91,7 +91,7 @@ class Inquiries:
         return self._generations.administration.answer(question)
 
     def _preview(self) -> Message:
-        changes, problems, _ = self._generations.preview()
+        changes, problems, _ = self._generations.preview(try_out=True)
         number = self._generations.current.generation.number
         return {"ok": not problems, "generation": number, "changes": changes, "reasons": problems}
 

@@ -153,7 +153,7 @@ class Listeners:
         """The listener of the admin endpoint, where there is to be one; as `take`."""
         if address is None:
             return None
-        where = f"unix:{address.path}" if address.path is not None else f"{address.host}|{address.port}"
+        where = _where(address)
         key = ADMIN + where
         if where in self._bound:
             raise StartError(f"admin: {address} is where requests are taken; choose another port")
@@ -165,6 +165,16 @@ class Listeners:
             bound.key = key
             self._bound[key] = bound
         return self._bound[key]
+
+    def try_out(self, bind: Iterable[str], port: int, admin: Address | None) -> list[str]:
+        """Why a configuration's listeners could not be bound; nobody can connect meanwhile, and nothing stays."""
+        keys = [] if self._inherited else wanted_keys(bind, port)
+        dual = f"0.0.0.0|{port}" not in keys
+        problems = [_try_out(key, dual=dual) for key in keys if key not in self._bound]
+        if admin is not None and ADMIN + _where(admin) not in self._bound:
+            problem = _try_out(_where(admin), dual=True)
+            problems.append(problem and f"admin: {problem}")
+        return [problem for problem in problems if problem]
 
     def keep(self, listeners: Iterable[Listener]) -> list[Listener]:
         """Close all others; returns what was closed."""
@@ -191,6 +201,10 @@ class Listeners:
         for listener in self._bound.values():
             if listener.path is not None:
                 os.chown(listener.path, identity.uid, identity.gid, follow_symlinks=False)
+
+
+def _where(address: Address) -> str:
+    return f"unix:{address.path}" if address.path is not None else f"{address.host}|{address.port}"
 
 
 def _reopen(place: Place) -> Listener:
@@ -223,20 +237,56 @@ def _bind(key: str, pause: Pause | None, *, dual: bool) -> Listener:
     raise AssertionError("the last try returns or raises")
 
 
+def _try_out(key: str, *, dual: bool) -> str:
+    try:
+        if key.startswith("unix:"):
+            _try_out_unix(key.removeprefix("unix:"))
+        else:
+            _bound_tcp(key, dual=dual).close()
+    except OSError as error:
+        return _explain(key, error)
+    return ""
+
+
+def _try_out_unix(path: str) -> None:
+    is_stale(path)
+    if not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
+        os.stat(os.path.dirname(path) or ".")  # it says more where there is no such directory
+        raise PermissionError(errno.EACCES, "permission denied")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        # No path can be made to see whether it is too long; connecting knows, and nobody is there.
+        try:
+            sock.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return
+
+
 def _bind_tcp(key: str, *, dual: bool) -> Listener:
+    sock = _bound_tcp(key, dual=dual)
+    try:
+        sock.listen(_backlog())
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return Listener(key, sock)
+
+
+def _bound_tcp(key: str, *, dual: bool) -> socket.socket:
+    """A socket that is bound, and listens not yet."""
     host, _, port = key.rpartition("|")
     if host != "*":
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return Listener(key, _listen(family, host, int(port), dual=dual))
+        return _bound(family, host, int(port), dual=dual)
     try:
-        return Listener(key, _listen(socket.AF_INET6, "::", int(port), dual=dual))
+        return _bound(socket.AF_INET6, "::", int(port), dual=dual)
     except OSError as error:
         if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT):
             raise
-        return Listener(key, _listen(socket.AF_INET, "0.0.0.0", int(port), dual=dual))
+        return _bound(socket.AF_INET, "0.0.0.0", int(port), dual=dual)
 
 
-def _listen(family: int, host: str, port: int, *, dual: bool) -> socket.socket:
+def _bound(family: int, host: str, port: int, *, dual: bool) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -244,8 +294,6 @@ def _listen(family: int, host: str, port: int, *, dual: bool) -> socket.socket:
             # `::` is both families, as `*` is, unless IPv4 is asked for beside it; any other is IPv6 alone.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" and dual else 1)
         sock.bind(_sockaddr(host, port))
-        sock.listen(_backlog())
-        sock.setblocking(False)
     except BaseException:
         sock.close()
         raise
@@ -279,18 +327,23 @@ def _bind_unix(key: str) -> Listener:
 
 def remove_stale(path: str) -> None:
     """Remove a socket that nobody listens on; raises ``OSError`` when somebody does, or it is no socket."""
+    if is_stale(path):
+        os.unlink(path)
+
+
+def is_stale(path: str) -> bool:
+    """Whether there is a socket that nobody listens on; raises ``OSError`` when somebody does, or it is no socket."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise OSError(errno.EEXIST, "there is something else than a socket")
     except FileNotFoundError:
-        return
+        return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)  # a full backlog is somebody, too
         try:
             probe.connect(path)
         except (ConnectionRefusedError, FileNotFoundError):
-            os.unlink(path)
-            return
+            return True
         except BlockingIOError:
             pass
     raise OSError(errno.EADDRINUSE, "in use")

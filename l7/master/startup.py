@@ -23,6 +23,8 @@ from l7.telemetry.output import make_lock
 
 STANDARD_OUTPUTS = frozenset({"-", "off", "/dev/stdout", "/dev/stderr"})
 """Access logs that are no file of ours to make."""
+LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+"""How an access log is opened."""
 GIVEN_PORT = frozenset({"--port", "L7_PORT"})
 """Sources of a port that was given beside a file."""
 
@@ -78,6 +80,20 @@ class Ground:
             held=held,
             bequest=bequest,
         )
+
+    def try_log(self, path: str) -> str:
+        """Why `open_log` would fail; nothing is made, and nothing is said where it would not."""
+        if path in STANDARD_OUTPUTS or (self.log is not None and self.log[0] == path):
+            return ""
+        try:
+            if os.path.lexists(path):
+                os.close(os.open(path, LOG_FLAGS))
+            elif not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
+                os.stat(os.path.dirname(path) or ".")  # it says more where there is no such directory
+                return f"access-log: {path}: permission denied"
+        except OSError as error:
+            return f"access-log: {path}: {(error.strerror or str(error)).lower()}"
+        return ""
 
     def leave_to_successor(self) -> None:
         """The next l7 has all of it: remove nothing in the end."""
@@ -146,6 +162,8 @@ def prepare(
         signs = _signs(loaded)
         if not _keeps_control(ground, signs):
             ground.control = open_control(signs, identity, environ, warn)
+        if ground.control is not None:
+            ground.control.point(signs, identity, environ)
         if identity is not None:
             _hand_over(ground, identity)
         if inheritance is None:
@@ -219,7 +237,7 @@ def make_log_file(path: str, identity: Identity | None) -> tuple[str, int] | Non
     """
     if path in STANDARD_OUTPUTS:
         return None
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    flags = LOG_FLAGS | os.O_CREAT
     try:
         if identity is not None and os.path.islink(path):
             return None  # the workers open it with the rights that they have

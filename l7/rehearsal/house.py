@@ -69,6 +69,7 @@ class House:
             *python, "l7", "--config", str(self._file), env=environ, cwd=self.directory,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=pipe, start_new_session=True,
         )  # fmt: skip
+        self._answer_for(self._proxy.pid)
         self._jobs.append(asyncio.ensure_future(self._listen()))
         found = await self.wait_for(r"ready: ", 0)
         listening = _LISTENING.search(found)
@@ -151,6 +152,11 @@ class House:
                 return
             await asyncio.sleep(0.01)
 
+    def _answer_for(self, group: int | None) -> None:
+        """Let the servers' process see to the end of l7 when this process is killed and cannot."""
+        assert self._origin.stdin is not None
+        self._origin.stdin.write(b"%d\n" % group if group is not None else b"\n")
+
     async def stop(self) -> None:
         """Stop l7, then the servers, which leave their notes."""
         with contextlib.suppress(OSError, ValueError):
@@ -158,6 +164,7 @@ class House:
             self.signal(signal.SIGTERM)
             await self.gone(master)
         await asyncio.wait_for(self._proxy.wait(), WITHIN)
+        self._answer_for(None)
         assert self._origin.stdin is not None
         self._origin.stdin.close()
         await asyncio.wait_for(self._origin.wait(), WITHIN)

@@ -1,15 +1,20 @@
 """The servers of a rehearsal: they answer what the number of a request says, and note how often each number came.
 
 Run as a process of its own: ``python -m l7.rehearsal.origin DIRECTORY``. It prints its ports, serves until its standard
-input ends, and leaves what it noted in two files: a byte for every number, for GET and for POST.
+input ends, and leaves what it noted in two files: a byte for every number, for GET and for POST. It outlives a
+rehearsal that is killed, for a moment: to end what that has left behind.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
+import os
+import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -161,15 +166,25 @@ class Server(asyncio.Protocol):
 
 
 async def serve(directory: Path) -> None:
-    """Serve until standard input ends."""
+    """Serve until standard input ends.
+
+    A line on it names the process group of the private l7, an empty one says that this has ended. When the input ends
+    before that, the rehearsal was killed: then l7 is ended here, and the directory is removed.
+    """
     loop = asyncio.get_running_loop()
     notes = Notes()
     servers = [await loop.create_server(lambda: Server(notes), "127.0.0.1", 0, backlog=1024) for _ in range(SERVERS)]
     print(json.dumps([server.sockets[0].getsockname()[1] for server in servers]), flush=True)
-    await loop.run_in_executor(None, sys.stdin.buffer.read)
+    said = await loop.run_in_executor(None, sys.stdin.buffer.read)
     for server in servers:
         server.close()
-    notes.write(directory)
+    group = said.split(b"\n")[-2:-1]
+    if group and group[0].isdigit():
+        with contextlib.suppress(OSError):
+            os.killpg(int(group[0]), signal.SIGKILL)
+        shutil.rmtree(directory, ignore_errors=True)
+    else:
+        notes.write(directory)
 
 
 if __name__ == "__main__":

@@ -136,6 +136,52 @@ def test_a_dry_run_tells_and_changes_nothing(l7, origin):
     assert not any("generation 2" in line for line in proxy.events)
 
 
+def test_a_dry_run_tries_what_a_reload_would_open_and_bind(l7, origin, near):
+    config = CONFIG.format(origin().address) + "bind: 127.0.0.1\n"
+    proxy = l7(config + "port: 0\n", inherit=False)
+    with socket.socket() as other, socket.socket(socket.AF_UNIX) as live:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        live.bind(f"{near}/live")
+        live.listen()
+        proxy.write_config(
+            config.replace("bind: 127.0.0.1", f"bind: [127.0.0.1, 192.0.2.1, 'unix:{near}/live', 'unix:{near}/no/x']")
+            + f"port: {taken}\naccess-log: {near}/nowhere/log\nadmin: 127.0.0.1:{taken}\n"
+        )
+        code, out, err = run("reload", "--dry-run", *by_file(proxy))
+    assert code == 1
+    assert "bind: " in out
+    in_use = f"port {taken}: address 127.0.0.1 is in use by another program; stop that, or choose another port"
+    assert err.splitlines() == [
+        f"refused: {in_use}",
+        "refused: bind: 192.0.2.1 is not an address of this machine",
+        f"refused: bind: unix:{near}/live: in use",
+        f"refused: bind: unix:{near}/no/x: no such file or directory",
+        f"refused: admin: {in_use}",
+        f"refused: access-log: {near}/nowhere/log: no such file or directory",
+    ]
+    assert get(proxy.address, host="a").status == 200
+
+
+def test_a_dry_run_leaves_no_trace(l7, origin, near):
+    config = CONFIG.format(origin().address) + "port: 0\n"
+    proxy = l7(config + "bind: 127.0.0.1\n", inherit=False)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    more = f"port: {port}\nbind: [127.0.0.1, 'unix:{near}/s']\naccess-log: {near}/log"
+    proxy.write_config(config.replace("port: 0", more))
+    code, _, err = run("reload", "--dry-run", *by_file(proxy))
+    assert (code, err) == (0, "")
+    assert not list(near.iterdir())
+    with socket.socket() as client:
+        assert client.connect_ex(("127.0.0.1", port)) != 0
+    assert run("reload", *by_file(proxy))[0] == 0
+    assert get(str(near / "s"), host="a").status == 200
+    proxy.stop()
+
+
 def test_term_ends_the_waiting(l7, origin):
     proxy = l7(CONFIG.format(origin().address) + "canary-time: 60s\n")
     stopper = threading.Thread(target=lambda: (proxy.wait_for_event("canary: worker 1 is ready"), proxy.term()))
@@ -258,6 +304,57 @@ def test_status_tells_how_the_last_reload_went(l7, origin):
     proxy.wait_for_event("reload refused")
     out = run("status", *by_file(proxy))[1]
     assert "last reload: failed, generation 2 served on" in out
+
+
+# --- found by its file ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["control: {near}/c\n", "pid-file: {near}/l7.pid\n", ""])
+@pytest.mark.parametrize("broken", ["", "backends: [\n", "control: /nowhere/c\n", "control: off\n"])
+def test_it_is_found_by_its_file_whatever_that_says_by_now(l7, origin, near, where, broken):
+    proxy = l7(CONFIG.format(origin().address) + where.format(near=near))
+    proxy.write_config(broken)
+    code, out, err = run("status", "--json", *by_file(proxy))
+    assert (code, err) == (0, "")
+    assert json.loads(out)["pid"] == proxy.pid
+    proxy.stop()
+    code, _, err = run("status", *by_file(proxy))
+    assert code == 1, "the pointer is gone"
+    assert not list(near.iterdir())
+
+
+def test_it_is_found_by_every_name_of_its_file_and_without_the_port(l7, origin, near):
+    proxy = l7(CONFIG.format(origin().address) + f"control: {near}/c\n", argv=["--port", "8080"])
+    (near / "link.yml").symlink_to(proxy.config_path)
+    proxy.write_config("")
+    for words in (by_file(proxy), [*by_file(proxy), "--port", "8080"], ["-c", f"{near}/link.yml"]):
+        assert json.loads(run("status", "--json", *words)[1])["pid"] == proxy.pid
+    code, _, err = run("status", *by_file(proxy), "--control", f"{near}/other")
+    assert (code, "looked for" in err) == (1, True), "who names a socket means that one"
+    proxy.stop()
+
+
+def test_a_pointer_of_an_l7_that_was_killed_misleads_nobody(l7, origin, near):
+    config = CONFIG.format(origin().address) + f"control: {near}/c\n"
+    first = l7(config, leaks=False)
+    path = first.config_path
+    first.signal(signal.SIGKILL)
+    first.wait()
+    assert run("status", "-c", str(path))[0] == 1
+    second = l7(argv=["-c", str(path)])
+    assert json.loads(run("status", "--json", "-c", str(path))[1])["pid"] == second.pid
+    second.stop()
+
+
+def test_two_with_one_file_are_both_seen(l7, origin, near):
+    first = l7(CONFIG.format(origin().address) + f"control: {near}/c\n")
+    second = l7(argv=["-c", str(first.config_path), "--control", f"{near}/d"])
+    first.write_config("")
+    code, _, err = run("status", *by_file(first))
+    assert (code, "several l7 run here" in err) == (1, True)
+    first.stop()
+    assert json.loads(run("status", "--json", *by_file(first))[1])["pid"] == second.pid
+    second.stop()
 
 
 # --- the socket -------------------------------------------------------------------------------------------------------

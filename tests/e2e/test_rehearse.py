@@ -81,7 +81,7 @@ def test_what_fails_is_counted_and_told(tmp_path):
     assert "414" in done.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_an_interrupted_rehearsal_leaves_nothing_behind(tmp_path, number):
     with subprocess.Popen(
         [sys.executable, "-m", "l7", "rehearse"], env=environment(tmp_path), cwd=tmp_path,

@@ -101,6 +101,8 @@ def test_the_new_one_has_the_new_configuration_the_pid_file_and_the_control_sock
     assert report["configuration"]["on-disk"] == "same"
     os.kill(pid, signal.SIGHUP)
     proxy.wait_for_event("reload done: generation 3")
+    proxy.write_config("")
+    assert status("--config", str(proxy.config_path))["pid"] == pid, "found by its file, whatever that says"
     stop(proxy, pid)
     assert not pid_file.exists()
     assert not control.exists()
