@@ -51,7 +51,7 @@ class Hop:
     def request_head(self, head: RequestHead, request_id: bytes, believed: bytes | None = None) -> bytes:
         """The head for the server; ``believed`` stands in for what we would say when the peer is a trusted proxy."""
         authority = head.authority or self.authority
-        # What was asked for in origin-form goes on as it is (RFC 9112, 3.2.1); our version is 1.1, whatever the client's.
+        # A line in origin-form (RFC 9112, 3.2.1) and our version goes on as it came.
         lines = [head.line if head.plain else head.method + b" " + head.path + b" HTTP/1.1", _HOST + authority]
         lines += head.lines
         lines.append((self.line + authority) if believed is None else believed)

@@ -142,8 +142,8 @@ class Full(Combined):
         response = milliseconds(exchange.response_time)
         total = milliseconds(exchange.total_time)
         return (
-            f"{self.head(exchange)} {exchange.request_id or '-'} {self.bare(exchange.host)} {self.bare(exchange.server)} "
-            f"{queue}/{connect}/{response}/{total} {exchange.attempts} {exchange.received} {exchange.code}\n"
+            f"{self.head(exchange)} {exchange.request_id or '-'} {self.bare(exchange.host)} "
+            f"{self.bare(exchange.server)} {queue}/{connect}/{response}/{total} {exchange.attempts} {exchange.received} {exchange.code}\n"
         )
 
 
