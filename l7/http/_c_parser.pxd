@@ -19,7 +19,7 @@ cdef class Options:
 cdef class RequestParser:
     cdef public Py_ssize_t headers, target
 
-    @cython.locals(end=Py_ssize_t, request=CRequestHead, values=list)
+    @cython.locals(line=bytes, end=bytes, rest=bytes, size=Py_ssize_t, request=CRequestHead, values=list)
     cpdef CRequestHead take(self, bytes data)
 
     @cython.locals(parts=list, method=bytes, target=bytes, version=bytes, minor=int, path=bytes, authority=bytes, request=CRequestHead)
@@ -28,7 +28,7 @@ cdef class RequestParser:
 cdef class ResponseParser:
     cdef public Py_ssize_t headers
 
-    @cython.locals(end=Py_ssize_t, first=bytes, response=CResponseHead, values=list, line=CStatusLine, options=Options, connection=bytes)
+    @cython.locals(first=bytes, end=bytes, rest=bytes, size=Py_ssize_t, response=CResponseHead, values=list, line=CStatusLine, options=Options, connection=bytes)
     cpdef CResponseHead take(self, bytes data, bytes method)
 
 cdef dict _MINORS, _STATUS_LINES, _OPTIONS

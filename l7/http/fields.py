@@ -36,10 +36,10 @@ _REMEMBERED = 2048
 _LONGEST_NAME = 64
 _LONGEST_LINE = 256
 _FLEETING = frozenset(
-    b"authorization set-cookie request-id x-request-id x-correlation-id traceparent tracestate x-amzn-trace-id "
+    b"authorization request-id x-request-id x-correlation-id traceparent tracestate x-amzn-trace-id "
     b"x-b3-spanid x-b3-traceid".split()
 )
-"""Never the same twice, or a secret: these lines are not remembered. Others that vary cost a place in the memory."""
+"""Never the same twice, or a password: these lines are not remembered."""
 
 _HOP_BY_HOP = {
     b"connection": CONNECTION,
@@ -165,14 +165,14 @@ class Table:
         field.lasting = True
         return field
 
-    def scan(self, data: bytes, at: int, most: int, kept: list[bytes], values: Values) -> int:
-        """Go through the lines of ``data`` from ``at`` to the empty one; returns the place behind that, -1 without one.
+    def scan(self, data: bytes, most: int, kept: list[bytes], values: Values) -> int:
+        """Go through the lines of ``data`` to the empty one; returns the place behind that, -1 when it has not come.
 
         Fills ``values`` by kind and ``kept`` with the lines that travel on. Raises `ProxyError` for a malformed line,
         for more than ``most`` fields, and for a second field where there can be one only.
         """
         last = self._start
-        count = 0
+        at = count = 0
         while True:
             field = last.next
             if field is not None and data.startswith(field.raw, at):

@@ -208,7 +208,7 @@ class ChunkedReader:
         else:
             values: Values = [None] * fields.KINDS
             text = b"\r\n".join([*self._lines, b"\r\n"])
-            self._table.scan(text, 0, len(self._lines), self.trailers, values)
+            self._table.scan(text, len(self._lines), self.trailers, values)
             self.done = True
 
     def _size(self, line: bytes) -> None:

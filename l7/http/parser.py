@@ -118,14 +118,15 @@ class RequestParser:
 
         Empty lines in front are none of its business, nor is how long the head may be. Raises `ProxyError`.
         """
-        end = data.find(b"\r\n")
-        if end <= 0:
+        line, end, rest = data.partition(b"\r\n")
+        if not line or not end:
             return None
-        request = self.request_line(data[:end])
+        request = self.request_line(line)
         values = _NOTHING[:]
-        request.size = _REQUEST.scan(data, end + 2, self.headers, request.lines, values)
-        if request.size < 0:
+        size = _REQUEST.scan(rest, self.headers, request.lines, values)
+        if size < 0:
             return None
+        request.size = len(line) + 2 + size
         _take_host(request, values[_HOST])
         if values[_LENGTH] is not None or values[_CODING] is not None:
             _frame_request(request, values[_LENGTH], values[_CODING])
@@ -325,18 +326,18 @@ class ResponseParser:
 
     def take(self, data: bytes, method: bytes) -> ResponseHead | None:
         """The head that ``data`` begins with, its size in ``size``; None while it is not whole."""
-        end = data.find(b"\r\n")
-        if end <= 0:
+        first, end, rest = data.partition(b"\r\n")
+        if not first or not end:
             return None
-        first = data[:end]
         line = _STATUS_LINES.get(first)
         if line is None:
             line = _status_of(first)
         response = ResponseHead(line)
         values = _NOTHING[:]
-        response.size = _RESPONSE.scan(data, end + 2, self.headers, response.lines, values)
-        if response.size < 0:
+        size = _RESPONSE.scan(rest, self.headers, response.lines, values)
+        if size < 0:
             return None
+        response.size = len(first) + 2 + size
         response.dated = values[_DATE] is not None
         _frame_response(response, values[_LENGTH], values[_CODING], line.minor, method)
         connection = values[_CONNECTION]

@@ -143,7 +143,8 @@ class Full(Combined):
         total = milliseconds(exchange.total_time)
         return (
             f"{self.head(exchange)} {exchange.request_id or '-'} {self.bare(exchange.host)} "
-            f"{self.bare(exchange.server)} {queue}/{connect}/{response}/{total} {exchange.attempts} {exchange.received} {exchange.code}\n"
+            f"{self.bare(exchange.server)} {queue}/{connect}/{response}/{total} "
+            f"{exchange.attempts} {exchange.received} {exchange.code}\n"
         )
 
 

@@ -1,13 +1,20 @@
-"""What the load asks for: heads like a browser's, thirteen fields and more, another URL every time."""
+"""What the load asks for: heads like a browser's, thirteen fields and more, another URL every time.
+
+They come from many visitors, each with a cookie of its own and a page of its own that it comes from: a proxy that
+remembers what it has read cannot live on one head.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 from dataclasses import dataclass
 
 HOST = "bench.test"
 LOGIN = "someone"
 PASSWORD = "a password of some length"
+VISITORS = 256
+"""Sessions that take turns."""
 ASKED_HOSTS = 64
 """Of many configured hosts so many are asked for, spread over all: as many as there are connections, so that the
 connections to the servers stay open and what differs is finding the route."""
@@ -17,8 +24,6 @@ FIELDS = (
     "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
     "Accept-Language: en-GB,en;q=0.7,de;q=0.3",
     "Accept-Encoding: gzip, deflate, br",
-    "Referer: http://bench.test/catalogue/index.html?sort=price",
-    "Cookie: session=3b1f0c6c9d8e4f5a8b7c6d5e4f3a2b1c; theme=dark; consent=all",
     "Cache-Control: max-age=0",
     "Upgrade-Insecure-Requests: 1",
     "Sec-Fetch-Dest: document",
@@ -50,9 +55,20 @@ class Request:
         step = max(1, self.hosts // ASKED_HOSTS)
         return host_names(self.hosts)[::step][:ASKED_HOSTS]
 
-    def rest(self, host: str) -> str:
+    def rests(self) -> list[str]:
+        """What may stand after the number, up to the end of the head: one a visitor."""
+        hosts = self.asked_hosts()
+        return [self.rest(hosts[visitor % len(hosts)], visitor) for visitor in range(VISITORS)]
+
+    def rest(self, host: str, visitor: int = 0) -> str:
         """What stands after the number, up to the end of the head."""
-        fields = [f"Host: {host}", *FIELDS]
+        session = hashlib.md5(str(visitor).encode(), usedforsecurity=False).hexdigest()
+        fields = [
+            f"Host: {host}",
+            *FIELDS,
+            f"Referer: http://bench.test/catalogue/{visitor}/index.html?sort=price",
+            f"Cookie: session={session}; theme=dark; consent=all",
+        ]
         if self.login:
             fields.append("Authorization: Basic " + base64.b64encode(f"{LOGIN}:{PASSWORD}".encode()).decode())
         if self.body:
@@ -64,7 +80,7 @@ class Request:
     def bytes(self, number: int) -> bytes:
         """One whole request."""
         hosts = self.asked_hosts()
-        head = f"{self.start}{number}{self.rest(hosts[number % len(hosts)])}"
+        head = f"{self.start}{number}{self.rest(hosts[number % len(hosts)], number % VISITORS)}"
         return head.encode("ascii") + b"x" * self.body
 
 

@@ -67,7 +67,7 @@ class Load:
 def script(request: Request, result: Path) -> str:
     """The Lua that makes these requests."""
     return SCRIPT.format(
-        rest=", ".join(quote(request.rest(host)) for host in request.asked_hosts()),
+        rest=", ".join(map(quote, request.rests())),
         body=request.body,
         large="true" if request.body >= LARGE else "false",
         ready=READY_MADE,
