@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -15,23 +16,20 @@ import l7
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def run(*command: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
+def run(*command: str, cwd: Path = ROOT, timeout: float = 50, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         cwd=cwd,
         env=os.environ | environ,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=timeout,
         stdin=subprocess.DEVNULL,
     )
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """A wheel of a clean copy of the sources, so that no build directory of ours can leak into it."""
-    pytest.importorskip("setuptools", minversion="70.1", reason="older ones need another package to build wheels")
-    copy = tmp_path_factory.mktemp("sources")
+def clean_copy(copy: Path) -> Path:
+    """The sources without anything that was built from them."""
     for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.rst"):
         (copy / name).write_bytes((ROOT / name).read_bytes())
     for path in (ROOT / "l7").rglob("*"):
@@ -39,6 +37,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
             target = copy / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """A wheel of a clean copy of the sources, so that no build directory of ours can leak into it."""
+    pytest.importorskip("setuptools", minversion="70.1", reason="older ones need another package to build wheels")
+    copy = clean_copy(tmp_path_factory.mktemp("sources"))
     built = tmp_path_factory.mktemp("wheel")
     pip = ("-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-q", "-w", str(built), ".")
     done = run(sys.executable, *pip, cwd=copy, L7_PURE_PYTHON="1")  # what is compiled, `make test` has tried
@@ -72,3 +78,21 @@ def test_module_is_the_command(flag: str) -> None:
     done = run(sys.executable, "-m", "l7", flag)
     assert (done.returncode, done.stderr) == (0, "")
     assert l7.__version__ in done.stdout
+
+
+@pytest.mark.timeout(300)
+def test_without_a_compiler_it_installs_says_so_and_runs_pure(tmp_path: Path) -> None:
+    pytest.importorskip("Cython", reason="without it nothing is tried")
+    copy = clean_copy(tmp_path)
+    # One module stands for all: what is left out is decided for each in the same way, and translating takes its time.
+    names = (copy / "l7" / "compiled.py").read_text("utf-8")
+    (copy / "l7" / "compiled.py").write_text(
+        re.sub(r"(?s)HOT = \(.*?\n\)", 'HOT = ("l7.http.messages",)', names), "utf-8"
+    )
+    built = run(sys.executable, "setup.py", "build", cwd=copy, timeout=200, CC="/nonexistent/cc", L7_PURE_PYTHON="")
+    assert built.returncode == 0, built.stderr
+    assert "l7: 0 of 1 hot modules compiled" in built.stderr
+    (library,) = (copy / "build").glob("lib*")
+    done = run(sys.executable, "-m", "l7", "--version", cwd=library, L7_PURE_PYTHON="")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "pure Python" in done.stdout

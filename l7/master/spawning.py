@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import os
 import signal
 import socket
@@ -56,6 +57,9 @@ def spawn(
     with theirs:
         ours.setblocking(False)
         flush()
+        # What lives now lives on in the child: its collector is not to touch, and thereby copy, the pages that it shares.
+        gc.collect()
+        gc.freeze()
         # A signal that came between fork and reset would be noted in the child for a loop that never runs there.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
@@ -66,6 +70,7 @@ def spawn(
             ours.close()
             raise
         finally:
+            gc.unfreeze()  # in the master, which may have to collect it one day; a child never comes here
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return handle_of(pid, ours)
 
