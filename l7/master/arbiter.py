@@ -326,7 +326,10 @@ class Arbiter:
 
     def _watch(self, action: v.Watch) -> None:
         self._scales.watch(one for one in self._fleet.live() if one.generation != self._fleet.plan.generation)
-        lend(self._board, self._roster, self._fleet, action.slot)
+        lend(self._board, self._roster, self._fleet.live(), action.slot)
+
+    def _level(self, action: v.Level) -> None:
+        lend(self._board, self._roster, self._fleet.live(self._fleet.plan.generation), action.slot)
 
     def _settle(self, action: v.Settle) -> None:
         self._generations.settle(action.generation)
@@ -378,6 +381,7 @@ _ACTIONS: dict[type[v.Action], Callable[[Arbiter, Any], None]] = {
     v.Kill: lambda self, action: self._roster.signal(action.slot, signal.SIGKILL),
     v.Load: Arbiter._load,
     v.Watch: Arbiter._watch,
+    v.Level: Arbiter._level,
     v.Weigh: lambda self, action: self._queue.append(self._scales.weigh(self._fleet)),
     v.Execute: lambda self, action: self._lineage.execute(self._fleet),
     v.Abandon: lambda self, action: self._lineage.abandon(stop=action.stop),

@@ -28,7 +28,7 @@ class Company:
         fleet = self._fleet()
         self._scales.watch(fleet.live())
         self._relay.loan = bridge
-        lend(self._board, self._roster, fleet, None, workers)
+        lend(self._board, self._roster, fleet.live(), None, workers)
 
     def answers(self) -> tuple[Tally, Tally]:
         """What our workers have answered since then, and what they had before."""

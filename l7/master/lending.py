@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from l7.master.fleet import Fleet
+from l7.master.fleet import Worker
 from l7.master.roster import Roster
 from l7.telemetry.board import CONNECTIONS, Board
 
@@ -31,9 +31,9 @@ def portions(held: Mapping[int, int], borrowers: int = 1, theirs: int = 0) -> di
     return given
 
 
-def lend(board: Board, roster: Roster, fleet: Fleet, borrower: int | None, workers: int = 1) -> None:
-    """Tell the workers that serve to lend connections: to one of them, by its slot, or to so many of another l7."""
-    held = {one.slot: board.slot(one.slot)[CONNECTIONS] for one in fleet.live() if one.ready}
+def lend(board: Board, roster: Roster, lenders: Iterable[Worker], borrower: int | None, workers: int = 1) -> None:
+    """Tell workers that serve to lend connections: to one of them, by its slot, or to so many of another l7."""
+    held = {one.slot: board.slot(one.slot)[CONNECTIONS] for one in lenders if one.ready}
     theirs = 0 if borrower is None else held.pop(borrower, 0)
     for slot, count in portions(held, workers, theirs).items():
         roster.tell(slot, {"do": "lend", "count": count})

@@ -12,12 +12,12 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from l7.clock import monotonic
 from l7.master.handles import Handle, Letter, Message, send
 from l7.master.roster import Roster
-from l7.telemetry.board import BEAT, CONNECTIONS, Board
+from l7.telemetry.board import ADOPTED, CONNECTIONS, Board
 
 MOST_HELD = 64
 """Connections held at a time before the old workers are made to hold back."""
@@ -38,11 +38,6 @@ class _Held:
     since: float
 
 
-class _Given(NamedTuple):
-    beat: int
-    connections: int
-
-
 class Relay:
     """Passes connections on, to one of our workers or to another l7."""
 
@@ -57,7 +52,8 @@ class Relay:
         self._roster = roster
         self._takers = takers
         self._held: deque[_Held] = deque()
-        self._given: dict[int, _Given] = {}
+        self._given: WeakKeyDictionary[Handle, int] = WeakKeyDictionary()
+        """Connections passed on to each worker."""
 
     @property
     def due(self) -> float | None:
@@ -98,35 +94,29 @@ class Relay:
 
     def _pass_on(self, held: _Held) -> bool:
         message = {"do": "adopt", **held.message}
-        for channel, slot in self._channels(held.origin):
+        for channel, taker in self._channels(held.origin):
             if send(channel, message, held.descriptor):
                 os.close(held.descriptor)
                 self.passed += 1
-                if slot is not None:
-                    self._note(slot)
+                if taker is not None:
+                    self._given[taker] = self._given.get(taker, 0) + 1
                 return True
         return False
 
-    def _channels(self, origin: Handle | None) -> Iterator[tuple[socket.socket, int | None]]:
+    def _channels(self, origin: Handle | None) -> Iterator[tuple[socket.socket, Handle | None]]:
         if self.away is not None:
             yield self.away, None
             return
         if self.loan is not None and origin is not None:
             yield self.loan, None
-        for handle in sorted(self._takers(origin), key=lambda handle: self._load(handle.slot)):
+        for handle in sorted(self._takers(origin), key=self._load):
             if handle.open:
-                yield handle.channel, handle.slot
+                yield handle.channel, handle
 
-    def _load(self, slot: int) -> int:
-        """Connections of a worker: what it said with its last heartbeat, and what it was given since."""
-        cells = self._board.slot(slot)
-        beat, count = self._given.get(slot, _Given(0, 0))
-        return cells[CONNECTIONS] + (count if beat == cells[BEAT] else 0)
-
-    def _note(self, slot: int) -> None:
-        now = self._board.slot(slot)[BEAT]
-        beat, count = self._given.get(slot, _Given(0, 0))
-        self._given[slot] = _Given(now, count + 1 if beat == now else 1)
+    def _load(self, handle: Handle) -> int:
+        """Connections of a worker, and those that are on their way to it."""
+        cells = self._board.slot(handle.slot)
+        return cells[CONNECTIONS] + self._given.get(handle, 0) - cells[ADOPTED]
 
     def _give_back(self, held: _Held) -> bool:
         origin = held.origin

@@ -98,6 +98,7 @@ def _booted(turn: Turn, event: v.Event) -> None:
     took = f"{worker} of generation {worker.generation} ready after {turn.now - worker.started:.2f} s"
     if turn.fleet.phase in (MasterState.ROLLING, MasterState.ROLLBACK):
         turn.log("info", f"{took}: {len(turn.fleet.proven())} of {turn.fleet.wanted}")
+        turn.act(v.Level(worker.slot))
         look_again(turn)
     else:
         turn.log("debug", took)

@@ -224,6 +224,13 @@ class Watch:
 
 
 @dataclass(frozen=True)
+class Level:
+    """Let the others of its generation give a new worker its share of their connections."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
 class Weigh:
     """Compare the new generation with the old one; the result comes back as `Weighed`."""
 
@@ -287,6 +294,6 @@ class Finish:
 
 
 Action = (
-    Spawn | Drain | Stop | AskStacks | Abort | Kill | Load | Watch | Weigh | Execute | Abandon | PassOn | GiveBack
-    | Settle | Announce | CloseListeners | Log | Finish
+    Spawn | Drain | Stop | AskStacks | Abort | Kill | Load | Watch | Level | Weigh | Execute | Abandon | PassOn
+    | GiveBack | Settle | Announce | CloseListeners | Log | Finish
 )  # fmt: skip

@@ -30,6 +30,8 @@ TUNNELS = 8
 """Upgraded connections among the requests being served."""
 RATE = 9
 """Requests a thousand seconds, over the last two seconds."""
+ADOPTED = 10
+"""Connections that came from other workers since the worker started."""
 CELLS = 16
 """Cells in a slot: two cache lines, so that no two workers write to one line."""
 

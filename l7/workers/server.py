@@ -152,6 +152,7 @@ class Server:
         sock.setblocking(False)
         authority = self._authorities.get(arrival.port) or f"localhost:{arrival.port}".encode("ascii")
         session = self._begin(sock, Hop(arrival.peer, arrival.port, authority))
+        self._share.adopts()
         session.buffer = arrival.data
         session.last = last
         session.stream.deadline = monotonic() + arrival.left

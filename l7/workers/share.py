@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 
-from l7.telemetry.board import ACCEPTING, BEAT, CONNECTIONS, Board
+from l7.telemetry.board import ACCEPTING, ADOPTED, BEAT, CONNECTIONS, Board
 
 EXCESS = 1.1
 """How far above the mean a worker may be before it waits."""
@@ -45,6 +45,10 @@ class Share:
     def holds(self, count: int) -> None:
         """Show how many connections this worker has now."""
         self._cells[CONNECTIONS] = count
+
+    def adopts(self) -> None:
+        """Count a connection that came from another worker."""
+        self._cells[ADOPTED] += 1
 
     def accepts(self, *, accepting: bool) -> None:
         """Show whether this worker takes connections."""
