@@ -29,6 +29,7 @@ class Exchange:
         "request_id",
         "request_line",
         "response_time",
+        "row",
         "sent",
         "server",
         "started",
@@ -70,6 +71,8 @@ class Exchange:
         self.code = "--"
         """The termination code of `l7.errors`; ``--`` for a request that went well."""
         self.failure: ProxyError | None = None
+        self.row = 0
+        """The ledger's row of the backend; 0 when it came to none."""
 
 
 take_over(globals())

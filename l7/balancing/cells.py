@@ -25,30 +25,35 @@ LANES = 9
 
 IN_FLIGHT = 0
 """Requests that it has now."""
-CONSECUTIVE = 1
-"""Failures since the last request that went well."""
-EJECTED_UNTIL = 2
-"""The end of its last ejection."""
-EJECTED_TIMES = 3
+STREAK = 1
+"""Failures since the machine-wide count of good answers was `STREAK_AT`."""
+STREAK_AT = 2
+EJECTED_AT = 3
+"""When it was ejected last."""
+EJECTED_UNTIL = 4
+EJECTED_TIMES = 5
 """How often it was ejected in a row, up to that one."""
-EJECTED_WHY = 4
-"""Why: see `l7.balancing.reasons`."""
+EJECTED_WHY = 6
+"""See `l7.balancing.ejection.words`."""
+EJECTED_GOOD = 7
+"""The machine-wide count of good answers when it was ejected: one more, and it has proven itself."""
 
 REQUESTS = 8
 """Requests that it was given, each try counted."""
-CONNECTS = 9
+GOOD = 9
+"""Requests that it answered whole, and with a status below 500."""
+CONNECTS = 10
 """Connections that were opened to it."""
-FAILED_CONNECT = 10
+FAILED_CONNECT = 11
 """Connections that were refused or could not be made."""
-FAILED_TIMEOUT = 11
+FAILED_TIMEOUT = 12
 """Connections and responses that did not come in time."""
-FAILED_RESPONSE = 12
+FAILED_RESPONSE = 13
 """Connections that were lost before the end of a response, and responses that were none."""
-ANSWERED_5XX = 13
+ANSWERED_5XX = 14
 """Responses with a status of 500 or more."""
-RETRIES = 14
+RETRIES = 15
 """Requests that were tried again after it had failed."""
-EJECTIONS = 15
 
 # --- a server, in the lane of the control worker --------------------------------------------------------------------
 
@@ -68,7 +73,9 @@ ADMIN = 21
 """0 ready, `DRAIN` or `MAINT`: what an administrator wants."""
 ADMIN_SINCE = 22
 ADMIN_WEIGHT = 23
-"""The weight that an administrator wants, and 1; 0 for that of the configuration."""
+"""The weight that an administrator wants, plus 1; 0 for that of the configuration."""
+EJECTIONS = 24
+"""How often it was ejected, in the lanes of workers."""
 
 DRAIN = 1
 MAINT = 2

@@ -1,56 +1,206 @@
 """Which server of a backend gets the next request.
 
-A policy is handed the members of a backend once and then asked, for each try of each request, for one that this request
-has not tried yet. Members are whatever the caller made them: a policy only hands them back. Each worker has its own
-policies and knows nothing of the others' choices. ``tests/conformance.py`` holds what every policy must pass.
+A policy is told which members can be used whenever that changes, and is then asked, for each try of each request, for
+one that this request has not tried yet. ``tests/conformance.py`` holds what every policy must pass.
+
+`Member.share` is a member's part of the requests and never 0. Turns are kept by each worker for itself, in cycles that
+are exact and begin by lot; what is in flight is counted over all workers.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Collection, Sequence
+from functools import reduce
+from math import gcd
+from typing import Protocol
 
+from l7.balancing.hashring import Hash
+from l7.balancing.members import Member
 from l7.compiled import take_over
 
-M = TypeVar("M")
+LONGEST_CYCLE = 16 * 1024
+"""Turns in a cycle; shares that would need more are rounded."""
+DRAWS = 8
+"""How often two members are drawn until they are two."""
 
 
-class Policy(Protocol[M]):
+class Policy(Protocol):
     """Picks a member for one try of one request."""
 
-    def pick(self, tried: Collection[M]) -> M | None:
-        """Give a member that is not among ``tried``; ``None`` when there is none left."""
+    def arrange(self, members: Sequence[Member]) -> None:
+        """From now on pick among these; their shares are as they are to be."""
+
+    def pick(self, tried: Collection[Member], key: int = 0) -> Member | None:
+        """Give a member that is not among ``tried``; ``None`` when there is none left.
+
+        ``key`` is a number of 64 bits that is the same for requests that belong together.
+        """
 
 
-class RoundRobin(Generic[M]):
-    """One member after the other, uniform over all of them.
+def cycle(members: Sequence[Member]) -> list[Member]:
+    """The turns of smooth weighted round-robin: each member as often as its share, and spread out as evenly."""
+    shares = [member.share for member in members]
+    total = sum(shares)
+    if not total:
+        return []
+    divisor = reduce(gcd, shares)
+    if total // divisor > LONGEST_CYCLE:
+        shares = [max(1, share * LONGEST_CYCLE // total) for share in shares]
+        divisor = reduce(gcd, shares)
+    shares = [share // divisor for share in shares]
+    if max(shares) == 1:
+        return list(members)
+    total = sum(shares)
+    credit = [0] * len(shares)
+    turns = []
+    for _ in range(total):
+        for place, share in enumerate(shares):
+            credit[place] += share
+        best = credit.index(max(credit))
+        credit[best] -= total
+        turns.append(members[best])
+    return turns
 
-    The first one is drawn by lot, so that many workers started together do not all begin with the first server.
+
+class RoundRobin:
+    """One member after the other, each as often as its share says: smooth weighted round-robin, as nginx has it.
+
+    The first turn is drawn by lot, so that many workers started together do not all begin with the first server.
     A retry moves the turn on as a first try does: what a dead server leaves is shared out evenly, too.
     """
 
-    __slots__ = ("_members", "_next")
+    __slots__ = ("_next", "_turns")
 
-    def __init__(self, members: Sequence[M], start: int | None = None) -> None:
-        self._members = tuple(members)
-        count = len(self._members)
-        self._next = (random.randrange(count) if start is None else start % count) if count else 0
+    def __init__(self) -> None:
+        self._turns: list[Member] = []
+        self._next = 0
 
-    def pick(self, tried: Collection[M]) -> M | None:
+    def arrange(self, members: Sequence[Member]) -> None:
+        """Lay out the turns."""
+        self.begin(members, random.randrange(1 << 30))
+
+    def begin(self, members: Sequence[Member], start: int) -> None:
+        """The same, beginning with turn ``start``."""
+        self._turns = cycle(members)
+        self._next = start % len(self._turns) if self._turns else 0
+
+    def pick(self, tried: Collection[Member], key: int = 0) -> Member | None:
         """Give the next member in turn, stepping over those already tried for this request."""
-        members = self._members
-        count = len(members)
+        turns = self._turns
+        count = len(turns)
         for _ in range(count):
             turn = self._next
             self._next = turn + 1 if turn + 1 < count else 0
-            member = members[turn]
+            member = turns[turn]
             if not tried or member not in tried:
                 return member
         return None
 
     def __repr__(self) -> str:
-        return f"<RoundRobin {self._next} of {len(self._members)}>"
+        return f"<RoundRobin {self._next} of {len(self._turns)}>"
+
+
+class LeastRequests:
+    """The member with the fewest requests in flight for its share, over all workers; among equals by turns."""
+
+    __slots__ = ("_members", "_turns")
+
+    def __init__(self) -> None:
+        self._members: tuple[Member, ...] = ()
+        self._turns = RoundRobin()
+
+    def arrange(self, members: Sequence[Member]) -> None:
+        """Remember the members and lay out the turns."""
+        self._members = tuple(members)
+        self._turns.arrange(members)
+
+    def pick(self, tried: Collection[Member], key: int = 0) -> Member | None:
+        """Give the least busy one."""
+        best = self._turns.pick(tried)
+        if best is None:
+            return None
+        least = best.load()
+        if not least:
+            return best
+        for member in self._members:
+            if member is best or member in tried:
+                continue
+            load = member.load()
+            if load * best.share < least * member.share:
+                best, least = member, load
+        return best
+
+
+class TwoChoices:
+    """The less busy of two members drawn by lot, weighted by their shares: nearly as good as looking at all."""
+
+    __slots__ = ("_state", "_turns")
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._turns: list[Member] = []
+        self._state = random.getrandbits(64) if seed is None else seed
+
+    def arrange(self, members: Sequence[Member]) -> None:
+        """Make the urn that is drawn from: each member as often as its share."""
+        self._turns = cycle(members)
+
+    def pick(self, tried: Collection[Member], key: int = 0) -> Member | None:
+        """Draw two, give the one with fewer requests for its share."""
+        first = self._draw(tried, None)
+        if first is None:
+            return None
+        second = self._draw(tried, first)
+        if second is None or first.load() * second.share <= second.load() * first.share:
+            return first
+        return second
+
+    def _draw(self, tried: Collection[Member], other: Member | None) -> Member | None:
+        """A member that is neither tried nor ``other``; None when luck did not bring one, and there may be none."""
+        turns = self._turns
+        count = len(turns)
+        if not count:
+            return None
+        for _ in range(DRAWS):
+            # Knuth's MMIX generator: one multiplication, and its upper half is random enough for a lot.
+            self._state = (self._state * 6364136223846793005 + 1442695040888963407) & 0xFFFFFFFFFFFFFFFF
+            member = turns[(self._state >> 33) % count]
+            if member is not other and member not in tried:
+                return member
+        for member in turns:
+            if member is not other and member not in tried:
+                return member
+        return None
+
+
+class First:
+    """The first member in the order of the configuration: the others only get what it may not have or has failed."""
+
+    __slots__ = ("_members",)
+
+    def __init__(self) -> None:
+        self._members: tuple[Member, ...] = ()
+
+    def arrange(self, members: Sequence[Member]) -> None:
+        """Remember the order."""
+        self._members = tuple(members)
+
+    def pick(self, tried: Collection[Member], key: int = 0) -> Member | None:
+        """Give the first that was not tried."""
+        for member in self._members:
+            if member not in tried:
+                return member
+        return None
+
+
+POLICIES: dict[str, Callable[[], Policy]] = {
+    "round-robin": RoundRobin,
+    "least-requests": LeastRequests,
+    "two-choices": TwoChoices,
+    "hash": Hash,
+    "first": First,
+}
+"""Every value of ``balance``."""
 
 
 take_over(globals())

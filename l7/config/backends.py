@@ -163,9 +163,9 @@ class Ejection(Section):
     )
     window: Period = Field(default=10.0, description="The time over which the share of failures is taken.")
     time: Period = Field(
-        default=5.0, description="How long a server is left alone the first time; twice as long each time after."
+        default=2.0, description="How long a server is left alone the first time; twice as long each time after."
     )
-    max_time: Period = Field(default=300.0, description="The longest that a server is left alone.")
+    max_time: Period = Field(default=60.0, description="The longest that a server is left alone.")
 
     @model_validator(mode="after")
     def _grows(self) -> Ejection:

@@ -15,7 +15,7 @@ import os
 import weakref
 from collections.abc import Iterable
 
-from l7.balancing.cells import BEAT, CHANGES, EJECTED_TIMES, EJECTED_UNTIL, EJECTED_WHY, GAUGES, LANES, ROW
+from l7.balancing.cells import BEAT, CHANGES, EJECTED_AT, EJECTED_GOOD, EJECTED_UNTIL, GAUGES, LANES, ROW
 
 MASTER = 0
 CONTROL = 1
@@ -94,7 +94,7 @@ class Ledger:
         for row in rows:
             at, kept = self.base(lane, row), self.base(MASTER, row)
             if self.cells[at + EJECTED_UNTIL] > self.cells[kept + EJECTED_UNTIL]:
-                for cell in (EJECTED_UNTIL, EJECTED_TIMES, EJECTED_WHY):
+                for cell in range(EJECTED_AT, EJECTED_GOOD + 1):
                     self.cells[kept + cell] = self.cells[at + cell]
             for cell in range(GAUGES):
                 if self.cells[at + cell]:

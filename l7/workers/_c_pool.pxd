@@ -10,6 +10,7 @@ cdef class Pool:
     cdef public object connector
     cdef list _idle
     cdef object _loop
+    cdef Py_ssize_t _most
 
     @cython.locals(stream=CStream, idle=list, now=double, place=Py_ssize_t)
     cpdef check_out(self)

@@ -11,14 +11,11 @@ from l7.workers._c_session cimport Session as CSession
 from l7.workers._c_pool cimport Pool as CPool
 from l7.workers._c_crew cimport Crew as CCrew
 from l7.http._c_parser cimport RequestParser as CRequestParser
-from l7.workers._c_relay cimport Bounds as CBounds, Relay as CRelay
+from l7.balancing._c_members cimport Member as CMember
+from l7.telemetry._c_counters cimport Counters as CCounters
+from l7.workers._c_relay cimport Relay as CRelay
+from l7.workers._c_upstream cimport Upstream as CUpstream
 from l7.workers._c_stream cimport Stream as CStream
-
-cdef class Upstream:
-    cdef public list pools
-    cdef public object policy
-    cdef public int retries
-    cdef public CBounds bounds
 
 cdef class Job:
     cdef public bint answered
@@ -26,14 +23,17 @@ cdef class Job:
     cdef public CExchange exchange
     cdef public CRequestHead head
     cdef public CSession session
-    cdef public Upstream upstream
-    cdef public bytes opening
+    cdef public CUpstream upstream
+    cdef public bytes opening, cookie
+    cdef public double until
+    cdef public object total
 
     cpdef bint may_retry(self, object failure) except -1
 
 cdef class Proxy:
     cdef public object config, sweeper, upstreams, routes, credentials
     cdef public CLog log
+    cdef public CCounters counters
     cdef public CClientBounds bounds
     cdef public CCrew crew
     cdef public CRequestParser parser
@@ -48,9 +48,11 @@ cdef class Proxy:
     cpdef finish(self, CExchange exchange)
     cdef _introduce(self, CExchange exchange, CRequestHead head, CSession session)
     cdef _admit(self, CExchange exchange, CRequestHead head)
-    @cython.locals(upstream=Upstream, tried=list, pool=CPool)
+    @cython.locals(upstream=CUpstream)
     cdef _forward(self, Job job)
-    @cython.locals(exchange=CExchange, server=CStream)
-    cdef _attempt(self, Job job, CPool pool)
+    @cython.locals(member=CMember)
+    cdef _try_servers(self, Job job, CUpstream upstream)
+    @cython.locals(exchange=CExchange, server=CStream, pool=CPool)
+    cdef _attempt(self, Job job, CMember member)
     @cython.locals(relay=CRelay, response=CResponseHead)
-    cdef _through(self, Job job, CPool pool, CStream server)
+    cdef _through(self, Job job, CMember member, CStream server)

@@ -26,13 +26,14 @@ class Pool:
     ``idle_timeout`` is in seconds.
     """
 
-    __slots__ = ("_idle", "_loop", "connector", "idle_timeout", "label")
+    __slots__ = ("_idle", "_loop", "_most", "connector", "idle_timeout", "label")
 
     def __init__(self, address: Address, idle_timeout: float, sweeper: Sweeper) -> None:
         self.label = str(address)
         self.idle_timeout = idle_timeout
         self.connector = Connector(address, sweeper)
         self._idle: list[Stream] = []
+        self._most = MOST_IDLE
         self._loop = get_hub().loop
 
     def __repr__(self) -> str:
@@ -63,7 +64,7 @@ class Pool:
 
     def check_in(self, stream: Stream) -> None:
         """Keep a connection whose last answer was complete; close it when it has said more than that."""
-        if stream.ready or len(self._idle) >= MOST_IDLE:
+        if stream.ready or len(self._idle) >= self._most:
             stream.close()
             return
         stream.keeper = self
@@ -81,6 +82,11 @@ class Pool:
     def on_expired(self, stream: Stream) -> None:
         """Idle for too long."""
         self.on_ready(stream)
+
+    def retire(self) -> None:
+        """Keep no connection any more: those that are used are closed when they are checked in."""
+        self._most = 0
+        self.close()
 
     def close(self) -> None:
         """Close all idle connections."""

@@ -44,7 +44,7 @@ def probe(proxy: Proxy, sweeper: Sweeper) -> None:
     client = Stream(ours, sweeper)
     session = Session(Stream(theirs, sweeper), Hop("unix:", 80, b"l7"), _Owner(), proxy, trusted=False)
     log, credentials = proxy.log, proxy.credentials
-    proxy.log, proxy.credentials = Log(), None
+    proxy.log, proxy.credentials, proxy.counters.muted = Log(), None, True
     try:
         client.deadline = monotonic() + WITHIN
         client.send(REQUEST, WITHIN)
@@ -54,7 +54,7 @@ def probe(proxy: Proxy, sweeper: Sweeper) -> None:
     except StreamClosed as lost:
         raise ProbeError(f"its own request was not answered: {lost}") from None
     finally:
-        proxy.log, proxy.credentials = log, credentials
+        proxy.log, proxy.credentials, proxy.counters.muted = log, credentials, False
         proxy.requests = proxy.answered = proxy.faults = 0
         session.close()
         client.close()

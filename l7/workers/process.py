@@ -36,8 +36,10 @@ from l7.workers.probe import ProbeError, probe
 from l7.workers.proxy import Proxy
 from l7.workers.server import Server
 from l7.workers.share import Share
+from l7.workers.shared import Shared, lane_of
 from l7.workers.splice import SHELF
 from l7.workers.stream import Sweeper
+from l7.workers.upstream import TICK
 from l7.workers.watchdog import Watchdog
 
 TRIM_INTERVAL = 2.0
@@ -107,7 +109,7 @@ class Worker:
         self._log: Log = open_log(
             config.access_log, config.access_log_format, lock=boot.log_lock, report=events.warning, held=held
         )
-        self._proxy = Proxy(config, self._sweeper, self._crew, self._log)
+        self._proxy = Proxy(config, self._sweeper, self._crew, self._log, _shared(boot, events))
         share, extra = divmod(config.limits.connections, boot.workers)
         self._share = Share(boot.board, boot.slot)
         self._server = Server(
@@ -130,6 +132,7 @@ class Worker:
         self._beat()
         self._every(BEAT_INTERVAL, self._beat)
         self._every(self._sweeper.interval, self._tick)
+        self._every(TICK, self._proxy.upstreams.tick)
         self._every(TRIM_INTERVAL, SHELF.trim)
         self._sweeper.start()
         self._boot.channel.setblocking(False)
@@ -205,6 +208,9 @@ class Worker:
             self._leave.set()
         elif wish == "dump":
             self._answer_dump()
+        elif wish == "members":
+            found = [(str(host), int(port), int(row), int(weight)) for host, port, row, weight in message["members"]]
+            self._proxy.set_members(str(message["backend"]), str(message["server"]), found)
         elif wish == "lend":
             self._server.lend(int(message["count"]))
         elif wish in ("adopt", "handback") and descriptor is not None:
@@ -278,6 +284,11 @@ class Worker:
         text = "\n".join(format_run_info(thread_stacks=False))
         os.write(2, f"worker {os.getpid()}: the stacks of all greenlets\n{text}\n".encode("utf-8", "replace"))
         tell(self._boot.channel, {"event": "stacks"})
+
+
+def _shared(boot: Boot, events: Events) -> Shared:
+    lane = lane_of(boot.ledger, boot.lane)
+    return Shared(lane, boot.rows, boot.resolved, boot.cookie_key, events.warning)
 
 
 def tell(channel: socket.socket, message: dict[str, Any]) -> None:

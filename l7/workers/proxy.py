@@ -1,7 +1,7 @@
 """The life of one request. START READING HERE.
 
 `Proxy.handle` is the table of contents, one verb a module: admit (credentials) -> route (balancing.routing) -> pick
-(balancing.policies) -> check out a connection (pool) -> forward the head (http.forwarding) -> relay (relay) -> check in
+(workers.upstream) -> check out a connection (pool) -> forward the head (http.forwarding) -> relay (relay) -> check in
 -> log (telemetry.accesslog). What fails is a row of `l7.errors`; `Proxy.refuse` turns it into an answer.
 """
 
@@ -10,12 +10,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import sys
+from collections.abc import Iterable, Sequence
 
-from l7.balancing.policies import RoundRobin
+from l7.balancing.members import Member
 from l7.balancing.routing import Routes
 from l7.clock import monotonic
 from l7.compiled import take_over
-from l7.config.schema import Backend, Config
+from l7.config.schema import Config
 from l7.errors import (
     BAD_RESPONSE,
     CLIENT_GONE_HEAD,
@@ -23,6 +24,8 @@ from l7.errors import (
     LOOP,
     NO_ROUTE,
     NO_SERVER,
+    TOTAL_CUT,
+    TOTAL_TIMEOUT,
     UNAUTHORIZED,
     ProxyError,
     Retry,
@@ -34,56 +37,35 @@ from l7.http.grammar import elements
 from l7.http.messages import ABSENT, RequestHead
 from l7.http.parser import RequestParser
 from l7.telemetry.accesslog import Log
+from l7.telemetry.counters import Counters
 from l7.workers import responses
 from l7.workers.body import RequestBody
 from l7.workers.credentials import Credentials, claimed_login
 from l7.workers.crew import Crew
 from l7.workers.downstream import ClientBounds, Downstream
-from l7.workers.pool import Pool
-from l7.workers.relay import Bounds, Relay
-from l7.workers.stream import Stream, Sweeper
+from l7.workers.relay import Relay
+from l7.workers.shared import Endpoint, Shared
+from l7.workers.stream import NEVER, Stream, Sweeper
+from l7.workers.total import Total
 from l7.workers.tunnel import Tunnel
+from l7.workers.upstream import Upstream, Upstreams
 
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 """RFC 9110, 9.2.2."""
 
 
-class Upstream:
-    """A backend as this worker runs it: its servers' pools, the policy that picks among them, its bounds."""
-
-    __slots__ = ("bounds", "policy", "pools", "retries")
-
-    def __init__(self, backend: Backend, config: Config, sweeper: Sweeper) -> None:
-        timeouts = backend.timeouts
-        self.pools = [Pool(server.address, timeouts.idle, sweeper) for server in backend.servers]
-        self.policy = RoundRobin(self.pools)
-        self.retries = backend.retries
-        self.bounds = Bounds(
-            timeouts.connect,
-            timeouts.response,
-            timeouts.idle,
-            config.timeouts.write,
-            config.limits.head,
-            config.limits.headers,
-        )
-
-    def close(self) -> None:
-        """Close all idle connections."""
-        for pool in self.pools:
-            pool.close()
-
-
 class Proxy:
     """What all sessions of a worker share: routes, credentials, limits, the log."""
 
-    def __init__(self, config: Config, sweeper: Sweeper, crew: Crew, log: Log) -> None:
+    def __init__(self, config: Config, sweeper: Sweeper, crew: Crew, log: Log, shared: Shared) -> None:
         self.config = config
         self.crew = crew
         self.sweeper = sweeper
         self.log = log
         self.parser = RequestParser(config.limits.headers, config.limits.target)
-        self.upstreams = {key: Upstream(backend, config, sweeper) for key, backend in config.backends.items()}
-        self.routes = Routes(self.upstreams)
+        self.upstreams = Upstreams(config, sweeper, shared)
+        self.routes = Routes(self.upstreams.by_route)
+        self.counters = Counters(shared.lane)
         users = {login: password.get_secret_value() for login, password in config.users.items()}
         self.credentials = Credentials(users) if users else None
         self.bounds = ClientBounds(config.limits, config.timeouts)
@@ -145,6 +127,7 @@ class Proxy:
         """The last thing that happens to a request: it is logged."""
         self.answered += 1
         exchange.total_time = monotonic() - exchange.started
+        self.counters.count(exchange)
         self.log.log(exchange)
 
     def _introduce(self, exchange: Exchange, head: RequestHead, session: Downstream) -> bytes | None:
@@ -182,49 +165,70 @@ class Proxy:
     def _forward(self, job: Job) -> bool:
         """Try servers until one answers; raises the `ProxyError` of the last one when none does."""
         upstream = job.upstream
-        tried: list[Pool] = []
-        failure = ProxyError(NO_SERVER, "the backend has no server")
-        job.exchange.queue_time = 0.0
-        while len(tried) <= upstream.retries:
-            pool = upstream.policy.pick(tried)
-            if pool is None:
-                break
-            tried.append(pool)
-            try:
-                return self._attempt(job, pool)
-            except ProxyError as error:
-                failure = error
-                if not job.may_retry(error):
-                    raise
-        raise failure
+        if not upstream.total:
+            return self._try_servers(job, upstream)
+        job.until = job.exchange.started + upstream.total
+        job.total = Total(job.session.stream, job.until - monotonic())
+        try:
+            return self._try_servers(job, upstream)
+        finally:
+            job.total.stop()
 
-    def _attempt(self, job: Job, pool: Pool) -> bool:
+    def _try_servers(self, job: Job, upstream: Upstream) -> bool:
+        tried: Sequence[Member] = ()
+        failure = ProxyError(NO_SERVER, "no server can be used")
+        job.exchange.row = upstream.row
+        job.exchange.queue_time = 0.0
+        while True:
+            member = upstream.pick(job, tried)
+            if member is None:
+                raise failure
+            try:
+                keep = self._attempt(job, member)
+                upstream.answered(member, job.exchange.status)
+                return keep
+            except ProxyError as error:
+                failure = job.verdict(error)
+                upstream.failed(member, failure)
+                tried = [*tried, member]
+                if not job.may_retry(failure) or not upstream.may_retry(member, tried):
+                    raise failure from None
+            finally:
+                upstream.release(member)
+
+    def _attempt(self, job: Job, member: Member) -> bool:
         """One server: first on an idle connection; one that turns out to be dead is replaced by a new one, once."""
         exchange = job.exchange
-        exchange.server = pool.label
+        exchange.server = member.label
         exchange.attempts += 1
+        pool = member.pool
         server = pool.check_out()
         if server is not None:
             exchange.connect_time = 0.0
             try:
-                return self._through(job, pool, server)
+                return self._through(job, member, server)
             except ProxyError as failure:
-                if not job.may_retry(failure):
+                if not job.may_retry(failure) or (job.total is not None and job.total.over):
                     raise
                 exchange.attempts += 1
         started = monotonic()
-        server = pool.connector.dial(job.upstream.bounds.connect)
+        server = pool.connector.dial(min(job.upstream.bounds.connect, job.until - started))
         exchange.connect_time = monotonic() - started
-        return self._through(job, pool, server)
+        member.connected()
+        return self._through(job, member, server)
 
-    def _through(self, job: Job, pool: Pool, server: Stream) -> bool:
+    def _through(self, job: Job, member: Member, server: Stream) -> bool:
         """One connection, which is checked in when it can be used again and closed in every other case."""
         session = job.session
         relay = Relay(job.exchange, job.head, job.body, session, server, job.upstream.bounds)
+        if job.total is not None:
+            job.total.server = server
         try:
             response = relay.request(job.opening, self.crew)
             if response.status == 101:
                 return self._tunnel(job, relay, server)
+            if job.cookie:
+                response.lines.append(job.cookie)
             return relay.respond(keep=job.head.persistent and not self.closing and not session.last)
         except ProxyError:
             job.answered = relay.answered or relay.announced
@@ -234,7 +238,7 @@ class Proxy:
         finally:
             relay.stop()
             if relay.reusable and not self.draining:
-                pool.check_in(server)
+                member.pool.check_in(server)
             else:
                 server.close()
 
@@ -243,6 +247,8 @@ class Proxy:
         if not relay.accepts_upgrade():
             raise ProxyError(BAD_RESPONSE, "101 without being asked, or to a protocol that was not offered")
         session = job.session
+        if job.total is not None:
+            job.total.stop()
         job.exchange.status = 101
         job.answered = True
         if not session.send(forwarding.switching_head(relay.response)):
@@ -308,16 +314,21 @@ class Proxy:
         answer, exchange.sent = responses.refusal(failure, head, exchange.request_id, keep=keep)
         return self._reply(answer, body, session, keep=keep)
 
+    def set_members(self, route: str, address: str, found: Iterable[Endpoint]) -> None:
+        """Use these addresses for a server that is given by name: new ones join, those that are gone finish."""
+        self.upstreams.set_members(route, address, found)
+
     def close(self) -> None:
         """Close all idle connections to servers."""
-        for upstream in self.upstreams.values():
-            upstream.close()
+        self.upstreams.close()
 
 
 class Job:
     """One request on its way: what every try of it needs."""
 
-    __slots__ = ("answered", "body", "exchange", "head", "opening", "session", "upstream")
+    __slots__ = (
+        "answered", "body", "cookie", "exchange", "head", "opening", "session", "total", "until", "upstream",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -334,10 +345,22 @@ class Job:
         self.session = session
         self.upstream = upstream
         self.answered = False
+        self.cookie = b""
+        """A field of ours that goes into the answer, so that the client comes back to its server."""
+        self.until = NEVER
+        """When `timeouts.total` ends."""
+        self.total: Total | None = None
         self.opening = self.session.hop.request_head(self.head, self.exchange.request_id.encode("ascii"), believed)
         """The head and what has come of the body, as they go to the server."""
         if self.body is not None:
             self.opening += self.body.first
+
+    def verdict(self, failure: ProxyError) -> ProxyError:
+        """What a failure is called: when the time for all was up, that is what failed."""
+        if self.total is None or not self.total.over:
+            return failure
+        kind = TOTAL_CUT if self.answered else TOTAL_TIMEOUT
+        return ProxyError(kind, f"not done within {self.upstream.total:g} s")
 
     def may_retry(self, failure: ProxyError) -> bool:
         """Whether the request may be sent again after ``failure`` (RFC 9110, 9.2.2; the failure table)."""

@@ -10,9 +10,22 @@ from collections.abc import Callable, Iterator
 import gevent
 from gevent import socket as green
 
+from l7.config.schema import Config
+from l7.telemetry.ledger import FIRST_ROW, Ledger
+from l7.workers.shared import Shared, lane_of
 from l7.workers.stream import Stream, Sweeper
 
 TIMEOUT = 5.0
+
+
+def alone(config: Config, lanes: int = 3, number: int = 2) -> Shared:
+    """What a worker shares with others when there are none: a ledger of its own."""
+    keys: list[tuple[str, ...]] = []
+    for route, backend in config.backends.items():
+        keys += [(route,), *((route, str(server.address)) for server in backend.servers)]
+    ledger = Ledger(len(keys) + 64, lanes)
+    ledger.open(lanes - 1)
+    return Shared(lane_of(ledger, number), {key: row for row, key in enumerate(keys, FIRST_ROW)}, cookie_key=b"k" * 32)
 
 
 def until(condition: Callable[[], object], what: str = "it") -> None:

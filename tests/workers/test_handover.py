@@ -19,7 +19,7 @@ from l7.workers.proxy import Proxy
 from l7.workers.server import Server
 from l7.workers.share import Share
 from l7.workers.stream import Sweeper
-from tests.workers.loop import TIMEOUT, running, turn, until
+from tests.workers.loop import TIMEOUT, alone, running, turn, until
 
 ASK = b"OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n"
 """A request that l7 answers by itself."""
@@ -41,7 +41,8 @@ class Side:
     """One worker, as far as connections matter: its server, and the master's end of its channel."""
 
     def __init__(self, config: dict[str, Any], sweeper: Sweeper, slot: int, board: Board) -> None:
-        self.proxy = Proxy(Config.model_validate(config), sweeper, Crew(), Log())
+        settings = Config.model_validate(config)
+        self.proxy = Proxy(settings, sweeper, Crew(), Log(), alone(settings))
         self.events: list[str] = []
         self.cells = board.slot(slot)
         self.server = Server(self.proxy, sweeper, 1000, self.events.append, Share(board, slot))

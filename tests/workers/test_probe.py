@@ -11,7 +11,7 @@ from l7.workers import probe as module
 from l7.workers.crew import Crew
 from l7.workers.probe import ProbeError, probe
 from l7.workers.proxy import Proxy
-from tests.workers.loop import running, turn
+from tests.workers.loop import alone, running, turn
 
 
 class Heard(Log):
@@ -26,7 +26,7 @@ class Heard(Log):
 def test_an_answer_is_the_proof():
     with running() as sweeper:
         log = Heard()
-        proxy = Proxy(Config.model_validate({"users": {"a": "b"}}), sweeper, Crew(), log)
+        proxy = Proxy(Config.model_validate({"users": {"a": "b"}}), sweeper, Crew(), log, alone(Config()))
         credentials = proxy.credentials
         probe(proxy, sweeper)
         assert proxy.credentials is credentials
@@ -48,7 +48,7 @@ def test_anything_else_is_none(monkeypatch, request_bytes, why):
     monkeypatch.setattr(module, "REQUEST", request_bytes)
     monkeypatch.setattr(module, "WITHIN", 0.2)
     with running() as sweeper:
-        proxy = Proxy(Config(), sweeper, Crew(), Log())
+        proxy = Proxy(Config(), sweeper, Crew(), Log(), alone(Config()))
         with pytest.raises(ProbeError, match=why):
             probe(proxy, sweeper)
         turn()

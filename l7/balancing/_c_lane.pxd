@@ -1,0 +1,16 @@
+# Types for the compiled l7/balancing/lane.py.
+
+cimport cython
+
+cdef Py_ssize_t _LANES, _CHANGES
+
+cdef class Lane:
+    cdef long long[::1] _cells
+    cdef Py_ssize_t _stride, _own
+
+    cpdef add(self, Py_ssize_t at, long long amount)
+    cpdef put(self, Py_ssize_t at, long long value)
+    cpdef long long get(self, Py_ssize_t at) except? -1
+    cpdef long long read(self, Py_ssize_t number, Py_ssize_t at) except? -1
+    @cython.locals(total=cython.longlong, place=Py_ssize_t, stride=Py_ssize_t, cells="long long[::1]")
+    cpdef long long total(self, Py_ssize_t at) except? -1

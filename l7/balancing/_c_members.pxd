@@ -1,0 +1,20 @@
+# Types for the compiled l7/balancing/members.py.
+
+from l7.balancing._c_lane cimport Lane as CLane
+
+cdef Py_ssize_t _ANSWERED_5XX, _CONNECTS, _GOOD, _IN_FLIGHT, _REQUESTS, _ROW
+
+cdef class Member:
+    cdef public str label
+    cdef public CLane lane
+    cdef public Py_ssize_t row, parent, at
+    cdef public long long weight, limit, share, cap
+    cdef public bint backup, trial
+    cdef public object pool, verdict
+
+    cpdef long long load(self) except? -1
+    cpdef begin(self)
+    cpdef bint claim(self) except -1
+    cpdef end(self)
+    cpdef connected(self)
+    cpdef bint answered(self, int status) except -1

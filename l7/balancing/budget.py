@@ -1,0 +1,48 @@
+"""The retry budget of a backend: when many requests fail, retries must not make it worse.
+
+Retries may be a share of the requests that all workers have answered lately, and a number that is always allowed, so
+that a site with little traffic can retry, too.
+"""
+
+from __future__ import annotations
+
+from l7.balancing.cells import NOT_RETRIED, RETRIED, ROW, STATUS
+from l7.balancing.lane import Lane
+
+WINDOW = 10.0
+"""Seconds that "lately" means; between half of that and all of it are looked at."""
+ALWAYS = 100
+"""Retries within the window that are always allowed."""
+
+
+class Budget:
+    """The budget of the backend in ``row`` of the ledger."""
+
+    __slots__ = ("_at", "_before", "_lane", "_latest", "_share", "_taken")
+
+    def __init__(self, lane: Lane, row: int, share: float) -> None:
+        self._lane = lane
+        self._at = row * ROW
+        self._share = share
+        self._before = self._latest = self._now()
+        self._taken = 0.0
+
+    def _now(self) -> tuple[int, int]:
+        """Requests answered and retries made, by all workers since l7 started."""
+        answered = sum(self._lane.total(self._at + STATUS + digit) for digit in range(6))
+        return answered, self._lane.total(self._at + RETRIED)
+
+    def tick(self, now: float) -> None:
+        """Let time pass: to be called a few times a second."""
+        if now - self._taken >= WINDOW / 2:
+            self._before, self._latest, self._taken = self._latest, self._now(), now
+
+    def take(self) -> bool:
+        """Take one retry out of the budget; returns whether there was one."""
+        answered, retried = self._now()
+        spent = retried - self._before[1]
+        if spent >= ALWAYS and spent >= self._share * (answered - self._before[0]):
+            self._lane.add(self._at + NOT_RETRIED, 1)
+            return False
+        self._lane.add(self._at + RETRIED, 1)
+        return True

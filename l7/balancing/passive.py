@@ -1,0 +1,156 @@
+"""Passive checks at work: what requests met with goes to the ledger, and who sees that it is enough ejects.
+
+All workers write failures and look at the sum, so a server fails three times, not three times for each worker. The
+last server that can be used is never ejected, nor one whose loss would leave fewer than the panic share.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from l7.balancing import cells, ejection
+from l7.balancing.ejection import Limits, Reason, Score, Window
+from l7.balancing.lane import Lane
+from l7.balancing.members import Member
+from l7.config.backends import Ejection
+from l7.errors import (
+    BAD_RESPONSE,
+    BODY_STALLED,
+    CLOSED_EARLY,
+    CLOSED_UNSENT,
+    CONNECT_REFUSED,
+    CONNECT_TIMEOUT,
+    RESPONSE_TIMEOUT,
+    TOTAL_CUT,
+    TOTAL_TIMEOUT,
+    TRUNCATED,
+    Kind,
+)
+from l7.units import show_duration
+
+REST = 50_000_000
+"""Nanoseconds between two looks at the share of failures of one backend."""
+
+_FAILURES: dict[str, tuple[int, Reason]] = {
+    CONNECT_REFUSED.name: (cells.FAILED_CONNECT, Reason.REFUSED),
+    CONNECT_TIMEOUT.name: (cells.FAILED_TIMEOUT, Reason.NO_CONNECTION),
+    RESPONSE_TIMEOUT.name: (cells.FAILED_TIMEOUT, Reason.NO_ANSWER),
+    TOTAL_TIMEOUT.name: (cells.FAILED_TIMEOUT, Reason.NO_ANSWER),
+    TOTAL_CUT.name: (cells.FAILED_TIMEOUT, Reason.STALLED),
+    BODY_STALLED.name: (cells.FAILED_TIMEOUT, Reason.STALLED),
+    CLOSED_UNSENT.name: (cells.FAILED_RESPONSE, Reason.LOST),
+    CLOSED_EARLY.name: (cells.FAILED_RESPONSE, Reason.LOST),
+    BAD_RESPONSE.name: (cells.FAILED_RESPONSE, Reason.INVALID),
+    TRUNCATED.name: (cells.FAILED_RESPONSE, Reason.CUT),
+}
+"""Which rows of the failure table count against a server, and as what; none of the others does."""
+
+
+def count_failure(member: Member, kind: Kind) -> Reason | None:
+    """Count a failed request against its server; None when the server is not to blame."""
+    found = _FAILURES.get(kind.name)
+    if found is None:
+        return None
+    member.lane.add(member.at + found[0], 1)
+    return found[1]
+
+
+class Passive:
+    """Watches the members of one backend."""
+
+    __slots__ = ("_clock", "_lane", "_limits", "_looked", "_members", "_panic", "_window")
+
+    def __init__(
+        self, settings: Ejection, panic: float, lane: Lane, clock: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._limits = Limits(settings.failures, settings.rate, settings.time, settings.max_time)
+        self._panic = panic
+        self._lane = lane
+        self._clock = clock
+        self._window = Window(settings.window)
+        self._members: Sequence[Member] = ()
+        self._looked = 0
+
+    def arrange(self, members: Sequence[Member]) -> None:
+        """Watch these."""
+        self._members = tuple(members)
+
+    def failed(self, member: Member, kind: Kind, available: Sequence[Member]) -> str:
+        """A request failed; returns what to tell people when the member was ejected for it."""
+        reason = count_failure(member, kind)
+        return "" if reason is None else self._weigh(member, reason, 0, available)
+
+    def answered(self, member: Member, status: int, available: Sequence[Member]) -> str:
+        """As `failed`, for a response with a status of 500 or more, which is counted already."""
+        return self._weigh(member, Reason.STATUS, status, available)
+
+    def _weigh(self, member: Member, reason: Reason, detail: int, available: Sequence[Member]) -> str:
+        streak = self._lengthen(member)
+        if not self._may_leave(member):
+            return ""
+        now = self._clock()
+        soft = reason is Reason.STATUS
+        enough = streak == self._limits.failures or (streak > self._limits.failures and not soft)
+        if not enough and not member.trial and now - self._looked < REST:
+            return ""
+        self._looked = now
+        if member.trial:
+            streak = max(streak, self._limits.failures)
+        scores = self._window.since([_score(self._lane, one) for one in self._members], now / 1e9)
+        own = Score(0, 0)
+        others = []
+        for one, score in zip(self._members, scores, strict=True):
+            if one is member:
+                own = score
+            elif one in available:
+                others.append(score)
+        if not ejection.is_out(self._limits, streak, own, others, soft=soft):
+            return ""
+        if streak < self._limits.failures:
+            return self._eject(member, ejection.why(Reason.RATE, round(own.share * 100), own.good + own.bad), now)
+        return self._eject(member, ejection.why(reason, detail, streak), now)
+
+    def _lengthen(self, member: Member) -> int:
+        """Add a failure to the member's streak; returns how long it is over all workers."""
+        lane, at = self._lane, member.at
+        good = lane.total(at + cells.GOOD)
+        if lane.get(at + cells.STREAK_AT) != good:
+            lane.put(at + cells.STREAK, 0)
+            lane.put(at + cells.STREAK_AT, good)
+        lane.add(at + cells.STREAK, 1)
+        return lane.total_where(at + cells.STREAK, at + cells.STREAK_AT, good)
+
+    def _may_leave(self, member: Member) -> bool:
+        """Whether enough others are left that have proven themselves; a backup is enough for the last one."""
+        if not member.verdict.pickable:
+            return False
+        left = [one for one in self._members if one is not member and one.verdict.pickable and not one.trial]
+        wanted = [one for one in self._members if one.backup == member.backup and one.verdict.weight > 0]
+        beside = [one for one in left if one.backup == member.backup]
+        return len(beside) >= self._panic * len(wanted) if beside else bool(left)
+
+    def _eject(self, member: Member, why: int, now: int) -> str:
+        lane, at = self._lane, member.at
+        last = lane.latest(at + cells.EJECTED_UNTIL)
+        until = lane.read(last, at + cells.EJECTED_UNTIL)
+        if until > now:
+            return ""  # another worker was faster
+        times, seconds = ejection.term(self._limits, lane.read(last, at + cells.EJECTED_TIMES), until, now)
+        for cell, value in (
+            (cells.EJECTED_AT, now),
+            (cells.EJECTED_TIMES, times),
+            (cells.EJECTED_WHY, why),
+            (cells.EJECTED_GOOD, lane.total(at + cells.GOOD)),
+            (cells.EJECTED_UNTIL, now + int(seconds * 1e9)),  # the last one: by it the others are found
+        ):
+            lane.put(at + cell, value)
+        lane.add(at + cells.EJECTIONS, 1)
+        lane.changed()
+        return f"server {member.label} is ejected for {show_duration(seconds)}: {ejection.words(why)}"
+
+
+def _score(lane: Lane, member: Member) -> Score:
+    at = member.at
+    bad = (cells.FAILED_CONNECT, cells.FAILED_TIMEOUT, cells.FAILED_RESPONSE, cells.ANSWERED_5XX)
+    return Score(lane.total(at + cells.GOOD), sum(lane.total(at + cell) for cell in bad))

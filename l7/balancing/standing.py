@@ -1,0 +1,179 @@
+"""Whether a server may be picked, and with which share: decided from what the ledger knows of it, and the time.
+
+Pure. An administrator's word stands above what checks find, and that above what requests have met with; who recovers
+is given its share step by step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol, TypeVar
+
+from l7.balancing import cells, ejection
+from l7.balancing.lane import Lane
+
+STEPS = 10
+"""In so many steps a server comes to its full share."""
+
+
+class Standing(Enum):
+    """What a server is to those who pick."""
+
+    UP = "up"
+    EJECTED = "ejected"
+    """It failed requests and is left alone for a while."""
+    DOWN = "down"
+    """Checks fail."""
+    DRAIN = "drain"
+    """It gets only requests of clients that stick to it."""
+    MAINT = "maint"
+    """It gets nothing."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the ledger knows of one server; moments are nanoseconds."""
+
+    admin: int = 0
+    admin_since: int = 0
+    admin_weight: int = 0
+    """Plus 1; 0 for none."""
+    health: int = 0
+    health_since: int = 0
+    health_why: int = 0
+    falls: int = 0
+    ejected_at: int = 0
+    ejected_until: int = 0
+    ejected_times: int = 0
+    ejected_why: int = 0
+    ejected_good: int = 0
+    good: int = 0
+
+
+def facts(lane: Lane, row: int, parent: int = 0) -> Facts:
+    """Read what is known of the server in ``row``; ``parent`` is the row of the name that it is an address of."""
+    at = row * cells.ROW
+    # What an administrator says of a name holds for all its addresses.
+    of_name = (parent or row) * cells.ROW
+    admin = at if lane.read(0, at + cells.ADMIN_SINCE) > lane.read(0, of_name + cells.ADMIN_SINCE) else of_name
+    weighed = at if lane.read(0, at + cells.ADMIN_WEIGHT) else of_name
+    last = lane.latest(at + cells.EJECTED_UNTIL)
+    return Facts(
+        lane.read(0, admin + cells.ADMIN),
+        lane.read(0, admin + cells.ADMIN_SINCE),
+        lane.read(0, weighed + cells.ADMIN_WEIGHT),
+        lane.read(1, at + cells.HEALTH),
+        lane.read(1, at + cells.HEALTH_SINCE),
+        lane.read(1, at + cells.HEALTH_WHY),
+        lane.read(1, at + cells.FALLS),
+        lane.read(last, at + cells.EJECTED_AT),
+        lane.read(last, at + cells.EJECTED_UNTIL),
+        lane.read(last, at + cells.EJECTED_TIMES),
+        lane.read(last, at + cells.EJECTED_WHY),
+        lane.read(last, at + cells.EJECTED_GOOD),
+        lane.total(at + cells.GOOD),
+    )
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a backend's settings say about standing; times are nanoseconds."""
+
+    checked: bool = False
+    starts_up: bool = True
+    slow_start: int = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What follows: the standing, the weight that counts, the share of it in tenths, when to look again (0: never)."""
+
+    standing: Standing
+    weight: int
+    tenths: int = STEPS
+    trial: bool = False
+    """Whether it is given one request at a time, because nobody knows yet whether it has recovered."""
+    again: int = 0
+    why: str = ""
+    """Why it is ejected; why checks fail is told by `l7.balancing.health.words`."""
+
+    @property
+    def pickable(self) -> bool:
+        """Whether it gets requests by the policy."""
+        return self.standing is Standing.UP and self.weight > 0
+
+
+def judge(known: Facts, weight: int, rules: Rules, now: int) -> Verdict:
+    """What is to be thought of a server of the configured ``weight`` at ``now``."""
+    if known.admin_weight:
+        weight = known.admin_weight - 1
+    if known.admin == cells.MAINT:
+        return Verdict(Standing.MAINT, weight)
+    if known.admin == cells.DRAIN:
+        return Verdict(Standing.DRAIN, weight)
+    if rules.checked and (known.health == cells.DOWN or (not known.health and not rules.starts_up)):
+        return Verdict(Standing.DOWN, weight)
+    recovered = rules.checked and known.health == cells.UP and known.falls > 0
+    if now < known.ejected_until and not (recovered and known.health_since > known.ejected_at):
+        why = ejection.words(known.ejected_why)
+        return Verdict(Standing.EJECTED, weight, again=known.ejected_until, why=why)
+    trial = bool(known.ejected_until) and known.good == known.ejected_good
+    if trial and recovered and known.health_since > known.ejected_at:
+        trial = False
+    back = max(known.ejected_until if known.ejected_until <= now else known.health_since, known.admin_since)
+    if recovered:
+        back = max(back, known.health_since)
+    tenths, again = _step(back, rules.slow_start, now)
+    return Verdict(Standing.UP, weight, tenths, trial, again)
+
+
+def _step(back: int, slow_start: int, now: int) -> tuple[int, int]:
+    """The share in tenths of a server that is back since ``back``, and when the next step is due."""
+    if not slow_start or not back or now >= back + slow_start:
+        return STEPS, 0
+    step = max(1, (now - back) * STEPS // slow_start)
+    return step, back + (step + 1) * slow_start // STEPS
+
+
+class Judged(Protocol):
+    """A server with its verdict."""
+
+    backup: bool
+    verdict: Verdict
+
+
+J = TypeVar("J", bound=Judged)
+
+
+def choose(servers: Sequence[J], panic: float) -> tuple[J, ...]:
+    """Those among which a policy picks.
+
+    Backups are used when nothing else can be. When less than the share ``panic`` of the servers that are meant to be
+    used can be, all of them are: so few up means more likely that something is wrong with the checks, and the few
+    would be overrun. Servers that were only ejected are better than none, whatever ``panic`` is.
+    """
+    mains = [one for one in servers if not one.backup and _wanted(one)]
+    up = tuple(one for one in mains if one.verdict.pickable)
+    backups = [one for one in servers if one.backup and _wanted(one)]
+    if not up:
+        up = tuple(one for one in backups if one.verdict.pickable)
+        if up:
+            mains = backups
+    wanted = mains or backups
+    if up and len(up) >= panic * len(wanted):
+        return up
+    if panic > 0:
+        return tuple(wanted)
+    return up or tuple(one for one in wanted if one.verdict.standing is Standing.EJECTED)
+
+
+def _wanted(server: Judged) -> bool:
+    """Whether a server would be used if only it were up."""
+    return server.verdict.weight > 0 and server.verdict.standing not in (Standing.DRAIN, Standing.MAINT)
+
+
+def in_panic(servers: Sequence[Judged], panic: float) -> bool:
+    """Whether `choose` gives servers that are not up."""
+    return any(not one.verdict.pickable for one in choose(servers, panic))

@@ -1,0 +1,64 @@
+"""Sticky sessions: a cookie that brings a client back to the server it had.
+
+The cookie names the server by a keyed digest (HMAC-SHA256 of route and address): nobody can make one without the key,
+it tells nothing of the address, and it means the same server after a reload, in every worker and in whatever order
+the servers are written.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+from l7.balancing.members import Member
+from l7.config.backends import Sticky
+
+SIZE = 18
+"""Bytes of a digest that are used: 24 characters."""
+
+
+def token(key: bytes, route: str, label: str) -> bytes:
+    """What stands in the cookie for one server."""
+    digest = hmac.digest(key, f"{route}\0{label}".encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest[:SIZE])
+
+
+class Stickiness:
+    """The cookies of one backend: which member each means, and what has to be sent to set it."""
+
+    __slots__ = ("_attributes", "_by_member", "_by_token", "_key", "_route", "name")
+
+    def __init__(self, settings: Sticky, route: str, own_key: bytes) -> None:
+        secret = settings.secret
+        self._key = own_key if secret is None else secret.get_secret_value().encode()
+        self._route = route
+        self._by_token: dict[bytes, Member] = {}
+        self._by_member: dict[Member, bytes] = {}
+        self.name = settings.cookie.encode("ascii")
+        path = route.partition("/")[2]
+        if ";" in path:  # it would end the attribute; the folder above matches, too
+            path = path.partition(";")[0].rpartition("/")[0]
+        attributes = [f"Path=/{path}", "HttpOnly", "SameSite=Lax"]
+        if settings.max_age is not None:
+            attributes.append(f"Max-Age={int(settings.max_age)}")
+        if settings.secure:
+            attributes.append("Secure")
+        self._attributes = "".join(f"; {one}" for one in attributes).encode("ascii")
+
+    def arrange(self, members: Iterable[Member]) -> None:
+        """Know these members, and no others."""
+        self._by_member = {member: token(self._key, self._route, member.label) for member in members}
+        self._by_token = {text: member for member, text in self._by_member.items()}
+
+    def member(self, cookie: bytes) -> Member | None:
+        """The member that a cookie's value means."""
+        return self._by_token.get(cookie)
+
+    def field(self, member: Member, cookie: bytes) -> bytes:
+        """The response's field that is needed so that the client comes back to ``member``; empty when it will."""
+        text = self._by_member.get(member, b"")
+        if not text or text == cookie:
+            return b""
+        return b"Set-Cookie: " + self.name + b"=" + text + self._attributes

@@ -1,0 +1,160 @@
+"""Waiting for a server with room: first come, first served, over all workers.
+
+Each worker keeps its own requests in order and shows since when its first one waits; only the worker whose first one
+waits longest takes a place that is free. It looks when one of its own requests ends, and every few milliseconds,
+because the others' end without a word. Who leaves meanwhile gives up its place in the queue.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from gevent import get_hub
+from greenlet import getcurrent, greenlet
+
+from l7.balancing.cells import OLDEST, OVERFLOWED, QUEUED, ROW
+from l7.balancing.lane import Lane
+from l7.balancing.members import Member
+from l7.clock import monotonic
+from l7.config.backends import Queue as Settings
+from l7.errors import CLIENT_GONE_QUEUE, QUEUE_TIMEOUT, ProxyError
+from l7.workers.relay import MOST_EARLY
+from l7.workers.stream import NEVER, Stream
+
+LOOK = 0.005
+"""Seconds between two looks for a place while anybody waits."""
+GRACE = 1_000_000_000
+"""Nanoseconds beyond the timeout after which a worker that shows somebody waiting is taken for dead or hung."""
+
+switch_to = greenlet.switch
+
+
+class Places(Protocol):
+    """Who gives places away."""
+
+    def claim(self, job: Any, tried: Sequence[Member]) -> Member | None:
+        """A member that has room now."""
+
+
+class Waiter:
+    """One request that waits: the keeper of its client's stream meanwhile."""
+
+    __slots__ = ("_greenlet", "_woken", "gone", "job", "late", "member", "since", "tried")
+
+    def __init__(self, job: Any, tried: Sequence[Member]) -> None:
+        self.job = job
+        self.tried = tried
+        self.since = time.monotonic_ns()
+        self.member: Member | None = None
+        """What it was given."""
+        self.gone = False
+        """Whether the client has left."""
+        self.late = False
+        """Whether its time was up."""
+        self._greenlet = getcurrent()
+        self._woken = False
+
+    def wake(self) -> None:
+        """Let the request go on as soon as the loop is reached."""
+        if not self._woken:
+            self._woken = True
+            get_hub().loop.run_callback(self._greenlet.switch)
+
+    def on_ready(self, stream: Stream) -> None:
+        """The client sends, or has left. What it sends is its next request, unless its body is not whole yet."""
+        session, body = self.job.session, self.job.body
+        if (body is not None and not body.done) or len(session.buffer) >= MOST_EARLY:
+            return
+        data = stream.take()
+        if data:
+            session.buffer += data
+        elif data is not None:
+            self.gone = True
+            self.wake()
+
+    def on_expired(self, stream: Stream) -> None:
+        """Nobody had room in time."""
+        self.late = True
+        self.wake()
+
+
+class Queue:
+    """The requests of one backend that wait in this worker."""
+
+    __slots__ = ("_at", "_lane", "_patience", "_places", "_settings", "_timer", "_waiters", "waiting")
+
+    def __init__(self, places: Places, lane: Lane, row: int, settings: Settings) -> None:
+        self._places = places
+        self._lane = lane
+        self._at = row * ROW
+        self._settings = settings
+        self._patience = int(settings.timeout * 1e9) + GRACE
+        self._waiters: deque[Waiter] = deque()
+        self._timer: Any = None
+        self.waiting = 0
+
+    def wait(self, job: Any, tried: Sequence[Member]) -> Member:
+        """Wait for a member; raises `ProxyError` when the time is up or the client leaves."""
+        waiter = Waiter(job, tuple(tried))
+        stream = job.session.stream
+        stream.keeper = waiter
+        stream.deadline = min(monotonic() + self._settings.timeout, job.until)
+        self._waiters.append(waiter)
+        self._show()
+        if stream.ready:
+            waiter.on_ready(stream)
+        elif not stream.watching:
+            stream.watch()
+        self.move()
+        switch_to(get_hub())
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+        self._show()
+        if stream.keeper is waiter:
+            stream.keeper = None
+        stream.deadline = NEVER
+        job.exchange.queue_time += (time.monotonic_ns() - waiter.since) / 1e9
+        if waiter.member is not None:
+            return waiter.member
+        if waiter.gone:
+            raise ProxyError(CLIENT_GONE_QUEUE, "closed while waiting for a server")
+        self._lane.add(self._at + OVERFLOWED, 1)
+        raise ProxyError(QUEUE_TIMEOUT, f"waited {job.exchange.queue_time:.3g} s")
+
+    def move(self) -> None:
+        """Give the places that are free to those whose turn it is."""
+        while self._waiters and self._is_our_turn():
+            first = self._waiters[0]
+            member = self._places.claim(first.job, first.tried)
+            if member is None:
+                break
+            first.member = member
+            self._waiters.popleft()
+            self._show()
+            first.wake()
+
+    def _is_our_turn(self) -> bool:
+        """Whether nobody waits longer in another worker; equal times go by lane."""
+        since = self._waiters[0].since
+        forgotten = time.monotonic_ns() - self._patience
+        for number in range(self._lane.used):
+            theirs = self._lane.read(number, self._at + OLDEST)
+            if forgotten < theirs < since:
+                return False
+        return True
+
+    def _show(self) -> None:
+        """Let the other workers see how many wait here, and since when."""
+        self.waiting = len(self._waiters)
+        self._lane.put(self._at + QUEUED, self.waiting)
+        self._lane.put(self._at + OLDEST, self._waiters[0].since if self._waiters else 0)
+        if self._waiters and self._timer is None:
+            self._timer = get_hub().loop.timer(LOOK, LOOK)
+            self._timer.start(self.move)
+        elif not self._waiters and self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None

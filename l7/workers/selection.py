@@ -1,0 +1,147 @@
+"""Picking a member where the policy alone does not decide: sticky clients, hash keys, limits, the queue behind them.
+
+A place is claimed by raising our own count and adding up everybody's: whoever finds that it was one too many gives it
+back. Nobody claims past those who wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from l7.balancing.cells import IN_FLIGHT, OVERFLOWED, QUEUED
+from l7.balancing.hashring import key_of
+from l7.balancing.lane import Lane
+from l7.balancing.members import Member
+from l7.balancing.policies import Policy
+from l7.balancing.standing import Standing
+from l7.balancing.sticky import Stickiness
+from l7.config.schema import Backend
+from l7.errors import QUEUE_FULL, ProxyError
+from l7.http.cookies import cookies_of, values_of
+from l7.workers.queue import Queue
+
+STICKS = frozenset((Standing.UP, Standing.DRAIN))
+"""Where a client that sticks to a server is still sent."""
+
+
+class Picked(Protocol):
+    """The backend whose members are picked."""
+
+    route: str
+    backend: Backend
+    lane: Lane
+    row: int
+    at: int
+    limit: int
+    policy: Policy
+    available: tuple[Member, ...]
+
+
+class Selection:
+    """How the members of one backend are picked, beyond its policy."""
+
+    __slots__ = ("_hash_kind", "_hash_name", "_sticky", "_upstream", "particular", "queue")
+
+    def __init__(self, upstream: Picked, cookie_key: bytes) -> None:
+        backend = upstream.backend
+        self._upstream = upstream
+        kind, _, name = backend.hash_key.partition(":") if backend.balance == "hash" else ("", "", "")
+        self._hash_kind = kind
+        self._hash_name = name.encode("ascii")
+        self._sticky = None
+        if backend.sticky is not None:
+            self._sticky = Stickiness(backend.sticky, upstream.route, cookie_key)
+        self.queue = Queue(self, upstream.lane, upstream.row, backend.queue)
+        self.particular = bool(kind) or self._sticky is not None
+        """Whether each request has to be looked at."""
+
+    def arrange(self, members: Sequence[Member]) -> None:
+        """Let clients stick to these members."""
+        if self._sticky is not None:
+            self._sticky.arrange(members)
+
+    def pick(self, job: Any, tried: Sequence[Member]) -> Member | None:
+        """Give a request a member, after waiting for one if need be; raises `ProxyError` when none has room."""
+        if not self._upstream.available:
+            return None
+        if not self._others_wait():
+            member = self.claim(job, tried)
+            if member is not None:
+                return member
+        if all(member in tried for member in self._upstream.available):
+            return None
+        return self._wait(job, tried)
+
+    def _others_wait(self) -> bool:
+        upstream = self._upstream
+        return bool(upstream.lane.total(upstream.at + QUEUED))
+
+    def _wait(self, job: Any, tried: Sequence[Member]) -> Member:
+        upstream = self._upstream
+        if upstream.lane.total(upstream.at + QUEUED) >= upstream.backend.queue.size:
+            upstream.lane.add(upstream.at + OVERFLOWED, 1)
+            raise ProxyError(QUEUE_FULL, f"{upstream.backend.queue.size} are waiting already")
+        return self.queue.wait(job, tried)
+
+    def claim(self, job: Any, tried: Sequence[Member]) -> Member | None:
+        """Give a request a member that has room now."""
+        upstream = self._upstream
+        if not self._claim_backend():
+            return None
+        member = self._claim_stuck(job, tried) or self._claim_picked(job, tried)
+        if member is None:
+            if upstream.limit:
+                upstream.lane.add(upstream.at + IN_FLIGHT, -1)
+        elif self._sticky is not None:
+            job.cookie = self._sticky.field(member, self._cookie(job))
+        return member
+
+    def _claim_backend(self) -> bool:
+        upstream = self._upstream
+        if not upstream.limit:
+            return True
+        upstream.lane.add(upstream.at + IN_FLIGHT, 1)
+        if upstream.lane.total(upstream.at + IN_FLIGHT) > upstream.limit:
+            upstream.lane.add(upstream.at + IN_FLIGHT, -1)
+            return False
+        return True
+
+    def _claim_stuck(self, job: Any, tried: Sequence[Member]) -> Member | None:
+        if self._sticky is None:
+            return None
+        member = self._sticky.member(self._cookie(job))
+        if member is None or member in tried or member.verdict.standing not in STICKS:
+            return None
+        return member if member.claim() else None
+
+    def _claim_picked(self, job: Any, tried: Sequence[Member]) -> Member | None:
+        policy, key = self._upstream.policy, self._key(job)
+        full = list(tried)
+        while True:
+            member = policy.pick(full, key)
+            if member is None or member.claim():
+                return member
+            full.append(member)
+
+    def _cookie(self, job: Any) -> bytes:
+        """The first cookie of ours that means one of the members; clients also send those of other paths."""
+        assert self._sticky is not None
+        for cookie in cookies_of(job.head.lines, self._sticky.name):
+            if self._sticky.member(cookie) is not None:
+                return cookie
+        return b""
+
+    def _key(self, job: Any) -> int:
+        """What the policy `hash` goes by."""
+        kind = self._hash_kind
+        if not kind:
+            return 0
+        if kind == "target":
+            return key_of(job.head.path)
+        if kind == "header":
+            name = self._hash_name
+            found = job.head.authority if name == b"host" else next(values_of(job.head.lines, name), b"")
+        else:
+            found = next(cookies_of(job.head.lines, self._hash_name), b"") if kind == "cookie" else b""
+        return key_of(found or job.exchange.client.encode())

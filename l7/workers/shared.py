@@ -1,0 +1,34 @@
+"""What a worker's proxy shares with the other processes: its lane of the ledger and what the master knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from l7.balancing.cells import ROW
+from l7.balancing.lane import Lane
+from l7.telemetry.ledger import Ledger
+
+Endpoint = tuple[str, int, int, int]
+"""One address of a server that is given by name: host, port, row, weight (-1: the server's own)."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """One worker's part of what all have in common.
+
+    ``rows`` has the rows of backends by ``(route,)`` and of servers by ``(route, address)``; ``resolved`` the
+    addresses of servers given by name by ``(route, address)``.
+    """
+
+    lane: Lane
+    rows: Mapping[tuple[str, ...], int]
+    resolved: Mapping[tuple[str, str], Sequence[Endpoint]] = field(default_factory=dict)
+    cookie_key: bytes = b""
+    report: Callable[[str], None] = field(default=lambda text: None)
+    """Takes what an operator should know."""
+
+
+def lane_of(ledger: Ledger, number: int) -> Lane:
+    """A process's view of a ledger whose lane ``number`` it writes."""
+    return Lane(ledger.cells, ledger.rows * ROW, number)

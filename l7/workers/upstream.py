@@ -1,0 +1,295 @@
+"""A backend as one worker runs it: its members with their connections, who of them can be picked, and by what policy.
+
+Hot: most backends need no more for a request than the policy's pick; `Upstream.plain` says so. What can be picked is
+worked out when something has changed: our own failures at once, what others found out within `Upstreams.tick`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from l7.balancing.budget import Budget
+from l7.balancing.cells import IN_FLIGHT, RETRIES, ROW
+from l7.balancing.members import Member
+from l7.balancing.passive import Passive, count_failure
+from l7.balancing.policies import POLICIES, Policy
+from l7.balancing.standing import Rules, choose, facts, judge
+from l7.clock import monotonic
+from l7.compiled import take_over
+from l7.config.addresses import Address
+from l7.config.schema import Backend, Config, Server
+from l7.errors import ProxyError
+from l7.workers.pool import Pool
+from l7.workers.relay import Bounds
+from l7.workers.selection import Selection
+from l7.workers.shared import Endpoint, Shared
+from l7.workers.stream import Sweeper
+
+NANO = 1_000_000_000
+TICK = 0.05
+"""Seconds within which a worker notices what others found out."""
+
+
+class Upstream:
+    """One backend."""
+
+    __slots__ = (
+        "_arranged",
+        "_given",
+        "_passive",
+        "_rules",
+        "_servers",
+        "_shared",
+        "_sweeper",
+        "again",
+        "at",
+        "available",
+        "backend",
+        "bounds",
+        "budget",
+        "lane",
+        "limit",
+        "members",
+        "plain",
+        "policy",
+        "retries",
+        "route",
+        "row",
+        "selection",
+        "total",
+    )
+
+    def __init__(self, route: str, backend: Backend, config: Config, sweeper: Sweeper, shared: Shared) -> None:
+        self.route = route
+        self.backend = backend
+        self.lane = shared.lane
+        self.row = shared.rows[(route,)]
+        self.at = self.row * ROW
+        self.retries = backend.retries
+        self.limit = backend.max_connections or 0
+        self.total = backend.timeouts.total or 0.0
+        self.bounds = _bounds(backend, config)
+        self.policy: Policy = POLICIES[backend.balance]()
+        self.budget = Budget(shared.lane, self.row, backend.retry_budget)
+        self.available: tuple[Member, ...] = ()
+        """Among whom the policy picks."""
+        self.again = 0
+        """When this can change by itself, in nanoseconds; 0: never."""
+        self._shared = shared
+        self._sweeper = sweeper
+        self._arranged: tuple[tuple[Member, int], ...] | None = None
+        self._rules = Rules(
+            backend.health is not None,
+            backend.health is None or backend.health.start == "up",
+            int(backend.slow_start * NANO),
+        )
+        self._passive = None if backend.ejection is None else Passive(backend.ejection, backend.panic, shared.lane)
+        self._servers = _by_address(backend.servers)
+        self._given: dict[str, list[Member]] = {address: self._first(one) for address, one in self._servers.items()}
+        self.members: list[Member] = []
+        self.selection = Selection(self, shared.cookie_key)
+        self.plain = True
+        """Whether the policy alone decides, so that nothing has to be claimed or looked up."""
+        self._take_members()
+
+    # --- members ------------------------------------------------------------------------------------------------------
+
+    def _first(self, server: Server) -> list[Member]:
+        """The members of a server as they are known at the beginning."""
+        name = (self.route, str(server.address))
+        found = self._shared.resolved.get(name)
+        if found is not None:
+            return [self._resolved(server, one) for one in found]
+        if server.address.srv:
+            return []  # only DNS knows where it listens
+        return [self._member(server, server.address, self._shared.rows[name], server.weight, 0)]
+
+    def _member(self, server: Server, address: Address, row: int, weight: int, parent: int) -> Member:
+        limit = server.max_connections or 0
+        member = Member(str(address), self.lane, row, weight, limit, parent, backup=server.backup)
+        member.pool = Pool(address, self.backend.timeouts.idle, self._sweeper)
+        return member
+
+    def _resolved(self, server: Server, found: Endpoint) -> Member:
+        host, port, row, weight = found
+        parent = self._shared.rows[self.route, str(server.address)]
+        return self._member(server, Address(host, port), row, server.weight if weight < 0 else weight, parent)
+
+    def set_members(self, address: str, found: Iterable[Endpoint]) -> None:
+        """Use these addresses for the server ``address``: those that stay go on, those that leave finish."""
+        server = self._servers.get(address)
+        if server is None:
+            return
+        before = {member.row: member for member in self._given[address]}
+        members = []
+        for one in found:
+            member = before.pop(one[2], None) or self._resolved(server, one)
+            member.weight = server.weight if one[3] < 0 else one[3]
+            members.append(member)
+        self._given[address] = members
+        for member in before.values():
+            member.pool.retire()
+        self._take_members()
+
+    def _take_members(self) -> None:
+        self.members = [member for given in self._given.values() for member in given]
+        self.selection.arrange(self.members)
+        if self._passive is not None:
+            self._passive.arrange(self.members)
+        self.refresh(time.monotonic_ns())
+
+    # --- who can be picked --------------------------------------------------------------------------------------------
+
+    def refresh(self, now: int) -> None:
+        """Work out anew who can be picked, from what everybody knows at ``now`` (nanoseconds)."""
+        moments = []
+        for member in self.members:
+            verdict = judge(facts(self.lane, member.row, member.parent), member.weight, self._rules, now)
+            member.verdict = verdict
+            member.share = verdict.weight * verdict.tenths
+            member.trial = verdict.trial
+            if verdict.again:
+                moments.append(verdict.again)
+        self.again = min(moments, default=0)
+        self.available = choose(self.members, self.backend.panic)
+        # Who has to prove itself gets one request at a time, as long as others can have the rest.
+        proven = any(not member.trial for member in self.available)
+        for member in self.members:
+            member.cap = 1 if member.trial and proven else member.limit
+        arranged = tuple((member, member.share) for member in self.available)
+        if arranged != self._arranged:
+            self._arranged = arranged
+            self.policy.arrange(self.available)
+        self.plain = not (self.selection.particular or self.limit or any(member.cap for member in self.members))
+
+    def tick(self, now: float) -> None:
+        """Let time pass."""
+        self.budget.tick(now)
+        if self.again and time.monotonic_ns() >= self.again:
+            self.refresh(time.monotonic_ns())
+
+    # --- one request --------------------------------------------------------------------------------------------------
+
+    def pick(self, job: Any, tried: Sequence[Member]) -> Member | None:
+        """Give a request a member, which counts as busy until `release`; None when there is none left.
+
+        Waits where it has to; raises `ProxyError` when nobody has room.
+        """
+        if not self.plain:
+            return self.selection.pick(job, tried)
+        member = self.policy.pick(tried)
+        if member is not None:
+            member.begin()
+        return member
+
+    def release(self, member: Member) -> None:
+        """A member has done with a request."""
+        member.end()
+        if self.plain:
+            return
+        if self.limit:
+            self.lane.add(self.at + IN_FLIGHT, -1)
+        if self.selection.queue.waiting:
+            self.selection.queue.move()
+
+    def answered(self, member: Member, status: int) -> None:
+        """A request was answered whole."""
+        if member.answered(status):
+            self._look(member, status)
+
+    def _look(self, member: Member, status: int) -> None:
+        if status < 500:
+            self.lane.changed()  # it has proven itself
+            self.refresh(time.monotonic_ns())
+        elif self._passive is not None:
+            self._act(self._passive.answered(member, status, self.available))
+
+    def failed(self, member: Member, failure: ProxyError) -> None:
+        """A request was not."""
+        if self._passive is not None:
+            self._act(self._passive.failed(member, failure.kind, self.available))
+        else:
+            count_failure(member, failure.kind)
+
+    def _act(self, ejected: str) -> None:
+        """A member was ejected, or not."""
+        if ejected:
+            self.refresh(time.monotonic_ns())
+            self._shared.report(f"{self.route}: {ejected}")
+
+    def may_retry(self, member: Member, tried: Sequence[Member]) -> bool:
+        """Whether a request that ``member``, the last of ``tried``, has failed may be given to another one."""
+        if len(tried) > self.retries or all(one in tried for one in self.available):
+            return False
+        if not self.budget.take():
+            return False
+        self.lane.add(member.at + RETRIES, 1)
+        return True
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        for member in self.members:
+            member.pool.close()
+
+
+class Upstreams:
+    """All backends of a worker, by route."""
+
+    __slots__ = ("_lane", "_seen", "by_route")
+
+    def __init__(self, config: Config, sweeper: Sweeper, shared: Shared) -> None:
+        self._lane = shared.lane
+        self._seen = shared.lane.changes
+        self.by_route: Mapping[str, Upstream] = {
+            route: Upstream(route, backend, config, sweeper, shared) for route, backend in config.backends.items()
+        }
+
+    def tick(self) -> None:
+        """Look whether anybody has changed who can be picked: to be called every `TICK`."""
+        changes = self._lane.changes
+        now = monotonic()
+        for upstream in self.by_route.values():
+            upstream.tick(now)
+        if changes != self._seen:
+            self._seen = changes
+            moment = time.monotonic_ns()
+            for upstream in self.by_route.values():
+                upstream.refresh(moment)
+
+    def set_members(self, route: str, address: str, found: Iterable[Endpoint]) -> None:
+        """Use other addresses for a server that is given by name."""
+        upstream = self.by_route.get(route)
+        if upstream is not None:
+            upstream.set_members(address, found)
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        for upstream in self.by_route.values():
+            upstream.close()
+
+
+def _by_address(servers: Iterable[Server]) -> dict[str, Server]:
+    """Servers by address; one that is written twice is one with the weight of both."""
+    found: dict[str, Server] = {}
+    for server in servers:
+        first = found.get(str(server.address))
+        weight = server.weight + (0 if first is None else first.weight)
+        found[str(server.address)] = server.model_copy(update={"weight": weight})
+    return found
+
+
+def _bounds(backend: Backend, config: Config) -> Bounds:
+    timeouts = backend.timeouts
+    return Bounds(
+        timeouts.connect,
+        timeouts.response,
+        timeouts.idle,
+        config.timeouts.write,
+        config.limits.head,
+        config.limits.headers,
+    )
+
+
+take_over(globals())

@@ -1,0 +1,250 @@
+"""Passive checks over a ledger that several workers write: who is ejected, for how long, and who never is."""
+
+from __future__ import annotations
+
+import pytest
+
+from l7.balancing import cells, ejection
+from l7.balancing.ejection import Limits, Reason, Score, Window, is_out, term
+from l7.balancing.lane import Lane
+from l7.balancing.members import Member
+from l7.balancing.passive import Passive
+from l7.balancing.standing import Rules, Standing, choose, facts, judge
+from l7.config.backends import Ejection
+from l7.errors import BAD_RESPONSE, CLIENT_GONE_DATA, CONNECT_REFUSED, NO_RESOURCES, TRUNCATED
+from l7.telemetry.ledger import FIRST_ROW, FIRST_WORKER, Ledger
+
+S = 1_000_000_000
+LIMITS = Limits(failures=3, rate=0.5, time=2.0, max_time=60.0)
+
+
+class Worker:
+    """One worker's view of a backend; all workers of a test share a ledger and a clock."""
+
+    def __init__(self, place: Place, number: int, weights: list[int], panic: float, backups: int) -> None:
+        self.place = place
+        self.panic = panic
+        self.lane = Lane(place.ledger.cells, place.ledger.rows * cells.ROW, FIRST_WORKER + number)
+        main = len(weights) - backups
+        self.members = [
+            Member(f"s{index}", self.lane, FIRST_ROW + index, weight, backup=index >= main)
+            for index, weight in enumerate(weights)
+        ]
+        self.passive = Passive(Ejection(), panic, self.lane, lambda: place.now)
+        self.passive.arrange(self.members)
+        self.available: tuple[Member, ...] = ()
+        self.refresh()
+
+    def refresh(self) -> None:
+        for member in self.members:
+            member.verdict = judge(facts(self.lane, member.row), member.weight, Rules(), self.place.now)
+            member.trial = member.verdict.trial
+        self.available = choose(self.members, self.panic)
+
+    def fail(self, index: int, kind: object = CONNECT_REFUSED) -> str:
+        said = self.passive.failed(self.members[index], kind, self.available)  # type: ignore[arg-type]
+        self.refresh()
+        return said
+
+    def answer(self, index: int, status: int = 200) -> str:
+        member = self.members[index]
+        said = ""
+        if member.answered(status) and status >= 500:
+            said = self.passive.answered(member, status, self.available)
+        self.refresh()
+        return said
+
+    def standing(self, index: int) -> Standing:
+        self.refresh()
+        return self.members[index].verdict.standing
+
+
+class Place:
+    """A ledger and a clock that stands."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger(FIRST_ROW + 8, FIRST_WORKER + 2)
+        self.ledger.open(FIRST_WORKER + 1)
+        self.now = 1000 * S
+
+    def worker(self, number: int = 0, servers: int = 3, panic: float = 0.25, backups: int = 0) -> Worker:
+        return Worker(self, number, [1] * servers, panic, backups)
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
+def test_failures_in_a_row_eject_over_all_workers(place: Place) -> None:
+    one, other = place.worker(0), place.worker(1)
+    assert one.fail(0) == ""
+    assert other.fail(0) == ""
+    assert one.fail(0) == "server s0 is ejected for 2s: connect refused ×3"
+    assert one.standing(0) is other.standing(0) is Standing.EJECTED
+    assert place.ledger.total(FIRST_ROW, cells.EJECTIONS) == 1
+    assert place.ledger.total(FIRST_ROW, cells.FAILED_CONNECT) == 3
+
+
+def test_a_good_answer_to_any_worker_ends_the_streak(place: Place) -> None:
+    one, other = place.worker(0), place.worker(1)
+    one.fail(0)
+    one.fail(0)
+    other.answer(0)
+    assert not one.fail(0)
+    assert not other.fail(0)
+    assert one.fail(0)
+
+
+def test_what_is_not_the_servers_fault_does_not_count(place: Place) -> None:
+    one = place.worker()
+    for kind in (CLIENT_GONE_DATA, NO_RESOURCES):
+        assert [one.fail(0, kind) for _ in range(5)] == [""] * 5
+    assert not any(place.ledger.total(FIRST_ROW, cell) for cell in range(cells.FAILED_CONNECT, cells.RETRIES))
+
+
+def test_a_share_of_failures_ejects_though_there_is_no_streak(place: Place) -> None:
+    one = place.worker()
+    said = ""
+    for _ in range(30):
+        place.now += S // 10
+        said = said or one.fail(0, TRUNCATED)
+        one.answer(0)
+        one.answer(1)
+    assert "% of" in said
+    assert "requests failed" in said
+
+
+def test_a_few_failures_among_many_answers_do_not(place: Place) -> None:
+    one = place.worker()
+    for turn in range(100):
+        place.now += S // 10
+        one.answer(0)
+        one.answer(0)
+        if turn % 2:
+            assert not one.fail(0, BAD_RESPONSE)
+
+
+def test_errors_of_one_server_alone_eject_it(place: Place) -> None:
+    one = place.worker()
+    for _ in range(3):
+        place.now += S // 10
+        one.answer(1)
+        one.answer(2)
+        said = one.answer(0, 503)
+    assert said == "server s0 is ejected for 2s: status 503 ×3"
+
+
+def test_errors_of_all_servers_are_the_applications(place: Place) -> None:
+    one = place.worker()
+    for turn in range(200):
+        place.now += S // 10
+        for index in range(3):
+            assert not one.answer(index, 500 if turn % 4 else 200)
+
+
+def test_the_last_server_is_never_ejected(place: Place) -> None:
+    one = place.worker(servers=1)
+    assert [one.fail(0) for _ in range(20)] == [""] * 20
+    two = place.worker(servers=2)
+    assert [bool(two.fail(0)) for _ in range(3)][-1] is True or two.standing(0) is Standing.EJECTED
+    assert [two.fail(1) for _ in range(20)] == [""] * 20
+    assert two.available == (two.members[1],)
+
+
+def test_a_server_on_trial_does_not_count_as_another_one(place: Place) -> None:
+    two = place.worker(servers=2)
+    for _ in range(3):
+        two.fail(0)
+    place.now += 3 * S
+    assert two.standing(0) is Standing.UP
+    assert two.members[0].trial
+    assert [two.fail(1) for _ in range(5)] == [""] * 5
+
+
+def test_ejections_stop_where_panic_would_begin(place: Place) -> None:
+    one = place.worker(servers=5)
+    for index in range(5):
+        for _ in range(5):
+            one.fail(index)
+    assert sum(member.verdict.standing is Standing.EJECTED for member in one.members) == 3
+
+
+def test_a_backup_stands_in_for_the_last_one(place: Place) -> None:
+    one = place.worker(servers=2, backups=1)
+    for _ in range(3):
+        one.fail(0)
+    assert one.available == (one.members[1],)
+    assert [one.fail(1) for _ in range(5)] == [""] * 5, "but not for itself"
+
+
+def test_the_first_failure_on_trial_ejects_for_twice_as_long(place: Place) -> None:
+    one, other = place.worker(0), place.worker(1)
+    for _ in range(3):
+        one.fail(0)
+    place.now += 2 * S
+    assert one.standing(0) is Standing.UP
+    other.refresh()
+    assert other.fail(0) == "server s0 is ejected for 4s: connect refused ×4"
+    place.now += 4 * S
+    assert one.standing(0) is Standing.UP
+    one.answer(0)
+    assert not one.members[0].trial
+    assert not one.fail(0), "it has proven itself: it takes a streak again"
+
+
+def test_two_workers_that_see_the_same_eject_once(place: Place) -> None:
+    one, other = place.worker(0), place.worker(1)
+    for _ in range(3):
+        one.fail(0)
+    before = other.available
+    assert other.passive.failed(other.members[0], CONNECT_REFUSED, before) == ""
+    assert place.ledger.total(FIRST_ROW, cells.EJECTIONS) == 1
+
+
+# ------------------------------------------------------------------------------------------------- the pure parts
+
+
+def test_terms_double_up_to_a_cap_and_are_forgotten_with_time() -> None:
+    now = 1000 * S
+    assert [term(LIMITS, times, now, now)[1] for times in range(7)] == [2, 4, 8, 16, 32, 60, 60]
+    assert term(LIMITS, 2, now - 3 * S, now) == (3, 8.0)
+    assert term(LIMITS, 2, now - 5 * S, now) == (2, 4.0), "the 4 s of the last time have passed"
+    assert term(LIMITS, 2, now - 7 * S, now) == (1, 2.0)
+    assert term(LIMITS, 10_000, now, now) == (10_001, 60.0)
+
+
+def test_a_window_forgets() -> None:
+    window = Window(10)
+    assert window.since([Score(100, 0)], 0) == [Score(0, 0)]
+    assert window.since([Score(110, 4)], 3) == [Score(10, 4)]
+    assert window.since([Score(120, 8)], 6) == [Score(20, 8)]
+    assert window.since([Score(130, 9)], 12) == [Score(10, 1)]
+    assert window.since([Score(130, 10)], 30) == [Score(0, 0)], "nothing was looked at for long: it begins anew"
+    assert window.since([Score(1, 1), Score(2, 2)], 31) == [Score(0, 0), Score(0, 0)], "other servers"
+
+
+@pytest.mark.parametrize(
+    ("streak", "own", "others", "soft", "out"),
+    [
+        (3, Score(0, 0), [], False, True),
+        (2, Score(0, 9), [], False, False),
+        (1, Score(5, 5), [], False, True),
+        (1, Score(6, 4), [], False, False),
+        (3, Score(0, 3), [Score(9, 0)], True, True),
+        (3, Score(0, 3), [], True, False),
+        (3, Score(0, 3), [Score(0, 9)], True, False),
+        (3, Score(7, 3), [Score(8, 2)], True, False),
+        (1, Score(5, 5), [Score(10, 0)], True, True),
+    ],
+)
+def test_when_a_server_is_out(streak: int, own: Score, others: list[Score], soft: bool, out: bool) -> None:
+    assert is_out(LIMITS, streak, own, others, soft=soft) is out
+
+
+def test_reasons_in_words() -> None:
+    assert ejection.words(0) == ""
+    assert ejection.words(ejection.why(Reason.STATUS, 502, 4)) == "status 502 ×4"
+    assert ejection.words(ejection.why(Reason.RATE, 60, 25)) == "60 % of 25 requests failed"
+    for reason in Reason:
+        assert ejection.words(ejection.why(reason, 1, 1))

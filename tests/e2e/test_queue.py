@@ -1,0 +1,304 @@
+"""Limits and the queue behind them: over all workers, in order, with an end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from queue import SimpleQueue
+
+import psutil
+import pytest
+
+from tests.harness.client import Client, get, request
+from tests.harness.l7process import L7Process
+from tests.harness.origin import Origin, Reply, Request
+
+
+class Gate:
+    """An origin that answers a request only when it is let through; knows how many it had at a time."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+        self.order: list[str] = []
+        self._lock = threading.Lock()
+        self._tickets: SimpleQueue[None] = SimpleQueue()
+
+    def __call__(self, request: Request) -> Reply | None:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            self.order.append(request.target.decode())
+        self._tickets.get(timeout=30)
+        with self._lock:
+            self.now -= 1
+        return Reply(body=request.target)
+
+    def let(self, count: int = 1) -> None:
+        for _ in range(count):
+            self._tickets.put(None)
+
+
+class Play:
+    def __init__(self, stack: ExitStack, settings: str, workers: int) -> None:
+        self.stack = stack
+        self.gate = Gate()
+        self.origin = stack.enter_context(Origin(self.gate))
+        servers = f"servers: [{{address: '{self.origin.address}', max-connections: 1}}]"
+        config = "backends: {'*': {" + settings.replace("SERVERS", servers).replace("$a", self.origin.address) + "}}"
+        self.proxy = stack.enter_context(L7Process(config, workers=workers))
+        stack.callback(self.gate.let, 1000)
+
+    def ask(self, target: str) -> Client:
+        client = self.stack.enter_context(Client(self.proxy.address))
+        client.send(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return client
+
+    def waiting(self, count: int) -> None:
+        """Let it become clear that no more than ``count`` requests come through."""
+        self.proxy.wait_for(lambda: len(self.gate.order) >= count, f"{count} at the server")
+        time.sleep(0.1)
+        assert len(self.gate.order) == count
+
+
+@pytest.fixture
+def play() -> Iterator[Callable[..., Play]]:
+    with ExitStack() as stack:
+        yield lambda settings, workers=1: Play(stack, settings, workers)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_server_never_has_more_than_it_may(play: Callable[..., Play], workers: int) -> None:
+    scene = play("SERVERS", workers)
+    clients = [scene.ask(f"/{number}") for number in range(6)]
+    scene.waiting(1)
+    scene.gate.let(6)
+    assert {client.read_response().body for client in clients} == {b"/%d" % number for number in range(6)}
+    assert scene.gate.most == 1
+
+
+def test_first_come_first_served_over_all_workers(play: Callable[..., Play]) -> None:
+    scene = play("SERVERS", 3)
+    clients = []
+    for number in range(8):
+        clients.append(scene.ask(f"/{number}"))
+        time.sleep(0.03)  # so that it is clear who came first, whichever worker took it
+    scene.waiting(1)
+    for number, client in enumerate(clients):
+        scene.gate.let()
+        assert client.read_response().body == b"/%d" % number
+    assert scene.gate.order == [f"/{number}" for number in range(8)]
+
+
+def test_a_full_queue_is_503_with_retry_after(play: Callable[..., Play]) -> None:
+    scene = play("queue: {size: 1}, SERVERS")
+    first, second = scene.ask("/1"), scene.ask("/2")
+    scene.waiting(1)
+    answer = get(scene.proxy.address, "/3")
+    assert (answer.status, answer.header(b"retry-after")) == (503, b"1")
+    assert b"too many requests for this backend" in answer.body
+    scene.proxy.wait_for_output(r'"GET /3 HTTP/1\.1" 503 .* PQ$')
+    scene.gate.let(2)
+    assert [client.read_response().status for client in (first, second)] == [200, 200]
+
+
+def test_no_queue_at_all(play: Callable[..., Play]) -> None:
+    scene = play("queue: {size: 0}, SERVERS")
+    first = scene.ask("/1")
+    scene.waiting(1)
+    assert get(scene.proxy.address, "/2").status == 503
+    scene.gate.let()
+    assert first.read_response().status == 200
+
+
+def test_waiting_too_long_is_503_and_in_the_log(play: Callable[..., Play]) -> None:
+    scene = play("queue: {timeout: 300ms}, SERVERS")
+    first = scene.ask("/1")
+    scene.waiting(1)
+    answer = get(scene.proxy.address, "/2")
+    assert (answer.status, answer.header(b"retry-after")) == (503, b"1")
+    found = scene.proxy.wait_for_output(r'"GET /2 HTTP/1\.1" 503 .* (\d+)/-1/-1/\d+ 0 0 sQ$')
+    assert 250 <= int(found[1]) < 5000
+    scene.gate.let()
+    assert first.read_response().status == 200
+
+
+def test_the_time_in_the_queue_is_in_the_log(play: Callable[..., Play]) -> None:
+    scene = play("SERVERS")
+    first, second = scene.ask("/1"), scene.ask("/2")
+    scene.waiting(1)
+    time.sleep(0.2)
+    scene.gate.let(2)
+    first.read_response()
+    second.read_response()
+    found = scene.proxy.wait_for_output(r'"GET /2 HTTP/1\.1" 200 .* (\d+)/\d+/\d+/\d+ 1 0 --$')
+    assert int(found[1]) >= 200
+
+
+def test_who_leaves_gives_up_its_place(play: Callable[..., Play]) -> None:
+    scene = play("SERVERS")
+    first, second, third = (scene.ask(f"/{number}") for number in (1, 2, 3))
+    scene.waiting(1)
+    second.close()
+    scene.proxy.wait_for_output(r'"GET /2 HTTP/1\.1" 499 .* CQ$')
+    scene.gate.let(2)
+    assert first.read_response().body == b"/1"
+    assert third.read_response().body == b"/3"
+    assert scene.gate.order == ["/1", "/3"]
+
+
+def test_requests_in_one_connection_wait_in_order(play: Callable[..., Play]) -> None:
+    scene = play("SERVERS")
+    first = scene.ask("/1")
+    scene.waiting(1)
+    client = scene.stack.enter_context(Client(scene.proxy.address))
+    client.send(b"GET /2 HTTP/1.1\r\nHost: x\r\n\r\n")
+    time.sleep(0.1)
+    client.send(b"GET /3 HTTP/1.1\r\nHost: x\r\n\r\n")  # while the one before it waits
+    time.sleep(0.1)
+    scene.gate.let(3)
+    assert first.read_response().body == b"/1"
+    assert [client.read_response().body for _ in range(2)] == [b"/2", b"/3"]
+
+
+def test_a_body_that_comes_while_its_request_waits_is_forwarded(play: Callable[..., Play]) -> None:
+    scene = play("SERVERS")
+    first = scene.ask("/1")
+    scene.waiting(1)
+    client = scene.stack.enter_context(Client(scene.proxy.address))
+    client.send(b"POST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345")
+    time.sleep(0.1)
+    client.send(b"67890")
+    time.sleep(0.1)
+    scene.gate.let(2)
+    assert first.read_response().body == b"/1"
+    assert client.read_response().body == b"/2"
+    assert scene.origin.requests[-1].body == b"1234567890"
+
+
+def test_a_backend_has_a_limit_over_all_its_servers(play: Callable[..., Play]) -> None:
+    scene = play("max-connections: 2, servers: [$a]", 2)
+    clients = [scene.ask(f"/{number}") for number in range(5)]
+    scene.waiting(2)
+    scene.gate.let(5)
+    assert len({client.read_response().body for client in clients}) == 5
+    assert scene.gate.most == 2
+
+
+def test_a_worker_that_is_killed_gives_its_places_back(play: Callable[..., Play]) -> None:
+    scene = play("max-connections: 1, servers: [$a]", 2)
+    scene.ask("/1")
+    scene.waiting(1)
+    held = [pid for pid in scene.proxy.workers() if scene.origin.connections and _talks(pid, scene.origin)]
+    assert len(held) == 1
+    os.kill(held[0], signal.SIGKILL)
+    scene.proxy.wait_for_event("killed by SIGKILL")
+    scene.gate.let(2)
+    assert get(scene.proxy.address, "/2").status == 200
+
+
+def _talks(pid: int, origin: Origin) -> bool:
+    port = int(origin.address.rpartition(":")[2])
+    return any(one.raddr and one.raddr.port == port for one in psutil.Process(pid).net_connections())
+
+
+def test_a_full_server_is_passed_by(play: Callable[..., Play]) -> None:
+    with Origin(lambda request: Reply(body=b"other")) as other:
+        scene = play(f"balance: first, servers: [{{address: $a, max-connections: 1}}, '{other.address}']")
+        first = scene.ask("/1")
+        scene.waiting(1)
+        assert [get(scene.proxy.address).body for _ in range(5)] == [b"other"] * 5
+        scene.gate.let()
+        assert first.read_response().body == b"/1"
+
+
+# ---------------------------------------------------------------------------------------------------- total time
+
+
+def test_a_request_that_takes_too_long_in_total_is_504(play: Callable[..., Play]) -> None:
+    scene = play("timeouts: {total: 500ms}, servers: [$a]")
+    began = time.monotonic()
+    answer = get(scene.proxy.address, "/slow")
+    assert answer.status == 504
+    assert 0.4 < time.monotonic() - began < 5
+    scene.proxy.wait_for_output(r'"GET /slow HTTP/1\.1" 504 .* sH$')
+    scene.gate.let(2)
+    assert get(scene.proxy.address, "/quick").body == b"/quick"
+
+
+def test_a_response_that_takes_too_long_in_total_is_cut() -> None:
+    stop = threading.Event()
+
+    def trickle(request: Request) -> None:
+        request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not stop.wait(0.05):
+            try:
+                request.connection.send(b"x")
+            except OSError:
+                return
+
+    with Origin(trickle) as origin:
+        config = f"backends: {{'*': {{servers: ['{origin.address}'], timeouts: {{total: 500ms}}}}}}"
+        with L7Process(config) as proxy:
+            began = time.monotonic()
+            answer = get(proxy.address, "/cut")
+            stop.set()
+            assert (answer.status, answer.complete) == (200, False)
+            assert 0.4 < time.monotonic() - began < 5
+            proxy.wait_for_output(r'"GET /cut HTTP/1\.1" 200 .* sD$')
+
+
+def test_the_total_holds_for_the_queue(play: Callable[..., Play]) -> None:
+    scene = play("timeouts: {total: 500ms}, queue: {timeout: 20s}, SERVERS")
+    scene.ask("/1")
+    scene.waiting(1)
+    began = time.monotonic()
+    assert get(scene.proxy.address, "/2").status in (503, 504, 200)
+    assert time.monotonic() - began < 5
+
+
+# -------------------------------------------------------------------------------------------------------- retries
+
+
+def test_retries_stay_within_their_budget() -> None:
+    def reset(request: Request) -> None:
+        request.connection.reset()
+
+    with Origin(reset) as bad, Origin(reset) as worse:
+        servers = f"servers: ['{bad.address}', '{worse.address}']"
+        config = f"access-log-format: json\nbackends: {{'*': {{ejection: off, {servers}}}}}"
+        with L7Process(config) as proxy:
+            for _ in range(150):
+                assert get(proxy.address).status == 502
+            proxy.wait_for(lambda: len(proxy.output) >= 150, "the log")
+            attempts = [json.loads(line)["attempts"] for line in proxy.output]
+    assert sum(attempts) - 150 <= 100 + 150 * 0.2
+    assert attempts[0] == 2
+    assert attempts[-1] == 1
+
+
+@pytest.mark.parametrize(("method", "tries"), [("GET", 2), ("PUT", 2), ("POST", 1), ("PATCH", 1)])
+def test_what_a_server_may_have_got_is_retried_only_if_that_does_no_harm(method: str, tries: int) -> None:
+    def reset(request: Request) -> None:
+        request.connection.reset()
+
+    with Origin(reset) as one, Origin(reset) as two:
+        config = f"backends: {{'*': {{servers: ['{one.address}', '{two.address}'], retries: 5}}}}"
+        with L7Process(config) as proxy:
+            assert request(proxy.address, method, body=b"x").status == 502
+            assert len(one.requests) + len(two.requests) == tries
+            assert not re.search("Traceback", "\n".join(proxy.events))
+
+
+def test_a_post_that_was_refused_goes_to_another_server() -> None:
+    with Origin() as gone, Origin(lambda request: Reply(body=b"here")) as here:
+        address = gone.address
+        gone.close()
+        config = f"backends: {{'*': {{servers: ['{address}', '{here.address}'], ejection: off}}}}"
+        with L7Process(config) as proxy:
+            assert [request(proxy.address, "POST", body=b"x").body for _ in range(6)] == [b"here"] * 6
