@@ -105,6 +105,11 @@ COLUMNS = (
 )  # fmt: skip
 
 
+SERVER_COLUMNS = ("backend", "server", "state", "weight", "in flight", "why")
+MOST_SHOWN = 100
+"""So many servers are all shown; of more, those only of which there is something to say."""
+
+
 def _table(answer: Answer) -> Iterator[str]:
     configuration = answer["configuration"]
     where = ", ".join(answer["listening"])
@@ -117,10 +122,44 @@ def _table(answer: Answer) -> Iterator[str]:
     if answer["last-reload"] is not None:
         yield from map(_printable, _last_reload(answer["last-reload"]))
     yield ""
-    rows = [COLUMNS, *map(_row, answer["workers"])]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    yield from _columns([COLUMNS, *map(_row, answer["workers"])])
+    control = answer.get("control")
+    if control is not None:
+        yield (
+            f"control worker: pid {control['pid']}, generation {control['generation']}, {control['state']},"
+            f" age {_age(control['age'])}, memory {_memory(control['memory'])}"
+        )
+    if answer.get("servers"):
+        yield ""
+        yield from map(_printable, _servers(answer["servers"]))
+
+
+def _columns(rows: Sequence[tuple[str, ...]], left: int = 0) -> Iterator[str]:
+    """Rows as lines; the first ``left`` columns and the last one, where there are any, begin where their heads do."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        yield "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        cells = [
+            cell.ljust(width) if number < left or (left and number == len(row) - 1) else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def _servers(servers: Sequence[Answer]) -> Iterator[str]:
+    """All servers; of very many those only that are not simply up."""
+    shown = [one for one in servers if len(servers) <= MOST_SHOWN or one["state"] != "up" or one["why"]]
+    if len(shown) < len(servers):
+        yield f"{len(servers)} servers, {len(servers) - len(shown)} of them up and not shown"
+    if shown:
+        yield from _columns([SERVER_COLUMNS, *map(_server_row, shown)], left=3)
+
+
+def _server_row(one: Answer) -> tuple[str, ...]:
+    where = one["server"] if one["address"] is None else f"{one['server']} at {one['address']}"
+    why = [word for word in ("backup" if one["backup"] else "", one["why"]) if word]
+    if one["used"] and one["state"] not in ("up", "drain", "maint"):
+        why.append("used all the same: too few are up")
+    return one["backend"], where, one["state"], str(one["weight"]), str(one["in-flight"]), "; ".join(why)
 
 
 def _on_disk(configuration: Answer) -> Iterator[str]:
@@ -149,8 +188,12 @@ def _row(worker: Answer) -> tuple[str, ...]:
         str(worker["in-flight"]),
         f"{worker['requests-per-second']:.1f}",
         f"{worker['lag'] * 1000:.1f} ms",
-        "-" if worker["memory"] is None else show_size(worker["memory"] // 1024**2 * 1024**2),
+        _memory(worker["memory"]),
     )
+
+
+def _memory(size: int | None) -> str:
+    return "-" if size is None else show_size(size // 1024**2 * 1024**2)
 
 
 def _age(seconds: float) -> str:

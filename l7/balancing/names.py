@@ -32,6 +32,16 @@ class Found(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class Endpoint(NamedTuple):
+    """One address of a server that is given by name, with its row of the ledger: what all processes know of it."""
+
+    host: str
+    port: int
+    row: int
+    weight: int = UNWEIGHTED
+    reserve: bool = False
+
+
 class Answer(NamedTuple):
     """What came of one look-up: addresses, or ``why`` there are none."""
 

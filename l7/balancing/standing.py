@@ -13,6 +13,9 @@ from typing import Protocol, TypeVar
 
 from l7.balancing import cells, ejection
 from l7.balancing.lane import Lane
+from l7.config.backends import Backend
+
+NANO = 1_000_000_000
 
 STEPS = 10
 """In so many steps a server comes to its full share."""
@@ -84,6 +87,12 @@ class Rules:
     checked: bool = False
     starts_up: bool = True
     slow_start: int = 0
+
+    @classmethod
+    def of(cls, backend: Backend) -> Rules:
+        """Those of a backend."""
+        health = backend.health
+        return cls(health is not None, health is None or health.start == "up", int(backend.slow_start * NANO))
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ class Arbiter:
         self._relay = Relay(self._board, self._roster, self._takers)
         self._inquiries = Inquiries(
             self._poll, ground.control, self._board, self._roster, self._relay, generations,
-            lambda: self._fleet, lambda: self._queue.append(v.Hangup()),
+            lambda: self._fleet, lambda: self._queue.append(v.Hangup()), lambda: self._office.entry(),
         )  # fmt: skip
         self._verdicts = self._inquiries.verdicts
         self._notifier = Notifier(environ)

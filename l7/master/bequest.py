@@ -27,7 +27,8 @@ def write(books: Books, administration: Administration) -> int:
     known = {
         "orders": administration.plain(),
         "names": [
-            [*name, [[host, port, weight] for host, port, _, weight in found]] for name, found in books.resolved.items()
+            [*name, [[one.host, one.port, one.weight, one.reserve] for one in found]]
+            for name, found in books.resolved.items()
         ],
         "health": [[list(key), *health] for key in books.rows if (health := _health(books, key))[0]],
         "cookie-key": books.cookie_key.hex(),

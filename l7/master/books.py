@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from l7.balancing.names import Endpoint, Found
 from l7.config.schema import Config
 from l7.master.rows import Rows, endpoint, keys_of
 from l7.telemetry.former import Former
@@ -16,9 +17,6 @@ LEAST_ROWS = 16 * 1024
 """Backends and servers for which there is room at least; pages that nobody writes cost nothing."""
 HEADROOM = 4
 """So many times what is configured at the start."""
-
-Endpoint = tuple[str, int, int, int]
-"""One address of a server that is given by name: host, port, row, weight (-1: the server's own)."""
 
 
 class Books:
@@ -34,6 +32,8 @@ class Books:
         """By route and address; what is not in it has not been resolved yet."""
         self.formers: list[Former] = []
         """What those before this l7 have counted."""
+        self.unresolved: dict[tuple[str, str], str] = {}
+        """Why the last look-up of a name failed, where it did."""
         self.cookie_key = secrets.token_bytes(32)
         """What sticky cookies are signed with where the configuration has no secret."""
 
@@ -53,25 +53,25 @@ class Books:
         names = {key for config in served for key in keys_of(config)}
         for name in [name for name in self.resolved if name not in names]:
             del self.resolved[name]
+        for name in [name for name in self.unresolved if name not in names]:
+            del self.unresolved[name]
 
     def resolve(self, name: tuple[str, str], found: Iterable[Sequence[Any]]) -> bool:
         """Take other addresses for a server given by name; returns whether they are other ones.
 
         The rows of those that leave are the last to be given away again: what is in flight there is still counted.
 
-        :param found: host, port and weight of each.
+        :param found: the fields of a `Found` each.
         :raises OutOfRowsError: there is no room for them, and nothing has changed.
         """
-        addresses = [(str(host), int(port), int(weight)) for host, port, weight, *_ in found]
-        keys = [(*name, endpoint(host, port)) for host, port, _ in addresses]
-        self.rows.take(keys)
+        addresses = {(*name, str(one)): one for one in (Found(*fields) for fields in found)}
+        self.rows.take(addresses)
         resolved = [
-            (host, port, self.rows[key], weight) for key, (host, port, weight) in zip(keys, addresses, strict=True)
+            Endpoint(one.host, one.port, self.rows[key], one.weight, one.reserve) for key, one in addresses.items()
         ]
         before = self.resolved.get(name, [])
         self.resolved[name] = resolved
-        left = {(*name, endpoint(host, port)) for host, port, *_ in before} - set(keys)
-        self.rows.give_back(left)
+        self.rows.give_back({(*name, endpoint(one.host, one.port)) for one in before} - addresses.keys())
         return before != resolved
 
     def lane(self, slot: int) -> int:

@@ -15,6 +15,7 @@ from l7.master.polling import Poll
 from l7.master.relay import Relay
 from l7.master.report import Survey, moment
 from l7.master.roster import Roster
+from l7.master.servers import table
 from l7.master.verdicts import Verdicts
 from l7.telemetry.board import Board
 
@@ -24,11 +25,13 @@ class Inquiries:
 
     :param fleet: what the supervision knows now.
     :param reload: asks for a reload, as HUP does.
+    :param control_worker: what is to be said of the control worker.
     """
 
     def __init__(
         self, poll: Poll, control: ControlSocket | None, board: Board, roster: Roster, relay: Relay,
         generations: Generations, fleet: Callable[[], Fleet], reload: Callable[[], None],
+        control_worker: Callable[[], Message | None],
     ) -> None:  # fmt: skip
         self.desk = Desk(poll, control, self._ask)
         self.verdicts = Verdicts(self.desk.answer, lambda: relay.passed)
@@ -37,6 +40,7 @@ class Inquiries:
         self._generations = generations
         self._fleet = fleet
         self._reload = reload
+        self._control_worker = control_worker
         self._surveys: list[Survey] = []
 
     @property
@@ -117,5 +121,7 @@ class Inquiries:
             },
             "last-reload": None if last is None else {**last, "at": moment(last["at"])},
             "workers": survey.workers(fleet, self._roster.handles),
+            "control": self._control_worker(),
+            "servers": list(table(served.generation.config, self._generations.books)),
         }
         return report

@@ -29,15 +29,13 @@ class Names:
         self._events = events
         self._owed: dict[int, dict[Name, None]] = {}
         """Who is still to be told of which names, by process."""
-        self.why: dict[Name, str] = {}
-        """Why the last look-up failed, where it did."""
 
     def note(self, message: Message) -> None:
         """Take what the control worker found out."""
         name = (str(message["backend"]), str(message["server"]))
         if name not in self._books.rows:
             return  # of a generation that is gone
-        self.why[name] = str(message["why"])
+        self._books.unresolved[name] = str(message["why"])
         found = message["addresses"]
         if not found:
             return

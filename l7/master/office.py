@@ -6,6 +6,7 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from l7.clock import monotonic
 from l7.master import caretaker as c
@@ -17,6 +18,7 @@ from l7.master.handles import Handle, Letter, describe_end
 from l7.master.lifecycle import ENDS, MasterState
 from l7.master.listeners import Listener
 from l7.master.names import Names
+from l7.master.report import memory
 from l7.master.roster import Roster
 from l7.master.spawning import spawn
 from l7.telemetry.board import BEAT, Board
@@ -106,6 +108,20 @@ class Office:
         one = self._post.present
         handle = None if one is None else self._roster.get(SLOTS + one.slot)
         return None if one is None or handle is None else (handle, one)
+
+    def entry(self) -> dict[str, Any] | None:
+        """What `l7 status` shows of it."""
+        present = self.present()
+        if present is None:
+            return None
+        handle, one = present
+        return {
+            "pid": handle.pid,
+            "generation": one.generation,
+            "age": round(monotonic() - handle.started, 1),
+            "state": one.phase.value,
+            "memory": memory(handle.pid),
+        }
 
     def close(self) -> None:
         """End them all: the master ends."""

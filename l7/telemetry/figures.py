@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from l7 import __version__
 from l7.balancing import cells
+from l7.balancing.names import Endpoint
 from l7.config.schema import Config
 from l7.telemetry import board as slots
 from l7.telemetry import facts
@@ -178,7 +179,6 @@ ROWS = 100
 
 T = TypeVar("T")
 Key = tuple[str, ...]
-Endpoint = tuple[str, int, int, int]
 
 
 class Figures:
@@ -282,7 +282,7 @@ class Figures:
     def _server(self, key: tuple[str, str], others: list[int], now: int) -> _Server:
         """Everything counted for all addresses that a server has had, and how those that it has now are."""
         own = self._rows[key]
-        present = {row for _, _, row, _ in self._resolved.get(key, ())} or {own}
+        present = {one.row for one in self._resolved.get(key, ())} or {own}
         sums, outs = [0] * cells.ROW, []
         for row in {own, *others, *present}:
             lanes = self._lanes(row)

@@ -22,6 +22,7 @@ from gevent import socket as green
 from gevent.event import Event
 from gevent.util import format_run_info
 
+from l7.balancing.names import Endpoint
 from l7.clock import monotonic
 from l7.config.addresses import Address
 from l7.config.generation import Generation
@@ -42,7 +43,6 @@ from l7.workers.resolver import Resolver
 from l7.workers.watchdog import TICK, Watchdog
 
 Row = tuple[str, ...]
-Resolved = Mapping[tuple[str, str], Sequence[tuple[str, int, int, int]]]
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class ControlBoot:
     board: Board
     ledger: Ledger
     rows: Mapping[Row, int]
-    resolved: Resolved
-    """What is known of names: host, port, row and weight of each address, by route and server."""
+    resolved: Mapping[tuple[str, str], Sequence[Endpoint]]
+    """What is known of names, by route and server."""
     formers: Sequence[Former] = ()
     """What those before this l7 have counted."""
     admin: socket.socket | None = None
@@ -163,16 +163,16 @@ class Controller:
 
     def _on_members(self, message: dict[str, Any]) -> None:
         name, label = message["backend"], message["server"]
-        self._resolved[name, label] = members = [tuple(member) for member in message["members"]]
-        self._rows.update({(name, label, str(Address(host, port))): row for host, port, row, _ in members})
+        self._resolved[name, label] = members = [Endpoint(*member) for member in message["members"]]
+        self._rows.update({(name, label, str(Address(one.host, one.port))): one.row for one in members})
         backend = self._config.backends.get(name)
         if backend is None or not self._begun:
             return
         for server in backend.servers:
             if str(server.address) == label:
-                self._check(name, backend, server.address, message["members"])
+                self._check(name, backend, server.address, members)
 
-    def _check(self, name: str, backend: Backend, address: Address, resolved: Sequence[Any]) -> None:
+    def _check(self, name: str, backend: Backend, address: Address, resolved: Sequence[Endpoint]) -> None:
         """Check a server, at all the addresses that it has now, and at no others any more."""
         if backend.health is None:
             return
@@ -183,16 +183,16 @@ class Controller:
         self.checks.change(targets, [target for each, target in before.items() if each not in stay])
         self._members[key] = [before.get(target.key, target) for target in targets]
 
-    def _targets(self, name: str, backend: Backend, address: Address, resolved: Sequence[Any]) -> Iterator[Target]:
+    def _targets(self, name: str, backend: Backend, address: Address, resolved: Sequence[Endpoint]) -> Iterator[Target]:
         assert backend.health is not None
         if not address.named:
             row, host = self._boot.rows[name, str(address)], "localhost" if address.path else str(address)
             yield Target(name, str(address), endpoint_of(address), row, backend.health, host)
             return
-        for host, port, row, *_ in resolved:
-            found = Address(host, port)
+        for one in resolved:
+            found = Address(one.host, one.port)
             asked = str(found if address.srv else address)
-            yield Target(name, f"{address} at {found}", endpoint_of(found), row, backend.health, asked)
+            yield Target(name, f"{address} at {found}", endpoint_of(found), one.row, backend.health, asked)
 
     def _answer_dump(self) -> None:
         generation = self._boot.generation

@@ -13,7 +13,7 @@ from typing import Any
 import gevent
 from gevent.lock import BoundedSemaphore
 
-from l7.balancing.names import Found, Knowledge
+from l7.balancing.names import Endpoint, Found, Knowledge
 from l7.config.addresses import Address
 from l7.config.schema import Config
 from l7.telemetry.events import Events
@@ -24,7 +24,7 @@ AT_A_TIME = 64
 MOST_NAMED = 5
 """Addresses that are written out in an event."""
 
-Known = Mapping[tuple[str, str], Sequence[tuple[str, int, int, int]]]
+Known = Mapping[tuple[str, str], Sequence[Endpoint]]
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -77,7 +77,7 @@ class Naming:
         for route in self._servers[address]:
             known = self._known.get((route, str(address)))
             if known:
-                return tuple(Found(host, port, weight) for host, port, _, weight in known)
+                return tuple(Found(one.host, one.port, one.weight, one.reserve) for one in known)
         return ()
 
     def _publish(self, route: str, address: Address, knowledge: Knowledge) -> None:

@@ -22,6 +22,7 @@ from gevent import get_hub, monkey
 from gevent.event import Event
 from gevent.util import format_run_info
 
+from l7.balancing.names import Endpoint
 from l7.clock import monotonic
 from l7.config.generation import Generation
 from l7.telemetry import board as cells
@@ -74,7 +75,7 @@ class Boot:
     """The part of the ledger that this worker writes."""
     rows: Mapping[tuple[str, ...], int]
     """The ledger's rows: of backends by ``(route,)``, of servers by ``(route, address)``."""
-    resolved: Mapping[tuple[str, str], Sequence[tuple[str, int, int, int]]]
+    resolved: Mapping[tuple[str, str], Sequence[Endpoint]]
     """What is known of servers given by name: host, port, row and weight (-1: the server's own) of each address."""
     cookie_key: bytes
     """What sticky cookies are signed with where the configuration has no secret."""
@@ -209,8 +210,7 @@ class Worker:
         elif wish == "dump":
             self._answer_dump()
         elif wish == "members":
-            found = [(str(host), int(port), int(row), int(weight)) for host, port, row, weight in message["members"]]
-            self._proxy.set_members(str(message["backend"]), str(message["server"]), found)
+            self._proxy.set_members(message["backend"], message["server"], [Endpoint(*m) for m in message["members"]])
         elif wish == "lend":
             self._server.lend(int(message["count"]))
         elif wish in ("adopt", "handback") and descriptor is not None:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from l7.balancing.members import Member
+from l7.balancing.names import Endpoint
 from l7.balancing.routing import Routes
 from l7.clock import monotonic
 from l7.compiled import take_over
@@ -44,7 +45,7 @@ from l7.workers.credentials import Credentials, claimed_login
 from l7.workers.crew import Crew
 from l7.workers.downstream import ClientBounds, Downstream
 from l7.workers.relay import Relay
-from l7.workers.shared import Endpoint, Shared
+from l7.workers.shared import Shared
 from l7.workers.stream import NEVER, Stream, Sweeper
 from l7.workers.total import Total
 from l7.workers.tunnel import Tunnel

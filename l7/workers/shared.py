@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 
 from l7.balancing.cells import ROW
 from l7.balancing.lane import Lane
+from l7.balancing.names import Endpoint
 from l7.telemetry.ledger import Ledger
-
-Endpoint = tuple[str, int, int, int]
-"""One address of a server that is given by name: host, port, row, weight (-1: the server's own)."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 from l7.balancing.budget import Budget
 from l7.balancing.cells import IN_FLIGHT, RETRIES, ROW
 from l7.balancing.members import Member
+from l7.balancing.names import Endpoint
 from l7.balancing.passive import Passive, count_failure
 from l7.balancing.policies import POLICIES, Policy
 from l7.balancing.standing import Rules, choose, facts, judge
@@ -24,7 +25,7 @@ from l7.errors import ProxyError
 from l7.workers.pool import Pool
 from l7.workers.relay import Bounds
 from l7.workers.selection import Selection
-from l7.workers.shared import Endpoint, Shared
+from l7.workers.shared import Shared
 from l7.workers.stream import Sweeper
 
 NANO = 1_000_000_000
@@ -80,11 +81,7 @@ class Upstream:
         self._shared = shared
         self._sweeper = sweeper
         self._arranged: tuple[tuple[Member, int], ...] | None = None
-        self._rules = Rules(
-            backend.health is not None,
-            backend.health is None or backend.health.start == "up",
-            int(backend.slow_start * NANO),
-        )
+        self._rules = Rules.of(backend)
         self._passive = None if backend.ejection is None else Passive(backend.ejection, backend.panic, shared.lane)
         self._servers = _by_address(backend.servers)
         self._given: dict[str, list[Member]] = {address: self._first(one) for address, one in self._servers.items()}
@@ -104,18 +101,20 @@ class Upstream:
             return [self._resolved(server, one) for one in found]
         if server.address.srv:
             return []  # only DNS knows where it listens
-        return [self._member(server, server.address, self._shared.rows[name], server.weight, 0)]
+        return [self._member(server, server.address, self._shared.rows[name], server.weight)]
 
-    def _member(self, server: Server, address: Address, row: int, weight: int, parent: int) -> Member:
-        limit = server.max_connections or 0
-        member = Member(str(address), self.lane, row, weight, limit, parent, backup=server.backup)
+    def _member(
+        self, server: Server, address: Address, row: int, weight: int, parent: int = 0, *, reserve: bool = False
+    ) -> Member:
+        limit, backup = server.max_connections or 0, server.backup or reserve
+        member = Member(str(address), self.lane, row, weight, limit, parent, backup=backup)
         member.pool = Pool(address, self.backend.timeouts.idle, self._sweeper)
         return member
 
     def _resolved(self, server: Server, found: Endpoint) -> Member:
-        host, port, row, weight = found
         parent = self._shared.rows[self.route, str(server.address)]
-        return self._member(server, Address(host, port), row, server.weight if weight < 0 else weight, parent)
+        weight = server.weight if found.weight < 0 else found.weight
+        return self._member(server, Address(found.host, found.port), found.row, weight, parent, reserve=found.reserve)
 
     def set_members(self, address: str, found: Iterable[Endpoint]) -> None:
         """Use these addresses for the server ``address``: those that stay go on, those that leave finish."""
@@ -125,8 +124,9 @@ class Upstream:
         before = {member.row: member for member in self._given[address]}
         members = []
         for one in found:
-            member = before.pop(one[2], None) or self._resolved(server, one)
-            member.weight = server.weight if one[3] < 0 else one[3]
+            member = before.pop(one.row, None) or self._resolved(server, one)
+            member.weight = server.weight if one.weight < 0 else one.weight
+            member.backup = server.backup or one.reserve
             members.append(member)
         self._given[address] = members
         for member in before.values():
