@@ -196,7 +196,9 @@ def private(loaded: Loaded, ports: list[int], directory: Path) -> tuple[dict[str
     """
     config: dict[str, Any] = yaml.safe_load(render_dump(loaded))
     servers = [f"127.0.0.1:{port}" for port in ports]
-    config["backends"] = {key: {**backend, "servers": servers} for key, backend in config["backends"].items()}
+    # The servers are none that checks would know, and note every request.
+    changed = {"servers": servers, "health": "off"}
+    config["backends"] = {key: {**backend, **changed} for key, backend in config["backends"].items()}
     login = ""
     if config.get("users"):
         password = secrets.token_hex(8)
@@ -211,6 +213,7 @@ def private(loaded: Loaded, ports: list[int], directory: Path) -> tuple[dict[str
             "log-level": "info",
             "pid-file": str(directory / "l7.pid"),
             "control": "off",
+            "admin": "off",
         }
     )
     return config, _sites(config["backends"], login)

@@ -55,8 +55,9 @@ users: {somebody: secret}
 canary-time: 0
 workers: 2
 limits: {target: 200}
+admin: 192.0.2.1:1
 backends:
-  example.com: {servers: ['10.255.255.1:80']}
+  example.com: {servers: ['10.255.255.1:80'], health: {path: /healthz, interval: 100ms, body: well}}
   '*.example.org/api': {servers: ['10.255.255.1:80', '10.255.255.2:80'], retries: 0}
 """
 
