@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from l7.balancing import cells
+from l7.balancing.names import Endpoint
 from l7.config.schema import Config
 from l7.master.books import Books
 from l7.master.rows import OutOfRowsError, Rows, endpoint, keys_of
@@ -72,7 +73,7 @@ def test_a_freed_row_is_given_away_last_and_cleared(ledger: Ledger) -> None:
 
 def test_names_that_are_gone_are_forgotten() -> None:
     books = Books(config(a=["x:1"]), 4)
-    books.resolved["a", "x:1"] = [("192.0.2.1", 1, 9, -1)]
+    books.resolved["a", "x:1"] = [Endpoint("192.0.2.1", 1, 9)]
     books.settle([config(a=["x:1"])])
     assert books.resolved
     books.settle([config(a=["y:1"])])

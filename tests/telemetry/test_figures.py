@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from l7.balancing import cells
+from l7.balancing.names import Endpoint
 from l7.config.schema import Config
 from l7.telemetry import board as slots
 from l7.telemetry import facts
@@ -32,7 +33,7 @@ class House:
         self.ledger.open(FIRST_WORKER + 1)
         self.board = Board(4)
         self.rows = dict(ROWS)
-        self.resolved: dict[tuple[str, str], list[tuple[str, int, int, int]]] = {}
+        self.resolved: dict[tuple[str, str], list[Endpoint]] = {}
         self._config = Config.model_validate(CONFIG if config is None else config)
 
     def count(self, row: int, cell: int, value: int, lane: int = FIRST_WORKER) -> None:
@@ -126,7 +127,7 @@ def test_an_ejection_ends(house: House) -> None:
 
 def test_a_name_is_one_server_whatever_it_stands_for(house: House) -> None:
     house.rows.update({(SITE, NAMED, "10.0.0.1:80"): 10, (SITE, NAMED, "10.0.0.2:80"): 11})
-    house.resolved[SITE, NAMED] = [("10.0.0.1", 80, 10, -1), ("10.0.0.2", 80, 11, -1)]
+    house.resolved[SITE, NAMED] = [Endpoint("10.0.0.1", 80, 10), Endpoint("10.0.0.2", 80, 11)]
     house.count(4, cells.REQUESTS, 1)
     house.count(10, cells.REQUESTS, 20)
     house.count(11, cells.REQUESTS, 300)
@@ -141,7 +142,7 @@ def test_a_name_is_one_server_whatever_it_stands_for(house: House) -> None:
 
 def test_what_was_counted_for_an_address_that_has_left_stays(house: House) -> None:
     house.rows.update({(SITE, NAMED, "10.0.0.1:80"): 10, (SITE, NAMED, "10.0.0.2:80"): 11})
-    house.resolved[SITE, NAMED] = [("10.0.0.2", 80, 11, -1)]
+    house.resolved[SITE, NAMED] = [Endpoint("10.0.0.2", 80, 11)]
     house.count(10, cells.REQUESTS, 20)
     house.count(10, cells.HEALTH, cells.DOWN, CONTROL)
     series = house.series()
