@@ -57,7 +57,7 @@ def spawn(
     with theirs:
         ours.setblocking(False)
         flush()
-        # What lives now lives on in the child: its collector is not to touch, and thereby copy, the pages that it shares.
+        # What lives now lives on in the child: its collector is not to touch, and so copy, the pages that it shares.
         gc.collect()
         gc.freeze()
         # A signal that came between fork and reset would be noted in the child for a loop that never runs there.
