@@ -91,7 +91,10 @@ backends:
     servers: [{servers}]
     retries: 2
     timeouts: {{connect: 1s, response: 1s}}
+    ejection: {{failures: 3, time: 2s}}
+{checks}
 """
+L7_CHECKS = "    health: {path: /health, interval: 500ms, timeout: 500ms, rise: 2, fall: 3}"
 
 
 @dataclass(frozen=True)
@@ -121,9 +124,9 @@ def _haproxy(_directory: Path, port: int, servers: Sequence[int], checks: bool) 
     return HAPROXY.format(port=port, servers="\n".join(lines), checks=HAPROXY_CHECKS if checks else "", workers=WORKERS)
 
 
-def _l7(_directory: Path, port: int, servers: Sequence[int], _checks: bool) -> str:
+def _l7(_directory: Path, port: int, servers: Sequence[int], checks: bool) -> str:
     return L7.format(
-        port=port, servers=", ".join(f"'127.0.0.1:{one}'" for one in servers),
+        port=port, servers=", ".join(f"'127.0.0.1:{one}'" for one in servers), checks=L7_CHECKS if checks else "",
         workers=WORKERS, run_as="run-as: root" if os.geteuid() == 0 else "",
     )  # fmt: skip
 
@@ -136,5 +139,5 @@ RIVALS = {
     "nginx": Rival("nginx", _nginx("error timeout"), _start_nginx, checks=False),
     "nginx-500": Rival("nginx, http_500", _nginx("error timeout http_500"), _start_nginx, checks=False),
     "haproxy": Rival("HAProxy", _haproxy, lambda file: ["haproxy", "-db", "-f", file]),
-    "l7": Rival("l7", _l7, lambda file: [sys.executable, "-m", "l7", "--config", file], checks=False),
+    "l7": Rival("l7", _l7, lambda file: [sys.executable, "-m", "l7", "--config", file]),
 }
