@@ -15,14 +15,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
-from l7 import control
+from l7 import control, explain
 from l7.config import flags
 from l7.config.dump import render_dump
 from l7.config.held import HeldFiles
 from l7.config.loading import Loaded, load
 from l7.config.names import did_you_mean, printable
 from l7.errors import ConfigError, Problem, StartError
-from l7.explain import explain
 from l7.master.startup import open_standard_descriptors
 from l7.telemetry.events import complain
 
@@ -106,6 +105,7 @@ def _dispatch(argv: list[str], environ: Environ) -> int:
 def _refuse_options_of_others(given: flags.Given, command: str | None) -> None:
     used = {
         "--header": (given.headers, ("explain",)),
+        "--offline": (given.offline, ("explain",)),
         "--json": (given.json, ("explain", "status", "server")),
         "--dry-run": (given.dry_run, ("reload",)),
         "--requests": (given.requests is not None, ("rehearse",)),
@@ -143,13 +143,7 @@ def _dump(argv: list[str], environ: Environ) -> int:
 
 def _explain(argv: list[str], environ: Environ) -> int:
     """``l7 explain URL``: print where a request would go; 1 when nowhere."""
-    given = flags.parse_flags(argv)
-    if len(given.words) < 2 and not given.problems:
-        raise ConfigError([Problem("explain", "", "write a URL, as in `l7 explain http://example.com/api`")])
-    loaded = _load(argv, environ, skip=2)
-    explanation = explain(loaded.config, given.words[1], given.headers)
-    print(explanation.as_json() if given.json else explanation.as_text())
-    return 0 if explanation.matched else 1
+    return explain.command(argv, environ, lambda: _load(argv, environ, skip=2))
 
 
 def _demo(argv: list[str], environ: Environ) -> int:

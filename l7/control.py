@@ -87,6 +87,11 @@ def _about(order: Answer) -> str:
     return f"{order['backend']}: server {order['server']}: {state}"
 
 
+def ask(question: Answer, given: flags.Given, environ: Mapping[str, str]) -> Answer:
+    """Ask the l7 that runs something that it knows; raises `StartError` when there is none."""
+    return _ask(question, given, environ, STATUS_WITHIN)
+
+
 def _show_dry_run(answer: Answer) -> int:
     for line in _lines(answer, "changes"):
         print(line)

@@ -1,114 +1,92 @@
-"""``l7 explain URL``: where a request would go, and why; decided by the very modules that serve requests."""
+"""``l7 explain URL``: where a request would go, and why, for people and for programs.
+
+The l7 that runs with these settings is asked, so that its configuration and the state of its servers are what counts.
+Where none runs, or ``--offline`` is given, the configuration alone is explained.
+"""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from l7.balancing.routing import Match, Routes
+from l7 import control
+from l7.balancing.explanation import explain
+from l7.config import flags
+from l7.config.loading import Loaded
 from l7.config.names import printable
-from l7.config.schema import Backend, Config
-from l7.errors import NO_ROUTE, ProxyError
-from l7.http.forwarding import ADDED, Hop
-from l7.http.messages import RequestHead
-from l7.http.parser import RequestParser
+from l7.errors import ConfigError, Problem, StartError
 
-CLIENT = "<client-address>"
-REQUEST_ID = b"<new-id>"
-
-_LOGIN = re.compile(r"(?<=//)[^/?#]*@|^[^/?#]*@")
-"""The login in a URL: a client sends it as Authorization, and nothing of it is shown."""
+Answer = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """What would become of a request; ``refused`` says why nothing serves it, in the words of the failure table."""
+def command(argv: Sequence[str], environ: Mapping[str, str], load: Callable[[], Loaded]) -> int:
+    """Explain a GET, as an untrusted client would send it; 1 when nothing serves it.
 
-    url: str
-    host: str = ""
-    route: str = ""
-    why: str = ""
-    balance: str = ""
-    servers: tuple[str, ...] = ()
-    login: bool = False
-    headers: tuple[tuple[str, str], ...] = ()
-    refused: str = ""
-
-    @property
-    def matched(self) -> bool:
-        """Whether a backend serves the request."""
-        return not self.refused
-
-    def as_json(self) -> str:
-        """Return one JSON object."""
-        fields: dict[str, Any] = {
-            "url": self.url,
-            "host": self.host,
-            "match": self.matched,
-            "route": self.route or None,
-            "why": self.why or self.refused,
-            "balance": self.balance or None,
-            "servers": list(self.servers),
-            "login": self.login,
-            "headers": dict(self.headers),
-        }
-        return json.dumps(fields, indent=2, ensure_ascii=True)
-
-    def as_text(self) -> str:
-        """Return lines for people."""
-        lines = [f"url:     {printable(self.url, 2000)}", f"host:    {printable(self.host) or '-'}"]
-        if self.refused:
-            return "\n".join([*lines, f"route:   none: {self.refused}"])
-        lines += [f"route:   {self.route} ({self.why})", f"login:   {'required' if self.login else 'not required'}"]
-        lines += ["servers:" if self.servers else "servers: none: answered 503", *(f"  {one}" for one in self.servers)]
-        lines += [f"balance: {self.balance}", "headers added:", *(f"  {name}: {value}" for name, value in self.headers)]
-        return "\n".join(lines)
+    :param load: reads the configuration, where no l7 runs.
+    """
+    given = flags.parse_flags(argv)
+    if len(given.words) < 2 and not given.problems:
+        raise ConfigError([Problem("explain", "", "write a URL, as in `l7 explain http://example.com/api`")])
+    answer = None if given.offline or given.words[2:] else _ask(given, environ)
+    if answer is None:
+        answer = explain(load().config, given.words[1], given.headers).plain()
+    print(json.dumps(answer, indent=2) if given.json else "\n".join(lines(answer)))
+    return 0 if answer["match"] else 1
 
 
-def explain(config: Config, url: str, headers: Sequence[str] = ()) -> Explanation:
-    """Explain a GET for ``url`` (``http://`` may be left out), sent with ``headers`` by an untrusted client."""
-    url = _LOGIN.sub("", url, count=1)
+def _ask(given: flags.Given, environ: Mapping[str, str]) -> Answer | None:
+    """What the l7 that runs says; None when none does. Raises `StartError` when the one that is named does not."""
+    if given.problems:
+        return None
+    question = {"do": "explain", "url": given.words[1], "headers": list(given.headers)}
     try:
-        head = _parse(config, url, headers)
-    except ProxyError as error:
-        return Explanation(url, refused=f"{error.kind.status} {error}")
-    match: Match[Backend] | None = Routes(config.backends).match(head.host, head.path)
-    if match is None:
-        return Explanation(url, head.host, refused=f"{NO_ROUTE.status} {NO_ROUTE.name}")
-    backend = match.payload
-    return Explanation(
-        url,
-        head.host,
-        match.key,
-        match.why(),
-        backend.balance,
-        tuple(str(server.address) for server in backend.servers),
-        bool(config.users),
-        tuple(_added(config, head)),
-    )
+        answer = control.ask(question, given, environ)
+    except StartError:
+        if "control" in given.values:
+            raise
+        return None
+    return answer if answer.pop("ok", False) else None
 
 
-def _parse(config: Config, url: str, headers: Sequence[str]) -> RequestHead:
-    """Return the request as the parser of l7 reads it. Raises `ProxyError` for one that it refuses."""
-    scheme, separator, rest = url.partition("://")
-    rest = rest if separator and scheme.lower() in ("http", "https") else url.removeprefix("//")
-    rest = rest.partition("#")[0]
-    end = min(at if at >= 0 else len(rest) for at in (rest.find("/"), rest.find("?")))
-    authority, target = rest[:end], rest[end:]
-    target = target if target.startswith("/") else "/" + target
-    fields = list(headers)
-    if not any(field.lower().startswith("host:") for field in fields):
-        fields.insert(0, f"Host: {authority}")
-    raw = "\r\n".join([f"GET {target} HTTP/1.1", *fields]).encode("utf-8", "surrogateescape")
-    return RequestParser(config.limits.headers, config.limits.target).parse(raw)
+def lines(answer: Answer) -> Iterator[str]:
+    """An explanation for people."""
+    yield f"url:     {printable(answer['url'], 2000)}"
+    yield f"host:    {printable(answer['host']) or '-'}"
+    if not answer["match"]:
+        yield f"route:   none: {answer['why']}"
+        return
+    yield f"route:   {answer['route']} ({answer['why']})"
+    yield f"login:   {'required' if answer['login'] else 'not required'}"
+    if not answer["servers"]:
+        yield "servers: none: answered 503"
+    elif "now" in answer:
+        yield from _now(answer["now"])
+    else:
+        yield "servers:"
+        yield from (f"  {one}" for one in answer["servers"])
+    yield f"balance: {answer['balance']}"
+    yield "headers added:"
+    yield from (f"  {name}: {value}" for name, value in answer["headers"].items())
 
 
-def _added(config: Config, head: RequestHead) -> list[tuple[str, str]]:
-    """Return the fields that l7 writes, as the head for the server has them."""
-    hop = Hop(CLIENT, config.port, head.authority)
-    lines = hop.request_head(head, REQUEST_ID).split(b"\r\n")[1:]
-    fields = [line.decode("utf-8", "replace").partition(": ") for line in lines if line]
-    return [(name, value) for name, _, value in fields if name in ADDED]
+def _now(now: Answer) -> Iterator[str]:
+    """The servers as they are."""
+    yield f"servers: as generation {now['generation']} of process {now['pid']} has them now"
+    if now["note"]:
+        yield f"  ({now['note']})"
+    width = max((len(one["address"]) for one in now["servers"]), default=0)
+    for one in now["servers"]:
+        yield printable(f"  {one['address']:{width}}  {one['chance']:6.1%}  {_state(one)}", 2000)
+
+
+def _state(one: Answer) -> str:
+    words = [one["state"] + (f": {one['why']}" if one["why"] else "")]
+    if one["since"] is not None:
+        words.append(f"for {one['since']:.1f} s")
+    if one["until"] is not None:
+        words.append(f"for another {one['until']:.1f} s")
+    limit = "" if one["limit"] is None else f" of {one['limit']}"
+    words.append(f"weight {one['weight']}" + ("" if one["share"] == 1 else f" at {one['share']:.0%}"))
+    words.append(f"in flight {one['in-flight']}{limit}")
+    return ", ".join(words) + (", backup" if one["backup"] else "")

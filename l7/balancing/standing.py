@@ -16,7 +16,6 @@ from l7.balancing.lane import Lane
 from l7.config.backends import Backend
 
 NANO = 1_000_000_000
-
 STEPS = 10
 """In so many steps a server comes to its full share."""
 
@@ -186,3 +185,36 @@ def _wanted(server: Judged) -> bool:
 def in_panic(servers: Sequence[Judged], panic: float) -> bool:
     """Whether `choose` gives servers that are not up."""
     return any(not one.verdict.pickable for one in choose(servers, panic))
+
+
+class Assessed(Judged, Protocol):
+    """A server that can be judged, and told what follows for it."""
+
+    lane: Lane
+    row: int
+    parent: int
+    weight: int
+    limit: int
+    share: int
+    trial: bool
+    cap: int
+
+
+A = TypeVar("A", bound=Assessed)
+
+
+def assess(servers: Sequence[A], rules: Rules, panic: float, now: int) -> tuple[tuple[A, ...], int]:
+    """Judge the servers of a backend; those among whom a policy picks, and when to look again (0: never)."""
+    moments = []
+    for one in servers:
+        verdict = judge(facts(one.lane, one.row, one.parent), one.weight, rules, now)
+        one.verdict, one.trial = verdict, verdict.trial
+        one.share = verdict.weight * verdict.tenths
+        if verdict.again:
+            moments.append(verdict.again)
+    available = choose(servers, panic)
+    # Who has to prove itself gets one request at a time, as long as others can have the rest.
+    proven = any(not one.trial for one in available)
+    for one in servers:
+        one.cap = 1 if one.trial and proven else one.limit
+    return available, min(moments, default=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
@@ -236,3 +237,13 @@ class Backend(Section):
         if self.hash_key != "client" and self.balance != "hash":
             raise ValueError("hash-key needs balance: hash")
         return self
+
+
+def merged(servers: Iterable[Server]) -> dict[str, Server]:
+    """Servers by address; one that is written twice is one with the weight of both."""
+    found: dict[str, Server] = {}
+    for server in servers:
+        label = str(server.address)
+        weight = server.weight + (found[label].weight if label in found else 0)
+        found[label] = server.model_copy(update={"weight": weight})
+    return found

@@ -34,7 +34,7 @@ NOT_SETTINGS = {"L7_PURE_PYTHON", "L7_UPGRADE_FDS"}
 COMMANDS = {
     "check": "validate the configuration and exit",
     "dump": "print the effective configuration, each value with its source",
-    "explain": "where would a request for URL go, and why",
+    "explain": "where would a request for URL go, and why; asks the l7 that runs, if one does (--offline: none)",
     "reload": "reload the l7 that runs, wait, and print the verdict (--dry-run: only what would change)",
     "status": "show the workers and the configuration of the l7 that runs",
     "server": "HOST ADDRESS drain|ready|maint|weight N: take a server out of service and back",
@@ -79,6 +79,7 @@ class Given:
     headers: tuple[str, ...] = ()
     json: bool = False
     dry_run: bool = False
+    offline: bool = False
     requests: int | None = None
     reloads: int | None = None
     problems: tuple[Problem, ...] = ()
@@ -151,6 +152,7 @@ def build() -> Any:
     other.add_argument("-h", "--help", action="help", help="Print this help and exit.")
     other.add_argument("-H", "--header", action=_Collect, metavar="'NAME: VALUE'", help="explain: a request header.")
     other.add_argument("--json", action="store_true", help="explain, status, server: print JSON.")
+    other.add_argument("--offline", action="store_true", help="explain: go by the configuration, ask no running l7.")
     other.add_argument("--dry-run", action="store_true", help="reload: print what would change, and change nothing.")
     other.add_argument("--requests", type=_count, metavar="N", help="rehearse: how many requests are sent at least.")
     other.add_argument("--reloads", type=_count, metavar="N", help="rehearse: how often l7 is reloaded meanwhile.")
@@ -216,7 +218,7 @@ def parse_flags(argv: Sequence[str]) -> Given:
         values["log-level"] = ("--debug", "debug")
     return Given(
         values, (*words, *after), space.config, tuple(space.header or ()), bool(space.json), bool(space.dry_run),
-        space.requests, space.reloads, tuple(problems),
+        bool(space.offline), space.requests, space.reloads, tuple(problems),
     )  # fmt: skip
 
 

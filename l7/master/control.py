@@ -25,7 +25,8 @@ MOST_VISITORS = 32
 BACKLOG = 128
 PATIENCE = 5.0
 """Seconds that a visitor has to ask, and then to take an answer that does not fit into the socket."""
-LONGEST_QUESTION = 4096
+LONGEST_QUESTION = 64 * 1024
+"""Bytes: a URL and header fields, as long as a request may have them."""
 LONGEST_PATH = 107
 """Bytes of a unix socket's path (unix(7))."""
 

@@ -10,6 +10,7 @@ from l7 import __version__
 from l7.master.control import ControlSocket, Desk, Message, Visitor
 from l7.master.fleet import Fleet
 from l7.master.generations import Generations
+from l7.master.insight import insight
 from l7.master.lifecycle import BEATS, ENDS, MasterState
 from l7.master.polling import Poll
 from l7.master.relay import Relay
@@ -71,6 +72,8 @@ class Inquiries:
         wish = question.get("do")
         if wish == "status":
             self._surveys.append(Survey(visitor, self._board, self._ask_workers()))
+        elif wish == "explain":
+            self.desk.answer(visitor, insight(self._generations, question))
         elif wish == "dry-run":
             self.desk.answer(visitor, self._preview())
         elif wish == "server":

@@ -16,10 +16,11 @@ from l7.balancing.members import Member
 from l7.balancing.names import Endpoint
 from l7.balancing.passive import Passive, count_failure
 from l7.balancing.policies import POLICIES, Policy
-from l7.balancing.standing import Rules, choose, facts, judge
+from l7.balancing.standing import Rules, assess
 from l7.clock import monotonic
 from l7.compiled import take_over
 from l7.config.addresses import Address
+from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
 from l7.errors import ProxyError
 from l7.workers.pool import Pool
@@ -28,7 +29,6 @@ from l7.workers.selection import Selection
 from l7.workers.shared import Shared
 from l7.workers.stream import Sweeper
 
-NANO = 1_000_000_000
 TICK = 0.05
 """Seconds within which a worker notices what others found out."""
 
@@ -83,7 +83,7 @@ class Upstream:
         self._arranged: tuple[tuple[Member, int], ...] | None = None
         self._rules = Rules.of(backend)
         self._passive = None if backend.ejection is None else Passive(backend.ejection, backend.panic, shared.lane)
-        self._servers = _by_address(backend.servers)
+        self._servers = merged(backend.servers)
         self._given: dict[str, list[Member]] = {address: self._first(one) for address, one in self._servers.items()}
         self.members: list[Member] = []
         self.selection = Selection(self, shared.cookie_key)
@@ -144,20 +144,7 @@ class Upstream:
 
     def refresh(self, now: int) -> None:
         """Work out anew who can be picked, from what everybody knows at ``now`` (nanoseconds)."""
-        moments = []
-        for member in self.members:
-            verdict = judge(facts(self.lane, member.row, member.parent), member.weight, self._rules, now)
-            member.verdict = verdict
-            member.share = verdict.weight * verdict.tenths
-            member.trial = verdict.trial
-            if verdict.again:
-                moments.append(verdict.again)
-        self.again = min(moments, default=0)
-        self.available = choose(self.members, self.backend.panic)
-        # Who has to prove itself gets one request at a time, as long as others can have the rest.
-        proven = any(not member.trial for member in self.available)
-        for member in self.members:
-            member.cap = 1 if member.trial and proven else member.limit
+        self.available, self.again = assess(self.members, self._rules, self.backend.panic, now)
         arranged = tuple((member, member.share) for member in self.available)
         if arranged != self._arranged:
             self._arranged = arranged
@@ -268,16 +255,6 @@ class Upstreams:
         """Close all idle connections."""
         for upstream in self.by_route.values():
             upstream.close()
-
-
-def _by_address(servers: Iterable[Server]) -> dict[str, Server]:
-    """Servers by address; one that is written twice is one with the weight of both."""
-    found: dict[str, Server] = {}
-    for server in servers:
-        first = found.get(str(server.address))
-        weight = server.weight + (0 if first is None else first.weight)
-        found[str(server.address)] = server.model_copy(update={"weight": weight})
-    return found
 
 
 def _bounds(backend: Backend, config: Config) -> Bounds:

@@ -1,0 +1,189 @@
+"""How the servers of a backend stand at this moment, and how likely each is to get the next request.
+
+For people who ask; decided by the very modules that decide for requests. What is in flight is taken as it is now, so a
+chance of 100 % under ``least-requests`` says who is next and nothing of the one after.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from l7.balancing import health
+from l7.balancing.cells import QUEUED, ROW
+from l7.balancing.hashring import key_of
+from l7.balancing.lane import Lane
+from l7.balancing.members import Member
+from l7.balancing.names import Endpoint
+from l7.balancing.policies import POLICIES, cycle
+from l7.balancing.standing import NANO, Facts, Rules, Standing, Verdict, assess, facts
+from l7.balancing.sticky import Stickiness
+from l7.config.addresses import Address
+from l7.config.backends import Backend, Server, merged
+from l7.http.cookies import cookies_of, values_of
+from l7.http.messages import RequestHead
+
+DRAWS = 4096
+"""Picks from which a chance is taken; policies that go by turns are asked for whole cycles and are exact."""
+
+
+@dataclass(frozen=True)
+class Books:
+    """What is known besides the configuration; as a worker has it."""
+
+    lane: Lane
+    rows: Mapping[tuple[str, ...], int]
+    resolved: Mapping[tuple[str, str], Sequence[Endpoint]]
+    cookie_key: bytes
+
+
+def outlook(route: str, backend: Backend, head: RequestHead, known: Books, now: int) -> dict[str, Any]:
+    """The servers of a backend at ``now`` (nanoseconds), and what their chances are for a request with this head."""
+    seats = list(_seats(route, backend, known))
+    members = [member for member, _ in seats]
+    available, _ = assess(members, Rules.of(backend), backend.panic, now)
+    stuck = _stuck(route, backend, head, known, members)
+    chances = {stuck: 1.0} if stuck is not None else _chances(backend, head, available)
+    return {
+        "note": _note(backend, available, stuck, known.lane.total(known.rows[route,] * ROW + QUEUED)),
+        "servers": [_view(backend, member, server, chances, available, known.lane, now) for member, server in seats],
+    }
+
+
+# --- the members ----------------------------------------------------------------------------------------------------
+
+
+def _seats(route: str, backend: Backend, known: Books) -> Iterator[tuple[Member, str]]:
+    """The members that workers have, each with the server of the configuration that it is."""
+    for label, server in merged(backend.servers).items():
+        row = known.rows[route, label]
+        found = known.resolved.get((route, label))
+        if found is not None:
+            for one in found:
+                weight = server.weight if one.weight < 0 else one.weight
+                member = _member(server, str(Address(one.host, one.port)), known.lane, one.row, weight, row)
+                member.backup = server.backup or one.reserve
+                yield member, label
+        elif not server.address.srv:
+            yield _member(server, label, known.lane, row, server.weight, 0), label
+
+
+def _member(server: Server, address: str, lane: Lane, row: int, weight: int, parent: int) -> Member:
+    return Member(address, lane, row, weight, server.max_connections or 0, parent, backup=server.backup)
+
+
+# --- the chances ----------------------------------------------------------------------------------------------------
+
+
+def _chances(backend: Backend, head: RequestHead, available: Sequence[Member]) -> dict[Member, float]:
+    """How often the policy picks each of them, as busy as they are, when it is asked often."""
+    policy = POLICIES[backend.balance]()
+    policy.arrange(available)
+    key = _key(backend, head)
+    turns = max(1, len(cycle(available)))
+    asked = -(-DRAWS // turns) * turns
+    lot = random.Random(0)
+    counts = dict.fromkeys(available, 0)
+    for _ in range(asked):
+        full: list[Member] = []
+        drawn = lot.getrandbits(64) if key is None else key
+        while (member := policy.pick(full, drawn)) is not None:
+            if not member.cap or member.load() < member.cap:
+                counts[member] += 1
+                break
+            full.append(member)
+    return {member: count / asked for member, count in counts.items()}
+
+
+def _key(backend: Backend, head: RequestHead) -> int | None:
+    """What ``hash`` goes by for this request; None where that is the client, whom nobody knows here."""
+    kind, _, name = backend.hash_key.partition(":")
+    found = b""
+    if kind == "target":
+        found = head.path
+    elif kind == "header":
+        found = head.authority if name == "host" else next(values_of(head.lines, name.encode()), b"")
+    elif kind == "cookie":
+        found = next(cookies_of(head.lines, name.encode()), b"")
+    return key_of(found) if found else None
+
+
+def _stuck(route: str, backend: Backend, head: RequestHead, known: Books, members: Sequence[Member]) -> Member | None:
+    """The member that a cookie of the request sticks to."""
+    if backend.sticky is None:
+        return None
+    sticky = Stickiness(backend.sticky, route, known.cookie_key)
+    sticky.arrange(members)
+    for cookie in cookies_of(head.lines, sticky.name):
+        member = sticky.member(cookie)
+        if member is not None and member.verdict.standing in (Standing.UP, Standing.DRAIN):
+            return member
+    return None
+
+
+# --- in words -------------------------------------------------------------------------------------------------------
+
+
+def _note(backend: Backend, available: Sequence[Member], stuck: Member | None, queued: int) -> str:
+    words = []
+    if not available:
+        words.append("no server can be used: answered 503")
+    elif any(not member.verdict.pickable for member in available):
+        words.append("too few are up: those that are out are used as well")
+    if stuck is not None:
+        words.append("its cookie sticks to a server")
+    elif backend.balance == "hash" and available:
+        words.append(f"by {backend.hash_key}")
+    if queued:
+        words.append(f"{queued} requests wait for a place")
+    return "; ".join(words)
+
+
+def _view(
+    backend: Backend, member: Member, server: str, chances: Mapping[Member, float], available: Sequence[Member],
+    lane: Lane, now: int,
+) -> dict[str, Any]:  # fmt: skip
+    verdict = member.verdict
+    known = facts(lane, member.row, member.parent)
+    since = _since(known, verdict)
+    return {
+        "server": server,
+        "address": member.label,
+        "state": verdict.standing.value,
+        "why": _why(backend, member, known, available),
+        "since": None if not since else round((now - since) / NANO, 1),
+        "until": round((verdict.again - now) / NANO, 1) if verdict.standing is Standing.EJECTED else None,
+        "chance": round(chances.get(member, 0.0), 4),
+        "weight": verdict.weight,
+        "share": verdict.tenths / 10,
+        "in-flight": member.load(),
+        "limit": member.cap or None,
+        "backup": member.backup,
+    }
+
+
+def _since(known: Facts, verdict: Verdict) -> int:
+    return {
+        Standing.DOWN: known.health_since,
+        Standing.EJECTED: known.ejected_at,
+        Standing.DRAIN: known.admin_since,
+        Standing.MAINT: known.admin_since,
+        Standing.UP: 0,
+    }[verdict.standing]
+
+
+def _why(backend: Backend, member: Member, known: Facts, available: Sequence[Member]) -> str:
+    verdict = member.verdict
+    if verdict.standing is Standing.DOWN:
+        return health.words(known.health_why, backend.health) if known.health and backend.health else "not checked yet"
+    if verdict.standing in (Standing.DRAIN, Standing.MAINT):
+        return "as an administrator wants"
+    if verdict.why:
+        return verdict.why
+    if member in available:
+        return "one request at a time, until one goes well" if verdict.trial and member.cap == 1 else ""
+    if not verdict.weight:
+        return "its weight is 0"
+    return "not needed" if member.backup else ""

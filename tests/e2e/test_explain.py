@@ -1,0 +1,91 @@
+"""``l7 explain`` beside a running l7: it tells of the servers as they are, and of the configuration where none runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.client import TIMEOUT, get
+from tests.harness.l7process import ROOT, L7Process
+
+CONFIG = """
+access-log: off
+control: {control}
+backends:
+  a: {{servers: ['{one}', {{address: '{two}', weight: 3}}], ejection: {{time: 1m}}}}
+"""
+
+
+@pytest.fixture
+def control() -> Path:
+    return Path("/tmp") / f"l7-explain-{os.getpid()}.control"
+
+
+def l7_explain(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "l7", "explain", *words],
+        capture_output=True, text=True, cwd=ROOT, timeout=TIMEOUT, check=False,
+    )  # fmt: skip
+
+
+def look(proxy: L7Process, *words: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(l7_explain(*words, "--json", "-c", str(proxy.config_path)).stdout)
+    return found
+
+
+def order(proxy: L7Process, *words: str) -> None:
+    command = [sys.executable, "-m", "l7", "server", *words, "-c", str(proxy.config_path)]
+    subprocess.run(command, cwd=ROOT, timeout=TIMEOUT, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_the_servers_are_as_they_are_now(l7, origin, control):
+    one, two = origin().address, origin().address
+    proxy = l7(CONFIG.format(control=control, one=one, two=two))
+    proxy.wait_for_event("ready: listening")
+    now = look(proxy, "http://a/")["now"]
+    assert (now["generation"], now["pid"]) == (1, proxy.pid)
+    assert [(server["address"], server["chance"]) for server in now["servers"]] == [(one, 0.25), (two, 0.75)]
+    order(proxy, "a", two, "drain")
+    first, second = look(proxy, "http://a/")["now"]["servers"]
+    assert (first["chance"], second["chance"], second["state"]) == (1, 0, "drain")
+    done = l7_explain("http://a/", "-c", str(proxy.config_path))
+    assert done.returncode == 0
+    assert f"  {two}    0.0%  drain: as an administrator wants, for " in done.stdout
+    assert f"servers: as generation 1 of process {proxy.pid} has them now\n" in done.stdout
+
+
+def test_a_server_that_failed_requests_says_why_it_is_out(l7, origin, control):
+    well, gone = origin(), origin()
+    gone.close()
+    proxy = l7(CONFIG.format(control=control, one=well.address, two=gone.address))
+    for _ in range(20):
+        assert get(proxy.address, host="a").status == 200
+    out = look(proxy, "http://a/")["now"]["servers"][1]
+    assert (out["state"], out["why"], out["chance"]) == ("ejected", "connect refused ×3", 0)
+    assert 0 < out["until"] < 60
+
+
+def test_what_runs_counts_and_not_what_has_been_written_since(l7, origin, control):
+    proxy = l7(CONFIG.format(control=control, one=origin().address, two=origin().address))
+    proxy.wait_for_event("ready: listening")
+    proxy.write_config(CONFIG.format(control=control, one="127.0.0.1:1", two="127.0.0.1:2").replace("a:", "b:"))
+    assert look(proxy, "http://a/")["match"]
+    assert not look(proxy, "http://b/")["match"]
+    for offline in (("http://b/", "--offline"), ("http://c/", "c=127.0.0.1:3")):
+        answer = look(proxy, *offline)
+        assert answer["match"]
+        assert "now" not in answer
+
+
+def test_one_that_is_named_and_does_not_run_is_an_error(tmp_path):
+    done = l7_explain("http://a/", "a=127.0.0.1:1", "--control", str(tmp_path / "none"))
+    assert done.returncode == 0, "words for servers mean a configuration, not an l7 that runs"
+    done = l7_explain("http://a/", "--control", str(tmp_path / "none"))
+    assert done.returncode == 1
+    assert "no l7 runs" in done.stderr
