@@ -8,7 +8,7 @@ cdef class RoundRobin:
     cdef list _turns
     cdef Py_ssize_t _next
 
-    @cython.locals(turns=list, count=Py_ssize_t, turn=Py_ssize_t)
+    @cython.locals(turns=list, count=Py_ssize_t, turn=Py_ssize_t, silent=Py_ssize_t, member=CMember)
     cpdef pick(self, object tried, unsigned long long key=*)
 
 cdef class LeastRequests:

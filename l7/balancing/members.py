@@ -13,6 +13,9 @@ from l7.balancing.lane import Lane
 from l7.balancing.standing import STEPS, Standing, Verdict
 from l7.compiled import take_over
 
+SILENT = 3
+"""After so many requests to which a server has not begun to answer, others are preferred that do answer."""
+
 UP = Verdict(Standing.UP, 1)
 
 
@@ -34,7 +37,8 @@ class Member:
     """
 
     __slots__ = (
-        "at", "backup", "cap", "label", "lane", "limit", "parent", "pool", "row", "share", "trial", "verdict", "weight",
+        "at", "backup", "cap", "label", "lane", "limit", "parent", "pool", "row", "share", "trial",
+        "unheard", "verdict", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +67,8 @@ class Member:
         """Its part of the requests, as against that of others."""
         self.trial = False
         """Whether the next good answer proves that it has recovered."""
+        self.unheard = 0
+        """How many requests this worker has given it since it last began to answer one."""
         self.cap = limit
         """As ``limit``, but 1 for who has to prove itself."""
 
@@ -75,6 +81,7 @@ class Member:
 
     def begin(self) -> None:
         """It is given a request."""
+        self.unheard += 1
         self.lane.add(self.at + _IN_FLIGHT, 1)
         self.lane.add(self.at + _REQUESTS, 1)
 
@@ -88,7 +95,12 @@ class Member:
             self.lane.add(self.at + _IN_FLIGHT, -1)
             return False
         self.lane.add(self.at + _REQUESTS, 1)
+        self.unheard += 1
         return True
+
+    def is_silent(self) -> bool:
+        """Whether it owes this worker an answer to each of the last few requests."""
+        return self.unheard >= SILENT and self.lane.get(self.at + _IN_FLIGHT) >= SILENT
 
     def end(self) -> None:
         """It has one request less."""

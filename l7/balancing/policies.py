@@ -67,7 +67,8 @@ class RoundRobin:
     """One member after the other, each as often as its share says: smooth weighted round-robin, as nginx has it.
 
     The first turn is drawn by lot, so that many workers started together do not all begin with the first server.
-    A retry moves the turn on as a first try does: what a dead server leaves is shared out evenly, too.
+    A retry moves the turn on as a first try does: what a dead server leaves is shared out evenly, too. A server that
+    falls silent is passed by as long as others answer: it takes a handful of requests with it and not all of them.
     """
 
     __slots__ = ("_next", "_turns")
@@ -89,13 +90,20 @@ class RoundRobin:
         """Give the next member in turn, stepping over those already tried for this request."""
         turns = self._turns
         count = len(turns)
+        silent = -1
         for _ in range(count):
             turn = self._next
             self._next = turn + 1 if turn + 1 < count else 0
             member = turns[turn]
             if not tried or member not in tried:
-                return member
-        return None
+                if not member.is_silent():
+                    return member
+                if silent < 0:
+                    silent = turn
+        if silent < 0:
+            return None
+        self._next = silent + 1 if silent + 1 < count else 0
+        return turns[silent]
 
     def __repr__(self) -> str:
         return f"<RoundRobin {self._next} of {len(self._turns)}>"

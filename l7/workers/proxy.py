@@ -25,6 +25,7 @@ from l7.errors import (
     LOOP,
     NO_ROUTE,
     NO_SERVER,
+    RESPONSE_TIMEOUT,
     TOTAL_CUT,
     TOTAL_TIMEOUT,
     UNAUTHORIZED,
@@ -209,7 +210,9 @@ class Proxy:
             try:
                 return self._through(job, member, server)
             except ProxyError as failure:
-                if not job.may_retry(failure) or (job.total is not None and job.total.over):
+                # One that keeps silent is not dead: what it was sent goes to another server or to none.
+                silent = failure.kind is RESPONSE_TIMEOUT
+                if silent or not job.may_retry(failure) or (job.total is not None and job.total.over):
                     raise
                 exchange.attempts += 1
         started = monotonic()
@@ -226,6 +229,7 @@ class Proxy:
             job.total.server = server
         try:
             response = relay.request(job.opening, self.crew)
+            member.unheard = 0
             if response.status == 101:
                 return self._tunnel(job, relay, server)
             if job.cookie:
