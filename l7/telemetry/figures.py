@@ -13,14 +13,17 @@ from typing import Final, NamedTuple, TypeVar
 
 from l7 import __version__
 from l7.balancing import cells
+from l7.balancing.lane import Lane
 from l7.balancing.names import Endpoint
+from l7.balancing.standing import Rules, Standing, judge
+from l7.balancing.standing import facts as standing
 from l7.config.schema import Config
 from l7.telemetry import board as slots
 from l7.telemetry import facts
 from l7.telemetry.board import Board
 from l7.telemetry.facts import Facts
 from l7.telemetry.former import OF_MASTER, Former
-from l7.telemetry.ledger import UNROUTED, Ledger
+from l7.telemetry.ledger import MASTER, UNROUTED, Ledger
 
 UNROUTED_HOST = "-"
 """The ``host`` of requests that no backend is for: one for all, whatever clients ask for."""
@@ -135,7 +138,11 @@ REASONS: Final = {
     "5xx": cells.ANSWERED_5XX,
 }
 CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
-OUT_REASONS: Final = ("check", "ejected", "drain", "maint")
+TELLING: Final = (cells.HEALTH, cells.EJECTED_UNTIL, cells.ADMIN)
+"""Without any of these a server is up."""
+OUT_OF: Final = {
+    Standing.DOWN: "check", Standing.EJECTED: "ejected", Standing.DRAIN: "drain", Standing.MAINT: "maint",
+}  # fmt: skip
 
 OPEN = Figure("l7_open_connections", "gauge", (), "Connections of clients that are open now.")
 WORKERS = Figure(
@@ -196,6 +203,7 @@ class Figures:
         self._formers = formers
         self._ledger, self._board, self._config, self._rows, self._resolved = ledger, board, config, rows, resolved
         self._facts = Facts(ledger)
+        self._lane = Lane(ledger.cells, ledger.rows * cells.ROW, MASTER)
 
     def families(self, pause: Callable[[], None]) -> Iterator[Family]:
         """Every figure with its series, as they are now; ``pause`` is called every few milliseconds."""
@@ -216,7 +224,7 @@ class Figures:
         yield Family(UP, (Sample("", one.labels, int(not one.out)) for one in servers))
         yield Family(OUT, (
             Sample("", f'{one.labels},reason="{reason}"', int(reason in one.out))
-            for one in servers for reason in OUT_REASONS
+            for one in servers for reason in OUT_OF.values()
         ))  # fmt: skip
         yield Family(IN_FLIGHT, (Sample("", one.labels, one.sums[cells.IN_FLIGHT]) for one in servers))
         for figure, cell in SERVER:
@@ -243,15 +251,12 @@ class Figures:
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
-    def _lanes(self, row: int) -> list[list[int]]:
-        """A row in each lane."""
-        ledger = self._ledger
-        starts = (ledger.base(lane, row) for lane in range(ledger.used))
-        return [ledger.cells[at : at + cells.ROW].tolist() for at in starts]
-
     def _sums(self, row: int) -> list[int]:
         """A row, summed over all lanes."""
-        return list(map(sum, zip(*self._lanes(row), strict=True)))
+        ledger = self._ledger
+        starts = (ledger.base(lane, row) for lane in range(ledger.used))
+        lanes = (ledger.cells[at : at + cells.ROW].tolist() for at in starts)
+        return list(map(sum, zip(*lanes, strict=True)))
 
     def _with_formers(self, key: Key, sums: list[int]) -> list[int]:
         for former in self._formers:
@@ -277,21 +282,23 @@ class Figures:
             for address in dict.fromkeys(str(server.address) for server in backend.servers):
                 key = (route, address)
                 if key in self._rows:
-                    yield self._server(key, former.get(key, []), now)
+                    yield self._server(key, former.get(key, []), Rules.of(backend), now)
 
-    def _server(self, key: tuple[str, str], others: list[int], now: int) -> _Server:
+    def _server(self, key: tuple[str, str], others: list[int], rules: Rules, now: int) -> _Server:
         """Everything counted for all addresses that a server has had, and how those that it has now are."""
         own = self._rows[key]
         present = {one.row for one in self._resolved.get(key, ())} or {own}
-        sums, outs = [0] * cells.ROW, []
+        sums = [0] * cells.ROW
         for row in {own, *others, *present}:
-            lanes = self._lanes(row)
-            of_row = list(map(sum, zip(*lanes, strict=True)))
-            sums = list(map(operator.add, sums, of_row))
-            if row in present:
-                outs.append(_why_out(of_row, max(lane[cells.EJECTED_UNTIL] for lane in lanes) > now))
+            sums = list(map(operator.add, sums, self._sums(row)))
+        outs: list[str | None]
+        if rules.starts_up and not any(sums[cell] for cell in TELLING):
+            outs = [None]  # nothing has ever been said against it
+        else:
+            verdicts = (judge(standing(self._lane, row, own), 1, rules, now) for row in present)
+            outs = [OUT_OF.get(verdict.standing) for verdict in verdicts]
         # A server with several addresses is out when all of them are.
-        out = set[str]().union(*outs) if all(outs) else set[str]()
+        out = {reason for reason in outs if reason} if all(outs) else set()
         return _Server(
             f"{_label('host', key[0])},{_label('server', key[1])}", self._with_formers(key, sums), out, len(present)
         )
@@ -320,16 +327,6 @@ def _at_ease(found: Iterator[T], pause: Callable[[], None]) -> list[T]:
         if len(taken) % ROWS == 0:
             pause()
     return taken
-
-
-def _why_out(row: Sequence[int], ejected: bool) -> set[str]:
-    marks = {
-        "check": row[cells.HEALTH] == cells.DOWN,
-        "ejected": ejected,
-        "drain": row[cells.ADMIN] == cells.DRAIN,
-        "maint": row[cells.ADMIN] == cells.MAINT,
-    }
-    return {reason for reason, marked in marks.items() if marked}
 
 
 def _each(backends: Sequence[tuple[str, list[int]]], cell: int) -> Iterator[Sample]:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 
+import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -13,14 +14,15 @@ from tests.e2e.test_control_worker import wait_for_control
 from tests.e2e.test_signals import Gate, in_flight
 from tests.e2e.test_upgrade import stop, upgrade
 from tests.harness.client import Client, Response, get
-from tests.harness.l7process import L7Process
+from tests.harness.l7process import CONTROL, L7Process
+from tests.harness.origin import Reply
 
 CONFIG = """
 canary-time: 200ms
 access-log: off
 admin: '{admin}'
 backends:
-  a: {{servers: ['{server}']}}
+  a: {{servers: ['{server}'], {more}}}
 """
 
 
@@ -54,7 +56,7 @@ def wait_until_gone(proxy: L7Process, admin: str) -> None:
 
 
 def start(l7, origin, admin: str, more: str = "", **options) -> L7Process:
-    proxy = l7(CONFIG.format(admin=admin, server=origin().address) + more, **options)
+    proxy = l7(CONFIG.format(admin=admin, server=origin().address, more=more), **options)
     wait_for_control(proxy, 1)
     proxy.wait_for_event("ready: listening")
     return proxy
@@ -160,6 +162,75 @@ def test_connections_that_ended_with_a_worker_are_not_counted(l7, origin, admin)
         wait_for_series(proxy, admin, ("l7_open_connections",), 1)
         os.kill(proxy.workers()[0], signal.SIGKILL)
         wait_for_series(proxy, admin, ("l7_open_connections",), 0)
+
+
+def counters(admin: str) -> dict[tuple[str, ...], float]:
+    """Every series that must never go backwards."""
+    ends = ("_total", "_bucket", "_sum", "_count")
+    return {key: value for key, value in series(admin).items() if key[0].endswith(ends)}
+
+
+def test_counters_never_go_backwards(l7, origin, admin):
+    server = origin()
+    proxy = start(l7, lambda: server, admin, workers=2, leaks=False)
+    seen, pid = counters(admin), proxy.pid
+    answered = ("l7_requests_total", "a", "2xx")
+    for disturb in ("reload", "kill", "upgrade", "kill the control worker", "upgrade"):
+        for _ in range(10):
+            assert get(proxy.address, host="a").status == 200
+        if disturb == "reload":
+            os.kill(pid, signal.SIGHUP)
+            proxy.wait_for_event("reload done")
+        elif disturb == "kill":
+            os.kill(proxy.workers()[0], signal.SIGKILL)
+        elif disturb == "upgrade":
+            pid = upgrade(proxy, pid)
+        else:
+            os.kill(wait_for_children(proxy, pid), signal.SIGKILL)
+        now = counters(admin)
+        shrunk = {key: (value, now.get(key)) for key, value in seen.items() if now.get(key, -1) < value}
+        assert not shrunk, disturb
+        assert now[answered] - seen[answered] == 10, disturb
+        seen = now
+    assert seen["l7_request_duration_seconds_count", "a"] == 50
+    assert seen["l7_server_requests_total", "a", server.address] == 50
+    stop(proxy, pid)
+
+
+def wait_for_children(proxy: L7Process, master: int) -> int:
+    """The control worker of a master that is not the test's own child."""
+    found: list[int] = []
+
+    def there() -> bool:
+        children = psutil.Process(master).children()
+        found[:] = [child.pid for child in children if " ".join(child.cmdline()).startswith(CONTROL)]
+        return bool(found)
+
+    proxy.wait_for(there, "a control worker")
+    return found[0]
+
+
+def test_failures_are_counted_by_what_they_were(l7, origin, admin):
+    def oops(request):
+        if request.target == b"/oops":
+            return Reply(500)
+        if request.target == b"/lost":
+            request.connection.reset()
+            return None
+        return Reply()
+
+    server = origin(oops)
+    proxy = start(l7, lambda: server, admin, "ejection: off, retries: 0")
+    for target in ("/", "/oops", "/lost"):
+        get(proxy.address, target, host="a")
+    get(proxy.address, host="nobody.test")
+    found = series(admin)
+    codes = {key[2]: value for key, value in found.items() if key[:2] == ("l7_requests_total", "a") and value}
+    assert codes == {"2xx": 1, "5xx": 2}
+    assert found["l7_requests_total", "-", "4xx"] == 1
+    errors = {key[3]: value for key, value in found.items() if key[0] == "l7_upstream_errors_total"}
+    assert errors == {"connect": 0, "timeout": 0, "response": 1, "5xx": 1}
+    assert found["l7_server_requests_total", "a", server.address] == 3
 
 
 def test_after_an_upgrade_the_new_one_answers(l7, origin, admin):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.harness.client import TIMEOUT, Client
+from tests.harness.client import TIMEOUT, Client, request
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin, Reply, Request, pattern, routes
 
@@ -179,6 +179,22 @@ def test_a_server_that_does_not_answer_is_504(l7, origin, connect, said):
     assert app.connections[0].wait_closed(5)
     client.send(GET)  # the client's connection lives on
     assert client.read_response().status == 504
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 200), ("PUT", 200), ("POST", 504)])
+def test_what_may_be_sent_again_goes_to_another_server_after_a_timeout(l7, origin, method, status):
+    asked: list[bytes] = []
+
+    def silent(request: Request) -> None:
+        asked.append(request.method)
+        request.connection.wait_closed(TIMEOUT)
+
+    app, well = origin(silent), origin()
+    settings = config(app.address, well.address, server="response: 500ms")
+    proxy = l7(settings.replace("servers:", "balance: first, servers:"))
+    answer = request(proxy.address, method, host="a", body=b"" if method == "GET" else b"x")
+    assert answer.status == status
+    assert asked == [method.encode()], "it is not asked twice"
 
 
 def test_a_server_that_trickles_its_head_is_504(l7, origin, connect):

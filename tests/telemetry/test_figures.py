@@ -21,7 +21,7 @@ from l7.telemetry.ledger import CONTROL, FIRST_WORKER, MASTER, Ledger
 
 SITE, SERVER, NAMED = "site.test", "127.0.0.1:81", "app.test:80"
 ODD = 'unix:/run/a"b\\c.sock'
-CONFIG = {"backends": {SITE: {"servers": [SERVER, NAMED]}, "odd.test": {"servers": [ODD]}}}
+CONFIG = {"backends": {SITE: {"servers": [SERVER, NAMED], "health": {}}, "odd.test": {"servers": [ODD]}}}
 ROWS = {(SITE,): 2, (SITE, SERVER): 3, (SITE, NAMED): 4, ("odd.test", ODD): 5}
 
 
