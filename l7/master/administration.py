@@ -120,11 +120,14 @@ class Administration:
         """Forget servers that are in no configuration any more."""
         for key in [key for key in self._orders if key[:2] not in self._books.rows]:
             order = self._orders.pop(key)
+            self._write(key, NO_ORDER)  # it may come back to the same row
             if order.state or order.weight is not None:
                 self._events.info(f"{key[0]}: server {key[1]} is gone, and so is what was wanted of it: {order}")
 
     def _write(self, key: Key, order: Order) -> None:
-        ledger, row = self._books.ledger, self._books.rows[key]
+        ledger, row = self._books.ledger, self._books.rows.last(key)
+        if row is None:
+            return
         wanted = {
             cells.ADMIN: order.state,
             cells.ADMIN_SINCE: order.since,

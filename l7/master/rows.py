@@ -42,6 +42,10 @@ class Rows:
     def __iter__(self) -> Iterator[Key]:
         return iter(self._taken)
 
+    def last(self, key: Key) -> int | None:
+        """The row that a key has or had last; None when that is another's now."""
+        return self._taken.get(key, self._free.get(key))
+
     def taken(self) -> Mapping[Key, int]:
         """All that are taken."""
         return dict(self._taken)

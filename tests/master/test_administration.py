@@ -117,12 +117,15 @@ def test_orders_hold_over_reloads_and_end_with_the_server(books: Books, desk: Ad
         assert read(books, "a.example", ONE)[0] == cells.DRAIN
     books.resolve(("a.example", NAME), [["10.0.0.3", 8080, -1]])
     desk.settle()
+    assert len(desk.lines()) == 2, "its server is still there"
     books.resolve(("a.example", NAME), [["10.0.0.2", 8080, -1]])
     desk.renew()
     assert read(books, "a.example", NAME, "10.0.0.2:8080")[1] == 8, "an address that comes back"
     books.settle([config(TWO)])
     desk.settle()
     assert desk.lines() == []
+    books.extend(config(ONE, TWO))
+    assert read(books, "a.example", ONE) == (0, 0), "one that is added again is ready"
 
 
 def test_orders_are_shown_and_handed_down(books: Books, desk: Administration) -> None:

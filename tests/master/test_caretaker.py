@@ -104,6 +104,13 @@ def test_those_that_die_early_are_started_again_after_growing_pauses() -> None:
     assert [round(pause, 6) for pause in pauses] == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
 
 
+def test_one_that_was_ready_and_dies_soon_is_started_again_after_a_pause() -> None:
+    desk = Desk()
+    desk.serve()
+    assert desk.tell(Gone(0, "killed by SIGKILL"), after=c.STEADY - 1) == []
+    assert desk.tell(Tick(), after=0.5) == [Spawn(0, 1)]
+
+
 def test_a_new_generation_does_not_wait_for_the_old_ones_pause() -> None:
     desk = Desk()
     desk.tell(Want(1))
