@@ -329,7 +329,7 @@ class Arbiter:
         lend(self._board, self._roster, self._fleet.live(), action.slot)
 
     def _level(self, action: v.Level) -> None:
-        lend(self._board, self._roster, self._fleet.live(self._fleet.plan.generation), action.slot)
+        lend(self._board, self._roster, self._fleet.live(self._fleet.plan.generation), action.slot, trial=False)
 
     def _settle(self, action: v.Settle) -> None:
         self._generations.settle(action.generation)

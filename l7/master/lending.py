@@ -9,17 +9,19 @@ from l7.master.roster import Roster
 from l7.telemetry.board import CONNECTIONS, Board
 
 
-def portions(held: Mapping[int, int], borrowers: int = 1, theirs: int = 0) -> dict[int, int]:
+def portions(held: Mapping[int, int], borrowers: int = 1, theirs: int = 0, *, trial: bool = True) -> dict[int, int]:
     """What each of the workers that hold connections gives, so that every one of all of them holds the same.
 
-    The borrowers' part is rounded up: where there is a connection at all they get one, or they would hear nothing.
+    On trial the borrowers' part is rounded up: where there is a connection at all they get one, or they would hear
+    nothing. Else it is rounded down: nothing is gained by moving the last one.
 
     :param held: connections by slot.
     :param borrowers: how many workers are on trial.
     :param theirs: connections that these have already.
     """
     total = sum(held.values())
-    wanted = -(-(total + theirs) * borrowers // (len(held) + borrowers)) - theirs
+    part, rest = divmod((total + theirs) * borrowers, len(held) + borrowers)
+    wanted = part + bool(rest and trial) - theirs
     given: dict[int, int] = {}
     left = total
     # Each gives in proportion to what it holds; what rounding leaves over falls to the next one.
@@ -31,9 +33,12 @@ def portions(held: Mapping[int, int], borrowers: int = 1, theirs: int = 0) -> di
     return given
 
 
-def lend(board: Board, roster: Roster, lenders: Iterable[Worker], borrower: int | None, workers: int = 1) -> None:
+def lend(
+    board: Board, roster: Roster, lenders: Iterable[Worker], borrower: int | None, workers: int = 1, *,
+    trial: bool = True,
+) -> None:  # fmt: skip
     """Tell workers that serve to lend connections: to one of them, by its slot, or to so many of another l7."""
     held = {one.slot: board.slot(one.slot)[CONNECTIONS] for one in lenders if one.ready}
     theirs = 0 if borrower is None else held.pop(borrower, 0)
-    for slot, count in portions(held, workers, theirs).items():
+    for slot, count in portions(held, workers, theirs, trial=trial).items():
         roster.tell(slot, {"do": "lend", "count": count})

@@ -37,3 +37,8 @@ def test_nobody_gives_what_it_has_not_and_the_borrowers_get_their_part(held, bor
     total = sum(held.values()) + theirs
     wanted = -(-total * borrowers // (len(held) + borrowers)) - theirs
     assert sum(parts.values()) == min(max(0, wanted), sum(held.values()))
+
+
+def test_off_trial_the_last_connection_is_not_moved_about():
+    assert portions({0: 1}, trial=False) == {}
+    assert portions({0: 3}, trial=False) == {0: 1}
