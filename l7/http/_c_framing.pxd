@@ -2,30 +2,27 @@
 
 cimport cython
 
-cdef class LengthReader:
-    cdef public long long left
+cdef class BodyReader:
     cdef public bint done
     cdef public bytes rest
     cdef public list trailers
+
+    cpdef bytes feed(self, bytes data)
+    cpdef long long ahead(self) except -1
+    cpdef skip(self, long long count)
+
+cdef class CloseReader(BodyReader):
+    pass
+
+cdef class LengthReader(BodyReader):
+    cdef public long long left
 
     @cython.locals(size=Py_ssize_t)
     cpdef bytes feed(self, bytes data)
-    cpdef long long ahead(self)
+    cpdef long long ahead(self) except -1
     cpdef skip(self, long long count)
 
-cdef class CloseReader:
-    cdef public bint done
-    cdef public bytes rest
-    cdef public list trailers
-
-    cpdef bytes feed(self, bytes data)
-    cpdef long long ahead(self)
-    cpdef skip(self, long long count)
-
-cdef class ChunkedReader:
-    cdef public bint done
-    cdef public bytes rest
-    cdef public list trailers
+cdef class ChunkedReader(BodyReader):
     cdef object _table, _limit
     cdef bytes _pending
     cdef list _lines
@@ -35,7 +32,7 @@ cdef class ChunkedReader:
 
     @cython.locals(pieces=list, at=Py_ssize_t, end=Py_ssize_t, piece=bytes, eol=Py_ssize_t)
     cpdef bytes feed(self, bytes data)
-    cpdef long long ahead(self)
+    cpdef long long ahead(self) except -1
     cpdef skip(self, long long count)
     cdef _keep(self, bytes line)
     cdef _line(self, bytes line)

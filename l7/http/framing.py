@@ -6,8 +6,6 @@ goes on is framed anew by `chunk` and `last_chunk`, so extensions, odd sizes and
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from l7.compiled import take_over
 from l7.errors import BAD_REQUEST, BAD_RESPONSE, BODY_TOO_LARGE, ProxyError
 from l7.http import fields
@@ -24,30 +22,41 @@ REQUEST_TRAILERS = Table(fields.TRAILER_FIELDS, BAD_REQUEST, fields.DROP, unders
 RESPONSE_TRAILERS = Table(fields.TRAILER_FIELDS, BAD_RESPONSE, fields.DROP)
 
 
-class BodyReader(Protocol):
-    """What all readers have in common."""
+class BodyReader:
+    """What all readers have in common: this one takes whatever comes."""
 
-    done: bool
-    """Whether the body has ended."""
-    rest: bytes
-    """What came after the end."""
-    trailers: list[bytes]
-    """Checked field lines that followed a chunked body."""
+    __slots__ = ("done", "rest", "trailers")
+
+    def __init__(self) -> None:
+        self.done = False
+        """Whether the body has ended."""
+        self.rest = b""
+        """What came after the end."""
+        self.trailers: list[bytes] = []
+        """Checked field lines that followed a chunked body."""
 
     def feed(self, data: bytes) -> bytes:
         """The payload in ``data``; raises `ProxyError` for broken framing."""
+        return data
 
     def ahead(self) -> int:
         """How many bytes of payload are certain to come next, with nothing between them."""
+        return 0
 
     def skip(self, count: int) -> None:
         """Take note of ``count`` of the bytes `ahead` that went by without being fed."""
 
 
-class LengthReader:
+class CloseReader(BodyReader):
+    """A body that ends with its connection (RFC 9112, 6.3, rule 8)."""
+
+    __slots__ = ()
+
+
+class LengthReader(BodyReader):
     """A body of ``length`` bytes (RFC 9112, 6.2)."""
 
-    __slots__ = ("done", "left", "rest", "trailers")
+    __slots__ = ("left",)
 
     def __init__(self, length: int) -> None:
         self.left = length
@@ -78,32 +87,10 @@ class LengthReader:
         self.done = self.left == 0
 
 
-class CloseReader:
-    """A body that ends with its connection (RFC 9112, 6.3, rule 8)."""
-
-    __slots__ = ("done", "rest", "trailers")
-
-    def __init__(self) -> None:
-        self.done = False
-        self.rest = b""
-        self.trailers: list[bytes] = []
-
-    def feed(self, data: bytes) -> bytes:
-        """All of ``data``."""
-        return data
-
-    def ahead(self) -> int:
-        """Nobody knows."""
-        return 0
-
-    def skip(self, count: int) -> None:
-        """Nothing to count."""
-
-
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
 
-class ChunkedReader:
+class ChunkedReader(BodyReader):
     """A chunked body (RFC 9112, 7.1).
 
     ``most_trailers`` fields of together ``trailer_bytes`` are taken; ``table`` says which may pass, and whose
@@ -120,9 +107,6 @@ class ChunkedReader:
         "_table",
         "_trailer_bytes",
         "_trailer_fields",
-        "done",
-        "rest",
-        "trailers",
     )
 
     def __init__(self, table: Table, trailer_fields: int, trailer_bytes: int, limit: int | None = None) -> None:

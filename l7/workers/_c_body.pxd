@@ -1,10 +1,12 @@
 # Types for the compiled l7/workers/body.py.
 
 from l7._c_exchange cimport Exchange as CExchange
+from l7.http._c_framing cimport BodyReader as CBodyReader
 from l7.workers._c_stream cimport Stream as CStream
 
 cdef class RequestBody:
-    cdef object _reader, _source
+    cdef CBodyReader _reader
+    cdef object _source
     cdef CExchange _exchange
     cdef double _seconds
     cdef public bint broken, streamed

@@ -4,6 +4,7 @@ cimport cython
 
 from l7._c_exchange cimport Exchange as CExchange
 from l7.http._c_messages cimport RequestHead as CRequestHead, ResponseHead as CResponseHead
+from l7.http._c_framing cimport BodyReader as CBodyReader
 from l7.http._c_forwarding cimport Hop as CHop
 from l7.http._c_parser cimport ResponseParser as CResponseParser
 from l7.workers._c_body cimport Pump as CPump, RequestBody as CRequestBody
@@ -13,6 +14,8 @@ cdef class Bounds:
     cdef public double connect, response, idle, write
     cdef public Py_ssize_t head, fields
     cdef public CResponseParser parser
+
+    cdef CBodyReader reader(self, long long length)
 
 cdef class Relay:
     cdef CExchange _exchange
@@ -37,14 +40,14 @@ cdef class Relay:
     @cython.locals(server=CStream)
     cdef bytes _await_answer(self)
     cdef _pass_interim(self, CResponseHead response)
-    @cython.locals(framing="long long", whole=bint, payload=bytes, response=CResponseHead)
+    @cython.locals(framing="long long", whole=bint, payload=bytes, response=CResponseHead, reader=CBodyReader)
     cpdef bint respond(self, bint keep) except -1
     cdef bytes _connection(self, bint keep)
-    cdef _relay_body(self, object reader)
+    cdef _relay_body(self, CBodyReader reader)
     @cython.locals(server=CStream)
     @cython.locals(server=CStream, client=CStream)
     cdef _await_server(self, object gone)
-    cdef bytes _frame(self, object reader, bytes payload)
+    cdef bytes _frame(self, CBodyReader reader, bytes payload)
     cdef _to_client(self, bytes data)
-    cdef _finish(self, object reader, bint whole)
+    cdef _finish(self, CBodyReader reader, bint whole)
     cpdef stop(self)

@@ -7,6 +7,9 @@ cdef class Sweeper:
     cdef public set streams
     cdef object _timer
 
+    @cython.locals(now=double, due=list, stream=Stream)
+    cpdef sweep(self)
+
 cdef class Stream:
     cdef public object socket, keeper, reader, watcher
     cdef public Sweeper sweeper

@@ -27,7 +27,7 @@ from l7.errors import (
 )
 from l7.exchange import Exchange
 from l7.http import forwarding
-from l7.http.framing import BodyReader, chunk, last_chunk, response_reader
+from l7.http.framing import BodyReader, LengthReader, chunk, last_chunk, response_reader
 from l7.http.grammar import elements
 from l7.http.heads import END, HeadReader
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
@@ -61,6 +61,10 @@ class Bounds:
         self.head = head
         self.fields = fields
         self.parser = ResponseParser(fields)
+
+    def reader(self, length: int) -> BodyReader:
+        """The reader for a response whose head said ``length``."""
+        return LengthReader(length) if length >= 0 else response_reader(length, self.fields, self.head)
 
 
 class Relay:
@@ -227,7 +231,7 @@ class Relay:
         whole = self._body is None or self._body.sent
         framing = self.client_framing = self._hop.framing(response, self._head.minor)
         keep = keep and whole and framing != UNTIL_CLOSE
-        reader = response_reader(response.length, self._bounds.fields, self._bounds.head)
+        reader = self._bounds.reader(response.length)
         payload = reader.feed(self._buffer) if self._buffer else b""
         if payload or reader.done:
             payload = self._frame(reader, payload)

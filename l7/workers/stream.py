@@ -389,7 +389,10 @@ class Sweeper:
     def sweep(self) -> None:
         """Expire what is due; what a callback opens or closes meanwhile waits for the next time."""
         now = monotonic()
-        due = [stream for stream in self.streams if now >= stream.deadline or now >= stream.write_deadline]
+        due = []
+        for stream in self.streams:  # a loop, because the variable of a comprehension has no type when it is compiled
+            if now >= stream.deadline or now >= stream.write_deadline:
+                due.append(stream)
         for stream in due:
             if not stream.closed:
                 stream.expire(now)
