@@ -41,18 +41,22 @@ class Board:
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
-        self._memory = mmap.mmap(-1, slots * CELLS * 8)
+        self._memory = mmap.mmap(-1, (slots + 1) * CELLS * 8)
         self._cells = memoryview(self._memory).cast("q")
+        self._reach = slots * CELLS
+        """The cell behind the slots: how many of them have ever been used."""
 
     def slot(self, index: int) -> memoryview:
         """The cells of one worker; raises ``IndexError`` for a slot that is not there."""
         if not 0 <= index < self.slots:
             raise IndexError(f"slot {index} of {self.slots}")
+        if index >= self._cells[self._reach]:
+            self._cells[self._reach] = index + 1  # only the master comes here: it clears a slot before anybody has it
         return self._cells[index * CELLS : (index + 1) * CELLS]
 
     def column(self, cell: int) -> list[int]:
-        """One cell of every slot."""
-        return self._cells[cell::CELLS].tolist()
+        """One cell of every slot that has ever been used: a worker that accepts looks at it many times a second."""
+        return self._cells[cell : self._cells[self._reach] * CELLS : CELLS].tolist()
 
     def idle(self, index: int) -> None:
         """The process of a slot is gone, and with it what it had open."""
