@@ -55,23 +55,9 @@ class Stream:
     """
 
     __slots__ = (
-        "_expired",
-        "_hub",
-        "_write_expired",
-        "_write_watcher",
-        "_writer",
-        "closed",
-        "deadline",
-        "keeper",
-        "reader",
-        "ready",
-        "seen",
-        "socket",
-        "sweeper",
-        "watcher",
-        "watching",
-        "write_deadline",
-    )
+        "_expired", "_hub", "_write_expired", "_write_watcher", "_writer", "closed", "deadline", "keeper", "reader",
+        "ready", "seen", "socket", "sweeper", "watcher", "watching", "write_deadline",
+    )  # fmt: skip
 
     def __init__(self, sock: Socket, sweeper: Sweeper, *, connecting: bool = False) -> None:
         self.socket = sock
@@ -87,7 +73,7 @@ class Stream:
         self.reader: greenlet | None = None
         self._writer: greenlet | None = None
         self.seen = 0.0
-        """When the loop last looked at its sockets (``loop.now``) as this one was put aside."""
+        """When the loop had last looked at its sockets as this one was put aside (``loop.now``)."""
         self._expired = False
         self._write_expired = False
         self._write_watcher: Any = None
@@ -390,7 +376,7 @@ class Sweeper:
         """Expire what is due; what a callback opens or closes meanwhile waits for the next time."""
         now = monotonic()
         due = []
-        for stream in self.streams:  # a loop, because the variable of a comprehension has no type when it is compiled
+        for stream in self.streams:  # not a comprehension, whose variable has no type when it is compiled
             if now >= stream.deadline or now >= stream.write_deadline:
                 due.append(stream)
         for stream in due:
