@@ -97,6 +97,11 @@ class Verdict:
         self.state = state
         self.why = why
 
+    @property
+    def returning(self) -> bool:
+        """Whether it is down, and the last findings were good."""
+        return self.state is State.DOWN and self._streak > 0
+
     def note(self, found: int) -> bool:
         """Take one more finding into account; returns whether the state has changed."""
         self._remember(found)

@@ -36,6 +36,8 @@ from l7.workers.stream import Stream, StreamClosed, StreamTimeout, Sweeper
 
 JITTER = 0.1
 """Part of the interval by which a check may come earlier or later."""
+RETURN = 0.25
+"""Part of the interval after which a server that is down and was found well is checked again."""
 FIRST_WITHIN = 0.002
 """Seconds for each server in which the first checks are spread, at most an interval."""
 BATCH = 0.01
@@ -178,6 +180,8 @@ class Checks:
                 self._take(target, found)
         finally:
             if not target.dropped:
+                if target.verdict.returning:
+                    following = min(following, monotonic() + interval * RETURN)
                 target.due = max(following, monotonic() + interval * JITTER)
                 heapq.heappush(self._queue, target)
                 if self._queue[0] is target:

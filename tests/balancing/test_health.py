@@ -99,3 +99,14 @@ def test_a_reason_fits_into_a_cell() -> None:
     verdict.note(REFUSED)
     assert verdict.why < 2**63
     assert words(verdict.why, CHECK) == "connect refused ×2147483647"
+
+
+def test_one_that_is_down_and_found_well_is_returning() -> None:
+    verdict = Verdict(2, 3, State.DOWN)
+    assert not verdict.returning
+    verdict.note(finding(Fault.REFUSED))
+    assert not verdict.returning
+    verdict.note(HEALTHY)
+    assert verdict.returning
+    verdict.note(HEALTHY)
+    assert not verdict.returning, "it is back"
