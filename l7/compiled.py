@@ -41,6 +41,7 @@ HOT = (
     "l7.workers.downstream",
     "l7.workers.relay",
     "l7.workers.upstream",
+    "l7.workers.job",
     "l7.workers.proxy",
     "l7.workers.session",
 )

@@ -59,7 +59,7 @@ def count_failure(member: Member, kind: Kind) -> Reason | None:
 class Passive:
     """Watches the members of one backend."""
 
-    __slots__ = ("_clock", "_lane", "_limits", "_looked", "_members", "_panic", "_window")
+    __slots__ = ("_clock", "_lane", "_limits", "_looked", "_members", "_panic", "_seconds", "_window")
 
     def __init__(
         self, settings: Ejection, panic: float, lane: Lane, clock: Callable[[], int] = time.monotonic_ns
@@ -68,6 +68,7 @@ class Passive:
         self._panic = panic
         self._lane = lane
         self._clock = clock
+        self._seconds = settings.window
         self._window = Window(settings.window)
         self._members: Sequence[Member] = ()
         self._looked = 0
@@ -75,6 +76,7 @@ class Passive:
     def arrange(self, members: Sequence[Member]) -> None:
         """Watch these."""
         self._members = tuple(members)
+        self._window = Window(self._seconds)
 
     def failed(self, member: Member, kind: Kind, available: Sequence[Member]) -> str:
         """A request failed; returns what to tell people when the member was ejected for it."""

@@ -104,6 +104,8 @@ class Verdict:
     trial: bool = False
     """Whether it is given one request at a time, because nobody knows yet whether it has recovered."""
     again: int = 0
+    unknown: bool = False
+    """Whether it is down only because it was not checked yet."""
     why: str = ""
     """Why it is ejected; why checks fail is told by `l7.balancing.health.words`."""
 
@@ -121,7 +123,9 @@ def judge(known: Facts, weight: int, rules: Rules, now: int) -> Verdict:
         return Verdict(Standing.MAINT, weight)
     if known.admin == cells.DRAIN:
         return Verdict(Standing.DRAIN, weight)
-    if rules.checked and (known.health == cells.DOWN or (not known.health and not rules.starts_up)):
+    if rules.checked and not known.health and not rules.starts_up:
+        return Verdict(Standing.DOWN, weight, unknown=True)
+    if rules.checked and known.health == cells.DOWN:
         return Verdict(Standing.DOWN, weight)
     recovered = rules.checked and known.health == cells.UP and known.falls > 0
     if now < known.ejected_until and not (recovered and known.health_since > known.ejected_at):
@@ -178,8 +182,9 @@ def choose(servers: Sequence[J], panic: float) -> tuple[J, ...]:
 
 
 def _wanted(server: Judged) -> bool:
-    """Whether a server would be used if only it were up."""
-    return server.verdict.weight > 0 and server.verdict.standing not in (Standing.DRAIN, Standing.MAINT)
+    """Whether a server would be used if only it were up; one that is to be checked first is not yet."""
+    verdict = server.verdict
+    return verdict.weight > 0 and verdict.standing not in (Standing.DRAIN, Standing.MAINT) and not verdict.unknown
 
 
 def in_panic(servers: Sequence[Judged], panic: float) -> bool:

@@ -13,22 +13,10 @@ from l7.workers._c_crew cimport Crew as CCrew
 from l7.http._c_parser cimport RequestParser as CRequestParser
 from l7.balancing._c_members cimport Member as CMember
 from l7.telemetry._c_counters cimport Counters as CCounters
+from l7.workers._c_job cimport Job as CJob
 from l7.workers._c_relay cimport Relay as CRelay
 from l7.workers._c_upstream cimport Upstream as CUpstream
 from l7.workers._c_stream cimport Stream as CStream
-
-cdef class Job:
-    cdef public bint answered
-    cdef public CRequestBody body
-    cdef public CExchange exchange
-    cdef public CRequestHead head
-    cdef public CSession session
-    cdef public CUpstream upstream
-    cdef public bytes opening, cookie
-    cdef public double until
-    cdef public object total
-
-    cpdef bint may_retry(self, object failure) except -1
 
 cdef class Proxy:
     cdef public object config, sweeper, upstreams, routes, credentials
@@ -43,16 +31,16 @@ cdef class Proxy:
     cdef object _id_prefix, _trusted
 
     cpdef str next_request_id(self)
-    @cython.locals(body=CRequestBody, job=Job)
+    @cython.locals(body=CRequestBody, job=CJob)
     cpdef handle(self, CExchange exchange, CRequestHead head, CSession session)
     cpdef finish(self, CExchange exchange)
     cdef _introduce(self, CExchange exchange, CRequestHead head, CSession session)
     cdef _admit(self, CExchange exchange, CRequestHead head)
     @cython.locals(upstream=CUpstream)
-    cdef _forward(self, Job job)
+    cdef _forward(self, CJob job)
     @cython.locals(member=CMember)
-    cdef _try_servers(self, Job job, CUpstream upstream)
+    cdef _try_servers(self, CJob job, CUpstream upstream)
     @cython.locals(exchange=CExchange, server=CStream, pool=CPool)
-    cdef _attempt(self, Job job, CMember member)
-    @cython.locals(relay=CRelay, response=CResponseHead)
-    cdef _through(self, Job job, CMember member, CStream server)
+    cdef _attempt(self, CJob job, CMember member)
+    @cython.locals(relay=CRelay, response=CResponseHead, session=CSession, waiting=dict)
+    cdef _through(self, CJob job, CMember member, CStream server)

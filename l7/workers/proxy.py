@@ -26,11 +26,8 @@ from l7.errors import (
     NO_ROUTE,
     NO_SERVER,
     RESPONSE_TIMEOUT,
-    TOTAL_CUT,
-    TOTAL_TIMEOUT,
     UNAUTHORIZED,
     ProxyError,
-    Retry,
     Side,
 )
 from l7.exchange import Exchange
@@ -45,15 +42,13 @@ from l7.workers.body import RequestBody
 from l7.workers.credentials import Credentials, claimed_login
 from l7.workers.crew import Crew
 from l7.workers.downstream import ClientBounds, Downstream
+from l7.workers.job import Job
 from l7.workers.relay import Relay
 from l7.workers.shared import Shared
-from l7.workers.stream import NEVER, Stream, Sweeper
+from l7.workers.stream import Stream, Sweeper
 from l7.workers.total import Total
 from l7.workers.tunnel import Tunnel
 from l7.workers.upstream import Upstream, Upstreams
-
-_IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
-"""RFC 9110, 9.2.2."""
 
 
 class Proxy:
@@ -114,7 +109,10 @@ class Proxy:
             match = self.routes.match(head.host, head.path)
             if match is None:
                 raise ProxyError(NO_ROUTE, f"host {head.host or '(none)'}")
-            job = Job(exchange, head, body, session, match.payload, believed)
+            opening = session.hop.request_head(head, exchange.request_id.encode("ascii"), believed)
+            if body is not None:
+                opening += body.first
+            job = Job(exchange, head, body, session, match.payload, opening)
             return self._forward(job)
         except ProxyError as failure:
             return self.refuse(failure, exchange, head, body, session)
@@ -203,6 +201,7 @@ class Proxy:
         exchange = job.exchange
         exchange.server = member.label
         exchange.attempts += 1
+        job.moved = False
         pool = member.pool
         server = pool.check_out()
         if server is not None:
@@ -212,7 +211,8 @@ class Proxy:
             except ProxyError as failure:
                 # One that keeps silent is not dead: what it was sent goes to another server or to none.
                 silent = failure.kind is RESPONSE_TIMEOUT
-                if silent or not job.may_retry(failure) or (job.total is not None and job.total.over):
+                over = job.total is not None and job.total.over
+                if silent or over or job.moved or not job.may_retry(failure):
                     raise
                 exchange.attempts += 1
         started = monotonic()
@@ -227,6 +227,10 @@ class Proxy:
         relay = Relay(job.exchange, job.head, job.body, session, server, job.upstream.bounds)
         if job.total is not None:
             job.total.server = server
+        job.relay = relay
+        waiting = job.upstream.waiting
+        if waiting is not None:
+            waiting[server] = (member, job)
         try:
             response = relay.request(job.opening, self.crew)
             member.unheard = 0
@@ -242,6 +246,8 @@ class Proxy:
             raise
         finally:
             relay.stop()
+            if waiting is not None:
+                del waiting[server]
             if relay.reusable and not self.draining:
                 member.pool.check_in(server)
             else:
@@ -326,55 +332,6 @@ class Proxy:
     def close(self) -> None:
         """Close all idle connections to servers."""
         self.upstreams.close()
-
-
-class Job:
-    """One request on its way: what every try of it needs."""
-
-    __slots__ = (
-        "answered", "body", "cookie", "exchange", "head", "opening", "session", "total", "until", "upstream",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        head: RequestHead,
-        body: RequestBody | None,
-        session: Downstream,
-        upstream: Upstream,
-        believed: bytes | None,
-    ) -> None:
-        self.exchange = exchange
-        self.head = head
-        self.body = body
-        self.session = session
-        self.upstream = upstream
-        self.answered = False
-        self.cookie = b""
-        """A field of ours that goes into the answer, so that the client comes back to its server."""
-        self.until = NEVER
-        """When `timeouts.total` ends."""
-        self.total: Total | None = None
-        self.opening = self.session.hop.request_head(self.head, self.exchange.request_id.encode("ascii"), believed)
-        """The head and what has come of the body, as they go to the server."""
-        if self.body is not None:
-            self.opening += self.body.first
-
-    def verdict(self, failure: ProxyError) -> ProxyError:
-        """What a failure is called: when the time for all was up, that is what failed."""
-        if self.total is None or not self.total.over:
-            return failure
-        kind = TOTAL_CUT if self.answered else TOTAL_TIMEOUT
-        return ProxyError(kind, f"not done within {self.upstream.total:g} s")
-
-    def may_retry(self, failure: ProxyError) -> bool:
-        """Whether the request may be sent again after ``failure`` (RFC 9110, 9.2.2; the failure table)."""
-        if self.answered or self.session.stream.closed:
-            return False
-        if failure.kind.retry is Retry.NOTHING_SENT:
-            return True
-        whole = self.body is None or (self.body.done and not self.body.streamed)
-        return failure.kind.retry is Retry.IDEMPOTENT and self.head.method in _IDEMPOTENT and whole
 
 
 take_over(globals())

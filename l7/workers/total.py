@@ -29,13 +29,15 @@ class Total:
         self._timer.start(self._expire)
 
     def _expire(self) -> None:
-        if self.over:
-            self._client.close()
-        self.over = True
         if self.server is not None:
+            if self.over:
+                self._client.close()
             self.server.close()
+        self.over = True
 
     def stop(self) -> None:
-        """The request is over."""
-        self._timer.stop()
-        self._timer.close()
+        """The request is over, or may last."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None

@@ -16,7 +16,7 @@ from l7.balancing.members import Member
 from l7.balancing.names import Endpoint
 from l7.balancing.passive import Passive, count_failure
 from l7.balancing.policies import POLICIES, Policy
-from l7.balancing.standing import Rules, assess
+from l7.balancing.standing import Rules, Standing, assess
 from l7.clock import monotonic
 from l7.compiled import take_over
 from l7.config.addresses import Address
@@ -27,7 +27,7 @@ from l7.workers.pool import Pool
 from l7.workers.relay import Bounds
 from l7.workers.selection import Selection
 from l7.workers.shared import Shared
-from l7.workers.stream import Sweeper
+from l7.workers.stream import Stream, Sweeper
 
 TICK = 0.05
 """Seconds within which a worker notices what others found out."""
@@ -60,6 +60,7 @@ class Upstream:
         "row",
         "selection",
         "total",
+        "waiting",
     )
 
     def __init__(self, route: str, backend: Backend, config: Config, sweeper: Sweeper, shared: Shared) -> None:
@@ -78,6 +79,8 @@ class Upstream:
         """Among whom the policy picks."""
         self.again = 0
         """When this can change by itself, in nanoseconds; 0: never."""
+        self.waiting: dict[Stream, tuple[Member, Any]] | None = None if backend.health is None else {}
+        """What is awaited on which connection, where checks can tell that it will not come."""
         self._shared = shared
         self._sweeper = sweeper
         self._arranged: tuple[tuple[Member, int], ...] | None = None
@@ -144,12 +147,25 @@ class Upstream:
 
     def refresh(self, now: int) -> None:
         """Work out anew who can be picked, from what everybody knows at ``now`` (nanoseconds)."""
+        up = [member for member in self.members if member.verdict.standing is not Standing.DOWN]
         self.available, self.again = assess(self.members, self._rules, self.backend.panic, now)
+        for member in up:
+            if member.verdict.standing is Standing.DOWN:
+                self._leave(member)
         arranged = tuple((member, member.share) for member in self.available)
         if arranged != self._arranged:
             self._arranged = arranged
             self.policy.arrange(self.available)
         self.plain = not (self.selection.particular or self.limit or any(member.cap for member in self.members))
+
+    def _leave(self, member: Member) -> None:
+        """Checks say that a server is down: what waits for its answer, and can, is tried on another one."""
+        member.pool.close()
+        if self.waiting is None or not any(one.verdict.pickable for one in self.available):
+            return
+        for server, (asked, job) in list(self.waiting.items()):
+            if asked is member and job.move():
+                server.close()
 
     def tick(self, now: float) -> None:
         """Let time pass."""

@@ -108,9 +108,14 @@ def server(standing: Standing = Standing.UP, weight: int = 1, *, backup: bool = 
 
 
 def states(*letters: str) -> list[Member]:
-    """``u`` up, ``d`` down, ``e`` ejected, ``m`` maintenance, ``0`` weight 0; capital letters are backups."""
+    """``u`` up, ``d`` down, ``e`` ejected, ``m`` maintenance, ``0`` weight 0, ``?`` unknown; capitals: backups."""
     kinds = {"u": Standing.UP, "d": Standing.DOWN, "e": Standing.EJECTED, "m": Standing.MAINT, "0": Standing.UP}
-    return [server(kinds[one.lower()], int(one != "0"), backup=one.isupper()) for one in letters]
+    kinds["?"] = Standing.DOWN
+    made = [server(kinds[one.lower()], int(one != "0"), backup=one.isupper()) for one in letters]
+    for member, one in zip(made, letters, strict=True):
+        if one == "?":
+            member.verdict = replace(member.verdict, unknown=True)
+    return made
 
 
 @pytest.mark.parametrize(
@@ -135,6 +140,8 @@ def states(*letters: str) -> list[Member]:
         ("mm", 1.0, []),
         ("0m", 1.0, []),
         ("ud", 1.0, [0, 1]),
+        ("??", 1.0, []),
+        ("u??", 1.0, [0]),
     ],
 )
 def test_who_is_chosen(letters: str, panic: float, chosen: list[int]) -> None:

@@ -289,3 +289,32 @@ def test_an_invalid_response_does_not_set_a_cookie() -> None:
         answer = get(play.proxy.address)
         assert answer.status == 502
         assert answer.header(b"set-cookie") is None
+
+
+# ------------------------------------------------------------------------------------------- checks and what waits
+
+
+def test_what_waits_for_a_server_that_checks_find_silent_goes_to_another_one() -> None:
+    """A POST cannot: it waits on, because the server may still answer."""
+    silent = threading.Event()
+    settings = "servers: [$a, $b], health: {path: /, interval: 50ms, timeout: 200ms}, timeouts: {response: 20s}"
+    with named(2, settings) as play, ExitStack() as stack:
+
+        def handle(request: Request) -> Reply | None:
+            if silent.is_set():
+                request.connection.wait_closed()
+                return None
+            return Reply(body=b"b")
+
+        play.handlers["b"] = handle
+        assert play.picks(10) == {"a": 5, "b": 5}
+        silent.set()
+        clients = {}
+        for method in ("GET", "GET", "POST", "POST"):
+            client = stack.enter_context(Client(play.proxy.address))
+            client.send(f"{method} / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+            clients[client] = method
+        bodies = [(method, client.read_response().body) for client, method in clients.items() if method == "GET"]
+        assert bodies == [("GET", b"a")] * 2
+        play.proxy.wait_for_event("is down: no answer within 200ms")
+        assert play.picks(6) == {"a": 6}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import gevent
 from gevent import socket as green
 
+from l7.balancing.lane import Lane
 from l7.config.schema import Config
 from l7.telemetry.ledger import FIRST_ROW, Ledger
 from l7.workers.shared import Shared, lane_of
@@ -25,7 +26,16 @@ def alone(config: Config, lanes: int = 3, number: int = 2) -> Shared:
         keys += [(route,), *((route, str(server.address)) for server in backend.servers)]
     ledger = Ledger(len(keys) + 64, lanes)
     ledger.open(lanes - 1)
+    _ledgers[:] = [ledger]
     return Shared(lane_of(ledger, number), {key: row for row, key in enumerate(keys, FIRST_ROW)}, cookie_key=b"k" * 32)
+
+
+_ledgers: list[Ledger] = []
+
+
+def other_lane(number: int) -> Lane:
+    """The view that another process has of the ledger that `alone` made last."""
+    return lane_of(_ledgers[0], number)
 
 
 def until(condition: Callable[[], object], what: str = "it") -> None:

@@ -1,0 +1,84 @@
+"""One request on its way to a server: what every try of it needs, and what may still be done with it."""
+
+from __future__ import annotations
+
+from l7.compiled import take_over
+from l7.errors import TOTAL_CUT, TOTAL_TIMEOUT, ProxyError, Retry
+from l7.exchange import Exchange
+from l7.http.messages import RequestHead
+from l7.workers.body import RequestBody
+from l7.workers.downstream import Downstream
+from l7.workers.relay import Relay
+from l7.workers.stream import NEVER
+from l7.workers.total import Total
+from l7.workers.upstream import Upstream
+
+_IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+"""RFC 9110, 9.2.2."""
+
+
+class Job:
+    """One request on its way: what every try of it needs."""
+
+    __slots__ = (
+        "answered", "body", "cookie", "exchange", "head", "moved", "opening", "relay", "session", "total", "until",
+        "upstream",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        head: RequestHead,
+        body: RequestBody | None,
+        session: Downstream,
+        upstream: Upstream,
+        opening: bytes,
+    ) -> None:
+        self.exchange = exchange
+        self.head = head
+        self.body = body
+        self.session = session
+        self.upstream = upstream
+        self.answered = False
+        self.cookie = b""
+        """A field of ours that goes into the answer, so that the client comes back to its server."""
+        self.relay: Relay | None = None
+        """What carries it now."""
+        self.moved = False
+        """Whether it is to go to another server at once."""
+        self.until = NEVER
+        """When `timeouts.total` ends."""
+        self.total: Total | None = None
+        self.opening = opening
+        """The head and what has come of the body, as they go to the server."""
+
+    def verdict(self, failure: ProxyError) -> ProxyError:
+        """What a failure is called: when the time for all was up, that is what failed."""
+        if self.total is None or not self.total.over:
+            return failure
+        kind = TOTAL_CUT if self.answered else TOTAL_TIMEOUT
+        return ProxyError(kind, f"not done within {self.upstream.total:g} s")
+
+    def may_retry(self, failure: ProxyError) -> bool:
+        """Whether the request may be sent again after ``failure`` (RFC 9110, 9.2.2; the failure table)."""
+        if self.answered or self.session.stream.closed:
+            return False
+        if failure.kind.retry is Retry.NOTHING_SENT:
+            return True
+        return failure.kind.retry is Retry.IDEMPOTENT and self._repeatable()
+
+    def _repeatable(self) -> bool:
+        """Whether sending it again does no harm, and can be done."""
+        whole = self.body is None or (self.body.done and not self.body.streamed)
+        return self.head.method in _IDEMPOTENT and whole
+
+    def move(self) -> bool:
+        """Go to another server instead of waiting for this one; returns whether that can be."""
+        relay = self.relay
+        if self.answered or relay is None or relay.answered or relay.announced or not self._repeatable():
+            return False
+        self.moved = True
+        return True
+
+
+take_over(globals())
