@@ -98,14 +98,15 @@ def test_least_requests_sees_what_other_workers_have() -> None:
 
         play.handlers["a"] = slow
         with ExitStack() as stack:
-            clients = [stack.enter_context(Client(play.proxy.address)) for _ in range(6)]
-            for client in clients:
+            asked = {letter: origin.requests for letter, origin in play.origins.items()}
+            while not asked["a"]:
+                answered = len(asked["b"])
+                client = stack.enter_context(Client(play.proxy.address))
                 client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            play.origins["a"].wait_for(1)
+                play.proxy.wait_for(lambda: asked["a"] or len(asked["b"]) > answered, "a request")  # noqa: B023
             assert play.picks(20) == {"b": 20}
             release.set()
-            for client in clients:
-                client.read_response()
+            client.read_response()
 
 
 def test_a_weight_of_zero_gets_nothing_and_a_backup_waits_its_turn() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from l7.balancing import cells
+from l7.balancing.names import Endpoint
 from l7.balancing.standing import Standing
 from l7.config.schema import Config
 from l7.workers.pool import Pool
@@ -38,7 +39,7 @@ def labels(upstream: Upstream) -> list[str]:
 def test_a_name_is_one_member_until_it_is_resolved(sweeper: Sweeper) -> None:
     upstreams, upstream, _ = made(sweeper)
     assert labels(upstream) == ["name:80", "127.0.0.1:1"]
-    upstreams.set_members("a", "name:80", [("192.0.2.1", 80, 40, -1), ("192.0.2.2", 8080, 41, 5)])
+    upstreams.set_members("a", "name:80", [Endpoint("192.0.2.1", 80, 40, -1), Endpoint("192.0.2.2", 8080, 41, 5)])
     assert labels(upstream) == ["192.0.2.1:80", "192.0.2.2:8080", "127.0.0.1:1"]
     assert [member.weight for member in upstream.members] == [3, 5, 1]
     upstreams.set_members("a", "other:80", [])
@@ -48,10 +49,10 @@ def test_a_name_is_one_member_until_it_is_resolved(sweeper: Sweeper) -> None:
 
 def test_who_stays_goes_on_and_who_leaves_finishes(sweeper: Sweeper) -> None:
     upstreams, upstream, _ = made(sweeper)
-    upstreams.set_members("a", "name:80", [("192.0.2.1", 80, 40, -1), ("192.0.2.2", 80, 41, -1)])
+    upstreams.set_members("a", "name:80", [Endpoint("192.0.2.1", 80, 40, -1), Endpoint("192.0.2.2", 80, 41, -1)])
     stays, leaves, _ = upstream.members
     leaves.begin()
-    upstreams.set_members("a", "name:80", [("192.0.2.1", 80, 40, -1), ("192.0.2.3", 80, 42, -1)])
+    upstreams.set_members("a", "name:80", [Endpoint("192.0.2.1", 80, 40, -1), Endpoint("192.0.2.3", 80, 42, -1)])
     assert upstream.members[0] is stays
     assert labels(upstream) == ["192.0.2.1:80", "192.0.2.3:80", "127.0.0.1:1"]
     assert leaves.load() == 1
@@ -61,12 +62,12 @@ def test_who_stays_goes_on_and_who_leaves_finishes(sweeper: Sweeper) -> None:
 
 def test_a_connection_to_who_has_left_is_not_kept(ends: Ends) -> None:
     upstreams, upstream, _ = made(ends.sweeper)
-    upstreams.set_members("a", "name:80", [("192.0.2.1", 80, 40, -1)])
+    upstreams.set_members("a", "name:80", [Endpoint("192.0.2.1", 80, 40, -1)])
     pool: Pool = upstream.members[0].pool
     idle, _ = ends.pair(server=True)
     used, _ = ends.pair(server=True)
     pool.check_in(idle)
-    upstreams.set_members("a", "name:80", [("192.0.2.2", 80, 41, -1)])
+    upstreams.set_members("a", "name:80", [Endpoint("192.0.2.2", 80, 41, -1)])
     assert idle.closed
     pool.check_in(used)
     assert used.closed
@@ -77,14 +78,14 @@ def test_a_service_has_no_member_until_it_is_resolved(sweeper: Sweeper) -> None:
     upstreams, upstream, _ = made(sweeper, servers=["srv:_http._tcp.example.com"])
     assert upstream.members == []
     assert upstream.pick(None, ()) is None
-    upstreams.set_members("a", "srv:_http._tcp.example.com", [("192.0.2.1", 80, 40, 2)])
+    upstreams.set_members("a", "srv:_http._tcp.example.com", [Endpoint("192.0.2.1", 80, 40, 2)])
     assert labels(upstream) == ["192.0.2.1:80"]
 
 
 def test_what_is_resolved_at_the_start_is_used_at_once(sweeper: Sweeper) -> None:
     config = Config.model_validate({"backends": {"a": NAMED}})
     shared = alone(config)
-    resolved = {("a", "name:80"): [("192.0.2.1", 80, 40, -1)]}
+    resolved = {("a", "name:80"): [Endpoint("192.0.2.1", 80, 40, -1)]}
     upstream = Upstreams(config, sweeper, Shared(shared.lane, shared.rows, resolved)).by_route["a"]
     assert labels(upstream) == ["192.0.2.1:80", "127.0.0.1:1"]
 
