@@ -290,6 +290,9 @@ def _bound(family: int, host: str, port: int, *, dual: bool) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Before it listens: connections have it from their listener, and those that come before the workers are ready
+        # would wait for an acknowledgement before each last small piece, for as long as they live.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if family == socket.AF_INET6:
             # `::` is both families, as `*` is, unless IPv4 is asked for beside it; any other is IPv6 alone.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" and dual else 1)

@@ -34,6 +34,14 @@ def test_star_is_both_families_on_one_socket(listeners):
     assert str(one) == f"[::]:{port_of(one)}"
 
 
+def test_connections_that_come_before_the_workers_send_small_pieces_at_once(listeners):
+    (one,) = listeners.take(["127.0.0.1"], 0)
+    with socket.create_connection(("127.0.0.1", port_of(one)), 5):
+        one.socket.setblocking(True)
+        with one.socket.accept()[0] as early:
+            assert early.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_star_without_ipv6_is_ipv4(listeners, monkeypatch):
     real = socket.socket
 
