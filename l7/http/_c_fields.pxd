@@ -17,8 +17,8 @@ cdef class Table:
     cdef public bint underscores
     cdef Field _start
 
-    @cython.locals(last=Field, field=Field, kind=int, at=Py_ssize_t, count=Py_ssize_t, previous=bytes)
-    cpdef Py_ssize_t scan(self, bytes data, Py_ssize_t most, list kept, list values) except -2
+    @cython.locals(last=Field, field=Field, kind=int, count=Py_ssize_t, previous=bytes)
+    cpdef Py_ssize_t scan(self, bytes data, Py_ssize_t at, Py_ssize_t most, list kept, list values) except -2
     @cython.locals(end=Py_ssize_t, raw=bytes, field=Field)
     cdef Field _look_up(self, bytes data, Py_ssize_t at)
     @cython.locals(line=bytes, name=bytes, colon=bytes, value=bytes, kind=int, field=Field)

@@ -2,6 +2,9 @@
 
 cimport cython
 
+cdef dict _SIZES, _HEADS
+cdef int _SIZE, _DATA, _DATA_END, _TRAILERS
+
 cdef class BodyReader:
     cdef public bint done
     cdef public bytes rest
@@ -35,5 +38,10 @@ cdef class ChunkedReader(BodyReader):
     cpdef long long ahead(self) except -1
     cpdef skip(self, long long count)
     cdef _keep(self, bytes line)
+    @cython.locals(size="long long")
     cdef _line(self, bytes line)
-    cdef _size(self, bytes line)
+    cdef long long _size(self, bytes line) except -1
+    cdef _begin(self, long long size)
+
+@cython.locals(size=Py_ssize_t, head=bytes)
+cpdef bytes chunk(bytes payload)

@@ -13,7 +13,7 @@ cdef class RequestHead:
 
 cdef class StatusLine:
     cdef public int status, minor
-    cdef public bytes reason, line
+    cdef public bytes raw, reason, line
 
 cdef class ResponseHead:
     cdef public bytes line, reason, upgrade, digits

@@ -19,23 +19,25 @@ cdef class Options:
 cdef class RequestParser:
     cdef public Py_ssize_t headers, target
 
-    @cython.locals(line=bytes, end=bytes, rest=bytes, size=Py_ssize_t, request=CRequestHead, values=list)
+    @cython.locals(end=Py_ssize_t, request=CRequestHead, values=list)
     cpdef CRequestHead take(self, bytes data)
 
     @cython.locals(parts=list, method=bytes, target=bytes, version=bytes, minor=int, path=bytes, authority=bytes, request=CRequestHead)
     cpdef CRequestHead request_line(self, bytes line)
 
 cdef class ResponseParser:
+    cdef CStatusLine _last
     cdef public Py_ssize_t headers
 
-    @cython.locals(first=bytes, end=bytes, rest=bytes, size=Py_ssize_t, response=CResponseHead, values=list, line=CStatusLine, options=Options, connection=bytes)
+    @cython.locals(end=Py_ssize_t, response=CResponseHead, values=list, line=CStatusLine, options=Options, connection=bytes)
     cpdef CResponseHead take(self, bytes data, bytes method)
 
 cdef dict _MINORS, _STATUS_LINES, _OPTIONS
 cdef int _minor_of(bytes version) except -1
 cdef long long _length_of(bytes value, object failure) except -1
 cdef bytes _digits(bytes value, long long length)
-cdef CStatusLine _status_of(bytes line)
+@cython.locals(found=CStatusLine)
+cdef CStatusLine _status_of(bytes raw)
 cdef Options _options_of(bytes value)
 cdef _take_host(CRequestHead request, bytes value)
 cdef _frame_request(CRequestHead request, bytes length, bytes coding)

@@ -165,14 +165,14 @@ class Table:
         field.lasting = True
         return field
 
-    def scan(self, data: bytes, most: int, kept: list[bytes], values: Values) -> int:
-        """Go through the lines of ``data`` to the empty one; returns the place behind that, -1 when it has not come.
+    def scan(self, data: bytes, at: int, most: int, kept: list[bytes], values: Values) -> int:
+        """Go through the lines of ``data`` from ``at`` to the empty one; returns the place behind that, -1 without one.
 
         Fills ``values`` by kind and ``kept`` with the lines that travel on. Raises `ProxyError` for a malformed line,
         for more than ``most`` fields, and for a second field where there can be one only.
         """
         last = self._start
-        at = count = 0
+        count = 0
         while True:
             field = last.next
             if field is not None and data.startswith(field.raw, at):

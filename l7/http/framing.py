@@ -87,6 +87,12 @@ class LengthReader(BodyReader):
         self.done = self.left == 0
 
 
+_REMEMBERED = 1024
+_SHORT = 8
+_SIZES: dict[bytes, int] = {}
+"""Chunk sizes that were read before, by their lines."""
+_HEADS: dict[int, bytes] = {}
+"""Chunk sizes that were written before."""
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
 
@@ -180,10 +186,11 @@ class ChunkedReader(BodyReader):
 
     def _line(self, line: bytes) -> None:
         """A whole line: a chunk size, a trailer, or the empty line at the end."""
-        if line.translate(MARK_TEXT) != line:
-            raise self._broken("control character, bare CR or bare LF in chunked coding")
         if self._state == _SIZE:
-            self._size(line)
+            size = _SIZES.get(line, -1)
+            self._begin(size if size >= 0 else self._size(line))
+        elif line.translate(MARK_TEXT) != line:
+            raise self._broken("control character, bare CR or bare LF in chunked coding")
         elif line:
             self._trailer_bytes -= len(line) + 2
             self._lines.append(line)
@@ -192,19 +199,27 @@ class ChunkedReader(BodyReader):
         else:
             values: Values = [None] * fields.KINDS
             text = b"\r\n".join([*self._lines, b"\r\n"])
-            self._table.scan(text, len(self._lines), self.trailers, values)
+            self._table.scan(text, 0, len(self._lines), self.trailers, values)
             self.done = True
 
-    def _size(self, line: bytes) -> None:
+    def _size(self, line: bytes) -> int:
+        """The size that ``line`` says; servers cut their answers into the same few over and over."""
         match = CHUNK_SIZE.match(line)
         if match is None or len(line) > LONGEST_SIZE_LINE:
             raise self._broken("invalid chunk size")
+        size = int(match.group(1), 16)
         extension = line[match.end() :]
         if extension:
             self._extensions += len(extension)
             if CHUNK_EXT.fullmatch(extension) is None or self._extensions > MOST_EXTENSION_BYTES:
                 raise self._broken("invalid chunk size or extension, or too many extensions")
-        self._left = int(match.group(1), 16)
+        elif len(_SIZES) < _REMEMBERED and len(line) <= _SHORT:
+            _SIZES[line] = size
+        return size
+
+    def _begin(self, size: int) -> None:
+        """A chunk of ``size`` bytes begins; the last one has none."""
+        self._left = size
         if self._limit is not None:
             self._limit -= self._left
             if self._limit < 0:
@@ -235,7 +250,13 @@ def request_reader(length: int, trailer_fields: int, trailer_bytes: int, limit: 
 
 def chunk(payload: bytes) -> bytes:
     """One chunk of ``payload``, which must not be empty: an empty chunk is the end."""
-    return b"%x\r\n%b\r\n" % (len(payload), payload)
+    size = len(payload)
+    head = _HEADS.get(size)
+    if head is None:
+        head = b"%x\r\n" % size
+        if len(_HEADS) < _REMEMBERED:
+            _HEADS[size] = head
+    return b"".join((head, payload, b"\r\n"))
 
 
 def last_chunk(trailers: list[bytes]) -> bytes:

@@ -84,9 +84,11 @@ class RequestHead:
 class StatusLine:
     """A status line, checked; ``line`` is as it goes on: with our version (RFC 9112, 2.3), without CRLF."""
 
-    __slots__ = ("line", "minor", "reason", "status")
+    __slots__ = ("line", "minor", "raw", "reason", "status")
 
-    def __init__(self, status: int, reason: bytes, minor: int) -> None:
+    def __init__(self, raw: bytes, status: int, reason: bytes, minor: int) -> None:
+        self.raw = raw
+        """As it came, with its CRLF."""
         self.status = status
         self.reason = reason
         self.minor = minor

@@ -118,15 +118,14 @@ class RequestParser:
 
         Empty lines in front are none of its business, nor is how long the head may be. Raises `ProxyError`.
         """
-        line, end, rest = data.partition(b"\r\n")
-        if not line or not end:
+        end = data.find(b"\r\n")
+        if end <= 0:
             return None
-        request = self.request_line(line)
+        request = self.request_line(data[:end])
         values = _NOTHING[:]
-        size = _REQUEST.scan(rest, self.headers, request.lines, values)
-        if size < 0:
+        request.size = _REQUEST.scan(data, end + 2, self.headers, request.lines, values)
+        if request.size < 0:
             return None
-        request.size = len(line) + 2 + size
         _take_host(request, values[_HOST])
         if values[_LENGTH] is not None or values[_CODING] is not None:
             _frame_request(request, values[_LENGTH], values[_CODING])
@@ -312,10 +311,11 @@ def _take_max_forwards(request: RequestHead, value: bytes) -> None:
 class ResponseParser:
     """Reads response heads with at most ``headers`` fields; every fault is the server's."""
 
-    __slots__ = ("headers",)
+    __slots__ = ("_last", "headers")
 
     def __init__(self, headers: int) -> None:
         self.headers = headers
+        self._last = StatusLine(b"HTTP/1.1 200 OK\r\n", 200, b"OK", 1)  # a first guess for the next
 
     def parse(self, head: bytes, method: bytes) -> ResponseHead:
         """A whole head without its last CRLFCRLF, answering a ``method``; raises `ProxyError` (`BAD_RESPONSE`)."""
@@ -326,18 +326,17 @@ class ResponseParser:
 
     def take(self, data: bytes, method: bytes) -> ResponseHead | None:
         """The head that ``data`` begins with, its size in ``size``; None while it is not whole."""
-        first, end, rest = data.partition(b"\r\n")
-        if not first or not end:
-            return None
-        line = _STATUS_LINES.get(first)
-        if line is None:
-            line = _status_of(first)
+        line = self._last
+        if not data.startswith(line.raw):
+            end = data.find(b"\r\n")
+            if end <= 0:
+                return None
+            line = self._last = _status_of(data[: end + 2])
         response = ResponseHead(line)
         values = _NOTHING[:]
-        size = _RESPONSE.scan(rest, self.headers, response.lines, values)
-        if size < 0:
+        response.size = _RESPONSE.scan(data, len(line.raw), self.headers, response.lines, values)
+        if response.size < 0:
             return None
-        response.size = len(first) + 2 + size
         response.dated = values[_DATE] is not None
         _frame_response(response, values[_LENGTH], values[_CODING], line.minor, method)
         connection = values[_CONNECTION]
@@ -354,14 +353,16 @@ class ResponseParser:
         return response
 
 
-def _status_of(line: bytes) -> StatusLine:
-    """What a status line says (RFC 9112, 4): servers send the same few over and over."""
-    match = STATUS_LINE.fullmatch(line)
+def _status_of(raw: bytes) -> StatusLine:
+    """What a status line with its CRLF says (RFC 9112, 4): servers send the same few over and over."""
+    if (found := _STATUS_LINES.get(raw)) is not None:
+        return found
+    match = STATUS_LINE.fullmatch(raw[:-2])
     if match is None:
         raise ProxyError(BAD_RESPONSE, "malformed status line")
-    found = StatusLine(int(match.group(2)), match.group(3) or b"", 0 if match.group(1) == b"0" else 1)
-    if len(_STATUS_LINES) < _REMEMBERED and len(line) <= _SHORT:
-        _STATUS_LINES[line] = found
+    found = StatusLine(raw, int(match.group(2)), match.group(3) or b"", 0 if match.group(1) == b"0" else 1)
+    if len(_STATUS_LINES) < _REMEMBERED and len(raw) <= _SHORT:
+        _STATUS_LINES[raw] = found
     return found
 
 

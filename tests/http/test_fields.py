@@ -26,7 +26,7 @@ def scan(table: Table, *lines: bytes) -> tuple[list[bytes], dict[int, bytes]]:
     values: fields.Values = [None] * fields.KINDS
     kept: list[bytes] = []
     text = b"".join(line + b"\r\n" for line in lines) + b"\r\n"
-    assert table.scan(text, 1000, kept, values) == len(text)
+    assert table.scan(text, 0, 1000, kept, values) == len(text)
     return kept, {kind: value for kind, value in enumerate(values) if value is not None}
 
 
@@ -199,9 +199,9 @@ def test_secrets_and_long_lines_are_not_remembered():
 def test_too_many_fields():
     text = b"A: b\r\n" * 11 + b"\r\n"
     for table, expected in ((request_table(), HEAD_TOO_LARGE), (response_table(), BAD_RESPONSE)):
-        assert table.scan(text, 11, [], [None] * fields.KINDS) == len(text)
+        assert table.scan(text, 0, 11, [], [None] * fields.KINDS) == len(text)
         with pytest.raises(ProxyError) as caught:
-            table.scan(text, 10, [], [None] * fields.KINDS)
+            table.scan(text, 0, 10, [], [None] * fields.KINDS)
         assert caught.value.kind is expected
 
 
@@ -216,9 +216,9 @@ def test_what_came_next_last_time_is_only_a_guess():
     ):
         for _ in range(2):
             assert scan(table, *lines) == (lines, {})
-    assert table.scan(b"A: 1\r\nB", 9, [], [None] * fields.KINDS) == -1
-    assert table.scan(b"A: 1\r\n\r", 9, [], [None] * fields.KINDS) == -1
-    assert table.scan(b"A: 1\r\n\r\nA: 1", 9, [], [None] * fields.KINDS) == 8
+    assert table.scan(b"A: 1\r\nB", 0, 9, [], [None] * fields.KINDS) == -1
+    assert table.scan(b"A: 1\r\n\r", 0, 9, [], [None] * fields.KINDS) == -1
+    assert table.scan(b"A: 1\r\n\r\nA: 1", 0, 9, [], [None] * fields.KINDS) == 8
 
 
 def test_name_of():
