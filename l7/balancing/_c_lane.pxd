@@ -7,6 +7,7 @@ cdef Py_ssize_t _LANES, _CHANGES
 cdef class Lane:
     cdef long long[::1] _cells
     cdef Py_ssize_t _stride, _own
+    cdef public double moment
 
     cpdef add(self, Py_ssize_t at, long long amount)
     cpdef put(self, Py_ssize_t at, long long value)

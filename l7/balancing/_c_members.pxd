@@ -10,12 +10,14 @@ cdef class Member:
     cdef public Py_ssize_t row, parent, at
     cdef public long long weight, limit, share, cap
     cdef public Py_ssize_t unheard
+    cdef public double asked
     cdef public bint backup, trial
     cdef public object pool, verdict
 
     cpdef long long load(self) except? -1
     cpdef begin(self)
     cpdef bint claim(self) except -1
+    cdef _ask(self)
     cpdef bint is_silent(self) except -1
     cpdef end(self)
     cpdef connected(self)

@@ -20,26 +20,28 @@ class Budget:
 
     __slots__ = ("_at", "_before", "_lane", "_latest", "_share", "_taken")
 
-    def __init__(self, lane: Lane, row: int, share: float) -> None:
+    def __init__(self, lane: Lane, row: int, share: float, now: float) -> None:
         self._lane = lane
         self._at = row * ROW
         self._share = share
+        self._before: tuple[float, int]
         self._before = self._latest = self._now()
-        self._taken = 0.0
+        self._taken = now
 
     def _now(self) -> tuple[int, int]:
         """Requests answered and retries made, by all workers since l7 started."""
         answered = sum(self._lane.total(self._at + STATUS + digit) for digit in range(6))
         return answered, self._lane.total(self._at + RETRIED)
 
-    def tick(self, now: float) -> None:
-        """Let time pass: to be called a few times a second."""
-        if now - self._taken >= WINDOW / 2:
-            self._before, self._latest, self._taken = self._latest, self._now(), now
-
-    def take(self) -> bool:
-        """Take one retry out of the budget; returns whether there was one."""
+    def take(self, now: float) -> bool:
+        """Take one retry out of the budget at ``now`` (seconds); returns whether there was one."""
         answered, retried = self._now()
+        passed = now - self._taken
+        if passed >= WINDOW / 2:
+            # After a long time without retries, what is answered in one window is known from the mean.
+            lately = (answered - self._latest[0]) * WINDOW / passed
+            self._before = self._latest if passed < WINDOW else (answered - lately, retried)
+            self._latest, self._taken = (answered, retried), now
         spent = retried - self._before[1]
         if spent >= ALWAYS and spent >= self._share * (answered - self._before[0]):
             self._lane.add(self._at + NOT_RETRIED, 1)

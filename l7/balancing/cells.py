@@ -18,6 +18,9 @@ CHANGES = 8
 """How often the lane's writer has changed something that decides who may be picked."""
 BEAT = 0
 """When the writer last showed that it lives; a gauge."""
+CHANGED = 16
+"""The rows that this was about, the latest `REMEMBERED` of them in turn; row 0 stands for all."""
+REMEMBERED = 16
 LANES = 9
 """In lane 0 only: how many lanes have ever been used; there is nothing in those above."""
 

@@ -5,7 +5,7 @@ Hot: what is counted for a request is a handful of additions to memory. ``at`` i
 
 from __future__ import annotations
 
-from l7.balancing.cells import CHANGES, LANES
+from l7.balancing.cells import CHANGED, CHANGES, LANES, REMEMBERED
 from l7.compiled import take_over
 
 # Numbers of cells as the compiler's own integers: see the .pxd.
@@ -16,12 +16,14 @@ _CHANGES = CHANGES
 class Lane:
     """The cells of a ledger with ``stride`` cells a lane, for the writer of lane ``number``."""
 
-    __slots__ = ("_cells", "_own", "_stride")
+    __slots__ = ("_cells", "_own", "_stride", "moment")
 
     def __init__(self, cells: memoryview, stride: int, number: int) -> None:
         self._cells = cells
         self._stride = stride
         self._own = number * stride
+        self.moment = 0.0
+        """The time, as exact as whoever sets it now and then: in a worker to some 50 ms."""
 
     def add(self, at: int, amount: int) -> None:
         """Add to a cell of our own."""
@@ -68,9 +70,28 @@ class Lane:
         """A number that is another one when somebody has changed who may be picked."""
         return self.total(_CHANGES)
 
-    def changed(self) -> None:
-        """Let everybody look again at who may be picked."""
-        self.add(_CHANGES, 1)
+    def changed(self, row: int) -> None:
+        """Let everybody look again at whether the server in ``row`` may be picked; 0: at all of them."""
+        count = self.get(_CHANGES)
+        self.put(CHANGED + count % REMEMBERED, row)
+        self.put(_CHANGES, count + 1)
+
+    def changed_since(self, seen: list[int]) -> set[int] | None:
+        """The rows that were changed since the counts in ``seen``, one a lane, which are brought up to date.
+
+        None when it may be any row: one change was about all, or there were too many to remember.
+        """
+        rows: set[int] = set()
+        seen += [0] * (self.used - len(seen))
+        for lane in range(self.used):
+            before, now = seen[lane], self.read(lane, _CHANGES)
+            seen[lane] = now
+            # One place less: the writer may be at it for the next time.
+            if now - before >= REMEMBERED:
+                rows.add(0)
+            else:
+                rows.update(self.read(lane, CHANGED + count % REMEMBERED) for count in range(before, now))
+        return None if 0 in rows else rows
 
 
 take_over(globals())

@@ -14,7 +14,9 @@ from l7.balancing.standing import STEPS, Standing, Verdict
 from l7.compiled import take_over
 
 SILENT = 3
-"""After so many requests to which a server has not begun to answer, others are preferred that do answer."""
+SILENT_FOR = 0.25
+"""After so many requests and so many seconds in which a server has not begun to answer any of them, others are
+preferred that do."""
 
 UP = Verdict(Standing.UP, 1)
 
@@ -37,7 +39,7 @@ class Member:
     """
 
     __slots__ = (
-        "at", "backup", "cap", "label", "lane", "limit", "parent", "pool", "row", "share", "trial",
+        "asked", "at", "backup", "cap", "label", "lane", "limit", "parent", "pool", "row", "share", "trial",
         "unheard", "verdict", "weight",
     )  # fmt: skip
 
@@ -69,6 +71,8 @@ class Member:
         """Whether the next good answer proves that it has recovered."""
         self.unheard = 0
         """How many requests this worker has given it since it last began to answer one."""
+        self.asked = 0.0
+        """When the first of them was (`Lane.moment`)."""
         self.cap = limit
         """As ``limit``, but 1 for who has to prove itself."""
 
@@ -81,7 +85,7 @@ class Member:
 
     def begin(self) -> None:
         """It is given a request."""
-        self.unheard += 1
+        self._ask()
         self.lane.add(self.at + _IN_FLIGHT, 1)
         self.lane.add(self.at + _REQUESTS, 1)
 
@@ -95,12 +99,19 @@ class Member:
             self.lane.add(self.at + _IN_FLIGHT, -1)
             return False
         self.lane.add(self.at + _REQUESTS, 1)
-        self.unheard += 1
+        self._ask()
         return True
+
+    def _ask(self) -> None:
+        if not self.unheard:
+            self.asked = self.lane.moment
+        self.unheard += 1
 
     def is_silent(self) -> bool:
         """Whether it owes this worker an answer to each of the last few requests."""
-        return self.unheard >= SILENT and self.lane.get(self.at + _IN_FLIGHT) >= SILENT
+        if self.unheard < SILENT or self.lane.moment - self.asked < SILENT_FOR:
+            return False
+        return self.lane.get(self.at + _IN_FLIGHT) >= SILENT
 
     def end(self) -> None:
         """It has one request less."""

@@ -148,7 +148,7 @@ class Passive:
         ):
             lane.put(at + cell, value)
         lane.add(at + cells.EJECTIONS, 1)
-        lane.changed()
+        lane.changed(member.row)
         return f"server {member.label} is ejected for {show_duration(seconds)}: {ejection.words(why)}"
 
 

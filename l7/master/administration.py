@@ -136,7 +136,7 @@ class Administration:
         if any(ledger.read(MASTER, row, cell) != value for cell, value in wanted.items()):
             for cell, value in wanted.items():
                 ledger.write(MASTER, row, cell, value)
-            ledger.changed(MASTER)
+            ledger.changed(MASTER, row)
 
     # --- showing them, and handing them down ------------------------------------------------------------------------
 

@@ -15,7 +15,18 @@ import os
 import weakref
 from collections.abc import Iterable
 
-from l7.balancing.cells import BEAT, CHANGES, EJECTED_AT, EJECTED_GOOD, EJECTED_UNTIL, GAUGES, LANES, ROW
+from l7.balancing.cells import (
+    BEAT,
+    CHANGED,
+    CHANGES,
+    EJECTED_AT,
+    EJECTED_GOOD,
+    EJECTED_UNTIL,
+    GAUGES,
+    LANES,
+    REMEMBERED,
+    ROW,
+)
 
 MASTER = 0
 CONTROL = 1
@@ -78,9 +89,11 @@ class Ledger:
         """One cell of a row, summed over the lanes."""
         return sum(self.column(row, cell))
 
-    def changed(self, lane: int) -> None:
-        """Let readers look again at who may be picked: for the lane's writer."""
-        self.cells[self.base(lane) + CHANGES] += 1
+    def changed(self, lane: int, row: int) -> None:
+        """Let readers look again at whether a server may be picked, 0: at all of them; for the lane's writer."""
+        at = self.base(lane)
+        self.cells[at + CHANGED + self.cells[at + CHANGES] % REMEMBERED] = row
+        self.cells[at + CHANGES] += 1
 
     # --- for the master ---------------------------------------------------------------------------------------------
 
@@ -99,7 +112,7 @@ class Ledger:
             for cell in range(GAUGES):
                 if self.cells[at + cell]:
                     self.cells[at + cell] = 0
-        self.changed(MASTER)
+        self.changed(MASTER, OF_LANE)
 
     def clear(self, row: int) -> None:
         """Zero a row in all lanes, because it is given to another server."""

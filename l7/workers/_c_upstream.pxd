@@ -16,7 +16,7 @@ cdef class Upstream:
     cdef public Py_ssize_t row, at, retries, limit
     cdef public object backend, budget, policy, selection
     cdef public dict waiting
-    cdef object _arranged, _given, _passive, _rules, _servers, _shared, _sweeper
+    cdef object _arranged, _given, _passive, _rules, _servers, _shared, _sweeper, _timed
 
     cpdef pick(self, object job, object tried)
     cpdef release(self, CMember member)

@@ -202,7 +202,7 @@ class Checks:
         since, written[at + cells.HEALTH_SINCE] = written[at + cells.HEALTH_SINCE], time.monotonic_ns()
         written[at + (cells.RISES if verdict.state is State.UP else cells.FALLS)] += 1
         written[at + cells.HEALTH] = verdict.state
-        self._ledger.changed(CONTROL)
+        self._ledger.changed(CONTROL, target.row)
         if before is State.UNKNOWN and verdict.state is State.UP:
             self._events.debug(f"{target.backend}: server {target.server} is up")
             return

@@ -25,7 +25,6 @@ from l7.errors import (
     LOOP,
     NO_ROUTE,
     NO_SERVER,
-    RESPONSE_TIMEOUT,
     UNAUTHORIZED,
     ProxyError,
     Side,
@@ -209,10 +208,8 @@ class Proxy:
             try:
                 return self._through(job, member, server)
             except ProxyError as failure:
-                # One that keeps silent is not dead: what it was sent goes to another server or to none.
-                silent = failure.kind is RESPONSE_TIMEOUT
                 over = job.total is not None and job.total.over
-                if silent or over or job.moved or not job.may_retry(failure):
+                if over or job.moved or not job.may_retry(failure):
                     raise
                 exchange.attempts += 1
         started = monotonic()

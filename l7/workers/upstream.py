@@ -44,6 +44,7 @@ class Upstream:
         "_servers",
         "_shared",
         "_sweeper",
+        "_timed",
         "again",
         "at",
         "available",
@@ -63,7 +64,9 @@ class Upstream:
         "waiting",
     )
 
-    def __init__(self, route: str, backend: Backend, config: Config, sweeper: Sweeper, shared: Shared) -> None:
+    def __init__(
+        self, route: str, backend: Backend, config: Config, sweeper: Sweeper, shared: Shared, timed: set[Upstream]
+    ) -> None:
         self.route = route
         self.backend = backend
         self.lane = shared.lane
@@ -74,13 +77,14 @@ class Upstream:
         self.total = backend.timeouts.total or 0.0
         self.bounds = _bounds(backend, config)
         self.policy: Policy = POLICIES[backend.balance]()
-        self.budget = Budget(shared.lane, self.row, backend.retry_budget)
+        self.budget = Budget(shared.lane, self.row, backend.retry_budget, monotonic())
         self.available: tuple[Member, ...] = ()
         """Among whom the policy picks."""
         self.again = 0
         """When this can change by itself, in nanoseconds; 0: never."""
         self.waiting: dict[Stream, tuple[Member, Any]] | None = None if backend.health is None else {}
         """What is awaited on which connection, where checks can tell that it will not come."""
+        self._timed = timed
         self._shared = shared
         self._sweeper = sweeper
         self._arranged: tuple[tuple[Member, int], ...] | None = None
@@ -149,6 +153,10 @@ class Upstream:
         """Work out anew who can be picked, from what everybody knows at ``now`` (nanoseconds)."""
         up = [member for member in self.members if member.verdict.standing is not Standing.DOWN]
         self.available, self.again = assess(self.members, self._rules, self.backend.panic, now)
+        if self.again:
+            self._timed.add(self)
+        else:
+            self._timed.discard(self)
         for member in up:
             if member.verdict.standing is Standing.DOWN:
                 self._leave(member)
@@ -166,12 +174,6 @@ class Upstream:
         for server, (asked, job) in list(self.waiting.items()):
             if asked is member and job.move():
                 server.close()
-
-    def tick(self, now: float) -> None:
-        """Let time pass."""
-        self.budget.tick(now)
-        if self.again and time.monotonic_ns() >= self.again:
-            self.refresh(time.monotonic_ns())
 
     # --- one request --------------------------------------------------------------------------------------------------
 
@@ -204,7 +206,7 @@ class Upstream:
 
     def _look(self, member: Member, status: int) -> None:
         if status < 500:
-            self.lane.changed()  # it has proven itself
+            self.lane.changed(member.row)  # it has proven itself
             self.refresh(time.monotonic_ns())
         elif self._passive is not None:
             self._act(self._passive.answered(member, status, self.available))
@@ -226,7 +228,7 @@ class Upstream:
         """Whether a request that ``member``, the last of ``tried``, has failed may be given to another one."""
         if len(tried) > self.retries or all(one in tried for one in self.available):
             return False
-        if not self.budget.take():
+        if not self.budget.take(monotonic()):
             return False
         self.lane.add(member.at + RETRIES, 1)
         return True
@@ -240,32 +242,51 @@ class Upstream:
 class Upstreams:
     """All backends of a worker, by route."""
 
-    __slots__ = ("_lane", "_seen", "by_route")
+    __slots__ = ("_by_row", "_changes", "_lane", "_seen", "_timed", "by_route")
 
     def __init__(self, config: Config, sweeper: Sweeper, shared: Shared) -> None:
         self._lane = shared.lane
-        self._seen = shared.lane.changes
+        self._lane.moment = monotonic()
+        self._changes = shared.lane.changes
+        self._seen: list[int] = []
+        shared.lane.changed_since(self._seen)
+        self._timed: set[Upstream] = set()
+        """Those in which something changes by itself."""
         self.by_route: Mapping[str, Upstream] = {
-            route: Upstream(route, backend, config, sweeper, shared) for route, backend in config.backends.items()
+            route: Upstream(route, backend, config, sweeper, shared, self._timed)
+            for route, backend in config.backends.items()
         }
+        self._by_row: dict[int, Upstream] = {}
+        for upstream in self.by_route.values():
+            self._note(upstream)
+
+    def _note(self, upstream: Upstream) -> None:
+        for member in upstream.members:
+            self._by_row[member.row] = self._by_row[member.parent] = upstream
 
     def tick(self) -> None:
         """Look whether anybody has changed who can be picked: to be called every `TICK`."""
+        self._lane.moment = monotonic()
+        now = time.monotonic_ns()
+        for upstream in [one for one in self._timed if now >= one.again]:
+            upstream.refresh(now)
         changes = self._lane.changes
-        now = monotonic()
-        for upstream in self.by_route.values():
-            upstream.tick(now)
-        if changes != self._seen:
-            self._seen = changes
-            moment = time.monotonic_ns()
-            for upstream in self.by_route.values():
-                upstream.refresh(moment)
+        if changes == self._changes:
+            return
+        self._changes = changes
+        rows = self._lane.changed_since(self._seen)
+        concerned = (
+            self.by_route.values() if rows is None else {self._by_row[row] for row in rows & self._by_row.keys()}
+        )
+        for upstream in concerned:
+            upstream.refresh(now)
 
     def set_members(self, route: str, address: str, found: Iterable[Endpoint]) -> None:
         """Use other addresses for a server that is given by name."""
         upstream = self.by_route.get(route)
         if upstream is not None:
             upstream.set_members(address, found)
+            self._note(upstream)
 
     def close(self) -> None:
         """Close all idle connections."""

@@ -9,7 +9,7 @@ import pytest
 
 from l7.balancing import policies
 from l7.balancing.hashring import Hash, key_of
-from l7.balancing.members import SILENT, Member, alone
+from l7.balancing.members import SILENT, SILENT_FOR, Member, alone
 from l7.balancing.policies import POLICIES, First, LeastRequests, Policy, RoundRobin, TwoChoices, cycle
 from tests.conformance import arranged, check_policy, members
 
@@ -48,6 +48,10 @@ def test_a_server_that_falls_silent_is_passed_by_until_it_answers() -> None:
     policy = begun(among)
     for _ in range(SILENT):
         among[1].begin()
+    assert among[1] in [policy.pick(()) for _ in range(3)], "busy is not silent"
+    among[1].lane.moment += SILENT_FOR
+    among[0].begin()
+    policy = begun(among)
     assert [policy.pick(()) for _ in range(4)] == [among[0], among[2], among[0], among[2]]
     assert policy.pick((among[0], among[2])) is among[1], "better than none"
     among[1].unheard = 0
@@ -59,6 +63,7 @@ def test_one_that_has_nothing_left_to_answer_is_not_silent() -> None:
     policy = begun(among)
     for _ in range(SILENT):
         among[1].begin()
+    among[1].lane.moment += SILENT_FOR
     among[1].end()
     assert among[1] in [policy.pick(()) for _ in range(2)]
 
@@ -69,6 +74,7 @@ def test_when_all_are_silent_turns_go_on() -> None:
     for member in among:
         for _ in range(SILENT + 1):
             member.begin()
+        member.lane.moment += SILENT_FOR
     assert [policy.pick(()) for _ in range(4)] == [*among, *among]
 
 

@@ -102,7 +102,25 @@ def test_what_others_find_out_is_noticed_with_the_next_tick(sweeper: Sweeper) ->
     control.put(row * cells.ROW + cells.HEALTH, cells.DOWN)
     upstreams.tick()
     assert labels(upstream) == ["name:80", "127.0.0.1:1"], "nobody has said that anything changed"
-    control.changed()
+    control.changed(row)
     upstreams.tick()
     assert labels(upstream) == ["name:80"]
     assert upstream.members[1].verdict.standing is Standing.DOWN
+
+
+def test_only_what_was_changed_is_looked_at_again(sweeper: Sweeper) -> None:
+    config = Config.model_validate({"backends": {name: {"servers": ["127.0.0.1:1"]} for name in "abc"}})
+    shared = alone(config)
+    upstreams = Upstreams(config, sweeper, shared)
+    before = {route: upstream.available for route, upstream in upstreams.by_route.items()}
+    control = other_lane(0)
+    row = shared.rows["b", "127.0.0.1:1"]
+    for name in "abc":
+        control.put(shared.rows[name, "127.0.0.1:1"] * cells.ROW + cells.ADMIN, cells.MAINT)
+    control.changed(row)
+    upstreams.tick()
+    assert {route for route, one in upstreams.by_route.items() if one.available != before[route]} == {"b"}
+    for _ in range(cells.REMEMBERED + 1):
+        control.changed(row)
+    upstreams.tick()
+    assert {route for route, one in upstreams.by_route.items() if one.available != before[route]} == set("abc")
