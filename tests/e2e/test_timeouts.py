@@ -181,8 +181,8 @@ def test_a_server_that_does_not_answer_is_504(l7, origin, connect, said):
     assert client.read_response().status == 504
 
 
-@pytest.mark.parametrize(("method", "status"), [("GET", 200), ("PUT", 200), ("POST", 504)])
-def test_what_may_be_sent_again_goes_to_another_server_after_a_timeout(l7, origin, method, status):
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_response_that_timed_out_is_asked_for_nowhere_else(l7, origin, method):
     asked: list[bytes] = []
 
     def silent(request: Request) -> None:
@@ -193,8 +193,9 @@ def test_what_may_be_sent_again_goes_to_another_server_after_a_timeout(l7, origi
     settings = config(app.address, well.address, server="response: 500ms")
     proxy = l7(settings.replace("servers:", "balance: first, servers:"))
     answer = request(proxy.address, method, host="a", body=b"" if method == "GET" else b"x")
-    assert answer.status == status
-    assert asked == [method.encode()], "it is not asked twice"
+    assert answer.status == 504
+    assert asked == [method.encode()]
+    assert not well.requests
 
 
 def test_a_server_that_trickles_its_head_is_504(l7, origin, connect):
