@@ -22,6 +22,7 @@ from l7.errors import Problem
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEEPEST = 50
+TOO_DEEP = "nested too deeply"
 MOST_EXPANDED = 200_000
 """Nodes that aliases may add to what is written."""
 
@@ -106,6 +107,8 @@ def _events(text: str) -> Iterator[Any]:
             what = "a text that begins with '*' must be quoted, as in '*.example.com'"
         elif "tag" in what:
             what = "tags have no meaning here; a text that begins with '!' must be quoted"
+        elif "nesting depth" in what:  # some versions of libyaml have a limit of their own
+            raise _RefusedError(mark.line + 1 if mark else 1, TOO_DEEP) from None
         raise _RefusedError(mark.line + 1 if mark else 1, f"not valid YAML: {what}") from None
     except yaml.reader.ReaderError as error:
         position = error.position if isinstance(error.position, int) else 0
@@ -136,7 +139,7 @@ def _compose(text: str) -> _Node | None:
         if isinstance(event, yaml.CollectionStartEvent):
             stack.append(node)
             if len(stack) > DEEPEST:
-                raise _RefusedError(line, "nested too deeply")
+                raise _RefusedError(line, TOO_DEEP)
     return root
 
 

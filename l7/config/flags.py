@@ -118,6 +118,14 @@ class _Collect(argparse.Action):
         setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), values])
 
 
+class _Version(argparse.Action):
+    """Print the version. Not argparse's own, which wants it made before it is asked for."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        print(version())
+        parser.exit()
+
+
 def build() -> Any:
     """Return the parser of everything that begins with a dash, with the help text."""
     usages = {name: f"{name} URL" if name == "explain" else name for name in COMMANDS}
@@ -148,7 +156,7 @@ def build() -> Any:
         "-d", "--debug", action="store_true", env_var="L7_DEBUG", help="The same as --log-level debug. [L7_DEBUG]"
     )
     other = groups["other"]
-    other.add_argument("-V", "--version", action="version", version=version(), help="Print the version and exit.")
+    other.add_argument("-V", "--version", action=_Version, nargs=0, help="Print the version and exit.")
     other.add_argument("-h", "--help", action="help", help="Print this help and exit.")
     other.add_argument("-H", "--header", action=_Collect, metavar="'NAME: VALUE'", help="explain: a request header.")
     other.add_argument("--json", action="store_true", help="explain, status, server: print JSON.")

@@ -74,7 +74,6 @@ _STAYS = frozenset(
 )
 """What ``Connection`` cannot take away: naming an end-to-end field there is an attack (RFC 9110, 7.6.1)."""
 
-
 _NOTHING: Values = [None] * fields.KINDS
 _REMEMBERED = 256
 _SHORT = 64
