@@ -1,4 +1,4 @@
-"""What only the master knows and others show: it stands in the master's lane of the ledger, in the row of the lane.
+"""What only the master knows and others show: it stands in a row of its own, in the master's lane of the ledger.
 
 So a scrape asks nobody, and is answered also while the master is busy.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from l7.balancing.cells import ROW
-from l7.telemetry.ledger import MASTER, OF_LANE, Ledger
+from l7.telemetry.ledger import MASTER, OF_MASTER, Ledger
 
 STARTED = 10
 """When l7 was started, as milliseconds since 1970; an upgrade in place is a start."""
@@ -42,7 +42,7 @@ class Facts:
 
     def __init__(self, ledger: Ledger) -> None:
         self._cells = ledger.cells
-        self._base = ledger.base(MASTER, OF_LANE)
+        self._base = ledger.base(MASTER, OF_MASTER)
 
     def __getitem__(self, cell: int) -> int:
         return self._cells[self._base + cell]

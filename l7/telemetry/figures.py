@@ -22,7 +22,7 @@ from l7.telemetry import board as slots
 from l7.telemetry import facts
 from l7.telemetry.board import Board
 from l7.telemetry.facts import Facts
-from l7.telemetry.former import OF_MASTER, Former
+from l7.telemetry.former import COUNTED, Former
 from l7.telemetry.ledger import MASTER, UNROUTED, Ledger
 
 UNROUTED_HOST = "-"
@@ -264,7 +264,7 @@ class Figures:
         return sums
 
     def _fact(self, cell: int) -> int:
-        return self._facts[cell] + sum(former.fact(cell) for former in self._formers if cell in OF_MASTER)
+        return self._facts[cell] + sum(former.fact(cell) for former in self._formers if cell in COUNTED)
 
     def _backends(self) -> Iterator[tuple[str, list[int]]]:
         for route in self._config.backends:

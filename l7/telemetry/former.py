@@ -13,7 +13,7 @@ from typing import Final
 
 from l7.balancing import cells
 from l7.telemetry import facts
-from l7.telemetry.ledger import MASTER, OF_LANE, Ledger
+from l7.telemetry.ledger import MASTER, OF_MASTER, Ledger
 
 LAYOUT: Final = zlib.crc32(
     repr(
@@ -26,7 +26,7 @@ Key = tuple[str, ...]
 
 OF_BACKEND: Final = tuple(range(cells.STATUS, cells.ROW))
 OF_SERVER: Final = (*range(cells.REQUESTS, cells.RETRIES + 1), cells.RISES, cells.FALLS, cells.EJECTIONS)
-OF_MASTER: Final = (facts.RELOADS_DONE, facts.RELOADS_FAILED, facts.WORKER_STARTS)
+COUNTED: Final = (facts.RELOADS_DONE, facts.RELOADS_FAILED, facts.WORKER_STARTS)
 """The cells that only ever grow."""
 
 
@@ -51,7 +51,7 @@ class Former:
 
     def fact(self, cell: int) -> int:
         """One of the facts that are counted."""
-        return self.ledger.read(MASTER, OF_LANE, cell)
+        return self.ledger.read(MASTER, OF_MASTER, cell)
 
     @property
     def over(self) -> bool:
@@ -69,7 +69,7 @@ class Former:
         for key, row in self.rows.items():
             if key in rows:
                 _add(ledger, rows[key], {cell: self.ledger.total(row, cell) for cell in _counters(key)})
-        _add(ledger, OF_LANE, {cell: self.fact(cell) for cell in OF_MASTER})
+        _add(ledger, OF_MASTER, {cell: self.fact(cell) for cell in COUNTED})
 
 
 def _counters(key: Key) -> Iterable[int]:

@@ -37,7 +37,9 @@ OF_LANE = 0
 """The row about the lane itself."""
 UNROUTED = 1
 """The row for requests that no backend is for."""
-FIRST_ROW = 2
+OF_MASTER = 2
+"""The row for what only the master knows (`l7.telemetry.facts`)."""
+FIRST_ROW = 3
 """The first row that can be given to a server or a backend."""
 
 

@@ -32,6 +32,8 @@ MOST_CONNECTIONS = 64
 LONGEST_HEAD = 16 * 1024
 HEAD_WITHIN, IDLE, WRITE_WITHIN, LINGER = 5.0, 75.0, 30.0, 1.0
 """Seconds for a head that has begun, between two requests, to take an answer, and to close after the last one."""
+FINISH_WITHIN = 0.7
+"""Seconds for answers that are owed at the end."""
 STATUS_WITHIN = 5.0
 """Seconds that the master may take."""
 STATUS_AGE = 1.0
@@ -65,6 +67,9 @@ class Admin:
         }
         self._parser = RequestParser(100, 8192)
         self._connections: set[gevent.Greenlet[..., Any]] = set()
+        self._idle: set[gevent.Greenlet[..., Any]] = set()
+        """Those that were answered and may ask again."""
+        self._closing = False
         self._listener: socket.socket | None = None
         self._watcher: Any = None
         self._asked: tuple[float, AsyncResult[Page]] | None = None
@@ -76,9 +81,12 @@ class Admin:
         self._watcher.start(self._accept)
 
     def close(self) -> None:
-        """Take no more, and end those that there are."""
+        """Take no more; who was taken and has had no answer yet gets one, within a moment."""
+        self._closing = True
         if self._watcher is not None:
             self._watcher.stop()
+        gevent.killall(list(self._idle))
+        gevent.joinall(list(self._connections), timeout=FINISH_WITHIN)
         gevent.killall(list(self._connections))
 
     def _accept(self) -> None:
@@ -95,7 +103,8 @@ class Admin:
 
     def _ended(self, greenlet: gevent.Greenlet[..., Any]) -> None:
         self._connections.discard(greenlet)
-        if self._watcher is not None and not self._watcher.active:
+        self._idle.discard(greenlet)
+        if self._watcher is not None and not self._watcher.active and not self._closing:
             self._watcher.start(self._accept)
 
     # --- one connection ---------------------------------------------------------------------------------------------
@@ -111,6 +120,7 @@ class Admin:
         received = b""
         while True:
             head, received = _read_head(sock, received)
+            self._idle.discard(gevent.getcurrent())
             if not head:
                 return
             answer, keep = self._answer(head)
@@ -119,6 +129,8 @@ class Admin:
             if not keep:
                 _linger(sock)
                 return
+            if not received:
+                self._idle.add(gevent.getcurrent())
 
     def _answer(self, raw: bytes) -> tuple[bytes, bool]:
         """The answer to a head, and whether the connection lives on."""
@@ -126,7 +138,7 @@ class Admin:
             head = self._parser.parse(raw)
         except ProxyError as failure:
             return _write(_refusal(failure.kind.status, str(failure)), None, keep=False), False
-        keep = head.persistent and head.minor > 0 and not _has_body(head)
+        keep = head.persistent and head.minor > 0 and not _has_body(head) and not self._closing
         page = self._page(head)
         return _write(page, head, keep=keep), keep
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 
 import psutil
 import pytest
@@ -13,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.test_control_worker import wait_for_control
 from tests.e2e.test_signals import Gate, in_flight
 from tests.e2e.test_upgrade import stop, upgrade
-from tests.harness.client import Client, Response, get
+from tests.harness.client import TIMEOUT, Client, Response, get
 from tests.harness.l7process import CONTROL, L7Process
 from tests.harness.origin import Reply
 
@@ -145,10 +146,13 @@ def test_while_l7_finishes_what_it_has_it_is_not_ready(l7, origin, admin):
         kept.send(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert kept.read_response().status == 200
         proxy.term()
-        proxy.wait_for_event("stopping")
-        kept.send(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
-        answer = kept.read_response()
-        assert (answer.status, answer.body) == (503, b"503 Service Unavailable: stopping\n")
+
+        def unready() -> bool:
+            kept.send(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = kept.read_response()
+            return (answer.status, answer.body) == (503, b"503 Service Unavailable: stopping\n")
+
+        proxy.wait_for(unready, "it says that it stops")
         gate.opened.set()
         assert client.read_response().status == 200
     assert proxy.wait() == 0
@@ -241,7 +245,9 @@ def test_after_an_upgrade_the_new_one_answers(l7, origin, admin):
     assert (report["pid"], report["configuration"]["generation"]) == (pid, 2)
     assert series(admin)["l7_worker_starts_total",] == 2, "the one before has counted, too"
     pid = upgrade(proxy, pid)
-    wait_for_series(proxy, admin, ("l7_config_generation",), 3)
+    until = time.monotonic() + TIMEOUT
+    while series(admin)["l7_config_generation",] != 3:  # the one before answers until it has heard that it is replaced
+        assert time.monotonic() < until
     assert series(admin)["l7_worker_starts_total",] == 3
     stop(proxy, pid)
     assert not os.path.exists(admin.removeprefix("unix:"))

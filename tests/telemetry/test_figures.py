@@ -22,7 +22,7 @@ from l7.telemetry.ledger import CONTROL, FIRST_WORKER, MASTER, Ledger
 SITE, SERVER, NAMED = "site.test", "127.0.0.1:81", "app.test:80"
 ODD = 'unix:/run/a"b\\c.sock'
 CONFIG = {"backends": {SITE: {"servers": [SERVER, NAMED], "health": {}}, "odd.test": {"servers": [ODD]}}}
-ROWS = {(SITE,): 2, (SITE, SERVER): 3, (SITE, NAMED): 4, ("odd.test", ODD): 5}
+ROWS = {(SITE,): 3, (SITE, SERVER): 4, (SITE, NAMED): 5, ("odd.test", ODD): 6}
 
 
 class House:
@@ -70,10 +70,10 @@ def test_prometheus_reads_every_figure_as_it_is_listed(house: House) -> None:
 
 
 def test_lanes_are_summed(house: House) -> None:
-    house.count(2, cells.STATUS + 2, 5)
-    house.count(2, cells.STATUS + 2, 7, FIRST_WORKER + 1)
-    house.count(3, cells.FAILED_CONNECT, 2)
-    house.count(3, cells.IN_FLIGHT, 1, FIRST_WORKER + 1)
+    house.count(3, cells.STATUS + 2, 5)
+    house.count(3, cells.STATUS + 2, 7, FIRST_WORKER + 1)
+    house.count(4, cells.FAILED_CONNECT, 2)
+    house.count(4, cells.IN_FLIGHT, 1, FIRST_WORKER + 1)
     series = house.series()
     assert series["l7_requests_total", SITE, "2xx"] == 12
     assert series["l7_requests_total", SITE, "5xx"] == 0
@@ -87,10 +87,10 @@ def test_requests_without_a_backend_share_one_series(house: House) -> None:
 
 
 def test_a_histogram_is_cumulative(house: House) -> None:
-    house.count(2, cells.DURATION, 3)
-    house.count(2, cells.DURATION + 1, 2)
-    house.count(2, cells.DURATION + len(cells.BOUNDS), 1)
-    house.count(2, cells.DURATION_SUM, 2_500_000)
+    house.count(3, cells.DURATION, 3)
+    house.count(3, cells.DURATION + 1, 2)
+    house.count(3, cells.DURATION + len(cells.BOUNDS), 1)
+    house.count(3, cells.DURATION_SUM, 2_500_000)
     series = house.series()
     assert series["l7_request_duration_seconds_bucket", SITE, "0.005"] == 3
     assert series["l7_request_duration_seconds_bucket", SITE, "0.01"] == 5
@@ -112,7 +112,7 @@ def test_a_histogram_is_cumulative(house: House) -> None:
 )
 def test_a_server_that_is_out_says_why(house: House, lane: int, cell: int, value: int, reason: str) -> None:
     assert house.series()["l7_server_up", SITE, SERVER] == 1
-    house.count(3, cell, value, lane)
+    house.count(4, cell, value, lane)
     series = house.series()
     assert series["l7_server_up", SITE, SERVER] == 0
     out = {key[3] for key, value in series.items() if key[0] == "l7_server_out" and key[2] == SERVER and value}
@@ -121,14 +121,14 @@ def test_a_server_that_is_out_says_why(house: House, lane: int, cell: int, value
 
 
 def test_an_ejection_ends(house: House) -> None:
-    house.count(3, cells.EJECTED_UNTIL, time.monotonic_ns() - 1)
+    house.count(4, cells.EJECTED_UNTIL, time.monotonic_ns() - 1)
     assert house.series()["l7_server_up", SITE, SERVER] == 1
 
 
 def test_a_name_is_one_server_whatever_it_stands_for(house: House) -> None:
     house.rows.update({(SITE, NAMED, "10.0.0.1:80"): 10, (SITE, NAMED, "10.0.0.2:80"): 11})
     house.resolved[SITE, NAMED] = [Endpoint("10.0.0.1", 80, 10), Endpoint("10.0.0.2", 80, 11)]
-    house.count(4, cells.REQUESTS, 1)
+    house.count(5, cells.REQUESTS, 1)
     house.count(10, cells.REQUESTS, 20)
     house.count(11, cells.REQUESTS, 300)
     house.count(10, cells.HEALTH, cells.DOWN, CONTROL)
@@ -152,7 +152,7 @@ def test_what_was_counted_for_an_address_that_has_left_stays(house: House) -> No
 
 
 def test_labels_are_escaped(house: House) -> None:
-    house.count(5, cells.REQUESTS, 1)
+    house.count(6, cells.REQUESTS, 1)
     assert house.series()["l7_server_requests_total", "odd.test", ODD] == 1
 
 
@@ -187,7 +187,7 @@ def test_a_thousand_backends_are_told_with_pauses() -> None:
     config = Config.model_validate({"backends": {f"{n}.test": {"servers": ["10.0.0.1:80"]} for n in range(1000)}})
     ledger, rows = Ledger(2100, 4), {}
     for route in config.backends:
-        rows[route,] = 2 * len(rows) % 2000 + 2
+        rows[route,] = 2 * len(rows) % 2000 + 3
         rows[route, "10.0.0.1:80"] = rows[route,] + 1
     pauses: list[float] = []
     began = time.process_time()

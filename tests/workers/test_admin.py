@@ -32,6 +32,7 @@ class Endpoint:
         self.facts = known
         self.status: bytes | None = b'{"ok": true, "pid": 1}\n'
         self.asked = 0
+        self.close = lambda: None
 
     def visit(self) -> green.socket:
         """As the master's desk."""
@@ -75,6 +76,7 @@ def endpoint() -> Iterator[Endpoint]:
     known[facts.PHASE], known[facts.WANTED] = facts.SERVING, 2
     known[facts.WORKERS + facts.STATES.index("ready")] = 2
     one = Endpoint(listener.getsockname()[1], known)
+    one.close = lambda: admin.close()
     admin = Admin(Figures(ledger, Board(2), Config(), {}, {}), known, one.visit)
     admin.start(listener)
     yield one
@@ -172,3 +174,18 @@ def test_many_who_say_nothing_keep_nobody_out_for_long(endpoint: Endpoint, monke
             stack.enter_context(contextlib.closing(endpoint.connect()))
         assert endpoint.get(b"/healthz")[0] == 200
     until(lambda: endpoint.get(b"/healthz")[0] == 200)
+
+
+def test_at_the_end_who_was_taken_gets_an_answer_and_who_is_idle_is_let_go(endpoint: Endpoint) -> None:
+    with contextlib.closing(endpoint.connect()) as idle, contextlib.closing(endpoint.connect()) as fresh:
+        idle.sendall(GET % b"/healthz")
+        assert idle.recv(1000).startswith(b"HTTP/1.1 200")
+        until(lambda: endpoint.get(b"/healthz"))
+        closing = gevent.spawn(endpoint.close)
+        assert idle.recv(100) == b""
+        fresh.sendall(GET % b"/healthz")
+        answer = fresh.recv(1000)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"Connection: close" in answer
+        closing.join(5)
+        assert closing.ready()
