@@ -126,11 +126,11 @@ def test_refused_connections_are_seen() -> None:
 
 def test_a_proxy_is_played_through_a_scene() -> None:
     result = failures.measure(failures.SCENES["reset"], RIVALS["l7"], checks=False, scale=0.3)
-    assert result.sent > 50
+    assert result.sent > 20
     assert result.fooled == 0
     assert result.twice == 0
-    assert set(result.reasons) <= {"GET connection lost", "POST connection lost"}
-    assert result.back[0] != NEVER
+    assert sum(result.reasons.values()) == result.gets + result.posts > 0, "before it is ejected it is met"
+    assert result.left[0] != NEVER
     text = failures.rst({"reset": [result]}, "a command")
     assert "One server resets in mid-response" in text
     assert "     - 0\n" in text
