@@ -176,8 +176,9 @@ def test_a_reload_goes_on_from_what_was_known(l7, origin):
 def test_an_upgrade_goes_on_from_what_was_known(l7, origin):
     server, address = origin(), closed_port()
     config = CONFIG.format(address=f"{server.address}, {address}", health=f"{QUICK}, fall: 2")
-    proxy = l7(config + "canary-time: 0s\n")
+    proxy = l7(config + "canary-time: 0s\n", argv=["--debug"])
     proxy.wait_for_event(f"server {address} is down")
+    proxy.wait_for_event(f"server {server.address} is up")
     start = len(proxy.events)
     pid = upgrade(proxy)
     server.close()

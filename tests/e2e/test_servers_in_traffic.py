@@ -66,7 +66,8 @@ def test_traffic_leaves_a_server_whose_checks_fail_and_comes_back(start, origin)
     healthy = True
     one = origin(named("one"))
     two = origin(lambda request: Reply(200 if healthy or request.target != b"/health" else 503, body=b"two"))
-    proxy = start(one.address, two.address, more=CHECKED, workers=2)
+    proxy = start(one.address, two.address, more=CHECKED, workers=2, argv=["--debug"])
+    proxy.wait_for_event(f"server {two.address} is up")  # before that, one bad answer would do
     proxy.wait_for(lambda: {*asked(proxy)} == {"one", "two"}, "both")
     with load_without_loss(proxy):
         healthy = False
