@@ -6,7 +6,6 @@ or answered to it can be told from its number: so what was lost, doubled or mixe
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 MARK = b"/rehearse/"
@@ -43,11 +42,6 @@ def content(number: int) -> bytes:
 def block(number: int) -> bytes:
     """What a download repeats."""
     return (b"%020d" % number) * 3277
-
-
-def download_digest(number: int) -> bytes:
-    """The hash of a whole download."""
-    return hashlib.sha256(download(number)).digest()
 
 
 def download(number: int) -> bytes:
