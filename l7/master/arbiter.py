@@ -32,6 +32,7 @@ from l7.master.lending import lend
 from l7.master.lifecycle import BEATS, ENDS, LifecycleError, MasterState
 from l7.master.lineage import Lineage, report_failure
 from l7.master.listeners import Listener, describe
+from l7.master.names import Names
 from l7.master.notices import Notices
 from l7.master.notify import Notifier
 from l7.master.office import PLACES, Office
@@ -130,14 +131,15 @@ class Arbiter:
         self._verdicts = self._inquiries.verdicts
         self._notifier = Notifier(environ)
         self._queue: deque[v.Event] = deque()
+        names = Names(generations.books, generations.administration, self._roster, events)
         company = Company(self._board, self._roster, self._relay, self._scales, lambda: self._fleet)
         self._lineage = Lineage(
             self._poll, ground, generations, self._relay, self._inquiries, self._notifier, events,
-            self._queue.append, inheritance, held, company,
+            self._queue.append, inheritance, held, company, names,
         )  # fmt: skip
         self._fleet: Fleet = first(generations.current.plan(), SLOTS, monotonic())
         self._office = Office(
-            self._board, self._roster, generations, self._inquiries.desk, self._release, events
+            self._board, self._roster, generations, self._inquiries.desk, self._release, names, events
         )  # fmt: skip
         self._notices = Notices(generations.books.ledger, generations.current.generation.number)
         self._dumps = Dumps(self._roster, generations, self._states, ground.output_lock, self._is_in_a_hurry, events)

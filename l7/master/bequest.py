@@ -2,7 +2,7 @@
 
 What administrators want, what names stand for, what checks have found, what cookies are signed with, and what was
 counted. It is handed down as an anonymous file, because it may be larger than a variable of the environment can be, and
-beside it the ledgers themselves.
+beside it the ledgers themselves. It is written twice: when the next l7 is started, and when that takes over.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from l7.balancing import cells
 from l7.master.administration import Administration
 from l7.master.books import Books
+from l7.master.names import Names
 from l7.master.rows import OutOfRowsError
 from l7.telemetry.former import LAYOUT, Former
 from l7.telemetry.ledger import CONTROL, Ledger
@@ -22,8 +23,13 @@ from l7.telemetry.ledger import CONTROL, Ledger
 _HEALTH = (cells.HEALTH, cells.HEALTH_SINCE, cells.HEALTH_WHY)
 
 
-def write(books: Books, administration: Administration) -> int:
-    """Write all of it down; returns the descriptor of the file."""
+def create() -> int:
+    """Make the file; returns its descriptor."""
+    return os.memfd_create("l7-bequest", os.MFD_CLOEXEC)
+
+
+def write(descriptor: int, books: Books, administration: Administration) -> None:
+    """Write all of it down, in the place of what was written before."""
     known = {
         "orders": administration.plain(),
         "names": [
@@ -34,18 +40,16 @@ def write(books: Books, administration: Administration) -> int:
         "cookie-key": books.cookie_key.hex(),
         "ledgers": [_told(one) for one in books.ledgers],
     }
-    descriptor = os.memfd_create("l7-bequest", os.MFD_CLOEXEC)
+    os.ftruncate(descriptor, 0)
     with os.fdopen(os.dup(descriptor), "wb") as file:
+        file.seek(0)
         file.write(json.dumps(known).encode())
-    return descriptor
 
 
 def take(descriptors: Sequence[int], books: Books, administration: Administration) -> None:
-    """Take over what is of use for this configuration, before the first fork, and close the file."""
+    """Take over what is of use for this configuration, before the first fork. The file stays open."""
     descriptor, *ledgers = descriptors
-    with os.fdopen(descriptor, "rb") as file:
-        file.seek(0)
-        known = json.loads(file.read())
+    known = _read(descriptor)
     books.cookie_key = bytes.fromhex(known["cookie-key"])
     for route, address, found in known["names"]:
         _take_name(books, (str(route), str(address)), found)
@@ -56,6 +60,28 @@ def take(descriptors: Sequence[int], books: Books, administration: Administratio
                 books.ledger.write(CONTROL, books.rows[place], cell, int(value))
     administration.adopt(known["orders"])
     _take_counts(books, known.get("ledgers", []), ledgers)
+
+
+def take_rest(descriptor: int, names: Names) -> None:
+    """Take over what the l7 before found out while this one proved itself, and close the file.
+
+    That is what names stand for: what is checked is checked by this one too, and orders are refused meanwhile.
+    """
+    try:
+        known = _read(descriptor)
+    except ValueError:
+        return  # it was killed while it wrote; what was taken at first is all there is
+    finally:
+        os.close(descriptor)
+    for route, address, found in known["names"]:
+        names.inherit((str(route), str(address)), found)
+
+
+def _read(descriptor: int) -> dict[str, Any]:
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        file.seek(0)
+        known: dict[str, Any] = json.loads(file.read())
+        return known
 
 
 def _take_counts(books: Books, told: list[dict[str, Any]], descriptors: list[int]) -> None:

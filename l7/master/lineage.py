@@ -17,6 +17,7 @@ from l7.master.generations import Generations
 from l7.master.handles import send
 from l7.master.inheritance import Inheritance
 from l7.master.inquiries import Inquiries
+from l7.master.names import Names
 from l7.master.notify import Notifier
 from l7.master.polling import Poll
 from l7.master.relay import Relay
@@ -42,14 +43,17 @@ class Lineage:
     def __init__(
         self, poll: Poll, ground: Ground, generations: Generations, relay: Relay, inquiries: Inquiries,
         notifier: Notifier, events: Events, post: Callable[[v.Event], None],
-        inheritance: Inheritance | None, held: HeldFiles | None, company: Company,
+        inheritance: Inheritance | None, held: HeldFiles | None, company: Company, names: Names,
     ) -> None:  # fmt: skip
         self._poll, self._ground, self._generations, self._relay = poll, ground, generations, relay
         self._inquiries, self._notifier, self._events, self._post = inquiries, notifier, events, post
-        self._held, self._company = held, company
+        self._held, self._company, self._names = held, company, names
         self._parent = 0 if inheritance is None else inheritance.parent
         self._upgrade: Upgrade | None = None
+        self._left = -1
+        """What the l7 before leaves us, or we the next one, while that is not done."""
         if inheritance is not None and inheritance.bequest:
+            self._left = inheritance.bequest[0]
             bequest.take(inheritance.bequest, generations.books, generations.administration)
         self._succession = None if inheritance is None else Succession(poll, ground, inheritance, events, post)
         if self._succession is not None:
@@ -72,17 +76,19 @@ class Lineage:
 
     def execute(self, fleet: Fleet) -> None:
         """Start the next l7."""
-        self._upgrade = Upgrade(self._poll, self._ground, self._on_outcome, self._company, fleet.plan.graceful)
+        self._upgrade = Upgrade(
+            self._poll, self._ground, self._on_outcome, self._company, fleet.plan.graceful, self._leave
+        )
         held = {} if self._held is None else self._held.descriptors()
-        known = bequest.write(self._generations.books, self._generations.administration)
-        try:
-            ledgers = [one.ledger.descriptor for one in self._generations.books.ledgers]
-            self._upgrade.start(self._generations.last, held, (known, *ledgers))
-        finally:
-            os.close(known)
+        self._let_go()
+        self._left = bequest.create()
+        self._leave()
+        ledgers = [one.ledger.descriptor for one in self._generations.books.ledgers]
+        self._upgrade.start(self._generations.last, held, (self._left, *ledgers))
 
     def abandon(self, *, stop: bool) -> None:
         """Give the next l7 up."""
+        self._let_go()
         if self._upgrade is not None:
             self._upgrade.abandon(quick=stop)
 
@@ -113,10 +119,20 @@ class Lineage:
 
     def release(self) -> None:
         """Close what only the master needs: what a child does with what it inherited."""
+        self._let_go()
         if self._succession is not None:
             self._succession.release()
         if self._upgrade is not None and self._upgrade.bridge is not None:
             self._upgrade.bridge.close()
+
+    def _leave(self) -> None:
+        """Write down what we know: it is read when the next l7 is started, and when it takes over."""
+        bequest.write(self._left, self._generations.books, self._generations.administration)
+
+    def _let_go(self) -> None:
+        if self._left >= 0:
+            os.close(self._left)
+            self._left = -1
 
     def _on_outcome(self, event: v.Event) -> None:
         if isinstance(event, v.Replaced) and self._upgrade is not None:
@@ -124,9 +140,13 @@ class Lineage:
             self._relay.away = self._upgrade.bridge
             self._inquiries.close(f"process {event.pid} has taken over; ask again", again=True)
             setproctitle("l7: master (replaced)")
+        self._let_go()
         self._post(event)
 
     def _on_taken(self) -> None:
         self._events.info(f"has taken over from process {self._parent}")
+        if self._left >= 0:
+            left, self._left = self._left, -1
+            bequest.take_rest(left, self._names)
         self._ground.listeners.keep(self._generations.current.sockets)
         self._inquiries.desk.open()

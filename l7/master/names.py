@@ -36,9 +36,15 @@ class Names:
         if name not in self._books.rows:
             return  # of a generation that is gone
         self._books.unresolved[name] = str(message["why"])
-        found = message["addresses"]
-        if not found:
-            return
+        if message["addresses"]:
+            self._resolve(name, message["addresses"])
+
+    def inherit(self, name: Name, found: list[Any]) -> None:
+        """Take what the l7 before has found out, where that is better than nothing."""
+        if name in self._books.rows and not self._books.resolved.get(name):
+            self._resolve(name, found)
+
+    def _resolve(self, name: Name, found: list[Any]) -> None:
         try:
             if self._books.resolve(name, found):
                 self._administration.renew()

@@ -42,7 +42,7 @@ class Office:
 
     def __init__(
         self, board: Board, roster: Roster, generations: Generations, desk: Desk,
-        release: Callable[[Sequence[Listener]], None], events: Events,
+        release: Callable[[Sequence[Listener]], None], names: Names, events: Events,
     ) -> None:  # fmt: skip
         self._board = board
         self._roster = roster
@@ -55,7 +55,7 @@ class Office:
         """The process that has been told to open the admin endpoint."""
         self._asked = (0, False)
         """A generation, and whether it has work for a control worker."""
-        self.names = Names(generations.books, generations.administration, roster, events)
+        self.names = names
 
     # --- what the loop calls ----------------------------------------------------------------------------------------
 

@@ -32,10 +32,15 @@ END_WITHIN = 5.0
 
 
 class Upgrade:
-    """One attempt. ``post`` takes what becomes of it: `v.Replaced` or `v.UpgradeFailed`."""
+    """One attempt.
+
+    :param post: takes what becomes of it: `v.Replaced` or `v.UpgradeFailed`.
+    :param leave: writes down what the next l7 is to know when it takes over.
+    """
 
     def __init__(
-        self, poll: Poll, ground: Ground, post: Callable[[v.Event], None], company: Company, graceful: float
+        self, poll: Poll, ground: Ground, post: Callable[[v.Event], None], company: Company, graceful: float,
+        leave: Callable[[], None],
     ) -> None:  # fmt: skip
         self.bridge: socket.socket | None = None
         self.pid = 0
@@ -44,6 +49,7 @@ class Upgrade:
         self._post = post
         self._company = company
         self._graceful = graceful
+        self._leave = leave
         self._proof = Proof()
         self._child: subprocess.Popen[bytes] | None = None
         self._why = ""
@@ -163,6 +169,7 @@ class Upgrade:
         self._way_made = True
         if self._ground.pid_file is not None:
             self._ground.pid_file.unlock()
+        self._leave()
         if self.bridge is not None:
             send(self.bridge, {"do": "take-over"})
 

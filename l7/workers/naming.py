@@ -62,7 +62,8 @@ class Naming:
         while True:
             with self._turns:
                 answer = self._resolver.look_up(address)
-            before = knowledge.found
+            # Found out by an l7 before this one, and told after this had begun.
+            knowledge.found = before = knowledge.found or self._recall(address)
             changed = knowledge.note(answer)
             if changed:
                 self._say(address, before, knowledge)

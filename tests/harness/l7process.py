@@ -397,9 +397,12 @@ class L7Process:
         self._close(TIMEOUT)
 
     def _close(self, timeout: float) -> None:
-        # A worker that outlives the master keeps the pipes open: the caller finds it by `assert_nothing_left`.
-        self.stdout.join(min(timeout, 5.0))
-        self.stderr.join(min(timeout, 5.0))
+        # Whoever outlives the master keeps the pipes open: the next l7 after an upgrade, or one that the caller finds
+        # by `assert_nothing_left`. There is no end to wait for then.
+        deadline = time.monotonic() + min(timeout, 5.0)
+        for stream in (self.stdout, self.stderr):
+            while not stream.join(0.02) and time.monotonic() < deadline and not self.session():
+                pass
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = None
