@@ -5,6 +5,7 @@ cdef class Exchange:
     cdef public bytes request_line, user, referer, user_agent
     cdef public object failure
     cdef public int attempts, status
+    cdef public bint clean
     cdef public Py_ssize_t row
     cdef public long long received, sent
     cdef public double started, queue_time, connect_time, response_time, total_time

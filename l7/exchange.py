@@ -18,6 +18,7 @@ class Exchange:
 
     __slots__ = (
         "attempts",
+        "clean",
         "client",
         "code",
         "connect_time",
@@ -46,6 +47,8 @@ class Exchange:
         """When the first byte of the request was seen (`l7.clock.monotonic`)."""
         self.request_line = b""
         """As received, without CRLF; may hold anything when the request was refused."""
+        self.clean = False
+        """Whether it is known to be visible ASCII without quotes and backslashes."""
         self.host = ""
         """The normalised host the request was routed by; empty when there was none."""
         self.request_id = ""

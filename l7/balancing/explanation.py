@@ -64,7 +64,7 @@ def explain(config: Config, url: str, headers: Sequence[str] = ()) -> Explanatio
         head = _parse(config, url, headers)
     except ProxyError as error:
         return Explanation(url, refused=f"{error.kind.status} {error}")
-    match: Match[Backend] | None = Routes(config.backends).match(head.host, head.path)
+    match: Match | None = Routes(config.backends).match(head.host, head.path)
     if match is None:
         return Explanation(url, head.host, refused=f"{NO_ROUTE.status} {NO_ROUTE.name}")
     backend = match.payload

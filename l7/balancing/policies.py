@@ -10,12 +10,12 @@ are exact and begin by lot; what is in flight is counted over all workers.
 from __future__ import annotations
 
 import random
+from bisect import bisect
 from collections.abc import Callable, Collection, Sequence
 from functools import reduce
 from math import gcd
-from typing import Protocol
 
-from l7.balancing.hashring import Hash
+from l7.balancing.hashring import ring
 from l7.balancing.members import Member
 from l7.compiled import take_over
 
@@ -23,19 +23,27 @@ LONGEST_CYCLE = 16 * 1024
 """Turns in a cycle; shares that would need more are rounded."""
 DRAWS = 8
 """How often two members are drawn until they are two."""
+BOUND = 1.25
+"""How far above its part of the load a member may be that keys are given to."""
+SLACK = 4
+"""So many requests at a time are never too many."""
 
 
-class Policy(Protocol):
-    """Picks a member for one try of one request."""
+class Policy:
+    """What picks a member for one try of one request."""
+
+    __slots__ = ()
 
     def arrange(self, members: Sequence[Member]) -> None:
         """From now on pick among these; their shares are as they are to be."""
+        raise NotImplementedError
 
     def pick(self, tried: Collection[Member], key: int = 0) -> Member | None:
         """Give a member that is not among ``tried``; ``None`` when there is none left.
 
         ``key`` is a number of 64 bits that is the same for requests that belong together.
         """
+        raise NotImplementedError
 
 
 def cycle(members: Sequence[Member]) -> list[Member]:
@@ -63,7 +71,7 @@ def cycle(members: Sequence[Member]) -> list[Member]:
     return turns
 
 
-class RoundRobin:
+class RoundRobin(Policy):
     """One member after the other, each as often as its share says: smooth weighted round-robin, as nginx has it.
 
     The first turn is drawn by lot, so that many workers started together do not all begin with the first server.
@@ -109,7 +117,7 @@ class RoundRobin:
         return f"<RoundRobin {self._next} of {len(self._turns)}>"
 
 
-class LeastRequests:
+class LeastRequests(Policy):
     """The member with the fewest requests in flight for its share, over all workers; among equals by turns."""
 
     __slots__ = ("_members", "_turns")
@@ -140,7 +148,7 @@ class LeastRequests:
         return best
 
 
-class TwoChoices:
+class TwoChoices(Policy):
     """The less busy of two members drawn by lot, weighted by their shares: nearly as good as looking at all."""
 
     __slots__ = ("_state", "_turns")
@@ -181,7 +189,7 @@ class TwoChoices:
         return None
 
 
-class First:
+class First(Policy):
     """The first member in the order of the configuration: the others only get what it may not have or has failed."""
 
     __slots__ = ("_members",)
@@ -199,6 +207,51 @@ class First:
             if member not in tried:
                 return member
         return None
+
+
+class Hash(Policy):
+    """Always the same member for the same key.
+
+    One that has more than 1.25 times its part of what is in flight is passed by, so that a key that many ask for cannot
+    drown a server.
+    """
+
+    __slots__ = ("_members", "_owners", "_points", "_total")
+
+    def __init__(self) -> None:
+        self._members: tuple[Member, ...] = ()
+        self._points: list[int] = []
+        self._owners: list[Member] = []
+        self._total = 0
+
+    def arrange(self, members: Sequence[Member]) -> None:
+        """Make the ring."""
+        self._members = tuple(members)
+        self._total = sum(member.share for member in members)
+        self._points, self._owners = ring(members)
+
+    def pick(self, tried: Collection[Member], key: int = 0) -> Member | None:
+        """Give the first member behind the key that may have more; any that was not tried when none may."""
+        count = len(self._owners)
+        if not count:
+            return None
+        load = 1
+        for member in self._members:
+            load += member.load()
+        start = bisect(self._points, key)
+        fallback: Member | None = None
+        passed: set[Member] = set()
+        for step in range(count):
+            member = self._owners[(start + step) % count]
+            if member in passed or member in tried:
+                continue
+            if (member.load() + 1 - SLACK) * self._total <= BOUND * load * member.share:
+                return member
+            fallback = fallback or member
+            passed.add(member)
+            if len(passed) == len(self._members):
+                break
+        return fallback
 
 
 POLICIES: dict[str, Callable[[], Policy]] = {

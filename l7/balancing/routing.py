@@ -13,11 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import IPv6Address
-from typing import Generic, TypeVar
+from typing import Any
 
 from l7.compiled import take_over
-
-T = TypeVar("T")
 
 _ROOT = ""
 _BORDERS = (b"", b"/", b"?")
@@ -57,12 +55,12 @@ def split_key(key: str) -> tuple[str, str]:
     return normalise_host(host), (slash + path).rstrip("/")
 
 
-class Match(Generic[T]):
+class Match:
     """One rule, handed out as it is to every request that it wins."""
 
     __slots__ = ("host", "path", "payload")
 
-    def __init__(self, host: str, path: str, payload: T) -> None:
+    def __init__(self, host: str, path: str, payload: Any) -> None:
         self.host = host
         """The host pattern: ``example.com``, ``*.example.com`` or ``*``."""
         self.path = path
@@ -89,17 +87,17 @@ class Match(Generic[T]):
         return f"<Match {self.key}: {self.why()}>"
 
 
-class _Paths(Generic[T]):
+class _Paths:
     """The rules of one host pattern by path prefix; tries only lengths that a prefix really has, longest first."""
 
     __slots__ = ("_lengths", "_prefixes", "_whole")
 
-    def __init__(self, rules: Mapping[str, Match[T]]) -> None:
+    def __init__(self, rules: Mapping[str, Match]) -> None:
         self._whole = rules.get(_ROOT)
         self._prefixes = {path.encode(): rule for path, rule in rules.items() if path}
         self._lengths = sorted({len(prefix) for prefix in self._prefixes}, reverse=True)
 
-    def match(self, path: bytes) -> Match[T] | None:
+    def match(self, path: bytes) -> Match | None:
         """Find the rule for a request's path (with its query, if any); ``*`` is only for the rule without a prefix."""
         for length in self._lengths:
             if path[length : length + 1] in _BORDERS:
@@ -109,7 +107,7 @@ class _Paths(Generic[T]):
         return self._whole
 
 
-class Routes(Generic[T]):
+class Routes:
     """All rules of a generation: keys are ``host``, ``*.example.com`` or ``*``, each with an optional ``/path`` prefix.
 
     Raises ``ValueError`` for two keys that mean the same rule.
@@ -117,15 +115,15 @@ class Routes(Generic[T]):
 
     __slots__ = ("_default", "_exact", "_reach", "_simple", "_wildcards", "rules")
 
-    def __init__(self, table: Mapping[str, T]) -> None:
-        by_host: dict[str, dict[str, Match[T]]] = {}
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        by_host: dict[str, dict[str, Match]] = {}
         for key, payload in table.items():
             host, path = split_key(key)
             rules = by_host.setdefault(host, {})
             if path in rules:
                 raise ValueError(f"{key}: there is a route for {host + path} already")
             rules[path] = Match(host, path, payload)
-        self.rules: tuple[Match[T], ...] = tuple(rule for rules in by_host.values() for rule in rules.values())
+        self.rules: tuple[Match, ...] = tuple(rule for rules in by_host.values() for rule in rules.values())
         """Every rule, those of one host together."""
         self._default = _Paths(by_host.pop("*", {}))
         self._wildcards = {host[1:]: _Paths(by_host.pop(host)) for host in list(by_host) if host.startswith("*.")}
@@ -133,7 +131,7 @@ class Routes(Generic[T]):
         self._simple = {host: rules[_ROOT] for host, rules in by_host.items() if list(rules) == [_ROOT]}
         self._exact = {host: _Paths(rules) for host, rules in by_host.items() if host not in self._simple}
 
-    def match(self, host: str, path: bytes) -> Match[T] | None:
+    def match(self, host: str, path: bytes) -> Match | None:
         """Find the rule for a normalised host and a path as received (``/x?y``, or ``*``); ``None`` when none is."""
         rule = self._simple.get(host)
         if rule is not None:
@@ -149,7 +147,7 @@ class Routes(Generic[T]):
                 return rule
         return self._default.match(path)
 
-    def _match_wildcard(self, host: str, path: bytes) -> Match[T] | None:
+    def _match_wildcard(self, host: str, path: bytes) -> Match | None:
         """Walk the host's labels, longest suffix first; starts no farther left than the longest wildcard reaches."""
         dot = host.find(".", max(1, len(host) - self._reach))
         while dot >= 0:

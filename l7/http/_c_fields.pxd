@@ -7,7 +7,7 @@ cdef int ORDINARY, DROP, KEPT, FORWARDED, END
 cdef class Field:
     cdef public int kind
     cdef public bint lasting
-    cdef public bytes raw, line, value
+    cdef public bytes raw, value
     cdef public Field next
 
 cdef class Table:
@@ -17,9 +17,9 @@ cdef class Table:
     cdef public bint underscores
     cdef Field _start
 
-    @cython.locals(last=Field, field=Field, kind=int, count=Py_ssize_t, previous=bytes)
+    @cython.locals(last=Field, field=Field, kind=int, count=Py_ssize_t, start=Py_ssize_t, begin=Py_ssize_t, previous=bytes, text="const char *")
     cpdef Py_ssize_t scan(self, bytes data, Py_ssize_t at, Py_ssize_t most, list kept, list values) except -2
-    @cython.locals(end=Py_ssize_t, raw=bytes, field=Field)
+    @cython.locals(end=Py_ssize_t, raw=bytes, field=Field, text="const char *")
     cdef Field _look_up(self, bytes data, Py_ssize_t at)
     @cython.locals(line=bytes, name=bytes, colon=bytes, value=bytes, kind=int, field=Field)
     cpdef Field read(self, bytes raw)

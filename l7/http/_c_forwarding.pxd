@@ -12,8 +12,8 @@ cdef class Hop:
     cdef public int port
     cdef public bytes authority, line
 
-    @cython.locals(lines=list, authority=bytes)
+    @cython.locals(pieces=list, authority=bytes)
     cpdef bytes request_head(self, CRequestHead head, bytes request_id, object believed=*)
     cpdef long long framing(self, CResponseHead head, int minor) except -9
-    @cython.locals(lines=list)
-    cpdef bytes response_head(self, CResponseHead head, long long length, bytes date, bytes connection)
+    @cython.locals(pieces=list)
+    cpdef bytes response_head(self, CResponseHead head, long long length, bytes date, bytes connection, bytes payload=*)

@@ -9,8 +9,9 @@ cdef CTable _REQUEST, _RESPONSE
 cdef int _AUTHORIZATION, _CODING, _CONNECTION, _DATE, _EXPECT, _FORWARDED, _HOST, _LENGTH, _MAX_FORWARDS, _REFERER, _REQUEST_ID, _TE, _UPGRADE, _USER_AGENT, _VIA
 
 cdef list _NOTHING
-cdef int _OTHER, _SLASH, _ZERO
-cdef Py_ssize_t LONGEST_METHOD, MOST_DIGITS
+cdef bytes _ENDING
+cdef int _OTHER, _ZERO
+cdef Py_ssize_t LONGEST_METHOD
 
 cdef class Options:
     cdef public bint close, keep_alive, upgrade, te
@@ -18,12 +19,15 @@ cdef class Options:
 
 cdef class RequestParser:
     cdef public Py_ssize_t headers, target
+    cdef bytes _beginning, _method
 
-    @cython.locals(end=Py_ssize_t, request=CRequestHead, values=list)
+    @cython.locals(end=Py_ssize_t, request=CRequestHead, values=list, text="const char *")
     cpdef CRequestHead take(self, bytes data)
 
-    @cython.locals(parts=list, method=bytes, target=bytes, version=bytes, minor=int, path=bytes, authority=bytes, request=CRequestHead)
+    @cython.locals(begin=Py_ssize_t, end=Py_ssize_t, text="const char *", target=bytes, request=CRequestHead)
     cpdef CRequestHead request_line(self, bytes line)
+    @cython.locals(parts=list, method=bytes, target=bytes, version=bytes, minor=int, path=bytes, authority=bytes, request=CRequestHead)
+    cdef CRequestHead _other_line(self, bytes line)
 
 cdef class ResponseParser:
     cdef CStatusLine _last
@@ -32,8 +36,8 @@ cdef class ResponseParser:
     @cython.locals(end=Py_ssize_t, response=CResponseHead, values=list, line=CStatusLine, options=Options, connection=bytes)
     cpdef CResponseHead take(self, bytes data, bytes method)
 
-cdef dict _MINORS, _STATUS_LINES, _OPTIONS
-cdef int _minor_of(bytes version) except -1
+cdef dict _LENGTHS, _MINORS, _STATUS_LINES, _OPTIONS
+@cython.locals(length="long long")
 cdef long long _length_of(bytes value, object failure) except -1
 cdef bytes _digits(bytes value, long long length)
 @cython.locals(found=CStatusLine)
@@ -43,7 +47,7 @@ cdef _take_host(CRequestHead request, bytes value)
 cdef _frame_request(CRequestHead request, bytes length, bytes coding)
 @cython.locals(options=Options)
 cdef _take_connection(CRequestHead request, bytes value, list values)
-cdef list _without(list lines, frozenset named)
+cdef list _without(list runs, frozenset named)
 
 @cython.locals(status=int)
 cdef _frame_response(CResponseHead response, bytes length, bytes coding, int minor, bytes method)

@@ -1,6 +1,7 @@
 """What goes on: heads written anew, canonical, with exactly one Host and one framing field that l7 wrote itself.
 
-Hot: `Hop.request_head` and `Hop.response_head` each build one head with one join over the untouched lines.
+Hot: `Hop.request_head` and `Hop.response_head` each build one head with one join over the untouched runs of lines; an
+answer that came whole is joined to its head in the same go.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ ADDED = ("Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-
 
 _UPGRADE_REQUIRED = 426
 _NO_CONTENT = 204
-_HOST = b"Host: "
-_LENGTH = b"Content-Length: "
-_VIA_11 = b"Via: 1.1 l7\r\nX-Request-ID: "
-_VIA_10 = b"Via: 1.0 l7\r\nX-Request-ID: "
+# Each begins a line, so it ends the one before.
+_HOST = b"\r\nHost: "
+_LENGTH = b"\r\nContent-Length: "
+_VIA_11 = b"\r\nVia: 1.1 l7\r\nX-Request-ID: "
+_VIA_10 = b"\r\nVia: 1.0 l7\r\nX-Request-ID: "
 
 
 class Hop:
@@ -43,31 +45,40 @@ class Hop:
         self.client = client
         self.port = port
         self.authority = authority
-        self.line = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: %d\r\nX-Forwarded-Host: " % (
-            client.encode("ascii"),
-            port,
+        self.line = (
+            b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: %d\r\nX-Forwarded-Host: "
+            % (
+                client.encode("ascii"),
+                port,
+            )
         )
 
     def request_head(self, head: RequestHead, request_id: bytes, believed: bytes | None = None) -> bytes:
         """The head for the server; ``believed`` stands in for what we would say when the peer is a trusted proxy."""
         authority = head.authority or self.authority
         # A line in origin-form (RFC 9112, 3.2.1) and our version goes on as it came.
-        lines = [head.line if head.plain else head.method + b" " + head.path + b" HTTP/1.1", _HOST + authority]
-        lines += head.lines
-        lines.append((self.line + authority) if believed is None else believed)
-        lines.append((_VIA_11 if head.minor else _VIA_10) + request_id)
+        pieces = [head.line if head.plain else head.method + b" " + head.path + b" HTTP/1.1", _HOST, authority]
+        for run in head.runs:
+            pieces.append(b"\r\n")
+            pieces.append(run)
+        pieces.append(self.line if believed is None else b"\r\n" + believed)
+        if believed is None:
+            pieces.append(authority)
+        pieces.append(_VIA_11 if head.minor else _VIA_10)
+        pieces.append(request_id)
         if head.length >= 0:
-            lines.append(_LENGTH + head.digits)
+            pieces.append(_LENGTH)
+            pieces.append(head.digits)
         elif head.length == CHUNKED:
-            lines.append(b"Transfer-Encoding: chunked")
+            pieces.append(b"\r\nTransfer-Encoding: chunked")
         if head.expects:
-            lines.append(b"Expect: 100-continue")
+            pieces.append(b"\r\nExpect: 100-continue")
         if head.upgrade or head.trailers:
-            lines += _connection_options(head)
+            pieces += _connection_options(head)
         if head.max_forwards >= 0:
-            lines.append(b"Max-Forwards: %d" % (head.max_forwards - 1))
-        lines.append(b"\r\n")
-        return b"\r\n".join(lines)
+            pieces.append(b"\r\nMax-Forwards: %d" % (head.max_forwards - 1))
+        pieces.append(b"\r\n\r\n")
+        return b"".join(pieces)
 
     def framing(self, head: ResponseHead, minor: int) -> int:
         """How a response is framed for a client of HTTP/1.``minor``: without a length chunked, or by closing."""
@@ -75,49 +86,58 @@ class Hop:
             return head.length
         return CHUNKED if minor else UNTIL_CLOSE
 
-    def response_head(self, head: ResponseHead, length: int, date: bytes, connection: bytes) -> bytes:
-        """The head for the client.
+    def response_head(
+        self, head: ResponseHead, length: int, date: bytes, connection: bytes, payload: bytes = b""
+    ) -> bytes:
+        """The head for the client, and what has come of the body, framed.
 
         ``length`` is how the body is framed towards this client, ``date`` is used where the server sent none (RFC
         9110, 6.6.1), ``connection`` is ``close``, ``keep-alive`` (for HTTP/1.0) or empty.
         """
-        lines = [head.line]
-        lines += head.lines
+        pieces = [head.start.line]
+        for run in head.runs:
+            pieces.append(b"\r\n")
+            pieces.append(run)
         if not head.dated:
-            lines.append(b"Date: " + date)
+            pieces.append(b"\r\nDate: ")
+            pieces.append(date)
         if length == CHUNKED:
-            lines.append(b"Transfer-Encoding: chunked")
+            pieces.append(b"\r\nTransfer-Encoding: chunked")
         elif length >= 0 or (length == ABSENT and head.declared >= 0 and head.status != _NO_CONTENT):
-            lines.append(_LENGTH + head.digits)
+            pieces.append(_LENGTH)
+            pieces.append(head.digits)
         if head.status == _UPGRADE_REQUIRED and head.upgrade:
-            lines.append(b"Upgrade: " + head.upgrade)  # RFC 9110, 15.5.22: it says which protocols are meant
+            # RFC 9110, 15.5.22: it says which protocols are meant
+            pieces.append(b"\r\nUpgrade: " + head.upgrade)
             connection = connection + b", upgrade" if connection else b"upgrade"
         if connection:
-            lines.append(b"Connection: " + connection)
-        lines.append(b"\r\n")
-        return b"\r\n".join(lines)
+            pieces.append(b"\r\nConnection: ")
+            pieces.append(connection)
+        pieces.append(b"\r\n\r\n")
+        pieces.append(payload)
+        return b"".join(pieces)
 
 
 def _connection_options(head: RequestHead) -> list[bytes]:
     lines = []
     options = []
     if head.upgrade:
-        lines.append(b"Upgrade: " + head.upgrade)
+        lines.append(b"\r\nUpgrade: " + head.upgrade)
         options.append(b"Upgrade")
     if head.trailers:
-        lines.append(b"TE: trailers")
+        lines.append(b"\r\nTE: trailers")
         options.append(b"TE")
-    return [*lines, b"Connection: " + b", ".join(options)]
+    return [*lines, b"\r\nConnection: " + b", ".join(options)]
 
 
 def interim_head(head: ResponseHead) -> bytes:
     """An interim response (RFC 9110, 15.2): no framing, no Date."""
-    return CRLF.join([head.line, *head.lines, CRLF])
+    return CRLF.join([head.start.line, *head.runs, CRLF])
 
 
 def switching_head(head: ResponseHead) -> bytes:
     """The 101 that opens a tunnel (RFC 9110, 7.8)."""
-    return CRLF.join([head.line, *head.lines, b"Upgrade: " + head.upgrade, b"Connection: Upgrade", CRLF])
+    return CRLF.join([head.start.line, *head.runs, b"Upgrade: " + head.upgrade, b"Connection: Upgrade", CRLF])
 
 
 def loops(head: RequestHead) -> bool:

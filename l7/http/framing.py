@@ -11,7 +11,7 @@ from l7.errors import BAD_REQUEST, BAD_RESPONSE, BODY_TOO_LARGE, ProxyError
 from l7.http import fields
 from l7.http.fields import Table, Values
 from l7.http.grammar import CHUNK_EXT, CHUNK_SIZE, CRLF, MARK_TEXT
-from l7.http.messages import CHUNKED, UNTIL_CLOSE
+from l7.http.messages import CHUNKED, UNTIL_CLOSE, lines_of
 
 LONGEST_SIZE_LINE = 1024
 """Bytes in one chunk-size line with its extensions."""
@@ -197,9 +197,11 @@ class ChunkedReader(BodyReader):
             if self._trailer_bytes < 0 or len(self._lines) > self._trailer_fields:
                 raise self._broken("too many or too long trailers")
         else:
+            runs: list[bytes] = []
             values: Values = [None] * fields.KINDS
             text = b"\r\n".join([*self._lines, b"\r\n"])
-            self._table.scan(text, 0, len(self._lines), self.trailers, values)
+            self._table.scan(text, 0, len(self._lines), runs, values)
+            self.trailers = lines_of(runs)
             self.done = True
 
     def _size(self, line: bytes) -> int:

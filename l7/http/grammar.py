@@ -61,6 +61,8 @@ TARGET = bytes(sorted(set(VCHAR) - set(b"#")))
 """What a request target may hold: visible ASCII without a fragment (RFC 9112, 3.2). Browsers send ``{}|^`` raw."""
 
 MARK_TARGET = marking(TARGET)
+MARK_PLAIN_TARGET = marking(bytes(sorted(set(TARGET) - set(b'"\\'))))
+"""What of it can also stand between quotes as it is."""
 
 CONTENT_LENGTH = re.compile(rb"0*(\d{1,18})")
 """RFC 9110, 8.6: ``1*DIGIT``; up to 18 digits fit an ``off_t`` and nothing overflows."""

@@ -1,7 +1,8 @@
 """Heads as l7 knows them: what the parser found out, once, and everybody else reads.
 
-Plain classes with slots: one of each is made per request. ``lines`` are the field lines that travel on just as they
-came (case, order and white space kept); everything l7 acts on or writes itself was taken out.
+Plain classes with slots: one of each is made per request. ``runs`` are the field lines that travel on just as they came
+(case, order and white space kept), those that stood together as one piece: they are copied once, not line by line.
+Everything l7 acts on or writes itself was taken out.
 """
 
 from __future__ import annotations
@@ -16,19 +17,24 @@ UNTIL_CLOSE = -3
 """A response that ends with its connection (RFC 9112, 6.3, rule 8)."""
 
 
+def lines_of(runs: list[bytes]) -> list[bytes]:
+    """The lines of which ``runs`` are made."""
+    return b"\r\n".join(runs).split(b"\r\n") if runs else []
+
+
 class RequestHead:
     """A request line and its fields, checked; ``length`` is a count of bytes, `ABSENT` or `CHUNKED`."""
 
     __slots__ = (
         "authority",
         "authorization",
+        "clean",
         "digits",
         "expects",
         "forwarded",
         "host",
         "length",
         "line",
-        "lines",
         "max_forwards",
         "method",
         "minor",
@@ -37,6 +43,7 @@ class RequestHead:
         "plain",
         "referer",
         "request_id",
+        "runs",
         "size",
         "trailers",
         "upgrade",
@@ -55,9 +62,11 @@ class RequestHead:
         """0 or 1: anything above is treated as 1 (RFC 9110, 2.5)."""
         self.plain = False
         """Whether ``line`` can go on as it is."""
+        self.clean = False
+        """Whether ``line`` can be logged as it is: visible ASCII without quotes and backslashes."""
         self.host = ""
         """The host to route by: lower case, no port, no trailing dot."""
-        self.lines: list[bytes] = []
+        self.runs: list[bytes] = []
         self.length = ABSENT
         self.digits = b""
         """A length as it goes on."""
@@ -79,6 +88,11 @@ class RequestHead:
         self.request_id = b""
         self.via = b""
         self.max_forwards = -1
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The field lines that travel on, one by one."""
+        return lines_of(self.runs)
 
 
 class StatusLine:
@@ -103,23 +117,20 @@ class ResponseHead:
         "declared",
         "digits",
         "length",
-        "line",
-        "lines",
         "persistent",
-        "reason",
+        "runs",
         "size",
+        "start",
         "status",
         "upgrade",
     )
 
-    def __init__(self, line: StatusLine) -> None:
-        self.status = line.status
-        self.reason = line.reason
-        self.line = line.line
-        """The status line as it goes on."""
-        self.persistent = line.minor > 0
+    def __init__(self, start: StatusLine) -> None:
+        self.start = start
+        self.status = self.start.status  # by the attribute, whose type is known when it is compiled
+        self.persistent = self.start.minor > 0
         """Whether the server keeps the connection."""
-        self.lines: list[bytes] = []
+        self.runs: list[bytes] = []
         self.length = ABSENT
         self.declared = ABSENT
         """The Content-Length as it was sent, also where no body follows (HEAD, 304)."""
@@ -129,6 +140,11 @@ class ResponseHead:
         self.upgrade = b""
         self.dated = False
         """Whether the server sent Date."""
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The field lines that travel on, one by one."""
+        return lines_of(self.runs)
 
 
 take_over(globals())

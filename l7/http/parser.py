@@ -11,7 +11,6 @@ from l7.compiled import take_over
 from l7.errors import (
     BAD_REQUEST,
     BAD_RESPONSE,
-    METHOD_NOT_ALLOWED,
     NOT_IMPLEMENTED,
     TARGET_TOO_LONG,
     UNKNOWN_EXPECTATION,
@@ -23,29 +22,26 @@ from l7.http import fields
 from l7.http.authority import host_of
 from l7.http.fields import Table, Values, name_of
 from l7.http.grammar import (
-    ABSOLUTE_FORM,
     CONTENT_LENGTH,
+    MARK_PLAIN_TARGET,
     MARK_TARGET,
     MAX_FORWARDS,
     PROTOCOL,
     STATUS_LINE,
-    VERSION,
     elements,
     is_token,
 )
-from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead, StatusLine
+from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead, StatusLine, lines_of
+from l7.http.targets import OTHER, minor_of, take_target
 
 LONGEST_METHOD = 32
 """Longer names are answered 501 (RFC 9112, 3); the longest registered one has 17 bytes."""
 
-MOST_DIGITS = 18
-"""Of a Content-Length: they fit an ``off_t``; zeros in front are not counted."""
-
 _MINORS = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
-_OTHER = 2
+_OTHER = OTHER
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
-"""Known to be tokens; others are looked at."""
-_SLASH = 0x2F
+"""Known to be tokens, and none of them asks for what a path does not name; others are looked at."""
+_ENDING = b" HTTP/1.1"
 _ZERO = 0x30
 
 # C integers when compiled: they index the list of values that a scan fills.
@@ -93,17 +89,20 @@ class Options:
 
 
 _STATUS_LINES: dict[bytes, StatusLine] = {}
+_LENGTHS: dict[bytes, int] = {}
 _OPTIONS: dict[bytes, Options] = {}
 
 
 class RequestParser:
     """Reads request heads within the limits of one listener: ``headers`` fields, ``target`` bytes."""
 
-    __slots__ = ("headers", "target")
+    __slots__ = ("_beginning", "_method", "headers", "target")
 
     def __init__(self, headers: int, target: int) -> None:
         self.headers = headers
         self.target = target
+        self._method = b"GET"  # a first guess for the next
+        self._beginning = b"GET "
 
     def parse(self, head: bytes) -> RequestHead:
         """A whole head without its last CRLFCRLF; raises `ProxyError` with the row that applies."""
@@ -120,9 +119,10 @@ class RequestParser:
         end = data.find(b"\r\n")
         if end <= 0:
             return None
-        request = self.request_line(data[:end])
+        text = data  # a pointer when it is compiled: cutting from it makes no slice object
+        request = self.request_line(text[:end])
         values = _NOTHING[:]
-        request.size = _REQUEST.scan(data, end + 2, self.headers, request.lines, values)
+        request.size = _REQUEST.scan(data, end + 2, self.headers, request.runs, values)
         if request.size < 0:
             return None
         _take_host(request, values[_HOST])
@@ -145,7 +145,21 @@ class RequestParser:
         return request
 
     def request_line(self, line: bytes) -> RequestHead:
-        """The request line alone (RFC 9112, 3), so that a bad one is refused before the fields have come."""
+        """The request line alone (RFC 9112, 3), so that a bad one is refused before the fields have come.
+
+        Nearly all have the method of the one before, a path of plain characters and our version: three comparisons.
+        """
+        begin, end = len(self._beginning), len(line) - len(_ENDING)
+        if begin < end <= self.target and line.startswith(self._beginning) and line.endswith(_ENDING):
+            text = line  # a pointer when it is compiled: cutting from it makes no slice object
+            target = text[begin:end]
+            if target.startswith(b"/") and target.translate(MARK_PLAIN_TARGET) == target:
+                request = RequestHead(line, self._method, target, b"", 1)
+                request.plain = request.clean = True
+                return request
+        return self._other_line(line)
+
+    def _other_line(self, line: bytes) -> RequestHead:
         parts = line.split(b" ")
         if len(parts) != 3 or not parts[0] or not parts[1]:
             self.unfinished_line(line)
@@ -153,10 +167,12 @@ class RequestParser:
         method, target, version = parts
         minor = _MINORS.get(version, -1)
         if minor < 0:
-            minor = _minor_of(version)
+            minor = minor_of(version)
         if len(method) > LONGEST_METHOD:
             raise ProxyError(NOT_IMPLEMENTED, f"method longer than {LONGEST_METHOD} bytes")
-        if method not in _METHODS and not is_token(method):
+        if method in _METHODS:
+            self._method, self._beginning = method, method + b" "
+        elif not is_token(method):
             raise ProxyError(BAD_REQUEST, "invalid method")
         if len(target) > self.target:
             raise ProxyError(TARGET_TOO_LONG, f"longer than {self.target} bytes")
@@ -164,11 +180,12 @@ class RequestParser:
             raise ProxyError(BAD_REQUEST, "invalid character in the request target")
         if minor == _OTHER:
             raise ProxyError(UNKNOWN_VERSION, "only HTTP/1.0 and HTTP/1.1 are spoken here")
-        if target[0] == _SLASH and method != b"CONNECT":
+        if target.startswith(b"/") and method != b"CONNECT":
             request = RequestHead(line, method, target, b"", minor)
             request.plain = version == b"HTTP/1.1"
+            request.clean = target.translate(MARK_PLAIN_TARGET) == target
             return request
-        path, authority = _take_target(method, target)
+        path, authority = take_target(method, target)
         return RequestHead(line, method, path, authority, minor)
 
     def unfinished_line(self, line: bytes) -> None:
@@ -178,37 +195,6 @@ class RequestParser:
             raise ProxyError(NOT_IMPLEMENTED, f"method longer than {LONGEST_METHOD} bytes")
         if len(rest.partition(b" ")[0]) > self.target:
             raise ProxyError(TARGET_TOO_LONG, f"longer than {self.target} bytes")
-
-
-def _minor_of(version: bytes) -> int:
-    """The minor version as l7 treats it, or `_OTHER`: higher ones of HTTP/1 are spoken to as 1.1 (RFC 9110, 2.5)."""
-    match = VERSION.fullmatch(version)
-    if match is None:
-        raise ProxyError(BAD_REQUEST, "malformed HTTP version")
-    if match.group(1) != b"1":
-        return _OTHER
-    return 0 if match.group(2) == b"0" else 1
-
-
-def _take_target(method: bytes, target: bytes) -> tuple[bytes, bytes]:
-    """Path and authority of a target not in origin-form (RFC 9112, 3.2.2 to 3.2.4); ``*`` names no authority."""
-    if method == b"CONNECT":
-        host_of(target)
-        if not target.rpartition(b":")[2].isdigit():
-            raise ProxyError(BAD_REQUEST, "CONNECT needs a host and a port")
-        raise ProxyError(METHOD_NOT_ALLOWED, "l7 is no forward proxy: CONNECT is not allowed")
-    if target == b"*":
-        if method != b"OPTIONS":
-            raise ProxyError(BAD_REQUEST, "the target * is for OPTIONS only")
-        return target, b""
-    match = ABSOLUTE_FORM.fullmatch(target)
-    if match is None:
-        raise ProxyError(BAD_REQUEST, "malformed request target")
-    authority, path, query = match.groups()
-    host_of(authority)
-    if method == b"OPTIONS" and path is None and query is None:
-        return b"*", authority
-    return (path or b"/") + (query or b""), authority
 
 
 def _take_host(request: RequestHead, value: bytes | None) -> None:
@@ -247,12 +233,16 @@ def _frame_request(request: RequestHead, length: bytes | None, coding: bytes | N
 
 def _length_of(value: bytes, failure: Kind) -> int:
     """Content-Length in bytes (RFC 9110, 8.6); raises `ProxyError` for anything but a number that fits."""
-    if value.isdigit() and len(value) <= MOST_DIGITS:
-        return int(value)
+    length = _LENGTHS.get(value, -1)
+    if length >= 0:
+        return length
     match = CONTENT_LENGTH.fullmatch(value)
     if match is None:
         raise ProxyError(failure, "invalid Content-Length")
-    return int(match.group(1))
+    length = int(match.group(1))
+    if len(_LENGTHS) < _REMEMBERED and len(value) <= _SHORT:
+        _LENGTHS[value] = length
+    return length
 
 
 def _digits(value: bytes, length: int) -> bytes:
@@ -272,7 +262,7 @@ def _take_connection(request: RequestHead, value: bytes, values: Values) -> None
     if options.te and values[_TE] is not None:
         request.trailers = b"trailers" in elements(values[_TE] or b"")
     if options.named:
-        request.lines = _without(request.lines, options.named)
+        request.runs = _without(request.runs, options.named)
 
 
 def _offered(value: bytes) -> bytes:
@@ -283,9 +273,9 @@ def _offered(value: bytes) -> bytes:
     )
 
 
-def _without(lines: list[bytes], named: frozenset[bytes]) -> list[bytes]:
-    """``lines`` without the fields that Connection names."""
-    return [line for line in lines if name_of(line) not in named]
+def _without(runs: list[bytes], named: frozenset[bytes]) -> list[bytes]:
+    """``runs`` without the fields that Connection names."""
+    return [line for line in lines_of(runs) if name_of(line) not in named]
 
 
 def _take_expectation(request: RequestHead, value: bytes) -> None:
@@ -300,7 +290,7 @@ def _take_expectation(request: RequestHead, value: bytes) -> None:
 def _take_max_forwards(request: RequestHead, value: bytes) -> None:
     """Count down where the RFC asks for it (RFC 9110, 7.6.2); for other methods the field just travels on."""
     if request.method not in (b"TRACE", b"OPTIONS"):
-        request.lines.append(b"Max-Forwards: " + value)
+        request.runs.append(b"Max-Forwards: " + value)
         return
     if MAX_FORWARDS.fullmatch(value) is None:
         raise ProxyError(BAD_REQUEST, "invalid Max-Forwards")
@@ -333,7 +323,7 @@ class ResponseParser:
             line = self._last = _status_of(data[: end + 2])
         response = ResponseHead(line)
         values = _NOTHING[:]
-        response.size = _RESPONSE.scan(data, len(line.raw), self.headers, response.lines, values)
+        response.size = _RESPONSE.scan(data, len(line.raw), self.headers, response.runs, values)
         if response.size < 0:
             return None
         response.dated = values[_DATE] is not None
@@ -348,7 +338,7 @@ class ResponseParser:
             if options.upgrade:
                 response.upgrade = values[_UPGRADE] or b""
             if options.named:
-                response.lines = _without(response.lines, options.named)
+                response.runs = _without(response.runs, options.named)
         return response
 
 

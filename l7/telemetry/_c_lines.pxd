@@ -18,8 +18,9 @@ cdef class Combined:
     cdef object _now
 
     cpdef str line(self, CExchange exchange)
-    @cython.locals(line=bytes, request=str, user=str)
-    cpdef str head(self, CExchange exchange)
+    @cython.locals(line=bytes)
+    cpdef str request(self, CExchange exchange)
+    cpdef str user(self, CExchange exchange)
     @cython.locals(written=str)
     cpdef str bare(self, str text)
     @cython.locals(written=str)

@@ -91,18 +91,22 @@ class Combined:
 
     def line(self, exchange: Exchange) -> str:
         """Write the line with its newline."""
-        return self.head(exchange) + "\n"
-
-    def head(self, exchange: Exchange) -> str:
-        """Write the line without its newline."""
-        line = exchange.request_line
-        request = line.decode("ascii") if line.translate(_MARKED) == line else escape(line)
-        user = escape_bare(exchange.user) if exchange.user else "-"
         return (
-            f'{self.bare(exchange.client)} - {user} [{self._local.nginx(self._now())}] "{request or "-"}" '
-            f'{exchange.status:03d} {exchange.sent} "{self.quoted(exchange.referer)}" '
-            f'"{self.quoted(exchange.user_agent)}"'
+            f"{self.bare(exchange.client)} - {self.user(exchange)} [{self._local.nginx(self._now())}] "
+            f'"{self.request(exchange)}" {exchange.status:03d} {exchange.sent} '
+            f'"{self.quoted(exchange.referer)}" "{self.quoted(exchange.user_agent)}"\n'
         )
+
+    def request(self, exchange: Exchange) -> str:
+        """The request line as it stands between quotes."""
+        line = exchange.request_line
+        if exchange.clean or line.translate(_MARKED) == line:
+            return line.decode("ascii") or "-"
+        return escape(line)
+
+    def user(self, exchange: Exchange) -> str:
+        """The login as it stands without quotes."""
+        return escape_bare(exchange.user) if exchange.user else "-"
 
     def bare(self, text: str) -> str:
         """``text`` as it stands without quotes, ``-`` for nothing."""
@@ -141,8 +145,12 @@ class Full(Combined):
         connect = milliseconds(exchange.connect_time)
         response = milliseconds(exchange.response_time)
         total = milliseconds(exchange.total_time)
+        # The beginning as in `Combined.line`: all of it at once, because nearly every request is written this way.
         return (
-            f"{self.head(exchange)} {exchange.request_id or '-'} {self.bare(exchange.host)} "
+            f"{self.bare(exchange.client)} - {self.user(exchange)} [{self._local.nginx(self._now())}] "
+            f'"{self.request(exchange)}" {exchange.status:03d} {exchange.sent} '
+            f'"{self.quoted(exchange.referer)}" "{self.quoted(exchange.user_agent)}" '
+            f"{exchange.request_id or '-'} {self.bare(exchange.host)} "
             f"{self.bare(exchange.server)} {queue}/{connect}/{response}/{total} "
             f"{exchange.attempts} {exchange.received} {exchange.code}\n"
         )

@@ -11,6 +11,7 @@ from l7.workers._c_session cimport Session as CSession
 from l7.workers._c_pool cimport Pool as CPool
 from l7.workers._c_crew cimport Crew as CCrew
 from l7.http._c_parser cimport RequestParser as CRequestParser
+from l7.balancing._c_routing cimport Match as CMatch, Routes as CRoutes
 from l7.balancing._c_members cimport Member as CMember
 from l7.telemetry._c_counters cimport Counters as CCounters
 from l7.workers._c_job cimport Job as CJob
@@ -19,7 +20,8 @@ from l7.workers._c_upstream cimport Upstream as CUpstream
 from l7.workers._c_stream cimport Stream as CStream
 
 cdef class Proxy:
-    cdef public object config, sweeper, upstreams, routes, credentials
+    cdef public object config, sweeper, upstreams, credentials
+    cdef public CRoutes routes
     cdef public CLog log
     cdef public CCounters counters
     cdef public CClientBounds bounds
@@ -31,7 +33,7 @@ cdef class Proxy:
     cdef object _id_prefix, _trusted
 
     cpdef str next_request_id(self)
-    @cython.locals(body=CRequestBody, job=CJob)
+    @cython.locals(body=CRequestBody, job=CJob, match=CMatch)
     cpdef handle(self, CExchange exchange, CRequestHead head, CSession session)
     cpdef finish(self, CExchange exchange)
     cdef _introduce(self, CExchange exchange, CRequestHead head, CSession session)
@@ -42,5 +44,5 @@ cdef class Proxy:
     cdef _try_servers(self, CJob job, CUpstream upstream)
     @cython.locals(exchange=CExchange, server=CStream, pool=CPool)
     cdef _attempt(self, CJob job, CMember member)
-    @cython.locals(relay=CRelay, response=CResponseHead, session=CSession, waiting=dict)
+    @cython.locals(relay=CRelay, response=CResponseHead, session=CSession, pool=CPool, waiting=dict)
     cdef _through(self, CJob job, CMember member, CStream server)

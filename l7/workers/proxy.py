@@ -95,6 +95,7 @@ class Proxy:
         self.in_flight += 1
         body: RequestBody | None = None
         exchange.request_line = head.line
+        exchange.clean = head.clean
         exchange.host = head.host
         exchange.user_agent = head.user_agent
         exchange.referer = head.referer
@@ -175,13 +176,13 @@ class Proxy:
 
     def _try_servers(self, job: Job, upstream: Upstream) -> bool:
         tried: Sequence[Member] = ()
-        failure = ProxyError(NO_SERVER, "no server can be used")
+        failure: ProxyError | None = None
         job.exchange.row = upstream.row
         job.exchange.queue_time = 0.0
         while True:
             member = upstream.pick(job, tried)
             if member is None:
-                raise failure
+                raise failure or ProxyError(NO_SERVER, "no server can be used")
             try:
                 keep = self._attempt(job, member)
                 upstream.answered(member, job.exchange.status)
@@ -221,6 +222,7 @@ class Proxy:
     def _through(self, job: Job, member: Member, server: Stream) -> bool:
         """One connection, which is checked in when it can be used again and closed in every other case."""
         session = job.session
+        pool = member.pool
         relay = Relay(job.exchange, job.head, job.body, session, server, job.upstream.bounds)
         if job.total is not None:
             job.total.server = server
@@ -234,7 +236,7 @@ class Proxy:
             if response.status == 101:
                 return self._tunnel(job, relay, server)
             if job.cookie:
-                response.lines.append(job.cookie)
+                response.runs.append(job.cookie)
             return relay.respond(keep=job.head.persistent and not self.closing and not session.last)
         except ProxyError:
             job.answered = relay.answered or relay.announced
@@ -246,7 +248,7 @@ class Proxy:
             if waiting is not None:
                 del waiting[server]
             if relay.reusable and not self.draining:
-                member.pool.check_in(server)
+                pool.check_in(server)
             else:
                 server.close()
 

@@ -182,7 +182,8 @@ class Relay:
                 data = self._await_answer()
             response = self._bounds.parser.take(data, self._head.method)
             if response is not None and response.size <= self._bounds.head + len(END):
-                self._buffer = data[response.size :]
+                if len(data) > response.size:
+                    self._buffer = data[response.size :]
                 return response
             reader = HeadReader(self._bounds.head)
             whole = reader.feed(data)
@@ -238,7 +239,7 @@ class Relay:
         self.answered = True
         self._exchange.status = response.status
         date = b"" if response.dated else http_date()
-        self._to_client(self._hop.response_head(response, framing, date, self._connection(keep)) + payload)
+        self._to_client(self._hop.response_head(response, framing, date, self._connection(keep), payload))
         if not reader.done:
             self._relay_body(reader)
         self._finish(reader, whole=whole)

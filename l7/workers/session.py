@@ -145,7 +145,7 @@ class Session:
         if head is None or head.size > proxy.bounds.head + len(END):
             return self._gather_head(data, started)
         stream.deadline = NEVER
-        self.buffer = data[head.size :]
+        self.buffer = data[head.size :] if len(data) > head.size else b""
         return head
 
     def _gather_head(self, data: bytes, started: float) -> RequestHead | None:

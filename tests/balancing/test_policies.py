@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from l7.balancing import policies
-from l7.balancing.hashring import Hash, key_of
+from l7.balancing.hashring import key_of
 from l7.balancing.members import SILENT, SILENT_FOR, Member, alone
-from l7.balancing.policies import POLICIES, First, LeastRequests, Policy, RoundRobin, TwoChoices, cycle
+from l7.balancing.policies import POLICIES, First, Hash, LeastRequests, Policy, RoundRobin, TwoChoices, cycle
 from tests.conformance import arranged, check_policy, members
 
 

@@ -56,7 +56,8 @@ def facts(outcome: Message | str | None) -> object:
     if outcome is None or isinstance(outcome, str):
         return outcome
     head, *more = outcome
-    return [getattr(head, name) for name in ResponseHead.__slots__], more
+    facts = [getattr(head, name) for name in ResponseHead.__slots__ if name != "start"]
+    return facts, head.start.line, more
 
 
 def one(data: bytes) -> None:

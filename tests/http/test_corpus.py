@@ -230,7 +230,7 @@ def check_relayed(expected: Relay, answered: Answered) -> None:
         kept = [line.partition(b":") for line in answered.head.lines]
         assert [(name, value.strip(b" \t")) for name, _, value in kept] == list(expected.kept)
     if expected.reason is not None:
-        assert answered.head.reason == expected.reason
+        assert answered.head.start.reason == expected.reason
 
 
 PARSED = [exchange for exchange in RESPONSES if not exchange.name.startswith(("r-1xx/bad-101", "r-1xx/20000"))]

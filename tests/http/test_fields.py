@@ -7,6 +7,7 @@ import pytest
 from l7.errors import BAD_REQUEST, BAD_RESPONSE, HEAD_TOO_LARGE, ProxyError
 from l7.http import fields
 from l7.http.fields import Table
+from l7.http.messages import lines_of
 from l7.http.parser import RequestParser, ResponseParser
 
 
@@ -27,7 +28,7 @@ def scan(table: Table, *lines: bytes) -> tuple[list[bytes], dict[int, bytes]]:
     kept: list[bytes] = []
     text = b"".join(line + b"\r\n" for line in lines) + b"\r\n"
     assert table.scan(text, 0, 1000, kept, values) == len(text)
-    return kept, {kind: value for kind, value in enumerate(values) if value is not None}
+    return lines_of(kept), {kind: value for kind, value in enumerate(values) if value is not None}
 
 
 def test_lines_travel_on_untouched_and_in_order():

@@ -348,10 +348,10 @@ def test_a_plain_response():
         b"Set-Cookie: b",
         line=b"HTTP/1.1 404 Not  Found",
     )
-    assert (head.status, head.reason, head.length, head.declared) == (404, b"Not  Found", 5, 5)
+    assert (head.status, head.start.reason, head.length, head.declared) == (404, b"Not  Found", 5, 5)
     assert (head.persistent, head.dated) == (True, True)
     assert head.lines == [b"Date: now", b"X-A:1", b"Set-Cookie: a", b"Set-Cookie: b"]
-    assert answer(line=b"HTTP/1.1 200").reason == b""
+    assert answer(line=b"HTTP/1.1 200").start.reason == b""
     assert answer().dated is False
 
 

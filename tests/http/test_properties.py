@@ -63,9 +63,9 @@ def test_a_response_head_is_read_as_it_was_written(status, reason, lines, length
     raw = b"\r\n".join([b"HTTP/1.1 %d " % status + reason, *lines, *framed])
     parser = ResponseParser(100)
     head = parser.parse(raw, b"GET")
-    assert (head.status, head.reason, head.lines, head.length) == (status, reason, lines, length)
+    assert (head.status, head.start.reason, head.lines, head.length) == (status, reason, lines, length)
     again = parser.parse(HOP.response_head(head, length, DATE, b"")[:-4], b"GET")
-    assert (again.status, again.reason, again.length) == (status, reason, length)
+    assert (again.status, again.start.reason, again.length) == (status, reason, length)
     assert again.lines == [*lines, b"Date: " + DATE]
 
 

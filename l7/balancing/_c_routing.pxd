@@ -1,0 +1,26 @@
+# Types for the compiled l7/balancing/routing.py.
+
+cimport cython
+
+cdef class Match:
+    cdef public str host, path
+    cdef public object payload
+
+cdef class _Paths:
+    cdef list _lengths
+    cdef dict _prefixes
+    cdef Match _whole
+
+    @cython.locals(rule=Match, length=Py_ssize_t)
+    cdef Match match(self, bytes path)
+
+cdef class Routes:
+    cdef public tuple rules
+    cdef _Paths _default
+    cdef dict _exact, _simple, _wildcards
+    cdef Py_ssize_t _reach
+
+    @cython.locals(rule=Match, paths=_Paths)
+    cpdef Match match(self, str host, bytes path)
+    @cython.locals(rule=Match, paths=_Paths, dot=Py_ssize_t)
+    cdef Match _match_wildcard(self, str host, bytes path)
