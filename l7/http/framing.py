@@ -47,6 +47,11 @@ class BodyReader:
         """Take note of ``count`` of the bytes `ahead` that went by without being fed."""
 
 
+WHOLE = BodyReader()
+"""For every body that came whole with its head: nothing is left to be counted."""
+WHOLE.done = True
+
+
 class CloseReader(BodyReader):
     """A body that ends with its connection (RFC 9112, 6.3, rule 8)."""
 

@@ -15,7 +15,7 @@ cdef class Bounds:
     cdef public Py_ssize_t head, fields
     cdef public CResponseParser parser
 
-    cdef CBodyReader reader(self, long long length)
+    cdef CBodyReader reader(self, long long length, Py_ssize_t came)
 
 cdef class Relay:
     cdef CExchange _exchange
@@ -35,7 +35,7 @@ cdef class Relay:
 
     cpdef CResponseHead request(self, bytes opening, object crew)
     cdef _send(self, bytes opening)
-    @cython.locals(data=bytes, response=CResponseHead, server=CStream)
+    @cython.locals(data=bytes, response=CResponseHead, server=CStream, size=Py_ssize_t, text="const char *")
     cdef CResponseHead _response_head(self)
     @cython.locals(server=CStream)
     cdef bytes _await_answer(self)

@@ -27,7 +27,7 @@ from l7.errors import (
 )
 from l7.exchange import Exchange
 from l7.http import forwarding
-from l7.http.framing import BodyReader, LengthReader, chunk, last_chunk, response_reader
+from l7.http.framing import WHOLE, BodyReader, LengthReader, chunk, last_chunk, response_reader
 from l7.http.grammar import elements
 from l7.http.heads import END, HeadReader
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
@@ -62,8 +62,10 @@ class Bounds:
         self.fields = fields
         self.parser = ResponseParser(fields)
 
-    def reader(self, length: int) -> BodyReader:
-        """The reader for a response whose head said ``length``."""
+    def reader(self, length: int, came: int) -> BodyReader:
+        """The reader for a response whose head said ``length``, and behind which so much has come already."""
+        if length == came:
+            return WHOLE
         return LengthReader(length) if length >= 0 else response_reader(length, self.fields, self.head)
 
 
@@ -182,8 +184,10 @@ class Relay:
                 data = self._await_answer()
             response = self._bounds.parser.take(data, self._head.method)
             if response is not None and response.size <= self._bounds.head + len(END):
-                if len(data) > response.size:
-                    self._buffer = data[response.size :]
+                size = len(data)
+                if size > response.size:
+                    text = data  # a pointer when it is compiled: cutting from it makes no slice object
+                    self._buffer = text[response.size : size]
                 return response
             reader = HeadReader(self._bounds.head)
             whole = reader.feed(data)
@@ -232,7 +236,7 @@ class Relay:
         whole = self._body is None or self._body.sent
         framing = self.client_framing = self._hop.framing(response, self._head.minor)
         keep = keep and whole and framing != UNTIL_CLOSE
-        reader = self._bounds.reader(response.length)
+        reader = self._bounds.reader(response.length, len(self._buffer))
         payload = reader.feed(self._buffer) if self._buffer else b""
         if payload or reader.done:
             payload = self._frame(reader, payload)
