@@ -16,4 +16,4 @@ cdef class Hop:
     cpdef bytes request_head(self, CRequestHead head, bytes request_id, object believed=*)
     cpdef long long framing(self, CResponseHead head, int minor) except -9
     @cython.locals(pieces=list)
-    cpdef bytes response_head(self, CResponseHead head, long long length, bytes date, bytes connection, bytes payload=*)
+    cpdef bytes response_head(self, CResponseHead head, long long length, bytes date, bytes connection, list body=*)

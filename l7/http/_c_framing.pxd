@@ -33,7 +33,7 @@ cdef class ChunkedReader(BodyReader):
     cdef long long _left, _trailer_bytes
     cdef Py_ssize_t _trailer_fields, _extensions
 
-    @cython.locals(pieces=list, at=Py_ssize_t, end=Py_ssize_t, piece=bytes, eol=Py_ssize_t)
+    @cython.locals(pieces=list, at=Py_ssize_t, end=Py_ssize_t, size=Py_ssize_t, eol=Py_ssize_t, text="const char *")
     cpdef bytes feed(self, bytes data)
     cpdef long long ahead(self) except -1
     cpdef skip(self, long long count)
@@ -44,4 +44,4 @@ cdef class ChunkedReader(BodyReader):
     cdef _begin(self, long long size)
 
 @cython.locals(size=Py_ssize_t, head=bytes)
-cpdef bytes chunk(bytes payload)
+cpdef chunk(bytes payload, list pieces)

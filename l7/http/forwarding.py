@@ -87,9 +87,9 @@ class Hop:
         return CHUNKED if minor else UNTIL_CLOSE
 
     def response_head(
-        self, head: ResponseHead, length: int, date: bytes, connection: bytes, payload: bytes = b""
+        self, head: ResponseHead, length: int, date: bytes, connection: bytes, body: list[bytes] | None = None
     ) -> bytes:
-        """The head for the client, and what has come of the body, framed.
+        """The head for the client, and what has come of the body, framed, in pieces.
 
         ``length`` is how the body is framed towards this client, ``date`` is used where the server sent none (RFC
         9110, 6.6.1), ``connection`` is ``close``, ``keep-alive`` (for HTTP/1.0) or empty.
@@ -114,7 +114,8 @@ class Hop:
             pieces.append(b"\r\nConnection: ")
             pieces.append(connection)
         pieces.append(b"\r\n\r\n")
-        pieces.append(payload)
+        if body:
+            pieces += body
         return b"".join(pieces)
 
 

@@ -140,14 +140,15 @@ class ChunkedReader(BodyReader):
             data = self._pending + data
             self._pending = b""
         pieces: list[bytes] = []
+        text = data  # a pointer when it is compiled: cutting from it makes no slice object, and looks at no bounds
         at = 0
         end = len(data)
         while at < end and not self.done:
             if self._state == _DATA:
-                piece = data[at : at + self._left]
-                pieces.append(piece)
-                at += len(piece)
-                self._left -= len(piece)
+                size = min(self._left, end - at)
+                pieces.append(text[at : at + size])
+                at += size
+                self._left -= size
                 if not self._left:
                     self._state = _DATA_END
             elif self._state == _DATA_END:
@@ -161,12 +162,12 @@ class ChunkedReader(BodyReader):
                 eol = data.find(CRLF, at)
                 if eol < 0:
                     break
-                self._line(data[at:eol])
+                self._line(text[at:eol])
                 at = eol + 2
         if self.done:
-            self.rest = data[at:]
+            self.rest = text[at:end]
         elif at < end:
-            self._keep(data[at:])
+            self._keep(text[at:end])
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def ahead(self) -> int:
@@ -255,15 +256,17 @@ def request_reader(length: int, trailer_fields: int, trailer_bytes: int, limit: 
     return LengthReader(max(length, 0))
 
 
-def chunk(payload: bytes) -> bytes:
-    """One chunk of ``payload``, which must not be empty: an empty chunk is the end."""
+def chunk(payload: bytes, pieces: list[bytes]) -> None:
+    """Write one chunk of ``payload``, which must not be empty (an empty chunk is the end), behind ``pieces``."""
     size = len(payload)
     head = _HEADS.get(size)
     if head is None:
         head = b"%x\r\n" % size
         if len(_HEADS) < _REMEMBERED:
             _HEADS[size] = head
-    return b"".join((head, payload, b"\r\n"))
+    pieces.append(head)
+    pieces.append(payload)
+    pieces.append(b"\r\n")
 
 
 def last_chunk(trailers: list[bytes]) -> bytes:

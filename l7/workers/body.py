@@ -104,8 +104,12 @@ class RequestBody:
         self._exchange.received += len(payload)
         if isinstance(self._reader, LengthReader):
             return payload
-        framed = chunk(payload) if payload else b""
-        return framed + last_chunk(self._reader.trailers) if self._reader.done else framed
+        pieces: list[bytes] = []
+        if payload:
+            chunk(payload, pieces)
+        if self._reader.done:
+            pieces.append(last_chunk(self._reader.trailers))
+        return b"".join(pieces)
 
     def restart(self) -> None:
         """Begin anew with another connection: nothing of the body has gone there yet."""

@@ -238,12 +238,13 @@ class Relay:
         keep = keep and whole and framing != UNTIL_CLOSE
         reader = self._bounds.reader(response.length, len(self._buffer))
         payload = reader.feed(self._buffer) if self._buffer else b""
+        pieces: list[bytes] = []
         if payload or reader.done:
-            payload = self._frame(reader, payload)
+            self._frame(reader, payload, pieces)
         self.answered = True
         self._exchange.status = response.status
         date = b"" if response.dated else http_date()
-        self._to_client(self._hop.response_head(response, framing, date, self._connection(keep), payload))
+        self._to_client(self._hop.response_head(response, framing, date, self._connection(keep), pieces))
         if not reader.done:
             self._relay_body(reader)
         self._finish(reader, whole=whole)
@@ -267,11 +268,13 @@ class Relay:
                     raise ProxyError(TRUNCATED, "the server closed within the body")
                 reader.done = True
             try:
-                framed = self._frame(reader, reader.feed(data))
+                payload = reader.feed(data)
             except ProxyError as failure:
                 raise ProxyError(TRUNCATED, failure.detail) from None
-            if framed:
-                self._to_client(framed)
+            pieces: list[bytes] = []
+            self._frame(reader, payload, pieces)
+            if pieces:
+                self._to_client(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def _splice(self, pipe: Pipe, reader: BodyReader, count: int) -> None:
         """Pass ``count`` bytes of the body without looking at them, each piece a chunk where the client gets chunks."""
@@ -339,12 +342,17 @@ class Relay:
                 elif early is not None:
                     raise ProxyError(gone, "closed before the answer was complete")
 
-    def _frame(self, reader: BodyReader, payload: bytes) -> bytes:
+    def _frame(self, reader: BodyReader, payload: bytes, pieces: list[bytes]) -> None:
+        """Write ``payload`` behind ``pieces`` as the client gets it."""
         self._exchange.sent += len(payload)
         if self.client_framing != CHUNKED:
-            return payload
-        framed = chunk(payload) if payload else b""
-        return framed + last_chunk(reader.trailers) if reader.done else framed
+            if payload:
+                pieces.append(payload)
+            return
+        if payload:
+            chunk(payload, pieces)
+        if reader.done:
+            pieces.append(last_chunk(reader.trailers))
 
     def _to_client(self, data: bytes) -> None:
         try:

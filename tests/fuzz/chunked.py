@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from l7.errors import BAD_REQUEST, BODY_TOO_LARGE, ProxyError
-from l7.http.framing import REQUEST_TRAILERS, ChunkedReader, chunk, last_chunk
+from l7.http.framing import REQUEST_TRAILERS, ChunkedReader, last_chunk
 from tests.corpus import REQUESTS
 from tests.fuzz.running import cuts, run
+from tests.harness.chunks import chunk
 from tests.harness.independent import Unreadable, with_h11
 
 FIELDS, TRAILER_BYTES, LIMIT = 8, 256, 4096
@@ -46,7 +47,7 @@ def one(data: bytes) -> None:
     assert len(payload) <= LIMIT
     if not done:
         return
-    framed = (chunk(payload) if payload else b"") + last_chunk(trailers)
+    framed = chunk(payload) + last_chunk(trailers)
     assert read([framed]) == (payload, True, b"", trailers), framed
     found = with_h11(HEAD + framed)
     assert [(one.body, one.complete) for one in found] == [(payload, True)]

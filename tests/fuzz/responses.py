@@ -8,12 +8,13 @@ import h11
 
 from l7.errors import BAD_RESPONSE, ProxyError
 from l7.http import forwarding
-from l7.http.framing import chunk, last_chunk, response_reader
+from l7.http.framing import last_chunk, response_reader
 from l7.http.heads import HeadReader
 from l7.http.messages import CHUNKED, ResponseHead
 from l7.http.parser import ResponseParser
 from tests.corpus import RESPONSES
 from tests.fuzz.running import cuts, run
+from tests.harness.chunks import chunk
 
 LIMIT, FIELDS = 1024, 16
 METHODS = (b"GET", b"HEAD")
@@ -77,7 +78,7 @@ def check_relayed(head: ResponseHead, method: bytes, payload: bytes, trailers: l
     framing = HOP.framing(head, 1)
     raw = HOP.response_head(head, framing, DATE, b"")
     if framing == CHUNKED:
-        raw += (chunk(payload) if payload else b"") + (last_chunk(trailers) if done else b"")
+        raw += chunk(payload) + (last_chunk(trailers) if done else b"")
     else:
         raw += payload
     client = h11.Connection(h11.CLIENT)

@@ -22,6 +22,7 @@ from tests.corpus import REQUESTS, RESPONSES
 from tests.corpus.cases import CANARY, LIMITS, Answer, Case, Cut, Exchange, Forward, Refuse, Reject, Relay
 from tests.corpus.checks import check_forwarded
 from tests.harness import independent
+from tests.harness.chunks import chunk
 from tests.harness.client import slices
 
 CLIENT = b"192.0.2.7"
@@ -103,7 +104,7 @@ class Driver:
         if isinstance(body, framing.LengthReader):
             self.seen[-1].wire += payload
         else:
-            self.seen[-1].wire += framing.chunk(payload) if payload else b""
+            self.seen[-1].wire += chunk(payload)
             self.seen[-1].wire += framing.last_chunk(body.trailers) if body.done else b""
         if body.done:
             self._body = None

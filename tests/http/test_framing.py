@@ -10,6 +10,7 @@ from l7.errors import BAD_REQUEST, BAD_RESPONSE, BODY_TOO_LARGE, ProxyError
 from l7.http import framing
 from l7.http.framing import REQUEST_TRAILERS, RESPONSE_TRAILERS, ChunkedReader, CloseReader, LengthReader
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE
+from tests.harness.chunks import chunk
 from tests.harness.client import slices
 from tests.http.strategies import named
 
@@ -179,6 +180,6 @@ def test_readers_follow_the_head():
 
 
 def test_writing():
-    assert framing.chunk(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"
+    assert chunk(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"
     assert framing.last_chunk([]) == b"0\r\n\r\n"
     assert framing.last_chunk([b"A: b", b"C: d"]) == b"0\r\nA: b\r\nC: d\r\n\r\n"

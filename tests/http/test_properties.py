@@ -17,6 +17,7 @@ from l7.http.heads import HeadReader
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead
 from l7.http.parser import RequestParser, ResponseParser
 from tests.fuzz import chunked, heads, responses
+from tests.harness.chunks import chunk
 from tests.harness.independent import knows_method, with_h11, with_llhttp
 from tests.http import strategies as http
 
@@ -82,7 +83,7 @@ def test_a_chunked_body_is_read_as_it_was_written(body, follows, how):
     http.slicings,
 )
 def test_what_l7_frames_it_reads(pieces, trailers, how):
-    raw = b"".join(framing.chunk(piece) for piece in pieces) + framing.last_chunk(trailers)
+    raw = b"".join(chunk(piece) for piece in pieces) + framing.last_chunk(trailers)
     assert chunked.read(http.sliced(raw, how)) == (b"".join(pieces), True, b"", trailers)
 
 
@@ -206,7 +207,7 @@ def test_what_goes_on_is_the_one_request_that_came(exchange, how):
     assert (body.done, body.rest, got, body.trailers) == (True, b"", payload, trailers)
 
     out = HOP.request_head(head, b"id")
-    out += (framing.chunk(got) if got else b"") + framing.last_chunk(body.trailers) if head.length == CHUNKED else got
+    out += chunk(got) + framing.last_chunk(body.trailers) if head.length == CHUNKED else got
     for read in [with_h11, *([with_llhttp] if knows_method(method) else [])]:
         found = read(out)
         assert len(found) == 1 and found[0].complete, (read, out)
@@ -235,11 +236,7 @@ def test_whatever_goes_on_is_one_request(data, more):
     if not body.done:
         return
     out = HOP.request_head(head, b"id")
-    out += (
-        (framing.chunk(payload) if payload else b"") + framing.last_chunk(body.trailers)
-        if head.length == CHUNKED
-        else payload
-    )
+    out += chunk(payload) + framing.last_chunk(body.trailers) if head.length == CHUNKED else payload
     for read in [with_h11, *([with_llhttp] if knows_method(head.method) else [])]:
         found = read(out)
         assert len(found) == 1 and (found[0].complete or head.upgrade), (read, out)
