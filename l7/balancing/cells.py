@@ -89,6 +89,8 @@ QUEUED = 1
 """Requests that wait; `IN_FLIGHT` is for a backend what it is for a server."""
 OLDEST = 2
 """Since when the first of them waits; 0 when none does."""
+LOOKED = 3
+"""When the worker last looked for a place for those that wait."""
 
 STATUS = 8
 """Requests by the first digit of the status they were answered with: six cells, the first for those without one."""

@@ -2,7 +2,8 @@
 
 Each worker keeps its own requests in order and shows since when its first one waits; only the worker whose first one
 waits longest takes a place that is free. It looks when one of its own requests ends, and every few milliseconds,
-because the others' end without a word. Who leaves meanwhile gives up its place in the queue.
+because the others' end without a word. Who leaves meanwhile gives up its place in the queue, and a worker that hangs
+is not waited for.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 from gevent import get_hub
 from greenlet import getcurrent, greenlet
 
-from l7.balancing.cells import OLDEST, OVERFLOWED, QUEUED, ROW
+from l7.balancing.cells import LOOKED, OLDEST, OVERFLOWED, QUEUED, ROW
 from l7.balancing.lane import Lane
 from l7.balancing.members import Member
 from l7.clock import monotonic
@@ -26,8 +27,8 @@ from l7.workers.stream import NEVER, Stream
 
 LOOK = 0.005
 """Seconds between two looks for a place while anybody waits."""
-GRACE = 1_000_000_000
-"""Nanoseconds beyond the timeout after which a worker that shows somebody waiting is taken for dead or hung."""
+ASLEEP = 250_000_000
+"""Nanoseconds without a look after which a worker that shows somebody waiting is taken for dead or hung."""
 
 switch_to = greenlet.switch
 
@@ -84,14 +85,13 @@ class Waiter:
 class Queue:
     """The requests of one backend that wait in this worker."""
 
-    __slots__ = ("_at", "_lane", "_patience", "_places", "_settings", "_timer", "_waiters", "waiting")
+    __slots__ = ("_at", "_lane", "_places", "_settings", "_timer", "_waiters", "waiting")
 
     def __init__(self, places: Places, lane: Lane, row: int, settings: Settings) -> None:
         self._places = places
         self._lane = lane
         self._at = row * ROW
         self._settings = settings
-        self._patience = int(settings.timeout * 1e9) + GRACE
         self._waiters: deque[Waiter] = deque()
         self._timer: Any = None
         self.waiting = 0
@@ -126,6 +126,7 @@ class Queue:
 
     def move(self) -> None:
         """Give the places that are free to those whose turn it is."""
+        self._lane.put(self._at + LOOKED, time.monotonic_ns())
         while self._waiters and self._is_our_turn():
             first = self._waiters[0]
             member = self._places.claim(first.job, first.tried)
@@ -137,18 +138,22 @@ class Queue:
             first.wake()
 
     def _is_our_turn(self) -> bool:
-        """Whether nobody waits longer in another worker; equal times go by lane."""
+        """Whether nobody waits longer in another worker, unless that one hangs; equal times go by lane."""
         since = self._waiters[0].since
-        forgotten = time.monotonic_ns() - self._patience
+        awake = time.monotonic_ns() - ASLEEP
         for number in range(self._lane.used):
-            theirs = self._lane.read(number, self._at + OLDEST)
-            if forgotten < theirs < since:
+            if 0 < self._lane.read(number, self._at + OLDEST) < since and self._looked(number) > awake:
                 return False
         return True
+
+    def _looked(self, number: int) -> int:
+        """When the worker of lane ``number`` last looked for a place."""
+        return self._lane.read(number, self._at + LOOKED)
 
     def _show(self) -> None:
         """Let the other workers see how many wait here, and since when."""
         self.waiting = len(self._waiters)
+        self._lane.put(self._at + LOOKED, time.monotonic_ns())
         self._lane.put(self._at + QUEUED, self.waiting)
         self._lane.put(self._at + OLDEST, self._waiters[0].since if self._waiters else 0)
         if self._waiters and self._timer is None:

@@ -1,0 +1,79 @@
+"""The queue of one worker beside those of others, without a server."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import pytest
+
+from l7.balancing.cells import LANES, LOOKED, OLDEST, ROW
+from l7.balancing.lane import Lane
+from l7.balancing.members import Member
+from l7.config.backends import Queue as Settings
+from l7.errors import ProxyError
+from l7.workers.queue import ASLEEP, Queue
+from l7.workers.stream import NEVER
+from tests.workers.loop import Ends
+
+ROWS = 2
+OTHER, OURS = 0, 1
+
+
+class Play:
+    """A queue in one lane, another worker in the other one, and places that are free."""
+
+    def __init__(self, ends: Ends) -> None:
+        cells = memoryview(bytearray(2 * ROWS * ROW * 8)).cast("q")
+        cells[LANES] = 2
+        self.other = Lane(cells, ROWS * ROW, OTHER)
+        self.member = Member("a", Lane(cells, ROWS * ROW, OURS), 1)
+        self.queue = Queue(self, self.member.lane, 1, Settings(timeout=1))
+        self.stream, _ = ends.pair()
+
+    def claim(self, job: Any, tried: Any) -> Member | None:
+        return self.member
+
+    def wait(self) -> Member:
+        session = SimpleNamespace(stream=self.stream, buffer=b"")
+        job = SimpleNamespace(
+            session=session,
+            body=None,
+            until=NEVER,
+            exchange=SimpleNamespace(queue_time=0.0),
+        )
+        return self.queue.wait(job, ())
+
+    def show(self, looked: int) -> None:
+        """Let somebody have been waiting for long in the other worker, which looked for a place at ``looked``."""
+        self.other.put(ROW + OLDEST, 1)
+        self.other.put(ROW + LOOKED, looked)
+
+
+@pytest.fixture
+def play(ends: Ends) -> Play:
+    return Play(ends)
+
+
+def test_who_waits_longer_in_another_worker_goes_first(play: Play) -> None:
+    play.show(time.monotonic_ns() + 10**12)
+    waiting = gevent.spawn(play.wait)
+    gevent.sleep(0.05)
+    assert not waiting.ready()
+    play.other.put(ROW + OLDEST, 0)
+    assert waiting.get(timeout=5) is play.member
+
+
+def test_a_worker_that_hangs_holds_nobody_up(play: Play) -> None:
+    play.show(time.monotonic_ns())
+    began = time.monotonic_ns()
+    assert gevent.spawn(play.wait).get(timeout=5) is play.member
+    assert time.monotonic_ns() - began >= ASLEEP // 2
+
+
+def test_a_worker_that_is_awake_is_waited_for_to_the_end(play: Play) -> None:
+    play.show(time.monotonic_ns() + 10**12)
+    with pytest.raises(ProxyError, match="waited 1"):
+        gevent.spawn(play.wait).get(timeout=5)
