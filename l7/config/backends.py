@@ -54,7 +54,8 @@ class BackendTimeouts(Section):
     total: TimeoutOrUnlimited = Field(
         default=None,
         description="The whole request, with its time in the queue, all tries and the response's body, must be done "
-        "within this time (else 504, or cut short once the response has begun); an upgraded connection may last.",
+        "within this time (else 504, or 408 when the client is awaited, or cut short once the response has begun); "
+        "an upgraded connection may last.",
     )
 
 

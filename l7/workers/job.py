@@ -56,7 +56,7 @@ class Job:
         """What a failure is called: when the time for all was up, that is what failed."""
         if self.total is None or not self.total.over:
             return failure
-        kind = TOTAL_CUT if self.answered else TOTAL_TIMEOUT
+        kind = self.total.client_fault or (TOTAL_CUT if self.answered else TOTAL_TIMEOUT)
         return ProxyError(kind, f"not done within {self.upstream.total:g} s")
 
     def may_retry(self, failure: ProxyError) -> bool:

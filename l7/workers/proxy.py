@@ -189,7 +189,8 @@ class Proxy:
                 return keep
             except ProxyError as error:
                 failure = job.verdict(error)
-                upstream.failed(member, failure)
+                if job.total is None or not job.total.rushed:
+                    upstream.failed(member, failure)
                 tried = [*tried, member]
                 if not job.may_retry(failure) or not upstream.may_retry(member, tried):
                     raise failure from None
@@ -202,6 +203,8 @@ class Proxy:
         exchange.server = member.label
         exchange.attempts += 1
         job.moved = False
+        if job.total is not None:
+            job.total.asked = monotonic()
         pool = member.pool
         server = pool.check_out()
         if server is not None:

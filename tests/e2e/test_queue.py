@@ -253,6 +253,46 @@ def test_a_response_that_takes_too_long_in_total_is_cut() -> None:
             proxy.wait_for_output(r'"GET /cut HTTP/1\.1" 200 .* sD$')
 
 
+def test_a_slow_client_is_no_fault_of_the_servers() -> None:
+    with Origin() as origin, Origin() as other, ExitStack() as stack:
+        servers = f"servers: ['{origin.address}', '{other.address}'], timeouts: {{total: 400ms}}"
+        proxy = stack.enter_context(L7Process(f"backends: {{'*': {{{servers}, ejection: {{failures: 1}}}}}}"))
+        clients = [stack.enter_context(Client(proxy.address)) for _ in range(4)]
+        for number, client in enumerate(clients):
+            client.send(b"POST /%d HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx" % number)
+        assert {client.read_response().status for client in clients} == {408}
+        proxy.wait_for_output(r'"POST /3 HTTP/1\.1" 408 .* cD$')
+        assert get(proxy.address, "/").status == 200
+        assert not any("is ejected" in line for line in proxy.events)
+
+
+def test_a_client_that_reads_slowly_is_no_fault_of_the_servers() -> None:
+    with Origin(lambda request: Reply(body=bytes(50_000_000))) as origin, Origin() as other, ExitStack() as stack:
+        servers = f"servers: ['{origin.address}', '{other.address}'], balance: first, timeouts: {{total: 400ms}}"
+        proxy = stack.enter_context(L7Process(f"backends: {{'*': {{{servers}, ejection: {{failures: 1}}}}}}"))
+        client = stack.enter_context(Client(proxy.address))
+        client.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        proxy.wait_for_output(r'"GET /slow HTTP/1\.1" 200 .* cD$')
+        assert not any("is ejected" in line for line in proxy.events)
+
+
+def test_a_server_that_was_given_the_rest_of_the_time_is_not_to_blame(play: Callable[..., Play]) -> None:
+    scene = play(
+        "timeouts: {total: 2s}, ejection: {failures: 1},"
+        " servers: [{address: $a, max-connections: 1}, {address: 127.0.0.1:9, backup: true}]"
+    )
+    first = scene.ask("/1")
+    scene.waiting(1)
+    late = scene.ask("/2")
+    time.sleep(1.5)
+    scene.gate.let()
+    assert first.read_response().status == 200
+    assert late.read_response().status == 504
+    scene.proxy.wait_for_output(r'"GET /2 HTTP/1\.1" 504 .* sH$')
+    time.sleep(0.2)  # an ejection would be told by now
+    assert not any("is ejected" in line for line in scene.proxy.events)
+
+
 def test_the_total_holds_for_the_queue(play: Callable[..., Play]) -> None:
     scene = play("timeouts: {total: 500ms}, queue: {timeout: 20s}, SERVERS")
     scene.ask("/1")
