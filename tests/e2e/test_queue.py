@@ -11,13 +11,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from queue import SimpleQueue
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
 
-from tests.harness.client import Client, get, request
+from tests.harness.client import Client, Response, get, request
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin, Reply, Request
+
+
+QUEUED = re.compile(rb'^l7_requests_queued\{host="x"\} (\d+)', re.MULTILINE)
 
 
 class Gate:
@@ -50,8 +54,11 @@ class Play:
         self.gate = Gate()
         self.origin = stack.enter_context(Origin(self.gate))
         servers = f"servers: [{{address: '{self.origin.address}', max-connections: 1}}]"
-        config = "backends: {'*': {" + settings.replace("SERVERS", servers).replace("$a", self.origin.address) + "}}"
+        self.admin = f"{stack.enter_context(TemporaryDirectory(prefix='l7-admin-'))}/admin"
+        backends = settings.replace("SERVERS", servers).replace("$a", self.origin.address)
+        config = f"admin: 'unix:{self.admin}'\nbackends: {{x: {{{backends}}}}}"
         self.proxy = stack.enter_context(L7Process(config, workers=workers))
+        self.proxy.wait_for(lambda: os.path.exists(self.admin), "the admin endpoint")
         stack.callback(self.gate.let, 1000)
 
     def ask(self, target: str) -> Client:
@@ -59,11 +66,21 @@ class Play:
         client.send(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         return client
 
-    def waiting(self, count: int) -> None:
-        """Let it become clear that no more than ``count`` requests come through."""
-        self.proxy.wait_for(lambda: len(self.gate.order) >= count, f"{count} at the server")
-        time.sleep(0.1)
-        assert len(self.gate.order) == count
+    def get(self, target: str) -> Response:
+        return get(self.proxy.address, target, host="x")
+
+    def queued(self) -> int:
+        return int(QUEUED.search(get(self.admin, "/metrics").body)[1])
+
+    def settle(self, served: int, queued: int = 0) -> None:
+        """Wait until so many requests have come through and all others, ``queued`` of them, wait for a place."""
+        self.proxy.wait_for(lambda: self.queued() == queued, f"{queued} in the queue")
+        self.proxy.wait_for(lambda: len(self.gate.order) >= served, f"{served} at the server")
+        assert len(self.gate.order) == served
+
+    def turn(self) -> None:
+        """Return when the worker, the only one, has seen whatever was sent before: it answers this by itself."""
+        assert get(self.proxy.address, host="unknown").status == 404
 
 
 @pytest.fixture
@@ -76,7 +93,7 @@ def play() -> Iterator[Callable[..., Play]]:
 def test_a_server_never_has_more_than_it_may(play: Callable[..., Play], workers: int) -> None:
     scene = play("SERVERS", workers)
     clients = [scene.ask(f"/{number}") for number in range(6)]
-    scene.waiting(1)
+    scene.settle(1, 5)
     scene.gate.let(6)
     assert {client.read_response().body for client in clients} == {b"/%d" % number for number in range(6)}
     assert scene.gate.most == 1
@@ -87,8 +104,7 @@ def test_first_come_first_served_over_all_workers(play: Callable[..., Play]) -> 
     clients = []
     for number in range(8):
         clients.append(scene.ask(f"/{number}"))
-        time.sleep(0.03)  # so that it is clear who came first, whichever worker took it
-    scene.waiting(1)
+        scene.settle(1, number)  # so that it is clear who came first, whichever worker took it
     for number, client in enumerate(clients):
         scene.gate.let()
         assert client.read_response().body == b"/%d" % number
@@ -97,9 +113,11 @@ def test_first_come_first_served_over_all_workers(play: Callable[..., Play]) -> 
 
 def test_a_full_queue_is_503_with_retry_after(play: Callable[..., Play]) -> None:
     scene = play("queue: {size: 1}, SERVERS")
-    first, second = scene.ask("/1"), scene.ask("/2")
-    scene.waiting(1)
-    answer = get(scene.proxy.address, "/3")
+    first = scene.ask("/1")
+    scene.settle(1)
+    second = scene.ask("/2")
+    scene.settle(1, 1)
+    answer = scene.get("/3")
     assert (answer.status, answer.header(b"retry-after")) == (503, b"1")
     assert b"too many requests for this backend" in answer.body
     scene.proxy.wait_for_output(r'"GET /3 HTTP/1\.1" 503 .* PQ$')
@@ -110,8 +128,8 @@ def test_a_full_queue_is_503_with_retry_after(play: Callable[..., Play]) -> None
 def test_no_queue_at_all(play: Callable[..., Play]) -> None:
     scene = play("queue: {size: 0}, SERVERS")
     first = scene.ask("/1")
-    scene.waiting(1)
-    assert get(scene.proxy.address, "/2").status == 503
+    scene.settle(1)
+    assert scene.get("/2").status == 503
     scene.gate.let()
     assert first.read_response().status == 200
 
@@ -119,8 +137,8 @@ def test_no_queue_at_all(play: Callable[..., Play]) -> None:
 def test_waiting_too_long_is_503_and_in_the_log(play: Callable[..., Play]) -> None:
     scene = play("queue: {timeout: 300ms}, SERVERS")
     first = scene.ask("/1")
-    scene.waiting(1)
-    answer = get(scene.proxy.address, "/2")
+    scene.settle(1)
+    answer = scene.get("/2")
     assert (answer.status, answer.header(b"retry-after")) == (503, b"1")
     found = scene.proxy.wait_for_output(r'"GET /2 HTTP/1\.1" 503 .* (\d+)/-1/-1/\d+ 0 0 sQ$')
     assert 250 <= int(found[1]) < 5000
@@ -130,20 +148,29 @@ def test_waiting_too_long_is_503_and_in_the_log(play: Callable[..., Play]) -> No
 
 def test_the_time_in_the_queue_is_in_the_log(play: Callable[..., Play]) -> None:
     scene = play("SERVERS")
-    first, second = scene.ask("/1"), scene.ask("/2")
-    scene.waiting(1)
-    time.sleep(0.2)
+    first = scene.ask("/1")
+    scene.settle(1)
+    asked = time.monotonic()
+    second = scene.ask("/2")
+    scene.settle(1, 1)
+    queued = time.monotonic()
+    while time.monotonic() < queued + 0.2:
+        scene.settle(1, 1)
+    least = time.monotonic() - queued
     scene.gate.let(2)
     first.read_response()
     second.read_response()
+    most = time.monotonic() - asked
     found = scene.proxy.wait_for_output(r'"GET /2 HTTP/1\.1" 200 .* (\d+)/\d+/\d+/\d+ 1 0 --$')
-    assert int(found[1]) >= 200
+    assert int(least * 1000) <= int(found[1]) <= int(most * 1000) + 1
 
 
 def test_who_leaves_gives_up_its_place(play: Callable[..., Play]) -> None:
     scene = play("SERVERS")
-    first, second, third = (scene.ask(f"/{number}") for number in (1, 2, 3))
-    scene.waiting(1)
+    first = scene.ask("/1")
+    scene.settle(1)
+    second, third = scene.ask("/2"), scene.ask("/3")
+    scene.settle(1, 2)
     second.close()
     scene.proxy.wait_for_output(r'"GET /2 HTTP/1\.1" 499 .* CQ$')
     scene.gate.let(2)
@@ -155,12 +182,13 @@ def test_who_leaves_gives_up_its_place(play: Callable[..., Play]) -> None:
 def test_requests_in_one_connection_wait_in_order(play: Callable[..., Play]) -> None:
     scene = play("SERVERS")
     first = scene.ask("/1")
-    scene.waiting(1)
+    scene.settle(1)
     client = scene.stack.enter_context(Client(scene.proxy.address))
     client.send(b"GET /2 HTTP/1.1\r\nHost: x\r\n\r\n")
-    time.sleep(0.1)
+    scene.settle(1, 1)
     client.send(b"GET /3 HTTP/1.1\r\nHost: x\r\n\r\n")  # while the one before it waits
-    time.sleep(0.1)
+    scene.turn()
+    scene.settle(1, 1)
     scene.gate.let(3)
     assert first.read_response().body == b"/1"
     assert [client.read_response().body for _ in range(2)] == [b"/2", b"/3"]
@@ -169,12 +197,13 @@ def test_requests_in_one_connection_wait_in_order(play: Callable[..., Play]) -> 
 def test_a_body_that_comes_while_its_request_waits_is_forwarded(play: Callable[..., Play]) -> None:
     scene = play("SERVERS")
     first = scene.ask("/1")
-    scene.waiting(1)
+    scene.settle(1)
     client = scene.stack.enter_context(Client(scene.proxy.address))
     client.send(b"POST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345")
-    time.sleep(0.1)
+    scene.settle(1, 1)
     client.send(b"67890")
-    time.sleep(0.1)
+    scene.turn()
+    scene.settle(1, 1)
     scene.gate.let(2)
     assert first.read_response().body == b"/1"
     assert client.read_response().body == b"/2"
@@ -184,7 +213,7 @@ def test_a_body_that_comes_while_its_request_waits_is_forwarded(play: Callable[.
 def test_a_backend_has_a_limit_over_all_its_servers(play: Callable[..., Play]) -> None:
     scene = play("max-connections: 2, servers: [$a]", 2)
     clients = [scene.ask(f"/{number}") for number in range(5)]
-    scene.waiting(2)
+    scene.settle(2, 3)
     scene.gate.let(5)
     assert len({client.read_response().body for client in clients}) == 5
     assert scene.gate.most == 2
@@ -193,13 +222,13 @@ def test_a_backend_has_a_limit_over_all_its_servers(play: Callable[..., Play]) -
 def test_a_worker_that_is_killed_gives_its_places_back(play: Callable[..., Play]) -> None:
     scene = play("max-connections: 1, servers: [$a]", 2)
     scene.ask("/1")
-    scene.waiting(1)
+    scene.settle(1)
     held = [pid for pid in scene.proxy.workers() if scene.origin.connections and _talks(pid, scene.origin)]
     assert len(held) == 1
     os.kill(held[0], signal.SIGKILL)
     scene.proxy.wait_for_event("killed by SIGKILL")
     scene.gate.let(2)
-    assert get(scene.proxy.address, "/2").status == 200
+    assert scene.get("/2").status == 200
 
 
 def _talks(pid: int, origin: Origin) -> bool:
@@ -211,8 +240,8 @@ def test_a_full_server_is_passed_by(play: Callable[..., Play]) -> None:
     with Origin(lambda request: Reply(body=b"other")) as other:
         scene = play(f"balance: first, servers: [{{address: $a, max-connections: 1}}, '{other.address}']")
         first = scene.ask("/1")
-        scene.waiting(1)
-        assert [get(scene.proxy.address).body for _ in range(5)] == [b"other"] * 5
+        scene.settle(1)
+        assert [scene.get("/").body for _ in range(5)] == [b"other"] * 5
         scene.gate.let()
         assert first.read_response().body == b"/1"
 
@@ -223,12 +252,12 @@ def test_a_full_server_is_passed_by(play: Callable[..., Play]) -> None:
 def test_a_request_that_takes_too_long_in_total_is_504(play: Callable[..., Play]) -> None:
     scene = play("timeouts: {total: 500ms}, servers: [$a]")
     began = time.monotonic()
-    answer = get(scene.proxy.address, "/slow")
+    answer = scene.get("/slow")
     assert answer.status == 504
     assert 0.4 < time.monotonic() - began < 5
     scene.proxy.wait_for_output(r'"GET /slow HTTP/1\.1" 504 .* sH$')
     scene.gate.let(2)
-    assert get(scene.proxy.address, "/quick").body == b"/quick"
+    assert scene.get("/quick").body == b"/quick"
 
 
 def test_a_response_that_takes_too_long_in_total_is_cut() -> None:
@@ -296,9 +325,9 @@ def test_a_server_that_was_given_the_rest_of_the_time_is_not_to_blame(play: Call
 def test_the_total_holds_for_the_queue(play: Callable[..., Play]) -> None:
     scene = play("timeouts: {total: 500ms}, queue: {timeout: 20s}, SERVERS")
     scene.ask("/1")
-    scene.waiting(1)
+    scene.settle(1)
     began = time.monotonic()
-    assert get(scene.proxy.address, "/2").status in (503, 504)
+    assert scene.get("/2").status in (503, 504)
     assert time.monotonic() - began < 5
 
 
