@@ -333,7 +333,16 @@ class Connection:
         return request
 
     def read_body(self, request: Request) -> None:
-        """Read what is left of a request's body; safe to call again."""
+        """Read what is left of a request's body; safe to call again.
+
+        From the test's own thread: wait until whoever serves the connection has read it. A script may answer before.
+        """
+        if threading.current_thread() is not self._server:
+            deadline = time.monotonic() + TIMEOUT
+            while not request.complete and not self._over.wait(0.002):
+                assert time.monotonic() < deadline, f"{request.size} bytes of a body within {TIMEOUT} s"
+            if not request.complete:
+                raise Disconnected
         if request.complete:
             return
         if request.framing == "length":
