@@ -20,7 +20,6 @@ from tests.harness.client import Client, Response, get, request
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin, Reply, Request
 
-
 QUEUED = re.compile(rb'^l7_requests_queued\{host="x"\} (\d+)', re.MULTILINE)
 
 
