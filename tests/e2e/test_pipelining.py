@@ -5,22 +5,35 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import psutil
 import pytest
 
-from tests.harness.client import TIMEOUT, Client
+from tests.harness.client import TIMEOUT
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin, Reply, Request
+from tests.harness.stage import Play, Stage
 
-L7 = Callable[..., L7Process]
-Origins = Callable[..., Origin]
-Connect = Callable[..., Client]
+CONFIG = "backends: {{'*': {{servers: ['{address}']}}}}"
 
 
-def backend(app: Origin, more: str = "") -> str:
-    return f"{more}\nbackends: {{'*': {{servers: ['{app.address}']}}}}"
+@pytest.fixture(scope="module")
+def running() -> Iterator[Stage]:
+    """One l7 for most tests here; those that count its lines or its descriptors have one of their own."""
+    with Stage(CONFIG) as stage:
+        yield stage
+
+
+@pytest.fixture
+def play(running: Stage) -> Iterator[Play]:
+    """One test's share of it."""
+    with running.scene() as play:
+        yield play
+
+
+def backend(app: Origin) -> str:
+    return CONFIG.format(address=app.address)
 
 
 def target(request: Request) -> Reply:
@@ -47,7 +60,7 @@ def test_1200_pipelined_requests_are_answered_in_order(l7, origin, connect, how)
     assert [line.split('"')[1].split()[1] for line in proxy.output] == [f"/{number}" for number in range(1200)]
 
 
-def test_bodies_of_every_kind_between_others(l7, origin, connect):
+def test_bodies_of_every_kind_between_others(play):
     raw = b"".join(
         [
             get(0),
@@ -60,7 +73,8 @@ def test_bodies_of_every_kind_between_others(l7, origin, connect):
             get(7),
         ]
     )
-    client = connect(l7(backend(origin(target))).port)
+    play(target)
+    client = play.connect()
     methods = [b"GET", b"POST", b"POST", b"GET", b"POST", b"HEAD", b"POST", b"GET"]
     for how in ("whole", "line"):
         client.send(raw, how)
@@ -70,23 +84,22 @@ def test_bodies_of_every_kind_between_others(l7, origin, connect):
         ]  # fmt: skip
 
 
-def test_nothing_behind_a_close_or_a_refusal_is_a_request(l7, origin, connect):
-    app = origin(target)
-    proxy = l7(backend(app))
+def test_nothing_behind_a_close_or_a_refusal_is_a_request(play):
+    app = play(target)
     for bad, statuses in (
         (get(1, b"Connection: close"), [200, 200]),
         (b"GET /1 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", [200, 400]),
         (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", [200, 405]),
         (b"GET /1 HTTP/2.0\r\nHost: a\r\n\r\n", [200, 505]),
     ):
-        client = connect(proxy.port)
+        client = play.connect()
         client.send(get(0) + bad + get(666) + b"GET /666 HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
         assert [answer.status for answer in client.read_responses()] == statuses
         assert client.end == "eof"
     assert b"/666" not in [request.target for request in app.requests]
 
 
-def test_errors_of_the_server_keep_the_order(l7, origin, connect):
+def test_errors_of_the_server_keep_the_order(play):
     def script(request: Request) -> Reply | bytes | None:
         kind = int(request.target[1:]) % 4
         if kind == 1:
@@ -96,7 +109,8 @@ def test_errors_of_the_server_keep_the_order(l7, origin, connect):
             return None
         return target(request)
 
-    client = connect(l7(backend(origin(script))).port)
+    play(script)
+    client = play.connect()
     client.send(b"".join(get(number) for number in range(40)))
     answers = client.read_responses([b"GET"] * 40)
     assert [answer.status for answer in answers] == [200, 502, 502, 200] * 10
@@ -133,28 +147,26 @@ class Holding:
         (b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab", False, "CD"),
     ],
 )
-def test_a_client_that_leaves_cancels_its_request(l7, origin, connect, raw, begun, code, how):
-    app = origin(Holding())
-    proxy = l7(backend(app))
-    client = connect(proxy.port)
+def test_a_client_that_leaves_cancels_its_request(play, raw, begun, code, how):
+    app = play(Holding())
+    client = play.connect()
     client.send(raw)
     request = app.wait_for(1)[0]
     if begun:
         assert client.read_head().status == 200
     client.reset() if how == "reset" else client.close()
     assert request.connection.wait_closed(5), "the server was not told"
-    proxy.wait_for_output(rf" {200 if begun else 499} .* {code}$")
+    play.wait_for_log(rf" {200 if begun else 499} .* {code}$")
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_a_client_that_leaves_within_its_head(l7, origin, connect, how):
-    app = origin()
-    proxy = l7(backend(app))
-    client = connect(proxy.port)
+def test_a_client_that_leaves_within_its_head(play, how):
+    app = play()
+    client = play.connect()
     client.send(b"GET /unfinished HTTP/1.1\r\nHost: a\r\nX:")
-    client.pump(0.2)
+    play.turn()
     client.reset() if how == "reset" else client.close()
-    proxy.wait_for_output(r'"GET /unfinished HTTP/1\.1" 499 .* CR$')
+    play.wait_for_log(r'"GET /unfinished HTTP/1\.1" 499 .* CR$')
     assert not app.requests
 
 
@@ -169,29 +181,27 @@ def test_a_client_that_leaves_before_it_says_anything_is_not_logged(l7, origin, 
     assert len(proxy.output) == 1
 
 
-def test_pipelined_requests_of_a_client_that_left_are_not_all_sent(l7, origin, connect):
-    app = origin(Holding())
-    proxy = l7(backend(app))
-    client = connect(proxy.port)
+def test_pipelined_requests_of_a_client_that_left_are_not_all_sent(play):
+    app = play(Holding())
+    client = play.connect()
     client.send(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
     app.wait_for(1)
     client.reset()
     assert app.connections[0].wait_closed(5)
-    proxy.wait_for_output(r'"GET /hold HTTP/1\.1" 499 .* CH$')
+    play.wait_for_log(r'"GET /hold HTTP/1\.1" 499 .* CH$')
     assert len(app.requests) == 1
 
 
-def test_a_client_that_leaves_with_requests_still_queued_cancels_the_first(l7, origin, connect):
-    app = origin(Holding())
-    proxy = l7(backend(app))
-    client = connect(proxy.port)
+def test_a_client_that_leaves_with_requests_still_queued_cancels_the_first(play):
+    app = play(Holding())
+    client = play.connect()
     client.send(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
     app.wait_for(1)
     client.send(get(1) + get(2))
-    client.pump(0.2)
+    play.turn()
     client.reset()
     assert app.connections[0].wait_closed(5), "the server was not told"
-    proxy.wait_for_output(r'"GET /hold HTTP/1\.1" 499 .* CH$')
+    play.wait_for_log(r'"GET /hold HTTP/1\.1" 499 .* CH$')
 
 
 # ------------------------------------------------------------------------------------ connections to servers
@@ -215,10 +225,9 @@ class Stopped:
 @pytest.mark.parametrize("method", [b"GET", b"POST"])
 @pytest.mark.parametrize("order", ["server first", "client first"])
 @pytest.mark.parametrize("what", ["fin", "late answer", "bytes"])
-def test_what_an_idle_server_says_is_never_an_answer_even_in_the_same_moment(l7, origin, connect, method, order, what):
-    app = origin(lambda request: Reply(200, body=b"right"))
-    proxy = l7(backend(app))
-    client = connect(proxy.port)
+def test_what_an_idle_server_says_is_never_an_answer_even_in_the_same_moment(play, method, order, what):
+    app = play(lambda request: Reply(200, body=b"right"))
+    client = play.connect()
     client.send(get(1))
     assert client.read_response().body == b"right"
     server = app.connections[0]
@@ -234,7 +243,7 @@ def test_what_an_idle_server_says_is_never_an_answer_even_in_the_same_moment(l7,
     def ask() -> None:
         client.send(method + b" /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")
 
-    with Stopped(proxy):
+    with Stopped(play.proxy):
         for act in (speak, ask) if order == "server first" else (ask, speak):
             act()
     assert client.read_response(method).body == b"right"
@@ -265,9 +274,9 @@ def test_a_server_that_answers_before_the_body_in_pieces_does_not_hold_the_clien
 
 
 @pytest.mark.parametrize("method", [b"OPTIONS", b"TRACE"])
-def test_the_body_of_what_is_answered_here_is_no_request(l7, origin, connect, method):
-    app = origin(target)
-    client = connect(l7(backend(app)).port)
+def test_the_body_of_what_is_answered_here_is_no_request(play, method):
+    app = play(target)
+    client = play.connect()
     body = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
     client.send(b"%b * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\nContent-Length: %d\r\n\r\n" % (method, len(body)))
     answer = client.read_response(method)

@@ -7,7 +7,7 @@ import hashlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,35 +17,32 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as websocket
 from websockets.sync.server import Server, ServerConnection, serve
 
-from tests.harness.client import TIMEOUT, Client
+from tests.harness.client import TIMEOUT
 from tests.harness.l7process import L7Process
-from tests.harness.origin import Origin, Reply, Request, upgrade_echo
+from tests.harness.origin import Reply, Request, upgrade_echo
+from tests.harness.stage import Play, Stage
 
-L7 = Callable[..., L7Process]
-Origins = Callable[..., Origin]
-Connect = Callable[..., Client]
+CONFIG = "backends: {{'*': {{servers: ['{address}'], timeouts: {{idle: 20s}}}}}}"
 MOST = 32 * 1024 * 1024
 FLOOD = 64
 """MiB: more than all buffers between the two ends hold."""
-
-
-def backend(address: str, more: str = "") -> str:
-    return f"{more}\nbackends: {{'*': {{servers: ['{address}'], timeouts: {{idle: 20s}}}}}}"
 
 
 class Echo:
     """A WebSocket server: sends back what it is sent, and does what some messages ask for."""
 
     def __init__(self) -> None:
+        self.opened = 0
         self.closed: list[tuple[int | None, str | None]] = []
-        self.pongs = 0
         self.server: Server = serve(self.handle, "127.0.0.1", 0, max_size=MOST, compression=None, ping_interval=None)
         self.address = f"127.0.0.1:{self.server.socket.getsockname()[1]}"
+        self._changed = threading.Condition()
         self._thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self._thread.start()
-        self._changed = threading.Condition()
 
     def handle(self, connection: ServerConnection) -> None:
+        with self._changed:
+            self.opened += 1
         try:
             for message in connection:
                 if message == "close 4321":
@@ -58,8 +55,8 @@ class Echo:
                 elif message == "flood":
                     for _ in range(FLOOD):
                         connection.send(b"x" * (1 << 20))
-                elif message == "reset":
-                    connection.socket.close()
+                elif message == "vanish":
+                    connection.socket.shutdown(socket.SHUT_RDWR)
                 else:
                     connection.send(message)
         except ConnectionClosed:
@@ -73,25 +70,46 @@ class Echo:
             assert self._changed.wait_for(lambda: len(self.closed) >= count, TIMEOUT), self.closed
             return self.closed
 
+    def forget(self) -> None:
+        """Wait until every connection so far has ended, and begin anew."""
+        self.wait_closed(self.opened)
+        with self._changed:
+            self.opened = 0
+            self.closed.clear()
+
     def close(self) -> None:
         self.server.shutdown()
         self._thread.join(TIMEOUT)
 
 
-@pytest.fixture
-def echo() -> Iterator[Echo]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[Echo]:
     server = Echo()
     yield server
     server.close()
 
 
 @pytest.fixture
-def proxy(l7: L7, echo: Echo) -> L7Process:
-    return l7(backend(echo.address))
+def echo(server: Echo) -> Iterator[Echo]:
+    yield server
+    server.forget()
 
 
-def opened(proxy: L7Process, **options: Any) -> ClientConnection:
-    return websocket(f"ws://127.0.0.1:{proxy.port}/chat", max_size=MOST, ping_interval=None, **options)
+@pytest.fixture(scope="module")
+def before_it(server: Echo) -> Iterator[L7Process]:
+    with L7Process(CONFIG.format(address=server.address)) as proxy:
+        yield proxy
+        proxy.assert_no_leaks()
+
+
+@pytest.fixture
+def proxy(before_it: L7Process, echo: Echo) -> L7Process:
+    """An l7 for all these tests, before a server that has seen every earlier connection end."""
+    return before_it
+
+
+def opened(proxy: L7Process, path: str = "/chat", **options: Any) -> ClientConnection:
+    return websocket(f"ws://127.0.0.1:{proxy.port}{path}", max_size=MOST, ping_interval=None, **options)
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 1 << 20, 8 << 20])
@@ -165,18 +183,18 @@ def test_a_client_that_vanishes_is_seen_by_the_server(proxy, echo):
 
 def test_a_server_that_vanishes_is_seen_by_the_client(proxy):
     with opened(proxy) as connection:
-        connection.send("reset")
+        connection.send("vanish")
         with pytest.raises(ConnectionClosed) as caught:
             connection.recv(TIMEOUT)
     assert caught.value.rcvd is None
 
 
 def test_a_tunnel_is_logged_when_it_ends_with_its_bytes(proxy):
-    with opened(proxy, compression=None) as connection:
+    with opened(proxy, "/logged", compression=None) as connection:
         connection.send(b"x" * 1000)
         connection.recv(TIMEOUT)
-        assert not any("/chat" in line for line in proxy.output)
-    line = proxy.wait_for_output(r'"GET /chat HTTP/1\.1" 101 (\d+) .* (\d+) (\S\S)$')
+        assert not any("/logged" in line for line in proxy.output)
+    line = proxy.wait_for_output(r'"GET /logged HTTP/1\.1" 101 (\d+) .* (\d+) (\S\S)$')
     assert int(line.group(1)) > 1000 and int(line.group(2)) > 1000 and line.group(3) == "--"
 
 
@@ -198,7 +216,8 @@ def test_many_at_once(proxy):
     assert asyncio.run(everybody()) == ["well"] * 150
 
 
-def test_a_slow_reader_slows_only_its_own_tunnel(proxy):
+def test_a_slow_reader_slows_only_its_own_tunnel(l7, echo):
+    proxy = l7(CONFIG.format(address=echo.address))  # one whose memory has not grown yet
     before = proxy.memory()
     with opened(proxy, compression=None) as slow, opened(proxy, compression=None) as quick:
         slow.send("flood")
@@ -213,14 +232,29 @@ def test_a_slow_reader_slows_only_its_own_tunnel(proxy):
 
 # ------------------------------------------------------------------------------------ upgrades that do not happen
 
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Stage]:
+    """One l7 for all tests from here on but one."""
+    with Stage(CONFIG) as stage:
+        yield stage
+
+
+@pytest.fixture
+def play(running: Stage) -> Iterator[Play]:
+    """One test's share of it."""
+    with running.scene() as play:
+        yield play
+
+
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 UPGRADE = b"GET /w HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + KEY + b"\r\n"
 
 
 @pytest.mark.parametrize("status", [200, 403, 426, 500])
-def test_a_refused_upgrade_is_an_ordinary_answer_and_the_connection_goes_on(l7, origin, connect, status):
-    app = origin(lambda request: Reply(status, body=b"no") if request.target == b"/w" else Reply(200, body=b"next"))
-    client = connect(l7(backend(app.address)).port)
+def test_a_refused_upgrade_is_an_ordinary_answer_and_the_connection_goes_on(play, status):
+    app = play(lambda request: Reply(status, body=b"no") if request.target == b"/w" else Reply(200, body=b"next"))
+    client = play.connect()
     client.send(UPGRADE)
     answer = client.read_response()
     assert (answer.status, answer.body, answer.closes) == (status, b"no", False)
@@ -230,18 +264,17 @@ def test_a_refused_upgrade_is_an_ordinary_answer_and_the_connection_goes_on(l7, 
     assert client.unread == b"" and not client.end
 
 
-def test_the_websockets_client_sees_the_refusal(l7, origin):
-    app = origin(lambda request: Reply(403, body=b"not you"))
-    proxy = l7(backend(app.address))
+def test_the_websockets_client_sees_the_refusal(play):
+    play(lambda request: Reply(403, body=b"not you"))
     with pytest.raises(InvalidStatus) as caught:
-        opened(proxy)
+        opened(play.proxy)
     assert (caught.value.response.status_code, caught.value.response.body) == (403, b"not you")
 
 
 @pytest.mark.parametrize("offer", [b"h2c", b"H2C", b"h2c, HTTP/2.0", b"h2"])
-def test_h2c_is_never_offered(l7, origin, connect, offer):
-    app = origin()
-    client = connect(l7(backend(app.address)).port)
+def test_h2c_is_never_offered(play, offer):
+    app = play()
+    client = play.connect()
     client.send(
         b"GET /h2c HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: " + offer
         + b"\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\nGET /second HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -259,9 +292,9 @@ def test_h2c_is_never_offered(l7, origin, connect, offer):
         b"HTTP/1.1 101 S\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
     ],
 )
-def test_a_101_that_nobody_asked_for_is_a_502(l7, origin, connect, answer):
-    app = origin(lambda request: answer if request.target == b"/" else Reply(200, body=b"good"))
-    client = connect(l7(backend(app.address)).port)
+def test_a_101_that_nobody_asked_for_is_a_502(play, answer):
+    app = play(lambda request: answer if request.target == b"/" else Reply(200, body=b"good"))
+    client = play.connect()
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert client.read_response().status == 502
     client.send(b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -271,20 +304,20 @@ def test_a_101_that_nobody_asked_for_is_a_502(l7, origin, connect, answer):
 
 
 @pytest.mark.parametrize("chosen", [b"", b"Upgrade: other\r\n", b"Upgrade: websocket, other\r\n", b"Upgrade: h2c\r\n"])
-def test_a_101_to_something_else_is_a_502(l7, origin, connect, chosen):
-    app = origin(lambda request: b"HTTP/1.1 101 S\r\nConnection: Upgrade\r\n" + chosen + b"\r\n")
-    proxy = l7(backend(app.address))
-    client = connect(proxy.port)
+def test_a_101_to_something_else_is_a_502(play, chosen):
+    play(lambda request: b"HTTP/1.1 101 S\r\nConnection: Upgrade\r\n" + chosen + b"\r\n")
+    client = play.connect()
     client.send(UPGRADE)
     assert client.read_response().status == 502
-    proxy.wait_for_output(r'"GET /w HTTP/1\.1" 502 .* PH$')
+    play.wait_for_log(r'"GET /w HTTP/1\.1" 502 .* PH$')
 
 
 # ------------------------------------------------------------------------------------------ bytes that come early
 
 
-def test_bytes_sent_right_behind_the_request_go_into_the_tunnel(l7, origin, connect):
-    client = connect(l7(backend(origin(upgrade_echo).address)).port)
+def test_bytes_sent_right_behind_the_request_go_into_the_tunnel(play):
+    play(upgrade_echo)
+    client = play.connect()
     client.send(UPGRADE + b"early bird")
     assert client.read_response().status == 101
     assert client.read_exactly(10) == b"early bird"
@@ -293,13 +326,13 @@ def test_bytes_sent_right_behind_the_request_go_into_the_tunnel(l7, origin, conn
 
 
 @pytest.mark.parametrize("pieces", [(b"abcearly",), (b"ab", b"cearly"), (b"abc", b"early")])
-def test_bytes_behind_the_body_of_an_upgrade_request_go_into_the_tunnel(l7, origin, connect, pieces):
+def test_bytes_behind_the_body_of_an_upgrade_request_go_into_the_tunnel(play, pieces):
     def script(request: Request) -> None:
         assert request.body == b"abc"
         upgrade_echo(request)
 
-    app = origin(script)
-    client = connect(l7(backend(app.address)).port)
+    app = play(script)
+    client = play.connect()
     client.send(UPGRADE.replace(b"GET", b"POST").replace(KEY, b"Content-Length: 3\r\n"))
     app.wait_for(1)
     for piece in pieces:
@@ -308,26 +341,27 @@ def test_bytes_behind_the_body_of_an_upgrade_request_go_into_the_tunnel(l7, orig
     assert client.read_exactly(5) == b"early"
 
 
-def test_bytes_that_the_server_sends_with_its_101_reach_the_client(l7, origin, connect):
+def test_bytes_that_the_server_sends_with_its_101_reach_the_client(play):
     def script(request: Request) -> None:
         request.connection.send(b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\nwelcome")
         while request.connection.receive():
             pass
 
-    client = connect(l7(backend(origin(script).address)).port)
+    play(script)
+    client = play.connect()
     client.send(UPGRADE)
     assert client.read_response().status == 101
     assert client.read_exactly(7) == b"welcome"
 
 
-def test_early_bytes_of_a_refused_upgrade_are_the_next_request(l7, origin, connect):
-    app = origin(lambda request: Reply(426 if request.target == b"/w" else 200))
-    client = connect(l7(backend(app.address)).port)
+def test_early_bytes_of_a_refused_upgrade_are_the_next_request(play):
+    play(lambda request: Reply(426 if request.target == b"/w" else 200))
+    client = play.connect()
     client.send(UPGRADE + b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
     assert [answer.status for answer in client.read_responses([b"GET"] * 2)] == [426, 200]
 
 
-def test_half_closed_tunnels_carry_the_other_direction_to_its_end(l7, origin, connect):
+def test_half_closed_tunnels_carry_the_other_direction_to_its_end(play):
     def script(request: Request) -> None:
         request.connection.send(b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n")
         data = b""
@@ -336,7 +370,8 @@ def test_half_closed_tunnels_carry_the_other_direction_to_its_end(l7, origin, co
         request.connection.send(data[::-1] * 100_000)
         request.connection.half_close()
 
-    client = connect(l7(backend(origin(script).address)).port)
+    play(script)
+    client = play.connect()
     client.send(UPGRADE)
     assert client.read_response().status == 101
     client.send(b"abcdefgh")

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from tests.harness.client import Client
+from tests.harness.client import Client, request
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Handler, Origin, echo
 
@@ -50,6 +50,11 @@ class Play:
     def wait_for_log(self, pattern: str) -> None:
         """Wait until a line of this test in the access log matches."""
         self.proxy.wait_for_output(pattern, start=self.logged)
+
+    def turn(self) -> None:
+        """Return when the worker, the only one, has seen what was sent before: it answers this by itself."""
+        answer = request(self.proxy.address, "OPTIONS", "*", headers=[("Max-Forwards", "0")])
+        assert answer.status == 200
 
     def close(self) -> None:
         """Close the test's connections."""
