@@ -195,7 +195,7 @@ def test_what_it_was_lent_it_keeps_when_it_is_proven(l7, origin):
     options = "canary-time: 1s\naccess-log: off\n"
     good = origin()
     proxy = l7(CONFIG.format(good.address) + options, workers=2)
-    with Kept(proxy, 6, 12) as kept:
+    with Kept(proxy, 12, 6) as kept:  # of 18 connections it is lent 6; of the 12 that ask, 5 at most
         proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
         proxy.hup()
         found = proxy.wait_for_event(r"canary: proven; (\d+) answers, 0 .*; the old workers: (\d+) answers")
