@@ -242,7 +242,8 @@ class L7Process:
         deadline = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < deadline, f"{what}: not within {timeout} s\n{self.transcript()}"
-            assert self.process.poll() is None, f"{what}: l7 ended with {self.process.returncode}\n{self.transcript()}"
+            ended = self.process.poll() is not None and not self.session()  # a next one goes on after an upgrade
+            assert not ended, f"{what}: l7 ended with {self.process.returncode}\n{self.transcript()}"
             time.sleep(0.01)
 
     def transcript(self) -> str:
