@@ -93,7 +93,8 @@ def _take_counts(books: Books, told: list[dict[str, Any]], descriptors: list[int
         rows = {tuple(map(str, key)): int(row) for row, *key in one["keys"]}
         former = Former(Ledger(one["rows"], one["lanes"], descriptor), rows, one["pid"])
         if former.over:
-            former.add_to(books.ledger, books.rows.taken())
+            books.rows.remember(former.rows)  # also of addresses that a name has no more: they are in its sum
+            former.add_to(books.ledger, books.rows.known())
         else:
             books.formers.append(former)
 

@@ -11,7 +11,7 @@ from gevent import get_hub
 from l7.clock import monotonic
 from l7.compiled import take_over
 from l7.config.addresses import Address
-from l7.workers.connector import Connector
+from l7.workers.connector import Connector, LookUp, nobody
 from l7.workers.stream import Stream, Sweeper
 
 NEWEST = 16
@@ -28,10 +28,10 @@ class Pool:
 
     __slots__ = ("_idle", "_loop", "_most", "connector", "idle_timeout", "label")
 
-    def __init__(self, address: Address, idle_timeout: float, sweeper: Sweeper) -> None:
+    def __init__(self, address: Address, idle_timeout: float, sweeper: Sweeper, look_up: LookUp = nobody) -> None:
         self.label = str(address)
         self.idle_timeout = idle_timeout
-        self.connector = Connector(address, sweeper)
+        self.connector = Connector(address, sweeper, look_up)
         self._idle: list[Stream] = []
         self._most = MOST_IDLE
         self._loop = get_hub().loop

@@ -35,6 +35,7 @@ from l7.workers.handover import Outbox, arrival, listen
 from l7.workers.preload import preload
 from l7.workers.probe import ProbeError, probe
 from l7.workers.proxy import Proxy
+from l7.workers.resolver import Resolver
 from l7.workers.server import Server
 from l7.workers.share import Share
 from l7.workers.shared import Shared, lane_of
@@ -288,7 +289,8 @@ class Worker:
 
 def _shared(boot: Boot, events: Events) -> Shared:
     lane = lane_of(boot.ledger, boot.lane)
-    return Shared(lane, boot.rows, boot.resolved, boot.cookie_key, events.warning)
+    resolver = Resolver(boot.generation.config.resolver)
+    return Shared(lane, boot.rows, boot.resolved, boot.cookie_key, events.warning, resolver.look_up)
 
 
 def tell(channel: socket.socket, message: dict[str, Any]) -> None:

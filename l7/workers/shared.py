@@ -9,6 +9,7 @@ from l7.balancing.cells import ROW
 from l7.balancing.lane import Lane
 from l7.balancing.names import Endpoint
 from l7.telemetry.ledger import Ledger
+from l7.workers.connector import LookUp, nobody
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Shared:
     cookie_key: bytes = b""
     report: Callable[[str], None] = field(default=lambda text: None)
     """Takes what an operator should know."""
+    look_up: LookUp = nobody
+    """Looks up servers given by name, until the control worker has."""
 
 
 def lane_of(ledger: Ledger, number: int) -> Lane:

@@ -106,8 +106,6 @@ class Upstream:
         found = self._shared.resolved.get(name)
         if found is not None:
             return [self._resolved(server, one) for one in found]
-        if server.address.srv:
-            return []  # only DNS knows where it listens
         return [self._member(server, server.address, self._shared.rows[name], server.weight)]
 
     def _member(
@@ -115,7 +113,7 @@ class Upstream:
     ) -> Member:
         limit, backup = server.max_connections or 0, server.backup or reserve
         member = Member(str(address), self.lane, row, weight, limit, parent, backup=backup)
-        member.pool = Pool(address, self.backend.timeouts.idle, self._sweeper)
+        member.pool = Pool(address, self.backend.timeouts.idle, self._sweeper, self._shared.look_up)
         return member
 
     def _resolved(self, server: Server, found: Endpoint) -> Member:

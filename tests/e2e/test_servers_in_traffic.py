@@ -144,8 +144,7 @@ def test_a_service_with_weights_and_a_reserve(start):
         records = [f"10 3 {one.port} one.test.", f"10 1 {two.port} two.test.", f"20 1 {reserve.port} reserve.test."]
         names.records["_http._tcp.app.test", "SRV"] = (60, records)
         proxy = start("srv:_http._tcp.app.test", names=names.address)
-        proxy.wait_for(lambda: get(proxy.address, host="a").status == 200, "its addresses")
-        assert asked(proxy) == {"one": 9, "two": 3}
+        proxy.wait_for(lambda: asked(proxy) == {"one": 9, "two": 3}, "its addresses, by their weights")
         names.records["_http._tcp.app.test", "SRV"] = (60, records[2:])
         proxy.wait_for(lambda: {*asked(proxy)} == {"reserve"}, "the ones that are left")
 
@@ -154,13 +153,44 @@ def test_a_reload_and_a_new_worker_know_the_addresses_at_once(start):
     with Origin(named("one"), host="127.0.0.2") as one, NameServer() as names:
         names.records["app.test", "A"] = (60, ["127.0.0.2"])
         proxy = start(f"app.test:{one.port}", names=names.address)
-        proxy.wait_for(lambda: get(proxy.address, host="a").status == 200, "its address")
+        proxy.wait_for(lambda: f"127.0.0.2:{one.port}" in servers(proxy), "its address")
         names.silent = True
         with load_without_loss(proxy) as load:
             proxy.hup()
             proxy.wait_for_event("reload done: generation 2")
             load.more()
         assert asked(proxy) == {"one": 12}
+
+
+@pytest.fixture
+def slow_names():
+    """A server, and a slow name server, the only one to know its name and its service."""
+    with Origin(named("one"), host="127.0.0.2") as one, NameServer() as names:
+        names.records["app.test", "A"] = (60, ["127.0.0.2"])
+        names.records["_http._tcp.app.test", "SRV"] = (60, [f"10 1 {one.port} app.test."])
+        names.delay = 0.05
+        yield one, names
+
+
+NAMED = pytest.mark.parametrize("address", ["app.test:{port}", "srv:_http._tcp.app.test"])
+
+
+@NAMED
+def test_a_reload_to_a_name_loses_nothing(start, slow_names, address):
+    one, names = slow_names
+    proxy = start(one.address, names=names.address)
+    with load_without_loss(proxy) as load:
+        proxy.write_config(proxy.config_path.read_text().replace(one.address, address.format(port=one.port)))
+        proxy.hup()
+        proxy.wait_for_event("reload done: generation 2")
+        load.more()
+
+
+@NAMED
+def test_requests_that_come_before_the_first_answer_wait_for_it(start, slow_names, address):
+    one, names = slow_names
+    proxy = start(address.format(port=one.port), names=names.address)
+    assert asked(proxy) == {"one": 12}
 
 
 @pytest.mark.parametrize("want", ["drain", "maint"])

@@ -136,6 +136,8 @@ class NameServer:
         self.rcodes: dict[str, str] = {}
         """What is answered to one kind of question, instead of records."""
         self.silent = False
+        self.delay = 0.0
+        """Seconds before each answer."""
         self.truncates = False
         """Whether answers over UDP say no more than that they do not fit."""
         self.asked: Counter[tuple[str, str]] = Counter()
@@ -188,6 +190,7 @@ class NameServer:
         self.asked[name, kind] += 1
         if self.silent:
             return None
+        time.sleep(self.delay)
         answer = dns.message.make_response(question)
         known = [key for key in self.records if key[0] == name]
         rcode = self.rcodes.get(kind, self.rcode)

@@ -74,10 +74,9 @@ def test_a_connection_to_who_has_left_is_not_kept(ends: Ends) -> None:
     turn()
 
 
-def test_a_service_has_no_member_until_it_is_resolved(sweeper: Sweeper) -> None:
+def test_a_service_is_one_member_until_it_is_resolved(sweeper: Sweeper) -> None:
     upstreams, upstream, _ = made(sweeper, servers=["srv:_http._tcp.example.com"])
-    assert upstream.members == []
-    assert upstream.pick(None, ()) is None
+    assert labels(upstream) == ["srv:_http._tcp.example.com"]
     upstreams.set_members("a", "srv:_http._tcp.example.com", [Endpoint("192.0.2.1", 80, 40, 2)])
     assert labels(upstream) == ["192.0.2.1:80"]
 
