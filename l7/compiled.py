@@ -44,6 +44,8 @@ HOT = (
     "l7.workers.job",
     "l7.workers.proxy",
     "l7.workers.session",
+    "l7.workers.share",
+    "l7.workers.server",
 )
 """The modules that a request runs through."""
 

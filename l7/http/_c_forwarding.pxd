@@ -7,6 +7,8 @@ from l7.http._c_messages cimport RequestHead as CRequestHead, ResponseHead as CR
 cdef int _UPGRADE_REQUIRED, _NO_CONTENT
 cdef bytes _HOST, _LENGTH, _VIA_11, _VIA_10
 
+cdef dict _ARRIVALS
+
 cdef class Hop:
     cdef public str client
     cdef public int port

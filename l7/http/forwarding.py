@@ -32,6 +32,10 @@ _VIA_11 = b"\r\nVia: 1.1 l7\r\nX-Request-ID: "
 _VIA_10 = b"\r\nVia: 1.0 l7\r\nX-Request-ID: "
 
 
+_ARRIVALS: dict[int, bytes] = {}
+"""What is said of how a request came, by the port: there are as many as listeners."""
+
+
 class Hop:
     """One client connection: what it adds to each request, written once, and how answers are framed for it.
 
@@ -45,13 +49,11 @@ class Hop:
         self.client = client
         self.port = port
         self.authority = authority
-        self.line = (
-            b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: %d\r\nX-Forwarded-Host: "
-            % (
-                client.encode("ascii"),
-                port,
-            )
-        )
+        arrival = _ARRIVALS.get(port)
+        if arrival is None:
+            arrival = b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: %d\r\nX-Forwarded-Host: " % port
+            _ARRIVALS[port] = arrival
+        self.line = b"".join((b"\r\nX-Forwarded-For: ", client.encode("ascii"), arrival))
 
     def request_head(self, head: RequestHead, request_id: bytes, believed: bytes | None = None) -> bytes:
         """The head for the server; ``believed`` stands in for what we would say when the peer is a trusted proxy."""

@@ -36,6 +36,7 @@ cdef class Proxy:
     @cython.locals(body=CRequestBody, job=CJob, match=CMatch)
     cpdef handle(self, CExchange exchange, CRequestHead head, CSession session)
     cpdef finish(self, CExchange exchange)
+    cpdef bint trusts(self, str client) except -1
     cdef _introduce(self, CExchange exchange, CRequestHead head, CSession session)
     cdef _admit(self, CExchange exchange, CRequestHead head)
     @cython.locals(upstream=CUpstream)

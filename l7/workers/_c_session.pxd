@@ -24,6 +24,7 @@ cdef class Session:
     cpdef serve(self)
     @cython.locals(stream=CStream)
     cdef _rest(self, double now)
+    cdef _part(self, CRequestHead head, CExchange exchange)
     cdef bint _leave(self, double now) except -1
     @cython.locals(proxy=CProxy, data=bytes, head=CRequestHead, stream=CStream)
     cdef CRequestHead _next_head(self, double started)
@@ -31,4 +32,8 @@ cdef class Session:
     cdef CRequestHead _gather_head(self, bytes data, double started)
     cpdef body(self, CExchange exchange, CRequestHead head)
     cpdef bint send(self, bytes data) except -1
+    cpdef end(self)
+    @cython.locals(stream=CStream)
+    cdef _linger_more(self)
     cpdef cut(self, long long framing)
+    cpdef close(self)

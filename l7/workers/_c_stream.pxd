@@ -5,6 +5,7 @@ cimport cython
 cdef class Sweeper:
     cdef public double interval
     cdef public set streams
+    cdef public object hub, loop
     cdef object _timer
 
     @cython.locals(now=double, due=list, stream=Stream)

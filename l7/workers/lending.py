@@ -18,7 +18,8 @@ class Lending:
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
-        self._chosen: set[Session] = set()
+        self.chosen: set[Session] = set()
+        """Those that have not left yet."""
         self._timer = get_hub().loop.timer(WITHIN)
 
     def choose(self, sessions: Iterable[Session], count: int) -> list[Session]:
@@ -31,29 +32,29 @@ class Lending:
         able = [one for one in sessions if not one.last and one.lingered < 0 and one.stream not in tunnels]
         able.sort(key=lambda one: one.stream.deadline, reverse=True)
         count = min(count, len(able))
-        self._chosen = {able[place * len(able) // count] for place in range(count)}
-        self._proxy.parting = self._proxy.handing = bool(self._chosen)
+        self.chosen = {able[place * len(able) // count] for place in range(count)}
+        self._proxy.parting = self._proxy.handing = bool(self.chosen)
         self._timer.close()
         self._timer = get_hub().loop.timer(WITHIN)  # libev forgets the time of one that has fired
         self._timer.start(self._end)
-        return [one for one in self._chosen if one.idle]
+        return [one for one in self.chosen if one.idle]
 
     def takes(self, session: Session) -> bool:
         """Whether a session that has just become idle is one of those that leave."""
-        if session not in self._chosen:
+        if session not in self.chosen:
             return False
         self.forget(session)
         return True
 
     def forget(self, session: Session) -> None:
         """A session is gone."""
-        if session in self._chosen:
-            self._chosen.discard(session)
-            if not self._chosen:
+        if session in self.chosen:
+            self.chosen.discard(session)
+            if not self.chosen:
                 self._end()
 
     def _end(self) -> None:
         self._timer.stop()
-        self._chosen.clear()
+        self.chosen.clear()
         if not self._proxy.draining:
             self._proxy.parting = self._proxy.handing = False

@@ -142,8 +142,9 @@ class Proxy:
 
     def trusts(self, client: str) -> bool:
         """Whether ``client``, an address, is one of the trusted proxies."""
-        if not self._trusted:
-            return False
+        return bool(self._trusted) and self._is_trusted(client)
+
+    def _is_trusted(self, client: str) -> bool:
         try:
             address = ipaddress.ip_address(client)
         except ValueError:

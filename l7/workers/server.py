@@ -17,6 +17,7 @@ from typing import Any
 from gevent import get_hub
 
 from l7.clock import monotonic
+from l7.compiled import take_over
 from l7.http.forwarding import Hop
 from l7.workers.handover import MOST_READ, Arrival, Outbox
 from l7.workers.lending import Lending
@@ -25,6 +26,7 @@ from l7.workers.session import Session
 from l7.workers.share import Share
 from l7.workers.stream import Stream, Sweeper
 
+_IPV4, _UNIX, _STREAM = int(socket.AF_INET), int(socket.AF_UNIX), int(socket.SOCK_STREAM)
 _OVERLOAD = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 BACK_OFF = 0.2
 """Seconds without accepting after the system had no descriptor or memory left."""
@@ -39,7 +41,7 @@ class Listener:
 
     def __init__(self, sock: socket.socket, server: Server) -> None:
         self.sock = sock
-        self.family = sock.family
+        self.family = int(sock.family)
         self._server = server
         self.port, self.authority = _own_name(sock)
         self._watcher = get_hub().loop.io(sock.fileno(), 1)
@@ -74,7 +76,7 @@ class Listener:
             if failure.errno in _OVERLOAD:
                 self._server.overloaded(failure)
             return
-        sock = Socket(self.family, socket.SOCK_STREAM, 0, descriptor)
+        sock = Socket(self.family, _STREAM, 0, descriptor)
         sock.setblocking(False)
         self._server.accepted(sock, peer, self)
 
@@ -99,6 +101,8 @@ class Server:
         self._timer = get_hub().loop.timer(BACK_OFF)
         self._turn = get_hub().loop.timer(YIELD)
         self._starved = False
+        self._paused = False
+        """Whether nothing is accepted until there is room again."""
         self._share = share
         self._authorities: dict[int, bytes] = {}
         self._lending = Lending(proxy)
@@ -193,12 +197,13 @@ class Server:
     def gone(self, session: Session) -> None:
         """Forget a session that ended, and accept again where that makes room."""
         self.sessions.discard(session)
-        self._lending.forget(session)
+        if self._lending.chosen:
+            self._lending.forget(session)
         self._share.holds(len(self.sessions))
         if self.stopped:
             if not self.sessions:
                 self.on_drained()
-        elif len(self.sessions) < self._most and not self._starved:
+        elif self._paused and len(self.sessions) < self._most and not self._starved:
             self._resume()
 
     def overloaded(self, failure: OSError) -> None:
@@ -216,11 +221,13 @@ class Server:
             self._resume()
 
     def _pause(self) -> None:
+        self._paused = True
         self._share.accepts(accepting=False)
         for listener in self._listeners:
             listener.pause()
 
     def _resume(self) -> None:
+        self._paused = False
         self._share.accepts(accepting=True)
         for listener in self._listeners:
             listener.watch()
@@ -254,9 +261,11 @@ def _nothing() -> None:
 
 def client_address(peer: Any, family: int) -> str:
     """The peer of a connection as it is logged and forwarded: IPv4 in IPv6 is shown as IPv4, without a zone."""
-    if family == socket.AF_UNIX:
+    if family == _UNIX:
         return "unix:"
     host: str = peer[0]
+    if family == _IPV4:
+        return host
     if host.startswith("::ffff:") and "." in host:
         return host[7:]
     return host.partition("%")[0]
@@ -273,3 +282,6 @@ def _own_name(sock: socket.socket) -> tuple[int, bytes]:
     else:
         name = f"[{address}]" if address.version == 6 else str(address)
     return port, f"{name}:{port}".encode("ascii") if port != 80 else name.encode("ascii")
+
+
+take_over(globals())

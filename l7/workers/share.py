@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 
+from l7.compiled import take_over
 from l7.telemetry.board import ACCEPTING, ADOPTED, BEAT, CONNECTIONS, Board
 
 EXCESS = 1.1
@@ -20,6 +21,12 @@ FRESH = 10_000_000
 """Nanoseconds for which it is known who accepts."""
 STALE = 2_000_000_000
 """Nanoseconds without a heartbeat after which a worker is taken for dead or hung: it accepts nothing."""
+
+
+# Numbers of cells as the compiler's own integers: see the .pxd.
+_ACCEPTING = ACCEPTING
+_ADOPTED = ADOPTED
+_CONNECTIONS = CONNECTIONS
 
 
 class Share:
@@ -44,15 +51,15 @@ class Share:
 
     def holds(self, count: int) -> None:
         """Show how many connections this worker has now."""
-        self._cells[CONNECTIONS] = count
+        self._cells[_CONNECTIONS] = count
 
     def adopts(self) -> None:
         """Count a connection that came from another worker."""
-        self._cells[ADOPTED] += 1
+        self._cells[_ADOPTED] += 1
 
     def accepts(self, *, accepting: bool) -> None:
         """Show whether this worker takes connections."""
-        self._cells[ACCEPTING] = accepting
+        self._cells[_ACCEPTING] = accepting
 
     def exceeded(self, count: int) -> bool:
         """Whether ``count`` connections are more than this worker's fair part."""
@@ -66,3 +73,6 @@ class Share:
             return False
         total = count + sum([row[CONNECTIONS] for row in peers])
         return count > EXCESS * total / (len(peers) + 1) + SLACK
+
+
+take_over(globals())

@@ -77,15 +77,15 @@ class Stream:
         self._expired = False
         self._write_expired = False
         self._write_watcher: Any = None
-        self._hub = get_hub()
-        self.watcher = self._hub.loop.io(sock.fileno(), 1)
+        self._hub = self.sweeper.hub
+        self.watcher = self.sweeper.loop.io(sock.fileno(), 1)
         if connecting:
             # Of what one poll brings, servers are heard first: an idle connection that spoke out of turn is gone
             # before a client's request in the same batch could be sent on it.
-            self.watcher.priority = self._hub.loop.MAXPRI
+            self.watcher.priority = self.sweeper.loop.MAXPRI
         if not connecting:
             self.watcher.start(self._on_readable)
-        sweeper.streams.add(self)
+        self.sweeper.streams.add(self)
 
     def _on_readable(self) -> None:
         """Called by the loop: wake who waits, else remember and be quiet."""
@@ -356,12 +356,14 @@ class Stream:
 class Sweeper:
     """Looks at the deadlines of all streams of a worker, every ``interval`` seconds."""
 
-    __slots__ = ("_timer", "interval", "streams")
+    __slots__ = ("_timer", "hub", "interval", "loop", "streams")
 
     def __init__(self, interval: float = 0.25) -> None:
         self.interval = interval
         self.streams: set[Stream] = set()
-        self._timer = get_hub().loop.timer(interval, interval)
+        self.hub = get_hub()
+        self.loop = self.hub.loop
+        self._timer = self.loop.timer(interval, interval)
 
     def start(self) -> None:
         """Begin."""

@@ -1,0 +1,48 @@
+# Types for the compiled l7/workers/server.py.
+
+cimport cython
+
+from l7.http._c_forwarding cimport Hop as CHop
+from l7.workers._c_proxy cimport Proxy as CProxy
+from l7.workers._c_session cimport Session as CSession
+from l7.workers._c_share cimport Share as CShare
+from l7.workers._c_stream cimport Sweeper as CSweeper
+
+cdef int _IPV4, _UNIX
+
+cdef class Listener:
+    cdef public object sock
+    cdef public int family, port
+    cdef public bytes authority
+    cdef public bint watching
+    cdef object _watcher
+    cdef Server _server
+
+    cpdef watch(self)
+    cpdef pause(self)
+    cpdef close(self)
+    cpdef take(self)
+
+cdef class Server:
+    cdef public CProxy proxy
+    cdef public object outbox, on_drained
+    cdef public set sessions
+    cdef public bint stopped
+    cdef CSweeper _sweeper
+    cdef CShare _share
+    cdef Py_ssize_t _most
+    cdef object _report, _timer, _turn, _lending
+    cdef list _listeners
+    cdef bint _starved, _paused
+    cdef dict _authorities
+
+    cpdef accepted(self, object sock, object peer, Listener listener)
+    cdef CSession _begin(self, object sock, CHop hop)
+    cpdef bint yields(self) except -1
+    cpdef gone(self, CSession session)
+    @cython.locals(listener=Listener)
+    cdef _pause(self)
+    @cython.locals(listener=Listener)
+    cdef _resume(self)
+
+cpdef str client_address(object peer, int family)

@@ -1,0 +1,17 @@
+# Types for the compiled l7/workers/share.py.
+
+cimport cython
+
+cdef Py_ssize_t _ACCEPTING, _ADOPTED, _CONNECTIONS
+
+cdef class Share:
+    cdef object _board
+    cdef long long[::1] _cells
+    cdef list _peers
+    cdef Py_ssize_t _slot
+    cdef long long _looked
+
+    cpdef holds(self, Py_ssize_t count)
+    cpdef adopts(self)
+    @cython.locals(now="long long", peers=list, total=double)
+    cpdef bint exceeded(self, Py_ssize_t count) except -1
