@@ -10,13 +10,15 @@
 #   make generated        write the generated parts of the documentation anew
 #   make clean            remove everything that these made
 #
-# PYTHON=python3.13 VENV=.venv-3.13 tries another interpreter.
+# PYTHON=python3.13 VENV=.venv-3.13 tries another interpreter, BENCH_PYTHON= measures on it.
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 # Most tests wait for something; a module stays in one process, because its tests share a proxy.
 JOBS ?= 3
+BENCH_PYTHON ?= $(firstword $(wildcard /usr/bin/python3) $(PYTHON))
+BENCH_VENV ?= .venv-bench
 
 BIN := $(VENV)/bin
 # What pyproject.toml asks for to build; installed first, so that an install needs no network when nothing is missing.
@@ -26,7 +28,7 @@ RUFF = --config .ci/ruff.toml $(SOURCES)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-pure lint format bench docs generated clean
+.PHONY: help demo test test-pure lint format bench run-bench docs generated clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -49,8 +51,15 @@ format: $(VENV)/.installed-lint
 	$(BIN)/ruff check --fix $(RUFF)
 	$(BIN)/ruff format $(RUFF)
 
+# nginx and HAProxy are Debian's, so l7 runs on Debian's Python: one built with profile-guided optimisation.
+bench:
+	@$(BENCH_PYTHON) -c 'import ensurepip, pathlib, sysconfig; \
+		pathlib.Path(sysconfig.get_path("include"), "Python.h").stat()' 2>/dev/null \
+		|| { apt-get -qq update && apt-get -qq install -y --no-install-recommends python3-dev python3-venv >/dev/null; }
+	@$(MAKE) --no-print-directory PYTHON=$(BENCH_PYTHON) VENV=$(BENCH_VENV) run-bench
+
 # A whole run replaces the figures in the documentation; one with ARGS prints its own.
-bench: $(VENV)/.installed $(VENV)/.compiled
+run-bench: $(VENV)/.installed $(VENV)/.compiled
 	@$(BIN)/python -m tests.bench $(or $(ARGS),--rst docs/performance-results.inc)
 
 docs: $(VENV)/.installed-docs
@@ -87,5 +96,5 @@ $(VENV)/.compiled: $(VENV)/.installed $(shell find l7 -name '*.py' -o -name '*.p
 clean:
 	find l7 -name '_c_*.so' -delete
 	rm -f l7/compiled.json
-	rm -rf $(VENV) build dist l7.egg-info docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) build dist l7.egg-info docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find l7 tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
