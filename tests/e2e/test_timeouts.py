@@ -12,19 +12,47 @@ import pytest
 from tests.harness.client import TIMEOUT, Client, request
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin, Reply, Request, pattern, routes
+from tests.harness.stage import Play, Stage
 
 L7 = Callable[..., L7Process]
 Origins = Callable[..., Origin]
 Connect = Callable[..., Client]
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
-LONG = 8.0
-"""Seconds within which a deadline of one must have ended a wait, on however slow a machine."""
 
 
 def config(*servers: str, client: str = "", server: str = "") -> str:
     addresses = ", ".join(f"'{one}'" for one in servers)
     return f"timeouts: {{{client}}}\nbackends: {{'*': {{servers: [{addresses}], timeouts: {{{server}}}}}}}"
+
+
+@pytest.fixture(scope="module")
+def clients() -> Iterator[Stage]:
+    """An l7 that gives clients a second for everything."""
+    with Stage("timeouts: {{head: 1s, body: 1s, write: 1s}}\nbackends: {{'*': {{servers: ['{address}']}}}}") as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Stage]:
+    """An l7 that gives servers a second for everything."""
+    server = "{{servers: ['{address}'], ejection: off, timeouts: {{response: 1s, idle: 1s}}}}"
+    with Stage(f"backends: {{{{'*': {server}}}}}") as stage:
+        yield stage
+
+
+@pytest.fixture
+def client_side(clients: Stage) -> Iterator[Play]:
+    """One test's share of the first."""
+    with clients.scene() as play:
+        yield play
+
+
+@pytest.fixture
+def server_side(servers: Stage) -> Iterator[Play]:
+    """One test's share of the second."""
+    with servers.scene() as play:
+        yield play
 
 
 class Watch:
@@ -33,7 +61,7 @@ class Watch:
     def __init__(self) -> None:
         self._begun = time.monotonic()
 
-    def within(self, least: float, most: float = LONG) -> bool:
+    def within(self, least: float, most: float = TIMEOUT) -> bool:
         return least <= time.monotonic() - self._begun <= most
 
 
@@ -41,10 +69,9 @@ class Watch:
 
 
 @pytest.mark.parametrize("trickle", [False, True])
-def test_a_head_that_does_not_end_is_408(l7, origin, connect, trickle):
-    app = origin()
-    proxy = l7(config(app.address, client="head: 1s"))
-    client = connect(proxy.port)
+def test_a_head_that_does_not_end_is_408(client_side, trickle):
+    app = client_side()
+    client = client_side.connect()
     watch = Watch()
     client.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n")
     while trickle and not client.end and not client.unread:
@@ -53,17 +80,17 @@ def test_a_head_that_does_not_end_is_408(l7, origin, connect, trickle):
     answer = client.read_response()
     assert (answer.status, answer.closes) == (408, True) and watch.within(0.9)
     assert client.read_until_closed() == b"" and client.end == "eof"
-    proxy.wait_for_output(r'"GET /slow HTTP/1\.1" 408 .* cR$')
+    client_side.wait_for_log(r'"GET /slow HTTP/1\.1" 408 .* cR$')
     assert not app.connections
 
 
-def test_the_second_head_has_a_deadline_too(l7, origin, connect):
-    proxy = l7(config(origin().address, client="head: 1s, idle: 60s"))
-    client = connect(proxy.port)
+def test_the_second_head_has_a_deadline_too(client_side):
+    client_side()
+    client = client_side.connect()
     client.send(GET + b"GET /second HTTP/1.1\r\n")
     assert client.read_response().status == 200
     assert client.read_response().status == 408
-    proxy.wait_for_output(r'"GET /second HTTP/1\.1" 408 .* cR$')
+    client_side.wait_for_log(r'"GET /second HTTP/1\.1" 408 .* cR$')
 
 
 def test_a_connection_that_says_nothing_is_closed_without_a_word(l7, origin, connect):
@@ -75,12 +102,12 @@ def test_a_connection_that_says_nothing_is_closed_without_a_word(l7, origin, con
 
 
 def test_an_idle_connection_is_closed_without_a_word(l7, origin, connect):
-    proxy = l7(config(origin().address, client="idle: 1s"))
+    proxy = l7(config(origin().address, client="idle: 1500ms"))
     client = connect(proxy.port)
-    for _ in range(3):
+    for _ in range(3):  # longer than the timeout, but never idle for so long
         client.send(GET)
         assert client.read_response().status == 200
-        client.pump(0.4)
+        client.pump(0.6)
     watch = Watch()
     assert client.read_until_closed() == b"" and client.end == "eof" and watch.within(0.3)
     assert len(proxy.output) == 3
@@ -96,23 +123,22 @@ BODIES = {
 
 
 @pytest.mark.parametrize("kind", BODIES)
-def test_a_body_that_does_not_come_is_408(l7, origin, connect, kind):
-    app = origin(lambda request: Reply(200, body=request.body))
-    proxy = l7(config(app.address, client="body: 1s"))
-    client = connect(proxy.port)
+def test_a_body_that_does_not_come_is_408(client_side, kind):
+    app = client_side(lambda request: Reply(200, body=request.body))
+    client = client_side.connect()
     watch = Watch()
     client.send(b"POST /slow HTTP/1.1\r\nHost: a\r\n" + BODIES[kind])
     answer = client.read_response(b"POST")
     assert (answer.status, answer.closes) == (408, True) and watch.within(0.9)
     assert client.read_until_closed() == b"" and client.end == "eof"
-    proxy.wait_for_output(r'"POST /slow HTTP/1\.1" 408 .* cD$')
-    assert app.connections[0].wait_closed(5), "the server goes on waiting for the body"
+    client_side.wait_for_log(r'"POST /slow HTTP/1\.1" 408 .* cD$')
+    assert app.connections[0].wait_closed(), "the server goes on waiting for the body"
     assert not app.requests[0].complete
 
 
-def test_a_slow_but_steady_body_arrives(l7, origin, connect):
-    app = origin(lambda request: Reply(200, body=request.body))
-    client = connect(l7(config(app.address, client="body: 1s")).port)
+def test_a_slow_but_steady_body_arrives(client_side):
+    client_side(lambda request: Reply(200, body=request.body))
+    client = client_side.connect()
     client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n")
     for number in range(6):
         client.send(b"%d" % number)
@@ -122,14 +148,13 @@ def test_a_slow_but_steady_body_arrives(l7, origin, connect):
 
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
 @pytest.mark.parametrize("path", [b"/bytes/60000000", b"/chunked/60000000"])
-def test_a_client_that_does_not_read_is_cut(l7, origin, connect, path, version):
-    app = origin(routes)
-    proxy = l7(config(app.address, client="write: 1s"))
-    client = connect(proxy.port, receive_buffer=4096)
+def test_a_client_that_does_not_read_is_cut(client_side, path, version):
+    app = client_side(routes)
+    client = client_side.connect(receive_buffer=4096)
     client.send(b"GET " + path + b" HTTP/" + version + b"\r\nHost: a\r\n\r\n")
-    found = proxy.wait_for_output(r'" 200 (\d+) .* cD$')
+    found = client_side.wait_for_log(r'" 200 (\d+) .* cD$')
     assert int(found.group(1)) < 60_000_000
-    assert app.connections[0].wait_closed(5), "the server goes on sending"
+    assert app.connections[0].wait_closed(), "the server goes on sending"
     assert client.read_response().complete is False
 
 
@@ -163,21 +188,20 @@ def test_a_client_that_reads_slowly_but_steadily_is_served(l7, origin, connect):
         pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n"),
     ],
 )
-def test_a_server_that_does_not_answer_is_504(l7, origin, connect, said):
+def test_a_server_that_does_not_answer_is_504(server_side, said):
     def script(request: Request) -> None:
         request.connection.send(said)
         request.connection.wait_closed(TIMEOUT)
 
-    app = origin(script)
-    proxy = l7(config(app.address, server="response: 1s"))
-    client = connect(proxy.port)
+    app = server_side(script)
+    client = server_side.connect()
     watch = Watch()
     client.send(GET)
     answer = client.read_response()
     assert (answer.status, answer.closes) == (504, False) and watch.within(0.9)
-    proxy.wait_for_output(r'"GET /x HTTP/1\.1" 504 .* 1 0 sH$')
-    assert app.connections[0].wait_closed(5)
-    client.send(GET)  # the client's connection lives on
+    server_side.wait_for_log(r'"GET /x HTTP/1\.1" 504 .* 1 0 sH$')
+    assert app.connections[0].wait_closed()
+    client.send(GET.replace(b"/x", b"/again"))  # the client's connection lives on
     assert client.read_response().status == 504
 
 
@@ -198,47 +222,46 @@ def test_a_response_that_timed_out_is_asked_for_nowhere_else(l7, origin, method)
     assert not well.requests
 
 
-def test_a_server_that_trickles_its_head_is_504(l7, origin, connect):
+def test_a_server_that_trickles_its_head_is_504(server_side):
     def script(request: Request) -> None:
         request.connection.trickle(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000, 0.1, 6)
 
-    proxy = l7(config(origin(script).address, server="response: 1s"))
-    client = connect(proxy.port)
+    server_side(script)
+    client = server_side.connect()
     watch = Watch()
     client.send(GET)
     assert client.read_response().status == 504 and watch.within(0.9)
-    proxy.wait_for_output(r" 504 .* sH$")
+    server_side.wait_for_log(r" 504 .* sH$")
 
 
-def test_neither_100_nor_an_answer_is_504(l7, origin, connect):
+def test_neither_100_nor_an_answer_is_504(server_side):
     def script(request: Request) -> None:
         request.connection.wait_closed(TIMEOUT)
 
-    app = origin(script)
-    proxy = l7(config(app.address, server="response: 1s"))
-    client = connect(proxy.port)
+    app = server_side(script)
+    client = server_side.connect()
     client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
     answer = client.read_response(b"POST")
     assert (answer.status, answer.interim) == (504, [])
-    proxy.wait_for_output(r" 504 .* sH$")
+    server_side.wait_for_log(r" 504 .* sH$")
     assert app.requests[0].received == b""
 
 
-def test_a_server_that_does_not_take_the_body_is_504(l7, origin, connect):
+def test_a_server_that_does_not_take_the_body_is_504(server_side):
     def script(request: Request) -> None:
         release.wait(TIMEOUT)
         request.connection.close()
 
     release = threading.Event()
-    proxy = l7(config(origin(script).address, server="response: 1s"))
-    client = connect(proxy.port)
+    server_side(script)
+    client = server_side.connect()
     size = 100_000_000
     try:
         client.send(b"POST /big HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
         client.send(b"x" * 1_000_000 for _ in range(size // 1_000_000) if not client.unread and not client.end)
         answer = client.read_response(b"POST")
         assert (answer.status, answer.closes) == (504, True)
-        proxy.wait_for_output(r'"POST /big HTTP/1\.1" 504 .* sH$')
+        server_side.wait_for_log(r'"POST /big HTTP/1\.1" 504 .* sH$')
     finally:
         release.set()
 
@@ -253,22 +276,21 @@ def test_a_server_that_does_not_take_the_body_is_504(l7, origin, connect):
         (b"\r\nhalf", b"1.0", "reset"),
     ],
 )
-def test_an_answer_that_stalls_is_cut_and_looks_cut(l7, origin, connect, head, version, end):
+def test_an_answer_that_stalls_is_cut_and_looks_cut(server_side, head, version, end):
     def script(request: Request) -> None:
         request.connection.send(b"HTTP/1.1 200 OK\r\n" + head)
         request.connection.wait_closed(TIMEOUT)
 
-    app = origin(script)
-    proxy = l7(config(app.address, server="idle: 1s"))
-    client = connect(proxy.port)
+    app = server_side(script)
+    client = server_side.connect()
     watch = Watch()
     client.send(b"GET /x HTTP/%b\r\nHost: a\r\n\r\n" % version)
     answer = client.read_response()
     assert (answer.status, answer.body, answer.complete) == (200, b"half", False) and watch.within(0.9)
     client.read_until_closed()
     assert client.end == end
-    proxy.wait_for_output(r'"GET /x HTTP/1\.[01]" 200 4 .* sD$')
-    assert app.connections[0].wait_closed(5)
+    server_side.wait_for_log(r'"GET /x HTTP/1\.[01]" 200 4 .* sD$')
+    assert app.connections[0].wait_closed()
 
 
 # --------------------------------------------------------------------------------------------------- connecting
@@ -326,11 +348,10 @@ def test_a_client_that_leaves_while_a_server_is_dialled(l7, connect, full):
     proxy.wait_for_output(r'"GET /x HTTP/1\.1" (499 .* CC|504 .* sC)$')
 
 
-def test_deadlines_of_some_leave_others_alone(l7, origin, connect):
-    app = origin(routes)
-    proxy = l7(config(app.address, client="head: 1s, body: 1s, idle: 60s"))
-    patient = connect(proxy.port)
-    slow = [connect(proxy.port) for _ in range(20)]
+def test_deadlines_of_some_leave_others_alone(client_side):
+    client_side(routes)
+    patient = client_side.connect()
+    slow = [client_side.connect() for _ in range(20)]
     for one in slow:
         one.send(b"GET /never HTTP/1.1\r\n")
     for _ in range(10):

@@ -18,6 +18,7 @@ def test_x(play):
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -47,9 +48,9 @@ class Play:
         """A connection to the proxy that is closed when the test ends."""
         return self._clients.enter_context(Client(self.proxy.address, **options))
 
-    def wait_for_log(self, pattern: str) -> None:
+    def wait_for_log(self, pattern: str) -> re.Match[str]:
         """Wait until a line of this test in the access log matches."""
-        self.proxy.wait_for_output(pattern, start=self.logged)
+        return self.proxy.wait_for_output(pattern, start=self.logged)
 
     def turn(self) -> None:
         """Return when the worker, the only one, has seen what was sent before: it answers this by itself."""
