@@ -30,7 +30,7 @@ backends:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("L7_")}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("L7_") or name == "L7_PURE_PYTHON"}
     return {**ours, "PYTHONPATH": str(ROOT), **variables}
 
 
