@@ -89,8 +89,7 @@ def test_idle_connections_end_with_their_next_answer_when_the_master_is_killed(l
         assert client.read_response().status == 200
     proxy.signal(signal.SIGKILL)
     proxy.process.wait()
-    for _ in range(2):
-        proxy.wait_for_event("the master is gone")
+    proxy.wait_for(lambda: sum("the master is gone" in line for line in proxy.events) == 2, "both workers to see it")
     for client in asking:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         answer = client.read_response()

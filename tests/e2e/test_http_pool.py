@@ -71,7 +71,7 @@ def test_what_comes_unasked_is_nobodys_answer(unasked: str, method: str, play: P
         assert answer.status == 200
         assert answer.json["target"] == "/second"
         assert app.requests[-1].connection is not idle
-        assert idle.wait_closed(5)
+        assert idle.wait_closed()
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["fin", "rst"])

@@ -65,7 +65,7 @@ def stage() -> Iterator[Stage]:
         late = [bytes(request.raw[:300]) for request in stage.arrived()]
         assert not late, f"requests that no case expected: {late}"
         for request in stage.unfinished:
-            assert request.connection.wait_closed(5), f"left open: {bytes(request.raw[:300])!r}"
+            assert request.connection.wait_closed(), f"left open: {bytes(request.raw[:300])!r}"
             assert not request.complete, f"refused, and arrived whole: {bytes(request.raw[:300])!r}"
         assert not origin.violations, "\n".join(origin.violations)
         origin.close()

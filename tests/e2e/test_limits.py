@@ -128,7 +128,7 @@ def test_the_size_of_a_chunked_body(l7, origin, connect, how):
     refused(client, 413, proxy)
     assert len([request for request in app.requests if request.complete]) == 1
     for connection in app.connections[1:]:
-        assert connection.wait_closed(5)
+        assert connection.wait_closed()
 
 
 # ------------------------------------------------------------------------------------------------ memory

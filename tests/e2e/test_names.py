@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from tests.e2e.test_upgrade import stop, upgrade
 from tests.harness.client import get
 from tests.harness.nameserver import Dnsmasq, NameServer
@@ -53,13 +51,11 @@ def test_a_service_of_dnsmasq(l7):
 
 def test_a_name_that_nobody_knows_keeps_nothing_from_starting(l7):
     with NameServer() as names:
-        begin = time.monotonic()
         proxy = l7(configure(names, "app.test:8080"))
         proxy.wait_for_event(
             "the name app.test:8080 cannot be looked up: no such name; it has no servers until it can$"
         )
         assert get(proxy.address, host="a").status in (502, 503)
-        assert time.monotonic() - begin < 10
 
 
 def test_a_name_server_that_says_nothing_keeps_nothing_from_starting(l7):
@@ -76,15 +72,14 @@ def test_the_time_to_live_is_kept_within_its_bounds(l7):
     with NameServer() as names:
         names.records["app.test", "A"] = (3600, ["127.0.0.2"])
         proxy = l7(configure(names, "app.test:8080", "400ms"))
-        names.wait_for("app.test", "A", 1)
-        begin = time.monotonic()
         names.wait_for("app.test", "A", 4)
-        assert 1.1 < time.monotonic() - begin < 4
+        times = names.times["app.test", "A"]
+        assert times[3] - times[0] > 1.1
         names.records["app.test", "A"] = (0, ["127.0.0.2"])
         names.wait_for("app.test", "A", 6)
-        before, begin = names.asked["app.test", "A"], time.monotonic()
-        names.wait_for("app.test", "A", before + 5)
-        assert 0.4 < time.monotonic() - begin < 3
+        before = len(times)
+        names.wait_for("app.test", "A", before + 6)
+        assert times[before + 5] - times[before] > 0.4
         assert len([line for line in proxy.events if "app.test" in line]) == 1, "nothing has changed"
 
 

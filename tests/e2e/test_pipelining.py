@@ -155,7 +155,7 @@ def test_a_client_that_leaves_cancels_its_request(play, raw, begun, code, how):
     if begun:
         assert client.read_head().status == 200
     client.reset() if how == "reset" else client.close()
-    assert request.connection.wait_closed(5), "the server was not told"
+    assert request.connection.wait_closed(), "the server was not told"
     play.wait_for_log(rf" {200 if begun else 499} .* {code}$")
 
 
@@ -187,7 +187,7 @@ def test_pipelined_requests_of_a_client_that_left_are_not_all_sent(play):
     client.send(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
     app.wait_for(1)
     client.reset()
-    assert app.connections[0].wait_closed(5)
+    assert app.connections[0].wait_closed()
     play.wait_for_log(r'"GET /hold HTTP/1\.1" 499 .* CH$')
     assert len(app.requests) == 1
 
@@ -200,7 +200,7 @@ def test_a_client_that_leaves_with_requests_still_queued_cancels_the_first(play)
     client.send(get(1) + get(2))
     play.turn()
     client.reset()
-    assert app.connections[0].wait_closed(5), "the server was not told"
+    assert app.connections[0].wait_closed(), "the server was not told"
     play.wait_for_log(r'"GET /hold HTTP/1\.1" 499 .* CH$')
 
 

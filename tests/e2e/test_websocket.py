@@ -382,12 +382,12 @@ def test_half_closed_tunnels_carry_the_other_direction_to_its_end(play):
 
 def test_a_silent_tunnel_ends_after_the_idle_timeout(l7, origin, connect):
     app = origin(upgrade_echo)
-    proxy = l7(f"backends: {{'*': {{servers: ['{app.address}'], timeouts: {{idle: 700ms}}}}}}")
+    proxy = l7(f"backends: {{'*': {{servers: ['{app.address}'], timeouts: {{idle: 1500ms}}}}}}")
     client = connect(proxy.port)
     client.send(UPGRADE)
     assert client.read_response().status == 101
-    for _ in range(4):  # longer than the timeout, but never silent
-        client.pump(0.3)
+    for _ in range(3):  # longer than the timeout, but never silent for so long
+        client.pump(0.6)
         client.send(b"x")
         assert client.read_exactly(1) == b"x"
     assert client.read_until_closed() == b""

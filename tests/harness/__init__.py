@@ -18,3 +18,6 @@ Fixtures (``tests/conftest.py``): ``origin`` and ``l7`` are factories; both clea
 
 Nothing here sleeps for a result: everything awaited has a bound, and a failure shows what the program wrote.
 """
+
+TIMEOUT = 30.0
+"""Seconds within which anything must happen; generous: only what fails waits for so long, and machines are slow."""

@@ -26,7 +26,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-TIMEOUT = 15.0
+from tests.harness import TIMEOUT
+
 Address = int | tuple[str, int] | str
 Slicing = str | random.Random
 

@@ -29,10 +29,9 @@ from typing import IO
 
 import psutil
 
-ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT = 15.0
-"""Seconds within which anything must happen; generous, because a loaded machine is slow and nothing sleeps it away."""
+from tests.harness import TIMEOUT
 
+ROOT = Path(__file__).resolve().parents[2]
 READY = r"\bready\b"
 CONTROL = "l7: control"
 """How the title of a control worker begins."""
@@ -380,7 +379,7 @@ class L7Process:
         assert ended == code, f"exit code {ended}, not {code}\n{self.transcript()}"
         assert not any("Traceback" in line for line in self.events), f"a traceback\n{self.transcript()}"
 
-    def assert_nothing_left(self, timeout: float = 5.0) -> None:
+    def assert_nothing_left(self, timeout: float = TIMEOUT) -> None:
         """Assert that every process of the program's session has ended."""
         deadline = time.monotonic() + timeout
         while left := self.session():

@@ -22,7 +22,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -35,7 +35,8 @@ import dns.rdatatype
 import dns.resolver
 import dns.rrset
 
-TIMEOUT = 15.0
+from tests.harness import TIMEOUT
+
 DNSMASQ = shutil.which("dnsmasq", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
 
 Hosts = Mapping[str, Sequence[str]]
@@ -141,6 +142,7 @@ class NameServer:
         self.truncates = False
         """Whether answers over UDP say no more than that they do not fit."""
         self.asked: Counter[tuple[str, str]] = Counter()
+        self.times: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         self._udp, self._tcp = _bind_both()
         self.port = self._udp.getsockname()[1]
         self._tcp.listen()
@@ -187,6 +189,7 @@ class NameServer:
     def _answer(self, question: dns.message.Message) -> dns.message.Message | None:
         asked = question.question[0]
         name, kind = asked.name.to_text(omit_final_dot=True).lower(), dns.rdatatype.to_text(asked.rdtype)
+        self.times[name, kind].append(time.monotonic())
         self.asked[name, kind] += 1
         if self.silent:
             return None

@@ -39,8 +39,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from tests.harness import TIMEOUT
+
 Headers = Sequence[tuple[bytes, bytes]]
-TIMEOUT = 15.0
 KEPT = 1 << 20
 """Bytes of each body and connection that are kept; the rest is only counted and hashed."""
 

@@ -16,7 +16,7 @@ from l7.telemetry.ledger import FIRST_ROW, Ledger
 from l7.workers.shared import Shared, lane_of
 from l7.workers.stream import Stream, Sweeper
 
-TIMEOUT = 5.0
+TIMEOUT = 15.0
 
 
 def alone(config: Config, lanes: int = 3, number: int = 2) -> Shared:
