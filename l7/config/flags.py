@@ -162,7 +162,7 @@ def build() -> Any:
     other.add_argument("--json", action="store_true", help="explain, status, server: print JSON.")
     other.add_argument("--offline", action="store_true", help="explain: go by the configuration, ask no running l7.")
     other.add_argument("--dry-run", action="store_true", help="reload: print what would change, and change nothing.")
-    other.add_argument("--requests", type=_count, metavar="N", help="rehearse: how many requests are sent at least.")
+    other.add_argument("--requests", type=_positive, metavar="N", help="rehearse: how many requests are sent at least.")
     other.add_argument("--reloads", type=_count, metavar="N", help="rehearse: how often l7 is reloaded meanwhile.")
     return parser
 
@@ -171,6 +171,13 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < len(text) < 10):
         raise argparse.ArgumentTypeError("must be a whole number")
     return int(text)
+
+
+def _positive(text: str) -> int:
+    count = _count(text)
+    if not count:
+        raise argparse.ArgumentTypeError("must be 1 at least")
+    return count
 
 
 def _group(key: str) -> str:

@@ -99,10 +99,18 @@ def test_an_interrupted_rehearsal_leaves_nothing_behind(tmp_path, number):
     assert not any(tmp_path.iterdir())
 
 
-def test_options_of_others_are_refused(tmp_path):
-    command = [sys.executable, "-m", "l7", "check", "--requests", "5"]
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["check", "--requests", "5"], "only for `l7 rehearse`"),
+        (["rehearse", "--requests", "0"], "--requests: must be 1 at least"),
+        (["rehearse", "--reloads", "-1"], "--reloads: must be a whole number"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(tmp_path, words, why):
+    command = [sys.executable, "-m", "l7", *words]
     done = subprocess.run(
         command, env=environment(tmp_path), capture_output=True, text=True, timeout=WITHIN, check=False
     )
     assert done.returncode == 2
-    assert "only for `l7 rehearse`" in done.stderr
+    assert why in done.stderr
