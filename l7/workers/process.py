@@ -46,6 +46,10 @@ from l7.workers.watchdog import Watchdog
 
 TRIM_INTERVAL = 2.0
 """Seconds without a large body after which its pipes are given back."""
+MOST_SPARE = 512
+"""Where descriptors are scarce, so many at most are kept for the servers of as many clients."""
+OTHERS = 8
+"""Descriptors for logs, look-ups and the like."""
 BEAT_INTERVAL = 0.5
 """Seconds between two heartbeats."""
 GOODBYE = 0.2
@@ -104,7 +108,7 @@ class Worker:
         self._boot = boot
         self._events = events
         config = boot.generation.config
-        raise_descriptor_limit()
+        descriptors = raise_descriptor_limit()
         self._sweeper = Sweeper()
         self._crew = Crew()
         held = boot.log[1] if boot.log is not None and boot.log[0] == config.access_log else None
@@ -114,9 +118,8 @@ class Worker:
         self._proxy = Proxy(config, self._sweeper, self._crew, self._log, _shared(boot, events))
         share, extra = divmod(config.limits.connections, boot.workers)
         self._share = Share(boot.board, boot.slot)
-        self._server = Server(
-            self._proxy, self._sweeper, max(1, share + (boot.index < extra)), events.warning, self._share
-        )
+        most = min(share + (boot.index < extra), clients_of(descriptors - len(os.listdir("/proc/self/fd"))))
+        self._server = Server(self._proxy, self._sweeper, most, events.warning, self._share)
         self._outbox = self._server.outbox = Outbox(boot.channel, self._server)
         self._cells = boot.board.slot(boot.slot)
         self._watchdog = Watchdog(config.block_warning, events.warning)
@@ -301,11 +304,18 @@ def tell(channel: socket.socket, message: dict[str, Any]) -> None:
         pass
 
 
-def raise_descriptor_limit() -> None:
-    """Use all the descriptors the system grants: the soft limit is often a leftover of ``select``."""
+def clients_of(descriptors: int) -> int:
+    """How many clients may have one, so that there is one for the server of each, or, of many, for each third."""
+    spare = max(descriptors // 4, min(descriptors // 2, MOST_SPARE))
+    return max(1, descriptors - spare - OTHERS)
+
+
+def raise_descriptor_limit() -> int:
+    """Use all descriptors that the system grants; how many. The soft limit is often a leftover of ``select``."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         except (OSError, ValueError):
-            pass
+            return soft
+    return hard

@@ -305,6 +305,20 @@ def test_a_worker_without_descriptors_waits_for_some(l7, origin, connect):
     assert proxy.workers() == [worker.pid]
 
 
+def test_clients_leave_descriptors_for_servers(l7, origin, connect):
+    proxy = l7(config(origin()), leaks=False)
+    psutil.Process(proxy.pid).rlimit(resource.RLIMIT_NOFILE, (64, 64))
+    proxy.hup()
+    proxy.wait_for_event("reload done")
+    clients = [connect(proxy.port) for _ in range(100)]
+    for client in clients:
+        client.send(GET)
+    for client in clients:
+        assert client.read_response().status == 200
+        client.close()
+    assert not any("cannot accept" in line for line in proxy.events)
+
+
 def test_a_worker_without_descriptors_for_a_server_says_503(l7, origin, connect):
     app = origin()
     proxy = l7(config(app))
