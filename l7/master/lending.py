@@ -24,9 +24,11 @@ def portions(held: Mapping[int, int], borrowers: int = 1, theirs: int = 0, *, tr
     wanted = part + bool(rest and trial) - theirs
     given: dict[int, int] = {}
     left = total
-    # Each gives in proportion to what it holds; what rounding leaves over falls to the next one.
+    # Each gives in proportion to what it holds; what rounding leaves over falls to the next one. On trial each gives
+    # one at least: the only connection that anybody asks on may be the only one that its worker holds.
     for slot, count in sorted(held.items(), key=lambda item: item[1]):
-        part = wanted * count // left if left and wanted > 0 else 0
+        least = 1 if trial and count else 0
+        part = max(wanted * count // left, least) if left and wanted > 0 else 0
         wanted, left = wanted - part, left - count
         if part:
             given[slot] = part

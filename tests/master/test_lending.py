@@ -18,6 +18,8 @@ from l7.master.lending import portions
         ({0: 6, 1: 6}, 1, 0, {0: 2, 1: 2}),
         ({0: 100, 1: 10, 2: 10}, 1, 0, {0: 26, 1: 2, 2: 2}),
         ({0: 10, 1: 10}, 2, 0, {0: 5, 1: 5}),
+        ({0: 1, 1: 4}, 1, 0, {0: 1, 1: 1}),  # each gives one: the others may all be silent
+        ({0: 1, 1: 4}, 2, 0, {0: 1, 1: 2}),
         ({0: 10, 1: 10}, 1, 4, {0: 2, 1: 2}),
         ({0: 10, 1: 10}, 1, 40, {}),  # it has more than its share already
     ],
