@@ -19,5 +19,20 @@ Fixtures (``tests/conftest.py``): ``origin`` and ``l7`` are factories; both clea
 Nothing here sleeps for a result: everything awaited has a bound, and a failure shows what the program wrote.
 """
 
+import contextlib
+import os
+
 TIMEOUT = 30.0
 """Seconds within which anything must happen; generous: only what fails waits for so long, and machines are slow."""
+
+
+def descriptors() -> set[tuple[str, str]]:
+    """The descriptors of this process, each with what it is: what is opened later is not taken for what was there.
+
+    Compare by ``-``: what earlier tests have left may be closed at any time, when its garbage is collected.
+    """
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found.add((name, os.readlink(f"/proc/self/fd/{name}")))
+    return found
