@@ -2,6 +2,8 @@
 
 Each member has points on a ring, the more the greater its share, and a key goes to the next point after it. A member
 that comes or goes moves only its own keys.
+
+Hot with ``balance: hash``: `key_of` is worked out for each request there.
 """
 
 from __future__ import annotations

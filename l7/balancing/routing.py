@@ -7,6 +7,8 @@ prefixes all fail hands the request down to the next pattern.
 
 Paths are compared byte by byte as the client sent them, case and percent-encoding included: a route chooses a server,
 it does not guard one. Lookups cost the same for one host as for ten thousand, and no request makes an object here.
+
+Hot: 230 instructions a request for a host without paths, compiled and called by its pointer; 800 as a method of Python.
 """
 
 from __future__ import annotations

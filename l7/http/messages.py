@@ -3,6 +3,9 @@
 Plain classes with slots: one of each is made per request. ``runs`` are the field lines that travel on just as they came
 (case, order and white space kept), those that stood together as one piece: they are copied once, not line by line.
 Everything l7 acts on or writes itself was taken out.
+
+Hot: compiled, with attributes that are fields of a C struct, making and freeing both heads of a request takes 1,800 of
+its 58,000 instructions; each attribute that was not declared cost 130 a look.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ reader that stopped cost lines, and each such episode is reported when it begins
 
 One loop, one thread: ``log``, ``tick``, ``reopen`` and ``close`` belong to the loop, ``_run`` and what it calls to the
 thread. They share a deque and single-writer counters; an eventfd wakes the thread.
+
+Hot: 300 instructions a request beside the line itself, 600 in the thread; handing over is one system call for 64 KiB.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Greenlets that wait for work: starting one costs 8 µs, waking a parked one 0.2.
 
 An idle connection has no greenlet. When bytes come, one of the crew serves it until it is idle again.
+
+Hot: a request that comes on an idle connection is two switches here and two in `l7.workers.stream`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The client's side as the proxy sees it: what a session has to offer so that a request can be served."""
+"""The client's side as the proxy sees it: what a session has to offer so that a request can be served.
+
+Hot only as types: what is declared here is read by others without asking Python.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 An idle connection has no greenlet: the session is the keeper of its stream, and when bytes come one of the crew runs
 `Session.serve` until there is nothing left to serve. Pipelined requests are answered in order because nobody looks at
 the second before the first is done (RFC 9112, 9.3.2).
+
+Hot: between two requests of a connection lie 800 instructions.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ One queue of new connections is shared by all workers, and the kernel wakes who 
 most of them. Each worker writes how many it holds into its row of the board as they come and go, and reads the
 others'. Who is above the mean waits a few milliseconds before it takes the next one: whoever is below takes it
 meanwhile, and if nobody does it is taken all the same, so nothing starves.
+
+Hot where each request opens a connection: see `l7.workers.server`.
 """
 
 from __future__ import annotations
