@@ -8,7 +8,7 @@ place to keep it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,7 +38,10 @@ class OrderError(L7Error):
 
 @dataclass(frozen=True)
 class Order:
-    """What is wanted of one server. ``since`` is `time.monotonic_ns`, which an upgrade does not change."""
+    """What is wanted of one server.
+
+    ``since`` is when its state was last changed: by `time.monotonic_ns`, which an upgrade does not change.
+    """
 
     state: int = 0
     since: int = 0
@@ -68,9 +71,13 @@ class Administration:
             return {"ok": False, "reasons": [str(error)]}
         return {"ok": True, "servers": [self._order(key, change) for key in keys]}
 
-    def _order(self, key: Key, change: Callable[[Order], Order]) -> dict[str, Any]:
+    def _order(self, key: Key, change: Change) -> dict[str, Any]:
         before = self._orders.get(key, NO_ORDER)
-        order = replace(change(before), since=time.monotonic_ns())
+        order = change(before)
+        if change.of_weight:
+            self._forget_weights_below(key)
+        elif order.state != before.state or self._is_overruled(key, before):
+            order = replace(order, since=time.monotonic_ns())
         self._orders[key] = order
         self._write(key, order)
         self._events.info(f"{key[0]}: server {' at '.join(key[1:])}: {order} (was {before}), as an administrator wants")
@@ -81,6 +88,18 @@ class Administration:
             "weight": order.weight,
             "in-flight": self._in_flight(key),
         }
+
+    def _is_overruled(self, key: Key, order: Order) -> bool:
+        """Whether something was said later of the name that an address belongs to, or of an address of the name."""
+        related = (other for other in self._orders if other[:2] == key[:2] and len(other) != len(key))
+        return any(self._orders[other].since > order.since for other in related)
+
+    def _forget_weights_below(self, name: Key) -> None:
+        """Let the weight of a name be that of all its addresses."""
+        for key, order in list(self._orders.items()):
+            if len(name) == 2 and len(key) == 3 and key[:2] == name and order.weight is not None:
+                self._orders[key] = replace(order, weight=None)
+                self._write(key, self._orders[key])
 
     def _in_flight(self, key: Key) -> int:
         return sum(self._books.ledger.total(self._books.rows[each], cells.IN_FLIGHT) for each in self._below(key))
@@ -160,14 +179,26 @@ class Administration:
         self.renew()
 
 
-def _change(want: str, weight: object) -> Callable[[Order], Order]:
+@dataclass(frozen=True)
+class Change:
+    """What is changed of an order: its weight, or its state."""
+
+    of_weight: bool
+    value: int | None
+
+    def __call__(self, order: Order) -> Order:
+        """Change it."""
+        return replace(order, weight=self.value) if self.of_weight else replace(order, state=self.value or 0)
+
+
+def _change(want: str, weight: object) -> Change:
     if want in STATES:
-        return lambda order: replace(order, state=STATES[want])
+        return Change(False, STATES[want])
     if want != "weight":
         raise OrderError(f"{printable(want) or 'nothing'} is no order{did_you_mean(want, [*STATES, 'weight'])}")
     if weight == DEFAULT:
-        return lambda order: replace(order, weight=None)
+        return Change(True, None)
     text = str(weight)
     if not (text.isascii() and text.isdigit()) or int(text[:9]) > HEAVIEST:
         raise OrderError(f"a weight is 0 to {HEAVIEST}, or `{DEFAULT}` for that of the configuration")
-    return lambda order: replace(order, weight=int(text))
+    return Change(True, int(text))

@@ -75,6 +75,36 @@ def test_a_name_and_one_of_its_addresses(books: Books, desk: Administration) -> 
     assert read(books, "a.example", NAME, "10.0.0.2:8080")[0] == cells.MAINT
 
 
+def since(books: Books, *key: str) -> int:
+    return books.ledger.read(MASTER, books.rows[key], cells.ADMIN_SINCE)
+
+
+def test_a_server_is_back_only_when_it_was_away(books: Books, desk: Administration) -> None:
+    order(desk, "a.example", ONE, "weight", 10)
+    order(desk, "a.example", ONE, "ready")
+    assert since(books, "a.example", ONE) == 0  # or its slow start would begin
+    order(desk, "a.example", ONE, "drain")
+    drained = since(books, "a.example", ONE)
+    order(desk, "a.example", ONE, "weight", 5)
+    assert since(books, "a.example", ONE) == drained > 0
+    order(desk, "a.example", ONE, "ready")
+    assert since(books, "a.example", ONE) > drained
+
+
+def test_of_a_name_and_an_address_what_was_said_last_counts(books: Books, desk: Administration) -> None:
+    address = ("a.example", NAME, "10.0.0.2:8080")
+    order(desk, "a.example", NAME, "drain")
+    order(desk, "a.example", address[2], "weight", 5)
+    assert since(books, *address) < since(books, "a.example", NAME)
+    order(desk, "a.example", address[2], "ready")
+    assert since(books, *address) > since(books, "a.example", NAME)
+    order(desk, "a.example", NAME, "drain")
+    assert since(books, *address) < since(books, "a.example", NAME)
+    order(desk, "a.example", NAME, "weight", 2)
+    assert read(books, "a.example", NAME)[1] == 3
+    assert read(books, *address)[1] == 0
+
+
 def test_what_is_in_flight_is_told(books: Books, desk: Administration) -> None:
     for lane, key in ((2, ("a.example", NAME, "10.0.0.1:8080")), (3, ("a.example", NAME, "10.0.0.2:8080"))):
         books.ledger.open(lane)
