@@ -1,6 +1,6 @@
 """Who is asked: ``uri-host [ ":" port ]`` checked once and reduced to the host that routing knows.
 
-Hot: looked up for each request. Hosts that were checked are remembered: 150 instructions, 4,000 for a new one.
+Hot: looked up for each request. One that was checked is remembered: 150 instructions.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ An idle connection has no greenlet: the session is the keeper of its stream, and
 `Session.serve` until there is nothing left to serve. Pipelined requests are answered in order because nobody looks at
 the second before the first is done (RFC 9112, 9.3.2).
 
-Hot: between two requests of a connection lie 800 instructions.
+Hot: 630 instructions a request are spent here itself, from its first byte to the connection's next rest.
 """
 
 from __future__ import annotations
