@@ -16,7 +16,7 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 # Most tests wait for something; a module stays in one process, because its tests share a proxy.
-JOBS ?= 3
+JOBS ?= 4
 BENCH_PYTHON ?= $(firstword $(wildcard /usr/bin/python3) $(PYTHON))
 BENCH_VENV ?= .venv-bench
 

@@ -247,8 +247,9 @@ def test_after_an_upgrade_the_new_one_answers(l7, origin, admin):
     assert series(admin)["l7_worker_starts_total",] == 2, "the one before has counted, too"
     pid = upgrade(proxy, pid)
     until = time.monotonic() + TIMEOUT
-    while series(admin)["l7_config_generation",] != 3:  # the one before answers until it has heard that it is replaced
+    # The one before answers, too, until it has heard that it is replaced.
+    while (found := series(admin))["l7_config_generation",] != 3:
         assert time.monotonic() < until
-    assert series(admin)["l7_worker_starts_total",] == 3
+    assert found["l7_worker_starts_total",] == 3
     stop(proxy, pid)
     assert not os.path.exists(admin.removeprefix("unix:"))
