@@ -90,7 +90,8 @@ class Upgrade:
         self._take_back()
         self._company.end()
         if self._child is not None and self._child.poll() is None:
-            told = self.bridge is not None and send(self.bridge, {"do": "withdraw", "why": self._why})
+            why = self._why or "the l7 before it stops"
+            told = self.bridge is not None and send(self.bridge, {"do": "withdraw", "why": why})
             if quick or not told:
                 self._child.terminate()
             self._kill_at = monotonic() + self._graceful + KILL_AFTER

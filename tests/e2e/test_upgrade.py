@@ -257,6 +257,7 @@ def test_term_while_the_next_one_boots_stops_both(l7, origin):
     proxy.signal(signal.SIGUSR2)
     proxy.wait_for_event(r"generation 2: ready: listening")
     proxy.signal(signal.SIGTERM)
+    proxy.wait_for_event("not fit to take over: the l7 before it stops; what is served here goes back")
     assert proxy.wait() == 0
     proxy.assert_nothing_left(TIMEOUT)
 
