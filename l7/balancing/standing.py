@@ -162,22 +162,24 @@ J = TypeVar("J", bound=Judged)
 def choose(servers: Sequence[J], panic: float) -> tuple[J, ...]:
     """Those among which a policy picks.
 
-    Backups are used when nothing else can be. When less than the share ``panic`` of the servers that are meant to be
-    used can be, all of them are: so few up means more likely that something is wrong with the checks, and the few
-    would be overrun. Servers that were only ejected are better than none, whatever ``panic`` is.
+    Backups are used when nothing else can be, and beside the others when these are less than the share ``panic`` of
+    those that are meant to be used. When that is still less than this share, all of them are used: so few up means more
+    likely that something is wrong with the checks, and the few would be overrun. Servers that were only ejected are
+    better than none, whatever ``panic`` is.
     """
     mains = [one for one in servers if not one.backup and _wanted(one)]
     up = tuple(one for one in mains if one.verdict.pickable)
     backups = [one for one in servers if one.backup and _wanted(one)]
-    if not up:
-        up = tuple(one for one in backups if one.verdict.pickable)
-        if up:
-            mains = backups
+    spare = tuple(one for one in backups if one.verdict.pickable)
+    if not up and spare:
+        mains, up, spare = backups, spare, ()
     wanted = mains or backups
+    if up and len(up) < panic * len(wanted):
+        up += spare
     if up and len(up) >= panic * len(wanted):
         return up
     if panic > 0:
-        return tuple(wanted)
+        return (*wanted, *spare)
     return up or tuple(one for one in wanted if one.verdict.standing is Standing.EJECTED)
 
 

@@ -73,7 +73,7 @@ class Server(Section):
         "but those of clients that stick to it.",
     )
     backup: Switch = Field(
-        default=False, description="Whether it is used only when no server that is not a backup can be."
+        default=False, description="Whether it is used only when none of the others can be, or fewer than `panic` says."
     )
     max_connections: CountOrUnlimited = Field(
         default=None,
@@ -114,7 +114,7 @@ class Sticky(Section):
 
 
 class Health(Section):
-    """Checks of each server, made once per machine; without a ``path`` a connection that stands is enough."""
+    """Checks of each server, made once per machine; without a `path` a connection that stands is enough."""
 
     path: CheckPath = Field(
         default=None,
@@ -220,8 +220,8 @@ class Backend(Section):
     )
     panic: Share = Field(
         default=0.25,
-        description="When less than this share of the servers can be used, all of them are, whatever is known of them; "
-        "`0%`: never.",
+        description="When less than this share of the servers can be used, backups are used, too; when that is not "
+        "enough, all servers are, whatever is known of them; `0%`: never.",
     )
     retries: Retries = Field(
         default=2, description="How often a request that a server did not get is tried on another one."
