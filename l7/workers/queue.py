@@ -1,7 +1,7 @@
 """Waiting for a server with room: first come, first served, over all workers.
 
 Each worker keeps its own requests in order and shows since when its first one waits; only the worker whose first one
-waits longest takes a place that is free. It looks when one of its own requests ends, and every few milliseconds,
+waits longest takes a place that is free. It looks when one of its own requests ends, and every millisecond,
 because the others' end without a word. Who leaves meanwhile gives up its place in the queue, and a worker that hangs
 is not waited for.
 """
@@ -25,8 +25,11 @@ from l7.errors import CLIENT_GONE_QUEUE, QUEUE_TIMEOUT, ProxyError
 from l7.workers.relay import MOST_EARLY
 from l7.workers.stream import NEVER, Stream
 
-LOOK = 0.005
-"""Seconds between two looks for a place while anybody waits."""
+LOOK = 0.001
+"""Seconds between two looks for a place while anybody waits.
+
+It takes one or two per cent of a CPU meanwhile; with five times as much, quick servers stood idle for a third of theirs.
+"""
 ASLEEP = 250_000_000
 """Nanoseconds without a look after which a worker that shows somebody waiting is taken for dead or hung."""
 
