@@ -28,7 +28,7 @@ from l7.workers.stream import NEVER, Stream
 LOOK = 0.001
 """Seconds between two looks for a place while anybody waits.
 
-It takes one or two per cent of a CPU meanwhile; with five times as much, quick servers stood idle for a third of theirs.
+It takes one or two per cent of a CPU meanwhile; with five times as much, quick servers were idle a third of theirs.
 """
 ASLEEP = 250_000_000
 """Nanoseconds without a look after which a worker that shows somebody waiting is taken for dead or hung."""
