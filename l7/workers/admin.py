@@ -31,7 +31,7 @@ MOST_CONNECTIONS = 64
 """More wait in the queue of the listening socket."""
 LONGEST_HEAD = 16 * 1024
 HEAD_WITHIN, IDLE, WRITE_WITHIN, LINGER = 5.0, 75.0, 30.0, 1.0
-"""Seconds for a head that has begun, between two requests, to take an answer, and to close after the last one."""
+"""Seconds for a head, and for the first one to begin; between two requests; to take an answer; to close in the end."""
 FINISH_WITHIN = 0.7
 """Seconds for answers that are owed at the end."""
 STATUS_WITHIN = 5.0
@@ -67,8 +67,8 @@ class Admin:
         }
         self._parser = RequestParser(100, 8192)
         self._connections: set[gevent.Greenlet[..., Any]] = set()
-        self._idle: set[gevent.Greenlet[..., Any]] = set()
-        """Those that were answered and may ask again."""
+        self._idle: dict[gevent.Greenlet[..., Any], None] = {}
+        """Those that were answered and may ask again, the first for the longest time."""
         self._closing = False
         self._listener: socket.socket | None = None
         self._watcher: Any = None
@@ -99,11 +99,20 @@ class Admin:
         self._connections.add(greenlet)
         greenlet.link(self._ended)
         if len(self._connections) >= MOST_CONNECTIONS:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Let go who has asked nothing for the longest time, or take no more until somebody leaves."""
+        oldest = next(iter(self._idle), None)
+        if oldest is None:
             self._watcher.stop()
+        else:
+            del self._idle[oldest]
+            oldest.kill(block=False)
 
     def _ended(self, greenlet: gevent.Greenlet[..., Any]) -> None:
         self._connections.discard(greenlet)
-        self._idle.discard(greenlet)
+        self._idle.pop(greenlet, None)
         if self._watcher is not None and not self._watcher.active and not self._closing:
             self._watcher.start(self._accept)
 
@@ -117,10 +126,11 @@ class Admin:
                 return  # it left, or takes too long
 
     def _converse(self, sock: Any) -> None:
-        received = b""
+        received, patience = b"", HEAD_WITHIN
         while True:
-            head, received = _read_head(sock, received)
-            self._idle.discard(gevent.getcurrent())
+            head, received = _read_head(sock, received, patience)
+            patience = IDLE
+            self._idle.pop(gevent.getcurrent(), None)
             if not head:
                 return
             answer, keep = self._answer(head)
@@ -130,7 +140,7 @@ class Admin:
                 _linger(sock)
                 return
             if not received:
-                self._idle.add(gevent.getcurrent())
+                self._idle[gevent.getcurrent()] = None
 
     def _answer(self, raw: bytes) -> tuple[bytes, bool]:
         """The answer to a head, and whether the connection lives on."""
@@ -192,10 +202,13 @@ def _has_body(head: RequestHead) -> bool:
     return head.length not in (ABSENT, 0)
 
 
-def _read_head(sock: Any, received: bytes) -> tuple[bytes, bytes]:
-    """The next head without its empty line, and what came after it; an empty one when the client is done."""
+def _read_head(sock: Any, received: bytes, patience: float) -> tuple[bytes, bytes]:
+    """The next head without its empty line, and what came after it; an empty one when the client is done.
+
+    ``patience`` is for its first byte, in seconds.
+    """
     if not received:
-        with Timeout(IDLE):
+        with Timeout(patience):
             received = sock.recv(LONGEST_HEAD)
     with Timeout(HEAD_WITHIN):
         while b"\r\n\r\n" not in received:

@@ -168,12 +168,24 @@ def test_a_head_that_dawdles_ends_the_connection(endpoint: Endpoint, monkeypatch
 
 
 def test_many_who_say_nothing_keep_nobody_out_for_long(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "IDLE", 0.2)
+    monkeypatch.setattr(module, "HEAD_WITHIN", 0.2)
     with contextlib.ExitStack() as stack:
         for _ in range(MOST_CONNECTIONS + 5):
             stack.enter_context(contextlib.closing(endpoint.connect()))
         assert endpoint.get(b"/healthz")[0] == 200
     until(lambda: endpoint.get(b"/healthz")[0] == 200)
+
+
+def test_who_has_asked_nothing_for_the_longest_time_makes_room(endpoint: Endpoint) -> None:
+    with contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(contextlib.closing(endpoint.connect())) for _ in range(MOST_CONNECTIONS - 1)]
+        for sock in idle:
+            sock.sendall(GET % b"/healthz")
+            assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+        assert endpoint.get(b"/healthz")[0] == 200
+        assert idle[0].recv(100) == b""
+        idle[-1].sendall(GET % b"/healthz")
+        assert idle[-1].recv(1000).startswith(b"HTTP/1.1 200")
 
 
 def test_at_the_end_who_was_taken_gets_an_answer_and_who_is_idle_is_let_go(endpoint: Endpoint) -> None:
