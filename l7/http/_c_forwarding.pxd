@@ -15,7 +15,7 @@ cdef class Hop:
     cdef public bytes authority, line
 
     @cython.locals(pieces=list, authority=bytes)
-    cpdef bytes request_head(self, CRequestHead head, bytes request_id, object believed=*)
+    cpdef bytes request_head(self, CRequestHead head, bytes request_id, object believed=*, bytes body=*)
     cpdef long long framing(self, CResponseHead head, int minor) except -9
     @cython.locals(pieces=list)
     cpdef bytes response_head(self, CResponseHead head, long long length, bytes date, bytes connection, list body=*)

@@ -55,8 +55,13 @@ class Hop:
             _ARRIVALS[port] = arrival
         self.line = b"".join((b"\r\nX-Forwarded-For: ", client.encode("ascii"), arrival))
 
-    def request_head(self, head: RequestHead, request_id: bytes, believed: bytes | None = None) -> bytes:
-        """The head for the server; ``believed`` stands in for what we would say when the peer is a trusted proxy."""
+    def request_head(
+        self, head: RequestHead, request_id: bytes, believed: bytes | None = None, body: bytes = b""
+    ) -> bytes:
+        """The head for the server, and what has come of the body, framed.
+
+        ``believed`` stands in for what we would say when the peer is a trusted proxy.
+        """
         authority = head.authority or self.authority
         # A line in origin-form (RFC 9112, 3.2.1) and our version goes on as it came.
         pieces = [head.line if head.plain else head.method + b" " + head.path + b" HTTP/1.1", _HOST, authority]
@@ -80,6 +85,8 @@ class Hop:
         if head.max_forwards >= 0:
             pieces.append(b"\r\nMax-Forwards: %d" % (head.max_forwards - 1))
         pieces.append(b"\r\n\r\n")
+        if body:
+            pieces.append(body)
         return b"".join(pieces)
 
     def framing(self, head: ResponseHead, minor: int) -> int:

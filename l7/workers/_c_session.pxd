@@ -26,7 +26,7 @@ cdef class Session:
     cdef _rest(self, double now)
     cdef _part(self, CRequestHead head, CExchange exchange)
     cdef bint _leave(self, double now) except -1
-    @cython.locals(proxy=CProxy, data=bytes, head=CRequestHead, stream=CStream)
+    @cython.locals(proxy=CProxy, data=bytes, head=CRequestHead, stream=CStream, size=Py_ssize_t, text="const char *")
     cdef CRequestHead _next_head(self, double started)
     @cython.locals(bounds=CClientBounds, stream=CStream)
     cdef CRequestHead _gather_head(self, bytes data, double started)

@@ -112,9 +112,8 @@ class Proxy:
             match = self.routes.match(head.host, head.path)
             if match is None:
                 raise ProxyError(NO_ROUTE, f"host {head.host or '(none)'}")
-            opening = session.hop.request_head(head, exchange.request_id.encode("ascii"), believed)
-            if body is not None:
-                opening += body.first
+            first = b"" if body is None else body.first
+            opening = session.hop.request_head(head, exchange.request_id.encode("ascii"), believed, first)
             job = Job(exchange, head, body, session, match.payload, opening)
             return self._forward(job)
         except ProxyError as failure:

@@ -155,7 +155,9 @@ class Session:
         if head is None or head.size > proxy.bounds.head + len(END):
             return self._gather_head(data, started)
         stream.deadline = NEVER
-        self.buffer = data[head.size :] if len(data) > head.size else b""
+        size = len(data)
+        text = data  # a pointer when it is compiled: cutting from it makes no slice object
+        self.buffer = text[head.size : size] if size > head.size else b""
         return head
 
     def _gather_head(self, data: bytes, started: float) -> RequestHead | None:
