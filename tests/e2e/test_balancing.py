@@ -154,7 +154,7 @@ def test_a_server_that_refuses_costs_nobody_a_request_and_is_left_alone() -> Non
 
 
 def test_a_server_that_cuts_responses_is_ejected_after_three() -> None:
-    with named(3, "servers: [$a, $b, $c]") as play:
+    with named(3, "ejection: {time: 60s}, servers: [$a, $b, $c]") as play:
 
         def cut(request: Request) -> None:
             request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nxx")
@@ -162,15 +162,15 @@ def test_a_server_that_cuts_responses_is_ejected_after_three() -> None:
 
         play.handlers["b"] = cut
         assert Counter(play.ask().complete for _ in range(60)) == {True: 57, False: 3}
-        play.proxy.wait_for_event("is ejected for 2s: response cut short ×3")
+        play.proxy.wait_for_event("is ejected for 60s: response cut short ×3")
 
 
 def test_a_server_that_answers_errors_alone_is_ejected() -> None:
-    with named(3, "servers: [$a, $b, $c]") as play:
+    with named(3, "ejection: {time: 60s}, servers: [$a, $b, $c]") as play:
         play.handlers["b"] = lambda request: Reply(503, body=b"b")
         statuses = Counter(play.ask().status for _ in range(60))
         assert statuses[503] <= 4
-        play.proxy.wait_for_event("is ejected for 2s: status 503 ×")
+        play.proxy.wait_for_event("is ejected for 60s: status 503 ×")
 
 
 def test_errors_of_all_servers_eject_nobody() -> None:
@@ -298,7 +298,7 @@ def test_an_invalid_response_does_not_set_a_cookie() -> None:
 def test_what_waits_for_a_server_that_checks_find_silent_goes_to_another_one() -> None:
     """A POST cannot: it waits on, because the server may still answer."""
     silent = threading.Event()
-    settings = "servers: [$a, $b], health: {path: /, interval: 50ms, timeout: 200ms}, timeouts: {response: 20s}"
+    settings = "servers: [$a, $b], health: {path: /, interval: 50ms, timeout: 500ms}, timeouts: {response: 100s}"
     with named(2, settings) as play, ExitStack() as stack:
 
         def handle(request: Request) -> Reply | None:
@@ -317,5 +317,5 @@ def test_what_waits_for_a_server_that_checks_find_silent_goes_to_another_one() -
             clients[client] = method
         bodies = [(method, client.read_response().body) for client, method in clients.items() if method == "GET"]
         assert bodies == [("GET", b"a")] * 2
-        play.proxy.wait_for_event("is down: no answer within 200ms")
+        play.proxy.wait_for_event("is down: no answer within 500ms")
         assert play.picks(6) == {"a": 6}

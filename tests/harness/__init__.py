@@ -19,6 +19,8 @@ Fixtures (``tests/conftest.py``): ``origin`` and ``l7`` are factories; both clea
 Nothing here sleeps for a result: everything awaited has a bound, and a failure shows what the program wrote.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 
