@@ -20,7 +20,7 @@ CONFIG = """
 access-log: off
 canary-time: 0s
 control: {directory}/sock
-resolver: {{servers: ['{names}'], min-ttl: 100ms, max-ttl: 200ms, timeout: 500ms}}
+resolver: {{servers: ['{names}'], min-ttl: 100ms, max-ttl: 200ms, timeout: {within}}}
 backends:
   a: {{servers: [{servers}], {more}}}
 """
@@ -54,9 +54,11 @@ def servers(proxy: L7Process) -> dict[str, tuple[str, str]]:
 
 @pytest.fixture
 def start(l7, tmp_path):
-    def start(*addresses: str, more: str = "retries: 2", names: str = "127.0.0.1:1", **options) -> L7Process:
+    def start(
+        *addresses: str, more: str = "retries: 2", names: str = "127.0.0.1:1", within: str = "500ms", **options
+    ) -> L7Process:
         listed = ", ".join(f"'{address}'" if "{" not in address else address for address in addresses)
-        config = CONFIG.format(directory=tmp_path, names=names, servers=listed, more=more)
+        config = CONFIG.format(directory=tmp_path, names=names, within=within, servers=listed, more=more)
         return l7(config, **options)
 
     return start
@@ -178,7 +180,7 @@ NAMED = pytest.mark.parametrize("address", ["app.test:{port}", "srv:_http._tcp.a
 @NAMED
 def test_a_reload_to_a_name_loses_nothing(start, slow_names, address):
     one, names = slow_names
-    proxy = start(one.address, names=names.address)
+    proxy = start(one.address, names=names.address, within="20s")
     with load_without_loss(proxy) as load:
         proxy.write_config(proxy.config_path.read_text().replace(one.address, address.format(port=one.port)))
         proxy.hup()
@@ -189,7 +191,7 @@ def test_a_reload_to_a_name_loses_nothing(start, slow_names, address):
 @NAMED
 def test_requests_that_come_before_the_first_answer_wait_for_it(start, slow_names, address):
     one, names = slow_names
-    proxy = start(address.format(port=one.port), names=names.address)
+    proxy = start(address.format(port=one.port), names=names.address, within="20s")
     assert asked(proxy) == {"one": 12}
 
 
