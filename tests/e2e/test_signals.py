@@ -230,9 +230,11 @@ def test_ttin_and_ttou_change_the_number_of_workers_which_never_is_zero(l7, orig
     proxy.hup()
     proxy.wait_for_event("reload done")
     proxy.wait_for(lambda: len(proxy.workers()) == 2, "two workers after a reload")
-    for _ in range(2):
-        proxy.signal(signal.SIGTTOU)
-        proxy.wait_for(lambda: len(proxy.workers()) == 1, "one worker")
+    proxy.signal(signal.SIGTTOU)
+    proxy.wait_for(lambda: len(proxy.workers()) == 1, "one worker")
+    proxy.signal(signal.SIGTTOU)
+    proxy.wait_for_event("the last worker stays")
+    assert len(proxy.workers()) == 1
     assert get(proxy.address).status == 200
 
 

@@ -19,8 +19,11 @@ from tests.bench.processes import free_port, running
 from tests.bench.requests import HOST, Request
 from tests.harness.l7process import L7Process, Lines
 
-MOST = 4.5
-"""A request takes 4; the rest is for connections, the log, heartbeats, and on a busy machine for looking in vain."""
+MOST = 4.2
+"""A request takes 4; the rest is for connections, the log, heartbeats: what is done now and then."""
+MEASUREMENTS = 4
+"""So often it is measured at most, until it is little enough. A machine that does not let l7 run for a while hands it
+many requests at once, and connections to servers that the loop has not looked at since are asked themselves."""
 WAITS = {"epoll_wait", "epoll_pwait", "epoll_pwait2"}
 ONCE_A_WAIT = {"getpid"}
 """libev asks before each wait whether it has been forked (``EVFLAG_FORKCHECK``, which gevent always sets)."""
@@ -91,13 +94,17 @@ def test_four_system_calls_a_request(l7: L7, server: int, tmp_path: Path, reques
     proxy = l7(CONFIG.format(log=tmp_path / "access.log", port=server))
     load(proxy.port, request_kind, 0.5)
     (worker,) = proxy.workers()
-    with traced(worker, tmp_path / "summary"):
-        requests = load(proxy.port, request_kind, SECONDS)
-    calls = counts((tmp_path / "summary").read_text())
-    waits = sum(calls.get(name, 0) for name in WAITS)
-    assert all(calls.get(name, 0) <= waits + 2 for name in ONCE_A_WAIT), calls
-    each = sum(number for name, number in calls.items() if name not in WAITS | ONCE_A_WAIT) / requests
-    assert 3.9 < each <= MOST, "  ".join(f"{name} {number / requests:.3f}" for name, number in calls.items())
+    for _ in range(MEASUREMENTS):
+        with traced(worker, tmp_path / "summary"):
+            requests = load(proxy.port, request_kind, SECONDS)
+        calls = counts((tmp_path / "summary").read_text())
+        waits = sum(calls.get(name, 0) for name in WAITS)
+        assert all(calls.get(name, 0) <= waits + 2 for name in ONCE_A_WAIT), calls
+        each = sum(number for name, number in calls.items() if name not in WAITS | ONCE_A_WAIT) / requests
+        assert each > 3.9, calls
+        if each <= MOST:
+            return
+    pytest.fail("  ".join(f"{name} {number / requests:.3f}" for name, number in calls.items()))
 
 
 def test_summary_is_read() -> None:
