@@ -33,13 +33,14 @@ cdef class Server:
     cdef Py_ssize_t _most
     cdef object _report, _timer, _turn, _lending
     cdef list _listeners
-    cdef bint _starved, _paused
+    cdef bint _told, _backs_off, _paused
     cdef dict _authorities
 
     cpdef accepted(self, object sock, object peer, Listener listener)
     cdef CSession _begin(self, object sock, CHop hop)
     cpdef bint yields(self) except -1
     cpdef gone(self, CSession session)
+    cdef bint _has_room(self) except -1
     @cython.locals(listener=Listener)
     cdef _pause(self)
     @cython.locals(listener=Listener)

@@ -24,7 +24,6 @@ cdef class Session:
     cpdef serve(self)
     @cython.locals(stream=CStream)
     cdef _rest(self, double now)
-    cdef _part(self, CRequestHead head, CExchange exchange)
     cdef bint _leave(self, double now) except -1
     @cython.locals(proxy=CProxy, data=bytes, head=CRequestHead, stream=CStream, size=Py_ssize_t, text="const char *")
     cdef CRequestHead _next_head(self, double started)

@@ -103,7 +103,10 @@ class Server:
         self._listeners: list[Listener] = []
         self._timer = get_hub().loop.timer(BACK_OFF)
         self._turn = get_hub().loop.timer(YIELD)
-        self._starved = False
+        self._told = False
+        """Whether it was said that the system has no more, and nothing has been accepted since."""
+        self._backs_off = False
+        """Whether it is too soon to try again."""
         self._paused = False
         """Whether nothing is accepted until there is room again."""
         self._share = share
@@ -123,7 +126,7 @@ class Server:
 
     def accepted(self, sock: Socket, peer: Any, listener: Listener) -> None:
         """Make a session of a new connection."""
-        self._starved = False
+        self._told = False
         self._begin(sock, Hop(client_address(peer, listener.family), listener.port, listener.authority))
 
     def _begin(self, sock: Socket, hop: Hop) -> Session:
@@ -149,8 +152,9 @@ class Server:
     def _take_turn(self) -> None:
         """Take what nobody else took."""
         for listener in list(self._listeners):
-            listener.take()
-        if len(self.sessions) < self._most and not self._starved:
+            if self._has_room():
+                listener.take()
+        if self._has_room():
             self._resume()
 
     def adopt(self, arrival: Arrival, *, last: bool = False) -> None:
@@ -206,22 +210,27 @@ class Server:
         if self.stopped:
             if not self.sessions:
                 self.on_drained()
-        elif self._paused and len(self.sessions) < self._most and not self._starved:
+        elif self._paused and self._has_room():
             self._resume()
 
     def overloaded(self, failure: OSError) -> None:
         """Stop accepting for a moment; said once until a connection was accepted again."""
-        if not self._starved:
-            self._starved = True
+        if not self._told:
+            self._told = True
             self._report(f"cannot accept: {failure.strerror}; waiting for connections to end")
+        self._backs_off = True
         self._pause()
         self._timer.stop()
         self._timer = get_hub().loop.timer(BACK_OFF)  # libev forgets the time of one that has fired
         self._timer.start(self._recover)
 
     def _recover(self) -> None:
-        if not self.stopped and len(self.sessions) < self._most:
+        self._backs_off = False
+        if not self.stopped and self._has_room():
             self._resume()
+
+    def _has_room(self) -> bool:
+        return len(self.sessions) < self._most and not self._backs_off
 
     def _pause(self) -> None:
         self._paused = True

@@ -19,7 +19,7 @@ from l7.http.forwarding import Hop
 from l7.http.framing import request_reader
 from l7.http.grammar import CRLF
 from l7.http.heads import END, HeadReader
-from l7.http.messages import ABSENT, UNTIL_CLOSE, RequestHead
+from l7.http.messages import UNTIL_CLOSE, RequestHead
 from l7.workers.body import RequestBody
 from l7.workers.proxy import Proxy
 from l7.workers.stream import NEVER, Stream, StreamClosed, StreamTimeout
@@ -91,21 +91,13 @@ class Session:
                 return
             exchange = Exchange(self.hop.client, started)
             if not proxy.handle(exchange, head, self):
-                self._part(head, exchange)
+                self.end()
                 return
             if proxy.parting and self._leave(started + exchange.total_time):
                 return
             if not self.buffer and not stream.ready:
                 self._rest(started + exchange.total_time)
                 return
-
-    def _part(self, head: RequestHead, exchange: Exchange) -> None:
-        """End the connection after its last answer: at once where the client has said that it sends nothing more."""
-        said = not head.persistent and head.length in (ABSENT, 0) and exchange.failure is None
-        if said and not self.buffer and not self.stream.ready:
-            self.close()
-        else:
-            self.end()
 
     def _leave(self, now: float) -> bool:
         """After an answer: be handed over, or end with it, where that is called for. Returns False to stay."""

@@ -19,7 +19,7 @@ from tests.corpus import REQUESTS
 from tests.corpus.cases import CANARY, LIMITS, Answer, Case, Forward, Reject
 from tests.corpus.checks import check_forwarded, values
 from tests.harness import independent
-from tests.harness.client import Client, Response, Slicing, slices
+from tests.harness.client import Client, Response, Slicing
 from tests.harness.l7process import L7Process
 from tests.harness.origin import KEPT, Origin, Request
 
@@ -126,24 +126,10 @@ def methods_of(case: Case) -> list[bytes]:
     return [outcome.method if isinstance(outcome, Forward) else b"GET" for outcome in case.outcomes] + [b"GET"] * 2
 
 
-def pieces(case: Case, how: Slicing) -> list[bytes]:
-    """The bytes of a case and its canary, cut.
-
-    Where the client says that it sends nothing more, the canary comes in one piece with the end of what says so: the
-    connection ends with the answer, and what was sent after that would be reset.
-    """
-    if not case.canary:
-        return list(slices(case.raw, how))
-    if all(isinstance(outcome, Reject) or outcome.closes is False for outcome in case.outcomes):
-        return list(slices(case.raw + CANARY, how))
-    *before, last = slices(case.raw, how)
-    return [*before, last + CANARY]
-
-
 def run(case: Case, stage: Stage, how: Slicing) -> None:
     """Run one case and assert the client's view and the origin's."""
-    with Client(stage.proxy.address) as client:
-        client.send(pieces(case, how))
+    with Client(stage.proxy.address, timeout=10) as client:
+        client.send(case.raw + CANARY if case.canary else case.raw, how)
         answers = client.read_responses(methods_of(case))
         stage.answered += len(answers)
         assert not client.broken, "bytes could not be sent: a client that reads later loses the answer"
