@@ -18,7 +18,7 @@ from l7.telemetry.board import ACCEPTING, BEAT, Board
 from l7.workers.crew import Crew
 from l7.workers.handover import Arrival
 from l7.workers.proxy import Proxy
-from l7.workers.server import BACK_OFF, Server
+from l7.workers.server import BACK_OFF, YIELD, Server
 from l7.workers.share import SLACK, Share
 from l7.workers.stream import Sweeper
 from tests.workers.loop import TIMEOUT, alone, running, until
@@ -116,6 +116,7 @@ def test_a_connection_that_another_worker_took_does_not_end_accepting(build: Bui
     until(house.server.yields, "that the others are let go first")
     house.connect()
     house.steal()
+    gevent.sleep(YIELD * 4)  # its own turn passes, and there is nothing to take
     house.board.slot(1)[ACCEPTING] = 0
     house.connect()
     house.holds(SLACK * 4 + 1)
