@@ -76,7 +76,7 @@ async def acting(mode: Mode) -> AsyncIterator[Actor]:
 async def call(mode: Mode) -> tuple[list[Outcome], Actor]:
     """What clients see that talk to a server without any proxy."""
     async with acting(mode) as actor:
-        callers = Callers(actor.port, patience=0.3)
+        callers = Callers(actor.port, patience=0.3 if mode is Mode.SILENT else 30.0)
         await callers.call(0.2)
         return callers.outcomes, actor
 
