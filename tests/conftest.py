@@ -12,6 +12,7 @@ import pytest
 from tests.harness.client import Client
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin
+from tests.harness.stage import Play, Stage
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,6 +42,20 @@ def origin() -> Iterator[Callable[..., Origin]]:
         stack.close()
         violations = [violation for one in started for violation in one.violations]
         assert not violations, "\n".join(violations)
+
+
+@pytest.fixture(scope="module")
+def running(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """One l7 for all tests of a module that take `play`, with the module's ``CONFIG``."""
+    with Stage(request.module.CONFIG) as stage:
+        yield stage
+
+
+@pytest.fixture
+def play(running: Stage) -> Iterator[Play]:
+    """One test's share of it."""
+    with running.scene() as play:
+        yield play
 
 
 @pytest.fixture

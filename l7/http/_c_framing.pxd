@@ -45,3 +45,4 @@ cdef class ChunkedReader(BodyReader):
 
 @cython.locals(size=Py_ssize_t, head=bytes)
 cpdef chunk(bytes payload, list pieces)
+cpdef rechunk(bytes payload, BodyReader reader, list pieces)

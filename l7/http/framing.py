@@ -269,6 +269,14 @@ def chunk(payload: bytes, pieces: list[bytes]) -> None:
     pieces.append(b"\r\n")
 
 
+def rechunk(payload: bytes, reader: BodyReader, pieces: list[bytes]) -> None:
+    """Write what ``reader`` has given as a chunk of ours, and the end when that was the last, behind ``pieces``."""
+    if payload:
+        chunk(payload, pieces)
+    if reader.done:
+        pieces.append(last_chunk(reader.trailers))
+
+
 def last_chunk(trailers: list[bytes]) -> bytes:
     """The end of a chunked body."""
     if not trailers:

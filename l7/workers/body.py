@@ -16,7 +16,7 @@ from l7.compiled import take_over
 from l7.errors import BODY_TIMEOUT, CLIENT_GONE_DATA, RESPONSE_TIMEOUT, ProxyError
 from l7.exchange import Exchange
 from l7.http.forwarding import Hop
-from l7.http.framing import BodyReader, LengthReader, chunk, last_chunk
+from l7.http.framing import BodyReader, LengthReader, rechunk
 from l7.workers.splice import LEAST, Pipe
 from l7.workers.stream import NEVER, Stream, StreamClosed, StreamTimeout
 
@@ -108,10 +108,7 @@ class RequestBody:
         if isinstance(self._reader, LengthReader):
             return payload
         pieces: list[bytes] = []
-        if payload:
-            chunk(payload, pieces)
-        if self._reader.done:
-            pieces.append(last_chunk(self._reader.trailers))
+        rechunk(payload, self._reader, pieces)
         return b"".join(pieces)
 
     def restart(self) -> None:

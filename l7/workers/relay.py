@@ -27,7 +27,7 @@ from l7.errors import (
 )
 from l7.exchange import Exchange
 from l7.http import forwarding
-from l7.http.framing import WHOLE, BodyReader, LengthReader, chunk, last_chunk, response_reader
+from l7.http.framing import WHOLE, BodyReader, LengthReader, rechunk, response_reader
 from l7.http.grammar import elements
 from l7.http.heads import END, HeadReader
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
@@ -345,14 +345,10 @@ class Relay:
     def _frame(self, reader: BodyReader, payload: bytes, pieces: list[bytes]) -> None:
         """Write ``payload`` behind ``pieces`` as the client gets it."""
         self._exchange.sent += len(payload)
-        if self.client_framing != CHUNKED:
-            if payload:
-                pieces.append(payload)
-            return
-        if payload:
-            chunk(payload, pieces)
-        if reader.done:
-            pieces.append(last_chunk(reader.trailers))
+        if self.client_framing == CHUNKED:
+            rechunk(payload, reader, pieces)
+        elif payload:
+            pieces.append(payload)
 
     def _to_client(self, data: bytes) -> None:
         try:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from tests.harness.client import get
 from tests.harness.origin import TIMEOUT, Reply, Request, echo, routes
-from tests.harness.stage import Play, Stage
+from tests.harness.stage import Play
 
 CONFIG = """
 limits: {{body: 100MB}}
@@ -17,20 +16,6 @@ timeouts: {{head: 100s, body: 100s, idle: 100s, write: 100s}}
 backends: {{'*': {{servers: ['{address}'], timeouts: {{response: 100s, idle: 100s}}}}}}
 """
 """No timeout is over while a test waits: what happens here does so because of what was said, or who left."""
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Stage]:
-    """One l7 for all tests here."""
-    with Stage(CONFIG) as stage:
-        yield stage
-
-
-@pytest.fixture
-def play(running: Stage) -> Iterator[Play]:
-    """One test's share of it."""
-    with running.scene() as play:
-        yield play
 
 
 def post(*fields: bytes, target: bytes = b"/x") -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -13,23 +12,8 @@ import pytest
 from tests.harness.client import TIMEOUT
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin, Reply, Request
-from tests.harness.stage import Play, Stage
 
 CONFIG = "backends: {{'*': {{servers: ['{address}']}}}}"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Stage]:
-    """One l7 for most tests here; those that count its lines or its descriptors have one of their own."""
-    with Stage(CONFIG) as stage:
-        yield stage
-
-
-@pytest.fixture
-def play(running: Stage) -> Iterator[Play]:
-    """One test's share of it."""
-    with running.scene() as play:
-        yield play
 
 
 def backend(app: Origin) -> str:

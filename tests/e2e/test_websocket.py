@@ -20,7 +20,6 @@ from websockets.sync.server import Server, ServerConnection, serve
 from tests.harness.client import TIMEOUT
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Reply, Request, upgrade_echo
-from tests.harness.stage import Play, Stage
 
 CONFIG = "backends: {{'*': {{servers: ['{address}'], timeouts: {{idle: 20s}}}}}}"
 MOST = 32 * 1024 * 1024
@@ -231,20 +230,6 @@ def test_a_slow_reader_slows_only_its_own_tunnel(l7, echo):
 
 
 # ------------------------------------------------------------------------------------ upgrades that do not happen
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Stage]:
-    """One l7 for all tests from here on but one."""
-    with Stage(CONFIG) as stage:
-        yield stage
-
-
-@pytest.fixture
-def play(running: Stage) -> Iterator[Play]:
-    """One test's share of it."""
-    with running.scene() as play:
-        yield play
 
 
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
