@@ -56,8 +56,10 @@ def test_an_order_is_followed_shown_and_held(proxy):
     assert found["servers"][0]["weight"] == 3
     wanted = ["# server a.example 127.0.0.1:8082: drain, weight 3, as an administrator wants"]
     assert dumped(proxy) == wanted
+    (old,) = proxy.workers()
     proxy.hup()
     proxy.wait_for_event("reload done: generation 2")
+    proxy.wait_for(lambda: old not in proxy.workers(), "the old worker's end")
     (worker,) = proxy.workers()
     os.kill(worker, signal.SIGKILL)
     proxy.wait_for(lambda: proxy.workers() not in ([], [worker]), "the replacement")
