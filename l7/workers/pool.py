@@ -14,7 +14,7 @@ from l7.clock import monotonic
 from l7.compiled import take_over
 from l7.config.addresses import Address
 from l7.workers.connector import Connector, LookUp, nobody
-from l7.workers.stream import Stream, Sweeper
+from l7.workers.stream import NEVER, Stream, Sweeper
 
 NEWEST = 16
 """Of the idle connections, how many are looked through for one that the loop has looked at."""
@@ -54,6 +54,7 @@ class Pool:
             if stream.seen != now and not stream.ready:
                 del idle[place]
                 stream.keeper = None
+                stream.deadline = NEVER  # that of an idle connection would end whatever it waits for next
                 return stream
         while idle:
             stream = idle.pop()
@@ -61,6 +62,7 @@ class Pool:
                 stream.close()
                 continue
             stream.keeper = None
+            stream.deadline = NEVER
             return stream
         return None
 

@@ -146,6 +146,20 @@ def test_a_slow_but_steady_body_arrives(client_side):
     assert client.read_response(b"POST").body == b"012345"
 
 
+def test_a_body_may_take_longer_than_its_connection_was_to_be_idle(server_side):
+    """The server's connection is one that was used before, and was kept for at most a second."""
+    app = server_side(lambda request: Reply(200, body=request.body))
+    client = server_side.connect()
+    client.send(GET)
+    assert client.read_response().status == 200
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n")
+    for number in range(6):
+        client.pump(0.4)
+        client.send(b"%d" % number)
+    answer = client.read_response(b"POST")
+    assert (answer.status, answer.body) == (200, b"012345") and len(app.connections) == 1
+
+
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
 @pytest.mark.parametrize("path", [b"/bytes/60000000", b"/chunked/60000000"])
 def test_a_client_that_does_not_read_is_cut(client_side, path, version):

@@ -8,6 +8,7 @@ import pytest
 from l7.config.addresses import Address
 from l7.workers import pool as pools
 from l7.workers.pool import Pool
+from l7.workers.stream import NEVER
 from tests.workers.loop import turn, until
 
 
@@ -41,6 +42,16 @@ def test_a_connection_can_go_and_come(pool, ends):
         assert pool.check_out() is stream
         peer.sendall(b"answer")
         assert stream.receive() == b"answer"
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_how_long_it_may_be_idle_is_no_matter_when_it_is_used(pool, ends, seen):
+    stream, _ = ends.pair(server=True)
+    pool.check_in(stream)
+    assert stream.deadline < NEVER
+    if seen:
+        turn()
+    assert pool.check_out() is stream and stream.deadline == NEVER
 
 
 @pytest.mark.parametrize("what", ["bytes", "end"])
