@@ -154,7 +154,11 @@ class RequestBody:
                 raise ProxyError(CLIENT_GONE_DATA, "closed within the request body")
             self._exchange.received += size
             self._reader.skip(size)
-            begun = server.push(b"%x\r\n" % size, seconds) if framed else b""
+            begun: bytes | memoryview = b""
+            if framed and until_heard:
+                begun = server.push(b"%x\r\n" % size, seconds)
+            elif framed:
+                server.send(b"%x\r\n" % size, seconds)  # somebody else waits for what the server says
             if not begun:
                 pipe.push(server, seconds, until_heard=until_heard)
             self.unsent = bytes(begun) + pipe.rest() + (b"\r\n" if framed else b"")

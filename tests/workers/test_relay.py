@@ -19,9 +19,11 @@ from l7.http.parser import RequestParser
 from l7.workers.body import RequestBody
 from l7.workers.crew import Crew
 from l7.workers.relay import MOST_INTERIM, Bounds, Relay
+from l7.workers.stream import NEVER
 from tests.workers.loop import Ends, received, turn, until
 
 OPENING = b"the head as it goes up\r\n\r\n"
+CHUNK_SIZE = b"30d41\r\n"  # 200,001
 SMALL = 8192
 """Bytes of the buffers between l7 and a server that is slow to read."""
 
@@ -379,6 +381,29 @@ def test_both_directions_flow_at_once(setting):
     assert one.run() is False
     acting.get(timeout=5)
     assert one.down().endswith(b"\r\n\r\nabcdef")
+
+
+def test_a_full_server_takes_a_chunk_size_while_its_answer_is_awaited(setting):
+    """Who waits until the server takes more of a large chunk is not woken in place of who waits for the answer."""
+    one = setting(b"POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNK_SIZE, buffer=SMALL)
+    one.server.sendall(b"HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 2\r\n\r\n")
+    running = gevent.spawn(one.run)
+    until(lambda: one.relay.answered, "the head of the answer")
+    assert received(one.server, len(OPENING)) == OPENING
+    one.client.sendall(b"x")  # the rest of the chunk is large enough to be spliced
+    assert received(one.server, 6) == b"1\r\nx\r\n"
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            one.server_stream.socket.send(b"x" * SMALL)
+    pouring = gevent.spawn(one.client.sendall, b"x" * 200_000)
+    until(lambda: one.server_stream.write_deadline < NEVER, "somebody who waits until the server takes more")
+    one.server.sendall(b"ok")
+    try:
+        assert running.get(timeout=5) is False
+        assert one.down().endswith(b"\r\n\r\nok")
+    finally:
+        one.client_stream.close()
+        pouring.join(5)
 
 
 def test_a_whole_answer_stops_the_rest_of_the_body(setting):
