@@ -118,7 +118,8 @@ class Combined:
             written = _bare(text) or "-"
             if len(self._bare) >= _REMEMBERED:
                 self._bare.clear()
-            self._bare[text] = written
+            if len(text) <= _SHORT:
+                self._bare[text] = written
         return written
 
     def quoted(self, raw: bytes) -> str:

@@ -174,3 +174,11 @@ def test_every_format_has_a_name() -> None:
     assert set(FORMATS) == {"combined", "l7", "json"}
     for make in FORMATS.values():
         assert make().line(make_exchange()).count("\n") == 1
+
+
+def test_what_is_long_is_not_remembered() -> None:
+    """A host can be as long as a head, and is whatever a client makes up."""
+    lines = Full(lambda: NOON)
+    short, long = "a" * 100, "a" * 20_000
+    assert lines.bare(short) == short and lines.bare(short) is lines.bare(short)
+    assert lines.bare(long) == long and lines.bare(long) is not lines.bare(long)
