@@ -26,7 +26,6 @@ from typing import Any
 
 SEED = 4711
 PATIENCE = 5.0
-"""Seconds after the last request is due within which answers still count."""
 SETTLE = 0.3
 """Seconds at the beginning that are not recorded: connections, caches, processor clocks."""
 
@@ -75,6 +74,8 @@ class Pacer:
     rest: bytes
     due: list[float]
     connections: int
+    patience: float = PATIENCE
+    """Seconds after the last request is due within which answers still count."""
     latencies: list[float] = field(default_factory=list)
     lags: list[float] = field(default_factory=list)
     errors: int = 0
@@ -84,7 +85,7 @@ class Pacer:
     _sent: int = 0
 
     def run(self) -> None:
-        """Send every request when it is due and wait for the answers, at most `PATIENCE`."""
+        """Send every request when it is due and wait for the answers, at most as long as its ``patience``."""
         self._poll = select.epoll()
         for _ in range(self.connections):
             sock = socket.create_connection(("127.0.0.1", self.port), timeout=10)
@@ -101,7 +102,7 @@ class Pacer:
             self._poll.close()
 
     def _loop(self) -> None:
-        last = (self.due[-1] if self.due else 0) + PATIENCE
+        last = (self.due[-1] if self.due else 0) + self.patience
         following = 0
         while following < len(self.due) or self._waiting or self._asked:
             now = time.monotonic() - self._begun

@@ -249,11 +249,11 @@ def test_a_full_server_is_passed_by(play: Callable[..., Play]) -> None:
 
 
 def test_a_request_that_takes_too_long_in_total_is_504(play: Callable[..., Play]) -> None:
-    scene = play("timeouts: {total: 500ms}, servers: [$a]")
+    scene = play("timeouts: {total: 2s}, servers: [$a]")
     began = time.monotonic()
     answer = scene.get("/slow")
     assert answer.status == 504
-    assert 0.4 < time.monotonic() - began < 5
+    assert 1.9 < time.monotonic() - began < 15
     scene.proxy.wait_for_output(r'"GET /slow HTTP/1\.1" 504 .* sH$')
     scene.gate.let(2)
     assert scene.get("/quick").body == b"/quick"
@@ -271,19 +271,19 @@ def test_a_response_that_takes_too_long_in_total_is_cut() -> None:
                 return
 
     with Origin(trickle) as origin:
-        config = f"backends: {{'*': {{servers: ['{origin.address}'], timeouts: {{total: 500ms}}}}}}"
+        config = f"backends: {{'*': {{servers: ['{origin.address}'], timeouts: {{total: 2s}}}}}}"
         with L7Process(config) as proxy:
             began = time.monotonic()
             answer = get(proxy.address, "/cut")
             stop.set()
             assert (answer.status, answer.complete) == (200, False)
-            assert 0.4 < time.monotonic() - began < 5
+            assert 1.9 < time.monotonic() - began < 15
             proxy.wait_for_output(r'"GET /cut HTTP/1\.1" 200 .* sD$')
 
 
 def test_a_slow_client_is_no_fault_of_the_servers() -> None:
     with Origin() as origin, Origin() as other, ExitStack() as stack:
-        servers = f"servers: ['{origin.address}', '{other.address}'], timeouts: {{total: 400ms}}"
+        servers = f"servers: ['{origin.address}', '{other.address}'], timeouts: {{total: 2s}}"
         proxy = stack.enter_context(L7Process(f"backends: {{'*': {{{servers}, ejection: {{failures: 1}}}}}}"))
         clients = [stack.enter_context(Client(proxy.address)) for _ in range(4)]
         for number, client in enumerate(clients):
@@ -297,7 +297,7 @@ def test_a_slow_client_is_no_fault_of_the_servers() -> None:
 
 def test_a_client_that_reads_slowly_is_no_fault_of_the_servers() -> None:
     with Origin(lambda request: Reply(body=bytes(50_000_000))) as origin, Origin() as other, ExitStack() as stack:
-        servers = f"servers: ['{origin.address}', '{other.address}'], balance: first, timeouts: {{total: 400ms}}"
+        servers = f"servers: ['{origin.address}', '{other.address}'], balance: first, timeouts: {{total: 2s}}"
         proxy = stack.enter_context(L7Process(f"backends: {{'*': {{{servers}, ejection: {{failures: 1}}}}}}"))
         client = stack.enter_context(Client(proxy.address))
         client.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -331,7 +331,7 @@ def test_the_total_holds_for_the_queue(play: Callable[..., Play]) -> None:
     scene.settle(1)
     began = time.monotonic()
     assert scene.get("/2").status in (503, 504)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 # -------------------------------------------------------------------------------------------------------- retries

@@ -17,6 +17,7 @@ from tests.bench import sink
 from tests.bench.pacer import Pacer, schedule
 from tests.bench.processes import free_port, running
 from tests.bench.requests import HOST, Request
+from tests.harness import TIMEOUT
 from tests.harness.l7process import L7Process, Lines
 
 MOST = 4.2
@@ -43,10 +44,10 @@ def server(tmp_path: Path) -> Iterator[int]:
 
 
 def load(port: int, request: Request, seconds: float) -> int:
-    """Send requests at a steady rate; how many, all of which were answered."""
+    """Send requests at a steady rate; how many, all of which were answered, if late: traced, l7 is slow."""
     due = schedule(RATE, seconds)
     start, rest = request.start.encode(), request.rest(HOST).encode() + b"x" * request.body
-    pacer = Pacer(port, start, rest, due, CONNECTIONS)
+    pacer = Pacer(port, start, rest, due, CONNECTIONS, patience=TIMEOUT)
     pacer.run()
     result = pacer.result()
     assert (result["errors"], result["unanswered"]) == (0, 0)
