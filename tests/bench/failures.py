@@ -23,7 +23,7 @@ from typing import Protocol
 from tests.bench import campaign, machine, packages
 from tests.bench.actors import Actor, Attempt, Mode, Sniffer
 from tests.bench.callers import Callers, Outcome
-from tests.bench.processes import BenchError, free_port, running
+from tests.bench.processes import BenchError, free_port, running, tail, wait_for
 from tests.bench.rivals import RIVALS, Rival
 
 PEACE, FAILING, AFTER = 1.0, 4.0, 3.0
@@ -161,9 +161,11 @@ class Run:
         file.write_text(self._rival.write(directory, port, [actor.port for actor in actors], self._checks))
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("L7_", "LISTEN_"))}
         cores = sorted(os.sched_getaffinity(0))
-        proxy = running(self._rival.command(str(file)), cores, directory / "log", port=port, environment=environment)
+        log = directory / "log"
+        proxy = running(self._rival.command(str(file)), cores, log, port=port, environment=environment)
         with await asyncio.to_thread(proxy.__enter__):
             try:
+                await asyncio.to_thread(wait_for, lambda: self._rival.ready in tail(log), f"{self._rival.title}: ready")
                 callers = Callers(port)
                 call = asyncio.ensure_future(callers.call(self._peace + self._failing + self._after))
                 begin, end = await self._fail(actors[0])

@@ -106,6 +106,8 @@ class Rival:
     command: Callable[[str], list[str]]
     checks: bool = True
     """Whether it can check servers."""
+    ready: str = ""
+    """What it logs when it serves, if it listens before that."""
 
 
 def _nginx(again: str) -> Callable[[Path, int, Sequence[int], bool], str]:
@@ -139,5 +141,5 @@ RIVALS = {
     "nginx": Rival("nginx", _nginx("error timeout"), _start_nginx, checks=False),
     "nginx-500": Rival("nginx, http_500", _nginx("error timeout http_500"), _start_nginx, checks=False),
     "haproxy": Rival("HAProxy", _haproxy, lambda file: ["haproxy", "-db", "-f", file]),
-    "l7": Rival("l7", _l7, lambda file: [sys.executable, "-m", "l7", "--config", file]),
+    "l7": Rival("l7", _l7, lambda file: [sys.executable, "-m", "l7", "--config", file], ready=": ready"),
 }
