@@ -320,9 +320,9 @@ def test_no_message_about_a_file_holds_a_password(write: Write, text: str) -> No
 def test_ten_thousand_hosts_load_in_a_few_seconds(write: Write) -> None:
     hosts = "".join(f"  h{n}.example.com:\n    servers: [10.0.0.1:80, {{address: h{n}}}]\n" for n in range(10_000))
     name = write("backends:\n" + hosts)
-    started = time.monotonic()
+    started = time.process_time()  # other processes may have the processor meanwhile
     loaded = load(["-c", name, "h5.example.com=x"], {})
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
     assert len(loaded.config.backends) == 10_000
     assert loaded.sources["backends", "h9999.example.com", "servers", 1] == "config.yml:20001"
 

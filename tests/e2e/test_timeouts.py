@@ -174,7 +174,7 @@ def test_a_client_that_does_not_read_is_cut(client_side, path, version):
 
 def test_a_client_that_reads_slowly_but_steadily_is_served(l7, origin, connect):
     app = origin(lambda request: Reply(200, body=pattern(6_000_000)))
-    proxy = l7(config(app.address, client="write: 2s"))
+    proxy = l7(config(app.address, client="write: 6s"))
     client = connect(proxy.port, receive_buffer=4096)
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     watch = Watch()
@@ -183,7 +183,7 @@ def test_a_client_that_reads_slowly_but_steadily_is_served(l7, origin, connect):
         before = len(client.unread)
         client._receive()
         got += len(client.unread) - before
-        if not watch.within(0, 5):
+        if not watch.within(0, 8):
             client.pump(0.5)
         else:
             threading.Event().wait(0.002)
