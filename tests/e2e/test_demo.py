@@ -101,8 +101,8 @@ def test_a_server_that_dies_is_not_missed(demo: Demo) -> None:
 def test_reload_keeps_the_servers(demo: Demo) -> None:
     start = len(demo.l7.events)
     demo.l7.hup()
-    demo.l7.wait_for_event(r"generation.2", start=start)
-    assert set(names(demo.l7.port, 3)) == {"one", "two", "three"}
+    demo.l7.wait_for_event(r"reload done: generation 2", start=start)
+    assert set(names(demo.l7.port, 6)) == {"one", "two", "three"}
     assert all(server.is_running() for server in demo.servers.values())
 
 
