@@ -113,7 +113,7 @@ def _refuse_options_of_others(given: flags.Given, command: str | None) -> None:
     }
     names = [(name, owners) for name, (value, owners) in used.items() if value and command not in owners]
     if names:
-        words = [(name, " and ".join(f"`l7 {owner}`" for owner in owners)) for name, owners in names]
+        words = [(name, ", ".join(f"`l7 {owner}`" for owner in owners)) for name, owners in names]
         raise ConfigError([Problem(name, "", f"only for {owners}") for name, owners in words])
 
 

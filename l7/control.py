@@ -31,7 +31,7 @@ Answer = dict[str, Any]
 
 def reload(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Reload the l7 that runs, wait, and print the verdict; with ``--dry-run``, only what a reload would change."""
-    given = flags.parse_flags(argv)
+    given = _without_words("reload", argv)
     if given.dry_run:
         return _show_dry_run(_ask({"do": "dry-run"}, given, environ, STATUS_WITHIN))
     answer = _ask({"do": "reload"}, given, environ, None)
@@ -51,7 +51,7 @@ def reload(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def status(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Print what the l7 that runs is doing, as a table or (``--json``) for programs."""
-    given = flags.parse_flags(argv)
+    given = _without_words("status", argv)
     answer = _ask({"do": "status"}, given, environ, STATUS_WITHIN)
     if given.json:
         print(json.dumps(answer, indent=2))
@@ -79,6 +79,17 @@ def server(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     else:
         print("\n".join(_lines(answer, "reasons")), file=sys.stderr)
     return 0 if answer.get("ok") else 1
+
+
+def _without_words(command: str, argv: Sequence[str]) -> flags.Given:
+    """What is given; raises `ConfigError` for a word: a file that lost its ``-c``, say, would be ignored otherwise."""
+    given = flags.parse_flags(argv)
+    # The servers of a command line may stand here, so that it can be repeated as it was.
+    stray = [word for word in given.words[1:] if "=" not in word]
+    if stray and not given.problems:
+        what = f"`l7 {command}` takes no such word; a file is given as -c FILE"
+        raise ConfigError([Problem(printable(stray[0].partition(":")[0], 40), "", what)])
+    return given
 
 
 def _about(order: Answer) -> str:

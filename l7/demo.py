@@ -41,9 +41,9 @@ WORDS = """\
 Try:
 
     curl http://localhost:{port}/                   # again and again: all three answer
-    curl http://localhost:{port}/slow?seconds=3     # an answer that takes its time
+    curl 'http://localhost:{port}/slow?seconds=3'   # an answer that takes its time
     curl -N http://localhost:{port}/stream          # server-sent events, one a second
-    curl -o /dev/null http://localhost:{port}/big?bytes=100000000
+    curl -o /dev/null 'http://localhost:{port}/big?bytes=100000000'
     curl -T README.rst http://localhost:{port}/up   # says how many bytes arrived
     kill -HUP {pid}      # reload: new workers, no request lost
     kill -USR1 {pid}     # the configuration in use, and the workers

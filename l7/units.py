@@ -42,7 +42,7 @@ def parse_duration(value: object) -> float:
     number = float(match[1])
     seconds = number / 1000 if match[2] == "ms" else number * SECONDS[match[2] or "s"]
     if seconds > LONGEST:
-        raise ValueError(f"{quoted(value)} is longer than a year")
+        raise ValueError(f"{quoted(value)} is longer than a year; write at most {show_duration(LONGEST)}")
     return seconds
 
 
@@ -71,7 +71,7 @@ def parse_size(value: object) -> int:
     if size != int(size):
         raise ValueError(f"{quoted(value)} is not a whole number of bytes")
     if size > LARGEST:
-        raise ValueError(f"{quoted(value)} is too large")
+        raise ValueError(f"{quoted(value)} is too large; write at most {show_size(LARGEST)}")
     return int(size)
 
 

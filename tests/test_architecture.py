@@ -55,6 +55,7 @@ SIDEWAYS = {
 """Imports from a room to another one on the same floor, and why each is right."""
 
 LOCAL_IMPORTS: dict[tuple[str, str], str] = {
+    ("l7.__main__", "l7.cli"): "Ctrl-C is to be quiet while everything else is imported",
     ("l7.cli", "l7.master.arbiter"): "who only asks a running l7 does not wait for gevent and the proxy",
     ("l7.cli", "l7.demo"): "the same",
     ("l7.cli", "l7.rehearsal.command"): "the same, and for asyncio",

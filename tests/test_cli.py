@@ -139,12 +139,14 @@ def test_explain_needs_a_url() -> None:
         (["chek"], "chek: unknown command; did you mean 'check'? (commands: check, dump, explain, "),
         (["frobnicate"], "frobnicate: unknown command (commands: "),
         (["status", "--dry-run"], "--dry-run: only for `l7 reload`"),
+        (["reload", "config.yml"], "config.yml: `l7 reload` takes no such word; a file is given as -c FILE"),
+        (["status", "me:hunter2"], "me: `l7 status` takes no such word"),
         (["--prot", "80", "a=b"], "--prot: unknown option; did you mean '--port'?"),
         (["--por", "80", "a=b"], "--por: unknown option; did you mean '--port'?"),
         (["-x", "a=b"], "-x: unknown option"),
         (["--json=hunter2"], "--json: takes no value"),
         (["--port"], "--port: expected one argument"),
-        (["--json", "a=b"], "--json: only for `l7 explain`"),
+        (["--json", "a=b"], "--json: only for `l7 explain`, `l7 status`, `l7 server`"),
         (["a=b", "check"], "check: write HOST=ADDRESS"),
         (["-c", "nope.yml"], "nope.yml: cannot be read: No such file or directory"),
         (["a=b", "--port", "\x1b[31m"], "--port: '\\x1b[31m' is not a whole number"),
@@ -234,3 +236,15 @@ def test_nobody_who_listens_to_errors_leaves_the_exit_code() -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run([*PROGRAM, "bogus"], stderr=full, timeout=30, env=environment(), check=False)
     assert done.returncode == 2
+
+
+def test_an_interrupt_is_quiet_while_modules_are_imported(directory: Path) -> None:
+    os.mkfifo("pipe")
+    (directory / "configargparse.py").write_text("open('pipe', 'rb').read()\n", "utf-8")
+    variables = environment(PYTHONPATH=os.pathsep.join([str(directory), str(ROOT)]))
+    with subprocess.Popen([*PROGRAM, "check"], stderr=subprocess.PIPE, env=variables) as process:
+        assert process.stderr is not None
+        with open("pipe", "wb"):  # returns when the import has come so far
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == -signal.SIGINT
+        assert process.stderr.read() == b""

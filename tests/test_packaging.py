@@ -63,7 +63,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> Non
 
 def test_wheel_has_the_command(wheel: zipfile.ZipFile) -> None:
     points = wheel.read(f"l7-{l7.__version__}.dist-info/entry_points.txt").decode()
-    assert "[console_scripts]\nl7 = l7.cli:main\n" in points
+    assert "[console_scripts]\nl7 = l7.__main__:main\n" in points
 
 
 def test_wheel_says_what_it_needs(wheel: zipfile.ZipFile) -> None:

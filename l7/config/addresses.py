@@ -80,23 +80,23 @@ def unix_path(text: str) -> str:
     return path
 
 
-def check_host(host: str) -> str:
-    """Return a host name or IP address in lower case. Raises ValueError when it can be neither."""
+def check_host(host: str, advice: str = _EXAMPLE) -> str:
+    """Return a host name or IP address in lower case. Raises ValueError, with ``advice``, when it can be neither."""
     if ":" in host:
         try:
             return str(ipaddress.IPv6Address(host))
         except ValueError:
-            raise ValueError(f"{quoted(host)} is not an IPv6 address") from None
+            raise ValueError(f"{quoted(host)} is not an IPv6 address; {advice}") from None
     name = host.lower().removesuffix(".")
     if not name.isascii():
         raise ValueError(f"{quoted(host)} is not ASCII; write its xn-- form")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
-        raise ValueError(f"{quoted(host)} is not a host name or an IP address")
+        raise ValueError(f"{quoted(host)} is not a host name or an IP address; {advice}")
     if name.replace(".", "").isdigit():
         try:
             ipaddress.IPv4Address(name)
         except ValueError:
-            raise ValueError(f"{quoted(host)} is not an IPv4 address") from None
+            raise ValueError(f"{quoted(host)} is not an IPv4 address; {advice}") from None
     return name
 
 

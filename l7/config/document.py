@@ -51,7 +51,7 @@ def read(name: str, read_bytes: Callable[[str], bytes] = read_file) -> Document:
         return Document(name, problems=(Problem(f"{name}:{line}", "", "not a text file in UTF-8"),))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable file name"
-        return Document(name, problems=(Problem(name, "", f"cannot be read: {reason}"),))
+        return Document(name, problems=(Problem(name or "--config", "", f"cannot be read: {reason}"),))
     return parse(text, name)
 
 
@@ -109,10 +109,21 @@ def _events(text: str) -> Iterator[Any]:
             what = "tags have no meaning here; a text that begins with '!' must be quoted"
         elif "nesting depth" in what:  # some versions of libyaml have a limit of their own
             raise _RefusedError(mark.line + 1 if mark else 1, TOO_DEEP) from None
+        elif "mapping values are not allowed" in what:
+            what = "check the indentation, and quote a text that has ': ' in it"
+        elif "cannot start any token" in what and mark is not None:
+            what = _bad_start(text[mark.index : mark.index + 1]) or what
         raise _RefusedError(mark.line + 1 if mark else 1, f"not valid YAML: {what}") from None
     except yaml.reader.ReaderError as error:
         position = error.position if isinstance(error.position, int) else 0
         raise _RefusedError(text.count("\n", 0, position) + 1, "not valid YAML: it has control characters") from None
+
+
+def _bad_start(character: str) -> str:
+    """What to do about a character that nothing begins with; empty where nothing is known."""
+    if character == "\t":
+        return "a tab cannot indent; use spaces"
+    return f"a text that begins with '{character}' must be quoted" if character in ("@", "`", "%") else ""
 
 
 def _compose(text: str) -> _Node | None:

@@ -7,10 +7,15 @@ replaced by another of the same name cannot be reached this way, and the reload 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
 
+from l7.units import show_size
+
+MOST = 64 * 1024**2
+"""Bytes that are read of a file: no configuration has more, and a device may have no end."""
 _PIECE = 1 << 20
 
 
@@ -25,8 +30,10 @@ class HeldFiles:
 
     def read(self, path: str) -> bytes:
         """The content of ``path``; raises ``OSError`` as ``open`` does when it is neither readable nor held."""
+        # Who reads it anew has other things to do than to wait for whoever may write to a pipe or type at a terminal.
+        wait = os.O_NONBLOCK if path in self._held else 0
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | wait)
         except PermissionError:
             held = self._held.get(path)
             if held is None or not os.fstat(held).st_nlink:
@@ -62,12 +69,19 @@ class HeldFiles:
 
 def read_file(path: str) -> bytes:
     """The content of ``path``; raises ``OSError``."""
-    with open(path, "rb") as file:
-        return file.read()
+    with open(path, "rb", buffering=0) as file:
+        return _content(file.fileno())
 
 
 def _content(descriptor: int) -> bytes:
     """All of a file from its beginning; a pipe, which has none, is read as it comes."""
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.lseek(descriptor, 0, os.SEEK_SET)
-    return b"".join(iter(lambda: os.read(descriptor, _PIECE), b""))
+    pieces: list[bytes] = []
+    size = 0
+    while piece := os.read(descriptor, _PIECE):
+        pieces.append(piece)
+        size += len(piece)
+        if size > MOST:
+            raise OSError(errno.EFBIG, f"it has more than {show_size(MOST)}")
+    return b"".join(pieces)

@@ -10,6 +10,7 @@ import re
 from l7.config.addresses import check_host
 from l7.units import quoted
 
+_EXAMPLE = "write a host, '*.example.com' or '*'"
 # RFC 3986, 3.3: segments of pchar; "%" only as the beginning of an escape.
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*", re.ASCII)
 
@@ -29,14 +30,14 @@ def _after_scheme(key: str) -> str:
 
 def _normal_host(host: str) -> str:
     if not host:
-        raise ValueError("the host is empty; write a host, '*.example.com' or '*'")
+        raise ValueError(f"the host is empty; {_EXAMPLE}")
     if host == "*":
         return host
     if host.startswith("["):
         inner, bracket, rest = host[1:].partition("]")
         if not bracket or ":" not in inner or rest:
             raise ValueError(f"{quoted(host)}: write the host without a port, IPv6 addresses as [::1]")
-        return f"[{check_host(inner)}]"
+        return f"[{check_host(inner, _EXAMPLE)}]"
     if ":" in host:
         name, _, port = host.partition(":")
         if port.isdigit() or not port:
@@ -46,7 +47,7 @@ def _normal_host(host: str) -> str:
     wildcard, name = host.startswith("*."), host.removeprefix("*.")
     if "*" in name:
         raise ValueError(f"{quoted(host)}: '*' stands alone or for the first labels, as in '*.example.com'")
-    return ("*." if wildcard else "") + check_host(name)
+    return ("*." if wildcard else "") + check_host(name, _EXAMPLE)
 
 
 def _normal_path(path: str) -> str:

@@ -315,7 +315,7 @@ def _numeric(parsed: Address) -> Address:
     try:
         ipaddress.ip_address(parsed.host)
     except ValueError:
-        raise ValueError(f"{quoted(parsed.host)} is not an IP address") from None
+        raise ValueError(f"{quoted(parsed.host)} is not an IP address; write one, as in 127.0.0.1") from None
     return parsed
 
 

@@ -57,7 +57,7 @@ class Dumps:
             return
         entries, self._census = self._census.entries(self._states()), None
         if not write(self._generations.dump([str(entry) for entry in entries]), self._lock, self._hurry):
-            self._events.warning("nobody reads standard output: the dump is lost")
+            self._events.warning("standard output takes no more, or nobody reads it: the dump is lost")
         if self._again:
             self._again = False
             self.ask()

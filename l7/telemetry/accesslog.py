@@ -156,7 +156,7 @@ class AccessLog(Log):
         else:
             self._dropped += sum(len(batch[0]) for batch in list(self._batches) if isinstance(batch, tuple))
         if self.lost != self._told:
-            self._report(f"access log {self.target}: closed; {self.lost - self._told} lines were lost")
+            self._report(f"access log {self.target}: closed; lines lost: {self.lost - self._told}")
             self._told = self.lost
         return self._finished
 
@@ -191,7 +191,7 @@ class AccessLog(Log):
             self._report(f"access log {self.target}: {self._trouble or 'writing stalls'}: lines are being lost")
         elif lost == self._seen and not self._trouble and self._handed == self._written:
             self._episode = False
-            self._report(f"access log {self.target}: writing again; {lost - self._told} lines were lost")
+            self._report(f"access log {self.target}: writing again; lines lost: {lost - self._told}")
             self._told = lost
         self._seen = lost
 

@@ -53,6 +53,8 @@ def test_forms_of_an_address(text: str, shown: str) -> None:
         ("[a]:80", "as \\[::1\\]:8081"),
         ("[::g]:80", "is not an IPv6 address"),
         ("256.1.1.1:80", "is not an IPv4 address"),
+        ("8081", "is not an IPv4 address; write HOST:PORT"),
+        ("*:8081", "is not a host name or an IP address; write HOST:PORT"),
         ("-h:80", "is not a host name"),
         ("a..b", "is not a host name"),
         ("a b", "is not a host name"),

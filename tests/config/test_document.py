@@ -66,8 +66,11 @@ def test_anchors_and_merge_keys() -> None:
     ("text", "problem"),
     [
         ("a: 'x", "f.yml:1: not valid YAML: "),
-        ("a: 1\n b: 2\n", "f.yml:2: not valid YAML: "),
-        ("a:\n\tb: 1\n", "f.yml:2: not valid YAML: "),
+        ("a: 1\n b: 2\n", "f.yml:2: not valid YAML: check the indentation, and quote a text that has ': ' in it"),
+        ("a: hunter2: b\n", "f.yml:1: not valid YAML: check the indentation, and quote a text that has ': ' in it"),
+        ("a:\n\tb: 1\n", "f.yml:2: not valid YAML: a tab cannot indent; use spaces"),
+        ("ü: {ß: @hunter2}\n", "f.yml:1: not valid YAML: a text that begins with '@' must be quoted"),
+        ("a: %hunter2\n", "f.yml:1: not valid YAML: a text that begins with '%' must be quoted"),
         ("a: 1\nb: \0\n", "f.yml:2: not valid YAML: it has control characters"),
         ("*.example.com: {}\n", "f.yml:1: not valid YAML: a text that begins with '*' must be quoted"),
         ("a: 1\n---\nb: 2\n", "f.yml:2: a second document"),
@@ -84,7 +87,7 @@ def test_anchors_and_merge_keys() -> None:
         ("[" * 100_000, "f.yml:1: nested too deeply"),
         ("{a: " * 50_000, "f.yml:1: nested too deeply"),
     ],
-    ids=range(18),
+    ids=range(21),
 )
 def test_what_is_refused(text: str, problem: str) -> None:
     found = problems(text)
@@ -126,3 +129,4 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         f"{missing}: cannot be read: No such file or directory"
     ]
     assert "not a usable file name" in str(read("a\0b").problems[0])
+    assert str(read("").problems[0]) == "--config: cannot be read: No such file or directory"

@@ -144,7 +144,7 @@ def test_a_full_disk_costs_lines_and_two_events(events: list[str], monkeypatch: 
     log.reopen()
     log.log(make_exchange())
     await_that(lambda: len(events) == 2, log.tick)
-    assert events[1:] == ["access log /dev/null: writing again; 6 lines were lost"]
+    assert events[1:] == ["access log /dev/null: writing again; lines lost: 6"]
     assert log.close()
     assert len(events) == 2
 
@@ -159,7 +159,7 @@ def test_a_closed_pipe_costs_lines(fifo: tuple[str, int], events: list[str]) -> 
     log.tick()
     assert events == [f"access log {path}: Broken pipe: lines are being lost"]
     assert log.close()
-    assert events[1:] == [f"access log {path}: closed; 1 lines were lost"]
+    assert events[1:] == [f"access log {path}: closed; lines lost: 1"]
 
 
 def test_a_stalled_pipe_costs_bounded_memory_and_lines(fifo: tuple[str, int], events: list[str]) -> None:
@@ -180,7 +180,7 @@ def test_a_stalled_pipe_costs_bounded_memory_and_lines(fifo: tuple[str, int], ev
         log.tick()
 
     await_that(lambda: len(events) == 2, read)
-    assert events[1:] == [f"access log {path}: writing again; {log.lost} lines were lost"]
+    assert events[1:] == [f"access log {path}: writing again; lines lost: {log.lost}"]
     lost = log.lost
     assert log.close()
     received.extend(drain(reader))
@@ -197,7 +197,7 @@ def test_closing_does_not_wait_for_a_stalled_pipe(fifo: tuple[str, int], events:
     assert log.close(0.1)
     assert monotonic() - begin < 5
     assert log.lost > 100
-    assert events == [f"access log {path}: closed; {log.lost} lines were lost"]
+    assert events == [f"access log {path}: closed; lines lost: {log.lost}"]
     assert log.close()
 
 
