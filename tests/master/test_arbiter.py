@@ -208,7 +208,7 @@ def test_no_zombie_and_no_descriptor_is_left_by_many_deaths(master):
         time.sleep(0.3)  # or its successor would be made to wait
         os.kill(victim, signal.SIGKILL)
         deadline = time.monotonic() + LIMIT
-        while victim in [child.pid for child in me.children()] or len(me.children()) < 2 or me.num_fds() != before:
+        while victim in [child.pid for child in me.children()] or len(me.children()) < 2 or me.num_fds() > before:
             assert time.monotonic() < deadline, f"{before} descriptors before, {me.num_fds()} now"
             time.sleep(0.02)
     one.stop()
