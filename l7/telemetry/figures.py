@@ -17,6 +17,7 @@ from l7.balancing.lane import Lane
 from l7.balancing.names import Endpoint
 from l7.balancing.standing import Rules, Standing, judge
 from l7.balancing.standing import facts as standing
+from l7.config.addresses import Address
 from l7.config.schema import Config
 from l7.telemetry import board as slots
 from l7.telemetry import facts
@@ -85,11 +86,15 @@ HEALTH_CHANGES = Figure(
     "How often active checks have called the server `up` and `down`.",
 )
 ADDRESSES = Figure(
-    "l7_server_addresses", "gauge", _SERVER, "Addresses that the server's name stands for now; 1 for an address."
+    "l7_server_addresses",
+    "gauge",
+    _SERVER,
+    "Addresses that the server's name stands for now, 0 before its first answer; 1 for an address.",
 )
 
+BUSY = Figure("l7_requests_in_flight", "gauge", _HOST, "Requests that servers have now.")
+
 BACKEND: Final = (
-    (Figure("l7_requests_in_flight", "gauge", _HOST, "Requests being served now."), cells.IN_FLIGHT),
     (Figure("l7_requests_queued", "gauge", _HOST, "Requests that wait for a server now."), cells.QUEUED),
     (
         Figure(
@@ -176,7 +181,7 @@ PLAIN: Final = (
 """What is one of the master's facts."""
 
 FIGURES: Final = (
-    REQUESTS, DURATION, *(one for one, _ in BACKEND),
+    REQUESTS, DURATION, BUSY, *(one for one, _ in BACKEND),
     UP, OUT, IN_FLIGHT, *(one for one, _ in SERVER), ERRORS, HEALTH_CHANGES, ADDRESSES,
     OPEN, WORKERS, RELOADS, SUCCESS, *(one for one, _, _ in PLAIN), BUILD,
 )  # fmt: skip
@@ -214,6 +219,7 @@ class Figures:
             for host, row in backends for place, code in enumerate(CLASSES)
         ))  # fmt: skip
         yield Family(DURATION, (sample for host, row in backends for sample in _histogram(host, row)))
+        yield Family(BUSY, (Sample("", host, count) for host, count in _busy(backends, servers).items()))
         for figure, cell in BACKEND:
             yield Family(figure, _each(backends, cell))
         yield from self._of_servers(servers)
@@ -279,15 +285,16 @@ class Figures:
             if len(key) == 3:
                 former.setdefault(key[:2], []).append(row)
         for route, backend in self._config.backends.items():
-            for address in dict.fromkeys(str(server.address) for server in backend.servers):
-                key = (route, address)
+            for address in dict.fromkeys(server.address for server in backend.servers):
+                key = (route, str(address))
                 if key in self._rows:
-                    yield self._server(key, former.get(key, []), Rules.of(backend), now)
+                    yield self._server(key, address, former.get(key, []), Rules.of(backend), now)
 
-    def _server(self, key: tuple[str, str], others: list[int], rules: Rules, now: int) -> _Server:
+    def _server(self, key: tuple[str, str], address: Address, others: list[int], rules: Rules, now: int) -> _Server:
         """Everything counted for all addresses that a server has had, and how those that it has now are."""
         own = self._rows[key]
-        present = {one.row for one in self._resolved.get(key, ())} or {own}
+        found = self._resolved.get(key, ())
+        present = {one.row for one in found} or {own}
         sums = [0] * cells.ROW
         for row in {own, *others, *present}:
             sums = list(map(operator.add, sums, self._sums(row)))
@@ -299,14 +306,15 @@ class Figures:
             outs = [OUT_OF.get(verdict.standing) for verdict in verdicts]
         # A server with several addresses is out when all of them are.
         out = {reason for reason in outs if reason} if all(outs) else set()
-        return _Server(
-            f"{_label('host', key[0])},{_label('server', key[1])}", self._with_formers(key, sums), out, len(present)
-        )
+        host = _label("host", key[0])
+        labels = f"{host},{_label('server', key[1])}"
+        return _Server(host, labels, self._with_formers(key, sums), out, len(found) if address.named else 1)
 
 
 class _Server(NamedTuple):
     """One server of the configuration."""
 
+    host: str
     labels: str
     sums: list[int]
     out: set[str]
@@ -331,6 +339,15 @@ def _at_ease(found: Iterator[T], pause: Callable[[], None]) -> list[T]:
 
 def _each(backends: Sequence[tuple[str, list[int]]], cell: int) -> Iterator[Sample]:
     return (Sample("", host, row[cell]) for host, row in backends)
+
+
+def _busy(backends: Sequence[tuple[str, list[int]]], servers: Sequence[_Server]) -> dict[str, int]:
+    """For each backend what its servers have: backends count that themselves only where they have a limit."""
+    found = dict.fromkeys((host for host, _ in backends), 0)
+    for one in servers:
+        if one.host in found:
+            found[one.host] += one.sums[cells.IN_FLIGHT]
+    return found
 
 
 def _counted(servers: Sequence[_Server], cell: int) -> Iterator[Sample]:

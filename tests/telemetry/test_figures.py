@@ -81,6 +81,22 @@ def test_lanes_are_summed(house: House) -> None:
     assert series["l7_server_in_flight", SITE, SERVER] == 1
 
 
+def test_a_backend_has_in_flight_what_its_servers_have(house: House) -> None:
+    house.count(4, cells.IN_FLIGHT, 2)
+    house.count(4, cells.IN_FLIGHT, 1, FIRST_WORKER + 1)
+    house.count(5, cells.IN_FLIGHT, 4)
+    series = house.series()
+    assert series["l7_requests_in_flight", SITE] == 7
+    assert series["l7_requests_in_flight", "-"] == 0
+
+
+def test_a_name_stands_for_no_address_before_its_first_answer(house: House) -> None:
+    series = house.series()
+    assert series["l7_server_addresses", SITE, NAMED] == 0
+    assert series["l7_server_addresses", SITE, SERVER] == 1
+    assert series["l7_server_addresses", "odd.test", ODD] == 1
+
+
 def test_requests_without_a_backend_share_one_series(house: House) -> None:
     house.count(1, cells.STATUS + 4, 9)
     assert house.series()["l7_requests_total", "-", "4xx"] == 9
