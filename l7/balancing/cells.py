@@ -88,7 +88,7 @@ MAINT = 2
 QUEUED = 1
 """Requests that wait; `IN_FLIGHT` is for a backend what it is for a server."""
 OLDEST = 2
-"""Since when the first of them waits; 0 when none does."""
+"""Since when the first of those waits that can take a place at any server; 0 when none does."""
 LOOKED = 3
 """When the worker last looked for a place for those that wait."""
 

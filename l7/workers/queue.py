@@ -3,7 +3,8 @@
 Each worker keeps its own requests in order and shows since when its first one waits; only the worker whose first one
 waits longest takes a place that is free. It looks when one of its own requests ends, and every millisecond,
 because the others' end without a word. Who leaves meanwhile gives up its place in the queue, and a worker that hangs
-is not waited for.
+is not waited for. A request that some servers have failed already can take a place at the others only: it has its
+turn before who comes after it, but holds nobody up who can take what it cannot.
 """
 
 from __future__ import annotations
@@ -130,19 +131,20 @@ class Queue:
     def move(self) -> None:
         """Give the places that are free to those whose turn it is."""
         self._lane.put(self._at + LOOKED, time.monotonic_ns())
-        while self._waiters and self._is_our_turn():
-            first = self._waiters[0]
-            member = self._places.claim(first.job, first.tried)
-            if member is None:
+        for waiter in tuple(self._waiters):
+            if not self._is_our_turn(waiter.since):
                 break
-            first.member = member
-            self._waiters.popleft()
-            self._show()
-            first.wake()
+            member = self._places.claim(waiter.job, waiter.tried)
+            if member is not None:
+                waiter.member = member
+                self._waiters.remove(waiter)
+                self._show()
+                waiter.wake()
+            elif not waiter.tried:
+                break
 
-    def _is_our_turn(self) -> bool:
+    def _is_our_turn(self, since: int) -> bool:
         """Whether nobody waits longer in another worker, unless that one hangs; equal times go by lane."""
-        since = self._waiters[0].since
         awake = time.monotonic_ns() - ASLEEP
         for number in range(self._lane.used):
             if 0 < self._lane.read(number, self._at + OLDEST) < since and self._looked(number) > awake:
@@ -154,11 +156,12 @@ class Queue:
         return self._lane.read(number, self._at + LOOKED)
 
     def _show(self) -> None:
-        """Let the other workers see how many wait here, and since when."""
+        """Let the other workers see how many wait here, and since when the first of those that can take any place."""
         self.waiting = len(self._waiters)
+        oldest = next((waiter.since for waiter in self._waiters if not waiter.tried), 0)
         self._lane.put(self._at + LOOKED, time.monotonic_ns())
         self._lane.put(self._at + QUEUED, self.waiting)
-        self._lane.put(self._at + OLDEST, self._waiters[0].since if self._waiters else 0)
+        self._lane.put(self._at + OLDEST, oldest)
         if self._waiters and self._timer is None:
             self._timer = get_hub().loop.timer(LOOK, LOOK)
             self._timer.start(self.move)

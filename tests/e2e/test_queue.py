@@ -245,6 +245,32 @@ def test_a_full_server_is_passed_by(play: Callable[..., Play]) -> None:
         assert first.read_response().body == b"/1"
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_who_can_only_use_a_server_that_is_full_holds_nobody_up(play: Callable[..., Play], workers: int) -> None:
+    """It has tried the other one, which has room for those that come after it."""
+
+    def fail_some(request: Request) -> Reply | None:
+        if request.target != b"/fails":
+            return Reply(body=b"other")
+        request.connection.close()
+        return None
+
+    with Origin(fail_some) as other:
+        scene = play(
+            "balance: first, ejection: off, queue: {timeout: 100s}, servers: [{address: $a, max-connections: 1},"
+            f" {{address: '{other.address}', max-connections: 1}}]",
+            workers,
+        )
+        first = scene.ask("/1")
+        scene.settle(1)
+        retried = scene.ask("/fails")
+        scene.settle(1, 1)
+        assert [scene.get("/").body for _ in range(5)] == [b"other"] * 5
+        scene.gate.let(2)
+        assert first.read_response().body == b"/1"
+        assert retried.read_response().body == b"/fails"
+
+
 # ---------------------------------------------------------------------------------------------------- total time
 
 

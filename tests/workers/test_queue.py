@@ -31,20 +31,20 @@ class Play:
         self.other = Lane(cells, ROWS * ROW, OTHER)
         self.member = Member("a", Lane(cells, ROWS * ROW, OURS), 1)
         self.queue = Queue(self, self.member.lane, 1, Settings(timeout=1))
-        self.stream, _ = ends.pair()
+        self._ends = ends
 
     def claim(self, job: Any, tried: Any) -> Member | None:
-        return self.member
+        return None if self.member in tried else self.member
 
-    def wait(self) -> Member:
-        session = SimpleNamespace(stream=self.stream, buffer=b"")
+    def wait(self, *tried: Member) -> Member:
+        session = SimpleNamespace(stream=self._ends.pair()[0], buffer=b"")
         job = SimpleNamespace(
             session=session,
             body=None,
             until=NEVER,
             exchange=SimpleNamespace(queue_time=0.0),
         )
-        return self.queue.wait(job, ())
+        return self.queue.wait(job, tried)
 
     def show(self, looked: int) -> None:
         """Let somebody have been waiting for long in the other worker, which looked for a place at ``looked``."""
@@ -77,3 +77,13 @@ def test_a_worker_that_is_awake_is_waited_for_to_the_end(play: Play) -> None:
     play.show(time.monotonic_ns() + 10**12)
     with pytest.raises(ProxyError, match="waited 1"):
         gevent.spawn(play.wait).get(timeout=5)
+
+
+def test_who_waits_for_another_server_holds_nobody_up(play: Play) -> None:
+    retry = gevent.spawn(play.wait, play.member)
+    gevent.sleep(0)
+    assert (play.queue.waiting, play.member.lane.get(ROW + OLDEST)) == (1, 0)
+    assert gevent.spawn(play.wait).get(timeout=30) is play.member
+    assert not retry.ready()
+    with pytest.raises(ProxyError, match="waited 1"):
+        retry.get(timeout=30)
