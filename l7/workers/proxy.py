@@ -239,10 +239,10 @@ class Proxy:
         try:
             response = relay.request(job.opening, self.crew)
             member.unheard = 0
-            if response.status == 101:
-                return self._tunnel(job, relay, server)
             if job.cookie:
                 response.runs.append(job.cookie)
+            if response.status == 101:
+                return self._tunnel(job, relay, server)
             return relay.respond(keep=job.head.persistent and not self.closing and not session.last)
         except ProxyError:
             job.answered = relay.answered or relay.announced

@@ -284,6 +284,36 @@ def test_a_weight_of_zero_still_serves_those_that_stick() -> None:
         assert play.who(headers=[("Cookie", cookie_of(first))]) == mine
 
 
+def test_a_client_that_only_opens_tunnels_comes_back_to_its_server() -> None:
+    with named(3, "sticky: {}, servers: [$a, $b, $c]") as play, ExitStack() as stack:
+
+        def upgraded(cookie: str = "") -> tuple[str, Response]:
+            client = stack.enter_context(Client(play.proxy.address))
+            lines = ["GET / HTTP/1.1", "Host: x", "Connection: upgrade", "Upgrade: x", f"Cookie: {cookie}", "", ""]
+            client.send("\r\n".join(lines).encode())
+            answer = client.read_response()
+            client.send(b"?")
+            return client.read_exactly(1).decode(), answer
+
+        def switch(letter: str) -> Callable[[Request], None]:
+            def handle(request: Request) -> None:
+                request.connection.send(
+                    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+                )
+                request.connection.receive()
+                request.connection.send(letter.encode())
+
+            return handle
+
+        play.handlers = {letter: switch(letter) for letter in "abc"}
+        server, first = upgraded()
+        assert first.status == 101
+        for _ in range(6):
+            again, answer = upgraded(cookie_of(first))
+            assert again == server
+            assert answer.header(b"set-cookie") is None
+
+
 def test_an_invalid_response_does_not_set_a_cookie() -> None:
     with named(1, "sticky: {}, servers: [$a]") as play:
         play.handlers["a"] = lambda request: request.connection.send(b"nonsense\r\n\r\n")
