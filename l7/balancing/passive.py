@@ -1,7 +1,8 @@
 """Passive checks at work: what requests met with goes to the ledger, and who sees that it is enough ejects.
 
 All workers write failures and look at the sum, so a server fails three times, not three times for each worker. The
-last server that can be used is never ejected, nor one whose loss would leave fewer than the panic share.
+last server that can be used is never ejected, nor one whose loss would leave fewer than the panic share; what other
+workers have ejected in this moment is looked at before.
 """
 
 from __future__ import annotations
@@ -57,16 +58,22 @@ def count_failure(member: Member, kind: Kind) -> Reason | None:
 
 
 class Passive:
-    """Watches the members of one backend."""
+    """Watches the members of one backend. ``refresh`` brings their verdicts up to date."""
 
-    __slots__ = ("_clock", "_lane", "_limits", "_looked", "_members", "_panic", "_seconds", "_window")
+    __slots__ = ("_clock", "_lane", "_limits", "_looked", "_members", "_panic", "_refresh", "_seconds", "_window")
 
     def __init__(
-        self, settings: Ejection, panic: float, lane: Lane, clock: Callable[[], int] = time.monotonic_ns
+        self,
+        settings: Ejection,
+        panic: float,
+        lane: Lane,
+        refresh: Callable[[], None],
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._limits = Limits(settings.failures, settings.rate, settings.time, settings.max_time)
         self._panic = panic
         self._lane = lane
+        self._refresh = refresh
         self._clock = clock
         self._seconds = settings.window
         self._window = Window(settings.window)
@@ -108,6 +115,9 @@ class Passive:
             elif one in available:
                 others.append(score)
         if not ejection.is_out(self._limits, streak, own, others, soft=soft):
+            return ""
+        self._refresh()
+        if not self._may_leave(member):
             return ""
         if streak < self._limits.failures:
             return self._eject(member, ejection.why(Reason.RATE, round(own.share * 100), own.good + own.bad), now)

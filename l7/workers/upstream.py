@@ -89,7 +89,9 @@ class Upstream:
         self._sweeper = sweeper
         self._arranged: tuple[tuple[Member, int], ...] | None = None
         self._rules = Rules.of(backend)
-        self._passive = None if backend.ejection is None else Passive(backend.ejection, backend.panic, shared.lane)
+        self._passive = None
+        if backend.ejection is not None:
+            self._passive = Passive(backend.ejection, backend.panic, shared.lane, self._refresh_now)
         self._servers = merged(backend.servers)
         self._given: dict[str, list[Member]] = {address: self._first(one) for address, one in self._servers.items()}
         self.members: list[Member] = []
@@ -143,7 +145,7 @@ class Upstream:
         self.selection.arrange(self.members)
         if self._passive is not None:
             self._passive.arrange(self.members)
-        self.refresh(time.monotonic_ns())
+        self._refresh_now()
 
     # --- who can be picked --------------------------------------------------------------------------------------------
 
@@ -163,6 +165,9 @@ class Upstream:
             self._arranged = arranged
             self.policy.arrange(self.available)
         self.plain = not (self.selection.particular or self.limit or any(member.cap for member in self.members))
+
+    def _refresh_now(self) -> None:
+        self.refresh(time.monotonic_ns())
 
     def _leave(self, member: Member) -> None:
         """Checks say that a server is down: what waits for its answer, and can, is tried on another one."""
@@ -205,7 +210,7 @@ class Upstream:
     def _look(self, member: Member, status: int) -> None:
         if status < 500:
             self.lane.changed(member.row)  # it has proven itself
-            self.refresh(time.monotonic_ns())
+            self._refresh_now()
         elif self._passive is not None:
             self._act(self._passive.answered(member, status, self.available))
 
@@ -219,7 +224,7 @@ class Upstream:
     def _act(self, ejected: str) -> None:
         """A member was ejected, or not."""
         if ejected:
-            self.refresh(time.monotonic_ns())
+            self._refresh_now()
             self._shared.report(f"{self.route}: {ejected}")
 
     def may_retry(self, member: Member, tried: Sequence[Member]) -> bool:

@@ -30,7 +30,7 @@ class Worker:
             Member(f"s{index}", self.lane, FIRST_ROW + index, weight, backup=index >= main)
             for index, weight in enumerate(weights)
         ]
-        self.passive = Passive(Ejection(), panic, self.lane, lambda: place.now)
+        self.passive = Passive(Ejection(), panic, self.lane, self.refresh, lambda: place.now)
         self.passive.arrange(self.members)
         self.available: tuple[Member, ...] = ()
         self.refresh()
@@ -150,6 +150,15 @@ def test_the_last_server_is_never_ejected(place: Place) -> None:
     assert [bool(two.fail(0)) for _ in range(3)][-1] is True or two.standing(0) is Standing.EJECTED
     assert [two.fail(1) for _ in range(20)] == [""] * 20
     assert two.available == (two.members[1],)
+
+
+def test_two_workers_do_not_eject_the_last_two_in_the_same_moment(place: Place) -> None:
+    one, other = place.worker(0, servers=2), place.worker(1, servers=2)
+    other.fail(1)
+    other.fail(1)
+    assert [bool(one.fail(0)) for _ in range(3)] == [False, False, True]
+    assert not other.fail(1), "it has not noticed yet, and looks"
+    assert other.available == (other.members[1],)
 
 
 def test_a_server_on_trial_does_not_count_as_another_one(place: Place) -> None:
