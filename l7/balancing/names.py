@@ -81,8 +81,11 @@ class Knowledge:
 
 
 def normal(found: tuple[Found, ...]) -> tuple[Found, ...]:
-    """The addresses in order, each once: so that an answer that is only shuffled is the same."""
-    unique = {(one.host, one.port): one for one in sorted(found, reverse=True)}
+    """The addresses in order, each once: so that an answer that is only shuffled is the same.
+
+    One that is listed as a reserve as well is none.
+    """
+    unique = {(one.host, one.port): one for one in sorted(found, key=lambda one: (one.reserve, one), reverse=True)}
     return tuple(sorted(unique.values()))[:MOST]
 
 
@@ -96,7 +99,14 @@ class Service(NamedTuple):
 
 
 def scale(services: tuple[Service, ...], most: int) -> tuple[Service, ...]:
-    """The services with weights of at most ``most`` that keep their proportions; 0 stays the least there is, 1."""
-    largest = max((service.weight for service in services), default=0)
-    divisor = max(1.0, largest / most)
-    return tuple(service._replace(weight=max(1, round(service.weight / divisor))) for service in services)
+    """The services with weights of at most ``most`` that keep their proportions; 0 stays the least there is, 1.
+
+    Weights are compared within one priority only.
+    """
+    largest: dict[int, int] = {}
+    for service in services:
+        largest[service.priority] = max(service.weight, largest.get(service.priority, most))
+    return tuple(
+        service._replace(weight=max(1, round(service.weight * most / largest[service.priority])))
+        for service in services
+    )

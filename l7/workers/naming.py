@@ -97,10 +97,17 @@ class Naming:
             stays = "the last answer stays" if knowledge.found else "it has no servers until it can"
             self._events.warning(f"the name {address} cannot be looked up: {knowledge.why}; {stays}")
             return
-        come = [one for one in knowledge.found if one not in before]
-        gone = [one for one in before if one not in knowledge.found]
+        come, gone = _others(knowledge.found, before), _others(before, knowledge.found)
         text = _listed("", come) if not before else _listed("joined by ", come) + _listed("left by ", gone)
-        self._events.info(f"the name {address} is {text or 'looked up again'}".rstrip("; "))
+        if not text:
+            text = "looked up again" if knowledge.found == before else "weighted anew"
+        self._events.info(f"the name {address} is {text}".rstrip("; "))
+
+
+def _others(found: Sequence[Found], than: Sequence[Found]) -> list[Found]:
+    """The addresses that are not among ``than``, whatever their weights."""
+    known = {(one.host, one.port) for one in than}
+    return [one for one in found if (one.host, one.port) not in known]
 
 
 def _listed(verb: str, found: list[Found]) -> str:

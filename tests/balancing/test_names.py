@@ -56,6 +56,17 @@ def test_a_name_with_very_many_addresses_gives_some_of_them() -> None:
     assert len(known.found) == MOST
 
 
+def test_a_reserve_that_is_listed_among_the_others_is_none() -> None:
+    known = Knowledge(5, 300)
+    known.note(Answer((Found("10.0.0.1", 80, 1, True), Found("10.0.0.1", 80, 5), Found("10.0.0.2", 80, 9, True)), 60))
+    assert known.found == (Found("10.0.0.1", 80, 5), Found("10.0.0.2", 80, 9, True))
+
+
+def test_weights_are_scaled_within_their_priority() -> None:
+    services = (Service(10, 5, 80, "a"), Service(10, 3, 80, "b"), Service(20, 65535, 80, "c"))
+    assert [service.weight for service in scale(services, 256)] == [5, 3, 256]
+
+
 @pytest.mark.parametrize(
     ("weights", "scaled"),
     [([60, 40], [60, 40]), ([0, 0], [1, 1]), ([0, 10], [1, 10]), ([65535, 32767, 0], [256, 128, 1]), ([], [])],

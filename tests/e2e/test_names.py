@@ -49,6 +49,16 @@ def test_a_service_of_dnsmasq(l7):
         proxy.wait_for_event("the name srv:_http._tcp.app.test is 127.0.0.2:8081, 127.0.0.3:8082$")
 
 
+def test_a_service_whose_weights_change(l7):
+    with NameServer() as names:
+        names.records["one.test", "A"] = (3600, ["127.0.0.2"])
+        names.records["_http._tcp.app.test", "SRV"] = (0, ["10 5 8081 one.test.", "10 5 8082 one.test."])
+        proxy = l7(configure(names, "srv:_http._tcp.app.test"))
+        proxy.wait_for_event("the name srv:_http._tcp.app.test is 127.0.0.2:8081, 127.0.0.2:8082$")
+        names.records["_http._tcp.app.test", "SRV"] = (0, ["10 5 8081 one.test.", "10 9 8082 one.test."])
+        proxy.wait_for_event("the name srv:_http._tcp.app.test is weighted anew$")
+
+
 def test_a_name_that_nobody_knows_keeps_nothing_from_starting(l7):
     with NameServer() as names:
         proxy = l7(configure(names, "app.test:8080"))
