@@ -11,6 +11,7 @@ from l7.balancing import cells, health
 from l7.balancing.lane import Lane
 from l7.balancing.standing import NANO, STEPS, Facts, Rules, Standing, Verdict, choose, facts, judge
 from l7.config.addresses import Address
+from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
 from l7.master.books import Books
 from l7.telemetry.ledger import MASTER
@@ -47,14 +48,14 @@ def table(config: Config, books: Books) -> Iterator[dict[str, Any]]:
                 "used": id(one) in used,
                 "in-flight": lane.total(one.row * cells.ROW + cells.IN_FLIGHT),
             }
-        for server in backend.servers:
+        for server in merged(backend.servers).values():
             if server.address.srv and (route, str(server.address)) not in books.resolved:
                 yield _unknown(route, server, _failure(books, route, server) or "not looked up yet")
 
 
 def _judge(route: str, backend: Backend, books: Books, lane: Lane, now: int) -> Iterator[_Judged]:
     rules = Rules.of(backend)
-    for server in {str(server.address): server for server in backend.servers}.values():
+    for server in merged(backend.servers).values():
         name = (route, str(server.address))
         parent = books.rows[name]
         if name not in books.resolved:
@@ -106,4 +107,4 @@ def _why(one: _Judged, backend: Backend, now: int) -> str:
         return f"slow start: {verdict.tenths * 10} % of its share"
     if verdict.trial:
         return "was ejected, and has to prove itself"
-    return "" if known.health_why & 0xFF == health.HEALTHY else f"last check: {found}"
+    return f"last check: {found}" if found and known.health_why & 0xFF != health.HEALTHY else ""
