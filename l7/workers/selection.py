@@ -63,13 +63,11 @@ class Selection:
 
     def pick(self, job: Any, tried: Sequence[Member]) -> Member | None:
         """Give a request a member, after waiting for one if need be; raises `ProxyError` when none has room."""
-        if not self._upstream.available:
-            return None
         if not self._others_wait():
             member = self.claim(job, tried)
             if member is not None:
                 return member
-        if all(member in tried for member in self._upstream.available):
+        if all(member in tried for member in self._upstream.available) and self._stuck(job, tried) is None:
             return None
         return self._wait(job, tried)
 
@@ -108,12 +106,17 @@ class Selection:
         return True
 
     def _claim_stuck(self, job: Any, tried: Sequence[Member]) -> Member | None:
+        member = self._stuck(job, tried)
+        return member if member is not None and member.claim() else None
+
+    def _stuck(self, job: Any, tried: Sequence[Member]) -> Member | None:
+        """The member that the client sticks to, which may be one that no others are sent to."""
         if self._sticky is None:
             return None
         member = self._sticky.member(self._cookie(job))
         if member is None or member in tried or member.verdict.standing not in STICKS:
             return None
-        return member if member.claim() else None
+        return member
 
     def _claim_picked(self, job: Any, tried: Sequence[Member]) -> Member | None:
         policy, key = self._upstream.policy, self._key(job)

@@ -245,6 +245,26 @@ def test_a_full_server_is_passed_by(play: Callable[..., Play]) -> None:
         assert first.read_response().body == b"/1"
 
 
+def test_who_sticks_to_a_full_server_that_nobody_else_is_sent_to_waits_for_it(play: Callable[..., Play]) -> None:
+    scene = play("sticky: {}, servers: [{address: $a, max-connections: 1}]")
+    scene.gate.let()
+    cookie = (scene.get("/0").header(b"set-cookie") or b"").partition(b";")[0].decode()
+    text = scene.proxy.config_path.read_text()
+    seen = len(scene.proxy.events)
+    scene.proxy.write_config(text.replace("max-connections: 1", "max-connections: 1, weight: 0"))
+    scene.proxy.hup()
+    scene.proxy.wait_for_event("reload done", start=seen)
+    clients = []
+    for number in (1, 2):
+        client = scene.stack.enter_context(Client(scene.proxy.address))
+        client.send(f"GET /{number} HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode())
+        clients.append(client)
+        scene.settle(2, number - 1)
+    assert scene.get("/3").status == 503
+    scene.gate.let(2)
+    assert [client.read_response().body for client in clients] == [b"/1", b"/2"]
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_who_can_only_use_a_server_that_is_full_holds_nobody_up(play: Callable[..., Play], workers: int) -> None:
     """It has tried the other one, which has room for those that come after it."""
