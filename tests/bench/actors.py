@@ -17,6 +17,8 @@ from time import monotonic
 
 HEALTH = b"/health"
 """Where checks ask; what asks for anything else is traffic."""
+WELL = b"well\n"
+"""What a check is answered."""
 SIZE = 12_000
 """Bytes of an answer: more than fits into a packet, less than a proxy buffers."""
 WORK = 0.004
@@ -74,6 +76,8 @@ class Actor:
         self.port: int = self._place.getsockname()[1]
         self.mode = Mode.GOOD
         self.attempts: list[Attempt] = []
+        self.checked = False
+        """Whether a check was answered well."""
         self.peers: set[_Peer] = set()
         self._listener: socket.socket | None = None
         self._plugs: list[socket.socket] = []
@@ -195,7 +199,7 @@ class _Peer(asyncio.Protocol):
         if mode is Mode.ERROR:
             self._answer(b"500 Oops", b"oops\n", 0)
         elif check:
-            later(SLOW if mode is Mode.SLOW else 0, self._answer, b"200 OK", b"well\n", 0)
+            later(SLOW if mode is Mode.SLOW else 0, self._answer, b"200 OK", WELL, 0)
         else:
             # One in three is cut in pieces, one in three ends with its connection.
             later(
@@ -216,6 +220,7 @@ class _Peer(asyncio.Protocol):
             asyncio.get_running_loop().call_later(HALF, self.reset)
             return
         self._transport.write(head + body)
+        self._actor.checked |= body == WELL
         if framing == 2:
             self._transport.close()
 

@@ -28,6 +28,8 @@ from tests.bench.rivals import RIVALS, Rival
 
 PEACE, FAILING, AFTER = 1.0, 4.0, 3.0
 """Seconds of the three parts of a run."""
+PATIENCE = 30.0
+"""Seconds that first checks may take."""
 FLAP = 0.5
 """Seconds in which a flapping server is gone, and as many in which it is there."""
 BURST, WITHIN = 4, 0.5
@@ -166,6 +168,7 @@ class Run:
         with await asyncio.to_thread(proxy.__enter__):
             try:
                 await asyncio.to_thread(wait_for, lambda: self._rival.ready in tail(log), f"{self._rival.title}: ready")
+                await asyncio.wait_for(self._checked(actors), PATIENCE)
                 callers = Callers(port)
                 call = asyncio.ensure_future(callers.call(self._peace + self._failing + self._after))
                 begin, end = await self._fail(actors[0])
@@ -179,6 +182,11 @@ class Run:
             result.left = [left(actors[0].attempts, begin, end) if seen else None]
             result.back = [None if self._scene.always else back(actors[0].attempts, end)]
         return result
+
+    async def _checked(self, actors: list[Actor]) -> None:
+        """Wait until all servers were found well: what first checks find counts at once, and not what they are for."""
+        while self._checks and not self._scene.always and not all(actor.checked for actor in actors):
+            await asyncio.sleep(0.01)
 
     async def _fail(self, actor: Actor) -> tuple[float, float]:
         """Make the server fail in its time; when that began and ended."""
