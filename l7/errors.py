@@ -29,6 +29,7 @@ class Retry(Enum):
     NEVER = "never"
     NOTHING_SENT = "nothing was sent"
     IDEMPOTENT = "idempotent methods whose body can be sent again"
+    FAILING = "the same, when the last check of the server has failed, too"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ CONNECT_TIMEOUT = _up("connect timed out", 504, "sC", Retry.NOTHING_SENT)
 CLOSED_UNSENT = _up("connection lost before anything was sent", 502, "SH", Retry.NOTHING_SENT)
 CLOSED_EARLY = _up("closed before the response head", 502, "SH", Retry.IDEMPOTENT)
 BAD_RESPONSE = _up("invalid response", 502, "PH", Retry.NEVER)
-RESPONSE_TIMEOUT = _up("response timed out", 504, "sH", Retry.NEVER)
+RESPONSE_TIMEOUT = _up("response timed out", 504, "sH", Retry.FAILING)
 TOTAL_TIMEOUT = _up("request took too long", 504, "sH", Retry.NEVER)
 TRUNCATED = _up("response cut short", 0, "SD", Retry.NEVER, keep=False)
 BODY_STALLED = _up("response stalled", 0, "sD", Retry.NEVER, keep=False)

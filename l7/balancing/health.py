@@ -52,6 +52,11 @@ def finding(fault: Fault, detail: int = 0) -> int:
 HEALTHY = finding(Fault.NONE)
 
 
+def has_failed(why: int) -> bool:
+    """Whether the finding is a bad one."""
+    return why & _KIND != HEALTHY
+
+
 def words(why: int, check: Health) -> str:
     """A finding, and how often in a row it was made, for people; ``check`` is what was asked for."""
     fault, detail, count = Fault(why & _KIND), why >> _DETAIL_AT & _DETAIL, why >> _COUNT_AT & _COUNT

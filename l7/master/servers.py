@@ -107,4 +107,4 @@ def _why(one: _Judged, backend: Backend, now: int) -> str:
         return f"slow start: {verdict.tenths * 10} % of its share"
     if verdict.trial:
         return "was ejected, and has to prove itself"
-    return f"last check: {found}" if found and known.health_why & 0xFF != health.HEALTHY else ""
+    return f"last check: {found}" if found and health.has_failed(known.health_why) else ""

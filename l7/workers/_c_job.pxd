@@ -1,6 +1,7 @@
 # Types for the compiled l7/workers/job.py.
 
 from l7._c_exchange cimport Exchange as CExchange
+from l7.balancing._c_members cimport Member as CMember
 from l7.http._c_messages cimport RequestHead as CRequestHead
 from l7.workers._c_body cimport RequestBody as CRequestBody
 from l7.workers._c_relay cimport Relay as CRelay
@@ -20,3 +21,4 @@ cdef class Job:
     cdef public bint moved
 
     cpdef bint may_retry(self, object failure) except -1
+    cpdef bint may_leave(self, object failure, CMember member) except -1

@@ -5,6 +5,7 @@ Hot: one is made a request; 1,200 instructions to make and free it.
 
 from __future__ import annotations
 
+from l7.balancing.members import Member
 from l7.compiled import take_over
 from l7.errors import TOTAL_CUT, TOTAL_TIMEOUT, ProxyError, Retry
 from l7.exchange import Exchange
@@ -69,6 +70,16 @@ class Job:
         if failure.kind.retry is Retry.NOTHING_SENT:
             return True
         return failure.kind.retry is Retry.IDEMPOTENT and self._repeatable()
+
+    def may_leave(self, failure: ProxyError, member: Member) -> bool:
+        """Whether the request may be sent to another server than ``member``, which did not answer it in time.
+
+        What a server only takes long for is asked for nowhere else. One whose checks fail as well is about to be down,
+        and what waits for it then is moved.
+        """
+        if failure.kind.retry is not Retry.FAILING or self.answered or self.session.stream.closed:
+            return False
+        return self._repeatable() and self.upstream.checks_fail(member)
 
     def _repeatable(self) -> bool:
         """Whether sending it again does no harm, and can be done."""

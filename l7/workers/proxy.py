@@ -195,7 +195,8 @@ class Proxy:
                 if job.total is None or not job.total.rushed:
                     upstream.failed(member, failure)
                 tried = [*tried, member]
-                if not job.may_retry(failure) or not upstream.may_retry(member, tried):
+                again = job.may_retry(failure) or job.may_leave(failure, member)
+                if not again or not upstream.may_retry(member, tried):
                     raise failure from None
             finally:
                 upstream.release(member)

@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from l7.balancing import health
 from l7.balancing.budget import Budget
 from l7.balancing.cells import IN_FLIGHT, RETRIES, ROW
 from l7.balancing.members import Member
 from l7.balancing.names import Endpoint
 from l7.balancing.passive import Passive, count_failure
 from l7.balancing.policies import POLICIES, Policy
-from l7.balancing.standing import Rules, Standing, assess
+from l7.balancing.standing import Rules, Standing, assess, facts
 from l7.clock import monotonic
 from l7.compiled import take_over
 from l7.config.addresses import Address
@@ -235,6 +236,10 @@ class Upstream:
             return False
         self.lane.add(member.at + RETRIES, 1)
         return True
+
+    def checks_fail(self, member: Member) -> bool:
+        """Whether the last check of a server has failed, be it down already or not."""
+        return self.backend.health is not None and health.has_failed(facts(self.lane, member.row).health_why)
 
     def close(self) -> None:
         """Close all idle connections."""

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from string import Template
+from threading import Semaphore
 
 import pytest
 
@@ -284,6 +285,19 @@ def test_a_weight_of_zero_still_serves_those_that_stick() -> None:
         assert play.who(headers=[("Cookie", cookie_of(first))]) == mine
 
 
+def test_who_sticks_is_served_also_when_nobody_else_is() -> None:
+    settings = "sticky: {secret: 0123456789abcdef}, servers: "
+    with named(2, settings + "[$a, $b]") as play:
+        first = play.ask()
+        none = ", ".join(f"{{address: '{origin.address}', weight: 0}}" for origin in play.origins.values())
+        seen = len(play.proxy.events)
+        play.proxy.write_config(f"access-log: off\nbackends: {{'*': {{{settings}[{none}]}}}}")
+        play.proxy.hup()
+        play.proxy.wait_for_event("reload done", start=seen)
+        assert play.ask().status == 503
+        assert play.ask(headers=[("Cookie", cookie_of(first))]).body == first.body
+
+
 def test_a_client_that_only_opens_tunnels_comes_back_to_its_server() -> None:
     with named(3, "sticky: {}, servers: [$a, $b, $c]") as play, ExitStack() as stack:
 
@@ -349,3 +363,50 @@ def test_what_waits_for_a_server_that_checks_find_silent_goes_to_another_one() -
         assert bodies == [("GET", b"a")] * 2
         play.proxy.wait_for_event("is down: no answer within 500ms")
         assert play.picks(6) == {"a": 6}
+
+
+def test_what_a_server_did_not_answer_in_time_goes_to_another_one_when_its_check_has_failed_too() -> None:
+    """A POST does not: the server may have done it."""
+    settings = (
+        "balance: first, servers: [$b, $a], ejection: off, timeouts: {response: 1s},"
+        " health: {path: /check, interval: 50ms, timeout: 200ms, fall: 1000000}"
+    )
+    with named(2, settings) as play:
+        silent, checks = threading.Event(), Semaphore(0)
+
+        def handle(request: Request) -> Reply | None:
+            if request.target == b"/check":
+                checks.release()
+            if not silent.is_set():
+                return Reply(body=b"b")
+            request.connection.wait_closed()
+            return None
+
+        def await_check() -> None:
+            for _ in range(3):  # one may be under way, and when another one begins, the one before has been judged
+                assert checks.acquire(timeout=30)
+
+        play.handlers["b"] = handle
+        await_check()
+        assert play.who() == "b"
+        silent.set()
+        while checks.acquire(blocking=False):
+            pass
+        await_check()
+        assert play.ask(method="POST").status == 504
+        assert play.who() == "a"
+
+
+def test_what_a_server_that_is_well_did_not_answer_in_time_goes_nowhere_else() -> None:
+    settings = "balance: first, servers: [$b, $a], timeouts: {response: 500ms}, health: {path: /check}"
+    with named(2, settings) as play:
+
+        def handle(request: Request) -> Reply | None:
+            if request.target == b"/slow":
+                request.connection.wait_closed()
+                return None
+            return Reply(body=b"b")
+
+        play.handlers["b"] = handle
+        assert play.who() == "b"
+        assert play.ask(target="/slow").status == 504
