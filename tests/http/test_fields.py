@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from l7.errors import BAD_REQUEST, BAD_RESPONSE, HEAD_TOO_LARGE, ProxyError
@@ -220,6 +222,49 @@ def test_what_came_next_last_time_is_only_a_guess():
     assert table.scan(b"A: 1\r\nB", 0, 9, [], [None] * fields.KINDS) == -1
     assert table.scan(b"A: 1\r\n\r", 0, 9, [], [None] * fields.KINDS) == -1
     assert table.scan(b"A: 1\r\n\r\nA: 1", 0, 9, [], [None] * fields.KINDS) == 8
+
+
+def outcome(table: Table, text: bytes, most: int) -> object:
+    values: fields.Values = [None] * fields.KINDS
+    kept: list[bytes] = []
+    try:
+        return table.scan(text, 0, most, kept, values), lines_of(kept), values
+    except ProxyError as failure:
+        return failure.kind, failure.detail
+
+
+LINES = [
+    *(b"%b: %b" % (name, b"x" * size) for name in (b"A", b"B", b"C", b"D") for size in (1, 2, 240)),
+    b"Host: a", b"Connection: B", b"Keep-Alive: 1", b"User-Agent: u", b"Via: 1.1 v", b"Authorization: Basic x",
+    b"X-Request-ID: 1", b"Long: " + b"y" * 300, b"bad line",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_table_that_has_seen_much_reads_as_a_new_one(seed):
+    """Heads that come again and again, now and then with another line, or cut off."""
+    chance = random.Random(seed)
+    table = request_table()
+    for _ in range(60):
+        lines = chance.choices(LINES[:12], k=7) + chance.choices(LINES[:-1], k=5)
+        chance.shuffle(lines)
+        for _ in range(chance.choice([1, 20, 60])):
+            head = list(lines)
+            if chance.random() < 0.1:
+                head[chance.randrange(len(head))] = chance.choice(LINES)
+            text = b"".join(line + b"\r\n" for line in head) + b"\r\nA: x\r\n"
+            text = text[: chance.choice([len(text), len(text), len(text), chance.randrange(len(text))])]
+            most = chance.choice([100, 100, len(lines), len(lines) - 1, 3])
+            assert outcome(table, text, most) == outcome(request_table(), text, most)
+
+
+def test_lines_that_are_guessed_as_one_are_counted_one_by_one():
+    table = request_table()
+    lines = [b"%c: x\r\n" % letter for letter in b"ABCDEFGH"]
+    text = b"".join(lines) + b"\r\n"
+    for _ in range(200):
+        assert outcome(table, text, 8) == (len(text), [line[:-2] for line in lines], [None] * fields.KINDS)
+    assert outcome(table, text, 7) == (HEAD_TOO_LARGE, "more than 7 fields")
 
 
 def test_name_of():
