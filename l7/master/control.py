@@ -242,7 +242,10 @@ class Desk:
             self._let_go(visitor)
         elif b"\n" in data and not visitor.asked:
             visitor.asked, visitor.deadline = True, None
-            self._ask(visitor, _question(bytes(visitor.read)))
+            try:
+                self._ask(visitor, _question(bytes(visitor.read)))
+            except Exception as error:  # a question must never be the end of a master that serves
+                self.answer(visitor, {"ok": False, "reasons": [f"{type(error).__name__}: {error}"]})
 
     def _send(self, visitor: Visitor) -> None:
         try:
@@ -268,6 +271,6 @@ class Desk:
 def _question(line: bytes) -> Message:
     try:
         question = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return question if isinstance(question, dict) else {}

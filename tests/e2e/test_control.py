@@ -455,7 +455,10 @@ def test_nobody_there(near):
     assert f"no l7 runs with these settings (looked for {near}/c)" in err
 
 
-@pytest.mark.parametrize("question", [b"", b"\n", b"nonsense\n", b"[1]\n", b'{"do": "dance"}\n', b"x" * 10_000])
+@pytest.mark.parametrize(
+    "question",
+    [b"", b"\n", b"nonsense\n", b"[1]\n", b'{"do": "dance"}\n', b"x" * 10_000, b"[" * 60_000 + b"\n"],
+)
 def test_nonsense_harms_nobody(l7, origin, near, question):
     proxy = l7(CONFIG.format(origin().address) + f"control: {near}/c\n")
     with socket.socket(socket.AF_UNIX) as client:
@@ -469,6 +472,28 @@ def test_nonsense_harms_nobody(l7, origin, near, question):
             answer = b""
     assert answer in (b"", b'{"ok": false, "reasons": ["unknown question"]}\n')
     assert get(proxy.address, host="a").status == 200
+
+
+def test_a_question_that_cannot_be_answered_harms_nobody(l7, origin, near):
+    proxy = l7(CONFIG.format(origin().address) + f"control: {near}/c\n")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(TIMEOUT)
+        client.connect(f"{near}/c")
+        client.sendall(b'{"do": "explain", "url": "http://a/\\ud800"}\n')
+        answer = json.loads(b"".join(iter(lambda: client.recv(4096), b"")))
+    assert not answer["ok"]
+    assert "UnicodeEncodeError" in answer["reasons"][0]
+    assert get(proxy.address, host="a").status == 200
+
+
+def test_a_file_that_has_become_a_pipe_is_not_waited_for(l7, origin, near):
+    proxy = l7(CONFIG.format(origin().address) + f"control: {near}/c\n" + QUICK)
+    proxy.config_path.unlink()
+    os.mkfifo(proxy.config_path)
+    code, _, err = run("reload", "--control", f"{near}/c")
+    assert code == 1
+    assert "generation 1 serves on" in err
+    assert run("status", "--control", f"{near}/c")[0] == 0
 
 
 def test_visitors_who_never_ask_are_sent_away(l7, origin, near):
