@@ -10,6 +10,7 @@ from pydantic import BaseModel, SecretStr
 from l7.config.dump import scalar
 from l7.config.names import printable
 from l7.config.schema import Backend, Config
+from l7.config.wildcards import collision
 
 UNPRIVILEGED_FROM = 1024
 
@@ -24,25 +25,31 @@ def changes(old: Config, new: Config) -> list[str]:
 
 
 def needs_restart(
-    old: Config, new: Config, *, privileged: bool = False, unprivileged_from: int = UNPRIVILEGED_FROM
-) -> list[str]:
-    """Return what a reload cannot apply, by name: run-as, pid file, control socket, ports that only root may bind.
+    old: Config, new: Config, *, handed: bool = False, privileged: bool = False,
+    unprivileged_from: int = UNPRIVILEGED_FROM,
+) -> list[str]:  # fmt: skip
+    """Return what a reload cannot apply, by name: run-as, pid file, control socket, what is not free to be bound.
 
-    ``privileged`` says that the master may still bind any port, ``unprivileged_from`` is the lowest port that
-    everybody may bind. Addresses that ``old`` listens on already can be kept.
+    Such are ports that only root may bind, and a wildcard beside an address of its own, on the same port.
+    ``handed`` says that nothing is bound, ``privileged`` that the master may still bind any port,
+    ``unprivileged_from`` is the lowest port that everybody may bind. Addresses that ``old`` listens on already can be
+    kept.
     """
     fixed = ("run_as", "pid_file", "control")
     lines = [_changed(name, old, new) for name in fixed if getattr(old, name) != getattr(new, name)]
-    if privileged:
+    added = [address for address in new.bind if address not in old.bind]
+    both = collision(new.bind, old.bind) if not handed and new.port == old.port != 0 else None
+    if both:
+        lines.append(f"{_changed('bind', old, new)} ({both[0]} cannot be bound while {both[1]} is)")
+    if privileged or handed:
         return lines
     if new.admin is not None and new.admin != old.admin and 0 < new.admin.port < unprivileged_from:
         lines.append(f"{_changed('admin', old, new)} (a port below {unprivileged_from})")
-    if not 0 < new.port < unprivileged_from:
+    if both or not 0 < new.port < unprivileged_from:
         return lines
     if new.port != old.port and any(not address.startswith("unix:") for address in new.bind):
         return [*lines, f"{_changed('port', old, new)} (a port below {unprivileged_from})"]
-    added = [address for address in new.bind if address not in old.bind and not address.startswith("unix:")]
-    if added:
+    if any(not address.startswith("unix:") for address in added):
         lines.append(f"{_changed('bind', old, new)} (port {new.port} is below {unprivileged_from})")
     return lines
 

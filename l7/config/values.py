@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from l7.config.addresses import LONGEST_UNIX_PATH, Address, unix_path
+from l7.config.wildcards import collision
 from l7.units import parse_duration, parse_size, quoted, show_duration, show_size
 
 __all__ = ["Flag", "Form", "show_duration", "show_size"]
@@ -171,6 +172,8 @@ def bind(value: Any) -> tuple[str, ...]:
     for index, item in enumerate(parsed):
         if item in parsed[:index]:
             raise ValueError(f"{quoted(item)} is given twice")
+    if both := collision(parsed):
+        raise ValueError(f"{quoted(both[0])} and {quoted(both[1])} are one in the other; leave one of them out")
     return parsed
 
 

@@ -167,10 +167,10 @@ class Generations:
 
     def _check(self, new: Config) -> None:
         """Refuse by name what only a start can change; raises `Refused`."""
-        free = self._ground.listeners.inherited or may_bind_any_port()
         lines = needs_restart(
-            self.current.generation.config, new, privileged=free, unprivileged_from=first_unprivileged_port()
-        )
+            self.current.generation.config, new, handed=self._ground.listeners.inherited,
+            privileged=may_bind_any_port(), unprivileged_from=first_unprivileged_port(),
+        )  # fmt: skip
         if lines:
             raise Refused([f"{line}: needs a restart" for line in lines])
 

@@ -62,7 +62,16 @@ def test_logins_without_their_passwords() -> None:
         ({"port": 8080}, {"port": 80, "bind": "unix:/x"}, []),
         ({"port": 80}, {"port": 80, "bind": "::1"}, ["bind"]),
         ({"port": 80, "bind": ["::1", "127.0.0.1"]}, {"port": 80, "bind": ["::1", "unix:/x"]}, []),
-        ({"port": 8080}, {"port": 8080, "bind": "::1"}, []),
+        ({"port": 8080}, {"port": 8080, "bind": "::1"}, ["bind"]),
+        ({"port": 8080, "bind": "0.0.0.0"}, {"port": 8080, "bind": "127.0.0.1"}, ["bind"]),
+        ({"port": 8080, "bind": "0.0.0.0"}, {"port": 8080, "bind": ["0.0.0.0", "::"]}, []),
+        ({"port": 8080, "bind": "0.0.0.0"}, {"port": 8080, "bind": "*"}, ["bind"]),
+        ({"port": 8080, "bind": ["0.0.0.0", "::"]}, {"port": 8080, "bind": ["0.0.0.0", "::", "unix:/x"]}, []),
+        ({"port": 8080, "bind": ["0.0.0.0", "::"]}, {"port": 8080, "bind": ["0.0.0.0", "::1"]}, ["bind"]),
+        ({"port": 8080, "bind": "127.0.0.1"}, {"port": 8080, "bind": "::"}, ["bind"]),
+        ({"port": 8080, "bind": "127.0.0.1"}, {"port": 8080, "bind": ["127.0.0.2", "::1"]}, []),
+        ({"port": 8080}, {"port": 8081, "bind": "127.0.0.1"}, []),
+        ({"port": 0}, {"port": 0, "bind": "127.0.0.1"}, []),
         ({"port": 8080}, {"port": 8080, "admin": "127.0.0.1:9180"}, []),
         ({"port": 8080}, {"port": 8080, "admin": "unix:/x"}, []),
         ({"port": 8080}, {"port": 8080, "admin": "127.0.0.1:80"}, ["admin"]),
@@ -76,6 +85,11 @@ def test_logins_without_their_passwords() -> None:
 )
 def test_what_a_reload_cannot_apply(old: dict[str, Any], new: dict[str, Any], named: list[str]) -> None:
     assert [line.partition(":")[0] for line in needs_restart(config(**old), config(**new))] == named
+
+
+def test_sockets_that_were_handed_over_make_every_bind_right() -> None:
+    assert needs_restart(config(port=8080), config(port=80, bind="::1"), handed=True) == []
+    assert needs_restart(config(port=8080), config(port=8080, bind="::1"), privileged=True) != []
 
 
 def test_a_master_that_may_bind_any_port_can_apply_ports() -> None:

@@ -241,7 +241,8 @@ def test_a_policy_that_does_not_exist_is_refused(write: Write) -> None:
     "text",
     [
         "port: [80]", "port: {a: b}", "port: -1", "port: 65536", "port: '080'", "port: true", "port: 80.0", "port: 1e3",
-        "bind: []", "bind: {a: b}", "bind: [x]", "bind: 127.0.0.1:80", "bind: ['*', '*']", "bind: 'unix:x'",
+        "bind: []", "bind: {a: b}", "bind: [x]", "bind: 127.0.0.1:80", "bind: ['*', '*']", "bind: ['*', 127.0.0.1]",
+        "bind: ['::', '::1']", "bind: ['0.0.0.0', '::', '::1']", "bind: 'unix:x'",
         "workers: 0", "workers: many", "workers: 1025", "run-as: 'a:b:c'", "run-as: ''", "access-log: ''",
         "access-log-format: apache", "log-level: loud", "graceful-timeout: -1", "drain-timeout: soon",
         "worker-timeout: 10ms", "users: [a]", "users: a", "users: {'': x}", "users: {a: ''}", "users: {a: [b]}",
