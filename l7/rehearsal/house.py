@@ -27,6 +27,8 @@ from l7.rehearsal.clients import Site
 WITHIN = 60.0
 """Seconds that a start, a reload or an upgrade may take."""
 LOGIN = "rehearsal"
+ROOM = 256
+"""Connections that l7 must let in at least, so that all of our clients find room."""
 MOST_SITES = 16
 """Routes of the configuration that requests are sent to."""
 BROKEN = "backends: {'*': {servers: [\n"
@@ -216,6 +218,7 @@ def private(loaded: Loaded, ports: list[int], directory: Path) -> tuple[dict[str
             "admin": "off",
         }
     )
+    config["limits"]["connections"] = max(config["limits"]["connections"], ROOM)
     return config, _sites(config["backends"], login)
 
 

@@ -54,7 +54,7 @@ CONFIGURATION = """\
 users: {somebody: secret}
 canary-time: 0
 workers: 2
-limits: {target: 200}
+limits: {target: 200, connections: 4}
 admin: 192.0.2.1:1
 backends:
   example.com: {servers: ['10.255.255.1:80'], health: {path: /healthz, interval: 100ms, body: well}}
