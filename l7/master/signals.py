@@ -80,7 +80,12 @@ class Mailbox:
         self.release()
 
     def mute(self) -> None:
-        """Hear no more, at the end of the master: a signal that comes too late must not change its exit code."""
+        """Hear no more, at the end of the master: a signal that comes too late must not change its exit code.
+
+        They are ignored, because handlers of ours are gone before the interpreter is.
+        """
+        for number in set(self._handlers) - {signal.SIGCHLD}:
+            signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(self._wakeup)
         self.release()
 

@@ -171,7 +171,11 @@ def test_signals_are_noted_in_order_and_most_of_them_once():
 def test_a_signal_that_comes_after_the_end_changes_nothing():
     script = (
         "import signal, sys\nfrom l7.master.signals import Mailbox\n"
-        "one = Mailbox(); one.open(); one.mute(); signal.raise_signal(signal.SIGTERM); sys.exit(7)"
+        "one = Mailbox(); one.open(); one.mute(); signal.raise_signal(signal.SIGTERM)\n"
+        "class Late:\n"
+        "    def __del__(self, send=signal.raise_signal, number=signal.SIGTERM):\n"
+        "        send(number)  # when the interpreter has taken its handlers back\n"
+        "late = Late(); sys.exit(7)"
     )
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=30, check=False).returncode == 7
 
