@@ -157,6 +157,7 @@ class Arbiter:
             if self._code is not None:
                 self._inquiries.close("l7 has stopped")
                 self._relay.close()
+                self._lineage.see_off(lambda seconds: _pause(self._mailbox, seconds))
                 self._office.close()
                 self._events.info("stopped")
                 return self._code
@@ -349,8 +350,9 @@ class Arbiter:
         self._lineage.announce(where, self._fleet)
 
     def _close_listeners(self, action: v.CloseListeners) -> None:
-        if self._fleet.phase is not MasterState.RETIRING:
+        if (phase := self._fleet.phase) is not MasterState.RETIRING:
             self._notifier.stopping()
+            self._lineage.stop(quick=phase is MasterState.STOPPING, within=self._fleet.plan.graceful)
         self._ground.close_listeners()
 
     def _finish(self, action: v.Finish) -> None:

@@ -43,6 +43,7 @@ class Inquiries:
         self._reload = reload
         self._control_worker = control_worker
         self._surveys: list[Survey] = []
+        self._wants_reload = False
 
     @property
     def due(self) -> float | None:
@@ -54,6 +55,10 @@ class Inquiries:
         """Answer what can be answered by now."""
         self.verdicts.look()
         self.desk.expire()
+        if self._wants_reload and self._fleet().phase not in {MasterState.UPGRADING, *ENDS}:
+            # While another l7 is about to take over, whoever asks waits: that one does the reload, or we when it fails.
+            self._wants_reload = False
+            self._reload()
         for survey in [survey for survey in self._surveys if survey.over]:
             self._surveys.remove(survey)
             self.desk.answer(survey.visitor, self._status(survey))
@@ -82,7 +87,7 @@ class Inquiries:
             self.desk.answer(visitor, {"ok": False, "reasons": ["l7 is stopping"]})
         elif wish == "reload":
             self.verdicts.want(visitor)
-            self._reload()
+            self._wants_reload = True
         else:
             self.desk.answer(visitor, {"ok": False, "reasons": ["unknown question"]})
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from setproctitle import setproctitle
 
+from l7.clock import monotonic
 from l7.config.held import HeldFiles
 from l7.master import bequest
 from l7.master import vocabulary as v
@@ -23,6 +24,7 @@ from l7.master.polling import Poll
 from l7.master.relay import Relay
 from l7.master.startup import Ground
 from l7.master.succession import Succession
+from l7.master.turn import MARGIN
 from l7.master.upgrade import Upgrade
 from l7.telemetry.events import Events
 
@@ -50,6 +52,8 @@ class Lineage:
         self._held, self._company, self._names = held, company, names
         self._parent = 0 if inheritance is None else inheritance.parent
         self._upgrade: Upgrade | None = None
+        self._until = 0.0
+        """How long the l7 before is waited for in the end."""
         self._left = -1
         """What the l7 before leaves us, or we the next one, while that is not done."""
         if inheritance is not None and inheritance.bequest:
@@ -91,6 +95,19 @@ class Lineage:
         self._let_go()
         if self._upgrade is not None:
             self._upgrade.abandon(quick=stop)
+
+    def stop(self, *, quick: bool, within: float) -> None:
+        """This l7 stops: so does one before it that still drains."""
+        self._until = monotonic() + MARGIN + (0.0 if quick else within)
+        if self._succession is not None:
+            self._succession.stop(quick=quick)
+
+    def see_off(self, pause: Callable[[float], bool]) -> None:
+        """Wait for the others to end, each in its time: a supervisor takes our end for that of all."""
+        if self._upgrade is not None:
+            self._upgrade.see_off(pause)
+        if self._succession is not None:
+            self._succession.see_off(pause, self._until)
 
     def pass_on(self) -> None:
         """Let the l7 that has taken over reload."""

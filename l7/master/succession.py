@@ -24,6 +24,8 @@ from l7.master.polling import READ, Poll
 from l7.master.startup import Ground
 from l7.telemetry.events import Events
 
+MOMENT = 0.05
+"""Seconds between two looks at one that is waited for."""
 TELL_EVERY = 0.25
 """Seconds between two words on what our workers answer."""
 
@@ -70,6 +72,19 @@ class Succession:
             return False
         self._reload = True
         return True
+
+    def stop(self, *, quick: bool) -> None:
+        """Let the l7 before us, which still drains, stop as well: whoever stops this one means all of it."""
+        if self.taken and self.bridge is not None:
+            send(self.bridge, {"event": "stop", "quick": quick})
+
+    def see_off(self, pause: Callable[[float], bool], until: float) -> None:
+        """Wait for its end, which is that of the bridge; ``pause`` returns False when there is no time for it."""
+        while self.taken and self.bridge is not None and monotonic() < until:
+            if not pause(MOMENT):
+                self.stop(quick=True)
+                return
+            self._hear()
 
     @property
     def due(self) -> float | None:

@@ -9,6 +9,7 @@ we drain. Until then it is only a child that may fail, and gives back what it wa
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from l7.master.startup import Ground
 
 KILL_AFTER = 2.0
 """Seconds beyond ``graceful-timeout`` that a next l7 which was given up has to end by itself."""
+MOMENT = 0.05
+"""Seconds between two looks at one that is waited for."""
 END_WITHIN = 5.0
 """Seconds that a next l7 which has hung up has to end, so that its exit status can be told."""
 
@@ -96,6 +99,16 @@ class Upgrade:
                 self._child.terminate()
             self._kill_at = monotonic() + self._graceful + KILL_AFTER
 
+    def see_off(self, pause: Callable[[float], bool]) -> None:
+        """Wait for a next l7 that was given up to end, so that who stops this one has stopped all of it.
+
+        ``pause`` waits a moment, and returns False when there is no time for it.
+        """
+        while self._kill_at is not None and self._child is not None:
+            if not pause(MOMENT) and self._child.poll() is None:
+                self._child.send_signal(signal.SIGINT)
+            self.look()
+
     @property
     def due(self) -> float | None:
         """When to look again."""
@@ -133,6 +146,8 @@ class Upgrade:
                     self._company.take_back(letter)
                 elif not self._over:
                     self._listen_to(letter.message)
+                elif letter.message.get("event") == "stop":
+                    self._post(v.Interrupt() if letter.message.get("quick") else v.Terminate())
         except EOFError:
             self.close()
             if not self._over:
