@@ -29,7 +29,7 @@ def terminate(turn: Turn, event: v.Event) -> None:
         if worker.state in BEATS:
             turn.drain(worker, within, close=True)
         else:
-            turn.stop(worker)
+            turn.dismiss(worker, within, close=True)
     turn.act(v.CloseListeners())
 
 

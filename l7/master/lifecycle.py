@@ -150,6 +150,8 @@ WORKER: Mapping[tuple[WorkerState, WorkerEvent], WorkerState] = {
     (_W.ABORTED, _WE.LATE): _W.KILLED,
     (_W.ABORTED, _WE.KILL): _W.KILLED,
     (_W.ABORTED, _WE.EXIT): _W.EXITED,
+    # One that was to finish what it may have begun to serve is told to be quicker.
+    (_W.STOPPING, _WE.STOP): _W.STOPPING,
     (_W.STOPPING, _WE.LATE): _W.KILLED,
     (_W.STOPPING, _WE.EXIT): _W.EXITED,
     (_W.KILLED, _WE.KILL): _W.KILLED,

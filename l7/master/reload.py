@@ -347,4 +347,4 @@ def _roll_back(turn: Turn) -> None:
     )
     for worker in list(turn.fleet.live(failed.generation)):
         if not worker.ready:
-            turn.stop(worker)
+            turn.dismiss(worker, failed.graceful)

@@ -58,7 +58,7 @@ def _retire(turn: Turn, event: MasterEvent, within: float) -> None:
         if worker.state in BEATS:
             turn.drain(worker, within)
         else:
-            turn.stop(worker)
+            turn.dismiss(worker, turn.fleet.plan.graceful)
     turn.act(v.CloseListeners())
 
 

@@ -51,11 +51,11 @@ def _make_room(turn: Turn) -> None:
 
 
 def retire(turn: Turn, worker: Worker) -> None:
-    """Let a worker finish; one that has nothing to finish yet ends at once."""
+    """Let a worker finish; one that is not known to have begun need not take so long."""
     if worker.ready:
         turn.drain(worker, turn.fleet.plan.drain)
     else:
-        turn.stop(worker)
+        turn.dismiss(worker, turn.fleet.plan.graceful)
 
 
 def shrink(turn: Turn) -> None:

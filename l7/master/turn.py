@@ -47,11 +47,19 @@ class Turn:
         self.move(worker, WorkerEvent.DRAIN, within + MARGIN)
         self.act(v.Drain(worker.slot, within, close))
 
+    def dismiss(self, worker: Worker, within: float, *, close: bool = False) -> None:
+        """End a worker that is not known to be ready: it may be, and serve already, before its word has come."""
+        if worker.state is WorkerState.STARTING:
+            self.move(worker, WorkerEvent.STOP, within + MARGIN)
+            self.act(v.Drain(worker.slot, within, close))
+        elif worker.state is not WorkerState.STOPPING:
+            self.stop(worker)
+
     def stop(self, worker: Worker) -> None:
         """End a worker, at once when it hangs."""
         if worker.state in (WorkerState.SILENT, WorkerState.ABORTED, WorkerState.KILLED):
             self.kill(worker)
-        elif worker.state is not WorkerState.STOPPING:
+        elif worker.state is not WorkerState.STOPPING or (worker.until or 0.0) > self.now + STOP_WITHIN:
             self.move(worker, WorkerEvent.STOP, STOP_WITHIN)
             self.act(v.Stop(worker.slot))
 

@@ -148,6 +148,8 @@ class Worker:
         except ProbeError as failure:
             tell(self._boot.channel, {"event": "failed", "why": str(failure)})
             return CANNOT_BOOT
+        if self._leave.is_set():  # it was told so while it booted
+            return self._finish()
         self._watchdog.start()
         self._server.listen(self._boot.listeners)
         self._outbox.tell({"event": "ready", "probe": True})

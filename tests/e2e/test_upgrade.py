@@ -239,6 +239,32 @@ def test_a_stop_meanwhile_waits_for_what_the_next_one_serves(l7, origin):
     assert not psutil.pid_exists(next_one), "a stop is a stop of all of it"
 
 
+def test_a_worker_that_serves_before_its_master_knows_finishes_all_the_same(l7, origin):
+    gate = Gate()
+    proxy = l7(CONFIG.format(origin(gate).address) + "canary-time: 60s\ngraceful-timeout: 60s\n", leaks=False)
+    (old,) = proxy.workers()
+    proxy.signal(signal.SIGUSR2)
+    family = psutil.Process(proxy.pid)
+    while not (found := [w for one in family.children() if one.pid != old for w in one.children()]):
+        time.sleep(0.001)
+    next_one = found[0].parent()
+    next_one.suspend()
+    os.kill(old, signal.SIGSTOP)
+    try:
+        with in_flight(proxy, gate) as client:
+            proxy.term()
+            os.kill(old, signal.SIGCONT)
+            proxy.wait_for_event("stopping: requests in flight")
+            next_one.resume()
+            proxy.wait_for_event("not fit to take over: the l7 before it stops")
+            client.pump(0.5)
+            gate.opened.set()
+            assert client.read_response().body == b"late"
+    finally:
+        gate.opened.set()
+    assert proxy.wait() == 0
+
+
 @pytest.mark.parametrize("quick", [False, True])
 def test_a_stop_of_the_new_one_is_one_of_the_old_one_that_still_drains(l7, origin, quick):
     gate = Gate()

@@ -559,6 +559,33 @@ def test_what_does_not_even_die_of_kill_is_left_behind():
     assert sim.told(v.Finish) == [v.Finish(0)]
 
 
+def test_a_worker_that_may_serve_already_finishes_what_it_has():
+    sim = serving(2, graceful=8.0)
+    sim.send(v.More())
+    actions = sim.send(v.Terminate())
+    assert v.Drain(2, 8.0, close=True) in actions, "its word that it is ready may be on its way"
+    sim.send(v.Booted(2))
+    sim.pass_time(7)
+    assert v.Stop(2) not in sim.actions
+    assert v.Stop(2) in sim.send(v.Interrupt()), "unless there is no time"
+    sim.pass_time(1.1)
+    assert v.Kill(2) in sim.actions
+
+
+def test_a_generation_that_is_given_up_finishes_what_it_may_have_begun():
+    sim = serving(2, graceful=8.0, canary=1.0)
+    sim.reload(2)
+    sim.boot()
+    sim.pass_time(3)
+    (late,) = sim.starting()
+    sim.weight = (v.Tally(100, 50), v.Tally(100), True)
+    actions = sim.pass_time(0.5)
+    assert sim.phase is MasterState.ROLLBACK
+    assert v.Drain(late.slot, 8.0, close=False) in actions
+    sim.pass_time(9)
+    assert v.Kill(late.slot) in sim.actions
+
+
 def test_nothing_is_started_while_stopping():
     sim = serving(2)
     sim.send(v.Terminate())
