@@ -16,8 +16,11 @@ cdef class Listener:
     cdef public bytes authority
     cdef public bint watching
     cdef object _watcher
+    cdef dict _hops
     cdef Server _server
 
+    @cython.locals(hop=CHop)
+    cdef CHop hop(self, str client)
     cpdef watch(self)
     cpdef pause(self)
     cpdef close(self)

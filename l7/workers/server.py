@@ -35,18 +35,20 @@ BACK_OFF = 0.2
 """Seconds without accepting after the system had no descriptor or memory left."""
 YIELD = 0.005
 """Seconds that a worker with more than its share leaves a new connection to the others."""
+_REMEMBERED = 1024
 
 
 class Listener:
     """One listening socket as a worker sees it."""
 
-    __slots__ = ("_raw", "_server", "_watcher", "authority", "family", "port", "sock", "watching")
+    __slots__ = ("_hops", "_server", "_watcher", "authority", "family", "port", "sock", "watching")
 
     def __init__(self, sock: socket.socket, server: Server) -> None:
         self.sock = sock
         self.family = int(sock.family)
         self._server = server
         self.port, self.authority = _own_name(sock)
+        self._hops: dict[str, Hop] = {}
         self._watcher = get_hub().loop.io(sock.fileno(), 1)
         self.watching = False
 
@@ -66,6 +68,15 @@ class Listener:
         self.pause()
         self._watcher.close()
         self.sock.close()
+
+    def hop(self, client: str) -> Hop:
+        """What the connections of ``client`` add to each request: one for all of them, while it is remembered."""
+        hop = self._hops.get(client)
+        if hop is None:
+            if len(self._hops) >= _REMEMBERED:
+                self._hops.clear()
+            hop = self._hops[client] = Hop(client, self.port, self.authority)
+        return hop
 
     def _on_connection(self) -> None:
         if not self._server.yields():
@@ -127,7 +138,7 @@ class Server:
     def accepted(self, sock: Socket, peer: Any, listener: Listener) -> None:
         """Make a session of a new connection."""
         self._told = False
-        self._begin(sock, Hop(client_address(peer, listener.family), listener.port, listener.authority))
+        self._begin(sock, listener.hop(client_address(peer, listener.family)))
 
     def _begin(self, sock: Socket, hop: Hop) -> Session:
         stream = Stream(sock, self._sweeper)

@@ -339,10 +339,8 @@ class Stream:
         self.closed = True
         self.sweeper.streams.discard(self)
         self.keeper = None
-        self.watcher.stop()
         self.watcher.close()
         if self._write_watcher is not None:
-            self._write_watcher.stop()
             self._write_watcher.close()
             self._write_watcher = None
         self.socket.close()

@@ -15,6 +15,7 @@ from gevent import socket as green
 from l7.config.schema import Config
 from l7.telemetry.accesslog import Log
 from l7.telemetry.board import ACCEPTING, BEAT, Board
+from l7.workers import server as accepting
 from l7.workers.crew import Crew
 from l7.workers.handover import Arrival
 from l7.workers.proxy import Proxy
@@ -146,3 +147,17 @@ def test_many_listeners_are_not_taken_from_beyond_the_limit(build: Build) -> Non
     house.connect(2, listener=1)
     house.holds(SLACK * 4)
     assert not house.accepts()
+
+
+def test_each_session_has_the_address_of_its_own_client(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is added to requests is remembered by client: another one, or one at another port, is not taken for it."""
+    monkeypatch.setattr(accepting, "_REMEMBERED", 2)
+    house = build()
+    for source in ("127.0.0.1", "127.0.0.2", "127.0.0.1", "127.0.0.3", "127.0.0.2"):
+        for listener in house.others:
+            known = set(house.server.sessions)
+            house.clients.append(green.create_connection(listener.getsockname(), TIMEOUT, (source, 0)))
+            house.holds(len(known) + 1)
+            (session,) = house.server.sessions - known
+            assert (session.hop.client, session.hop.port) == (source, listener.getsockname()[1])
+            assert f"X-Forwarded-For: {source}\r\n".encode() in session.hop.line
