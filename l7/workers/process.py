@@ -54,6 +54,8 @@ BEAT_INTERVAL = 0.5
 """Seconds between two heartbeats."""
 GOODBYE = 0.2
 """Seconds between the end of draining and the end of the worker: for what was said last to arrive."""
+IN_TRANSIT = 0.1
+"""Seconds that a connection which waits for a request has for it when l7 stops: it may be new, or that on its way."""
 SAMPLES = 5
 """Heartbeats over which requests a second are counted: two seconds."""
 MASTER_GONE = "the master is gone"
@@ -256,7 +258,7 @@ class Worker:
             self._outbox.cancel()
         if idle == "close":
             proxy.stopping = True
-            server.close_idle()
+            self._after(min(IN_TRANSIT, within), server.close_idle)
         if not server.sessions:
             self._leave.set()
 

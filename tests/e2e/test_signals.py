@@ -175,6 +175,28 @@ def test_term_closes_idle_connections_at_once(l7, origin):
         assert client.read_until_closed() == b""
 
 
+def test_a_request_that_is_on_its_way_when_l7_stops_is_served(l7, origin):
+    proxy = l7(CONFIG.format(origin().address), leaks=False)
+
+    def is_served() -> bool:
+        proxy.wait_for(lambda: len(proxy.workers()) == 1, "one worker")
+        (worker,) = proxy.workers()
+        with Client(proxy.address) as client:
+            proxy.wait_for(lambda: len(psutil.Process(worker).net_connections("tcp")) > 1, "its acceptance")
+            os.kill(worker, signal.SIGTERM)
+            time.sleep(0.02)  # it has heard of it; the request comes a moment later
+            try:
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                answer = client.read_response()
+            except (OSError, AssertionError):
+                return False
+            finally:
+                proxy.wait_for(lambda: worker not in proxy.workers(), "its end")
+        return answer.status == 200 and answer.closes
+
+    assert any(is_served() for _ in range(20)), "a slow machine may be too late, but not each time"
+
+
 def test_term_waits_no_longer_than_the_graceful_timeout(l7, origin):
     gate = Gate()
     proxy = l7(CONFIG.format(origin(gate).address) + "graceful-timeout: 500ms\n")
