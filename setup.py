@@ -52,16 +52,26 @@ def extensions() -> list[Extension]:
 class BuildExtensions(build_ext):
     """Builds what can be built, says what cannot, and records from which sources."""
 
+    built: list[str]
+    """What is up to date after this run."""
+
+    def build_extension(self, ext: Extension) -> None:
+        """Build one; what fails is optional, so only here is known what did not."""
+        super().build_extension(ext)
+        self.built.append(ext.name)
+
     def run(self) -> None:
-        """Build, then write the record beside ``l7/compiled.py``."""
+        """Build, then write the record beside ``l7/compiled.py``; without a build the old one stays true."""
+        self.built = []
         try:
             super().run()
         except Exception as failure:  # whatever a machine lacks, the install must work
             print(f"l7: the hot modules stay pure Python: {failure}", file=sys.stderr)
+        if os.environ.get("L7_PURE_PYTHON"):
+            return
         record = {compiled.TYPES: compiled.digest_of_types(ROOT)}
         for name in compiled.HOT:
-            built = Path(self.get_ext_fullpath(compiled.extension_of(name)))
-            if built.exists():
+            if compiled.extension_of(name) in self.built:  # or an older extension would be taken for one of this source
                 record[name] = compiled.digest((ROOT / compiled.source_of(name)).read_bytes())
         if len(record) <= len(compiled.HOT):
             print(f"l7: {len(record) - 1} of {len(compiled.HOT)} hot modules compiled", file=sys.stderr)
