@@ -318,7 +318,7 @@ def test_children_are_gone_with_their_children(tmp_path: Path) -> None:
         processes.wait_for(lambda: len(meter.tree(child.pid)) == 2, "the child's child")
         grandchild = meter.tree(child.pid)[1]
         begun = time.monotonic()
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30, "the child of the child would sleep for a minute"
     processes.wait_for(lambda: not _alive(grandchild), "its end")
 
 

@@ -162,8 +162,8 @@ def test_every_rule_is_listed() -> None:
 def test_long_hosts_and_paths_cost_no_more_than_the_table_reaches() -> None:
     routes = Routes({"*.example.com": 1, "example.com/api": 2} | {f"h{i}.example.org": 3 for i in range(10_000)})
     host, path = "a." * 4000 + "example.com", b"/" * 8000
-    begin = time.perf_counter()
+    begin = time.process_time()
     for _ in range(1000):
         assert routes.match(host, path).payload == 1  # type: ignore[union-attr]
         assert routes.match("example.com", path) is None
-    assert time.perf_counter() - begin < 2.0, "a walk over every label and segment takes minutes"
+    assert time.process_time() - begin < 2.0, "a walk over every label and segment takes minutes"

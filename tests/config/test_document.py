@@ -101,9 +101,9 @@ def test_an_alias_bomb_is_refused_quickly() -> None:
     lines += [
         f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
     ]
-    started = time.monotonic()
+    started = time.process_time()  # other processes may have the processor meanwhile
     assert "aliases expand to too much" in problems("\n".join(lines))[0]
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @given(st.text(max_size=200))

@@ -169,16 +169,18 @@ def test_a_dry_run_tries_what_a_reload_would_open_and_bind(l7, origin, near):
 def test_a_dry_run_leaves_no_trace(l7, origin, near):
     config = CONFIG.format(origin().address) + "port: 0\n"
     proxy = l7(config + "bind: 127.0.0.1\n", inherit=False)
+    # An address of its own: on the one that all use, a port that is free may be somebody's the next moment.
+    host = ".".join(["127", *(str(random.randrange(1, 255)) for _ in range(3))])
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.bind((host, 0))
         port = free.getsockname()[1]
-    more = f"port: {port}\nbind: [127.0.0.1, 'unix:{near}/s']\naccess-log: {near}/log"
+    more = f"port: {port}\nbind: [{host}, 'unix:{near}/s']\naccess-log: {near}/log"
     proxy.write_config(config.replace("port: 0", more))
     code, _, err = run("reload", "--dry-run", *by_file(proxy))
     assert (code, err) == (0, "")
     assert not list(near.iterdir())
     with socket.socket() as client:
-        assert client.connect_ex(("127.0.0.1", port)) != 0
+        assert client.connect_ex((host, port)) != 0
     assert run("reload", *by_file(proxy))[0] == 0
     assert get(str(near / "s"), host="a").status == 200
     proxy.stop()
@@ -222,7 +224,7 @@ def test_status_shows_every_worker(l7, origin):
         assert worker["state"] == "ready"
         assert worker["generation"] == 1
         assert 0 < worker["age"] < 60
-        assert 0 <= worker["lag"] < 5
+        assert 0 <= worker["lag"] < TIMEOUT
         assert 10**6 < worker["memory"] < 10**9
 
 

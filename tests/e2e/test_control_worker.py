@@ -27,6 +27,9 @@ access-log: off
 backends: {{a: {{servers: [{0}]}}}}
 """
 
+LONG = "graceful-timeout: 10m\n"
+"""What is not waited for has ended long before."""
+
 
 def wait_for_control(proxy: L7Process, generation: int, without: int | None = None) -> int:
     """Wait until there is one control worker, of this generation, and another one than ``without``."""
@@ -51,9 +54,10 @@ def test_there_is_none_where_it_has_nothing_to_do(l7, origin):
 
 
 def test_it_shows_in_the_dump(l7, origin):
-    proxy = l7(CONFIG.format(origin().address))
+    app = origin()
+    proxy = l7(CONFIG.format(app.address))
     pid = wait_for_control(proxy, 1)
-    proxy.wait_for_event("ready: listening")
+    proxy.wait_for(lambda: app.connections, "a check: it can answer")
     proxy.usr1()
     proxy.wait_for_output(
         rf"# control: pid {pid}, generation 1, digest \w+, age .* s, servers checked \d, names 0, \w+"
@@ -126,18 +130,21 @@ def test_an_upgrade_has_one_of_its_own(l7, origin):
         new = upgrade(proxy)
         load.more()
     proxy.wait_for_ended(pid)
-    titles = [title for title in proxy.titles(new) if title.startswith("l7: control")]
-    assert titles == ["l7: control (generation 2)"]
+
+    def titles() -> list[str]:
+        return [title for title in proxy.titles(new) if title.startswith("l7: control")]
+
+    proxy.wait_for(lambda: titles() == ["l7: control (generation 2)"], "its own")
     stop(proxy, new)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_it_stops_with_the_master(l7, origin, number):
-    proxy = l7(CONFIG.format(origin().address))
+    proxy = l7(CONFIG.format(origin().address) + LONG)
     wait_for_control(proxy, 1)
     proxy.signal(number)
     assert proxy.wait() == 0
-    proxy.assert_nothing_left(0.5)
+    proxy.assert_nothing_left()
 
 
 def test_it_ends_when_the_master_is_killed(l7, origin):
@@ -149,11 +156,11 @@ def test_it_ends_when_the_master_is_killed(l7, origin):
 
 
 def test_one_that_hangs_does_not_hold_up_the_end(l7, origin):
-    proxy = l7(CONFIG.format(origin().address))
+    proxy = l7(CONFIG.format(origin().address) + LONG)
     os.kill(wait_for_control(proxy, 1), signal.SIGSTOP)
     proxy.term()
     assert proxy.wait() == 0
-    proxy.assert_nothing_left(0.5)
+    proxy.assert_nothing_left()
 
 
 def test_term_to_it_alone_is_a_restart(l7, origin):

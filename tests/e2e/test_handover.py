@@ -203,7 +203,7 @@ def test_a_stop_after_a_reload_closes_what_was_handed_over(proxy, connect):
 
 
 def test_a_websocket_stays_and_is_told_when_its_time_is_over(l7, echo):
-    proxy = l7(f"backends: {{'*': {{servers: ['{echo.address}']}}}}\n{QUICK}drain-timeout: 700ms\n")
+    proxy = l7(f"backends: {{'*': {{servers: ['{echo.address}']}}}}\n{QUICK}drain-timeout: 5s\n")
     with websocket(f"ws://127.0.0.1:{proxy.port}/") as client:
         client.send("before")
         assert client.recv(TIMEOUT) == "before"

@@ -172,7 +172,8 @@ def test_once_per_machine_however_many_workers(l7, origin):
     l7(CONFIG.format(address=server.address, health="interval: 200ms, timeout: 100ms, path: /"), workers=4)
     server.wait_for(1)
     requests = server.wait_for(11)
-    assert requests[10].arrived - requests[0].arrived > 1.4, "ten intervals, give or take their jitter"
+    took = requests[10].arrived - requests[0].arrived
+    assert took > 1, "ten intervals of 0.2 s, the first one seen late; four who check would need half a second"
 
 
 def test_a_slow_server_holds_up_nobody(l7, origin):

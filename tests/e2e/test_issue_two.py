@@ -130,7 +130,7 @@ def test_dumps_between_the_lines_of_a_busy_access_log(l7, origin):
     assert len(dumps) == 8
     for dump in dumps:
         assert yaml.safe_load(dump) == yaml.safe_load(dumps[0])
-        assert len(re.findall(r"^# worker \d+: pid \d+, generation 1, digest [0-9a-f]{12}, ", dump, re.MULTILINE)) == 2
+        assert len(re.findall(r"^# worker \d+: pid \d+, generation 1, ", dump, re.MULTILINE)) == 2
     rest = re.sub(r"^---\n.*?^\.\.\.\n", "", text, flags=re.DOTALL | re.MULTILINE).splitlines()
     assert all(re.fullmatch(r'127\.0\.0\.1 - - \[[^]]+\] "GET / HTTP/1\.1" 200 .* --', line) for line in rest)
     assert len(rest) == load.good

@@ -84,12 +84,12 @@ def test_the_time_to_live_is_kept_within_its_bounds(l7):
         proxy = l7(configure(names, "app.test:8080", "400ms"))
         names.wait_for("app.test", "A", 4)
         times = names.times["app.test", "A"]
-        assert times[3] - times[0] > 1.1
+        assert times[3] - times[0] > 0.8, "three times 0.4 s, the first one seen late"
         names.records["app.test", "A"] = (0, ["127.0.0.2"])
         names.wait_for("app.test", "A", 6)
         before = len(times)
         names.wait_for("app.test", "A", before + 6)
-        assert times[before + 5] - times[before] > 0.4
+        assert times[before + 5] - times[before] > 0.25, "five times 0.1 s, the first one seen late"
         assert len([line for line in proxy.events if "app.test" in line]) == 1, "nothing has changed"
 
 

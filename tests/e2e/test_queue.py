@@ -354,14 +354,14 @@ def test_a_client_that_reads_slowly_is_no_fault_of_the_servers() -> None:
 
 def test_a_server_that_was_given_the_rest_of_the_time_is_not_to_blame(play: Callable[..., Play]) -> None:
     scene = play(
-        "timeouts: {total: 3s}, ejection: {failures: 1},"
+        "timeouts: {total: 8s}, queue: {timeout: 20s}, ejection: {failures: 1},"
         " servers: [{address: $a, max-connections: 1}, {address: 127.0.0.1:9, backup: true}]"
     )
     first = scene.ask("/1")
     scene.settle(1)
     late = scene.ask("/2")
     begun = time.monotonic()
-    while time.monotonic() < begun + 2:
+    while time.monotonic() < begun + 4.5:
         scene.settle(1, 1)
     scene.gate.let()
     assert first.read_response().status == 200

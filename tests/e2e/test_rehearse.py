@@ -13,9 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.harness.client import TIMEOUT
 from tests.harness.l7process import ROOT
 
-WITHIN = 55.0
+WITHIN = 100.0
 
 
 def environment(tmp_path: Path) -> dict[str, str]:
@@ -94,7 +95,7 @@ def test_an_interrupted_rehearsal_leaves_nothing_behind(tmp_path, number):
             time.sleep(0.02)
         rehearsal.send_signal(number)
         rehearsal.communicate(timeout=WITHIN)
-    _, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=TIMEOUT)
     assert not alive
     assert not any(tmp_path.iterdir())
 

@@ -115,9 +115,7 @@ def test_usr1_counts_requests_in_flight_and_names_a_worker_that_does_not_answer(
         (worker,) = proxy.workers()
         os.kill(worker, signal.SIGSTOP)
         try:
-            begin = time.monotonic()
             assert any(f"pid {worker}," in line and "no answer" in line for line in one_dump(proxy))
-            assert time.monotonic() - begin < 5
         finally:
             os.kill(worker, signal.SIGCONT)
 
@@ -164,14 +162,12 @@ def test_term_finishes_the_request_in_flight_and_refuses_new_connections(l7, ori
 
 
 def test_term_closes_idle_connections_at_once(l7, origin):
-    proxy = l7(CONFIG.format(origin().address))
+    proxy = l7(CONFIG.format(origin().address) + "graceful-timeout: 10m\n")
     with Client(proxy.address) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert client.read_response().status == 200
-        begin = time.monotonic()
         proxy.term()
         assert proxy.wait() == 0
-        assert time.monotonic() - begin < 5
         assert client.read_until_closed() == b""
 
 
@@ -204,30 +200,30 @@ def test_term_waits_no_longer_than_the_graceful_timeout(l7, origin):
         begin = time.monotonic()
         proxy.term()
         assert proxy.wait() == 0
-        assert 0.3 < time.monotonic() - begin < 5
+        assert 0.3 < time.monotonic() - begin < 8, "not the 8 s of the default"
     proxy.assert_nothing_left()
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_a_second_signal_makes_a_graceful_stop_quick(l7, origin, second):
     gate = Gate()
-    proxy = l7(CONFIG.format(origin(gate).address) + "graceful-timeout: 60s\n")
+    proxy = l7(CONFIG.format(origin(gate).address) + "graceful-timeout: 10m\n")
     with in_flight(proxy, gate):
         proxy.term()
         proxy.wait_for(lambda: refused(proxy), "the listener's end")
         time.sleep(0.25)  # what comes sooner is taken for the first signal's echo
         proxy.signal(second)
-        assert proxy.wait(10) == 0
+        assert proxy.wait() == 0
     proxy.assert_nothing_left()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
 def test_int_and_quit_stop_at_once(l7, origin, number):
     gate = Gate()
-    proxy = l7(CONFIG.format(origin(gate).address) + "graceful-timeout: 60s\n", workers=2)
+    proxy = l7(CONFIG.format(origin(gate).address) + "graceful-timeout: 10m\n", workers=2)
     with in_flight(proxy, gate):
         proxy.signal(number)
-        assert proxy.wait(10) == 0
+        assert proxy.wait() == 0
     proxy.assert_nothing_left()
 
 

@@ -87,13 +87,13 @@ def test_a_failed_canary_is_ready_again(l7, origin, manager):
 
 
 def test_the_watchdog_hears_of_it_twice_in_its_time(l7, origin, manager):
-    proxy = l7(CONFIG.format(origin().address), env={"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "1000000"})
+    proxy = l7(CONFIG.format(origin().address), env={"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "4000000"})
     assert manager.hear(alive=True).keys() & {"READY", "WATCHDOG"}
     times = []
-    while len(times) < 4:
+    while len(times) < 3:
         if "WATCHDOG" in manager.hear(alive=True):
             times.append(time.monotonic())
-    assert max(b - a for a, b in itertools.pairwise(times)) < 1
+    assert max(b - a for a, b in itertools.pairwise(times)) < 4
     os.kill(proxy.pid, signal.SIGSTOP)
     try:
         proxy.wait_for(lambda: psutil.Process(proxy.pid).status() == psutil.STATUS_STOPPED, "its standstill")
@@ -101,7 +101,7 @@ def test_the_watchdog_hears_of_it_twice_in_its_time(l7, origin, manager):
         with contextlib.suppress(BlockingIOError):
             while True:
                 manager.socket.recv(4096)
-        manager.socket.settimeout(1)
+        manager.socket.settimeout(3)
         with pytest.raises(TimeoutError):
             manager.socket.recv(4096)
     finally:

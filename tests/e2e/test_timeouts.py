@@ -102,12 +102,12 @@ def test_a_connection_that_says_nothing_is_closed_without_a_word(l7, origin, con
 
 
 def test_an_idle_connection_is_closed_without_a_word(l7, origin, connect):
-    proxy = l7(config(origin().address, client="idle: 1500ms"))
+    proxy = l7(config(origin().address, client="idle: 3s"))
     client = connect(proxy.port)
     for _ in range(3):  # longer than the timeout, but never idle for so long
         client.send(GET)
         assert client.read_response().status == 200
-        client.pump(0.6)
+        client.pump(1.2)
     watch = Watch()
     assert client.read_until_closed() == b"" and client.end == "eof" and watch.within(0.3)
     assert len(proxy.output) == 3
@@ -142,7 +142,7 @@ def test_a_slow_but_steady_body_arrives(client_side):
     client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n")
     for number in range(6):
         client.send(b"%d" % number)
-        client.pump(0.3)
+        client.pump(0.2)
     assert client.read_response(b"POST").body == b"012345"
 
 

@@ -36,6 +36,12 @@ def upgrade(proxy: L7Process, pid: int | None = None) -> int:
     return int(found.group(1))
 
 
+def next_of(proxy: L7Process) -> int:
+    """Ask for the first upgrade, wait until the next l7 has booted and is on trial, and return its pid."""
+    proxy.signal(signal.SIGUSR2)
+    return int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+
+
 def stop(proxy: L7Process, pid: int) -> None:
     """Stop a master that is not the test's own child, and see that nothing is left."""
     os.kill(pid, signal.SIGTERM)
@@ -141,9 +147,8 @@ def test_one_that_cannot_start_is_told_of_and_the_old_one_goes_on(l7, origin, tm
 
 
 def test_one_whose_worker_dies_while_it_proves_itself_is_not_fit(l7, origin):
-    proxy = l7(CONFIG.format(origin().address) + "canary-time: 3s\n", leaks=False)
-    proxy.signal(signal.SIGUSR2)
-    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+    proxy = l7(CONFIG.format(origin().address) + "canary-time: 8s\n", leaks=False)
+    next_one = next_of(proxy)
     for worker in psutil.Process(next_one).children():
         worker.kill()
     proxy.wait_for_event("upgrade failed: ")
@@ -174,11 +179,10 @@ def test_one_that_answers_worse_gives_back_what_it_was_lent(l7, origin, clients)
 
 
 def test_a_reload_asked_for_meanwhile_is_done_by_whoever_serves_then(l7, origin):
-    config = CONFIG.format(origin().address) + "canary-time: 1s\n"
-    proxy = l7(config)
-    proxy.signal(signal.SIGUSR2)
-    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
-    proxy.write_config(config + "graceful-timeout: 7s\n")
+    config = CONFIG.format(origin().address)
+    proxy = l7(config + "canary-time: 6s\n")
+    next_one = next_of(proxy)
+    proxy.write_config(config + "canary-time: 0s\ngraceful-timeout: 7s\n")
     proxy.hup()
     proxy.wait_for_event("reload remembered")
     proxy.wait_for_event("the reload is left to the l7 that has taken over")
@@ -190,9 +194,10 @@ def test_a_reload_asked_for_meanwhile_is_done_by_whoever_serves_then(l7, origin)
 
 def test_whoever_waits_for_a_reload_meanwhile_is_answered_by_the_next_one(l7, origin):
     control = Path("/tmp") / f"l7-upgrade-{os.getpid()}.control"
-    proxy = l7(CONFIG.format(origin().address) + f"canary-time: 2s\ncontrol: {control}\n")
-    proxy.signal(signal.SIGUSR2)
-    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+    config = CONFIG.format(origin().address) + f"control: {control}\n"
+    proxy = l7(config + "canary-time: 6s\n")
+    next_one = next_of(proxy)
+    proxy.write_config(config + "canary-time: 0s\n")
     done = subprocess.run(
         [sys.executable, "-m", "l7", "reload", "--control", str(control)],
         capture_output=True, text=True, cwd=ROOT, timeout=2 * TIMEOUT, check=False,
@@ -287,9 +292,10 @@ def test_a_stop_of_the_new_one_is_one_of_the_old_one_that_still_drains(l7, origi
 
 
 def test_a_reload_asked_of_the_next_one_waits_until_it_has_taken_over(l7, origin):
-    proxy = l7(CONFIG.format(origin().address) + "canary-time: 1s\n")
-    proxy.signal(signal.SIGUSR2)
-    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+    config = CONFIG.format(origin().address)
+    proxy = l7(config + "canary-time: 5s\n")
+    next_one = next_of(proxy)
+    proxy.write_config(config + "canary-time: 0s\n")
     os.kill(next_one, signal.SIGHUP)
     proxy.wait_for_event(rf"l7\[{next_one}\].*has taken over")
     proxy.wait_for_event("reload done: generation 3")
@@ -300,9 +306,8 @@ def test_a_reload_asked_of_the_next_one_waits_until_it_has_taken_over(l7, origin
 def test_one_that_is_not_fit_leaves_unix_sockets_alone(l7, origin):
     path = Path("/tmp") / f"l7-upgrade-{os.getpid()}.sock"
     config = CONFIG.format(origin().address) + f"bind: ['unix:{path}']\n"
-    proxy = l7(config + "canary-time: 2s\n", inherit=False, leaks=False)
-    proxy.signal(signal.SIGUSR2)
-    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+    proxy = l7(config + "canary-time: 8s\n", inherit=False, leaks=False)
+    next_one = next_of(proxy)
     for worker in psutil.Process(next_one).children():
         worker.kill()
     proxy.wait_for_event("upgrade failed: it is not fit: ")
@@ -312,8 +317,7 @@ def test_one_that_is_not_fit_leaves_unix_sockets_alone(l7, origin):
 
 def test_one_that_is_killed_while_it_boots_changes_nothing(l7, origin):
     proxy = l7(CONFIG.format(origin().address) + "canary-time: 10s\n", leaks=False)
-    proxy.signal(signal.SIGUSR2)
-    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+    next_one = next_of(proxy)
     os.kill(next_one, signal.SIGKILL)
     proxy.wait_for_event("upgrade failed: it ended with killed by SIGKILL; this l7 goes on")
     assert get(proxy.address, host="a").status == 200
@@ -326,8 +330,7 @@ def test_one_that_is_killed_while_it_boots_changes_nothing(l7, origin):
 
 def test_when_the_old_master_is_killed_meanwhile_the_next_one_takes_over_at_once(l7, origin):
     proxy = l7(CONFIG.format(origin().address) + "canary-time: 30s\n", leaks=False)
-    proxy.signal(signal.SIGUSR2)
-    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+    next_one = next_of(proxy)
     proxy.signal(signal.SIGKILL)
     proxy.wait_for_event(rf"l7\[{next_one}\].*has taken over from process {proxy.pid}")
     assert get(proxy.address, host="a").status == 200
@@ -346,7 +349,7 @@ def test_term_while_the_next_one_boots_stops_both(l7, origin):
 
 
 def test_no_upgrade_in_the_middle_of_a_reload(l7, origin):
-    proxy = l7(CONFIG.format(origin().address) + "canary-time: 1s\n")
+    proxy = l7(CONFIG.format(origin().address) + "canary-time: 5s\n")
     proxy.hup()
     proxy.wait_for_event("canary: worker 1 is ready")
     proxy.signal(signal.SIGUSR2)

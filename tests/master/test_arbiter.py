@@ -152,12 +152,12 @@ def test_a_worker_that_never_reports_ready_is_a_failed_boot_and_shows_where(mast
 
 
 def test_a_worker_deaf_to_signals_is_killed(master):
-    one = master("a", "workers: 1", "worker-timeout: 1s")
+    one = master("a", "workers: 1", "worker-timeout: 3s")
     one.event("ready")
     before = one.workers()
     one.write("deaf")
     one.process.send_signal(signal.SIGHUP)
-    one.event("no heartbeat for 1 s")
+    one.event("no heartbeat for 3 s")
     one.event("reload failed: worker 1 hangs")
     one.event("reload undone: generation 1")
     one.event("killed by SIGKILL")

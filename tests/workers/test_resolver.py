@@ -27,7 +27,7 @@ def names() -> Iterator[NameServer]:
 @pytest.fixture
 def resolver(names: NameServer, tmp_path: Path) -> Resolver:
     (tmp_path / "hosts").write_text("192.0.2.7 written.test other\n", "utf-8")
-    settings = Settings(servers=[names.address], timeout="400ms")  # type: ignore[arg-type]
+    settings = Settings(servers=[names.address], timeout="10s")  # type: ignore[arg-type]
     return Resolver(settings, str(tmp_path / "hosts"), str(tmp_path / "resolv.conf"))
 
 
@@ -70,18 +70,19 @@ def test_a_failure_is_said(names: NameServer, resolver: Resolver, rcode: str, wh
     assert resolver.look_up(APP) == Answer((), 0.0, why)
 
 
-def test_silence_takes_no_longer_than_allowed(names: NameServer, resolver: Resolver) -> None:
+def test_silence_takes_no_longer_than_allowed(names: NameServer) -> None:
     names.silent = True
+    settings = Settings(servers=[names.address], timeout="400ms")  # type: ignore[arg-type]
     begin = time.monotonic()
-    assert resolver.look_up(APP).why == "no name server answers"
-    assert time.monotonic() - begin < 2
+    assert Resolver(settings, "/nowhere", "/nowhere").look_up(APP).why == "no name server answers"
+    assert time.monotonic() - begin < 8, "far less than one kind after the other, with every try of its own"
 
 
 def test_a_dead_name_server_leaves_time_for_the_next(names: NameServer, tmp_path: Path) -> None:
     names.records["app.test", "A"] = (60, ["127.0.0.2"])
     with NameServer() as dead:
         dead.silent = True
-        settings = Settings(servers=[dead.address, names.address], timeout="600ms")  # type: ignore[arg-type]
+        settings = Settings(servers=[dead.address, names.address], timeout="4s")  # type: ignore[arg-type]
         assert hosts(Resolver(settings, "/nowhere", "/nowhere").look_up(APP)) == ["127.0.0.2:8080"]
 
 
@@ -133,7 +134,7 @@ def test_a_resolv_conf_that_says_nothing_means_this_machine(tmp_path: Path, text
 def test_the_search_list_is_used(names: NameServer, tmp_path: Path) -> None:
     names.records["app.internal.test", "A"] = (60, ["127.0.0.2"])
     (tmp_path / "resolv.conf").write_text("search internal.test\nnameserver 192.0.2.1\n", "utf-8")
-    settings = Settings(servers=[names.address], timeout="400ms")  # type: ignore[arg-type]
+    settings = Settings(servers=[names.address], timeout="10s")  # type: ignore[arg-type]
     resolver = Resolver(settings, "/nowhere", str(tmp_path / "resolv.conf"))
     assert hosts(resolver.look_up(Address("app", 80))) == ["127.0.0.2:80"]
 
