@@ -238,6 +238,18 @@ def test_nobody_who_listens_to_errors_leaves_the_exit_code() -> None:
     assert done.returncode == 2
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_file_that_never_comes_can_be_waited_for_no_longer(number: int) -> None:
+    os.mkfifo("pipe.yml")
+    with subprocess.Popen([*PROGRAM, "-c", "pipe.yml"], stderr=subprocess.PIPE, env=environment()) as process:
+        assert process.stderr is not None
+        with open("pipe.yml", "wb"):  # returns when l7 has begun to read
+            process.send_signal(number)
+        # Only now: a signal that comes just before the read does not end it, the end of the pipe does.
+        assert process.wait(30) == 0
+        assert process.stderr.read() == b"l7: told to stop while the configuration was read\n"
+
+
 def test_an_interrupt_is_quiet_while_modules_are_imported(directory: Path) -> None:
     os.mkfifo("pipe")
     (directory / "configargparse.py").write_text("open('pipe', 'rb').read()\n", "utf-8")

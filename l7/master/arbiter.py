@@ -74,7 +74,8 @@ def serve(
         inheritance = inherit(environ)
         if inheritance is not None and held is not None:
             held.adopt(inheritance.held)
-        loaded = load()
+        with mailbox.impatient():
+            loaded = load()
         events.level = loaded.config.log_level
         ground, bound = prepare(loaded, environ, lambda seconds: _pause(mailbox, seconds), events.warning, inheritance)
     except ConfigError as error:

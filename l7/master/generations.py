@@ -16,7 +16,7 @@ from l7.master.administration import Administration
 from l7.master.books import Books
 from l7.master.cpus import usable_cpus
 from l7.master.listeners import Listener, describe
-from l7.master.privileges import first_unprivileged_port, may_bind_any_port
+from l7.master.privileges import account, first_unprivileged_port, may_bind_any_port
 from l7.master.rows import OutOfRowsError
 from l7.master.startup import Ground
 from l7.master.vocabulary import Plan
@@ -196,4 +196,5 @@ class Generations:
         """What to do about a file that cannot be read any more; nothing to say in the ordinary case."""
         if not self._unreadable or os.access(self._unreadable, os.R_OK):
             return []
-        return [f"{self._unreadable}: {self._ground.run_as} may not read it; let its group, or choose another run-as"]
+        who = self._ground.run_as or account()
+        return [f"{self._unreadable}: {who} may not read it; let its group, or choose another run-as"]

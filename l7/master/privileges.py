@@ -50,6 +50,14 @@ def identify(run_as: str | None) -> Identity | None:
     return None
 
 
+def account() -> str:
+    """Who this process is, for messages."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
 def _look_up(user: str, group: str) -> Identity:
     entry = _user(user)
     if entry is None and not user.isdecimal():

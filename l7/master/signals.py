@@ -1,7 +1,8 @@
 """Signals: the handlers only note what came, the loop does the rest.
 
 ``set_wakeup_fd`` makes a descriptor readable, so that the loop's poll ends; the note itself is taken by a handler,
-which runs in the main thread between two bytecodes and does nothing that could fail or block.
+which runs in the main thread between two bytecodes and does nothing that could fail or block. Only while the first
+configuration is read does a wish to stop raise: reading may wait for ever, and the loop is not there yet.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum
 from types import FrameType
+
+from l7.errors import StartError
 
 
 class Wish(Enum):
@@ -59,6 +63,8 @@ Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | No
 class Mailbox:
     """Signals that have come and are not heard yet. ``descriptor`` is readable when there may be one."""
 
+    _impatient = False
+
     def __init__(self) -> None:
         self._wishes: deque[Wish] = deque()
         self.descriptor, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -70,6 +76,15 @@ class Mailbox:
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in WISHES:
             self._handlers[number] = signal.signal(number, self._note)
+
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """Within, a wish to stop raises `StartError`: nobody else ends the wait for a file that never comes."""
+        self._impatient = True
+        try:
+            yield
+        finally:
+            self._impatient = False
 
     def close(self) -> None:
         """Give the signals back to whoever had them before."""
@@ -116,6 +131,8 @@ class Mailbox:
         wish = WISHES[signal.Signals(number)]
         if wish in COUNTED or wish not in tuple(self._wishes):
             self._wishes.append(wish)
+        if self._impatient and wish in (Wish.TERMINATE, Wish.INTERRUPT):
+            raise StartError("told to stop while the configuration was read")
 
 
 def become_worker() -> None:

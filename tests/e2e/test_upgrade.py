@@ -400,6 +400,7 @@ def test_after_the_privileges_are_gone(origin, locked_away):
     try:
         pid = upgrade(proxy)
         assert proxy.wait() == 0
+        proxy.wait_for_event(rf"warning l7\[{pid}\].*config.yml: nobody may not read it")
         assert psutil.Process(pid).uids().real == pwd.getpwnam("nobody").pw_uid
         assert get((host, port), host="a").status == 200
         deadline = time.monotonic() + TIMEOUT
