@@ -189,11 +189,6 @@ def _wanted(server: Judged) -> bool:
     return verdict.weight > 0 and verdict.standing not in (Standing.DRAIN, Standing.MAINT) and not verdict.unknown
 
 
-def in_panic(servers: Sequence[Judged], panic: float) -> bool:
-    """Whether `choose` gives servers that are not up."""
-    return any(not one.verdict.pickable for one in choose(servers, panic))
-
-
 class Assessed(Judged, Protocol):
     """A server that can be judged, and told what follows for it."""
 

@@ -336,9 +336,7 @@ class Talks(Client):
         if opcode == 8:
             self._ended = True
             self.ledger.announced += 1
-            if self.number:  # said to an end that was just saying goodbye: a client says it again elsewhere
-                self.ledger.crossed += 1
-                self.number = 0
+            self.number = 0  # said to an end that was just saying goodbye: a client says it again elsewhere
             self._transport.close()
         elif payload != self._said:
             self.fail(f"mixed up: {payload!r}")

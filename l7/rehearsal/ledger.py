@@ -24,8 +24,6 @@ class Ledger:
     failures: list[str] = field(default_factory=list)
     announced: int = 0
     """Connections that the proxy closed with a word: ``Connection: close``, or a close frame on a WebSocket."""
-    crossed: int = 0
-    """Messages on a WebSocket that crossed with its goodbye."""
     silent: int = 0
     """Idle connections that the proxy closed without a word, and that no request was lost on."""
     orphaned: int = 0

@@ -4,7 +4,7 @@ The loop never waits for a disk or a pipe: ``log`` appends to a list, and 64 KiB
 is to the thread. What cannot be written is lost, never a request: memory is bounded, a full disk, a closed pipe and a
 reader that stopped cost lines, and each such episode is reported when it begins and, with their number, when it ends.
 
-One loop, one thread: ``log``, ``tick``, ``reopen`` and ``close`` belong to the loop, ``_run`` and what it calls to the
+One loop, one thread: ``log``, ``tick`` and ``close`` belong to the loop, ``_run`` and what it calls to the
 thread. They share a deque and single-writer counters; an eventfd wakes the thread.
 
 Hot: 300 instructions a request beside the line itself, 600 in the thread; handing over is one system call for 64 KiB.
@@ -58,9 +58,6 @@ class Log:
     def tick(self) -> None:
         """Do nothing."""
 
-    def reopen(self) -> None:
-        """Do nothing."""
-
     def close(self, timeout: float = 1.0) -> bool:
         """Say that all is written."""
         return True
@@ -97,7 +94,7 @@ class AccessLog(Log):
         self._lock, self._native, self._report = lock, native, report
         self._output = self._open()
         self._lines: list[str] = []
-        self._batches: deque[tuple[list[str], int] | Output] = deque()
+        self._batches: deque[tuple[list[str], int]] = deque()
         # Bytes gathered, handed to the thread, and done with by the thread.
         self._size = self._handed = self._written = 0
         # Lines that found the backlog full, lines that could not be written; what was last seen and told of both.
@@ -128,16 +125,6 @@ class AccessLog(Log):
         if self._episode or self._told != self._dropped + self._failed:
             self._tell()
 
-    def reopen(self) -> None:
-        """Go on in a file newly opened under the same name; raises ``OSError`` (and goes on in the old one)."""
-        if self.target in _STANDARD or self._closing:
-            return
-        output = self._open()
-        if self._lines:
-            self._hand_over()
-        self._batches.append(output)
-        os.eventfd_write(self._wake, 1)
-
     def close(self, timeout: float = 1.0) -> bool:
         """Write what is left within ``timeout`` seconds, waiting for it; says whether the thread came to its end."""
         if self._closing:
@@ -154,7 +141,7 @@ class AccessLog(Log):
             os.close(self._wake)
             self._output.close()
         else:
-            self._dropped += sum(len(batch[0]) for batch in list(self._batches) if isinstance(batch, tuple))
+            self._dropped += sum(len(lines) for lines, _ in list(self._batches))
         if self.lost != self._told:
             self._report(f"access log {self.target}: closed; lines lost: {self.lost - self._told}")
             self._told = self.lost
@@ -202,12 +189,7 @@ class AccessLog(Log):
         while self._batches or not self._closing:
             os.read(self._wake, 8)
             while self._batches:
-                batch = self._batches.popleft()
-                if isinstance(batch, Output):
-                    self._output.close()
-                    self._output = batch
-                else:
-                    self._write(*batch)
+                self._write(*self._batches.popleft())
         self._finished = True
 
     def _write(self, lines: list[str], size: int) -> None:

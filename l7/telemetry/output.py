@@ -24,8 +24,6 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from l7.clock import monotonic
-
 # What a writable pipe takes at once, and what it never interleaves with other writers (POSIX: PIPE_BUF).
 PIECE = select.PIPE_BUF
 
@@ -80,20 +78,6 @@ class Output:
         finally:
             if locked:
                 self._release()
-
-    def write_whole(self, data: bytes, timeout: float) -> bool:
-        """Write ``data`` untorn within ``timeout`` seconds; says whether all of it went out.
-
-        Where a stopped process sits on the lock it is not waited for longer than half of that.
-        """
-        begin = monotonic()
-        locked = self._acquire(lambda: monotonic() - begin >= timeout / 2)
-        try:
-            written, _ = self._write(data, lambda: monotonic() - begin >= timeout)
-        finally:
-            if locked:
-                self._release()
-        return written == len(data)
 
     def close(self) -> None:
         """Close the descriptor, unless it is a standard one."""

@@ -67,13 +67,11 @@ def claimed_login(authorization: bytes | None) -> bytes:
 class Credentials:
     """The logins of one generation. Passwords are compared as UTF-8.
 
-    ``unusable`` names the logins that can never come in: their password is the redacted placeholder or looks like a
-    bcrypt hash and is none.
+    A login whose password is the redacted placeholder, or looks like a bcrypt hash and is none, can never come in.
     """
 
     __slots__ = (
         "_clock", "_digests", "_expense", "_flights", "_known", "_marks", "_pool", "_unknown", "_users", "_waiting",
-        "unusable",
     )  # fmt: skip
 
     def __init__(self, users: Mapping[str, str], *, clock: Clock = monotonic) -> None:
@@ -83,7 +81,6 @@ class Credentials:
         self._marks = hashlib.blake2b(key=os.urandom(32), digest_size=16)
         self._unknown = _Secret(os.urandom(32))
         self._users = {login.encode(): self._make_secret(password.encode()) for login, password in users.items()}
-        self.unusable = tuple(login for login in users if self._users[login.encode()] is self._unknown)
         self._expense = max((secret.cost for secret in self._users.values()), default=0)
         self._known: OrderedDict[bytes, tuple[bytes, float]] = OrderedDict()
         self._flights: dict[bytes, gevent.Greenlet[[], bool]] = {}

@@ -121,8 +121,6 @@ class Checks:
         self._queue: list[Target] = []
         self._wake = Event()
         self._complain_from = 0.0
-        self.probes = 0
-        """Checks that were made."""
 
     def start(self) -> None:
         """Begin."""
@@ -148,10 +146,6 @@ class Checks:
     def __len__(self) -> int:
         return len(self._targets)
 
-    def down(self) -> int:
-        """How many are down."""
-        return sum(target.verdict.state is State.DOWN for target in self._targets.values())
-
     def _recall(self, target: Target) -> None:
         """Go on from what was known of a server before this process was."""
         at = self._ledger.base(CONTROL, target.row)
@@ -175,7 +169,6 @@ class Checks:
         following = target.due + interval * random.uniform(1 - JITTER, 1 + JITTER)
         try:
             found = probe(target, self._sweeper)
-            self.probes += 1
             if not target.dropped:
                 self._take(target, found)
         finally:

@@ -10,7 +10,7 @@ from l7.balancing import cells, ejection
 from l7.balancing.ejection import Reason
 from l7.balancing.lane import Lane
 from l7.balancing.members import Member, alone
-from l7.balancing.standing import STEPS, Facts, Rules, Standing, Verdict, choose, facts, in_panic, judge
+from l7.balancing.standing import STEPS, Facts, Rules, Standing, Verdict, choose, facts, judge
 from l7.telemetry.ledger import CONTROL, FIRST_ROW, MASTER, Ledger
 
 S = 1_000_000_000
@@ -152,7 +152,6 @@ def states(*letters: str) -> list[Member]:
 def test_who_is_chosen(letters: str, panic: float, chosen: list[int]) -> None:
     servers = states(*letters)
     assert [servers.index(one) for one in choose(servers, panic)] == chosen
-    assert in_panic(servers, panic) == any(not servers[place].verdict.pickable for place in chosen)
 
 
 # -------------------------------------------------------------------------------------------------------- facts
