@@ -33,6 +33,10 @@ from l7.units import show_duration
 REST = 50_000_000
 """Nanoseconds between two looks at the share of failures of one backend."""
 
+LOOKS = 16
+"""Errors of a streak at which the share is looked at whatever `REST` says. One is not enough: others may have answered
+nothing yet since the window began, and workers that count together may both miss the very number."""
+
 _FAILURES: dict[str, tuple[int, Reason]] = {
     CONNECT_REFUSED.name: (cells.FAILED_CONNECT, Reason.REFUSED),
     CONNECT_TIMEOUT.name: (cells.FAILED_TIMEOUT, Reason.NO_CONNECTION),
@@ -100,7 +104,8 @@ class Passive:
             return ""
         now = self._clock()
         soft = reason is Reason.STATUS
-        enough = streak == self._limits.failures or (streak > self._limits.failures and not soft)
+        over = streak - self._limits.failures
+        enough = 0 <= over < LOOKS if soft else over >= 0
         if not enough and not member.trial and now - self._looked < REST:
             return ""
         self._looked = now

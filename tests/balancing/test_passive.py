@@ -135,6 +135,22 @@ def test_errors_of_one_server_alone_eject_it(place: Place) -> None:
     assert said == "server s0 is ejected for 2s: status 503 ×3"
 
 
+def test_errors_that_two_workers_count_together_are_enough_at_once(place: Place) -> None:
+    one, other = place.worker(0), place.worker(1)
+    assert not one.answer(0, 503)
+    assert not one.answer(0, 503)
+    one.answer(1)
+    other.lane.put(other.members[0].at + cells.STREAK, 1)  # it has counted one and not looked yet
+    assert one.answer(0, 503) == "server s0 is ejected for 2s: status 503 ×4"
+
+
+def test_errors_are_enough_as_soon_as_another_server_has_answered(place: Place) -> None:
+    one = place.worker()
+    assert [one.answer(0, 503) for _ in range(5)] == [""] * 5, "nobody knows whether the others do better"
+    one.answer(1)
+    assert one.answer(0, 503) == "server s0 is ejected for 2s: status 503 ×6"
+
+
 def test_errors_of_all_servers_are_the_applications(place: Place) -> None:
     one = place.worker()
     for turn in range(200):
