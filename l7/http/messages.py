@@ -5,7 +5,7 @@ Plain classes with slots: one of each is made per request. ``runs`` are the fiel
 Everything l7 acts on or writes itself was taken out.
 
 Hot: compiled, with attributes that are fields of a C struct, making and freeing both heads of a request takes 1,800 of
-its 58,000 instructions; looking at an attribute that is not declared takes 140.
+its 57,000 instructions; looking at an attribute that is not declared takes 140.
 """
 
 from __future__ import annotations
