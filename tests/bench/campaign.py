@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from tests.bench.figures import Sample, of, spread
 from tests.bench.jobs import IDLE, JOBS, PACED, Contestant, Job
 from tests.bench.processes import BenchError
-from tests.bench.trial import IDLE_TIME, Stage, VoidError, measure
+from tests.bench.trial import IDLE_TIME, PACED_LONGER, Stage, VoidError, measure
 
 PEAK = JOBS["small-get"]
 
@@ -62,8 +62,8 @@ def peak(stage: Stage, samples: Sequence[Sample]) -> float:
 
 def estimate(jobs: Sequence[Job], proxies: list[str], rounds: int, seconds: int) -> float:
     """About how long it will take, in seconds."""
-    each = {job.name: (IDLE_TIME + 4 if job.kind == IDLE else seconds + 2) for job in jobs}
-    return rounds * sum(len(job.contestants(proxies)) * each[job.name] for job in jobs)
+    lasts = {IDLE: IDLE_TIME + 4, PACED: PACED_LONGER * seconds + 2}
+    return rounds * sum(len(job.contestants(proxies)) * lasts.get(job.kind, seconds + 2) for job in jobs)
 
 
 def now() -> str:

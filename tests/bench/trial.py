@@ -23,6 +23,8 @@ from tests.bench.upstream import Upstream
 
 WARM_UP = 1
 """Seconds of the job's own load before it is measured."""
+PACED_LONGER = 3
+"""So many times as long is latency measured: one request in a hundred is soon held up by something else."""
 IDLE_TIME = 5.0
 """Seconds for which the CPU time of idle connections is measured."""
 GIB = 2**30
@@ -168,7 +170,7 @@ def open_loop(trial: Trial) -> Figures:
     options = {
         "port": trial.port,
         "rate": trial.stage.rate,
-        "seconds": trial.stage.seconds,
+        "seconds": PACED_LONGER * trial.stage.seconds,
         "connections": trial.job.connections,
         "start": trial.request.start,
         "rest": trial.request.rest(HOST),
@@ -199,7 +201,7 @@ def pace(options: dict[str, object], cores: list[int], directory: Path) -> Figur
     output = directory / "pacer.json"
     with output.open("wb") as stdout, running(command, cores, log, stdout=stdout) as child:
         try:
-            status = child.wait(60)
+            status = child.wait(120)
         except subprocess.TimeoutExpired:
             raise BenchError("the pacer did not end") from None
     if status:
