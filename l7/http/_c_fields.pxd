@@ -26,7 +26,7 @@ cdef class Table:
     @cython.locals(line=bytes, name=bytes, colon=bytes, value=bytes, kind=int, field=Field)
     cpdef Field read(self, bytes raw)
     @cython.locals(raw=bytes, joined=Field)
-    cdef _join(self, Field before, Field first, Field second)
+    cdef _follow(self, Field before, Field first, Field second)
     cpdef Field remember(self, Field field)
     cpdef int learn(self, bytes name) except -1
     cpdef bytes combine(self, int kind, bytes previous, bytes value)

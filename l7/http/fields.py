@@ -188,9 +188,7 @@ class Table:
             field = last.next
             if field is not None and data.startswith(field.raw, at):
                 if field.kind == ORDINARY and last.kind == ORDINARY:
-                    field.right += 1
-                    if field.right >= _SURE and before is not None:
-                        self._join(before, last, field)
+                    self._follow(before, last, field)
                 before, last = last, field
             else:
                 field = self._look_up(data, at)
@@ -220,8 +218,11 @@ class Table:
                 previous = values[kind]
                 values[kind] = field.value if previous is None else self.combine(kind, previous, field.value)
 
-    def _join(self, before: Field, first: Field, second: Field) -> None:
-        """Let two ordinary lines, or runs of them, be guessed as one from now on where they follow ``before``."""
+    def _follow(self, before: Field | None, first: Field, second: Field) -> None:
+        """Count that one ordinary line, or run, followed another; when it always does, they are guessed as one."""
+        second.right += 1
+        if second.right < _SURE or before is None:
+            return
         second.right = 0
         raw = first.raw + second.raw
         # One run behind a line, not runs behind runs: they would be copies of whole heads.

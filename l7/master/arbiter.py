@@ -54,7 +54,7 @@ Load = Callable[[], Loaded]
 OVERSLEPT = 1.0
 """Seconds after which a late wake-up means that the machine or l7 stood still, and no worker is to blame."""
 NAP = 0.05
-"""Seconds between two looks at the signals while an address is waited for."""
+"""Seconds between two looks at the signals while an address, or another l7, is waited for."""
 
 
 def serve(
@@ -158,7 +158,7 @@ class Arbiter:
             if self._code is not None:
                 self._inquiries.close("l7 has stopped")
                 self._relay.close()
-                self._lineage.see_off(lambda seconds: _pause(self._mailbox, seconds))
+                self._lineage.see_off(lambda: _pause(self._mailbox, NAP))
                 self._office.close()
                 self._events.info("stopped")
                 return self._code

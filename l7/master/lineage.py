@@ -102,8 +102,11 @@ class Lineage:
         if self._succession is not None:
             self._succession.stop(quick=quick)
 
-    def see_off(self, pause: Callable[[float], bool]) -> None:
-        """Wait for the others to end, each in its time: a supervisor takes our end for that of all."""
+    def see_off(self, pause: Callable[[], bool]) -> None:
+        """Wait for the others to end, each in its time: a supervisor takes our end for that of all.
+
+        ``pause`` waits a moment, and returns False when there is no time for it.
+        """
         if self._upgrade is not None:
             self._upgrade.see_off(pause)
         if self._succession is not None:

@@ -63,9 +63,8 @@ Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | No
 class Mailbox:
     """Signals that have come and are not heard yet. ``descriptor`` is readable when there may be one."""
 
-    _impatient = False
-
     def __init__(self) -> None:
+        self._impatient = False
         self._wishes: deque[Wish] = deque()
         self.descriptor, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._handlers: dict[signal.Signals, Handler] = {}

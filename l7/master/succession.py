@@ -24,8 +24,6 @@ from l7.master.polling import READ, Poll
 from l7.master.startup import Ground
 from l7.telemetry.events import Events
 
-MOMENT = 0.05
-"""Seconds between two looks at one that is waited for."""
 TELL_EVERY = 0.25
 """Seconds between two words on what our workers answer."""
 
@@ -78,10 +76,10 @@ class Succession:
         if self.taken and self.bridge is not None:
             send(self.bridge, {"event": "stop", "quick": quick})
 
-    def see_off(self, pause: Callable[[float], bool], until: float) -> None:
-        """Wait for its end, which is that of the bridge; ``pause`` returns False when there is no time for it."""
+    def see_off(self, pause: Callable[[], bool], until: float) -> None:
+        """Wait for its end, which is that of the bridge."""
         while self.taken and self.bridge is not None and monotonic() < until:
-            if not pause(MOMENT):
+            if not pause():
                 self.stop(quick=True)
                 return
             self._hear()

@@ -28,8 +28,6 @@ from l7.master.startup import Ground
 
 KILL_AFTER = 2.0
 """Seconds beyond ``graceful-timeout`` that a next l7 which was given up has to end by itself."""
-MOMENT = 0.05
-"""Seconds between two looks at one that is waited for."""
 END_WITHIN = 5.0
 """Seconds that a next l7 which has hung up has to end, so that its exit status can be told."""
 
@@ -99,13 +97,10 @@ class Upgrade:
                 self._child.terminate()
             self._kill_at = monotonic() + self._graceful + KILL_AFTER
 
-    def see_off(self, pause: Callable[[float], bool]) -> None:
-        """Wait for a next l7 that was given up to end, so that who stops this one has stopped all of it.
-
-        ``pause`` waits a moment, and returns False when there is no time for it.
-        """
+    def see_off(self, pause: Callable[[], bool]) -> None:
+        """Wait for a next l7 that was given up to end, so that who stops this one has stopped all of it."""
         while self._kill_at is not None and self._child is not None:
-            if not pause(MOMENT) and self._child.poll() is None:
+            if not pause() and self._child.poll() is None:
                 self._child.send_signal(signal.SIGINT)
             self.look()
 

@@ -20,5 +20,4 @@ cdef class Job:
     cdef public CRelay relay
     cdef public bint moved
 
-    cpdef bint may_retry(self, object failure) except -1
-    cpdef bint may_leave(self, object failure, CMember member) except -1
+    cpdef bint may_retry(self, object failure, CMember leaving=*) except -1

@@ -63,23 +63,20 @@ class Job:
         kind = self.total.client_fault or (TOTAL_CUT if self.answered else TOTAL_TIMEOUT)
         return ProxyError(kind, f"not done within {self.upstream.total:g} s")
 
-    def may_retry(self, failure: ProxyError) -> bool:
-        """Whether the request may be sent again after ``failure`` (RFC 9110, 9.2.2; the failure table)."""
+    def may_retry(self, failure: ProxyError, leaving: Member | None = None) -> bool:
+        """Whether the request may be sent again after ``failure`` (RFC 9110, 9.2.2; the failure table).
+
+        To the same server, or to another one than ``leaving``. What a server only takes long for is asked for nowhere
+        else; one whose checks fail as well is about to be down, and what waits for it then is moved.
+        """
         if self.answered or self.session.stream.closed:
             return False
-        if failure.kind.retry is Retry.NOTHING_SENT:
+        rule = failure.kind.retry
+        if rule is Retry.NOTHING_SENT:
             return True
-        return failure.kind.retry is Retry.IDEMPOTENT and self._repeatable()
-
-    def may_leave(self, failure: ProxyError, member: Member) -> bool:
-        """Whether the request may be sent to another server than ``member``, which did not answer it in time.
-
-        What a server only takes long for is asked for nowhere else. One whose checks fail as well is about to be down,
-        and what waits for it then is moved.
-        """
-        if failure.kind.retry is not Retry.FAILING or self.answered or self.session.stream.closed:
+        if rule is Retry.NEVER or not self._repeatable():
             return False
-        return self._repeatable() and self.upstream.checks_fail(member)
+        return rule is Retry.IDEMPOTENT or (leaving is not None and self.upstream.checks_fail(leaving))
 
     def _repeatable(self) -> bool:
         """Whether sending it again does no harm, and can be done."""

@@ -195,8 +195,7 @@ class Proxy:
                 if job.total is None or not job.total.rushed:
                     upstream.failed(member, failure)
                 tried = [*tried, member]
-                again = job.may_retry(failure) or job.may_leave(failure, member)
-                if not again or not upstream.may_retry(member, tried):
+                if not job.may_retry(failure, member) or not upstream.may_retry(member, tried):
                     raise failure from None
             finally:
                 upstream.release(member)
