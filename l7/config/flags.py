@@ -31,6 +31,9 @@ SWITCH = {"true", "yes", "on", "1", "false", "no", "off", "0"}
 """How ConfigArgParse wants a variable of a flag without a value."""
 NOT_SETTINGS = {"L7_PURE_PYTHON", "L7_UPGRADE_FDS"}
 """Variables of ours that are no settings."""
+_LINK = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
+_LINKED = re.compile(r"L7_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
+"""What Kubernetes and Docker call the variables of a Service or a linked container of the name ``l7`` or ``l7-...``."""
 COMMANDS = {
     "check": "validate the configuration and exit",
     "dump": "print the effective configuration, each value with its source",
@@ -256,8 +259,12 @@ def _sort_out(rest: list[str]) -> tuple[list[str], list[Problem]]:
 
 
 def parse_environment(environ: Mapping[str, str]) -> Given:
-    """Parse the ``L7_*`` variables; an empty one is the same as none."""
-    ours = {name: value for name, value in environ.items() if name.startswith(PREFIX) and value}
+    """Parse the ``L7_*`` variables; an empty one is the same as none, and so is one that is not meant for l7."""
+    ours = {
+        name: value
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and value and not _is_link(name, value)
+    }
     problems: tuple[Problem, ...] = ()
     if ours.get("L7_DEBUG", "0").lower() not in SWITCH:
         what = f"{quoted(ours.pop('L7_DEBUG'))} is neither true nor false"
@@ -275,13 +282,31 @@ def parse_environment(environ: Mapping[str, str]) -> Given:
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[Problem]:
-    """Return a warning for every ``L7_*`` variable that means nothing: a typing error would be silent otherwise."""
+    """Return a warning for every ``L7_*`` variable that means nothing: a typing error would be silent otherwise.
+
+    Those of a Service or a linked container called l7 are no typing errors, and share one warning.
+    """
     known = variables()
+    links = [name for name in sorted(environ) if name.startswith(PREFIX) and _is_link(name, environ[name])]
     return [
         Problem(printable(name), "", f"unknown environment variable, ignored{did_you_mean(name, known)}")
         for name in sorted(environ)
-        if name.startswith(PREFIX) and name not in known
-    ]
+        if name.startswith(PREFIX) and name not in known and name not in links
+    ] + ([_about_links(links)] if links else [])
+
+
+def _is_link(name: str, value: str) -> bool:
+    """Whether a variable describes another program that has our name: no setting is a URL of a transport protocol."""
+    return bool(_LINK.match(value) or _LINKED.fullmatch(name))
+
+
+def _about_links(names: Sequence[str]) -> Problem:
+    shown = printable(", ".join(names[:2])) + (f" and {len(names) - 2} more" if names[2:] else "")
+    what = (
+        "set by Kubernetes or Docker for a Service or container called l7, ignored"
+        " (enableServiceLinks: false in the pod's spec leaves them out)"
+    )
+    return Problem(shown, "", what)
 
 
 def _split(text: str) -> list[str]:

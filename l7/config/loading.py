@@ -26,6 +26,8 @@ from l7.errors import ConfigError, Problem
 
 __all__ = ["NO_BACKENDS", "Loaded", "load"]
 
+EXTENSION = "x-"
+"""What a key at the top of a file begins with that is no setting: anchors are kept there (as in Compose files)."""
 NO_BACKENDS = "no backends; write HOST=ADDRESS, as in `l7 --port 8080 localhost=127.0.0.1:9001`, or a file (-c FILE)"
 
 
@@ -83,7 +85,7 @@ class _Merge:
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.raw: dict[str, Any] = dict(document.data)
+        self.raw: dict[str, Any] = {key: data for key, data in document.data.items() if not key.startswith(EXTENSION)}
         self.problems: list[Problem] = []
         self.sources: dict[Path, str] = {path: f"{document.name}:{line}" for path, line in document.lines.items()}
         self._places: dict[Path, str] = {}

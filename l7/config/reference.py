@@ -25,7 +25,9 @@ Configuration
 
 Flags, environment variables and the YAML file all set the same settings. For each setting the highest source wins:
 flag, then environment variable, then file, then default. A file (``-c FILE`` or ``L7_CONFIG``) does not disable flags.
-An empty environment variable is the same as none; an unknown ``L7_*`` variable is ignored with a warning.
+An empty environment variable is the same as none; an unknown ``L7_*`` variable is ignored with a warning. So are those
+that Kubernetes and Docker set for a Service or a container called ``l7``: a value ``tcp://...`` (``udp://``, ``sctp://``)
+is never a setting.
 
 The servers of a host can be given as words, too: ``HOST=ADDRESS`` on the command line, or in ``L7_SERVERS``, separated
 by spaces or commas. Several words for one host add up. They replace the servers that the file has for this host and
@@ -68,6 +70,9 @@ Hosts
 Texts
     YAML's guesses do not matter: ``access-log: off`` is the text ``off``, a password ``0123`` keeps its zero, ``0o17``
     is no number. A key that is given twice, a key without a value and an unknown key are refused.
+Anchors
+    Anchors, aliases and merge keys (``<<: *name``) work as in any YAML file. At the top of the file a key that begins
+    with ``x-`` is the place to keep them: it is no setting, whatever it holds. Anywhere else it is an unknown key.
 """
 
 EXAMPLE = """\

@@ -85,6 +85,7 @@ class Generations:
         self.last = first
         """The highest number so far."""
         self._unreadable = ""
+        self._warned: list[str] = []
         self.books = Books(loaded.config, SLOTS)
         self.administration = Administration(self.books, events)
         admin = ground.listeners.take_admin(loaded.config.admin)
@@ -183,8 +184,12 @@ class Generations:
             self._events.write("info", f"reload: listening on {describe(added)}", number)
 
     def _warn(self, loaded: Loaded) -> None:
-        for warning in loaded.warnings:
-            self._events.warning(str(warning))
+        """Say what a reader of the configuration should know, once: a reload repeats only what is new."""
+        warnings = [str(warning) for warning in loaded.warnings]
+        for warning in warnings:
+            if warning not in self._warned:
+                self._events.warning(warning)
+        self._warned = warnings
 
     def _warn_of_unreadable(self, loaded: Loaded) -> None:
         """Tell now what a reload would stumble over: what root could read may be closed to whom l7 has become."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from l7.config.dump import render_dump
 from l7.config.generation import Loaded
 from l7.config.loading import NO_BACKENDS, load
 from l7.config.schema import Config
@@ -156,6 +157,96 @@ def test_unknown_variables_are_warned_about() -> None:
     loaded = load(["a=b"], {"L7_PROT": "1", "L7_PURE_PYTHON": "1", "PATH": "/"})
     assert [str(one) for one in loaded.warnings] == [
         "L7_PROT: unknown environment variable, ignored; did you mean 'L7_PORT'?"
+    ]
+
+
+SERVICE = {
+    "L7_SERVICE_HOST": "10.96.12.7",
+    "L7_SERVICE_PORT": "80",
+    "L7_SERVICE_PORT_HTTP": "80",
+    "L7_PORT": "tcp://10.96.12.7:80",
+    "L7_PORT_80_TCP": "tcp://10.96.12.7:80",
+    "L7_PORT_80_TCP_PROTO": "tcp",
+    "L7_PORT_80_TCP_PORT": "80",
+    "L7_PORT_80_TCP_ADDR": "10.96.12.7",
+}
+"""What Kubernetes puts into every pod of a namespace with a Service called l7; Docker's links add the like."""
+
+
+def test_a_service_of_our_name_sets_nothing(write: Write) -> None:
+    # nginx and HAProxy read no variables that nobody has written into their files; Caddy's own begin with XDG_, CADDY_.
+    name = write(BACKENDS + "port: 8080\n")
+    loaded = load(["-c", name], SERVICE)
+    assert loaded.config.port == 8080
+    assert loaded.sources["port",] == "config.yml:2"
+    assert [str(one) for one in loaded.warnings] == [
+        "L7_PORT, L7_PORT_80_TCP and 6 more: set by Kubernetes or Docker for a Service or container called l7, ignored"
+        " (enableServiceLinks: false in the pod's spec leaves them out)"
+    ]
+    assert load(["a=b"], SERVICE).config.port == 80
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("L7_PORT", "udp://10.96.12.7:53"),
+        ("L7_PORT", "TCP://[2001:db8::7]:80"),
+        ("L7_ADMIN_PORT", "tcp://10.96.12.7:9180"),  # a Service called l7-admin
+        ("L7_ADMIN_SERVICE_HOST", "10.96.12.7"),
+        ("L7_WORKERS", "sctp://10.96.12.7:80"),
+    ],
+)
+def test_what_looks_like_a_link_is_somebody_elses(name: str, value: str) -> None:
+    loaded = load(["a=b"], {name: value})
+    assert loaded.config == load(["a=b"], {}).config
+    assert str(loaded.warnings[0]).startswith(f"{name}: set by Kubernetes or Docker")
+
+
+def test_other_values_are_still_read_and_refused() -> None:
+    assert errors(["a=b"], {"L7_PORT": "http://10.96.12.7"})[0].startswith("L7_PORT: 'http://10.96.12.7' is not a")
+    assert load([], {"L7_SERVERS": "a=tcp.example.com:80"}).config.backends
+
+
+# ------------------------------------------------------------------------------------- keys that are no settings
+
+
+def test_anchors_are_kept_in_extensions_at_the_top(write: Write) -> None:
+    # As in Compose and OpenAPI files. Caddy, nginx and HAProxy have no YAML.
+    loaded = load(
+        ["-c", write("""\
+x-defaults: &defaults
+  retries: 0
+  health: {path: /healthz}
+x-servers: &servers [a:1, b:2]
+x-: text
+backends:
+  one.org:
+    <<: *defaults
+    retries: 1
+    servers: *servers
+  two.org: {<<: [*defaults], servers: *servers}
+""")],
+        {},
+    )  # fmt: skip
+    assert servers(loaded) == {"one.org": ["a:1", "b:2"], "two.org": ["a:1", "b:2"]}
+    one, two = loaded.config.backends.values()
+    assert (one.retries, two.retries, two.health and two.health.path) == (1, 0, "/healthz")
+    assert "x-d" not in render_dump(loaded)
+    assert loaded.digest == load(["-c", write(render_dump(loaded))], {}).digest
+
+
+def test_extensions_are_for_the_top_only_and_are_read_strictly(write: Write) -> None:
+    assert errors(["-c", write("x-a: 1\nbackends: {a: {servers: [b], x-note: 1}}\n")]) == [
+        "config.yml:2: backends.a.x-note: unknown key"
+    ]
+    assert errors(["-c", write(BACKENDS + "xport: 1\nX-a: 1\n")]) == [
+        "config.yml:2: xport: unknown key; did you mean 'port'?",
+        "config.yml:3: X-a: unknown key",
+    ]
+    assert errors(["-c", write(BACKENDS + "x-a: 1\nx-a: 2\n")]) == ["config.yml:3: x-a: given twice, first on line 2"]
+    # What comes from there and is wrong is shown where it stands.
+    assert errors(["-c", write("x-a: &a\n  retrys: 1\nbackends:\n  a: {<<: *a, servers: [b]}\n")]) == [
+        "config.yml:2: backends.a.retrys: unknown key; did you mean 'retries'?"
     ]
 
 
