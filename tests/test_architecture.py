@@ -30,6 +30,7 @@ FLOORS = {
     "l7.clock": 1,
     "l7.config": 2,
     "l7.http": 2,
+    "l7.ipc": 2,
     "l7.balancing": 3,
     "l7.exchange": 3,
     "l7.telemetry": 4,
@@ -63,8 +64,8 @@ LOCAL_IMPORTS: dict[tuple[str, str], str] = {
 """Imports inside a function: (module, what it imports) and why it cannot stand at the top."""
 
 LOOP_LIBRARIES = {"gevent", "greenlet"}
-OUTSIDE_MASTER = {"setproctitle"}
-"""What the master may use beyond the standard library: process titles have no other way."""
+STANDARD_LIBRARY = {"l7.master": {"setproctitle"}, "l7.ipc": set[str]()}
+"""Rooms that use nothing but the standard library, and what each may use beyond it: process titles have no other way."""
 
 BANNED_NAMES = {"base", "common", "core", "helper", "helpers", "manager", "managers", "misc", "tools", "util", "utils"}
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
@@ -195,12 +196,12 @@ def only_workers_know_gevent(modules: list[Module]) -> Complaints:
                 yield f"{module.name}:{found.line}: imports {found.target} outside l7/workers/"
 
 
-def master_is_standard_library(modules: list[Module]) -> Complaints:
-    allowed = sys.stdlib_module_names | OUTSIDE_MASTER | {"l7"}
+def some_rooms_are_standard_library(modules: list[Module]) -> Complaints:
     for module in modules:
-        for found in module.imports(set()):
-            if module.room == "l7.master" and found.target.split(".")[0] not in allowed:
-                yield f"{module.name}:{found.line}: the master imports {found.target}"
+        beyond = STANDARD_LIBRARY.get(module.room)
+        for found in module.imports(set()) if beyond is not None else ():
+            if found.target.split(".")[0] not in sys.stdlib_module_names | (beyond or set()) | {"l7"}:
+                yield f"{module.name}:{found.line}: imports {found.target}, which is not of the standard library"
 
 
 def dependencies_are_declared(modules: list[Module]) -> Complaints:
@@ -293,7 +294,7 @@ BAD: dict[Checker, dict[str, str]] = {
     imports_point_down: {"l7.http.parser": "from l7.workers.proxy import handle"},
     no_cycles: {"l7.http.a": "import l7.http.b", "l7.http.b": "from l7.http import a"},
     only_workers_know_gevent: {"l7.master.arbiter": "def f():\n    from gevent import sleep"},
-    master_is_standard_library: {"l7.master.arbiter": "import pydantic"},
+    some_rooms_are_standard_library: {"l7.ipc.codec": "import pydantic"},
     dependencies_are_declared: {"l7.config.loader": "import requests"},
     local_imports_have_reasons: {"l7.cli": "def f():\n    import json"},
     modules_are_short: {"l7.cli": "x = 1\n" * (MAX_MODULE + 1)},
@@ -335,7 +336,8 @@ SIDE_STEP = {"l7.config.schema": "from l7.http.grammar import CRLF", "l7.http.gr
         (signatures_are_annotated, {"l7.cli": "class A:\n    @staticmethod\n    def f(x) -> int: ..."}, 1),
         (signatures_are_annotated, {"l7.cli": "def f(*, x: int, **y: int) -> int: ..."}, 0),
         (public_things_are_documented, {"l7.cli": "'''Words.'''\ndef _f(): ..."}, 0),
-        (master_is_standard_library, {"l7.master.titles": "import setproctitle, os, l7.errors"}, 0),
+        (some_rooms_are_standard_library, {"l7.master.titles": "import setproctitle, os, l7.errors, gevent"}, 1),
+        (some_rooms_are_standard_library, {"l7.cli": "import pydantic"}, 0),
     ],
 )
 def test_checker_borders(checker: Checker, modules: dict[str, str], complaints: int) -> None:

@@ -1,7 +1,7 @@
 """Running one target under atheris: seeds in, failures out, what was worth keeping at the end.
 
-``KEEP=1`` adds to ``corpus/<target>.txt`` what of the run's findings takes a branch of ``l7/http`` that no kept input
-takes. The sources are fuzzed, not what Cython made of them: only their branches can be seen.
+``KEEP=1`` adds to ``corpus/<target>.txt`` what of the run's findings takes a branch of ``l7/http`` or ``l7/ipc`` that
+no kept input takes. The sources are fuzzed, not what Cython made of them: only their branches can be seen.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ def _keep(target: str, found: list[bytes]) -> None:
 
 
 def _arcs(one: Callable[[bytes], None], data: bytes) -> set[object]:
-    """The jumps between lines of ``l7/http`` that *data* makes."""
+    """The jumps between lines of ``l7/http`` and ``l7/ipc`` that *data* makes."""
     arcs: set[object] = set()
     last: dict[FrameType, int] = {}
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
-        if f"{os.sep}l7{os.sep}http{os.sep}" not in frame.f_code.co_filename:
+        if not any(f"{os.sep}l7{os.sep}{room}{os.sep}" in frame.f_code.co_filename for room in ("http", "ipc")):
             return None
         if event == "line":
             arcs.add((frame.f_code, last.get(frame, 0), frame.f_lineno))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fuzz import chunked, heads, responses
+from tests.fuzz import chunked, heads, messages, responses
 from tests.fuzz.running import kept
 
-TARGETS = {"heads": heads, "chunked": chunked, "responses": responses}
+TARGETS = {"heads": heads, "chunked": chunked, "responses": responses, "messages": messages}
 
 
 @pytest.mark.parametrize("name", TARGETS)

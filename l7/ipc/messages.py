@@ -1,0 +1,230 @@
+"""Every message between the processes of l7: what each means, who sends it, what comes back.
+
+A message is one frozen dataclass; a client connection or another descriptor travels beside those in `WITH_DESCRIPTOR`.
+`Drained` is the only answer among them. The names in `KINDS` are what is on the wire: between two versions of l7 during
+an upgrade they have to stay what they are (`l7.ipc.codec` says what may be added without a new `PROTOCOL`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from l7.ipc.codec import Codec
+
+PROTOCOL = 1
+"""The version of what two l7 say to each other during an upgrade: an l7 is not replaced by one with another number."""
+
+Member = tuple[str, int, int, int, bool]
+"""One address of a server: host, port, row of the ledger, weight (-1: the server's own), whether it is a reserve."""
+Address = tuple[str, int, int, bool]
+"""One address that a name was resolved to: as `Member`, without a row."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """Something that one process tells another."""
+
+
+# --- master to worker -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Drain(Message):
+    """Accept no more, serve what was accepted, exit within ``within`` seconds. Answered by `Drained`.
+
+    ``idle`` says what becomes of connections that wait for a request: they go to another worker, or are closed.
+    """
+
+    within: float
+    idle: Literal["handover", "close"]
+
+
+@dataclass(frozen=True)
+class Stop(Message):
+    """Exit: at once, or, where not ``quick``, when the requests in flight are done.
+
+    The new l7 of an upgrade sends it to the old one, too.
+    """
+
+    quick: bool = True
+
+
+@dataclass(frozen=True)
+class SetMembers(Message):
+    """The addresses that a server given by name has from now on; to workers and to the control worker."""
+
+    backend: str
+    server: str
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True)
+class Rebalance(Message):
+    """Hand ``connections`` client connections over, although this worker goes on serving."""
+
+    connections: int
+
+
+@dataclass(frozen=True)
+class Adopt(Message):
+    """Go on serving a client connection, whose descriptor is beside the message.
+
+    A worker sends it to the master, the master passes it on to another worker or to the other l7 of an upgrade; with
+    ``returned`` it comes back to the worker that sent it, because nobody takes it.
+    """
+
+    peer: str
+    """The client's address."""
+    port: int
+    """The port of the listener that accepted it."""
+    data: bytes = b""
+    """What has been read of the next request."""
+    idle_left: float | None = None
+    """Seconds for which it may stay idle; None: as a new one."""
+    returned: bool = False
+
+
+# --- worker to master -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ready(Message):
+    """The worker serves; the control worker can be told to begin."""
+
+
+@dataclass(frozen=True)
+class BootFailed(Message):
+    """The process cannot start, and exits. Of the next l7 in an upgrade, too."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Drained(Message):
+    """The worker accepts no more connections: the answer to `Drain`, and to nothing else."""
+
+
+@dataclass(frozen=True)
+class StacksWritten(Message):
+    """The stacks of all greenlets are on standard error, as USR2 asked."""
+
+
+# --- control worker and master --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BeginChecks(Message):
+    """Check servers and look names up from now on: no other control worker does any more."""
+
+
+@dataclass(frozen=True)
+class OpenAdmin(Message):
+    """Accept connections to the admin endpoint."""
+
+
+@dataclass(frozen=True)
+class Resolved(Message):
+    """What a server's name was resolved to; ``why`` says why the last look-up failed, and is empty when it did not."""
+
+    backend: str
+    server: str
+    addresses: tuple[Address, ...]
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class ControlClient(Message):
+    """Serve the connection whose descriptor is beside the message as one to the control socket."""
+
+
+# --- upgrade in place: from the old l7 to the new one ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TakeOver(Message):
+    """Take the pid file and the control socket: the old l7 has let go of them. Answered by `TookOver`."""
+
+
+@dataclass(frozen=True)
+class Withdraw(Message):
+    """Do not take over: give the connections back, and exit."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Reload(Message):
+    """Reload: it was asked of the old l7, and the new one has taken over."""
+
+
+# --- upgrade in place: from the new l7 to the old one ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Hello(Message):
+    """The first message of the new l7."""
+
+    protocol: int
+    version: str
+    """The version of l7, for people."""
+
+
+@dataclass(frozen=True)
+class Serving(Message):
+    """All of the new l7's ``workers`` are ready: lend it connections."""
+
+    workers: int
+
+
+@dataclass(frozen=True)
+class AnswerCounts(Message):
+    """What the new l7's workers have answered since they started; with ``ready``, it wants to take over."""
+
+    answers: int
+    faults: int
+    """Answers that are l7's own errors."""
+    pending: int
+    """Requests without an answer so far."""
+    ready: bool = False
+
+
+@dataclass(frozen=True)
+class Unfit(Message):
+    """The new l7 will not take over."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class TookOver(Message):
+    """The new l7 is the master now."""
+
+
+KINDS: dict[str, type[Message]] = {
+    "drain": Drain,
+    "stop": Stop,
+    "set-members": SetMembers,
+    "rebalance": Rebalance,
+    "adopt": Adopt,
+    "ready": Ready,
+    "boot-failed": BootFailed,
+    "drained": Drained,
+    "stacks-written": StacksWritten,
+    "begin-checks": BeginChecks,
+    "open-admin": OpenAdmin,
+    "resolved": Resolved,
+    "control-client": ControlClient,
+    "take-over": TakeOver,
+    "withdraw": Withdraw,
+    "reload": Reload,
+    "hello": Hello,
+    "serving": Serving,
+    "answer-counts": AnswerCounts,
+    "unfit": Unfit,
+    "took-over": TookOver,
+}
+
+WITH_DESCRIPTOR = (Adopt, ControlClient)
+
+CODEC = Codec("kind", KINDS)
