@@ -22,6 +22,7 @@ from l7.config.held import HeldFiles
 from l7.config.loading import Loaded, load
 from l7.config.names import did_you_mean, printable
 from l7.errors import ConfigError, Problem, StartError
+from l7.master.processattributes import restore_signals
 from l7.master.startup import open_standard_descriptors
 from l7.telemetry.events import complain
 
@@ -150,6 +151,7 @@ def _demo(argv: list[str], environ: Environ) -> int:
     """``l7 demo``: three small servers and l7 in front of them."""
     from l7 import demo
 
+    restore_signals()
     rest = list(argv)
     rest.remove("demo")
     return demo.main(rest, environ)
@@ -159,6 +161,7 @@ def _rehearse(argv: list[str], environ: Environ) -> int:
     """``l7 rehearse``: reload a private l7 under load, with the configuration that is given or a small one."""
     from l7.rehearsal.command import RELOADS, Programme, rehearse
 
+    restore_signals()
     given = flags.parse_flags(argv)
     named = given.config or len(given.words) > 1 or environ.get("L7_CONFIG") or environ.get(flags.SERVERS)
     # The servers are the rehearsal's own, whatever is written: without any, one route is enough.

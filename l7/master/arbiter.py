@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
@@ -36,12 +35,13 @@ from l7.master.names import Names
 from l7.master.notices import Notices
 from l7.master.notify import Notifier
 from l7.master.office import PLACES, Office
+from l7.master.orphans import reap_orphans
 from l7.master.polling import Poll
 from l7.master.relay import Relay
 from l7.master.reload import step
 from l7.master.roster import Roster
 from l7.master.scales import Scales
-from l7.master.signals import Mailbox, Wish
+from l7.master.signals import NAP, Mailbox, Wish
 from l7.master.spawning import Run, spawn, title
 from l7.master.startup import Ground, prepare
 from l7.telemetry.board import BEAT, Board
@@ -53,8 +53,6 @@ Load = Callable[[], Loaded]
 
 OVERSLEPT = 1.0
 """Seconds after which a late wake-up means that the machine or l7 stood still, and no worker is to blame."""
-NAP = 0.05
-"""Seconds between two looks at the signals while an address, or another l7, is waited for."""
 
 
 def serve(
@@ -77,13 +75,13 @@ def serve(
         with mailbox.impatient():
             loaded = load()
         events.level = loaded.config.log_level
-        ground, bound = prepare(loaded, environ, lambda seconds: _pause(mailbox, seconds), events.warning, inheritance)
+        ground, bound = prepare(loaded, environ, mailbox.pause, events.warning, inheritance)
     except ConfigError as error:
         report_failure(inheritance, "; ".join(map(str, error.problems)))
         complain(str(error))
         return 2
     except StartError as error:
-        stopped = _is_told_to_stop(mailbox)
+        stopped = mailbox.is_told_to_stop
         report_failure(inheritance, str(error))
         complain(f"l7: {error}")
         return 0 if stopped else 1
@@ -96,17 +94,6 @@ def serve(
             ground.leave()
     finally:
         mailbox.mute()
-
-
-def _is_told_to_stop(mailbox: Mailbox) -> bool:
-    return mailbox.wants(Wish.TERMINATE) or mailbox.wants(Wish.INTERRUPT)
-
-
-def _pause(mailbox: Mailbox, seconds: float) -> bool:
-    end = monotonic() + seconds
-    while monotonic() < end and not _is_told_to_stop(mailbox):
-        time.sleep(NAP)
-    return not _is_told_to_stop(mailbox)
 
 
 class Arbiter:
@@ -158,7 +145,7 @@ class Arbiter:
             if self._code is not None:
                 self._inquiries.close("l7 has stopped")
                 self._relay.close()
-                self._lineage.see_off(lambda: _pause(self._mailbox, NAP))
+                self._lineage.see_off(lambda: self._mailbox.pause(NAP))
                 self._office.close()
                 self._events.info("stopped")
                 return self._code
@@ -236,6 +223,7 @@ class Arbiter:
             self._board.idle(handle.slot)
             self._generations.books.retire(handle.slot)
             self._queue.append(v.Gone(handle.slot, describe_end(status, handle.why), status == 0))
+        reap_orphans({*self._lineage.children, *(handle.pid for handle in self._roster.handles.values())})
 
     def _takers(self, origin: Handle | None) -> list[Handle]:
         takers = self._fleet.takers(None if origin is None else origin.slot)
@@ -365,7 +353,7 @@ class Arbiter:
         return {**{worker.slot: worker.state.value for worker in self._fleet.workers}, **self._office.states()}
 
     def _is_in_a_hurry(self) -> bool:
-        return self._fleet.phase in ENDS or _is_told_to_stop(self._mailbox)
+        return self._fleet.phase in ENDS or self._mailbox.is_told_to_stop
 
 
 _EVENTS: dict[Wish, v.Event] = {

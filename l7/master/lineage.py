@@ -123,6 +123,11 @@ class Lineage:
             self._relay.away = self._succession.bridge
 
     @property
+    def children(self) -> tuple[int, ...]:
+        """The process of a next l7 that has not been reaped."""
+        return () if self._upgrade is None or self._upgrade.child is None else (self._upgrade.child,)
+
+    @property
     def due(self) -> float | None:
         """When to look again."""
         moments = [one.due for one in (self._upgrade, self._succession, self._notifier) if one is not None]

@@ -1,12 +1,13 @@
 """The pid file: one line with the master's process id, and a lock for as long as the master lives.
 
 The lock is what two masters that start at the same time cannot both have; it ends with the process, whatever ends
-it, and children do not inherit it. A file without a lock still names a process: when that one lives, it is refused
-too, because it may be of a program that does not lock.
+it, and children do not inherit it. The number in a file without a lock says nothing: after a crash, a reboot or in the
+next container another program has it by now.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -22,10 +23,12 @@ class PidFile:
         """Take the file.
 
         :param predecessor: a process that lives and leaves the file to us.
-        :raises StartError: it is a living process's, or cannot be written.
+        :raises StartError: it is a living l7's, or cannot be written.
         """
         self.path = os.path.abspath(path)  # it is removed by the name it had when it was made
         self._predecessor = predecessor
+        self.stranger = 0
+        """The process that the file named and that lives, although no l7 has the file; 0 for none."""
         while True:
             self.descriptor = self._open()
             try:
@@ -40,6 +43,8 @@ class PidFile:
         try:
             return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
         except OSError as error:
+            if os.path.islink(self.path):
+                raise StartError(f"pid-file: {self.path} is a symbolic link; name the file itself") from error
             raise StartError(f"pid-file: {self.path}: {(error.strerror or str(error)).lower()}") from error
 
     def _take(self) -> bool:
@@ -48,13 +53,15 @@ class PidFile:
             raise StartError(f"pid-file: {self.path} is not a regular file")
         try:
             fcntl.lockf(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise StartError(f"pid-file: {self.path} cannot be locked: {error.strerror}; choose another") from error
             raise StartError(f"pid-file: {self.path}: l7 is already running{self._named()}") from None
         if not self._is_current():
             return False
         pid = self._content()
         if pid and pid not in (os.getpid(), self._predecessor) and _lives(pid):
-            raise StartError(f"pid-file: {self.path}: process {pid} is running; if that is not l7, remove the file")
+            self.stranger = pid
         self._write(f"{os.getpid()}\n")
         return True
 

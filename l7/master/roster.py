@@ -57,7 +57,7 @@ class Roster:
         self._muted.clear()
 
     def reap(self) -> Iterator[tuple[Handle, int]]:
-        """Take leave of own children only: whoever else is a child of this process is somebody else's to wait for.
+        """Take leave of own children only, each by its pid.
 
         Yields each worker that has ended, with its wait status, when all that it had to say was heard.
         """

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from types import FrameType
 
+from l7.clock import monotonic
 from l7.errors import StartError
+from l7.master.processattributes import restore_signals
 
 
 class Wish(Enum):
@@ -57,6 +60,9 @@ FOR_THE_MASTER = (
 )
 """What a terminal or a supervisor sends to the whole process group, and a worker leaves to its master."""
 
+NAP = 0.05
+"""Seconds between two looks at the signals while an address, or another l7, is waited for."""
+
 Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 
 
@@ -71,10 +77,11 @@ class Mailbox:
         self._wakeup = -1
 
     def open(self) -> None:
-        """Take the signals from now on."""
+        """Take the signals from now on, whatever the parent did with them."""
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in WISHES:
             self._handlers[number] = signal.signal(number, self._note)
+        restore_signals()
 
     @contextmanager
     def impatient(self) -> Iterator[None]:
@@ -125,6 +132,18 @@ class Mailbox:
     def wants(self, wish: Wish) -> bool:
         """Whether a wish waits to be taken."""
         return wish in tuple(self._wishes)
+
+    @property
+    def is_told_to_stop(self) -> bool:
+        """Whether a wish to stop waits to be taken."""
+        return self.wants(Wish.TERMINATE) or self.wants(Wish.INTERRUPT)
+
+    def pause(self, seconds: float) -> bool:
+        """Wait so long; returns False, and at once, when there is a wish to stop."""
+        end = monotonic() + seconds
+        while monotonic() < end and not self.is_told_to_stop:
+            time.sleep(NAP)
+        return not self.is_told_to_stop
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         wish = WISHES[signal.Signals(number)]

@@ -19,7 +19,8 @@ from l7.master.inheritance import Inheritance
 from l7.master.listeners import Listener, Listeners, Pause
 from l7.master.pidfile import PidFile
 from l7.master.privileges import Identity, drop, identify, raise_open_files
-from l7.telemetry.output import make_lock
+from l7.master.processattributes import close_inherited, restore_umask
+from l7.telemetry.output import descriptor_of, make_lock
 
 STANDARD_OUTPUTS = frozenset({"-", "off", "/dev/stdout", "/dev/stderr"})
 """Access logs that are no file of ours to make."""
@@ -145,6 +146,7 @@ def prepare(
     :raises StartError: one of these cannot be done; nothing is left behind then.
     """
     open_standard_descriptors()
+    restore_umask()
     config = loaded.config
     identity = identify(config.run_as)
     ground = Ground(Listeners(), None, -1, identity, raise_open_files())
@@ -154,8 +156,11 @@ def prepare(
             ground.listeners.inherit(environ)
         else:
             _take_on(ground, inheritance)
+        close_inherited(_named(loaded))
         if config.pid_file is not None and inheritance is None:
             ground.pid_file = PidFile(config.pid_file)
+            if other := ground.pid_file.stranger:
+                warn(f"pid-file: {config.pid_file} was left behind: process {other} is another program by now")
         bound = ground.listeners.take(config.bind, config.port, pause)
         ground.listeners.take_admin(config.admin, pause)
         ground.open_log(config.access_log, identity)
@@ -173,6 +178,12 @@ def prepare(
         ground.leave()
         raise
     return ground, bound
+
+
+def _named(loaded: Loaded) -> set[int]:
+    """The descriptors that the configuration names as paths, as in ``l7 -c <(...)``."""
+    paths = (loaded.file, loaded.config.access_log)
+    return {number for path in paths if path is not None and (number := descriptor_of(path)) is not None}
 
 
 def _take_on(ground: Ground, inheritance: Inheritance) -> None:

@@ -105,6 +105,11 @@ class Upgrade:
             self.look()
 
     @property
+    def child(self) -> int | None:
+        """The process of the next l7, until it has been reaped."""
+        return None if self._child is None or self._child.returncode is not None else self._child.pid
+
+    @property
     def due(self) -> float | None:
         """When to look again."""
         moments = [moment for moment in (self._kill_at, self._gone_at) if moment is not None]

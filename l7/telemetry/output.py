@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 # What a writable pipe takes at once, and what it never interleaves with other writers (POSIX: PIPE_BUF).
 PIECE = select.PIPE_BUF
 
+_MOST_LINKS = 40
 _STALL_SLICE = 50  # milliseconds between two looks at whether to give up
 _LOCK_SLICE = 0.002
 
@@ -44,6 +45,24 @@ class Native(NamedTuple):
 
 NATIVE = Native()
 """The primitives as this module found them when it was imported."""
+
+
+def descriptor_of(path: str) -> int | None:
+    """The descriptor of this process that a path names, itself or by links: ``/dev/stdout``, ``/dev/fd/3``; else None.
+
+    What the descriptor was opened as is not followed: a pipe, a socket or a file that only root may open cannot be
+    opened anew by that path, and need not be.
+    """
+    for _ in range(_MOST_LINKS):
+        try:
+            directory, name = os.path.split(os.path.abspath(path))
+            real = os.path.realpath(directory)
+            if real in ("/proc/self/fd", f"/proc/{os.getpid()}/fd"):
+                return int(name) if name.isascii() and name.isdigit() and len(name) < 10 else None
+            path = os.path.join(real, os.readlink(os.path.join(real, name)))
+        except (OSError, ValueError):
+            return None
+    return None
 
 
 def make_lock() -> int:

@@ -108,6 +108,7 @@ class L7Process:
         host: str = "127.0.0.1",
         ready: str | None = READY,
         timeout: float = TIMEOUT,
+        before: str = "",
     ) -> None:
         """Start it and wait until it is ready.
 
@@ -115,6 +116,7 @@ class L7Process:
         :param workers: passed as ``--workers``; None leaves the default (or the file's).
         :param run_as: passed as ``--run-as`` when the suite runs as root; None passes nothing.
         :param ready: the event to wait for on standard error; None does not wait (the program is to fail, say).
+        :param before: Python that the process executes before it becomes l7, as a parent would.
         :raises AssertionError: it was not ready within *timeout* seconds; shows all of standard error.
         """
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
@@ -127,6 +129,8 @@ class L7Process:
         self._port: int | None = None
         listener = self._bind() if inherit else None
         words = self._command(config, list(argv), inherit, workers, run_as)
+        if before:
+            words = [sys.executable, "-c", f"{before}\nimport os, sys\nos.execv(sys.argv[1], sys.argv[1:])", *words]
         self.process = self._spawn(words, env or {}, listener)
         self.pid = self.process.pid
         assert self.process.stdout is not None

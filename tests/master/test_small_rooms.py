@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -15,10 +16,13 @@ from l7.errors import StartError
 from l7.master.census import Census, Entry
 from l7.master.cpus import usable_cpus
 from l7.master.handles import Handle, describe_end
+from l7.master.orphans import reap_orphans
 from l7.master.pidfile import PidFile
 from l7.master.privileges import identify
+from l7.master.processattributes import close_inherited, restore_umask
 from l7.master.signals import Mailbox, Wish
 from l7.master.startup import make_log_file
+from l7.telemetry.output import descriptor_of
 from tests.harness.l7process import ROOT
 
 # --- pid file ---------------------------------------------------------------------------------------------------------
@@ -40,12 +44,15 @@ def test_a_stale_pid_file_is_replaced(tmp_path, content):
     assert not path.exists()
 
 
-def test_the_pid_file_of_a_living_process_is_refused(tmp_path):
+def test_a_number_that_another_program_has_by_now_is_no_lock(tmp_path):
+    # nginx, HAProxy and Caddy write over whatever number they find.
     path = tmp_path / "l7.pid"
     path.write_text(f"{os.getppid()}\n")
-    with pytest.raises(StartError, match=f"process {os.getppid()} is running"):
-        PidFile(str(path))
-    assert path.read_text() == f"{os.getppid()}\n"
+    one = PidFile(str(path))
+    assert one.stranger == os.getppid()
+    assert path.read_text() == f"{os.getpid()}\n"
+    one.remove()
+    assert PidFile(str(path), predecessor=os.getppid()).stranger == 0
 
 
 def test_of_two_that_start_at_once_one_gets_the_file(tmp_path):
@@ -68,6 +75,18 @@ def test_of_two_that_start_at_once_one_gets_the_file(tmp_path):
 def test_a_pid_file_that_cannot_be_is_an_error_in_words(tmp_path):
     with pytest.raises(StartError, match=r"pid-file: .*no such file or directory"):
         PidFile(str(tmp_path / "missing" / "l7.pid"))
+    (tmp_path / "link.pid").symlink_to("/dev/stdout")
+    with pytest.raises(StartError, match=r"pid-file: .*link.pid is a symbolic link; name the file itself"):
+        PidFile(str(tmp_path / "link.pid"))
+
+
+def test_a_file_system_without_locks_is_told_from_an_l7_that_runs(tmp_path, monkeypatch):
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.lockf", no_locks)
+    with pytest.raises(StartError, match=r"l7.pid cannot be locked: No locks available"):
+        PidFile(str(tmp_path / "l7.pid"))
 
 
 def test_a_pid_file_that_a_successor_has_taken_is_left_to_it(tmp_path):
@@ -237,3 +256,55 @@ def test_an_answer_is_not_believed_to_be_harmless():
 )
 def test_ends_in_words(status, why, words):
     assert describe_end(status, why) == words
+
+
+# --- what is inherited over exec --------------------------------------------------------------------------------------
+
+
+def test_descriptors_that_nobody_named_are_closed_and_others_are_not(tmp_path):
+    forgotten, named, ours = (os.open(tmp_path, os.O_RDONLY) for _ in range(3))
+    os.set_inheritable(forgotten, True)
+    os.set_inheritable(named, True)
+    closed = close_inherited({named})
+    assert forgotten in closed
+    assert not {0, 1, 2, named, ours} & set(closed)
+    os.close(named)
+    os.close(ours)
+
+
+@pytest.mark.parametrize(("inherited", "becomes"), [(0o777, 0o077), (0, 0o022), (0o027, 0o027), (0o002, 0o022)])
+def test_the_umask_keeps_others_out_and_ourselves_in(inherited, becomes):
+    before = os.umask(inherited)
+    try:
+        restore_umask()
+        assert os.umask(0o022) == becomes
+    finally:
+        os.umask(before)
+
+
+def test_only_children_of_others_are_reaped():
+    ours, stranger = (subprocess.Popen(["true"]) for _ in range(2))
+    os.waitid(os.P_PID, stranger.pid, os.WEXITED | os.WNOWAIT)
+    os.waitid(os.P_PID, ours.pid, os.WEXITED | os.WNOWAIT)
+    reap_orphans({ours.pid})  # it may be hidden behind ours
+    assert ours.wait() == 0
+    reap_orphans(())
+    with pytest.raises(ChildProcessError):
+        os.waitid(os.P_PID, stranger.pid, os.WEXITED | os.WNOHANG)
+    stranger.returncode = 0  # it cannot be waited for any more
+
+
+# --- paths of descriptors ---------------------------------------------------------------------------------------------
+
+
+def test_a_path_that_is_a_descriptor(tmp_path):
+    link, chain, loop = tmp_path / "access.log", tmp_path / "chain", tmp_path / "loop"
+    link.symlink_to("/dev/stdout")
+    chain.symlink_to("access.log")
+    loop.symlink_to("loop")
+    for path, number in {
+        "/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/7": 7, "/proc/self/fd/1": 1, f"/proc/{os.getpid()}/fd/2": 2,
+        link: 1, chain: 1, loop: None, "/dev/null": None, "-": None, tmp_path / "missing": None, "/dev/fd/x": None,
+        f"/proc/{os.getppid()}/fd/1": None,
+    }.items():  # fmt: skip
+        assert descriptor_of(str(path)) == number, path
