@@ -33,7 +33,9 @@ RunAs = Annotated[str | None, BeforeValidator(values.run_as), Form("USER[:GROUP]
 LogFile = Annotated[str, BeforeValidator(values.path), Form("path")]
 PidFile = Annotated[str | None, BeforeValidator(values.optional_path), Form("path")]
 Control = Annotated[str, BeforeValidator(values.control), Form("path, `auto` or `off`")]
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(values.network), Form("network", str)]
+TrustedProxy = Annotated[
+    IPv4Network | IPv6Network | Literal["unix:"], BeforeValidator(values.trusted_proxy), Form("network or `unix:`", str)
+]
 Login = Annotated[str, AfterValidator(values.login)]
 Password = Annotated[SecretStr, BeforeValidator(values.password), Form("password", values.show_secret)]
 Admin = Annotated[Address | None, BeforeValidator(values.admin), Form("address or `off`", values.show_or_off)]
@@ -165,10 +167,11 @@ class Config(Section):
     block_warning: Annotated[Timeout, Flag("--block-warning", metavar="TIME")] = Field(
         default=1.0, description="A worker that is blocked for this long logs where it is stuck."
     )
-    trusted_proxies: tuple[Network, ...] = Field(
+    trusted_proxies: tuple[TrustedProxy, ...] = Field(
         default=(),
-        description="The networks whose `X-Forwarded-*`, `Forwarded` and `X-Request-ID` are believed.",
-        examples=["[10.0.0.0/8, '::1']"],
+        description="The networks whose `X-Forwarded-*`, `Forwarded` and `X-Request-ID` are believed; `unix:`, in "
+        "quotes, is whoever comes by a unix socket.",
+        examples=["[10.0.0.0/8, '::1', 'unix:']"],
     )
     limits: Limits = Field(default=Limits(), description="How much one client may send.")
     timeouts: Timeouts = Field(default=Timeouts(), description="How long l7 waits for a client.")

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from l7.config.addresses import LONGEST_UNIX_PATH, Address, unix_path
 from l7.config.wildcards import collision
+from l7.networks import UNIX, unmapped
 from l7.units import parse_duration, parse_size, quoted, show_duration, show_size
 
 __all__ = ["Flag", "Form", "show_duration", "show_size"]
@@ -230,16 +231,20 @@ def control(value: Any) -> str:
     return text
 
 
-def network(value: Any) -> Any:
-    """Parse an IP network; an address is a network of one."""
-    try:
-        return ipaddress.ip_network(str(value) if isinstance(value, str) else value)
-    except (ValueError, TypeError):
-        return _refuse_network(value)
-
-
-def _refuse_network(value: Any) -> Any:
+def trusted_proxy(value: Any) -> Any:
+    """Parse an IP network (an address is a network of one; IPv4 in IPv6 is IPv4), or ``unix:``."""
+    if value == UNIX or isinstance(value, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
+        return value
+    if value == UNIX.rstrip(":") or (isinstance(value, dict) and list(value) == [UNIX.rstrip(":")]):
+        raise ValueError("write 'unix:' in quotes, with its colon, for whoever comes by a unix socket")
     text = text_of(value, "write a network, as in 10.0.0.0/8")
+    try:
+        return unmapped(ipaddress.ip_network(text))
+    except ValueError:
+        return _refuse_network(text)
+
+
+def _refuse_network(text: str) -> Any:
     try:
         masked = ipaddress.ip_network(text, strict=False)
     except ValueError:

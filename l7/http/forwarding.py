@@ -6,12 +6,13 @@ answer that came whole is joined to its head in the same go.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 
 from l7.compiled import take_over
-from l7.http.grammar import CRLF, OWS, REQUEST_ID
+from l7.http.grammar import AUTHORITY, CRLF, OWS, REQUEST_ID
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+from l7.http.nodes import Element, address_of, elements_of
+from l7.networks import UNIX
 
 PSEUDONYM = b"l7"
 """What l7 calls itself in Via (RFC 9110, 7.6.3): inner names stay inside."""
@@ -20,7 +21,7 @@ MOST_HOPS = 20
 """After how many passages through an l7 a request is taken for a loop (RFC 9110, 7.6)."""
 
 ADDED = ("Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "Via", "X-Request-ID")
-"""The fields that every forwarded request carries, in this order."""
+"""The fields that a forwarded request carries, in this order; of a client without an address no For, Proto and Port."""
 
 
 _UPGRADE_REQUIRED = 426
@@ -40,7 +41,8 @@ class Hop:
     """One client connection: what it adds to each request, written once, and how answers are framed for it.
 
     ``client`` is the address of the peer, ``port`` the one it connected to, ``authority`` what stands in for Host when
-    an HTTP/1.0 client names none.
+    an HTTP/1.0 client names none. Whoever comes by a unix socket (`UNIX`) has neither address nor port, and is somebody
+    else's proxy: how its client came only it can tell.
     """
 
     __slots__ = ("authority", "client", "line", "port")
@@ -53,7 +55,10 @@ class Hop:
         if arrival is None:
             arrival = b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: %d\r\nX-Forwarded-Host: " % port
             _ARRIVALS[port] = arrival
-        self.line = b"".join((b"\r\nX-Forwarded-For: ", client.encode("ascii"), arrival))
+        if client == UNIX:
+            self.line = b"\r\nX-Forwarded-Host: "
+        else:
+            self.line = b"".join((b"\r\nX-Forwarded-For: ", client.encode("ascii"), arrival))
 
     def request_head(
         self, head: RequestHead, request_id: bytes, believed: bytes | None = None, body: bytes = b""
@@ -167,41 +172,77 @@ def believe(head: RequestHead, hop: Hop, trusted: Trusted) -> tuple[str, bytes]:
     """The client's address and the forwarding lines for a request that a trusted proxy passed on.
 
     The client is the last address in X-Forwarded-For that is not itself trusted: what stands before it anybody can
-    have written. Lines that are not ours to set (Forwarded, X-Real-IP) travel on.
+    have written. Without that field Forwarded says as much (RFC 7239). A node that names no address ends the search at
+    the one behind it. Lines that are not ours to set travel on.
     """
+    told, others = _said(head)
+    elements: list[Element] = []
+    if b"x-forwarded-for" in told:
+        elements = [Element(node) for node in _parts(told[b"x-forwarded-for"])]
+        chain = [element.node for element in elements]
+    else:
+        elements = elements_of(line.partition(b":")[2].strip(OWS) for line in others if _is_forwarded(line))
+        chain = [address_of(element.node).encode("ascii") or b"unknown" for element in elements]
+    client, found = _client_of(elements, hop.client, trusted)
+    if hop.client != UNIX:
+        chain.append(hop.client.encode("ascii"))
+        told.setdefault(b"x-forwarded-proto", found.proto.lower() if found.proto.lower() in _SCHEMES else b"http")
+        told.setdefault(b"x-forwarded-port", b"%d" % hop.port)
+    elif found.proto.lower() in _SCHEMES:
+        told.setdefault(b"x-forwarded-proto", found.proto.lower())
+    host = found.host if AUTHORITY.fullmatch(found.host) else head.authority or hop.authority
+    told.setdefault(b"x-forwarded-host", host)
+    told[b"x-forwarded-for"] = b", ".join(chain)
+    lines = [name + b": " + told[key] for key, name in _SET.items() if told.get(key)]
+    return client, CRLF.join(lines + others)
+
+
+_SET = {
+    b"x-forwarded-for": b"X-Forwarded-For",
+    b"x-forwarded-proto": b"X-Forwarded-Proto",
+    b"x-forwarded-port": b"X-Forwarded-Port",
+    b"x-forwarded-host": b"X-Forwarded-Host",
+}
+_SCHEMES = (b"http", b"https")
+
+
+def _said(head: RequestHead) -> tuple[dict[bytes, bytes], list[bytes]]:
+    """What was said in the fields that l7 sets, by name, and the lines of all others."""
     told: dict[bytes, bytes] = {}
     others: list[bytes] = []
     for line in head.forwarded.split(CRLF) if head.forwarded else []:
         name, _, value = line.partition(b":")
         key = name.lower()
+        value = value.strip(OWS)
         if key in _SET:
-            told[key] = told[key] + b", " + value.strip(OWS) if key in told else value.strip(OWS)
+            told[key] = told[key] + b", " + value if key in told else value
+        elif key == b"x-real-ip":
+            others.append(name + b": " + (address_of(value).encode("ascii") or value))
         else:
             others.append(line)
-    chain = told.get(b"x-forwarded-for", b"")
-    hops = [part.strip(OWS) for part in chain.split(b",")] if chain else []
-    lines = [
-        b"X-Forwarded-For: " + b", ".join([*hops, hop.client.encode("ascii")]),
-        b"X-Forwarded-Proto: " + told.get(b"x-forwarded-proto", b"http"),
-        b"X-Forwarded-Port: " + told.get(b"x-forwarded-port", b"%d" % hop.port),
-        b"X-Forwarded-Host: " + told.get(b"x-forwarded-host", head.authority or hop.authority),
-    ]
-    return _client_of(hops, hop.client, trusted), CRLF.join(lines + others)
+    return told, others
 
 
-_SET = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-host"))
+def _is_forwarded(line: bytes) -> bool:
+    return line[: line.find(b":")].lower() == b"forwarded"
 
 
-def _client_of(hops: list[bytes], peer: str, trusted: Trusted) -> str:
-    client = peer
-    for raw in reversed(hops):
-        try:
-            client = str(ipaddress.ip_address(raw.decode("ascii", "replace").strip("[]")))
-        except ValueError:
+def _parts(value: bytes) -> list[bytes]:
+    """The elements of a list without the empty ones (RFC 9110, 5.6.1.2)."""
+    return [part for part in (raw.strip(OWS) for raw in value.split(b",")) if part]
+
+
+def _client_of(elements: list[Element], peer: str, trusted: Trusted) -> tuple[str, Element]:
+    """The client, and what the proxy that it asked says of it."""
+    client, found = peer, Element()
+    for element in reversed(elements):
+        address = address_of(element.node)
+        if not address:
             break
+        client, found = address, element
         if not trusted(client):
             break
-    return client
+    return client, found
 
 
 take_over(globals())

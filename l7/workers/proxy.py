@@ -10,7 +10,6 @@ pointer and nothing is made for what seldom happens: an exception kept ready for
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -37,6 +36,7 @@ from l7.http import forwarding
 from l7.http.grammar import elements
 from l7.http.messages import ABSENT, RequestHead
 from l7.http.parser import RequestParser
+from l7.networks import Trusted
 from l7.telemetry.accesslog import Log
 from l7.telemetry.counters import Counters
 from l7.workers import responses
@@ -86,7 +86,7 @@ class Proxy:
         self.in_flight = 0
         self.requests = 0
         self._id_prefix = os.urandom(10).hex()
-        self._trusted = config.trusted_proxies
+        self._trusted = Trusted(config.trusted_proxies) if config.trusted_proxies else None
 
     def next_request_id(self) -> str:
         """A new request id: 20 random digits for this worker, 12 that count its requests, all hexadecimal."""
@@ -143,15 +143,8 @@ class Proxy:
         return believed
 
     def trusts(self, client: str) -> bool:
-        """Whether ``client``, an address, is one of the trusted proxies."""
-        return bool(self._trusted) and self._is_trusted(client)
-
-    def _is_trusted(self, client: str) -> bool:
-        try:
-            address = ipaddress.ip_address(client)
-        except ValueError:
-            return False
-        return any(address in network for network in self._trusted)
+        """Whether ``client``, an address or `l7.networks.UNIX`, is one of the trusted proxies."""
+        return self._trusted is not None and client in self._trusted
 
     def _admit(self, exchange: Exchange, head: RequestHead) -> None:
         """Refuse who has no login, where any is configured, and what goes round in circles."""

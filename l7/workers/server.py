@@ -22,6 +22,7 @@ from gevent import get_hub
 from l7.clock import monotonic
 from l7.compiled import take_over
 from l7.http.forwarding import Hop
+from l7.networks import UNIX, of_peer
 from l7.workers.handover import MOST_READ, Arrival, Outbox
 from l7.workers.lending import Lending
 from l7.workers.proxy import Proxy
@@ -172,7 +173,8 @@ class Server:
         """Go on with a connection that comes from another worker; ``last`` lets it end with its next answer."""
         sock = Socket(fileno=arrival.descriptor)
         sock.setblocking(False)
-        authority = self._authorities.get(arrival.port) or f"localhost:{arrival.port}".encode("ascii")
+        port = f":{arrival.port}" if arrival.port else ""
+        authority = self._authorities.get(arrival.port) or f"localhost{port}".encode("ascii")
         session = self._begin(sock, Hop(arrival.peer, arrival.port, authority))
         self._share.adopts()
         session.buffer = arrival.data
@@ -285,19 +287,15 @@ def _nothing() -> None:
 def client_address(peer: Any, family: int) -> str:
     """The peer of a connection as it is logged and forwarded: IPv4 in IPv6 is shown as IPv4, without a zone."""
     if family == _UNIX:
-        return "unix:"
+        return UNIX
     host: str = peer[0]
-    if family == _IPV4:
-        return host
-    if host.startswith("::ffff:") and "." in host:
-        return host[7:]
-    return host.partition("%")[0]
+    return host if family == _IPV4 else of_peer(host)
 
 
 def _own_name(sock: socket.socket) -> tuple[int, bytes]:
     """The port of a listener, and what stands in for a Host that an HTTP/1.0 client does not send (RFC 9112, 3.3)."""
     if sock.family == socket.AF_UNIX:
-        return 80, b"localhost"
+        return 0, b"localhost"
     host, port = sock.getsockname()[:2]
     address = ipaddress.ip_address(host.partition("%")[0])
     if address.is_unspecified:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from tests.harness.client import request
-from tests.harness.origin import Request
+from tests.harness.l7process import L7Process
+from tests.harness.origin import Origin, Request
 from tests.harness.stage import Play, Stage
 
 BACKENDS = "backends: {{'*': {{servers: ['{address}']}}}}\n"
@@ -107,6 +110,14 @@ def test_a_trusted_proxy_that_says_nothing(trusted: Play) -> None:
         (["6.6.6.6, junk"], "127.0.0.1"),
         (["6.6.6.6, junk, 10.0.0.1"], "10.0.0.1"),
         ([""], "127.0.0.1"),
+        (["203.0.113.7:51234"], "203.0.113.7"),
+        (['"203.0.113.7:51234"'], "203.0.113.7"),
+        (["[2001:db8::7]:443"], "2001:db8::7"),
+        (["6.6.6.6, 203.0.113.7:1, [::ffff:10.0.0.1]:2"], "203.0.113.7"),
+        (["6.6.6.6, ::ffff:192.0.2.1"], "192.0.2.1"),
+        (["6.6.6.6, fe80::1%eth0"], "fe80::1"),
+        (["6.6.6.6, unknown, 10.0.0.1:7"], "10.0.0.1"),
+        (["6.6.6.6, _hidden"], "127.0.0.1"),
     ],
 )
 def test_the_client_is_the_last_that_is_not_trusted(chain: list[str], client: str, trusted: Play) -> None:
@@ -115,6 +126,88 @@ def test_the_client_is_the_last_that_is_not_trusted(chain: list[str], client: st
     whole = ", ".join(part for part in chain if part)
     assert arrived.header(b"x-forwarded-for") == (f"{whole}, 127.0.0.1" if whole else "127.0.0.1").encode()
     trusted.wait_for_log("^" + client.replace(".", r"\.") + " - ")
+
+
+def test_forwarded_alone_names_the_client(trusted: Play) -> None:
+    """As HAProxy's ``option forwarded`` writes it; the fields that most applications read say the same."""
+    arrived = ask(trusted, ("Forwarded", 'for=6.6.6.6, for="[2001:db8::7]:443";proto=https;host=public.test'))
+    assert arrived.header(b"x-forwarded-for") == b"6.6.6.6, 2001:db8::7, 127.0.0.1"
+    assert arrived.header(b"x-forwarded-proto") == b"https"
+    assert arrived.header(b"x-forwarded-host") == b"public.test"
+    trusted.wait_for_log(r"^2001:db8::7 - ")
+
+
+def test_clients_behind_a_gateway_are_told_apart(l7: Callable[..., L7Process], origin: Callable[..., Origin]) -> None:
+    """Azure's gateways write a port behind each address: 60 clients on changing ports are 60, not one.
+
+    So they are to nginx (``hash $remote_addr`` with ``real_ip``), HAProxy (``src`` with ``set-src``) and Caddy.
+    """
+    apps = [origin(), origin()]
+    servers = ", ".join(app.address for app in apps)
+    proxy = l7(f"trusted-proxies: [127.0.0.1]\nbackends: {{'*': {{balance: hash, servers: [{servers}]}}}}")
+
+    def served_by(client: int, port: int) -> list[int]:
+        before = [len(app.requests) for app in apps]
+        chain = f"198.51.100.{client}:{port}"
+        assert request(proxy.port, "GET", "/", headers=[("X-Forwarded-For", chain)]).status == 200
+        return [len(app.requests) - count for app, count in zip(apps, before, strict=True)]
+
+    first = [served_by(client, 50_000 + client) for client in range(60)]
+    assert 10 < sum(one for one, _ in first) < 50
+    assert [served_by(client, 60_000 - client) for client in range(60)] == first
+
+
+# A proxy that comes by a unix socket
+
+
+@pytest.fixture
+def by_unix(l7: Callable[..., L7Process], origin: Callable[..., Origin], tmp_path: Path) -> Callable[[str], Unix]:
+    """Start an l7 that listens on a unix socket, with these settings."""
+
+    def start(settings: str) -> Unix:
+        app, path = origin(), str(tmp_path / "l7.sock")
+        config = f"bind: 'unix:{path}'\n{settings}\nbackends: {{'*': {{servers: ['{app.address}']}}}}"
+        return Unix(l7(config, inherit=False), app, path)
+
+    return start
+
+
+class Unix(NamedTuple):
+    """An l7 that listens on a unix socket, and its server."""
+
+    proxy: L7Process
+    app: Origin
+    path: str
+
+    def ask(self, *headers: tuple[str, str]) -> Request:
+        """One request with these fields, as it arrives."""
+        assert request(self.path, "GET", "/x", host="example.com", headers=headers).status == 200
+        return self.app.requests[-1]
+
+
+@pytest.mark.parametrize("settings", ["", "trusted-proxies: [127.0.0.1, '::/0']"])
+def test_nothing_false_is_said_of_a_stranger_by_a_unix_socket(settings: str, by_unix: Callable[[str], Unix]) -> None:
+    """It has no address, and what its client used nobody knows. The log says ``unix:``, as that of nginx."""
+    running = by_unix(settings)
+    arrived = running.ask(*SAID)
+    for name in (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-port", b"forwarded", b"x-real-ip"):
+        assert arrived.values(name) == []
+    assert arrived.header(b"x-forwarded-host") == b"example.com"
+    running.proxy.wait_for_output(r"^unix: - ")
+
+
+def test_a_proxy_by_a_unix_socket_can_be_trusted(by_unix: Callable[[str], Unix]) -> None:
+    """As with nginx (``set_real_ip_from unix:``) and Caddy (``trusted_proxies_unix``)."""
+    running = by_unix("trusted-proxies: ['unix:', 10.0.0.0/8]")
+    arrived = running.ask(*SAID)
+    assert arrived.header(b"x-forwarded-for") == b"192.0.2.1"
+    assert arrived.header(b"x-forwarded-proto") == b"https"
+    assert arrived.header(b"x-forwarded-port") == b"443"
+    running.proxy.wait_for_output(r"^192\.0\.2\.1 - .* from-outside-0123456789 ")
+    arrived = running.ask(("X-Forwarded-For", "6.6.6.6, 192.0.2.9:80, 10.0.0.1"))
+    assert arrived.header(b"x-forwarded-for") == b"6.6.6.6, 192.0.2.9:80, 10.0.0.1"
+    assert arrived.values(b"x-forwarded-proto") == []
+    running.proxy.wait_for_output(r"^192\.0\.2\.9 - ")
 
 
 @pytest.mark.parametrize("name", ["X_Forwarded_For", "X-Forwarded_Proto", "X_Request_ID", "Content_Length"])

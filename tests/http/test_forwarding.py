@@ -141,7 +141,10 @@ def trusted(client: str) -> bool:
         (b"", "192.0.2.7"),
         (b",", "192.0.2.7"),
         (b"[2001:db8::1]", "2001:db8::1"),
-        (b"1.2.3.4:80", "192.0.2.7"),
+        (b"1.2.3.4:80", "1.2.3.4"),
+        (b"6.6.6.6, [2001:db8::1]:443, ::ffff:10.0.0.1", "2001:db8::1"),
+        (b"6.6.6.6, unknown, 10.0.0.1:99", "10.0.0.1"),
+        (b"1.2.3.4, , 10.0.0.1", "1.2.3.4"),
         (b"\xe9", "192.0.2.7"),
     ],
 )
@@ -170,6 +173,81 @@ def test_what_a_trusted_proxy_says_travels_on():
     ]
     raw = HOP.request_head(head, b"id", lines)
     assert raw.count(b"X-Forwarded-For") == 1 and b"https" in raw
+
+
+@pytest.mark.parametrize(
+    ("said", "client", "lines"),
+    [
+        ((b"for=1.2.3.4;proto=HTTPS;host=b.test",), "1.2.3.4", [b"1.2.3.4", b"https", b"b.test"]),
+        ((b"for=1.2.3.4;proto=https, for=10.0.0.1",), "1.2.3.4", [b"1.2.3.4, 10.0.0.1", b"https", b"a.test:1"]),
+        ((b'for="[2001::7]:443"', b"for=10.0.0.1"), "2001::7", [b"2001::7, 10.0.0.1", b"http", b"a.test:1"]),
+        ((b"for=6.6.6.6, for=_hidden;proto=https",), "192.0.2.7", [b"6.6.6.6, unknown", b"http", b"a.test:1"]),
+        ((b'for=6.6.6.6;x=", for=1.2.3.4',), "192.0.2.7", [b"unknown", b"http", b"a.test:1"]),
+        ((b'for=1.2.3.4;proto=gopher;host="a b"',), "1.2.3.4", [b"1.2.3.4", b"http", b"a.test:1"]),
+    ],
+)
+def test_forwarded_stands_in_for_the_other_fields(said, client, lines):
+    fields = [b"Forwarded: " + value for value in said]
+    found, written = forwarding.believe(parse(*fields), HOP, trusted)
+    chain, proto, host = lines
+    assert found == client
+    assert written.split(b"\r\n") == [
+        b"X-Forwarded-For: " + chain + b", 192.0.2.7",
+        b"X-Forwarded-Proto: " + proto,
+        b"X-Forwarded-Port: 8080",
+        b"X-Forwarded-Host: " + host,
+        *fields,
+    ]
+
+
+def test_of_both_x_forwarded_for_counts():
+    found, _ = forwarding.believe(parse(b"Forwarded: for=6.6.6.6", b"X-Forwarded-For: 1.2.3.4"), HOP, trusted)
+    assert found == "1.2.3.4"
+
+
+@pytest.mark.parametrize(
+    ("said", "goes_on"),
+    [(b"1.2.3.4:5", b"1.2.3.4"), (b"[2001:db8::7]:1", b"2001:db8::7"), (b"unknown", b"unknown")],
+)
+def test_x_real_ip_goes_on_as_an_address(said, goes_on):
+    _, lines = forwarding.believe(parse(b"x-real-ip: " + said), HOP, trusted)
+    assert lines.split(b"\r\n")[-1] == b"x-real-ip: " + goes_on
+
+
+UNIX_HOP = forwarding.Hop("unix:", 0, b"localhost")
+
+
+def test_of_who_comes_by_a_unix_socket_nothing_is_said_that_is_not_known():
+    """nginx writes ``X-Forwarded-For: unix:``, HAProxy and Caddy leave the address out."""
+    lines = UNIX_HOP.request_head(parse(), b"id1")[:-4].split(b"\r\n")
+    assert lines[2:] == [b"X-Forwarded-Host: a.test:1", b"Via: 1.1 l7", b"X-Request-ID: id1"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "client", "lines"),
+    [
+        ((), "unix:", [b"X-Forwarded-Host: a.test:1"]),
+        (
+            (b"X-Forwarded-For: 6.6.6.6, 1.2.3.4", b"X-Forwarded-Proto: https", b"X-Forwarded-Port: 443"),
+            "1.2.3.4",
+            [
+                b"X-Forwarded-For: 6.6.6.6, 1.2.3.4", b"X-Forwarded-Proto: https", b"X-Forwarded-Port: 443",
+                b"X-Forwarded-Host: a.test:1",
+            ],
+        ),
+        (
+            (b"Forwarded: for=1.2.3.4;proto=https",),
+            "1.2.3.4",
+            [
+                b"X-Forwarded-For: 1.2.3.4", b"X-Forwarded-Proto: https", b"X-Forwarded-Host: a.test:1",
+                b"Forwarded: for=1.2.3.4;proto=https",
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_a_trusted_proxy_by_a_unix_socket(fields, client, lines):
+    found, written = forwarding.believe(parse(*fields), UNIX_HOP, trusted)
+    assert (found, written.split(b"\r\n")) == (client, lines)
 
 
 def test_a_trusted_proxy_that_says_nothing():
