@@ -23,7 +23,8 @@ _EXAMPLE = "write HOST:PORT, as in 127.0.0.1:8081, or unix:/path"
 class Address:
     """Where a server listens: a host (name, IPv4 or IPv6 without brackets) and a port, or the path of a unix socket.
 
-    With ``srv`` the host is the name of an SRV record (RFC 2782), which says where its servers listen.
+    With ``srv`` the host is the name of an SRV record (RFC 2782), which says where its servers listen. A name that ends
+    with a dot is whole: no search list is tried with it. The dot stays, so that ``a.`` and ``a`` are two servers.
     """
 
     host: str
@@ -37,6 +38,11 @@ class Address:
         if self.srv:
             return f"srv:{self.host}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def authority(self) -> str:
+        """What ``Host`` names it by: without the last dot, which is for resolvers only."""
+        return f"{self.host[:-1]}:{self.port}" if self.host.endswith(".") else str(self)
 
     @property
     def named(self) -> bool:
@@ -63,7 +69,7 @@ class Address:
                     continue
                 raise ValueError(f"{quoted(text)} has a {what}; {_EXAMPLE}")
         host, port = _split_port(text, authority)
-        return cls(check_host(host), port)
+        return cls(_with_dot(check_host(host), host), port)
 
 
 def unix_path(text: str) -> str:
@@ -80,8 +86,16 @@ def unix_path(text: str) -> str:
     return path
 
 
+def _with_dot(name: str, written: str) -> str:
+    """A checked name as it was written: with its last dot. An IP address has none."""
+    return f"{name}." if written.endswith(".") and not name.replace(".", "").isdigit() else name
+
+
 def check_host(host: str, advice: str = _EXAMPLE) -> str:
-    """Return a host name or IP address in lower case. Raises ValueError, with ``advice``, when it can be neither."""
+    """Return a host name or IP address in lower case, without a last dot.
+
+    Raises ValueError, with ``advice``, when it can be neither.
+    """
     if ":" in host:
         try:
             return str(ipaddress.IPv6Address(host))
@@ -105,7 +119,7 @@ def _service(text: str) -> str:
     labels = name.split(".")
     if len(labels) < 3 or not all(label.startswith("_") for label in labels[:2]):
         raise ValueError(f"{quoted(text)} is not the name of a service; write it as in srv:_http._tcp.example.com")
-    return name
+    return _with_dot(name, text)
 
 
 def _strip_scheme(text: str) -> str:

@@ -318,7 +318,7 @@ def show_texts(values: tuple[Any, ...]) -> list[str]:
 
 
 def _numeric(parsed: Address) -> Address:
-    if parsed.host == "localhost":
+    if parsed.host in ("localhost", "localhost."):
         return Address("127.0.0.1", parsed.port)
     try:
         ipaddress.ip_address(parsed.host)

@@ -186,12 +186,12 @@ class Controller:
     def _targets(self, name: str, backend: Backend, address: Address, resolved: Sequence[Endpoint]) -> Iterator[Target]:
         assert backend.health is not None
         if not address.named:
-            row, host = self._boot.rows[name, str(address)], "localhost" if address.path else str(address)
+            row, host = self._boot.rows[name, str(address)], "localhost" if address.path else address.authority
             yield Target(name, str(address), endpoint_of(address), row, backend.health, host)
             return
         for one in resolved:
             found = Address(one.host, one.port)
-            asked = str(found if address.srv else address)
+            asked = (found if address.srv else address).authority
             yield Target(name, f"{address} at {found}", endpoint_of(found), one.row, backend.health, asked)
 
     def _answer_dump(self) -> None:

@@ -116,8 +116,8 @@ class Resolver:
             return Answer((), why=str(failure))
         if answer.rrset is None:
             return Answer((), why="no such service")
-        listed = (Service(one.priority, one.weight, one.port, one.target.to_text(True)) for one in answer.rrset)
-        services = scale(tuple(service for service in listed if service.target not in ("", ".")), LARGEST_WEIGHT)
+        listed = (Service(one.priority, one.weight, one.port, one.target.to_text()) for one in answer.rrset)
+        services = scale(tuple(service for service in listed if service.target != "."), LARGEST_WEIGHT)
         if not services:
             return Answer((), why="the service is not available")
         first = min(service.priority for service in services)
@@ -131,13 +131,17 @@ class Resolver:
         good = [lookup.ttl for lookup in lookups.values() if not lookup.why]
         if not good:
             target, lookup = next(iter(lookups.items()))
-            return Answer((), why=f"{target}: {lookup.why}")
+            return Answer((), why=f"{target.removesuffix('.')}: {lookup.why}")
         return Answer(found, min(answer.chaining_result.minimum_ttl, *good))
 
     def _addresses(self, name: str) -> Lookup:
-        """Both kinds of addresses. Of what could not be asked the last good answer is given, with why it failed."""
-        known = self._hosts.content().get(name)
-        if known is None and (name == "localhost" or name.endswith(".localhost")):
+        """Both kinds of addresses. Of what could not be asked the last good answer is given, with why it failed.
+
+        A name with a dot at its end is whole: it is looked up as it is, and in no search domain.
+        """
+        bare = name.removesuffix(".")
+        known = self._hosts.content().get(bare)
+        if known is None and (bare == "localhost" or bare.endswith(".localhost")):
             known = LOOPBACK
         if known is not None:
             return Lookup(reachable(known), self._settings.min_ttl)

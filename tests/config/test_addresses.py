@@ -16,7 +16,12 @@ from l7.config.routekeys import normal_route_key
         ("//192.168.0.103:8082", "192.168.0.103:8082"),
         ("127.0.0.1:1337", "127.0.0.1:1337"),
         ("app", "app:80"),
-        ("App.Example.:80", "app.example:80"),
+        ("App.Example:80", "app.example:80"),
+        ("App.Example.:80", "app.example.:80"),
+        ("http://app./", "app.:80"),
+        ("127.0.0.1.:80", "127.0.0.1:80"),
+        ("srv:_http._tcp.Example.net", "srv:_http._tcp.example.net"),
+        ("srv:_http._tcp.example.net.", "srv:_http._tcp.example.net."),
         ("http://h:1/", "h:1"),
         ("[::1]:8081", "[::1]:8081"),
         ("http://[0:0::1]", "[::1]:80"),
@@ -29,6 +34,15 @@ def test_forms_of_an_address(text: str, shown: str) -> None:
     address = Address.parse(text)
     assert str(address) == shown
     assert Address.parse(shown) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "host"), [("a.test.:8080", "a.test:8080"), ("a.test", "a.test:80"), ("[::1]:81", "[::1]:81")]
+)
+def test_the_last_dot_is_for_resolvers_only(text: str, host: str) -> None:
+    """As curl, which sends ``Host`` as it is and SNI without the dot, we tell no server of it."""
+    assert Address.parse(text).authority == host
+    assert Address.parse(text).named is (host != "[::1]:81")
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,19 @@ def test_addresses_join_and_leave_as_dnsmasq_says(l7):
         proxy.wait_for_event("the name app.test:8080 is joined by 127.0.0.4:8080; left by 127.0.0.3:8080$")
 
 
+def test_a_whole_name_is_shown_with_its_dot_and_asked_for_without(l7, origin):
+    app = origin()
+    port = app.address.rpartition(":")[2]
+    with NameServer() as names:
+        names.records["app.test", "A"] = (3600, ["127.0.0.1"])
+        config = configure(names, f"app.test.:{port}").replace("servers: ['app", "health: {path: /up}, servers: ['app")
+        proxy = l7(config)
+        proxy.wait_for_event(rf"the name app\.test\.:{port} is 127\.0\.0\.1:{port}$")
+        assert app.wait_for(1)[0].header(b"host") == f"app.test:{port}".encode()
+        assert get(proxy.port, "/", host="a").status == 200
+        assert {name for name, _ in names.asked} == {"app.test"}
+
+
 def test_a_name_server_that_dies_takes_nothing_away(l7):
     with Dnsmasq({"app.test": ["127.0.0.2"]}) as names:
         proxy = l7(configure(names, "app.test:8080"))

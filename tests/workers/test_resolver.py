@@ -139,6 +139,38 @@ def test_the_search_list_is_used(names: NameServer, tmp_path: Path) -> None:
     assert hosts(resolver.look_up(Address("app", 80))) == ["127.0.0.2:80"]
 
 
+def test_a_name_with_a_last_dot_is_taken_as_it_is(names: NameServer, tmp_path: Path) -> None:
+    """No search domain, as with nginx, HAProxy and Caddy; else whoever answers there gets the requests."""
+    names.records["outside.example.net.internal.test", "A"] = (60, ["127.0.0.66"])
+    names.records["app.internal.test", "A"] = (60, ["127.0.0.66"])
+    (tmp_path / "resolv.conf").write_text("search internal.test\noptions ndots:5\nnameserver 192.0.2.1\n", "utf-8")
+    settings = Settings(servers=[names.address], timeout="10s")  # type: ignore[arg-type]
+    resolver = Resolver(settings, "/nowhere", str(tmp_path / "resolv.conf"))
+    assert hosts(resolver.look_up(Address.parse("outside.example.net:80"))) == ["127.0.0.66:80"]
+    for name in ("outside.example.net.", "app."):
+        assert resolver.look_up(Address.parse(f"{name}:80")).why == "no such name"
+    names.records["outside.example.net", "A"] = (60, ["127.0.0.2"])
+    assert hosts(resolver.look_up(Address.parse("outside.example.net.:80"))) == ["127.0.0.2:80"]
+
+
+def test_the_targets_of_a_service_are_whole_names(names: NameServer, tmp_path: Path) -> None:
+    """RFC 2782: a target is a domain name, of which no search list may make another one."""
+    names.records["_http._tcp.app.test", "SRV"] = (20, ["10 1 8081 web.", "10 1 8082 one.test."])
+    names.records["web.internal.test", "A"] = (60, ["127.0.0.66"])
+    names.records["one.test", "A"] = (60, ["127.0.0.2"])
+    (tmp_path / "resolv.conf").write_text("search internal.test\nnameserver 192.0.2.1\n", "utf-8")
+    settings = Settings(servers=[names.address], timeout="10s")  # type: ignore[arg-type]
+    resolver = Resolver(settings, "/nowhere", str(tmp_path / "resolv.conf"))
+    assert hosts(resolver.look_up(SERVICE)) == ["127.0.0.2:8082"]
+
+
+@pytest.mark.parametrize("name", ["written.test.", "other.", "localhost.", "x.localhost."])
+def test_the_hosts_file_knows_a_whole_name(resolver: Resolver, names: NameServer, name: str) -> None:
+    """Whether a name is whole says where else it is not searched for; what the file says of it holds."""
+    assert resolver.look_up(Address.parse(f"{name}:80")).why == ""
+    assert not names.asked
+
+
 def test_a_service_gives_ports_weights_and_a_reserve(names: NameServer, resolver: Resolver) -> None:
     names.records["_http._tcp.app.test", "SRV"] = (
         20, ["10 60 8081 one.test.", "10 20 8082 two.test.", "20 0 8083 three.test."],
