@@ -66,7 +66,7 @@ LOCAL_IMPORTS: dict[tuple[str, str], str] = {
 
 LOOP_LIBRARIES = {"gevent", "greenlet"}
 STANDARD_LIBRARY = {"l7.master": {"setproctitle"}, "l7.ipc": set[str]()}
-"""Rooms that use nothing but the standard library, and what each may use beyond it: process titles have no other way."""
+"""Rooms of the standard library alone, and what each may use beyond it: process titles have no other way."""
 
 BANNED_NAMES = {"base", "common", "core", "helper", "helpers", "manager", "managers", "misc", "tools", "util", "utils"}
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
@@ -360,6 +360,27 @@ def test_nothing_is_left_undone_elsewhere() -> None:
     assert texts
     undone = [str(path) for path in texts if UNFINISHED.search(path.read_text("utf-8", "replace"))]
     assert not undone
+
+
+def modules_share_by_the_harness(modules: list[Module]) -> Complaints:
+    """What two test modules need belongs into ``tests/harness/``."""
+    names = {module.name for module in modules}
+    for module in modules:
+        for found in module.imports(names):
+            if any(part.startswith("test_") for part in found.target.split(".")):
+                yield f"{module.name}:{found.line}: imports {found.target}"
+
+
+def test_no_test_module_is_imported() -> None:
+    modules = [Module(_module_name(path), path.read_text("utf-8")) for path in sorted((ROOT / "tests").rglob("*.py"))]
+    complaints = list(modules_share_by_the_harness(modules))
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.mark.parametrize("source", ["from tests.e2e.test_b import f", "from tests.e2e import test_b", "import test_b"])
+def test_an_imported_test_module_is_found(source: str) -> None:
+    modules = [Module("tests.e2e.test_a", source), Module("tests.e2e.test_b", "")]
+    assert len(list(modules_share_by_the_harness(modules))) == 1
 
 
 def test_master_runs_no_gevent() -> None:

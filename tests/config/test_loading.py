@@ -14,6 +14,7 @@ from l7.config.loading import NO_BACKENDS, load
 from l7.config.schema import Config
 from l7.config.values import NEVER
 from l7.errors import ConfigError
+from tests.harness.environment import SERVICE
 
 Write = Callable[[str], str]
 BACKENDS = "backends: {example.com: {servers: [a:1, b:2], retries: 0}, other.org: {servers: [c:3]}}\n"
@@ -158,19 +159,6 @@ def test_unknown_variables_are_warned_about() -> None:
     assert [str(one) for one in loaded.warnings] == [
         "L7_PROT: unknown environment variable, ignored; did you mean 'L7_PORT'?"
     ]
-
-
-SERVICE = {
-    "L7_SERVICE_HOST": "10.96.12.7",
-    "L7_SERVICE_PORT": "80",
-    "L7_SERVICE_PORT_HTTP": "80",
-    "L7_PORT": "tcp://10.96.12.7:80",
-    "L7_PORT_80_TCP": "tcp://10.96.12.7:80",
-    "L7_PORT_80_TCP_PROTO": "tcp",
-    "L7_PORT_80_TCP_PORT": "80",
-    "L7_PORT_80_TCP_ADDR": "10.96.12.7",
-}
-"""What Kubernetes puts into every pod of a namespace with a Service called l7; Docker's links add the like."""
 
 
 def test_a_service_of_our_name_sets_nothing(write: Write) -> None:

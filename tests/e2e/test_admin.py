@@ -11,11 +11,10 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.e2e.test_control_worker import wait_for_control
-from tests.e2e.test_signals import Gate, in_flight
-from tests.e2e.test_upgrade import stop, upgrade
 from tests.harness.client import TIMEOUT, Client, Response, get
 from tests.harness.l7process import CONTROL, L7Process
+from tests.harness.lifecycle import stop_successor, upgrade, wait_for_control
+from tests.harness.load import Gate, in_flight
 from tests.harness.origin import Reply
 
 CONFIG = """
@@ -199,7 +198,7 @@ def test_counters_never_go_backwards(l7, origin, admin):
         seen = now
     assert seen["l7_request_duration_seconds_count", "a"] == 50
     assert seen["l7_server_requests_total", "a", server.address] == 50
-    stop(proxy, pid)
+    stop_successor(proxy, pid)
 
 
 def wait_for_children(proxy: L7Process, master: int) -> int:
@@ -251,5 +250,5 @@ def test_after_an_upgrade_the_new_one_answers(l7, origin, admin):
     while (found := series(admin))["l7_config_generation",] != 3:
         assert time.monotonic() < until
     assert found["l7_worker_starts_total",] == 3
-    stop(proxy, pid)
+    stop_successor(proxy, pid)
     assert not os.path.exists(admin.removeprefix("unix:"))

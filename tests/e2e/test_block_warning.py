@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_signals import CONFIG
 from tests.harness.client import TIMEOUT, get
-from tests.harness.l7process import ROOT, L7Process
+from tests.harness.l7process import CONFIG, ROOT, L7Process
 
 STUCK = """\
 import os, signal

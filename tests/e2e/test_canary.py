@@ -6,26 +6,14 @@ import contextlib
 import os
 import signal
 import socket
-import threading
-from collections import Counter
 
-import psutil
 import pytest
 
-from tests.e2e.test_reload import Load, load_without_loss
-from tests.e2e.test_signals import CONFIG
-from tests.harness.client import TIMEOUT, Client, get
-from tests.harness.l7process import L7Process
+from tests.harness.client import get
+from tests.harness.l7process import CONFIG, L7Process
+from tests.harness.lifecycle import canary
+from tests.harness.load import KeptConnections, Load, load_without_loss
 from tests.harness.origin import Reply
-
-
-def canary(proxy: L7Process) -> psutil.Process:
-    """The new worker that is being watched."""
-    proxy.wait_for_event("canary: worker 1 is ready, and watched for")
-    (found,) = [
-        child for child in psutil.Process(proxy.pid).children() if child.cmdline()[0] == "l7: worker 1 (generation 2)"
-    ]
-    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT])
@@ -115,66 +103,13 @@ def test_no_canary_time_is_no_watch(l7, origin):
     assert not any("watched" in line for line in proxy.events)
 
 
-class Kept:
-    """Clients that keep their connections, and ask again and again; ``answers`` counts what they were answered."""
-
-    def __init__(self, proxy: L7Process, clients: int, idle: int = 0) -> None:
-        self.answers: Counter[int] = Counter()
-        self.lost: list[str] = []
-        self._clients = [Client(proxy.address) for _ in range(clients)]
-        self._idle = [Client(proxy.address) for _ in range(idle)]
-        self._done = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(client,)) for client in self._clients]
-
-    def _run(self, client: Client) -> None:
-        while not self._done.wait(0.005):
-            answers = self.answers
-            try:
-                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-                answer = client.read_response()
-                if answer.closes:
-                    raise AssertionError(f"a {answer.status} that closes")
-                answers[answer.status] += 1
-            except (OSError, AssertionError) as error:
-                self.lost.append(f"{type(error).__name__}: {error}")
-                return
-
-    def afresh(self) -> Counter[int]:
-        """Begin to count what is asked from now on, however late the answer to an earlier request comes.
-
-        Returns what was counted so far, and still counts what was under way.
-        """
-        before, self.answers = self.answers, Counter()
-        return before
-
-    def __enter__(self) -> Kept:
-        for client in self._idle:
-            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert client.read_response().status == 200
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join(TIMEOUT)
-        try:
-            for client in self._idle:
-                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-                assert client.read_response().status == 200
-        finally:
-            for client in (*self._clients, *self._idle):
-                client.close()
-
-
 @pytest.mark.parametrize(("workers", "clients", "idle"), [(1, 1, 0), (2, 9, 0), (2, 3, 20)])
 def test_where_all_clients_keep_their_connections_it_is_lent_some_and_found_out(l7, origin, workers, clients, idle):
     options = "canary-time: 1s\naccess-log: off\n"
     good = origin()
     proxy = l7(CONFIG.format(good.address) + options, workers=workers)
     old = proxy.workers()
-    with Kept(proxy, clients, idle) as kept:
+    with KeptConnections(proxy, clients, idle) as kept:
         proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
         proxy.write_config(CONFIG.format("127.0.0.1:9") + options)
         proxy.hup()
@@ -195,7 +130,7 @@ def test_what_it_was_lent_it_keeps_when_it_is_proven(l7, origin):
     options = "canary-time: 1s\naccess-log: off\n"
     good = origin()
     proxy = l7(CONFIG.format(good.address) + options, workers=2)
-    with Kept(proxy, 12, 6) as kept:  # of 18 connections it is lent 6; of the 12 that ask, 5 at most
+    with KeptConnections(proxy, 12, 6) as kept:  # of 18 connections it is lent 6; of the 12 that ask, 5 at most
         proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
         proxy.hup()
         found = proxy.wait_for_event(r"canary: proven; (\d+) answers, 0 .*; the old workers: (\d+) answers")
@@ -218,7 +153,7 @@ def test_one_whose_server_does_not_even_refuse_is_waited_for(l7, origin):
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with contextlib.ExitStack() as queue:
             fill(queue, silent)
-            with Kept(proxy, 8) as kept:
+            with KeptConnections(proxy, 8) as kept:
                 proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
                 backend = f"{{servers: ['{address}'], timeouts: {{connect: 1s}}, retries: 0}}"
                 proxy.write_config(f"backends: {{'*': {backend}}}\n" + options)

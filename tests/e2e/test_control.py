@@ -20,10 +20,10 @@ import psutil
 import pytest
 
 from l7.master.report import ANSWER_WITHIN
-from tests.e2e.test_privileges import NOBODY, root_only
-from tests.e2e.test_signals import CONFIG, Gate, in_flight
+from tests.harness.accounts import NOBODY, root_only
 from tests.harness.client import TIMEOUT, Client, get
-from tests.harness.l7process import ROOT, L7Process
+from tests.harness.l7process import CONFIG, ROOT, L7Process
+from tests.harness.load import Gate, in_flight
 
 QUICK = "canary-time: 100ms\n"
 PURE = "L7_PURE_PYTHON"

@@ -7,11 +7,9 @@ import signal
 
 import pytest
 
-from tests.e2e.test_canary import canary
-from tests.e2e.test_reload import Load, load_without_loss
-from tests.e2e.test_upgrade import stop, upgrade
 from tests.harness.client import get
-from tests.harness.l7process import L7Process
+from tests.harness.lifecycle import canary, stop_successor, upgrade, wait_for_control
+from tests.harness.load import Load, load_without_loss
 
 CONFIG = """
 canary-time: 200ms
@@ -29,19 +27,6 @@ backends: {{a: {{servers: [{0}]}}}}
 
 LONG = "graceful-timeout: 10m\n"
 """What is not waited for has ended long before."""
-
-
-def wait_for_control(proxy: L7Process, generation: int, without: int | None = None) -> int:
-    """Wait until there is one control worker, of this generation, and another one than ``without``."""
-
-    def found() -> bool:
-        pid = proxy.control()
-        return pid not in (None, without) and proxy.title(pid or 0) == f"l7: control (generation {generation})"
-
-    proxy.wait_for(found, f"the control worker of generation {generation}")
-    pid = proxy.control()
-    assert pid is not None
-    return pid
 
 
 def test_there_is_none_where_it_has_nothing_to_do(l7, origin):
@@ -135,7 +120,7 @@ def test_an_upgrade_has_one_of_its_own(l7, origin):
         return [title for title in proxy.titles(new) if title.startswith("l7: control")]
 
     proxy.wait_for(lambda: titles() == ["l7: control (generation 2)"], "its own")
-    stop(proxy, new)
+    stop_successor(proxy, new)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])

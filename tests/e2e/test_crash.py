@@ -8,9 +8,9 @@ import signal
 import time
 from pathlib import Path
 
-from tests.e2e.test_reload import Load
-from tests.e2e.test_signals import CONFIG, Gate, in_flight
 from tests.harness.client import Client, get
+from tests.harness.l7process import CONFIG
+from tests.harness.load import Gate, Load, in_flight
 
 
 def test_a_killed_worker_is_replaced_and_named(l7, origin):

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.config.test_loading import SERVICE
 from tests.harness.client import TIMEOUT, get
+from tests.harness.environment import SERVICE
 from tests.harness.l7process import ROOT, Lines
 
 CONFIG = "port: {}\nbackends: {{'*': {{servers: ['{}']}}}}\n"

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.test_signals import CONFIG
 from tests.harness.client import TIMEOUT, get
-from tests.harness.l7process import L7Process
+from tests.harness.l7process import CONFIG, L7Process
 
 WORKERS = 4
 MOST = 1.3

@@ -11,22 +11,15 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as websocket
 
-from tests.e2e.test_signals import CONFIG, Gate
-from tests.e2e.test_websocket import Echo
 from tests.harness.client import TIMEOUT, Client
-from tests.harness.l7process import L7Process
+from tests.harness.l7process import CONFIG, L7Process
+from tests.harness.lifecycle import reload
+from tests.harness.load import Gate
 from tests.harness.origin import routes
+from tests.harness.websocketserver import WebSocketServer
 
 ASK = b"GET /status/200 HTTP/1.1\r\nHost: a\r\n\r\n"
 QUICK = "canary-time: 0\naccess-log: off\n"
-
-
-def reload(proxy: L7Process) -> list[int]:
-    """Reload and wait until it is done; returns the old workers."""
-    start, old = len(proxy.events), proxy.workers()
-    proxy.hup()
-    proxy.wait_for_event("reload done", start=start)
-    return old
 
 
 def gone(proxy: L7Process, old: list[int]) -> None:
@@ -48,8 +41,8 @@ def proxy(l7, origin) -> L7Process:
 
 
 @pytest.fixture
-def echo() -> Iterator[Echo]:
-    server = Echo()
+def echo() -> Iterator[WebSocketServer]:
+    server = WebSocketServer()
     yield server
     server.close()
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.test_upgrade import stop, upgrade
 from tests.harness.l7process import L7Process
+from tests.harness.lifecycle import stop_successor, upgrade
 from tests.harness.origin import Origin, Reply
 
 CONFIG = """
@@ -211,4 +211,4 @@ def test_an_upgrade_goes_on_from_what_was_known(l7, origin):
     proxy.wait_for_event(f"generation 2: a: server {server.address} is down: connect refused ×2", start=start)
     new = [line for line in proxy.events[start:] if "generation 2" in line]
     assert not any(f"server {address} is" in line for line in new), "it was down before"
-    stop(proxy, pid)
+    stop_successor(proxy, pid)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import pwd
 import random
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -16,14 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from l7.master.privileges import first_unprivileged_port
+from tests.harness.accounts import NOBODY, free_privileged_port, privileged_ports, root_only
 from tests.harness.client import TIMEOUT, get
 from tests.harness.l7process import ROOT, L7Process
 from tests.harness.origin import Origin, routes
-
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-privileged_ports = pytest.mark.skipif(first_unprivileged_port() < 200, reason="every port is for everybody here")
-NOBODY = pwd.getpwnam("nobody")
 
 
 @pytest.fixture
@@ -35,15 +29,6 @@ def public(tmp_path: Path) -> Iterator[Path]:
     for file in path.iterdir():
         file.unlink()
     path.rmdir()
-
-
-def free_privileged_port() -> tuple[str, int]:
-    """An address of this machine's own network with a port that only root may bind."""
-    while True:
-        host, port = f"127.{random.randrange(1, 255)}.{random.randrange(255)}.7", random.randrange(100, 1000)
-        with socket.socket() as probe:
-            if probe.connect_ex((host, port)) != 0:
-                return host, port
 
 
 def identity(pid: int) -> dict[str, list[int]]:

@@ -5,74 +5,15 @@ from __future__ import annotations
 import re
 import signal
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.test_signals import CONFIG, Gate, in_flight
-from tests.harness.client import TIMEOUT, Client, get
-from tests.harness.l7process import L7Process
+from tests.harness.client import Client, get
+from tests.harness.l7process import CONFIG
+from tests.harness.lifecycle import reload
+from tests.harness.load import Gate, in_flight, load_without_loss
 from tests.harness.origin import Reply
-
-
-def reload(proxy: L7Process, config: str | None = None) -> None:
-    start = len(proxy.events)
-    if config is not None:
-        proxy.write_config(config)
-    proxy.hup()
-    proxy.wait_for_event("reload done", start=start)
-
-
-class Load:
-    """Clients that open a new connection for each request, and what became of each."""
-
-    def __init__(self, proxy: L7Process, clients: int = 3) -> None:
-        self.good = 0
-        self.bad: list[str] = []
-        self._proxy = proxy
-        self._done = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
-
-    def _run(self) -> None:
-        while not self._done.is_set():
-            try:
-                answer = get(self._proxy.address, host="a")
-                if answer.status == 200:
-                    self.good += 1
-                else:
-                    self.bad.append(f"status {answer.status}: {answer.body!r}")
-            except (OSError, AssertionError) as error:
-                self.bad.append(f"{type(error).__name__}: {error}")
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join(TIMEOUT)
-
-    def more(self, count: int = 30) -> None:
-        """Wait until that many more requests went well."""
-        wanted = self.good + count
-        deadline = time.monotonic() + TIMEOUT
-        while self.good < wanted and not self.bad:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-
-
-@contextmanager
-def load_without_loss(proxy: L7Process) -> Iterator[Load]:
-    with Load(proxy) as load:
-        load.more()
-        yield load
-        load.more()
-    assert load.bad == [], f"{len(load.bad)} of {load.good + len(load.bad)} lost: {load.bad[:5]}\n{proxy.transcript()}"
 
 
 def test_the_new_configuration_is_served_and_said(l7, origin):

@@ -10,9 +10,9 @@ import sys
 
 import pytest
 
-from tests.e2e.test_upgrade import stop, upgrade
 from tests.harness.client import TIMEOUT
 from tests.harness.l7process import ROOT, L7Process
+from tests.harness.lifecycle import stop_successor, upgrade
 
 CONFIG = """
 canary-time: 100ms
@@ -78,7 +78,7 @@ def test_an_order_holds_over_an_upgrade(proxy):
     assert order(proxy, "a.example", "127.0.0.1:8082", "ready") == (
         "a.example: server 127.0.0.1:8082: ready, requests in flight 0\n"
     )
-    stop(proxy, pid)
+    stop_successor(proxy, pid)
 
 
 def test_an_order_ends_with_its_server(proxy, tmp_path):

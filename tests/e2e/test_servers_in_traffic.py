@@ -10,9 +10,9 @@ from collections import Counter
 
 import pytest
 
-from tests.e2e.test_reload import load_without_loss
 from tests.harness.client import TIMEOUT, get
 from tests.harness.l7process import ROOT, L7Process
+from tests.harness.load import load_without_loss
 from tests.harness.nameserver import Dnsmasq, NameServer
 from tests.harness.origin import Origin, Reply
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -19,33 +19,9 @@ import pytest
 import yaml
 
 from tests.harness.client import TIMEOUT, Client, get
-from tests.harness.l7process import ROOT, L7Process
-from tests.harness.origin import Origin, Reply, Request, routes
-
-CONFIG = "backends: {{'*': {{servers: ['{}']}}}}\nusers: {{}}\n"
-
-
-class Gate:
-    """An origin's script whose answers wait until the test opens the gate."""
-
-    def __init__(self) -> None:
-        self.opened = threading.Event()
-        self.entered = threading.Semaphore(0)
-
-    def __call__(self, request: Request) -> Reply:
-        self.entered.release()
-        self.opened.wait(TIMEOUT)
-        return Reply(200, body=b"late")
-
-
-@contextmanager
-def in_flight(proxy: L7Process, gate: Gate) -> Iterator[Client]:
-    """A request that the origin has and does not answer."""
-    with Client(proxy.address) as client:
-        client.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert gate.entered.acquire(timeout=TIMEOUT)
-        yield client
-    gate.opened.set()
+from tests.harness.l7process import CONFIG, ROOT, L7Process
+from tests.harness.load import Gate, in_flight, load_without_loss
+from tests.harness.origin import Origin, routes
 
 
 def refused(proxy: L7Process) -> bool:
@@ -142,6 +118,26 @@ def test_dumps_are_whole_while_the_access_log_writes_between_them(l7, origin):
         for thread in threads:
             thread.join(TIMEOUT)
     assert all("GET /x" not in line for dump in dumps(proxy) for line in dump)
+
+
+def test_dumps_between_the_lines_of_a_busy_access_log(l7, origin):
+    proxy = l7(CONFIG.format(origin().address), workers=2)
+    with load_without_loss(proxy) as load:
+        for _ in range(8):
+            start = len(proxy.output)
+            proxy.usr1()
+            proxy.wait_for_output(r"^\.\.\.$", start=start)
+            load.more(20)
+    proxy.stop()
+    text = "\n".join(proxy.output) + "\n"
+    dumps = re.findall(r"^---\n(.*?)^\.\.\.\n", text, re.DOTALL | re.MULTILINE)
+    assert len(dumps) == 8
+    for dump in dumps:
+        assert yaml.safe_load(dump) == yaml.safe_load(dumps[0])
+        assert len(re.findall(r"^# worker \d+: pid \d+, generation 1, ", dump, re.MULTILINE)) == 2
+    rest = re.sub(r"^---\n.*?^\.\.\.\n", "", text, flags=re.DOTALL | re.MULTILINE).splitlines()
+    assert all(re.fullmatch(r'127\.0\.0\.1 - - \[[^]]+\] "GET / HTTP/1\.1" 200 .* --', line) for line in rest)
+    assert len(rest) == load.good
 
 
 # --- TERM, INT, QUIT --------------------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.test_signals import CONFIG
 from tests.harness.client import TIMEOUT
+from tests.harness.l7process import CONFIG
 
 QUICK = "canary-time: 100ms\n"
 

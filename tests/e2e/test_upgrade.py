@@ -18,35 +18,19 @@ import psutil
 import pytest
 
 from l7.master.privileges import first_unprivileged_port
-from tests.e2e.test_canary import Kept
-from tests.e2e.test_privileges import free_privileged_port
-from tests.e2e.test_reload import load_without_loss
-from tests.e2e.test_signals import CONFIG, Gate, in_flight
+from tests.harness.accounts import free_privileged_port
 from tests.harness.client import TIMEOUT, Client, get
-from tests.harness.l7process import ROOT, L7Process
+from tests.harness.l7process import CONFIG, ROOT, L7Process
+from tests.harness.lifecycle import stop_successor, upgrade
+from tests.harness.load import Gate, KeptConnections, in_flight, load_without_loss
 
 QUICK = "canary-time: 200ms\n"
-
-
-def upgrade(proxy: L7Process, pid: int | None = None) -> int:
-    """Ask for an upgrade, wait until it is done, and return the pid of the new master."""
-    start = len(proxy.events)
-    os.kill(proxy.pid if pid is None else pid, signal.SIGUSR2)
-    found = proxy.wait_for_event(r"upgrade done: process (\d+) has taken over", start=start)
-    return int(found.group(1))
 
 
 def next_of(proxy: L7Process) -> int:
     """Ask for the first upgrade, wait until the next l7 has booted and is on trial, and return its pid."""
     proxy.signal(signal.SIGUSR2)
     return int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
-
-
-def stop(proxy: L7Process, pid: int) -> None:
-    """Stop a master that is not the test's own child, and see that nothing is left."""
-    os.kill(pid, signal.SIGTERM)
-    proxy.wait()
-    proxy.assert_nothing_left(TIMEOUT)
 
 
 def status(*options: str) -> dict[str, object]:
@@ -74,7 +58,7 @@ def test_under_load_nothing_is_lost_and_kept_connections_are_kept(l7, origin):
     for client in kept:
         client.close()
     assert proxy.wait() == 0, "the first one ends as one that was stopped"
-    stop(proxy, pid)
+    stop_successor(proxy, pid)
 
 
 def test_a_request_in_flight_is_finished_by_the_old_one(l7, origin):
@@ -89,7 +73,7 @@ def test_a_request_in_flight_is_finished_by_the_old_one(l7, origin):
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert client.read_response().body == b"late", "the connection went on to the new one"
     assert proxy.wait() == 0
-    stop(proxy, pid)
+    stop_successor(proxy, pid)
 
 
 def test_the_new_one_has_the_new_configuration_the_pid_file_and_the_control_socket(l7, origin, tmp_path):
@@ -109,7 +93,7 @@ def test_the_new_one_has_the_new_configuration_the_pid_file_and_the_control_sock
     proxy.wait_for_event("reload done: generation 3")
     proxy.write_config("")
     assert status("--config", str(proxy.config_path))["pid"] == pid, "found by its file, whatever that says"
-    stop(proxy, pid)
+    stop_successor(proxy, pid)
     assert not pid_file.exists()
     assert not control.exists()
 
@@ -120,7 +104,7 @@ def test_unix_sockets_stay_where_they_are(l7, origin, tmp_path):
     pid = upgrade(proxy)
     proxy.wait()
     assert get(str(path), host="a").status == 200
-    stop(proxy, pid)
+    stop_successor(proxy, pid)
     assert not path.exists()
 
 
@@ -163,7 +147,7 @@ def test_one_that_answers_worse_gives_back_what_it_was_lent(l7, origin, clients)
     good = origin()
     proxy = l7(CONFIG.format(good.address) + options, workers=2)
     old = proxy.workers()
-    with Kept(proxy, clients, idle=4) as kept:
+    with KeptConnections(proxy, clients, idle=4) as kept:
         proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
         proxy.write_config(CONFIG.format("127.0.0.1:9") + options)
         proxy.signal(signal.SIGUSR2)
@@ -189,7 +173,7 @@ def test_a_reload_asked_for_meanwhile_is_done_by_whoever_serves_then(l7, origin)
     proxy.wait_for_event(rf"l7\[{next_one}\] generation 3: reload: graceful-timeout: 8s -> 7s")
     proxy.wait_for_event("reload done: generation 3")
     proxy.wait()
-    stop(proxy, next_one)
+    stop_successor(proxy, next_one)
 
 
 def test_whoever_waits_for_a_reload_meanwhile_is_answered_by_the_next_one(l7, origin):
@@ -205,7 +189,7 @@ def test_whoever_waits_for_a_reload_meanwhile_is_answered_by_the_next_one(l7, or
     assert (done.returncode, done.stderr) == (0, "")
     assert re.match("reload done: generation 3, ", done.stdout), "one reload is enough"
     proxy.wait()
-    stop(proxy, next_one)
+    stop_successor(proxy, next_one)
 
 
 def test_whoever_waits_for_a_reload_meanwhile_is_answered_by_the_old_one_when_the_next_one_fails(l7, origin):
@@ -300,7 +284,7 @@ def test_a_reload_asked_of_the_next_one_waits_until_it_has_taken_over(l7, origin
     proxy.wait_for_event(rf"l7\[{next_one}\].*has taken over")
     proxy.wait_for_event("reload done: generation 3")
     proxy.wait()
-    stop(proxy, next_one)
+    stop_successor(proxy, next_one)
 
 
 def test_one_that_is_not_fit_leaves_unix_sockets_alone(l7, origin):
@@ -325,7 +309,7 @@ def test_one_that_is_killed_while_it_boots_changes_nothing(l7, origin):
     proxy.write_config(CONFIG.format(origin().address) + QUICK)
     pid = upgrade(proxy)
     proxy.wait()
-    stop(proxy, pid)
+    stop_successor(proxy, pid)
 
 
 def test_when_the_old_master_is_killed_meanwhile_the_next_one_takes_over_at_once(l7, origin):
@@ -335,7 +319,7 @@ def test_when_the_old_master_is_killed_meanwhile_the_next_one_takes_over_at_once
     proxy.wait_for_event(rf"l7\[{next_one}\].*has taken over from process {proxy.pid}")
     assert get(proxy.address, host="a").status == 200
     proxy.process.wait()
-    stop(proxy, next_one)
+    stop_successor(proxy, next_one)
 
 
 def test_term_while_the_next_one_boots_stops_both(l7, origin):
@@ -407,6 +391,6 @@ def test_after_the_privileges_are_gone(origin, locked_away):
         while '"GET / ' not in (locked_away / "log").read_text():
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        stop(proxy, pid)
+        stop_successor(proxy, pid)
     finally:
         proxy.kill()

@@ -14,100 +14,43 @@ from websockets.asyncio.client import connect as connect_asyncio
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as websocket
-from websockets.sync.server import Server, ServerConnection, serve
 
 from tests.harness.client import TIMEOUT
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Reply, Request, upgrade_echo
+from tests.harness.websocketserver import FLOOD, MAX_MESSAGE, WebSocketServer
 
 CONFIG = "backends: {{'*': {{servers: ['{address}'], timeouts: {{idle: 20s}}}}}}"
-MOST = 32 * 1024 * 1024
-FLOOD = 64
-"""MiB: more than all buffers between the two ends hold."""
-
-
-class Echo:
-    """A WebSocket server: sends back what it is sent, and does what some messages ask for."""
-
-    def __init__(self) -> None:
-        self.opened = 0
-        self.closed: list[tuple[int | None, str | None]] = []
-        self.server: Server = serve(self.handle, "127.0.0.1", 0, max_size=MOST, compression=None, ping_interval=None)
-        self.address = f"127.0.0.1:{self.server.socket.getsockname()[1]}"
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def handle(self, connection: ServerConnection) -> None:
-        with self._changed:
-            self.opened += 1
-        try:
-            for message in connection:
-                if message == "close 4321":
-                    connection.close(4321, "as asked")
-                elif message == "ping":
-                    assert connection.ping(b"are you there?").wait(TIMEOUT)
-                    connection.send("pong came")
-                elif message == "fragments":
-                    connection.send(iter([b"a" * 70_000, b"", b"b", b"c" * 200_000]))
-                elif message == "flood":
-                    for _ in range(FLOOD):
-                        connection.send(b"x" * (1 << 20))
-                elif message == "vanish":
-                    connection.socket.shutdown(socket.SHUT_RDWR)
-                else:
-                    connection.send(message)
-        except ConnectionClosed:
-            pass
-        with self._changed:
-            self.closed.append((connection.close_code, connection.close_reason))
-            self._changed.notify_all()
-
-    def wait_closed(self, count: int = 1) -> list[tuple[int | None, str | None]]:
-        with self._changed:
-            assert self._changed.wait_for(lambda: len(self.closed) >= count, TIMEOUT), self.closed
-            return self.closed
-
-    def forget(self) -> None:
-        """Wait until every connection so far has ended, and begin anew."""
-        self.wait_closed(self.opened)
-        with self._changed:
-            self.opened = 0
-            self.closed.clear()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self._thread.join(TIMEOUT)
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Echo]:
-    server = Echo()
+def server() -> Iterator[WebSocketServer]:
+    server = WebSocketServer()
     yield server
     server.close()
 
 
 @pytest.fixture
-def echo(server: Echo) -> Iterator[Echo]:
+def echo(server: WebSocketServer) -> Iterator[WebSocketServer]:
     yield server
     server.forget()
 
 
 @pytest.fixture(scope="module")
-def before_it(server: Echo) -> Iterator[L7Process]:
+def before_it(server: WebSocketServer) -> Iterator[L7Process]:
     with L7Process(CONFIG.format(address=server.address)) as proxy:
         yield proxy
         proxy.assert_no_leaks()
 
 
 @pytest.fixture
-def proxy(before_it: L7Process, echo: Echo) -> L7Process:
+def proxy(before_it: L7Process, echo: WebSocketServer) -> L7Process:
     """An l7 for all these tests, before a server that has seen every earlier connection end."""
     return before_it
 
 
 def opened(proxy: L7Process, path: str = "/chat", **options: Any) -> ClientConnection:
-    return websocket(f"ws://127.0.0.1:{proxy.port}{path}", max_size=MOST, ping_interval=None, **options)
+    return websocket(f"ws://127.0.0.1:{proxy.port}{path}", max_size=MAX_MESSAGE, ping_interval=None, **options)
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 1 << 20, 8 << 20])
@@ -200,7 +143,7 @@ def test_many_at_once(proxy):
     async def one(number: int) -> str:
         uri = f"ws://127.0.0.1:{proxy.port}/{number}"
         async with connect_asyncio(
-            uri, max_size=MOST, ping_interval=None, compression=None, open_timeout=30
+            uri, max_size=MAX_MESSAGE, ping_interval=None, compression=None, open_timeout=30
         ) as connection:
             for turn in range(5):
                 message = hashlib.sha256(b"%d.%d" % (number, turn)).hexdigest() * (1 + 100 * (number % 7))

@@ -5,6 +5,12 @@
                           and asserts that nothing is left behind
 `harness.origin`          `Origin`: a server whose answers are scripted and that records every byte it was sent
 `harness.client`          `Client`, `exchange`: sends any bytes in any slices, reads answers with a strict parser
+`harness.load`            `Load`, `KeptConnections`: clients that ask all the time, and what became of each request;
+                          `Gate`, `in_flight`: a request that is answered when the test says so
+`harness.lifecycle`       `reload`, `upgrade`, `canary`, `wait_for_control`: what is done to a running l7, and awaited
+`harness.environment`     environments that l7 is started in
+`harness.accounts`        what only root may do: `root_only`, `free_privileged_port`
+`harness.websocketserver` `WebSocketServer`
 `harness.independent`     the same bytes read by h11 and by llhttp (httptools), to compare with
 ========================  ===================================================================================
 

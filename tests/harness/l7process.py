@@ -36,6 +36,8 @@ READY = r"\bready\b"
 CONTROL = "l7: control"
 """How the title of a control worker begins."""
 LISTENING = re.compile(r"listening on (\S+)")
+CONFIG = "backends: {{'*': {{servers: ['{}']}}}}\nusers: {{}}\n"
+"""One backend for every host, whose one server is to be put in by ``format``."""
 
 # Moves the listening socket to descriptor 3 and names its own pid, as sd_listen_fds(3) wants it, then becomes l7.
 _HANDOVER = (

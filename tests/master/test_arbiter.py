@@ -218,12 +218,3 @@ def test_an_invalid_configuration_at_the_start_is_2(master):
     one = master("a", "workers: none")
     assert one.wait() == 2
     one.event("config.yml:3: workers")
-
-
-def test_the_masters_hub_is_never_born():
-    script = (
-        "import l7.master.arbiter\n"
-        "from gevent._hub_local import get_hub_if_exists\n"
-        "assert get_hub_if_exists() is None"
-    )  # fmt: skip
-    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=LIMIT)

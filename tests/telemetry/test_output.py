@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from l7.clock import monotonic
-from l7.telemetry.output import PIECE, Output, make_lock
+from l7.telemetry.output import PIECE, Output, descriptor_of, make_lock
 
 WRITER = """
 import sys
@@ -156,3 +156,16 @@ def test_an_empty_pipe_takes_what_it_holds_at_once(pipe: tuple[int, int], monkey
     assert written % 100 == 0
     assert os.read(reader, 1 << 20) == data[:written]
     assert output.write(data[written:], at_once) == (len(data) - written, None)
+
+
+def test_a_path_that_is_a_descriptor(tmp_path):
+    link, chain, loop = tmp_path / "access.log", tmp_path / "chain", tmp_path / "loop"
+    link.symlink_to("/dev/stdout")
+    chain.symlink_to("access.log")
+    loop.symlink_to("loop")
+    for path, number in {
+        "/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/7": 7, "/proc/self/fd/1": 1, f"/proc/{os.getpid()}/fd/2": 2,
+        link: 1, chain: 1, loop: None, "/dev/null": None, "-": None, tmp_path / "missing": None, "/dev/fd/x": None,
+        f"/proc/{os.getppid()}/fd/1": None,
+    }.items():  # fmt: skip
+        assert descriptor_of(str(path)) == number, path

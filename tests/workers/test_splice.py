@@ -12,8 +12,7 @@ import pytest
 from l7.workers import splice
 from l7.workers.splice import SHELF, Pipe
 from l7.workers.stream import Stream, StreamClosed, StreamTimeout
-
-from .loop import received
+from tests.workers.loop import received
 
 DATA = bytes(range(256)) * 4096
 

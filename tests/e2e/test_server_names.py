@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.e2e.test_upgrade import stop, upgrade
 from tests.harness.client import get
+from tests.harness.lifecycle import stop_successor, upgrade
 from tests.harness.nameserver import Dnsmasq, NameServer
 
 CONFIG = """
@@ -127,7 +127,7 @@ def test_what_was_known_outlives_an_upgrade(l7, origin):
         pid = upgrade(proxy)
         proxy.wait_for_event("generation 2: the name app.test:.* cannot be .*")
         assert get(proxy.address, host="a").status == 200
-        stop(proxy, pid)
+        stop_successor(proxy, pid)
 
 
 def test_an_answer_over_tcp(l7):

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.test_signals import CONFIG
 from tests.harness.client import TIMEOUT, Client
-from tests.harness.l7process import L7Process
+from tests.harness.l7process import CONFIG, L7Process
 from tests.harness.origin import Reply, Request
 
 CLIENTS = 8

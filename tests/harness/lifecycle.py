@@ -1,0 +1,58 @@
+"""What is done to a running l7, and awaited: a reload, a canary, an upgrade, the control worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import psutil
+
+from tests.harness import TIMEOUT
+from tests.harness.l7process import L7Process
+
+
+def reload(proxy: L7Process, config: str | None = None) -> list[int]:
+    """Reload, with another configuration where one is given, and wait until it is done; returns the old workers."""
+    start, old = len(proxy.events), proxy.workers()
+    if config is not None:
+        proxy.write_config(config)
+    proxy.hup()
+    proxy.wait_for_event("reload done", start=start)
+    return old
+
+
+def canary(proxy: L7Process) -> psutil.Process:
+    """The new worker that is being watched."""
+    proxy.wait_for_event("canary: worker 1 is ready, and watched for")
+    (found,) = [
+        child for child in psutil.Process(proxy.pid).children() if child.cmdline()[0] == "l7: worker 1 (generation 2)"
+    ]
+    return found
+
+
+def upgrade(proxy: L7Process, pid: int | None = None) -> int:
+    """Ask for an upgrade, wait until it is done, and return the pid of the new master."""
+    start = len(proxy.events)
+    os.kill(proxy.pid if pid is None else pid, signal.SIGUSR2)
+    found = proxy.wait_for_event(r"upgrade done: process (\d+) has taken over", start=start)
+    return int(found.group(1))
+
+
+def stop_successor(proxy: L7Process, pid: int) -> None:
+    """Stop a master that is not the test's own child, and see that nothing is left."""
+    os.kill(pid, signal.SIGTERM)
+    proxy.wait()
+    proxy.assert_nothing_left(TIMEOUT)
+
+
+def wait_for_control(proxy: L7Process, generation: int, without: int | None = None) -> int:
+    """Wait until there is one control worker, of this generation, and another one than ``without``."""
+
+    def found() -> bool:
+        pid = proxy.control()
+        return pid not in (None, without) and proxy.title(pid or 0) == f"l7: control (generation {generation})"
+
+    proxy.wait_for(found, f"the control worker of generation {generation}")
+    pid = proxy.control()
+    assert pid is not None
+    return pid

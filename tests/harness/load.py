@@ -1,0 +1,140 @@
+"""Clients that ask while something is done to l7: on new connections, on kept ones, and one whose answer waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.harness import TIMEOUT
+from tests.harness.client import Client, get
+from tests.harness.l7process import L7Process
+from tests.harness.origin import Reply, Request
+
+
+class Gate:
+    """An origin's script whose answers wait until the test opens the gate."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.entered = threading.Semaphore(0)
+
+    def __call__(self, request: Request) -> Reply:
+        self.entered.release()
+        self.opened.wait(TIMEOUT)
+        return Reply(200, body=b"late")
+
+
+@contextmanager
+def in_flight(proxy: L7Process, gate: Gate) -> Iterator[Client]:
+    """A request that the origin has and does not answer."""
+    with Client(proxy.address) as client:
+        client.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert gate.entered.acquire(timeout=TIMEOUT)
+        yield client
+    gate.opened.set()
+
+
+class Load:
+    """Clients that open a new connection for each request, and what became of each."""
+
+    def __init__(self, proxy: L7Process, clients: int = 3) -> None:
+        self.good = 0
+        self.bad: list[str] = []
+        self._proxy = proxy
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
+
+    def _run(self) -> None:
+        while not self._done.is_set():
+            try:
+                answer = get(self._proxy.address, host="a")
+                if answer.status == 200:
+                    self.good += 1
+                else:
+                    self.bad.append(f"status {answer.status}: {answer.body!r}")
+            except (OSError, AssertionError) as error:
+                self.bad.append(f"{type(error).__name__}: {error}")
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join(TIMEOUT)
+
+    def more(self, count: int = 30) -> None:
+        """Wait until that many more requests went well."""
+        wanted = self.good + count
+        deadline = time.monotonic() + TIMEOUT
+        while self.good < wanted and not self.bad:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@contextmanager
+def load_without_loss(proxy: L7Process) -> Iterator[Load]:
+    """`Load` that loses nothing, with requests before and after what the test does."""
+    with Load(proxy) as load:
+        load.more()
+        yield load
+        load.more()
+    assert load.bad == [], f"{len(load.bad)} of {load.good + len(load.bad)} lost: {load.bad[:5]}\n{proxy.transcript()}"
+
+
+class KeptConnections:
+    """Clients that keep their connections, and ask again and again; ``answers`` counts what they were answered."""
+
+    def __init__(self, proxy: L7Process, clients: int, idle: int = 0) -> None:
+        self.answers: Counter[int] = Counter()
+        self.lost: list[str] = []
+        self._clients = [Client(proxy.address) for _ in range(clients)]
+        self._idle = [Client(proxy.address) for _ in range(idle)]
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(client,)) for client in self._clients]
+
+    def _run(self, client: Client) -> None:
+        while not self._done.wait(0.005):
+            answers = self.answers
+            try:
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                answer = client.read_response()
+                if answer.closes:
+                    raise AssertionError(f"a {answer.status} that closes")
+                answers[answer.status] += 1
+            except (OSError, AssertionError) as error:
+                self.lost.append(f"{type(error).__name__}: {error}")
+                return
+
+    def afresh(self) -> Counter[int]:
+        """Begin to count what is asked from now on, however late the answer to an earlier request comes.
+
+        Returns what was counted so far, and still counts what was under way.
+        """
+        before, self.answers = self.answers, Counter()
+        return before
+
+    def __enter__(self) -> KeptConnections:
+        for client in self._idle:
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.read_response().status == 200
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join(TIMEOUT)
+        try:
+            for client in self._idle:
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert client.read_response().status == 200
+        finally:
+            for client in (*self._clients, *self._idle):
+                client.close()

@@ -1,0 +1,36 @@
+"""Signals to the master: noted in order, and none of them changes anything after the end."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+from l7.master.signals import Mailbox, Wish
+from tests.harness.l7process import ROOT
+
+
+def test_signals_are_noted_in_order_and_most_of_them_once():
+    mailbox = Mailbox()
+    mailbox.open()
+    try:
+        for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGHUP, signal.SIGTTIN, signal.SIGTERM):
+            signal.raise_signal(number)
+        assert mailbox.wants(Wish.TERMINATE)
+        assert mailbox.take() == [Wish.RELOAD, Wish.MORE, Wish.MORE, Wish.TERMINATE]
+        assert mailbox.take() == []
+    finally:
+        mailbox.close()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_signal_that_comes_after_the_end_changes_nothing():
+    script = (
+        "import signal, sys\nfrom l7.master.signals import Mailbox\n"
+        "one = Mailbox(); one.open(); one.mute(); signal.raise_signal(signal.SIGTERM)\n"
+        "class Late:\n"
+        "    def __del__(self, send=signal.raise_signal, number=signal.SIGTERM):\n"
+        "        send(number)  # when the interpreter has taken its handlers back\n"
+        "late = Late(); sys.exit(7)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=30, check=False).returncode == 7
