@@ -58,8 +58,8 @@ def _down(name: str, status: int, code: str = "PR", *, keep: bool = False, logge
     return Kind(name, Side.DOWNSTREAM, status, code, Retry.NEVER, keep, logged)
 
 
-def _us(name: str, status: int, code: str, *, keep: bool = True) -> Kind:
-    return Kind(name, Side.US, status, code, Retry.NEVER, keep)
+def _us(name: str, status: int, code: str, retry: Retry = Retry.NEVER, *, keep: bool = True) -> Kind:
+    return Kind(name, Side.US, status, code, retry, keep)
 
 
 def _up(name: str, status: int, code: str, retry: Retry, *, keep: bool = True, logged: int = 0) -> Kind:
@@ -87,7 +87,7 @@ NO_ROUTE = _us("no backend for this host", 404, "LR")
 NO_SERVER = _us("no server available", 503, "SC")
 QUEUE_FULL = _us("too many requests for this backend", 503, "PQ")
 QUEUE_TIMEOUT = _us("no server had room in time", 503, "sQ")
-NO_RESOURCES = _us("out of resources", 503, "RC")
+NO_RESOURCES = _us("out of resources", 503, "RC", Retry.NOTHING_SENT)
 LOOP = _us("request loops through l7", 508, "LR", keep=False)
 INTERNAL = _us("internal error", 500, "IR", keep=False)
 
@@ -113,16 +113,23 @@ class L7Error(Exception):
 class ProxyError(L7Error):
     """One request failed: a row of the table and the words for this case.
 
-    ``detail`` goes into the answer and the log: it never holds a password or a field's whole value.
+    ``detail`` goes into the log and, where no server is concerned, into the answer: it never holds a password or a
+    field's whole value. ``errno`` is what the system said (`l7.oserrors`), 0 when it said nothing.
     """
 
-    def __init__(self, kind: Kind, detail: str = "") -> None:
+    def __init__(self, kind: Kind, detail: str = "", errno: int = 0) -> None:
         super().__init__(kind, detail)
         self.kind = kind
         self.detail = detail
+        self.errno = errno
 
     def __str__(self) -> str:
         return f"{self.kind.name}: {self.detail}" if self.detail else self.kind.name
+
+    @property
+    def reason(self) -> str:
+        """Why, for who runs l7: a client hears of a refused connection whatever stood in the way of it."""
+        return self.detail if self.kind is CONNECT_REFUSED and self.detail else str(self)
 
 
 @dataclass(frozen=True, order=True)

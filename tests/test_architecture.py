@@ -26,6 +26,7 @@ TOP_LEVEL = {
 FLOORS = {
     "l7.compiled": 1,
     "l7.errors": 1,
+    "l7.oserrors": 1,
     "l7.units": 1,
     "l7.clock": 1,
     "l7.networks": 1,

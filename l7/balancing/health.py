@@ -6,11 +6,11 @@ one integer, so that it fits into a cell of shared memory and every process can 
 
 from __future__ import annotations
 
-import os
 from enum import IntEnum
 
 from l7.config.backends import Health
 from l7.config.backendvalues import show_statuses
+from l7.oserrors import describe_connect
 from l7.units import show_duration
 
 
@@ -28,7 +28,7 @@ class Fault(IntEnum):
     NONE = 0
     REFUSED = 1
     UNREACHABLE = 2
-    """The system knows no way there; the detail is its error number."""
+    """The system lets nobody connect there; the detail is its error number."""
     NO_CONNECTION = 3
     NO_ANSWER = 4
     CLOSED = 5
@@ -65,7 +65,7 @@ def words(why: int, check: Health) -> str:
 
 def _describe(fault: Fault, detail: int, check: Health) -> str:
     if fault is Fault.UNREACHABLE:
-        return f"connect: {os.strerror(detail).lower()}"
+        return describe_connect(detail)
     if fault is Fault.STATUS:
         return f"status {detail}, expected {show_statuses(check.expect)}"
     if fault is Fault.BODY:

@@ -43,7 +43,9 @@ class BackendTimeouts(Section):
     """How long l7 waits for a server."""
 
     connect: Timeout = Field(
-        default=3.0, description="A connection to a server must stand within this time (else 504)."
+        default=3.0,
+        description="A connection to a server must stand within this time (else 504); for so long a unix socket whose "
+        "queue is full is waited for, too.",
     )
     response: Timeout = Field(default=60.0, description="The head of a response must come within this time (else 504).")
     idle: Timeout = Field(

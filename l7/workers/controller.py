@@ -36,7 +36,8 @@ from l7.telemetry.former import Former
 from l7.telemetry.ledger import Ledger
 from l7.workers.admin import Admin
 from l7.workers.channel import Channel
-from l7.workers.health import Checks, Target, endpoint_of
+from l7.workers.dial import endpoint, endpoint_of
+from l7.workers.health import Checks, Target
 from l7.workers.naming import Naming
 from l7.workers.process import BEAT_INTERVAL, CANNOT_BOOT, MASTER_GONE, raise_descriptor_limit, tell
 from l7.workers.resolver import Resolver
@@ -185,14 +186,15 @@ class Controller:
 
     def _targets(self, name: str, backend: Backend, address: Address, resolved: Sequence[Endpoint]) -> Iterator[Target]:
         assert backend.health is not None
-        if not address.named:
+        literal = endpoint_of(address)
+        if literal is not None:
             row, host = self._boot.rows[name, str(address)], "localhost" if address.path else address.authority
-            yield Target(name, str(address), endpoint_of(address), row, backend.health, host)
+            yield Target(name, str(address), literal, row, backend.health, host)
             return
         for one in resolved:
             found = Address(one.host, one.port)
             asked = (found if address.srv else address).authority
-            yield Target(name, f"{address} at {found}", endpoint_of(found), one.row, backend.health, asked)
+            yield Target(name, f"{address} at {found}", endpoint(one.host, one.port), one.row, backend.health, asked)
 
     def _answer_dump(self) -> None:
         generation = self._boot.generation

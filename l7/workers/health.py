@@ -10,9 +10,7 @@ from __future__ import annotations
 import errno
 import heapq
 import random
-import socket
 import time
-from _socket import socket as Socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -23,7 +21,6 @@ from l7 import __version__
 from l7.balancing import cells
 from l7.balancing.health import HEALTHY, Fault, State, Verdict, finding, words
 from l7.clock import monotonic
-from l7.config.addresses import Address
 from l7.config.backends import Health
 from l7.errors import ProxyError
 from l7.http.framing import BodyReader, response_reader
@@ -32,6 +29,7 @@ from l7.http.messages import ResponseHead
 from l7.http.parser import ResponseParser
 from l7.telemetry.events import Events
 from l7.telemetry.ledger import CONTROL, Ledger
+from l7.workers.dial import Endpoint, OutOfResources, QueueFull, dial
 from l7.workers.stream import Stream, StreamClosed, StreamTimeout, Sweeper
 
 JITTER = 0.1
@@ -50,11 +48,6 @@ LARGEST_HEAD = 64 * 1024
 MOST_FIELDS = 1000
 LARGEST_BODY = 256 * 1024
 """So much of a body is searched for the text that it has to contain."""
-
-Endpoint = tuple[int, object]
-"""Address family and what ``connect`` takes."""
-
-_SCARCE = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL))
 
 
 @dataclass(eq=False)
@@ -86,14 +79,6 @@ class Target:
     def __lt__(self, other: Target) -> bool:
         """Order by when they are due."""
         return self.due < other.due
-
-
-def endpoint_of(address: Address) -> Endpoint:
-    """Where a server is that is not given by name."""
-    if address.path is not None:
-        return socket.AF_UNIX, address.path
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    return family, (address.host, address.port)
 
 
 def request_of(check: Health, host: str) -> bytes:
@@ -220,17 +205,21 @@ def probe(target: Target, sweeper: Sweeper) -> int | None:
     until = monotonic() + target.check.timeout
     stream: Stream | None = None
     try:
-        stream = _connect(target, sweeper)
+        stream = dial(target.endpoint, sweeper, target.check.timeout)
         if target.request:
             return _ask(stream, target, until)
         stream.reset()  # without a last round trip, and without a trace in the system's tables
         return HEALTHY
+    except OutOfResources:
+        return None
+    except QueueFull:
+        return finding(Fault.UNREACHABLE, errno.EAGAIN)
     except StreamTimeout:
         return finding(Fault.NO_CONNECTION if stream is None else Fault.NO_ANSWER)
     except StreamClosed:
         return finding(Fault.RESET)
     except OSError as error:
-        return None if error.errno in _SCARCE else _refused(error.errno or 0)
+        return _refused(error.errno or 0)
     except ProxyError:
         return finding(Fault.INVALID)
     finally:
@@ -239,23 +228,9 @@ def probe(target: Target, sweeper: Sweeper) -> int | None:
 
 
 def _refused(number: int) -> int:
-    if number in (errno.ECONNREFUSED, errno.ENOENT):
+    if number == errno.ECONNREFUSED:
         return finding(Fault.REFUSED)
-    if number == errno.ECONNRESET:
-        return finding(Fault.RESET)
     return finding(Fault.NO_CONNECTION) if number == errno.ETIMEDOUT else finding(Fault.UNREACHABLE, number)
-
-
-def _connect(target: Target, sweeper: Sweeper) -> Stream:
-    family, address = target.endpoint
-    sock = Socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    stream = Stream(sock, sweeper, connecting=True)
-    try:
-        stream.connect(address, target.check.timeout)
-    except BaseException:
-        stream.close()
-        raise
-    return stream
 
 
 def _ask(stream: Stream, target: Target, until: float) -> int:

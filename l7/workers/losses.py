@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from l7.errors import L7Error
+from l7.oserrors import describe
 
 
 class StreamClosed(L7Error):
     """The peer is gone: reset, or closed while we were sending.
 
-    ``unsent`` says that not one byte of what was to be sent has left.
+    ``unsent`` says that not one byte of what was to be sent has left; ``errno`` is what the system said, 0 for nothing.
     """
 
-    def __init__(self, reason: str, *, unsent: bool = False) -> None:
+    def __init__(self, reason: str, errno: int = 0, *, unsent: bool = False) -> None:
         super().__init__(reason)
+        self.errno = errno
         self.unsent = unsent
 
 
@@ -22,4 +24,5 @@ class StreamTimeout(L7Error):
 
 def gone(failure: OSError) -> StreamClosed:
     """What an error of the system means here: whatever it is, the connection cannot be used any more."""
-    return StreamClosed(failure.strerror or "connection lost", unsent=True)
+    number = failure.errno or 0
+    return StreamClosed(describe(number) if number else "connection lost", number, unsent=True)

@@ -165,7 +165,7 @@ class Relay:
             raise ProxyError(RESPONSE_TIMEOUT, "the server does not take the request") from None
         except StreamClosed as lost:
             if lost.unsent:
-                raise ProxyError(CLOSED_UNSENT, str(lost)) from None
+                raise ProxyError(CLOSED_UNSENT, str(lost), lost.errno) from None
             self._broken = True
             if body is not None:
                 body.broken = True
@@ -199,7 +199,7 @@ class Relay:
         except StreamTimeout:
             raise ProxyError(RESPONSE_TIMEOUT, f"no answer within {self._bounds.response:g} s") from None
         except StreamClosed as lost:
-            raise ProxyError(CLOSED_EARLY, str(lost)) from None
+            raise ProxyError(CLOSED_EARLY, str(lost), lost.errno) from None
         finally:
             server.deadline = NEVER
         self._buffer = reader.rest
@@ -318,7 +318,7 @@ class Relay:
         except StreamClosed as lost:
             if self._pump is not None and self._pump.failure is not None:
                 raise self._pump.failure from None
-            raise ProxyError(TRUNCATED, str(lost)) from None
+            raise ProxyError(TRUNCATED, str(lost), lost.errno) from None
         finally:
             server.deadline = NEVER
 

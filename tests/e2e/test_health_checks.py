@@ -120,7 +120,7 @@ def test_a_server_that_is_not_there_is_down(l7, health):
 
 def test_a_unix_socket_that_is_not_there_is_down(l7, tmp_path):
     proxy = l7(CONFIG.format(address=f"'unix:{tmp_path}/app.sock'", health=QUICK))
-    proxy.wait_for_event(f"a: server unix:{tmp_path}/app.sock is down: connect refused$")
+    proxy.wait_for_event(f"a: server unix:{tmp_path}/app.sock is down: connect: no such file or directory$")
 
 
 def test_a_server_that_takes_no_connection_is_down(l7):
