@@ -175,6 +175,9 @@ def _server_row(one: Answer) -> tuple[str, ...]:
     why = [word for word in ("backup" if one["backup"] else "", one["why"]) if word]
     if one["used"] and one["state"] not in ("up", "drain", "maint"):
         why.append("used all the same: too few are up")
+    last = one.get("last-error")
+    if last is not None:
+        why.append(f"last error {_age(last['ago'])} ago: {last['what']}")
     return one["backend"], where, one["state"], str(one["weight"]), str(one["in-flight"]), "; ".join(why)
 
 

@@ -57,6 +57,9 @@ ANSWERED_5XX = 14
 """Responses with a status of 500 or more."""
 RETRIES = 15
 """Requests that were tried again after it had failed."""
+LAST_ERROR = 30
+"""What it did when it failed last, or what we lacked for a connection to it; see `l7.balancing.ejection.words`."""
+LAST_ERROR_AT = 31
 
 # --- a server, in the lane of the control worker --------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from l7 import oserrors
+
 LEAST = 10
 """Requests within the window below which no share is taken."""
 WORSE = 2.0
@@ -29,21 +31,23 @@ class Reason(IntEnum):
     STALLED = 7
     STATUS = 8
     RATE = 9
+    NO_RESOURCES = 10
+    """It did nothing: we have no descriptor, memory or local port for a connection to it."""
 
 
 _WORDS = {
-    Reason.REFUSED: "connect refused",
     Reason.NO_CONNECTION: "connect timed out",
     Reason.NO_ANSWER: "no response in time",
     Reason.LOST: "connection lost",
     Reason.INVALID: "invalid response",
     Reason.CUT: "response cut short",
     Reason.STALLED: "response stalled",
+    Reason.NO_RESOURCES: "out of resources",
 }
 
 
 def why(reason: Reason, detail: int = 0, count: int = 1) -> int:
-    """A reason as the number that stands in a cell: the detail is a status, or per cent."""
+    """A reason as the number that stands in a cell: the detail is a status, per cent, or an error number."""
     return reason | (detail & 0xFFFFFF) << 8 | min(count, 0x7FFFFFFF) << 32
 
 
@@ -54,8 +58,21 @@ def words(number: int) -> str:
         return ""
     if reason == Reason.RATE:
         return f"{detail} % of {count} requests failed"
-    text = f"status {detail}" if reason == Reason.STATUS else _WORDS[Reason(reason)]
-    return f"{text} ×{count}"
+    return f"{_describe(Reason(reason), detail)} ×{count}"
+
+
+def describe(number: int) -> str:
+    """As `words`, without how often."""
+    reason = number & 0xFF
+    return _describe(Reason(reason), number >> 8 & 0xFFFFFF) if reason else ""
+
+
+def _describe(reason: Reason, detail: int) -> str:
+    if reason is Reason.REFUSED:
+        return oserrors.describe_connect(detail)
+    if reason is Reason.STATUS:
+        return f"status {detail}"
+    return f"{_WORDS[reason]}: {oserrors.describe(detail)}" if detail else _WORDS[reason]
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,12 @@ from l7.errors import (
     CLOSED_UNSENT,
     CONNECT_REFUSED,
     CONNECT_TIMEOUT,
+    NO_RESOURCES,
     RESPONSE_TIMEOUT,
     TOTAL_CUT,
     TOTAL_TIMEOUT,
     TRUNCATED,
-    Kind,
+    ProxyError,
 )
 from l7.units import show_duration
 
@@ -52,13 +53,22 @@ _FAILURES: dict[str, tuple[int, Reason]] = {
 """Which rows of the failure table count against a server, and as what; none of the others does."""
 
 
-def count_failure(member: Member, kind: Kind) -> Reason | None:
+def count_failure(member: Member, failure: ProxyError) -> Reason | None:
     """Count a failed request against its server; None when the server is not to blame."""
-    found = _FAILURES.get(kind.name)
+    found = _FAILURES.get(failure.kind.name)
     if found is None:
+        if failure.kind is NO_RESOURCES:
+            _note_error(member, Reason.NO_RESOURCES, failure.errno)
         return None
+    _note_error(member, found[1], failure.errno)
     member.lane.add(member.at + found[0], 1)
     return found[1]
+
+
+def _note_error(member: Member, reason: Reason, number: int) -> None:
+    """Let everybody who asks see what happened last when the server was needed."""
+    member.lane.put(member.at + cells.LAST_ERROR, ejection.why(reason, number))
+    member.lane.put(member.at + cells.LAST_ERROR_AT, time.monotonic_ns())
 
 
 class Passive:
@@ -89,10 +99,10 @@ class Passive:
         self._members = tuple(members)
         self._window = Window(self._seconds)
 
-    def failed(self, member: Member, kind: Kind, available: Sequence[Member]) -> str:
+    def failed(self, member: Member, failure: ProxyError, available: Sequence[Member]) -> str:
         """A request failed; returns what to tell people when the member was ejected for it."""
-        reason = count_failure(member, kind)
-        return "" if reason is None else self._weigh(member, reason, 0, available)
+        reason = count_failure(member, failure)
+        return "" if reason is None else self._weigh(member, reason, failure.errno, available)
 
     def answered(self, member: Member, status: int, available: Sequence[Member]) -> str:
         """As `failed`, for a response with a status of 500 or more, which is counted already."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from l7.balancing import cells, health
+from l7.balancing import cells, ejection, health
 from l7.balancing.lane import Lane
 from l7.balancing.standing import NANO, STEPS, Facts, Rules, Standing, Verdict, choose, facts, judge
 from l7.config.addresses import Address
@@ -43,6 +43,7 @@ def table(config: Config, books: Books) -> Iterator[dict[str, Any]]:
                 "address": one.address,
                 "state": one.verdict.standing.value,
                 "why": _why(one, backend, now) or _failure(books, route, one.server),
+                "last-error": _last_error(lane, one.row * cells.ROW, now),
                 "weight": one.verdict.weight,
                 "backup": one.backup,
                 "used": id(one) in used,
@@ -84,11 +85,22 @@ def _unknown(route: str, server: Server, why: str) -> dict[str, Any]:
         "address": None,
         "state": Standing.DOWN.value,
         "why": why,
+        "last-error": None,
         "weight": server.weight,
         "backup": server.backup,
         "used": False,
         "in-flight": 0,
     }
+
+
+def _last_error(lane: Lane, at: int, now: int) -> dict[str, Any] | None:
+    """What happened when a request last failed at a server, and how many seconds ago; None when none ever did."""
+    last = lane.latest(at + cells.LAST_ERROR_AT)
+    moment = lane.read(last, at + cells.LAST_ERROR_AT)
+    if not moment:
+        return None
+    what = ejection.describe(lane.read(last, at + cells.LAST_ERROR))
+    return {"what": what, "ago": round(max(0, now - moment) / NANO, 1)}
 
 
 def _why(one: _Judged, backend: Backend, now: int) -> str:

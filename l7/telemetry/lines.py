@@ -138,7 +138,7 @@ class Full(Combined):
     """The ``l7`` format: combined, then what a proxy knows.
 
     The id of the request, the host, the server, ``queue/connect/first-byte/total`` in milliseconds (-1: not reached),
-    tries, bytes of request body, termination code.
+    tries, bytes of request body, between quotes why it failed, and the termination code.
     """
 
     __slots__ = ()
@@ -149,6 +149,7 @@ class Full(Combined):
         connect = milliseconds(exchange.connect_time)
         response = milliseconds(exchange.response_time)
         total = milliseconds(exchange.total_time)
+        reason = "-" if exchange.failure is None else escape(reason_of(exchange))
         # The beginning as in `Combined.line`: all of it at once, because nearly every request is written this way.
         return (
             f"{self.bare(exchange.client)} - {self.user(exchange)} [{self._local.nginx(self._now())}] "
@@ -156,7 +157,7 @@ class Full(Combined):
             f'"{self.quoted(exchange.referer)}" "{self.quoted(exchange.user_agent)}" '
             f"{exchange.request_id or '-'} {self.bare(exchange.host)} "
             f"{self.bare(exchange.server)} {queue}/{connect}/{response}/{total} "
-            f"{exchange.attempts} {exchange.received} {exchange.code}\n"
+            f'{exchange.attempts} {exchange.received} "{reason}" {exchange.code}\n'
         )
 
 
@@ -175,8 +176,14 @@ class Json(Combined):
             f'"request_id": {quote(x.request_id)}, "host": {quote(x.host)}, "server": {quote(x.server)}, '
             f'"queue": {milliseconds(x.queue_time)}, "connect": {milliseconds(x.connect_time)}, '
             f'"first_byte": {milliseconds(x.response_time)}, "total": {milliseconds(x.total_time)}, '
-            f'"attempts": {x.attempts}, "bytes_received": {x.received}, "termination": {quote(x.code)}}}\n'
+            f'"attempts": {x.attempts}, "bytes_received": {x.received}, '
+            f'"reason": {_text(reason_of(x))}, "termination": {quote(x.code)}}}\n'
         )
+
+
+def reason_of(exchange: Exchange) -> bytes:
+    """Why it failed, for who runs l7; empty when it did not."""
+    return b"" if exchange.failure is None else exchange.failure.reason.encode("utf-8", "backslashreplace")
 
 
 def _text(raw: bytes) -> str:

@@ -297,7 +297,7 @@ class Worker:
 def _shared(boot: Boot, events: Events) -> Shared:
     lane = lane_of(boot.ledger, boot.lane)
     resolver = Resolver(boot.generation.config.resolver)
-    return Shared(lane, boot.rows, boot.resolved, boot.cookie_key, events.warning, resolver.look_up)
+    return Shared(lane, boot.rows, boot.resolved, boot.cookie_key, events.warning, events.debug, resolver.look_up)
 
 
 def tell(channel: socket.socket, message: dict[str, Any]) -> None:

@@ -26,6 +26,8 @@ class Shared:
     cookie_key: bytes = b""
     report: Callable[[str], None] = field(default=lambda text: None)
     """Takes what an operator should know."""
+    debug: Callable[[str], None] = field(default=lambda text: None)
+    """Takes what only those want to know who look for a fault."""
     look_up: LookUp = nobody
     """Looks up servers given by name, until the control worker has."""
 

@@ -23,7 +23,7 @@ from l7.compiled import take_over
 from l7.config.addresses import Address
 from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
-from l7.errors import ProxyError
+from l7.errors import ProxyError, Side
 from l7.workers.pool import Pool
 from l7.workers.relay import Bounds
 from l7.workers.selection import Selection
@@ -217,10 +217,12 @@ class Upstream:
 
     def failed(self, member: Member, failure: ProxyError) -> None:
         """A request was not."""
+        if failure.kind.side is not Side.DOWNSTREAM:
+            self._shared.debug(f"{self.route}: server {member.label}: {failure.reason}")
         if self._passive is not None:
-            self._act(self._passive.failed(member, failure.kind, self.available))
+            self._act(self._passive.failed(member, failure, self.available))
         else:
-            count_failure(member, failure.kind)
+            count_failure(member, failure)
 
     def _act(self, ejected: str) -> None:
         """A member was ejected, or not."""

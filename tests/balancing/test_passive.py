@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from l7.balancing import cells, ejection
-from l7.balancing.ejection import Limits, Reason, Score, Window, is_out, term
+from l7.balancing.ejection import Limits, Reason, Score, Window, describe, is_out, term
 from l7.balancing.lane import Lane
 from l7.balancing.members import Member
 from l7.balancing.passive import Passive
 from l7.balancing.standing import Rules, Standing, choose, facts, judge
 from l7.config.backends import Ejection
-from l7.errors import BAD_RESPONSE, CLIENT_GONE_DATA, CONNECT_REFUSED, NO_RESOURCES, TRUNCATED
+from l7.errors import (
+    BAD_RESPONSE,
+    CLIENT_GONE_DATA,
+    CLOSED_EARLY,
+    CONNECT_REFUSED,
+    NO_RESOURCES,
+    TRUNCATED,
+    Kind,
+    ProxyError,
+)
 from l7.telemetry.ledger import FIRST_ROW, FIRST_WORKER, Ledger
 
 S = 1_000_000_000
@@ -41,8 +52,8 @@ class Worker:
             member.trial = member.verdict.trial
         self.available = choose(self.members, self.panic)
 
-    def fail(self, index: int, kind: object = CONNECT_REFUSED) -> str:
-        said = self.passive.failed(self.members[index], kind, self.available)  # type: ignore[arg-type]
+    def fail(self, index: int, kind: Kind = CONNECT_REFUSED, number: int = 0) -> str:
+        said = self.passive.failed(self.members[index], ProxyError(kind, errno=number), self.available)
         self.refresh()
         return said
 
@@ -223,7 +234,7 @@ def test_two_workers_that_see_the_same_eject_once(place: Place) -> None:
     for _ in range(3):
         one.fail(0)
     before = other.available
-    assert other.passive.failed(other.members[0], CONNECT_REFUSED, before) == ""
+    assert other.passive.failed(other.members[0], ProxyError(CONNECT_REFUSED), before) == ""
     assert place.ledger.total(FIRST_ROW, cells.EJECTIONS) == 1
 
 
@@ -273,3 +284,19 @@ def test_reasons_in_words() -> None:
     assert ejection.words(ejection.why(Reason.RATE, 60, 25)) == "60 % of 25 requests failed"
     for reason in Reason:
         assert ejection.words(ejection.why(reason, 1, 1))
+
+
+def test_the_system_says_why_in_the_event_and_in_the_last_error(place: Place) -> None:
+    one = place.worker()
+    one.fail(0, NO_RESOURCES, errno.EMFILE)
+    last = place.ledger.read(FIRST_WORKER, FIRST_ROW, cells.LAST_ERROR)
+    assert describe(last) == "out of resources: too many open files"
+    said = [one.fail(0, CONNECT_REFUSED, errno.EACCES) for _ in range(3)]
+    assert said[-1].endswith(": connect: permission denied ×3")
+    last = place.ledger.read(FIRST_WORKER, FIRST_ROW, cells.LAST_ERROR)
+    assert describe(last) == "connect: permission denied"
+    for kind, words in ((CLOSED_EARLY, "connection lost: connection reset by peer"), (TRUNCATED, "response cut short")):
+        number = errno.ECONNRESET if kind is CLOSED_EARLY else 0
+        one.fail(1, kind, number)
+        assert describe(place.ledger.read(FIRST_WORKER, FIRST_ROW + 1, cells.LAST_ERROR)) == words
+    assert describe(0) == ""

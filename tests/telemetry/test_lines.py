@@ -24,7 +24,7 @@ COMBINED = re.compile(
 )
 L7 = re.compile(
     COMBINED.pattern + r" (?P<id>\S+) (?P<host>\S+) (?P<server>\S+) (?P<times>-?\d+/-?\d+/-?\d+/-?\d+) "
-    r"(?P<attempts>\d+) (?P<received>\d+) (?P<code>\S\S)"
+    r"(?P<attempts>\d+) (?P<received>\d+) \"(?P<reason>[^\"]*)\" (?P<code>\S\S)"
 )
 
 
@@ -66,12 +66,12 @@ def test_combined_is_nginx_to_the_letter() -> None:
 def test_l7_adds_what_a_proxy_knows() -> None:
     line = Full(lambda: NOON).line(make_exchange())
     head = Combined(lambda: NOON).line(make_exchange()).rstrip("\n")
-    assert line == head + " 0123abcd example.com 127.0.0.1:8081 0/1/12/1500 1 5 --\n"
+    assert line == head + ' 0123abcd example.com 127.0.0.1:8081 0/1/12/1500 1 5 "-" --\n'
 
 
 def test_what_is_empty_is_a_dash() -> None:
     line = Full(lambda: NOON).line(Exchange("", 0.0))
-    assert line == '- - - [15/Nov/2023:03:43:20 +0530] "-" 000 0 "-" "-" - - - -1/-1/-1/0 0 0 --\n'
+    assert line == '- - - [15/Nov/2023:03:43:20 +0530] "-" 000 0 "-" "-" - - - -1/-1/-1/0 0 0 "-" --\n'
 
 
 def test_json_has_the_same_fields() -> None:
@@ -95,6 +95,7 @@ def test_json_has_the_same_fields() -> None:
         "attempts": 1,
         "bytes_received": 5,
         "termination": "sH",
+        "reason": "",
     }
 
 
