@@ -44,8 +44,10 @@ def reload(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return 1
     handed = answer.get("handed-over", 0)
     print(f"reload done: generation {number}, {answer.get('seconds', 0):.2f} s, {handed} connections handed over")
-    for line in changes or ["nothing changed"]:
+    for line in changes or ([] if reasons else ["nothing changed"]):
         print(f"  {line}")
+    for line in reasons:
+        print(f"  warning: {line}", file=sys.stderr)
     return 0
 
 

@@ -279,7 +279,7 @@ class Arbiter:
             resolved=books.resolved,
             cookie_key=books.cookie_key,
             log_lock=self._ground.output_lock,
-            log=self._ground.log,
+            log=self._ground.log.held,
         )
 
     def _release(self, kept: Sequence[Listener]) -> None:
@@ -313,7 +313,7 @@ class Arbiter:
                 self._events.error(line)
             self._events.error(f"reload refused, generation {self._fleet.plan.generation} stays")
             return
-        self._verdicts.loaded(served.generation.number, list(served.changes))
+        self._verdicts.loaded(served.generation.number, list(served.changes), list(served.troubles))
         self._queue.appendleft(v.Loaded(served.plan()))
 
     def _watch(self, action: v.Watch) -> None:

@@ -43,6 +43,8 @@ class Served:
     file: str | None = None
     changes: tuple[str, ...] = ()
     """What is different from the generation before."""
+    troubles: tuple[str, ...] = ()
+    """What did not go well when it was loaded, and keeps nobody from serving it."""
     admin: Listener | None = None
     """Where the control worker listens."""
     loaded: float = field(default_factory=time.time)
@@ -106,9 +108,7 @@ class Generations:
             self.books.extend(loaded.config)
             listeners = self._ground.listeners.take(loaded.config.bind, loaded.config.port)
             admin = self._ground.listeners.take_admin(loaded.config.admin)
-            if not self._ground.open_log(loaded.config.access_log):
-                path = loaded.config.access_log
-                self._events.warning(f"access-log: {path} cannot be opened anew; writing goes on in the file it was")
+            log = self._ground.log.open(loaded.config.access_log)
         except ConfigError as error:
             unread = any("cannot be read" in problem.what for problem in error.problems)
             raise Refused([*map(str, error.problems), *(self._rights() if unread else [])]) from error
@@ -122,7 +122,12 @@ class Generations:
             raise Refused([f"reload: {type(error).__name__}: {error}"]) from error
         self.last += 1
         lines = changes(self.current.generation.config, loaded.config)
-        served = Served(loaded.generation(self.last), tuple(listeners), loaded.file, tuple(lines), admin)
+        if log.anew:
+            lines.append(f"access-log: {loaded.config.access_log}: opened anew")
+        troubles = [log.trouble] if log.trouble else []
+        served = Served(
+            loaded.generation(self.last), tuple(listeners), loaded.file, tuple(lines), tuple(troubles), admin
+        )
         self._served[self.last] = served
         self._warn(loaded)
         self._tell_changes(served)
@@ -147,7 +152,7 @@ class Generations:
 
     def _try_out(self, new: Config) -> list[str]:
         problems = self._ground.listeners.try_out(new.bind, new.port, new.admin)
-        log = self._ground.try_log(new.access_log)
+        log = self._ground.log.try_out(new.access_log)
         return [*problems, log] if log else problems
 
     def settle(self, number: int) -> None:
@@ -177,7 +182,9 @@ class Generations:
 
     def _tell_changes(self, served: Served) -> None:
         number = served.generation.number
-        for line in served.changes or ["nothing changed"]:
+        for line in served.troubles:
+            self._events.write("warning", line, number)
+        for line in served.changes or ([] if served.troubles else ["nothing changed"]):
             self._events.write("info", f"reload: {line}", number)
         added = [listener for listener in served.sockets if listener not in self.current.sockets]
         if added:

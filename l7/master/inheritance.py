@@ -54,7 +54,7 @@ class Inheritance:
     def descriptors(self) -> tuple[int, ...]:
         """All of them."""
         places = [place.descriptor for place in (*self.listeners, *self.handed)]
-        pairs = [pair[1] for pair in (self.control, self.log) if pair is not None]
+        pairs = [pair[1] for pair in (self.control, self.log) if pair is not None and pair[1] > 2]
         return (self.bridge, self.output_lock, *places, *pairs, *self.held.values(), *self.bequest)
 
     def variable(self) -> str:

@@ -40,8 +40,13 @@ class PidFile:
             os.close(self.descriptor)
 
     def _open(self) -> int:
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+            try:
+                # Without O_CREAT first: with it, not even root may open another's file in /tmp (fs.protected_regular).
+                return os.open(self.path, flags)
+            except FileNotFoundError:
+                return os.open(self.path, flags | os.O_CREAT, 0o644)
         except OSError as error:
             if os.path.islink(self.path):
                 raise StartError(f"pid-file: {self.path} is a symbolic link; name the file itself") from error

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from l7.config.generation import Loaded
 from l7.errors import StartError
@@ -17,15 +16,12 @@ from l7.master.control import ControlSocket, open_control
 from l7.master.controlpath import Signs
 from l7.master.inheritance import Inheritance
 from l7.master.listeners import Listener, Listeners, Pause
+from l7.master.logfile import LogFile
 from l7.master.pidfile import PidFile
 from l7.master.privileges import Identity, drop, identify, raise_open_files
 from l7.master.processattributes import close_inherited, restore_umask
 from l7.telemetry.output import descriptor_of, make_lock
 
-STANDARD_OUTPUTS = frozenset({"-", "off", "/dev/stdout", "/dev/stderr"})
-"""Access logs that are no file of ours to make."""
-LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
-"""How an access log is opened."""
 GIVEN_PORT = frozenset({"--port", "L7_PORT"})
 """Sources of a port that was given beside a file."""
 
@@ -39,29 +35,15 @@ class Ground:
     output_lock: int
     run_as: Identity | None
     open_files: int
-    log: tuple[str, int] | None = None
-    """Path and descriptor of the access log as it was opened with the rights we had at the start."""
+    log: LogFile = field(default_factory=LogFile)
+    """The access log as it was opened with the rights we had at the start."""
     control: ControlSocket | None = None
+    signs: Signs = field(default_factory=Signs)
+    """What the place of the control socket follows from."""
     pid_path: str | None = None
     """Where the pid file is to be."""
     borrowed: bool = False
     """Whether the l7 before us still has all of this, so that nothing of it is ours to remove."""
-
-    def open_log(self, path: str, identity: Identity | None = None) -> bool:
-        """Open the access log anew, or stay with what is open where we may no longer go; raises `StartError`.
-
-        Returns False when what is open is known to be another file by now: it was renamed and cannot be made again.
-        """
-        try:
-            opened = make_log_file(path, identity)
-        except StartError:
-            if self.log is None or self.log[0] != path or not os.fstat(self.log[1]).st_nlink:
-                raise
-            return not _is_gone(path)
-        before, self.log = self.log, opened
-        if before is not None:
-            os.close(before[1])
-        return True
 
     def leave_behind(
         self, bridge: int, generation: int, held: Mapping[str, int], bequest: tuple[int, ...] = ()
@@ -76,25 +58,11 @@ class Ground:
             listeners=bound,
             handed=handed,
             control=None if self.control is None else (self.control.path, self.control.socket.fileno()),
-            log=self.log,
+            log=self.log.held,
             pid_file=self.pid_path,
             held=held,
             bequest=bequest,
         )
-
-    def try_log(self, path: str) -> str:
-        """Why `open_log` would fail; nothing is made, and nothing is said where it would not."""
-        if path in STANDARD_OUTPUTS or (self.log is not None and self.log[0] == path):
-            return ""
-        try:
-            if os.path.lexists(path):
-                os.close(os.open(path, LOG_FLAGS))
-            elif not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
-                os.stat(os.path.dirname(path) or ".")  # it says more where there is no such directory
-                return f"access-log: {path}: permission denied"
-        except OSError as error:
-            return f"access-log: {path}: {(error.strerror or str(error)).lower()}"
-        return ""
 
     def leave_to_successor(self) -> None:
         """The next l7 has all of it: remove nothing in the end."""
@@ -120,16 +88,6 @@ class Ground:
             self.control.close()
         if self.pid_file is not None:
             self.pid_file.remove()
-
-
-def _is_gone(path: str) -> bool:
-    try:
-        os.stat(path)
-    except FileNotFoundError:
-        return True
-    except OSError:  # it cannot be seen: nobody knows
-        return False
-    return False
 
 
 def prepare(
@@ -158,19 +116,17 @@ def prepare(
             _take_on(ground, inheritance)
         close_inherited(_named(loaded))
         if config.pid_file is not None and inheritance is None:
-            ground.pid_file = PidFile(config.pid_file)
-            if other := ground.pid_file.stranger:
-                warn(f"pid-file: {config.pid_file} was left behind: process {other} is another program by now")
+            _take_pid_file(ground, config.pid_file, warn)
         bound = ground.listeners.take(config.bind, config.port, pause)
         ground.listeners.take_admin(config.admin, pause)
-        ground.open_log(config.access_log, identity)
-        signs = _signs(loaded)
-        if not _keeps_control(ground, signs):
-            ground.control = open_control(signs, identity, environ, warn)
-        if ground.control is not None:
-            ground.control.point(signs, identity, environ)
+        if trouble := ground.log.open(config.access_log, identity).trouble:
+            warn(trouble)
+        ground.signs = _signs(loaded)
+        _open_control(ground, identity, environ, warn)
         if identity is not None:
             _hand_over(ground, identity)
+            if ground.log.held is None:
+                ground.log.open(config.access_log)  # behind a link
         if inheritance is None:
             # Made last, so that whoever writes to it is already who it will be.
             ground.output_lock = make_lock()
@@ -190,12 +146,27 @@ def _take_on(ground: Ground, inheritance: Inheritance) -> None:
     ground.borrowed = True
     try:
         ground.listeners.adopt(inheritance.listeners, inheritance.handed)
-        ground.log, ground.output_lock = inheritance.log, inheritance.output_lock
+        ground.log, ground.output_lock = LogFile(inheritance.log), inheritance.output_lock
         if inheritance.control is not None:
             path, descriptor = inheritance.control
             ground.control = ControlSocket(socket.socket(fileno=descriptor), path)
     except OSError as error:
         raise StartError(f"cannot take over what was left: {error.strerror}") from error
+
+
+def _take_pid_file(ground: Ground, path: str, warn: Callable[[str], None]) -> None:
+    ground.pid_file = PidFile(path)
+    if other := ground.pid_file.stranger:
+        warn(f"pid-file: {path} was left behind: process {other} is another program by now")
+
+
+def _open_control(
+    ground: Ground, identity: Identity | None, environ: Mapping[str, str], warn: Callable[[str], None]
+) -> None:
+    if not _keeps_control(ground, ground.signs):
+        ground.control = open_control(ground.signs, identity, environ, warn)
+    if ground.control is not None:
+        ground.control.point(ground.signs, identity, environ)
 
 
 def _keeps_control(ground: Ground, signs: Signs) -> bool:
@@ -236,31 +207,3 @@ def open_standard_descriptors() -> None:
             os.close(descriptor)
             return
         os.set_inheritable(descriptor, True)
-
-
-def make_log_file(path: str, identity: Identity | None) -> tuple[str, int] | None:
-    """Make sure that workers will be able to write the access log; returns it open, where it is a file of ours.
-
-    As root, a file that is missing is made and a regular file is given to ``identity``; symbolic and hard links are
-    left alone, because whoever owns the directory could point them anywhere.
-
-    :raises StartError: it cannot be written.
-    """
-    if path in STANDARD_OUTPUTS:
-        return None
-    flags = LOG_FLAGS | os.O_CREAT
-    try:
-        if identity is not None and os.path.islink(path):
-            return None  # the workers open it with the rights that they have
-        descriptor = os.open(path, flags | (os.O_NOFOLLOW if identity is not None else 0), 0o640)
-    except OSError as error:
-        raise StartError(f"access-log: {path}: {(error.strerror or str(error)).lower()}") from error
-    try:
-        found = os.fstat(descriptor)
-        ours = identity is not None and stat.S_ISREG(found.st_mode) and found.st_nlink == 1
-        if identity is not None and ours and found.st_uid != identity.uid:
-            os.fchown(descriptor, identity.uid, identity.gid)
-    except OSError as error:
-        os.close(descriptor)
-        raise StartError(f"access-log: {path}: {(error.strerror or str(error)).lower()}") from error
-    return path, descriptor

@@ -35,6 +35,7 @@ class Verdicts:
         self._passed_before = 0
         self._changes: list[str] = []
         self._reasons: list[str] = []
+        self._troubles: list[str] = []
         self._wanted = 0
         self._open = False
         self._settled: dict[str, Any] | None = None
@@ -52,9 +53,9 @@ class Verdicts:
         self._begin, self._passed_before = monotonic(), self._passed()
         self._changes, self._reasons, self._wanted, self._open = [], [], 0, True
 
-    def loaded(self, number: int, changes: list[str]) -> None:
-        """The new configuration is valid, and is generation ``number``."""
-        self._wanted, self._changes = number, changes
+    def loaded(self, number: int, changes: list[str], troubles: list[str]) -> None:
+        """The new configuration is valid, and is generation ``number``; ``troubles`` are told, whatever comes of it."""
+        self._wanted, self._changes, self._troubles = number, changes, troubles
 
     def note(self, level: str, text: str) -> None:
         """Something was said meanwhile: what is not well is a reason."""
@@ -70,7 +71,7 @@ class Verdicts:
         """A generation is the one: the new one, or the old one again."""
         if self._open:
             done = number == self._wanted
-            reasons = [] if done else self._reasons
+            reasons = self._troubles if done else [*self._troubles, *self._reasons]
             self._close({"ok": done, "generation": number, "changes": self._changes, "reasons": reasons})
 
     def stopped(self, why: str, *, again: bool) -> None:

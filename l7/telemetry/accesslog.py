@@ -22,16 +22,12 @@ from l7.clock import monotonic
 from l7.compiled import take_over
 from l7.exchange import Exchange
 from l7.telemetry.lines import FORMATS
-from l7.telemetry.output import NATIVE, Native, Output
+from l7.telemetry.output import NATIVE, Native, Output, descriptor_of, open_for_lines
 
 BATCH = 64 * 1024
 """Bytes that are handed over without waiting for a tick."""
 BACKLOG = 1024 * 1024
 """Bytes that wait for the thread at most: further lines are lost."""
-
-_STANDARD = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}
-# O_NONBLOCK: a named pipe without a reader is an error now rather than a wait that nothing ends.
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 
 def to_stderr(message: str) -> None:
@@ -66,10 +62,10 @@ class Log:
 class AccessLog(Log):
     """The access log of one worker.
 
-    ``target`` is a path, ``-`` for standard output (as is /dev/stdout; /dev/stderr works alike); ``form`` one of
+    ``target`` is a path, ``-`` for standard output (so is what leads to /dev/stdout); ``form`` one of
     `FORMATS`; ``lock`` the descriptor that all writers to the same output share (`l7.telemetry.output.make_lock`);
     ``native`` the unpatched primitives; ``report`` takes events, on the loop. Raises ``OSError`` when the target cannot
-    be opened; ``held`` is a descriptor of it from before the privileges were dropped.
+    be opened and is not ``held``: a descriptor of it from before the privileges were dropped.
     """
 
     __slots__ = (
@@ -148,14 +144,14 @@ class AccessLog(Log):
         return self._finished
 
     def _open(self) -> Output:
-        standard = _STANDARD.get(self.target)
-        if standard is not None:
+        standard = 1 if self.target == "-" else self._held or descriptor_of(self.target)
+        if standard in (1, 2):
             return Output(standard, self._lock, self._native)
         try:
-            descriptor = os.open(self.target, _FLAGS, 0o640)
-        except PermissionError:
-            # We are not who opened it at the start; while it is still that file, what was opened then will do.
-            if self._held is None or not os.fstat(self._held).st_nlink:
+            descriptor = open_for_lines(self.target)
+        except OSError:
+            # We are not who opened it at the start, or its directory is gone: no reason not to serve.
+            if self._held is None:
                 raise
             descriptor = os.dup(self._held)
         return Output(descriptor, None, self._native)

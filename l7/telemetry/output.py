@@ -27,6 +27,9 @@ from typing import Any, NamedTuple
 # What a writable pipe takes at once, and what it never interleaves with other writers (POSIX: PIPE_BUF).
 PIECE = select.PIPE_BUF
 
+LOG_MODE = 0o640
+"""Permissions of a file that is made for lines."""
+
 _MOST_LINKS = 40
 _STALL_SLICE = 50  # milliseconds between two looks at whether to give up
 _LOCK_SLICE = 0.002
@@ -63,6 +66,17 @@ def descriptor_of(path: str) -> int | None:
         except (OSError, ValueError):
             return None
     return None
+
+
+def open_for_lines(path: str, flags: int = 0) -> int:
+    """Open a file to append to, or make it; raises ``OSError``. ``flags`` are added to those of ``open``."""
+    # O_NONBLOCK: a named pipe without a reader is an error now rather than a wait that nothing ends.
+    flags |= os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    try:
+        # Without O_CREAT first: with it, not even root may open another account's file in /tmp (fs.protected_regular).
+        return os.open(path, flags)
+    except FileNotFoundError:
+        return os.open(path, flags | os.O_CREAT, LOG_MODE)
 
 
 def make_lock() -> int:

@@ -47,6 +47,12 @@ def run_to_the_end(*words: str, before: str = "") -> subprocess.CompletedProcess
     )
 
 
+def l7_reload(control: Path) -> subprocess.CompletedProcess[str]:
+    """`l7 reload`, to its end."""
+    words = [sys.executable, "-m", "l7", "reload", "--control", str(control)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT, cwd=ROOT, check=False)
+
+
 @root_only
 @privileged_ports
 def test_everybody_is_nobody_after_a_privileged_port_is_bound(public):
@@ -88,14 +94,113 @@ def test_a_change_of_run_as_is_refused_by_name(public):
 
 
 @root_only
+@pytest.mark.parametrize("as_images_have_it", ["/dev/stdout", "/dev/stderr", "/proc/self/fd/1", "/dev/fd/1"])
+def test_a_log_that_is_a_link_to_a_standard_descriptor(public, as_images_have_it):
+    # nginx's own image has such links; its master opens them as root, before its workers become another account.
+    log = public / "access.log"
+    log.symlink_to(as_images_have_it)
+    with Origin(routes) as app:
+        config = f"backends: {{'*': {{servers: ['{app.address}']}}}}\naccess-log: {log}\n"
+        with L7Process(config, run_as=None, directory=public) as proxy:
+            wait = proxy.wait_for_event if as_images_have_it == "/dev/stderr" else proxy.wait_for_output
+            assert get(proxy.address, "/first").status == 200
+            wait("GET /first ")
+            proxy.hup()
+            proxy.wait_for_event("reload: nothing changed")
+            proxy.wait_for_event("reload done")
+            assert get(proxy.address, "/second").status == 200
+            wait("GET /second ")
+            assert os.readlink(log) == as_images_have_it
+
+
+@root_only
+def test_a_log_that_is_a_link_to_a_standard_descriptor_in_roots_own_directory(public):
+    (public / "own").mkdir(mode=0o700)
+    (public / "own" / "access.log").symlink_to("/dev/stdout")
+    with Origin(routes) as app:
+        config = (
+            f"backends: {{'*': {{servers: ['{app.address}']}}}}\naccess-log: {public}/own/access.log\ncanary-time: 0s\n"
+        )
+        with L7Process(config, run_as=None, directory=public) as proxy:
+            assert get(proxy.address, "/first").status == 200
+            proxy.wait_for_output("GET /first ")
+            proxy.hup()
+            proxy.wait_for_event("reload done")
+            assert get(proxy.address, "/second").status == 200
+            proxy.wait_for_output("GET /second ")
+    (public / "own" / "access.log").unlink()
+    (public / "own").rmdir()
+
+
+@root_only
+def test_a_log_behind_a_link_is_opened_by_whom_it_became(public):
+    target, link = public / "target.log", public / "access.log"
+    target.touch()
+    target.chmod(0o600)
+    link.symlink_to(target)
+    ended = run_to_the_end("--port", "0", "--access-log", str(link), "a=127.0.0.1:9")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "access.log: permission denied" in ended.stderr
+    assert target.stat().st_uid == 0
+    os.chown(target, NOBODY.pw_uid, -1)
+    with L7Process(f"backends: {{a: {{servers: []}}}}\naccess-log: {link}\n", run_as=None, directory=public) as proxy:
+        get(proxy.address, host="a")
+        proxy.wait_for(lambda: target.read_text(), "the first line")
+
+
+@root_only
+def test_a_log_that_logrotate_makes_for_another_account(public):
+    # nginx's master is root and gives the new file to its workers; who is nobody by then can only say so.
+    log, renamed, control = public / "access.log", public / "access.log.1", public / "l7.control"
+    config = f"backends: {{a: {{servers: []}}}}\naccess-log: {log}\ncontrol: {control}\ncanary-time: 0s\n"
+    said = rf"{log} cannot be opened anew by nobody \(permission denied\): lines go on into"
+
+    def request(path: str) -> None:
+        assert get(proxy.address, path, host="a").status == 503
+
+    with L7Process(config, run_as=None, directory=public) as proxy:
+        request("/first")
+        proxy.wait_for(lambda: "/first" in log.read_text(), "the first line")
+        log.rename(renamed)
+        log.touch(mode=0o640)  # `create 640 root adm`
+        done = l7_reload(control)
+        assert done.returncode == 0
+        assert "nothing changed" not in done.stdout
+        assert f"warning: access-log: {log} cannot be opened anew by nobody" in done.stderr
+        proxy.wait_for_event(rf"warning .*{said} {renamed}; let logrotate `create 640 nobody` or `copytruncate`")
+        assert not any("nothing changed" in line for line in proxy.events)
+        request("/second")
+        proxy.wait_for(lambda: "/second" in renamed.read_text(), "a line where it was said to be")
+        renamed.unlink()  # compressed
+        for _ in range(2):
+            before = len(proxy.events)
+            proxy.hup()
+            proxy.wait_for_event(f"{said} a file that was removed, where nobody can read them", start=before)
+            proxy.wait_for_event("reload done", start=before)
+            request("/lost")
+        os.chown(log, NOBODY.pw_uid, -1)
+        before = len(proxy.events)
+        proxy.hup()
+        proxy.wait_for_event(f"reload: access-log: {log}: opened anew", start=before)
+        proxy.wait_for_event("reload done", start=before)
+        request("/third")
+        proxy.wait_for(lambda: "/third" in log.read_text(), "a line in the new file")
+
+
+@root_only
 def test_a_log_that_cannot_be_made_again_is_warned_of(public):
     log = public / "access.log"
-    config = f"backends: {{a: {{servers: []}}}}\naccess-log: {log}\n"
+    config = f"backends: {{a: {{servers: []}}}}\naccess-log: {log}\npid-file: {public}/l7.pid\ncanary-time: 0s\n"
     with L7Process(config, run_as=None, directory=public) as proxy:
         log.rename(public / "access.log.1")
         proxy.hup()
-        proxy.wait_for_event("warning .*access.log cannot be opened anew; writing goes on in the file it was")
+        proxy.wait_for_event(f"warning .*cannot be opened anew by nobody .*: lines go on into {log}.1;")
         proxy.wait_for_event("reload done")
+        (public / "access.log.1").unlink()
+        # A worker that is started now, and the next l7, have nothing but what is held.
+        os.kill(proxy.workers()[0], signal.SIGKILL)
+        proxy.wait_for_event("killed by SIGKILL")
+        proxy.wait_for(lambda: get(proxy.address, host="a").status == 503, "another worker")
 
 
 @root_only
