@@ -84,6 +84,7 @@ CLIENT_GONE_HEAD = _down("client went away", 0, "CH", logged=499)
 CLIENT_GONE_DATA = _down("client went away", 0, "CD", logged=499)
 
 NO_ROUTE = _us("no backend for this host", 404, "LR")
+RESPONSE_HEAD_TOO_LARGE = _us("response head too large", 502, "PH")
 NO_SERVER = _us("no server available", 503, "SC")
 QUEUE_FULL = _us("too many requests for this backend", 503, "PQ")
 QUEUE_TIMEOUT = _us("no server had room in time", 503, "sQ")

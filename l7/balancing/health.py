@@ -37,6 +37,7 @@ class Fault(IntEnum):
     STATUS = 8
     """The detail is the status."""
     BODY = 9
+    LARGE = 10
 
 
 _KIND = 0xFF
@@ -82,6 +83,7 @@ _WORDS = {
     Fault.CLOSED: "closed without an answer",
     Fault.RESET: "connection reset",
     Fault.INVALID: "invalid response",
+    Fault.LARGE: "response head beyond limits.response-head or limits.response-headers",
 }
 
 

@@ -46,11 +46,19 @@ RouteKey = Annotated[str, AfterValidator(normal_route_key)]
 
 
 class Limits(Section):
-    """How much one client may send."""
+    """How much is taken of one client, and of the head of a server's response."""
 
-    head: HeadSize = Field(default=32 * 1024, description="The most bytes a request's head may have (else 431).")
-    headers: Count = Field(default=100, description="The most header fields a request may have (else 431).")
+    head: HeadSize = Field(
+        default=32 * 1024, description="The most bytes a request's head, or its trailers, may have (else 431)."
+    )
+    headers: Count = Field(default=100, description="The most header or trailer fields a request may have (else 431).")
     target: HeadSize = Field(default=8 * 1024, description="The most bytes a request's target may have (else 414).")
+    response_head: HeadSize = Field(
+        default=256 * 1024, description="The most bytes a response's head, or its trailers, may have (else 502)."
+    )
+    response_headers: Count = Field(
+        default=500, description="The most header or trailer fields a response may have (else 502)."
+    )
     body: BodySize = Field(
         default=None, description="The most bytes a request's body may have (else 413); `unlimited` sets no bound."
     )
@@ -173,7 +181,9 @@ class Config(Section):
         "quotes, is whoever comes by a unix socket.",
         examples=["[10.0.0.0/8, '::1', 'unix:']"],
     )
-    limits: Limits = Field(default=Limits(), description="How much one client may send.")
+    limits: Limits = Field(
+        default=Limits(), description="How much is taken of one client, and of the head of a server's response."
+    )
     timeouts: Timeouts = Field(default=Timeouts(), description="How long l7 waits for a client.")
     resolver: Resolver = Field(default=Resolver(), description="How the names of servers are looked up.")
     backends: dict[RouteKey, Backend] = Field(

@@ -14,7 +14,7 @@ cdef class Field:
 
 cdef class Table:
     cdef public dict fields, known, names
-    cdef public object failure
+    cdef public object bounds, failure
     cdef public int prefix
     cdef public bint underscores
     cdef Field _start

@@ -26,11 +26,11 @@ cdef class LengthReader(BodyReader):
     cpdef skip(self, long long count)
 
 cdef class ChunkedReader(BodyReader):
-    cdef object _table, _limit
+    cdef object _table, _limit, _most
     cdef bytes _pending
     cdef list _lines
     cdef int _state
-    cdef long long _left, _trailer_bytes
+    cdef long long _left, _trailer_bytes, _trailers_left
     cdef Py_ssize_t _trailer_fields, _extensions
 
     @cython.locals(pieces=list, at=Py_ssize_t, end=Py_ssize_t, size=Py_ssize_t, eol=Py_ssize_t, text="const char *")

@@ -11,7 +11,8 @@ a comparison and changes nothing.
 from __future__ import annotations
 
 from l7.compiled import take_over
-from l7.errors import BAD_REQUEST, HEAD_TOO_LARGE, Kind, ProxyError
+from l7.errors import BAD_REQUEST, Kind, ProxyError
+from l7.http import limits
 from l7.http.grammar import CRLF, MARK_TEXT, OWS, is_token
 
 ORDINARY = 0
@@ -114,12 +115,14 @@ class Field:
 class Table:
     """What each field means in one place: memories of lines and of names over a table of names in lower case."""
 
-    __slots__ = ("_start", "failure", "fields", "known", "names", "prefix", "underscores")
+    __slots__ = ("_start", "bounds", "failure", "fields", "known", "names", "prefix", "underscores")
 
     def __init__(self, fields: dict[bytes, int], failure: Kind, prefix: int, *, underscores: bool = False) -> None:
         self.fields = fields
         self.failure = failure
         """What a malformed field is: the client's fault or the server's."""
+        self.bounds = limits.REQUEST if failure is BAD_REQUEST else limits.RESPONSE
+        """How its limits are called."""
         self.prefix = prefix
         """The kind of all names that begin with ``x-forwarded-``."""
         self.underscores = underscores
@@ -213,7 +216,7 @@ class Table:
                     return at
             count += field.lines
             if count > most:
-                raise ProxyError(self._too_many(), f"more than {most} fields")
+                raise self.bounds.too_many(most)
             if kind > DROP:
                 previous = values[kind]
                 values[kind] = field.value if previous is None else self.combine(kind, previous, field.value)
@@ -231,9 +234,6 @@ class Table:
             joined.lines = first.lines + second.lines
             joined.next = second.next
             before.next = joined
-
-    def _too_many(self) -> Kind:
-        return HEAD_TOO_LARGE if self.failure is BAD_REQUEST else self.failure
 
     def _look_up(self, data: bytes, at: int) -> Field | None:
         """The line of ``data`` at ``at``, known or read; None when it has not come to its end."""

@@ -113,11 +113,13 @@ class ChunkedReader(BodyReader):
         "_left",
         "_limit",
         "_lines",
+        "_most",
         "_pending",
         "_state",
         "_table",
         "_trailer_bytes",
         "_trailer_fields",
+        "_trailers_left",
     )
 
     def __init__(self, table: Table, trailer_fields: int, trailer_bytes: int, limit: int | None = None) -> None:
@@ -126,8 +128,8 @@ class ChunkedReader(BodyReader):
         self.trailers: list[bytes] = []
         self._table = table
         self._trailer_fields = trailer_fields
-        self._trailer_bytes = trailer_bytes
-        self._limit = limit
+        self._trailer_bytes = self._trailers_left = trailer_bytes
+        self._limit = self._most = limit
         self._state = _SIZE
         self._left = 0
         self._extensions = 0
@@ -185,9 +187,10 @@ class ChunkedReader(BodyReader):
         text = line[:-1] if line.endswith(b"\r") else line
         if text.translate(MARK_TEXT) != text:
             raise self._broken("control character, bare CR or bare LF in chunked coding")
-        most = LONGEST_SIZE_LINE if self._state == _SIZE else max(self._trailer_bytes - 2, 0)
-        if len(text) > most:
-            raise self._broken("endless line in chunked coding")
+        if self._state != _TRAILERS and len(text) > LONGEST_SIZE_LINE:
+            raise self._long_line()
+        if self._state == _TRAILERS and len(text) > max(self._trailers_left - 2, 0):
+            raise self._table.bounds.too_large(self._trailer_bytes, "trailers")
         self._pending = line
 
     def _line(self, line: bytes) -> None:
@@ -198,10 +201,12 @@ class ChunkedReader(BodyReader):
         elif line.translate(MARK_TEXT) != line:
             raise self._broken("control character, bare CR or bare LF in chunked coding")
         elif line:
-            self._trailer_bytes -= len(line) + 2
+            self._trailers_left -= len(line) + 2
             self._lines.append(line)
-            if self._trailer_bytes < 0 or len(self._lines) > self._trailer_fields:
-                raise self._broken("too many or too long trailers")
+            if self._trailers_left < 0:
+                raise self._table.bounds.too_large(self._trailer_bytes, "trailers")
+            if len(self._lines) > self._trailer_fields:
+                raise self._table.bounds.too_many(self._trailer_fields, "trailer fields")
         else:
             runs: list[bytes] = []
             values: Values = [None] * fields.KINDS
@@ -213,14 +218,18 @@ class ChunkedReader(BodyReader):
     def _size(self, line: bytes) -> int:
         """The size that ``line`` says; servers cut their answers into the same few over and over."""
         match = CHUNK_SIZE.match(line)
-        if match is None or len(line) > LONGEST_SIZE_LINE:
+        if match is None:
             raise self._broken("invalid chunk size")
+        if len(line) > LONGEST_SIZE_LINE:
+            raise self._long_line()
         size = int(match.group(1), 16)
         extension = line[match.end() :]
         if extension:
             self._extensions += len(extension)
-            if CHUNK_EXT.fullmatch(extension) is None or self._extensions > MOST_EXTENSION_BYTES:
-                raise self._broken("invalid chunk size or extension, or too many extensions")
+            if CHUNK_EXT.fullmatch(extension) is None:
+                raise self._broken("invalid chunk size or extension")
+            if self._extensions > MOST_EXTENSION_BYTES:
+                raise self._broken(f"more than {MOST_EXTENSION_BYTES} bytes of chunk extensions in a body")
         elif len(_SIZES) < _REMEMBERED and len(line) <= _SHORT:
             _SIZES[line] = size
         return size
@@ -231,8 +240,11 @@ class ChunkedReader(BodyReader):
         if self._limit is not None:
             self._limit -= self._left
             if self._limit < 0:
-                raise ProxyError(BODY_TOO_LARGE, "more than limits.body allows")
+                raise _body_too_large(self._most)
         self._state = _DATA if self._left else _TRAILERS
+
+    def _long_line(self) -> ProxyError:
+        return self._broken(f"a chunk size with extensions of more than {LONGEST_SIZE_LINE} bytes")
 
     def _broken(self, detail: str) -> ProxyError:
         return ProxyError(self._table.failure, detail)
@@ -252,8 +264,12 @@ def request_reader(length: int, trailer_fields: int, trailer_bytes: int, limit: 
     if length == CHUNKED:
         return ChunkedReader(REQUEST_TRAILERS, trailer_fields, trailer_bytes, limit)
     if limit is not None and length > limit:
-        raise ProxyError(BODY_TOO_LARGE, "more than limits.body allows")
+        raise _body_too_large(limit)
     return LengthReader(max(length, 0))
+
+
+def _body_too_large(limit: int | None) -> ProxyError:
+    return ProxyError(BODY_TOO_LARGE, f"larger than {limit} bytes (limits.body)")
 
 
 def chunk(payload: bytes, pieces: list[bytes]) -> None:

@@ -7,7 +7,8 @@ it is seen, not when a deadline ends the waiting.
 
 from __future__ import annotations
 
-from l7.errors import BAD_REQUEST, BAD_RESPONSE, HEAD_TOO_LARGE, Kind, ProxyError
+from l7.errors import BAD_REQUEST, BAD_RESPONSE, Kind, ProxyError
+from l7.http import limits
 from l7.http.grammar import CRLF, TEXT
 from l7.http.parser import RequestParser
 
@@ -90,5 +91,5 @@ class HeadReader:
         return BAD_RESPONSE if self._parser is None else BAD_REQUEST
 
     def _too_large(self) -> ProxyError:
-        kind = BAD_RESPONSE if self._parser is None else HEAD_TOO_LARGE
-        return ProxyError(kind, f"head larger than {self.limit} bytes")
+        bounds = limits.RESPONSE if self._parser is None else limits.REQUEST
+        return bounds.too_large(self.limit)

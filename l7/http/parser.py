@@ -175,7 +175,7 @@ class RequestParser:
         elif not is_token(method):
             raise ProxyError(BAD_REQUEST, "invalid method")
         if len(target) > self.target:
-            raise ProxyError(TARGET_TOO_LONG, f"longer than {self.target} bytes")
+            raise self._too_long()
         if target.translate(MARK_TARGET) != target:
             raise ProxyError(BAD_REQUEST, "invalid character in the request target")
         if minor == _OTHER:
@@ -188,13 +188,16 @@ class RequestParser:
         path, authority = take_target(method, target)
         return RequestHead(line, method, path, authority, minor)
 
+    def _too_long(self) -> ProxyError:
+        return ProxyError(TARGET_TOO_LONG, f"longer than {self.target} bytes (limits.target)")
+
     def unfinished_line(self, line: bytes) -> None:
         """Raise `ProxyError` when a request line that has not ended yet is already too long."""
         method, _, rest = line.partition(b" ")
         if len(method) > LONGEST_METHOD and is_token(method):
             raise ProxyError(NOT_IMPLEMENTED, f"method longer than {LONGEST_METHOD} bytes")
         if len(rest.partition(b" ")[0]) > self.target:
-            raise ProxyError(TARGET_TOO_LONG, f"longer than {self.target} bytes")
+            raise self._too_long()
 
 
 def _take_host(request: RequestHead, value: bytes | None) -> None:

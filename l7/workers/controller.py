@@ -186,15 +186,17 @@ class Controller:
 
     def _targets(self, name: str, backend: Backend, address: Address, resolved: Sequence[Endpoint]) -> Iterator[Target]:
         assert backend.health is not None
+        limits = self._boot.generation.config.limits
         literal = endpoint_of(address)
         if literal is not None:
             row, host = self._boot.rows[name, str(address)], "localhost" if address.path else address.authority
-            yield Target(name, str(address), literal, row, backend.health, host)
+            yield Target(name, str(address), literal, row, backend.health, host, limits)
             return
         for one in resolved:
             found = Address(one.host, one.port)
             asked = (found if address.srv else address).authority
-            yield Target(name, f"{address} at {found}", endpoint(one.host, one.port), one.row, backend.health, asked)
+            there = endpoint(one.host, one.port)
+            yield Target(name, f"{address} at {found}", there, one.row, backend.health, asked, limits)
 
     def _answer_dump(self) -> None:
         generation = self._boot.generation

@@ -22,10 +22,10 @@ from l7.balancing import cells
 from l7.balancing.health import HEALTHY, Fault, State, Verdict, finding, words
 from l7.clock import monotonic
 from l7.config.backends import Health
-from l7.errors import ProxyError
+from l7.config.schema import Limits
+from l7.errors import RESPONSE_HEAD_TOO_LARGE, ProxyError
 from l7.http.framing import BodyReader, response_reader
 from l7.http.heads import HeadReader
-from l7.http.messages import ResponseHead
 from l7.http.parser import ResponseParser
 from l7.telemetry.events import Events
 from l7.telemetry.ledger import CONTROL, Ledger
@@ -44,8 +44,6 @@ SWEEP = 0.05
 """Seconds between two looks at the deadlines of checks under way."""
 SILENT_FOR = 60.0
 """Seconds between two complaints about what the system lacks."""
-LARGEST_HEAD = 64 * 1024
-MOST_FIELDS = 1000
 LARGEST_BODY = 256 * 1024
 """So much of a body is searched for the text that it has to contain."""
 
@@ -61,6 +59,8 @@ class Target:
     check: Health
     host: str = ""
     """The ``Host`` of an HTTP check where the settings name none."""
+    limits: Limits = field(default=Limits())
+    """What is taken of an answer: as much as of one to a request."""
     verdict: Verdict = field(init=False)
     request: bytes = field(init=False)
     due: float = 0.0
@@ -220,8 +220,8 @@ def probe(target: Target, sweeper: Sweeper) -> int | None:
         return finding(Fault.RESET)
     except OSError as error:
         return _refused(error.errno or 0)
-    except ProxyError:
-        return finding(Fault.INVALID)
+    except ProxyError as failure:
+        return finding(Fault.LARGE if failure.kind is RESPONSE_HEAD_TOO_LARGE else Fault.INVALID)
     finally:
         if stream is not None:
             stream.close()
@@ -234,10 +234,10 @@ def _refused(number: int) -> int:
 
 
 def _ask(stream: Stream, target: Target, until: float) -> int:
-    check = target.check
+    check, limits = target.check, target.limits
     stream.deadline = until
     stream.send(target.request, max(until - monotonic(), 0.001))
-    reader = HeadReader(LARGEST_HEAD)
+    reader = HeadReader(limits.response_head)
     data = b""
     while True:
         whole = reader.feed(data) if data else None
@@ -246,21 +246,21 @@ def _ask(stream: Stream, target: Target, until: float) -> int:
             if not data:
                 return finding(Fault.CLOSED)
             whole = reader.feed(data)
-        response = ResponseParser(MOST_FIELDS).parse(whole, check.method.encode("ascii"))
+        response = ResponseParser(limits.response_headers).parse(whole, check.method.encode("ascii"))
         data = reader.rest
         if response.status >= 200 or response.status == 101:
             break
-        reader = HeadReader(LARGEST_HEAD)
+        reader = HeadReader(limits.response_head)
     if not any(first <= response.status <= last for first, last in check.expect):
         return finding(Fault.STATUS, response.status)
     if check.body is None:
         return HEALTHY
-    return HEALTHY if _contains(stream, response, data, check.body.encode()) else finding(Fault.BODY)
+    reader = response_reader(response.length, limits.response_headers, limits.response_head)
+    return HEALTHY if _contains(stream, reader, data, check.body.encode()) else finding(Fault.BODY)
 
 
-def _contains(stream: Stream, response: ResponseHead, data: bytes, text: bytes) -> bool:
+def _contains(stream: Stream, reader: BodyReader, data: bytes, text: bytes) -> bool:
     """Whether the body, as far as it is looked at, contains a text."""
-    reader: BodyReader = response_reader(response.length, MOST_FIELDS, LARGEST_HEAD)
     body = bytearray(reader.feed(data))
     while text not in body:
         if reader.done or len(body) > LARGEST_BODY:

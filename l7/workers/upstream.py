@@ -311,8 +311,8 @@ def _bounds(backend: Backend, config: Config) -> Bounds:
         timeouts.response,
         timeouts.idle,
         config.timeouts.write,
-        config.limits.head,
-        config.limits.headers,
+        config.limits.response_head,
+        config.limits.response_headers,
     )
 
 

@@ -89,6 +89,126 @@ def test_the_length_of_a_target(l7, origin, connect, how):
     assert len(app.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (head(2001), "request head too large: head larger than 2000 bytes (limits.head)"),
+        (GET[:-2] + b"A: b\r\n" * 20 + b"\r\n", "request head too large: more than 20 fields (limits.headers)"),
+        (b"GET /" + b"x" * 300 + b" HTTP/1.1\r\n", "request target too long: longer than 300 bytes (limits.target)"),
+        (b"GET /" + b"x" * 500, "request target too long: longer than 300 bytes (limits.target)"),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n",
+            "request body too large: larger than 1000 bytes (limits.body)",
+        ),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n",
+            "request body too large: larger than 1000 bytes (limits.body)",
+        ),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"T: x\r\n" * 21,
+            "request head too large: more than 20 trailer fields (limits.headers)",
+        ),
+    ],
+)
+def test_what_is_too_large_is_said_with_its_number_and_its_setting(l7, origin, connect, raw, reason):
+    proxy = l7(config(origin(), "head: 2000, headers: 20, target: 300, body: 1000"))
+    client = connect(proxy.port)
+    client.send(raw)
+    assert f"reason: {reason}\n".encode() in client.read_response().body
+
+
+# ------------------------------------------------------------------------------------- the heads of responses
+
+
+def policy(size: int, count: int = 0, interim: bytes = b"", trailers: bytes = b"") -> Callable[[Request], bytes]:
+    """A server with a long Content-Security-Policy and so many Link fields."""
+    fields = b"Content-Security-Policy: " + b"x" * size + b"\r\n" + b"Link: </a.css>; rel=preload\r\n" * count
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n" + trailers + b"\r\n"
+    return lambda request: interim + b"HTTP/1.1 200 OK\r\n" + fields + chunked
+
+
+@pytest.mark.parametrize(
+    "script",
+    [policy(60_000), policy(200_000), policy(60_000, 120), policy(10, 490), policy(9, 0, b"", b"T: x\r\n" * 490)],
+    ids=["60 kB", "200 kB", "60 kB and 120 links", "490 links", "490 trailers"],
+)
+def test_a_response_may_have_a_larger_head_than_a_request(l7, origin, connect, script):
+    """nginx takes 4 KiB (``proxy_buffer_size``), HAProxy 16 KiB (``tune.bufsize``), Caddy 1 MiB; all of them are asked
+    for more by those who have long policies."""
+    proxy = l7(config(origin(script)))
+    client = connect(proxy.port)
+    for _ in range(3):
+        client.send(GET)
+        answer = client.read_response()
+        assert (answer.status, answer.body, answer.closes) == (200, b"ok", False)
+
+
+HINTS = b"HTTP/1.1 103 Early Hints\r\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (policy(3000), "head larger than 2000 bytes (limits.response-head)"),
+        (policy(10, 20), "more than 20 fields (limits.response-headers)"),
+        (
+            policy(10, interim=HINTS + b"Link: <" + b"x" * 3000 + b">\r\n\r\n"),
+            "head larger than 2000 bytes (limits.response-head)",
+        ),
+        (
+            policy(10, interim=HINTS + b"Link: <x>\r\n" * 21 + b"\r\n"),
+            "more than 20 fields (limits.response-headers)",
+        ),
+    ],
+)
+def test_a_head_that_is_too_large_names_the_limit_of_responses(l7, origin, connect, script, why):
+    proxy = l7(config(origin(script), "response-head: 2000, response-headers: 20"))
+    client = connect(proxy.port)
+    client.send(GET)
+    answer = client.read_response()
+    assert (answer.status, answer.closes) == (502, False)
+    assert f"reason: response head too large: {why}\n".encode() in answer.body
+    proxy.wait_for_output(r'"GET /x HTTP/1\.1" 502 .* PH$')
+
+
+def test_a_head_that_is_too_large_is_not_the_fault_of_its_server(l7, origin, connect):
+    """One page with too many links takes no server away from all the others."""
+    script = policy(10, 20)
+    app = origin(lambda request: Reply(200) if request.target == b"/good" else script(request))
+    proxy = l7(config(app, "response-headers: 20"))
+    client = connect(proxy.port)
+    for _ in range(20):
+        client.send(GET)
+        assert client.read_response().status == 502
+    client.send(b"GET /good HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert client.read_response().status == 200
+
+
+def test_a_response_head_that_never_ends_costs_no_memory(l7, origin, connect):
+    def script(request: Request) -> None:
+        piece = b"X-Y: " + b"z" * 8000 + b"\r\n"
+        request.connection.send(b"HTTP/1.1 200 OK\r\n", *[piece] * 4000)
+
+    proxy = l7(config(origin(script), "response-headers: 100000"))
+    before = proxy.memory()
+    client = connect(proxy.port)
+    for _ in range(5):
+        client.send(GET)
+        assert client.read_response().status == 502
+    assert proxy.memory() < before + 16 * MIB
+
+
+def test_a_health_check_takes_what_a_request_takes(l7, origin):
+    """And says which limit it was: a server must not be down for an answer that clients would get."""
+    good, bad = origin(policy(100_000, 400)), origin(policy(10, 501))
+    servers = f"health: {{path: /, interval: 100ms}}, servers: [{good.address}, {bad.address}]"
+    proxy = l7(f"log-level: debug\nbackends: {{'*': {{{servers}}}}}")
+    proxy.wait_for_event(rf"server {good.address} is up$")
+    proxy.wait_for_event(
+        rf"server {bad.address} is down: response head beyond limits\.response-head or limits\.response-headers"
+    )
+
+
 # ------------------------------------------------------------------------------------------------ the body
 
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from l7.errors import BAD_REQUEST, BAD_RESPONSE, HEAD_TOO_LARGE, ProxyError
+from l7.errors import BAD_REQUEST, BAD_RESPONSE, HEAD_TOO_LARGE, RESPONSE_HEAD_TOO_LARGE, ProxyError
 from l7.http import fields
 from l7.http.fields import Table
 from l7.http.messages import lines_of
@@ -201,7 +201,7 @@ def test_secrets_and_long_lines_are_not_remembered():
 
 def test_too_many_fields():
     text = b"A: b\r\n" * 11 + b"\r\n"
-    for table, expected in ((request_table(), HEAD_TOO_LARGE), (response_table(), BAD_RESPONSE)):
+    for table, expected in ((request_table(), HEAD_TOO_LARGE), (response_table(), RESPONSE_HEAD_TOO_LARGE)):
         assert table.scan(text, 0, 11, [], [None] * fields.KINDS) == len(text)
         with pytest.raises(ProxyError) as caught:
             table.scan(text, 0, 10, [], [None] * fields.KINDS)
@@ -264,7 +264,7 @@ def test_lines_that_are_guessed_as_one_are_counted_one_by_one():
     text = b"".join(lines) + b"\r\n"
     for _ in range(200):
         assert outcome(table, text, 8) == (len(text), [line[:-2] for line in lines], [None] * fields.KINDS)
-    assert outcome(table, text, 7) == (HEAD_TOO_LARGE, "more than 7 fields")
+    assert outcome(table, text, 7) == (HEAD_TOO_LARGE, "more than 7 fields (limits.headers)")
 
 
 def test_name_of():

@@ -6,7 +6,15 @@ import random
 
 import pytest
 
-from l7.errors import BAD_REQUEST, BAD_RESPONSE, BODY_TOO_LARGE, ProxyError
+from l7.errors import (
+    BAD_REQUEST,
+    BAD_RESPONSE,
+    BODY_TOO_LARGE,
+    HEAD_TOO_LARGE,
+    RESPONSE_HEAD_TOO_LARGE,
+    Kind,
+    ProxyError,
+)
 from l7.http import framing
 from l7.http.framing import REQUEST_TRAILERS, RESPONSE_TRAILERS, ChunkedReader, CloseReader, LengthReader
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE
@@ -150,9 +158,28 @@ def test_extensions_are_bounded_over_the_whole_body(how):
 def test_trailers_are_bounded(how):
     line = b"X: 3456\r\n"
     assert len(feed(r := chunked(size=45), b"0\r\n" + line * 5 + b"\r\n", how)) and len(r.trailers) == 5
-    broken(b"0\r\n" + line * 5 + b"\r\n", how, chunked(size=44))
-    broken(b"0\r\n" + line * 5 + b"\r\n", how, chunked(fields=4))
-    broken(b"0\r\nX: " + b"y" * 5000, how)
+    broken(b"0\r\n" + line * 5 + b"\r\n", how, chunked(size=44), HEAD_TOO_LARGE)
+    broken(b"0\r\n" + line * 5 + b"\r\n", how, chunked(fields=4), HEAD_TOO_LARGE)
+    broken(b"0\r\nX: " + b"y" * 5000, how, kind=HEAD_TOO_LARGE)
+    broken(b"0\r\nX: " + b"y" * 5000, how, ChunkedReader(RESPONSE_TRAILERS, 10, 1000), RESPONSE_HEAD_TOO_LARGE)
+
+
+@pytest.mark.parametrize(
+    ("coded", "kind", "detail"),
+    [
+        (b"5;" + b"a" * 2000, BAD_REQUEST, "a chunk size with extensions of more than 1024 bytes"),
+        (b"5;" + b"a" * 2000 + b"\r\n", BAD_REQUEST, "a chunk size with extensions of more than 1024 bytes"),
+        ((b"1;" + b"a" * 1000 + b"\r\nx\r\n") * 17, BAD_REQUEST, "more than 16384 bytes of chunk extensions in a body"),
+        (b"0\r\nX: " + b"a" * 2000, HEAD_TOO_LARGE, "trailers larger than 1000 bytes (limits.head)"),
+        (b"0\r\nX: " + b"a" * 2000 + b"\r\n", HEAD_TOO_LARGE, "trailers larger than 1000 bytes (limits.head)"),
+        (b"0\r\n" + b"X: y\r\n" * 11, HEAD_TOO_LARGE, "more than 10 trailer fields (limits.headers)"),
+        (b"3\r\nabc\r\n5\r\n", BODY_TOO_LARGE, "larger than 7 bytes (limits.body)"),
+    ],
+)
+def test_what_is_too_large_is_said_with_its_number_and_its_setting(coded: bytes, kind: Kind, detail: str) -> None:
+    with pytest.raises(ProxyError) as caught:
+        feed(chunked(limit=None if kind is not BODY_TOO_LARGE else 7), coded)
+    assert (caught.value.kind, caught.value.detail) == (kind, detail)
 
 
 @pytest.mark.parametrize("how", ["whole", "byte"])
@@ -172,7 +199,7 @@ def test_readers_follow_the_head():
     assert framing.request_reader(5, 1, 1, 5).left == 5
     with pytest.raises(ProxyError) as caught:
         framing.request_reader(6, 1, 1, 5)
-    assert caught.value.kind is BODY_TOO_LARGE
+    assert (caught.value.kind, caught.value.detail) == (BODY_TOO_LARGE, "larger than 5 bytes (limits.body)")
     assert isinstance(framing.response_reader(CHUNKED, 1, 1), ChunkedReader)
     assert isinstance(framing.response_reader(UNTIL_CLOSE, 1, 1), CloseReader)
     assert framing.response_reader(ABSENT, 1, 1).done

@@ -1,0 +1,28 @@
+"""What is too large, in words: each says how much it may be and which setting says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from l7.errors import HEAD_TOO_LARGE, RESPONSE_HEAD_TOO_LARGE, Kind, ProxyError
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The limits of a head and of trailers by their names: ``size`` in bytes, ``count`` of fields."""
+
+    failure: Kind
+    size: str
+    count: str
+
+    def too_large(self, most: int, what: str = "head") -> ProxyError:
+        """``what`` has more than ``most`` bytes."""
+        return ProxyError(self.failure, f"{what} larger than {most} bytes ({self.size})")
+
+    def too_many(self, most: int, what: str = "fields") -> ProxyError:
+        """There are more than ``most`` of ``what``."""
+        return ProxyError(self.failure, f"more than {most} {what} ({self.count})")
+
+
+REQUEST = Bounds(HEAD_TOO_LARGE, "limits.head", "limits.headers")
+RESPONSE = Bounds(RESPONSE_HEAD_TOO_LARGE, "limits.response-head", "limits.response-headers")
