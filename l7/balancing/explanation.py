@@ -94,7 +94,8 @@ def _parse(config: Config, url: str, headers: Sequence[str]) -> RequestHead:
     if not any(field.lower().startswith("host:") for field in fields):
         fields.insert(0, f"Host: {authority}")
     raw = "\r\n".join([f"GET {target} HTTP/1.1", *fields]).encode("utf-8", "surrogateescape")
-    return RequestParser(config.limits.headers, config.limits.target).parse(raw)
+    limits = config.limits
+    return RequestParser(limits.headers, limits.target, utf8=limits.target_bytes == "utf-8").parse(raw)
 
 
 def _added(config: Config, head: RequestHead) -> list[tuple[str, str]]:

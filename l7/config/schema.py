@@ -53,6 +53,11 @@ class Limits(Section):
     )
     headers: Count = Field(default=100, description="The most header or trailer fields a request may have (else 431).")
     target: HeadSize = Field(default=8 * 1024, description="The most bytes a request's target may have (else 414).")
+    target_bytes: Annotated[Literal["ascii", "utf-8"], Form("name")] = Field(
+        default="ascii",
+        description="What a request's target may be made of. A URI is `ascii` (else 400); with `utf-8` raw UTF-8 in a path "
+        "or query is taken, too, and goes on as `%XX`: so it is routed and logged.",
+    )
     response_head: HeadSize = Field(
         default=256 * 1024, description="The most bytes a response's head, or its trailers, may have (else 502)."
     )

@@ -19,6 +19,7 @@ cdef class Options:
 
 cdef class RequestParser:
     cdef public Py_ssize_t headers, target
+    cdef public bint utf8
     cdef bytes _beginning, _method
 
     @cython.locals(end=Py_ssize_t, request=CRequestHead, values=list, text="const char *")

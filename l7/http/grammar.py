@@ -94,3 +94,11 @@ def is_token(value: bytes) -> bool:
 def elements(value: bytes) -> list[bytes]:
     """The elements of a comma-separated list, without empty ones (RFC 9110, 5.6.1.2), in lower case."""
     return [part for part in (raw.strip(OWS).lower() for raw in value.split(b",")) if part]
+
+
+def offered(value: bytes) -> bytes:
+    """The protocols of Upgrade that may be passed on (RFC 9110, 7.8): never HTTP/2 by h2c, which nobody checks."""
+    offers = [part.strip(OWS) for part in value.split(b",")]
+    return b", ".join(
+        offer for offer in offers if PROTOCOL.fullmatch(offer) and not offer.lower().startswith((b"h2", b"http"))
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from l7.errors import HEAD_TOO_LARGE, RESPONSE_HEAD_TOO_LARGE, Kind, ProxyError
+from l7.errors import HEAD_TOO_LARGE, RESPONSE_HEAD_TOO_LARGE, TARGET_TOO_LONG, Kind, ProxyError
 
 
 @dataclass(frozen=True)
@@ -26,3 +26,8 @@ class Bounds:
 
 REQUEST = Bounds(HEAD_TOO_LARGE, "limits.head", "limits.headers")
 RESPONSE = Bounds(RESPONSE_HEAD_TOO_LARGE, "limits.response-head", "limits.response-headers")
+
+
+def target_too_long(most: int) -> ProxyError:
+    """A target has more than ``most`` bytes."""
+    return ProxyError(TARGET_TOO_LONG, f"longer than {most} bytes (limits.target)")

@@ -12,7 +12,6 @@ from l7.errors import (
     BAD_REQUEST,
     BAD_RESPONSE,
     NOT_IMPLEMENTED,
-    TARGET_TOO_LONG,
     UNKNOWN_EXPECTATION,
     UNKNOWN_VERSION,
     Kind,
@@ -26,13 +25,14 @@ from l7.http.grammar import (
     MARK_PLAIN_TARGET,
     MARK_TARGET,
     MAX_FORWARDS,
-    PROTOCOL,
     STATUS_LINE,
     elements,
     is_token,
+    offered,
 )
+from l7.http.limits import target_too_long
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead, StatusLine, lines_of
-from l7.http.targets import OTHER, minor_of, take_target
+from l7.http.targets import OTHER, escaped, minor_of, take_target
 
 LONGEST_METHOD = 32
 """Longer names are answered 501 (RFC 9112, 3); the longest registered one has 17 bytes."""
@@ -94,13 +94,17 @@ _OPTIONS: dict[bytes, Options] = {}
 
 
 class RequestParser:
-    """Reads request heads within the limits of one listener: ``headers`` fields, ``target`` bytes."""
+    """Reads request heads within the limits of one listener: ``headers`` fields, ``target`` bytes.
 
-    __slots__ = ("_beginning", "_method", "headers", "target")
+    With ``utf8`` a target may have raw UTF-8, which is escaped: nobody behind the parser sees it.
+    """
 
-    def __init__(self, headers: int, target: int) -> None:
+    __slots__ = ("_beginning", "_method", "headers", "target", "utf8")
+
+    def __init__(self, headers: int, target: int, *, utf8: bool = False) -> None:
         self.headers = headers
         self.target = target
+        self.utf8 = utf8
         self._method = b"GET"  # a first guess for the next
         self._beginning = b"GET "
 
@@ -175,7 +179,12 @@ class RequestParser:
         elif not is_token(method):
             raise ProxyError(BAD_REQUEST, "invalid method")
         if len(target) > self.target:
-            raise self._too_long()
+            raise target_too_long(self.target)
+        if self.utf8 and not target.isascii():
+            target = escaped(target)
+            if len(target) > self.target:
+                raise target_too_long(self.target)
+            line = b" ".join((method, target, version))
         if target.translate(MARK_TARGET) != target:
             raise ProxyError(BAD_REQUEST, "invalid character in the request target")
         if minor == _OTHER:
@@ -188,16 +197,13 @@ class RequestParser:
         path, authority = take_target(method, target)
         return RequestHead(line, method, path, authority, minor)
 
-    def _too_long(self) -> ProxyError:
-        return ProxyError(TARGET_TOO_LONG, f"longer than {self.target} bytes (limits.target)")
-
     def unfinished_line(self, line: bytes) -> None:
         """Raise `ProxyError` when a request line that has not ended yet is already too long."""
         method, _, rest = line.partition(b" ")
         if len(method) > LONGEST_METHOD and is_token(method):
             raise ProxyError(NOT_IMPLEMENTED, f"method longer than {LONGEST_METHOD} bytes")
         if len(rest.partition(b" ")[0]) > self.target:
-            raise self._too_long()
+            raise target_too_long(self.target)
 
 
 def _take_host(request: RequestHead, value: bytes | None) -> None:
@@ -261,19 +267,11 @@ def _take_connection(request: RequestHead, value: bytes, values: Values) -> None
     elif options.keep_alive:
         request.persistent = True
     if options.upgrade and request.minor and values[_UPGRADE]:
-        request.upgrade = _offered(values[_UPGRADE] or b"")
+        request.upgrade = offered(values[_UPGRADE] or b"")
     if options.te and values[_TE] is not None:
         request.trailers = b"trailers" in elements(values[_TE] or b"")
     if options.named:
         request.runs = _without(request.runs, options.named)
-
-
-def _offered(value: bytes) -> bytes:
-    """The protocols of Upgrade that may be passed on (RFC 9110, 7.8): never HTTP/2 by h2c, which nobody checks."""
-    offers = [part.strip(b" \t") for part in value.split(b",")]
-    return b", ".join(
-        offer for offer in offers if PROTOCOL.fullmatch(offer) and not offer.lower().startswith((b"h2", b"http"))
-    )
 
 
 def _without(runs: list[bytes], named: frozenset[bytes]) -> list[bytes]:

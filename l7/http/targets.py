@@ -6,6 +6,8 @@ from l7.errors import BAD_REQUEST, METHOD_NOT_ALLOWED, ProxyError
 from l7.http.authority import host_of
 from l7.http.grammar import ABSOLUTE_FORM, VERSION
 
+_ESCAPED = {code: b"%%%02X" % code for code in range(0x80, 0x100)}
+
 OTHER = 2
 """The minor version of what is not HTTP/1."""
 
@@ -18,6 +20,21 @@ def minor_of(version: bytes) -> int:
     if match.group(1) != b"1":
         return OTHER
     return 0 if match.group(2) == b"0" else 1
+
+
+def escaped(target: bytes) -> bytes:
+    """A target with raw UTF-8 in its path or query as a URI has it: each byte above 127 as ``%XX`` (RFC 3986, 2.5).
+
+    Raises `ProxyError` for what is not UTF-8, and for a host with such bytes: its form is ``xn--`` (RFC 5890).
+    """
+    try:
+        target.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ProxyError(BAD_REQUEST, "bytes in the request target that are not UTF-8") from None
+    match = ABSOLUTE_FORM.fullmatch(target)
+    if not target.startswith(b"/") and (match is None or not match[1].isascii()):
+        raise ProxyError(BAD_REQUEST, "invalid character in the request target")
+    return b"".join(_ESCAPED.get(code) or bytes((code,)) for code in target)
 
 
 def take_target(method: bytes, target: bytes) -> tuple[bytes, bytes]:

@@ -255,8 +255,8 @@ def _ask(stream: Stream, target: Target, until: float) -> int:
         return finding(Fault.STATUS, response.status)
     if check.body is None:
         return HEALTHY
-    reader = response_reader(response.length, limits.response_headers, limits.response_head)
-    return HEALTHY if _contains(stream, reader, data, check.body.encode()) else finding(Fault.BODY)
+    body = response_reader(response.length, limits.response_headers, limits.response_head)
+    return HEALTHY if _contains(stream, body, data, check.body.encode()) else finding(Fault.BODY)
 
 
 def _contains(stream: Stream, reader: BodyReader, data: bytes, text: bytes) -> bool:

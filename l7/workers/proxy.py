@@ -61,7 +61,8 @@ class Proxy:
         self.crew = crew
         self.sweeper = sweeper
         self.log = log
-        self.parser = RequestParser(config.limits.headers, config.limits.target)
+        limits = config.limits
+        self.parser = RequestParser(limits.headers, limits.target, utf8=limits.target_bytes == "utf-8")
         self.upstreams = Upstreams(config, sweeper, shared)
         self.routes = Routes(self.upstreams.by_route)
         self.counters = Counters(shared.lane)

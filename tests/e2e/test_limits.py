@@ -209,6 +209,28 @@ def test_a_health_check_takes_what_a_request_takes(l7, origin):
     )
 
 
+def test_raw_utf_8_in_a_target_is_refused_unless_it_is_wanted(l7, origin, connect):
+    """Then it is escaped before anybody looks at it: the server, the routes and the log see what a URI may hold."""
+    app, cafe = origin(), origin()
+    plain = l7(config(app))
+    client = connect(plain.port)
+    client.send("GET /caf\xe9 HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    refused(client, 400, plain)
+
+    routes = f"backends: {{'*': {{servers: ['{app.address}']}}, '*/caf%C3%A9': {{servers: ['{cafe.address}']}}}}"
+    proxy = l7(f"limits: {{target-bytes: utf-8}}\n{routes}")
+    client = connect(proxy.port)
+    for target in ("/\u65e5?\xfc", "/caf\xe9", "/caf\xe9/x"):
+        for how in ("whole", "byte"):
+            client.send(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode(), how)
+            assert client.read_response().status == 200
+    assert [request.target for request in app.requests] == [b"/%E6%97%A5?%C3%BC"] * 2
+    assert [request.target for request in cafe.requests] == [b"/caf%C3%A9"] * 2 + [b"/caf%C3%A9/x"] * 2
+    proxy.wait_for_output(r'"GET /caf%C3%A9/x HTTP/1\.1" 200 ')
+    client.send(b"GET /caf\xe9 HTTP/1.1\r\nHost: a\r\n\r\n")
+    refused(client, 400, proxy)
+
+
 # ------------------------------------------------------------------------------------------------ the body
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote_to_bytes
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from l7 import errors
 from l7.errors import ProxyError
@@ -122,6 +126,61 @@ def test_methods():
     assert parse(line=b"M" * LONGEST_METHOD + b" / HTTP/1.1").method == b"M" * LONGEST_METHOD
     refused(errors.NOT_IMPLEMENTED, line=b"M" * (LONGEST_METHOD + 1) + b" / HTTP/1.1")
     refused(errors.NOT_IMPLEMENTED, line=b"M" * 5000)
+
+
+UTF8 = RequestParser(20, 100, utf8=True)
+
+
+def utf8(target: bytes, version: bytes = b"HTTP/1.1") -> RequestHead:
+    return UTF8.parse(b"GET " + target + b" " + version + b"\r\nHost: a.test")
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/caf\xe9", b"/caf%C3%A9"),
+        ("/\u65e5\u672c?q=\U0001f600&x=%C3%A9", b"/%E6%97%A5%E6%9C%AC?q=%F0%9F%98%80&x=%C3%A9"),
+        ("/\x80\x85\u2028\ufeff", b"/%C2%80%C2%85%E2%80%A8%EF%BB%BF"),
+        ("/{}|^%zz", b"/{}|^%zz"),
+        ("http://b.test/\xfc?\xfc", b"/%C3%BC?%C3%BC"),
+        ("http://b.test?\xfc", b"/?%C3%BC"),
+    ],
+)
+def test_raw_utf_8_goes_on_escaped_where_that_is_wanted(target, path):
+    """nginx passes it on raw, HAProxy refuses it, Caddy escapes the path and passes the query on raw."""
+    raw = target.encode()
+    for version in (b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.2"):
+        head = utf8(raw, version)
+        assert head.path == path
+        assert head.line.isascii() and raw.isascii() is (head.line == b"GET " + raw + b" " + version)
+    if not raw.isascii():
+        refused(errors.BAD_REQUEST, line=b"GET " + raw + b" HTTP/1.1")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [b"/\xff", b"/\xc3", b"/\xc0\xaf", b"/\xed\xa0\x80", b"/\xf4\x90\x80\x80", b"/\xe2\x80", b"/\xc3\xa9\x00", b"/\xc3\xa9#x",
+     b"/\xc3\xa9\x7f", b"/\xc3\xa9\t", "http://b\xfccher.test/".encode(), "\xfc".encode(), "*\xfc".encode(),
+     "http://a@\xfc/".encode()],
+)  # fmt: skip
+def test_what_is_no_utf_8_or_stands_elsewhere_is_refused(target):
+    with pytest.raises(ProxyError) as caught:
+        utf8(target)
+    assert caught.value.kind is errors.BAD_REQUEST
+
+
+def test_what_is_escaped_counts_as_it_goes_on():
+    assert len(utf8(b"/" + "\xe9".encode() * 16).path) == 97
+    with pytest.raises(ProxyError) as caught:
+        utf8(b"/" + "\xe9".encode() * 17)
+    assert caught.value.kind is errors.TARGET_TOO_LONG
+
+
+@given(st.text(st.characters(exclude_characters=" #", exclude_categories=["Cs", "Cc"]), max_size=15))
+def test_every_text_comes_back_from_its_escaped_form(text):
+    raw = text.encode()
+    target = b"/" + raw
+    assert unquote_to_bytes(utf8(target).path) == unquote_to_bytes(target)
 
 
 def test_the_length_of_a_target():
