@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from l7 import control, explain
 from l7.config import flags
 from l7.config.dump import render_dump
 from l7.config.held import HeldFiles
+from l7.config.jsonschema import json_schema
 from l7.config.loading import Loaded, load
 from l7.config.names import did_you_mean, printable
 from l7.errors import ConfigError, Problem, StartError
@@ -105,16 +107,16 @@ def _dispatch(argv: list[str], environ: Environ) -> int:
 
 def _refuse_options_of_others(given: flags.Given, command: str | None) -> None:
     used = {
-        "--header": (given.headers, ("explain",)),
-        "--offline": (given.offline, ("explain",)),
-        "--json": (given.json, ("explain", "status", "server")),
-        "--dry-run": (given.dry_run, ("reload",)),
-        "--requests": (given.requests is not None, ("rehearse",)),
-        "--reloads": (given.reloads is not None, ("rehearse",)),
+        "--header": bool(given.headers),
+        "--offline": given.offline,
+        "--json": given.json,
+        "--dry-run": given.dry_run,
+        "--requests": given.requests is not None,
+        "--reloads": given.reloads is not None,
     }
-    names = [(name, owners) for name, (value, owners) in used.items() if value and command not in owners]
+    names = [name for name, value in used.items() if value and command not in flags.ONLY_FOR[name]]
     if names:
-        words = [(name, ", ".join(f"`l7 {owner}`" for owner in owners)) for name, owners in names]
+        words = [(name, ", ".join(f"`l7 {owner}`" for owner in flags.ONLY_FOR[name])) for name in names]
         raise ConfigError([Problem(name, "", f"only for {owners}") for name, owners in words])
 
 
@@ -169,6 +171,36 @@ def _rehearse(argv: list[str], environ: Environ) -> int:
     return rehearse(loaded, Programme(given.requests, reloads=RELOADS if given.reloads is None else given.reloads))
 
 
+def _schema(argv: list[str], _: Environ) -> int:
+    """``l7 schema``: print the JSON Schema of the file."""
+    _words_of("schema", argv)
+    print(json.dumps(json_schema(), indent=2))
+    return 0
+
+
+def _completion(argv: list[str], _: Environ) -> int:
+    """``l7 completion SHELL``: print the script that completes l7's words there."""
+    from l7 import completion
+
+    (shells,) = flags.WORDS["completion"]
+    words = _words_of("completion", argv, most=1)
+    if not words or words[0] not in shells:
+        what = f"{printable(words[0], 40)!r} is unknown; " if words else ""
+        raise ConfigError([Problem("completion", "", f"{what}write bash, zsh or fish, as in `l7 completion bash`")])
+    sys.stdout.write(completion.script(words[0]))
+    return 0
+
+
+def _words_of(command: str, argv: list[str], most: int = 0) -> tuple[str, ...]:
+    """The words after a command that reads no configuration; more than ``most`` are refused."""
+    given = flags.parse_flags(argv)
+    words = given.words[1:]
+    more = [Problem(printable(word, 40), "", f"`l7 {command}` takes no such word") for word in words[most:]]
+    if given.problems or more:
+        raise ConfigError([*given.problems, *more])
+    return words
+
+
 def _load(argv: list[str], environ: Environ, skip: int = 1) -> Loaded:
     loaded = load(argv, environ, skip=skip)
     _warn(loaded)
@@ -193,5 +225,7 @@ COMMANDS: dict[str, Callable[[list[str], Environ], int]] = {
     "server": control.server,
     "rehearse": _rehearse,
     "demo": _demo,
+    "schema": _schema,
+    "completion": _completion,
 }
 """What a first word without ``=`` may be."""

@@ -39,6 +39,7 @@ FLOORS = {
     "l7.workers": 5,
     "l7.master": 6,
     "l7.cli": 7,
+    "l7.completion": 7,
     "l7.control": 7,
     "l7.demo": 7,
     "l7.explain": 7,
@@ -49,6 +50,7 @@ FLOORS = {
 
 SIDEWAYS = {
     ("l7.__main__", "l7.cli"): "the same command under another name",
+    ("l7.cli", "l7.completion"): "one of its commands",
     ("l7.cli", "l7.control"): "two of its commands",
     ("l7.cli", "l7.demo"): "one of its commands",
     ("l7.cli", "l7.explain"): "one of its commands",
@@ -61,6 +63,7 @@ LOCAL_IMPORTS: dict[tuple[str, str], str] = {
     ("l7.__main__", "l7.cli"): "Ctrl-C is to be quiet while everything else is imported",
     ("l7.cli", "l7.master.arbiter"): "who only asks a running l7 does not wait for gevent and the proxy",
     ("l7.cli", "l7.demo"): "the same",
+    ("l7.cli", "l7.completion"): "the same, and for shtab, which knows five shells",
     ("l7.cli", "l7.rehearsal.command"): "the same, and for asyncio",
 }
 """Imports inside a function: (module, what it imports) and why it cannot stand at the top."""

@@ -150,6 +150,12 @@ def test_explain_needs_a_url() -> None:
         (["a=b", "check"], "check: write HOST=ADDRESS"),
         (["-c", "nope.yml"], "nope.yml: cannot be read: No such file or directory"),
         (["a=b", "--port", "\x1b[31m"], "--port: '\\x1b[31m' is not a whole number"),
+        (["completion"], "completion: write bash, zsh or fish, as in `l7 completion bash`"),
+        (["completion", "tcsh"], "completion: 'tcsh' is unknown; write bash, zsh or fish, as in"),
+        (["completion", "bash", "zsh"], "zsh: `l7 completion` takes no such word"),
+        (["completion", "bash", "--json"], "--json: only for `l7 explain`, `l7 status`, `l7 server`"),
+        (["schema", "config.yml"], "config.yml: `l7 schema` takes no such word"),
+        (["schema", "--prot", "1"], "--prot: unknown option; did you mean '--port'?"),
     ],
 )
 def test_usage_errors(argv: Sequence[str], message: str) -> None:
@@ -188,14 +194,13 @@ def test_names_that_are_no_text_are_shown_escaped() -> None:
     assert l7("dump", "a=b", "--pid-file", b"/\xff")[0] in (0, 2)
 
 
-def test_a_reader_that_leaves_is_no_error_of_ours() -> None:
+@pytest.mark.parametrize("words", [["dump", "-c", "config.yml"], ["schema"]])
+def test_a_reader_that_leaves_is_no_error_of_ours(words: list[str]) -> None:
     hosts = "".join(f"  h{number}: {{servers: [a]}}\n" for number in range(2000))
     Path("config.yml").write_text(f"backends:\n{hosts}", "utf-8")
     # Unbuffered, Python itself takes a partial write for a whole one.
     buffered = environment(PYTHONUNBUFFERED="")
-    with subprocess.Popen(
-        [*PROGRAM, "dump", "-c", "config.yml"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=buffered
-    ) as process:
+    with subprocess.Popen([*PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=buffered) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
@@ -217,13 +222,18 @@ def test_an_interrupt_is_quiet() -> None:
         assert process.stderr.read() == b""
 
 
-@pytest.mark.parametrize(("words", "code"), [("check a=b", 0), ("dump a=b", 0), ("--help", 0), ("check a=", 2)])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [("check a=b", 0), ("dump a=b", 0), ("--help", 0), ("check a=", 2), ("schema", 0), ("completion zsh", 0)],
+)
 def test_closed_standard_streams_change_nothing(words: str, code: int) -> None:
     script = f"exec {' '.join(PROGRAM)} {words} <&- >&- 2>&-"
     assert subprocess.run(["sh", "-c", script], timeout=30, env=environment(), check=False).returncode == code
 
 
-@pytest.mark.parametrize("words", [["check", "a=b"], ["dump", "a=b"], ["explain", "http://a/", "a=b"]])
+@pytest.mark.parametrize(
+    "words", [["check", "a=b"], ["dump", "a=b"], ["explain", "http://a/", "a=b"], ["schema"], ["completion", "fish"]]
+)
 def test_a_full_disk_is_an_error_in_one_line(words: list[str]) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from l7.config import backendvalues as own
-from l7.config import values
+from l7.config import jsontypes, values
 from l7.config.addresses import Address
 from l7.config.section import (
     Count,
@@ -22,21 +22,37 @@ from l7.config.section import (
 )
 from l7.config.values import Form
 
-Retries = Annotated[int, BeforeValidator(values.whole(0, 100)), Form("number")]
-Weight = Annotated[int, BeforeValidator(values.whole(0, 256)), Form("number")]
-Switch = Annotated[bool, BeforeValidator(own.switch), Form("`true` or `false`")]
-QueueSize = Annotated[int, BeforeValidator(values.whole(0, 1_000_000)), Form("number")]
-ServerAddress = Annotated[Address, BeforeValidator(values.address), Form("address", str)]
-HashKey = Annotated[str, BeforeValidator(own.hash_key), Form("`client`, `target`, `header:NAME` or `cookie:NAME`")]
-CheckPath = Annotated[str | None, BeforeValidator(own.check_path), Form("path")]
-CheckHost = Annotated[str | None, BeforeValidator(own.check_host), Form("host")]
-CheckBody = Annotated[str | None, BeforeValidator(own.body_text), Form("text")]
-Statuses = Annotated[tuple[tuple[int, int], ...], BeforeValidator(own.statuses), Form("statuses", own.show_statuses)]
-CookieName = Annotated[str, AfterValidator(own.token), Form("name")]
-CookieAge = Annotated[
-    float | None, BeforeValidator(own.duration_or_session), Form("duration or `session`", own.show_session)
+Retries = Annotated[int, BeforeValidator(values.whole(0, 100)), Form("number", schema=jsontypes.whole(0, 100))]
+Weight = Annotated[int, BeforeValidator(values.whole(0, 256)), Form("number", schema=jsontypes.whole(0, 256))]
+Switch = Annotated[bool, BeforeValidator(own.switch), Form("`true` or `false`", schema=jsontypes.SWITCH)]
+QueueSize = Annotated[
+    int, BeforeValidator(values.whole(0, 1_000_000)), Form("number", schema=jsontypes.whole(0, 1_000_000))
 ]
-Secret = Annotated[SecretStr | None, BeforeValidator(own.cookie_secret), Form("text", own.show_optional_secret)]
+ServerAddress = Annotated[Address, BeforeValidator(values.address), Form("address", str, jsontypes.SERVER)]
+HashKey = Annotated[
+    str,
+    BeforeValidator(own.hash_key),
+    Form("`client`, `target`, `header:NAME` or `cookie:NAME`", schema=jsontypes.HASH_KEY),
+]
+CheckPath = Annotated[str | None, BeforeValidator(own.check_path), Form("path", schema=jsontypes.TARGET)]
+CheckHost = Annotated[str | None, BeforeValidator(own.check_host), Form("host", schema=jsontypes.HOST_FIELD)]
+CheckBody = Annotated[str | None, BeforeValidator(own.body_text), Form("text", schema=jsontypes.TEXT)]
+Statuses = Annotated[
+    tuple[tuple[int, int], ...],
+    BeforeValidator(own.statuses),
+    Form("statuses", own.show_statuses, jsontypes.STATUSES),
+]
+CookieName = Annotated[str, AfterValidator(own.token), Form("name", schema=jsontypes.TOKEN)]
+CookieAge = Annotated[
+    float | None,
+    BeforeValidator(own.duration_or_session),
+    Form("duration or `session`", own.show_session, jsontypes.duration(1)),
+]
+Secret = Annotated[
+    SecretStr | None,
+    BeforeValidator(own.cookie_secret),
+    Form("text", own.show_optional_secret, jsontypes.SECRET),
+]
 
 
 class BackendTimeouts(Section):
@@ -64,6 +80,8 @@ class BackendTimeouts(Section):
 class Server(Section):
     """One server of a backend; a plain text is the same as its ``address``."""
 
+    short_form: ClassVar[str | None] = "address"
+
     address: ServerAddress = Field(
         description="`http://host:port`, `//host:port`, `host:port`, `host` (port 80), `[::1]:port`, `unix:/path`, or "
         "`srv:_http._tcp.example.com` for the servers that DNS lists.",
@@ -86,7 +104,7 @@ class Server(Section):
     @model_validator(mode="before")
     @classmethod
     def _plain_text_is_the_address(cls, data: Any) -> Any:
-        return {"address": data} if isinstance(data, (str, Address)) else data
+        return {cls.short_form: data} if isinstance(data, (str, Address)) else data
 
 
 class Queue(Section):

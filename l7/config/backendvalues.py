@@ -29,7 +29,9 @@ def switch(value: Any) -> bool:
 
 
 def unless_off(value: Any) -> Any:
-    """Pass on what a section is made of; ``off`` is none."""
+    """Pass on what a section is made of; ``off`` is none, and nothing at all is no way to write it."""
+    if value is None:
+        raise ValueError("write a mapping, `key: value`, or off")
     return None if value == "off" else value
 
 
@@ -111,7 +113,7 @@ def show_statuses(value: tuple[tuple[int, int], ...]) -> str:
 
 def duration_or_session(value: Any) -> float | None:
     """Parse a duration; ``session`` is none."""
-    if value is None or value == "session":
+    if value == "session":
         return None
     try:
         return duration(1)(value)

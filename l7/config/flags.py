@@ -43,7 +43,24 @@ COMMANDS = {
     "server": "HOST ADDRESS drain|ready|maint|weight N: take a server out of service and back",
     "rehearse": "reload, break, kill and upgrade a private l7 under load, and account for every request",
     "demo": "start three small servers and proxy to them",
+    "schema": "print the JSON Schema of the file, for editors",
+    "completion": "print what completes l7's words in bash, zsh or fish",
 }
+WORDS: dict[str, tuple[str | tuple[str, ...], ...]] = {
+    "explain": ("URL",),
+    "server": ("HOST", "ADDRESS", ("drain", "ready", "maint", "weight")),
+    "completion": (("bash", "zsh", "fish"),),
+}
+"""What follows a command: a placeholder, or the words that may stand there."""
+ONLY_FOR = {
+    "--header": ("explain",),
+    "--offline": ("explain",),
+    "--json": ("explain", "status", "server"),
+    "--dry-run": ("reload",),
+    "--requests": ("rehearse",),
+    "--reloads": ("rehearse",),
+}
+"""Options that only some commands take."""
 
 EXAMPLES = """\
 commands:
@@ -161,13 +178,20 @@ def build() -> Any:
     other = groups["other"]
     other.add_argument("-V", "--version", action=_Version, nargs=0, help="Print the version and exit.")
     other.add_argument("-h", "--help", action="help", help="Print this help and exit.")
-    other.add_argument("-H", "--header", action=_Collect, metavar="'NAME: VALUE'", help="explain: a request header.")
-    other.add_argument("--json", action="store_true", help="explain, status, server: print JSON.")
-    other.add_argument("--offline", action="store_true", help="explain: go by the configuration, ask no running l7.")
-    other.add_argument("--dry-run", action="store_true", help="reload: print what would change, and change nothing.")
-    other.add_argument("--requests", type=_positive, metavar="N", help="rehearse: how many requests are sent at least.")
-    other.add_argument("--reloads", type=_count, metavar="N", help="rehearse: how often l7 is reloaded meanwhile.")
+    _add_options_of_commands(other)
     return parser
+
+
+def _add_options_of_commands(group: Any) -> None:
+    def add(*names: str, help: str, **options: Any) -> None:
+        group.add_argument(*names, help=f"{', '.join(ONLY_FOR[names[-1]])}: {help}", **options)
+
+    add("-H", "--header", action=_Collect, metavar="'NAME: VALUE'", help="a request header.")
+    add("--json", action="store_true", help="print JSON.")
+    add("--offline", action="store_true", help="go by the configuration, ask no running l7.")
+    add("--dry-run", action="store_true", help="print what would change, and change nothing.")
+    add("--requests", type=_positive, metavar="N", help="how many requests are sent at least.")
+    add("--reloads", type=_count, metavar="N", help="how often l7 is reloaded meanwhile.")
 
 
 def _count(text: str) -> int:

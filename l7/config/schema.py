@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from l7.config import values
+from l7.config import jsontypes, values
 from l7.config.addresses import Address
 from l7.config.backends import Backend, BackendTimeouts, Server
 from l7.config.routekeys import normal_route_key
@@ -23,26 +23,52 @@ from l7.config.values import Flag, Form
 
 __all__ = ["Backend", "BackendTimeouts", "Config", "Limits", "Resolver", "Section", "Server", "Timeouts"]
 
-Port = Annotated[int, BeforeValidator(values.whole(0, 65535)), Form("port")]
-Heartbeat = Annotated[float, BeforeValidator(values.duration(1)), Form("duration", values.show_duration)]
-HeadSize = Annotated[int, BeforeValidator(values.size(64, 16 * 1024**2)), Form("size", values.show_size)]
-BodySize = Annotated[int | None, BeforeValidator(values.size_or_unlimited), Form("size", values.show_size_or_unlimited)]
-Workers = Annotated[int | Literal["auto"], BeforeValidator(values.workers), Form("number or `auto`")]
-Bind = Annotated[tuple[str, ...], BeforeValidator(values.bind), Form("address or list of addresses", values.show_bind)]
-RunAs = Annotated[str | None, BeforeValidator(values.run_as), Form("USER[:GROUP]")]
-LogFile = Annotated[str, BeforeValidator(values.path), Form("path")]
-PidFile = Annotated[str | None, BeforeValidator(values.optional_path), Form("path")]
-Control = Annotated[str, BeforeValidator(values.control), Form("path, `auto` or `off`")]
+Port = Annotated[int, BeforeValidator(values.whole(0, 65535)), Form("port", schema=jsontypes.whole(0, 65535))]
+Heartbeat = Annotated[
+    float, BeforeValidator(values.duration(1)), Form("duration", values.show_duration, jsontypes.duration(1))
+]
+HeadSize = Annotated[
+    int,
+    BeforeValidator(values.size(64, 16 * 1024**2)),
+    Form("size", values.show_size, jsontypes.size(64, 16 * 1024**2)),
+]
+BodySize = Annotated[
+    int | None,
+    BeforeValidator(values.size_or_unlimited),
+    Form("size", values.show_size_or_unlimited, jsontypes.size()),
+]
+Workers = Annotated[
+    int | Literal["auto"],
+    BeforeValidator(values.workers),
+    Form("number or `auto`", schema=jsontypes.whole(1, 1024)),
+]
+Bind = Annotated[
+    tuple[str, ...],
+    BeforeValidator(values.bind),
+    Form("address or list of addresses", values.show_bind, jsontypes.BIND),
+]
+RunAs = Annotated[str | None, BeforeValidator(values.run_as), Form("USER[:GROUP]", schema=jsontypes.ACCOUNT)]
+LogFile = Annotated[str, BeforeValidator(values.path), Form("path", schema=jsontypes.PATH)]
+PidFile = Annotated[str | None, BeforeValidator(values.optional_path), Form("path", schema=jsontypes.PATH)]
+Control = Annotated[str, BeforeValidator(values.control), Form("path, `auto` or `off`", schema=jsontypes.PATH)]
 TrustedProxy = Annotated[
-    IPv4Network | IPv6Network | Literal["unix:"], BeforeValidator(values.trusted_proxy), Form("network or `unix:`", str)
+    IPv4Network | IPv6Network | Literal["unix:"],
+    BeforeValidator(values.trusted_proxy),
+    Form("network or `unix:`", str, jsontypes.NETWORK),
 ]
-Login = Annotated[str, AfterValidator(values.login)]
-Password = Annotated[SecretStr, BeforeValidator(values.password), Form("password", values.show_secret)]
-Admin = Annotated[Address | None, BeforeValidator(values.admin), Form("address or `off`", values.show_or_off)]
+Login = Annotated[str, AfterValidator(values.login), Form("login", schema=jsontypes.LOGIN)]
+Password = Annotated[
+    SecretStr, BeforeValidator(values.password), Form("password", values.show_secret, jsontypes.PASSWORD)
+]
+Admin = Annotated[
+    Address | None, BeforeValidator(values.admin), Form("address or `off`", values.show_or_off, jsontypes.ADMIN)
+]
 NameServers = Annotated[
-    tuple[Address, ...], BeforeValidator(values.name_servers), Form("list of addresses", values.show_texts)
+    tuple[Address, ...],
+    BeforeValidator(values.name_servers),
+    Form("list of addresses", values.show_texts, jsontypes.NAME_SERVERS),
 ]
-RouteKey = Annotated[str, AfterValidator(normal_route_key)]
+RouteKey = Annotated[str, AfterValidator(normal_route_key), Form("route", schema=jsontypes.ROUTE)]
 
 
 class Limits(Section):

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from l7.config import values
+from l7.config import jsontypes, values
 from l7.config.values import Form
 
-Count = Annotated[int, BeforeValidator(values.whole(1, 1_000_000)), Form("number")]
+Count = Annotated[
+    int, BeforeValidator(values.whole(1, 1_000_000)), Form("number", schema=jsontypes.whole(1, 1_000_000))
+]
 CountOrUnlimited = Annotated[
     int | None,
     BeforeValidator(values.count_or_unlimited),
-    Form("number or `unlimited`", values.show_count_or_unlimited),
+    Form("number or `unlimited`", values.show_count_or_unlimited, jsontypes.whole(1, 1_000_000)),
 ]
-Share = Annotated[float, BeforeValidator(values.share), Form("share", values.show_share)]
-Duration = Annotated[float, BeforeValidator(values.duration(0)), Form("duration", values.show_duration)]
-Timeout = Annotated[float, BeforeValidator(values.duration(0.001)), Form("duration", values.show_duration)]
-Period = Annotated[float, BeforeValidator(values.duration(0.01)), Form("duration", values.show_duration)]
+Share = Annotated[float, BeforeValidator(values.share), Form("share", values.show_share, jsontypes.SHARE)]
+Duration = Annotated[
+    float, BeforeValidator(values.duration(0)), Form("duration", values.show_duration, jsontypes.duration(0))
+]
+Timeout = Annotated[
+    float, BeforeValidator(values.duration(0.001)), Form("duration", values.show_duration, jsontypes.duration(0.001))
+]
+Period = Annotated[
+    float, BeforeValidator(values.duration(0.01)), Form("duration", values.show_duration, jsontypes.duration(0.01))
+]
 TimeoutOrUnlimited = Annotated[
     float | None,
     BeforeValidator(values.duration_or_unlimited),
-    Form("duration or `unlimited`", values.show_duration_or_unlimited),
+    Form("duration or `unlimited`", values.show_duration_or_unlimited, jsontypes.duration(0.001)),
 ]
 
 
@@ -38,6 +46,9 @@ class Section(BaseModel):
         arbitrary_types_allowed=True,
         alias_generator=lambda name: name.replace("_", "-"),
     )
+
+    short_form: ClassVar[str | None] = None
+    """The setting that a plain text in place of the section stands for."""
 
     @classmethod
     def shown(cls, name: str, value: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,10 +36,14 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class Form:
-    """How a value is called in the documentation (``duration``) and shown in a dump."""
+    """How a value is called in the documentation (``duration``), shown in a dump, and described to an editor.
+
+    ``schema`` is the JSON Schema of what may be written; without one it follows from the type.
+    """
 
     name: str
     show: Callable[[Any], Any] = field(default=lambda value: value)
+    schema: Mapping[str, Any] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, init=False)
@@ -280,7 +284,7 @@ def show_secret(value: SecretStr) -> str:
 
 def admin(value: Any) -> Address | None:
     """Parse the address of the administration: an IP address with its port, or a unix socket; ``off`` is none."""
-    if value is None or value == "off":
+    if value == "off":
         return None
     parsed = address(value)
     if parsed.path is not None:
