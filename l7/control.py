@@ -13,12 +13,20 @@ import re
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from l7.config import flags
 from l7.config.document import read
 from l7.config.names import printable
 from l7.errors import ConfigError, Problem, StartError
+from l7.ipc.requests import (
+    REQUESTS,
+    Answer,
+    DryRunRequest,
+    ReloadRequest,
+    Request,
+    ServerRequest,
+    StatusRequest,
+)
 from l7.master.controlpath import Signs, all_there_are, candidates, pointed_to
 from l7.master.privileges import NOBODY
 from l7.units import show_size
@@ -26,15 +34,13 @@ from l7.units import show_size
 STATUS_WITHIN = 10.0
 """Seconds after which an l7 that accepts and says nothing is given up; a reload is waited for without end."""
 
-Answer = dict[str, Any]
-
 
 def reload(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Reload the l7 that runs, wait, and print the verdict; with ``--dry-run``, only what a reload would change."""
     given = _without_words("reload", argv)
     if given.dry_run:
-        return _show_dry_run(_ask({"do": "dry-run"}, given, environ, STATUS_WITHIN))
-    answer = _ask({"do": "reload"}, given, environ, None)
+        return _show_dry_run(_ask(DryRunRequest(), given, environ, STATUS_WITHIN))
+    answer = _ask(ReloadRequest(), given, environ, None)
     changes, reasons = _lines(answer, "changes"), _lines(answer, "reasons")
     number = answer.get("generation", 0)
     if not answer.get("ok"):
@@ -54,7 +60,7 @@ def reload(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 def status(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Print what the l7 that runs is doing, as a table or (``--json``) for programs."""
     given = _without_words("status", argv)
-    answer = _ask({"do": "status"}, given, environ, STATUS_WITHIN)
+    answer = _ask(StatusRequest(), given, environ, STATUS_WITHIN)
     if given.json:
         print(json.dumps(answer, indent=2))
     elif answer.get("ok"):
@@ -67,12 +73,13 @@ def status(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 def server(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Tell the l7 that runs what is wanted of one server: ``HOST ADDRESS drain|ready|maint|weight N``."""
     given = flags.parse_flags(argv)
+    if given.problems:
+        raise ConfigError(list(given.problems))
     words = given.words[1:]
-    if len(words) != (4 if words[2:3] == ("weight",) else 3) and not given.problems:
+    if len(words) != (4 if words[2:3] == ("weight",) else 3):
         usage = "write HOST ADDRESS drain, ready, maint or weight N, as in `l7 server example.com 127.0.0.1:8081 drain`"
         raise ConfigError([Problem("server", "", usage)])
-    question = dict(zip(("host", "address", "want", "weight"), words, strict=False))
-    answer = _ask({"do": "server", **question}, given, environ, STATUS_WITHIN)
+    answer = _ask(ServerRequest(*words), given, environ, STATUS_WITHIN)
     if given.json:
         print(json.dumps(answer, indent=2))
     elif answer.get("ok"):
@@ -100,9 +107,9 @@ def _about(order: Answer) -> str:
     return f"{order['backend']}: server {order['server']}: {state}"
 
 
-def ask(question: Answer, given: flags.Given, environ: Mapping[str, str]) -> Answer:
+def ask(request: Request, given: flags.Given, environ: Mapping[str, str]) -> Answer:
     """Ask the l7 that runs something that it knows; raises `StartError` when there is none."""
-    return _ask(question, given, environ, STATUS_WITHIN)
+    return _ask(request, given, environ, STATUS_WITHIN)
 
 
 def _show_dry_run(answer: Answer) -> int:
@@ -240,21 +247,21 @@ def _lines(answer: Answer, key: str) -> list[str]:
 # --- where it is ------------------------------------------------------------------------------------------------------
 
 
-def _ask(question: Answer, given: flags.Given, environ: Mapping[str, str], within: float | None) -> Answer:
+def _ask(request: Request, given: flags.Given, environ: Mapping[str, str], within: float | None) -> Answer:
     """Ask the l7 that runs, and the one that has taken its place meanwhile; raises `StartError` when there is none."""
     if given.problems:
         raise ConfigError(list(given.problems))
-    answer = _ask_once(question, given, environ, within)
+    answer = _ask_once(request, given, environ, within)
     while answer.get("again"):
-        answer = _ask_once(question, given, environ, within)
+        answer = _ask_once(request, given, environ, within)
     return answer
 
 
-def _ask_once(question: Answer, given: flags.Given, environ: Mapping[str, str], within: float | None) -> Answer:
+def _ask_once(request: Request, given: flags.Given, environ: Mapping[str, str], within: float | None) -> Answer:
     with _connect(given, environ) as sock:
         sock.settimeout(within)
         try:
-            sock.sendall(json.dumps(question).encode() + b"\n")
+            sock.sendall(REQUESTS.encode(request) + b"\n")
             received = b"".join(iter(lambda: sock.recv(65536), b""))
             answer = json.loads(received)
         except (OSError, ValueError) as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from l7 import control
 from l7.balancing.explanation import explain
@@ -16,8 +15,7 @@ from l7.config import flags
 from l7.config.loading import Loaded
 from l7.config.names import printable
 from l7.errors import ConfigError, Problem, StartError
-
-Answer = dict[str, Any]
+from l7.ipc.requests import Answer, ExplainRequest
 
 
 def command(argv: Sequence[str], environ: Mapping[str, str], load: Callable[[], Loaded]) -> int:
@@ -39,9 +37,8 @@ def _ask(given: flags.Given, environ: Mapping[str, str]) -> Answer | None:
     """What the l7 that runs says; None when none does. Raises `StartError` when the one that is named does not."""
     if given.problems:
         return None
-    question = {"do": "explain", "url": given.words[1], "headers": list(given.headers)}
     try:
-        answer = control.ask(question, given, environ)
+        answer = control.ask(ExplainRequest(given.words[1], tuple(given.headers)), given, environ)
     except StartError:
         if "control" in given.values:
             raise

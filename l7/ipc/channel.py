@@ -45,6 +45,11 @@ class Received(NamedTuple):
     message: Message
     descriptor: int | None = None
 
+    def discard(self) -> None:
+        """Close the descriptor of a message that its receiver has no use for."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+
 
 def pair() -> tuple[socket.socket, socket.socket]:
     """The sockets of both ends of a channel."""

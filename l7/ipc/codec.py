@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, Field, fields
 from math import isfinite
 from types import NoneType, UnionType
@@ -28,8 +29,8 @@ class DecodeError(ValueError):
 class Codec(Generic[M]):
     """The kinds of message that may come, by the name that each has under ``key``.
 
-    Field types may be ``str``, ``bytes`` (base64 on the wire), ``int``, ``float``, ``bool``, a ``Literal``, a tuple of
-    those, and each of them or None.
+    Field types may be ``str``, ``bytes`` (base64 on the wire), ``int``, ``float``, ``bool``, ``Literal``, ``None``, and
+    tuples and unions of those.
     """
 
     def __init__(self, key: str, kinds: Mapping[str, type[M]]) -> None:
@@ -42,7 +43,7 @@ class Codec(Generic[M]):
         values = {field.name: _plain(getattr(message, field.name)) for field in fields(message)}  # type: ignore[arg-type]
         return json.dumps({self._key: self._names[type(message)], **values}, separators=(",", ":")).encode("ascii")
 
-    def decode(self, data: bytes) -> M:
+    def decode(self, data: bytes | bytearray) -> M:
         """The message that ``data`` is; raises `DecodeError`."""
         try:
             value = json.loads(data)
@@ -80,7 +81,7 @@ def _checked(value: Any, hint: Any, name: str) -> Any:
     """``value`` as what ``hint`` says it is; raises `DecodeError`."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        return None if value is None else _checked(value, next(part for part in parts if part is not NoneType), name)
+        return _one_of(value, parts, name)
     if origin is Literal:
         if value not in parts:
             raise DecodeError(f"{name} is none of {', '.join(map(str, parts))}")
@@ -94,6 +95,16 @@ def _checked(value: Any, hint: Any, name: str) -> Any:
     if type(value) is not hint or (hint is float and not isfinite(value)):
         raise DecodeError(f"{name} is not {_SCALARS[hint.__name__]}")
     return value
+
+
+def _one_of(value: Any, parts: tuple[Any, ...], name: str) -> Any:
+    *others, last = (part for part in parts if part is not NoneType)
+    if value is None and NoneType in parts:
+        return None
+    for part in others:
+        with suppress(DecodeError):
+            return _checked(value, part, name)
+    return _checked(value, last, name)
 
 
 def _tuple(value: Any, parts: tuple[Any, ...], name: str) -> tuple[Any, ...]:

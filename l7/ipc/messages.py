@@ -15,6 +15,9 @@ from l7.ipc.codec import Codec
 PROTOCOL = 1
 """The version of what two l7 say to each other during an upgrade: an l7 is not replaced by one with another number."""
 
+LONGEST_TEXT = 8000
+"""Characters of what is said for people in a message; each may take six bytes on the wire."""
+
 Member = tuple[str, int, int, int, bool]
 """One address of a server: host, port, row of the ledger, weight (-1: the server's own), whether it is a reserve."""
 Address = tuple[str, int, int, bool]
@@ -24,6 +27,11 @@ Address = tuple[str, int, int, bool]
 @dataclass(frozen=True)
 class Message:
     """Something that one process tells another."""
+
+
+def shortened(text: str) -> str:
+    """Words for people, cut so that they fit into any message."""
+    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
 
 
 # --- master to worker -----------------------------------------------------------------------------------------------
@@ -227,4 +235,4 @@ KINDS: dict[str, type[Message]] = {
 
 WITH_DESCRIPTOR = (Adopt, ControlClient)
 
-CODEC = Codec("kind", KINDS)
+CODEC: Codec[Message] = Codec("kind", KINDS)

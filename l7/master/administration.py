@@ -17,8 +17,8 @@ from l7.config.addresses import Address
 from l7.config.names import did_you_mean, printable
 from l7.config.routekeys import normal_route_key
 from l7.errors import L7Error
+from l7.ipc.requests import Answer, ServerRequest, refusal
 from l7.master.books import Books
-from l7.master.handles import Message
 from l7.master.rows import Key
 from l7.telemetry.events import Events
 from l7.telemetry.ledger import MASTER
@@ -62,13 +62,13 @@ class Administration:
         self._events = events
         self._orders: dict[Key, Order] = {}
 
-    def answer(self, question: Message) -> Message:
+    def answer(self, request: ServerRequest) -> Answer:
         """Follow an order; the answer is for who gave it."""
         try:
-            keys = self._find(str(question.get("host", "")), str(question.get("address", "")))
-            change = _change(str(question.get("want", "")), question.get("weight"))
+            keys = self._find(request.host, request.address)
+            change = _change(request.want, request.weight)
         except OrderError as error:
-            return {"ok": False, "reasons": [str(error)]}
+            return refusal(str(error))
         return {"ok": True, "servers": [self._order(key, change) for key in keys]}
 
     def _order(self, key: Key, change: Change) -> dict[str, Any]:
@@ -191,7 +191,7 @@ class Change:
         return replace(order, weight=self.value) if self.of_weight else replace(order, state=self.value or 0)
 
 
-def _change(want: str, weight: object) -> Change:
+def _change(want: str, weight: str | int | None) -> Change:
     if want in STATES:
         return Change(False, STATES[want])
     if want != "weight":

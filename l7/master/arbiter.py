@@ -19,12 +19,14 @@ from l7.clock import monotonic
 from l7.config.generation import Loaded
 from l7.config.held import HeldFiles
 from l7.errors import ConfigError, StartError
+from l7.ipc.channel import Received
+from l7.ipc.messages import Adopt, BootFailed, Drain, Drained, Ready, StacksWritten, Stop
 from l7.master import vocabulary as v
 from l7.master.company import Company
-from l7.master.dumps import Dumps
+from l7.master.dump import process_lines, write
 from l7.master.fleet import Fleet, first
 from l7.master.generations import SLOTS, Generations, Refused, Served
-from l7.master.handles import Handle, Letter, describe_end
+from l7.master.handles import Handle, describe_end
 from l7.master.inheritance import Inheritance, inherit
 from l7.master.inquiries import Inquiries
 from l7.master.lending import lend
@@ -130,7 +132,7 @@ class Arbiter:
             self._board, self._roster, generations, self._inquiries.desk, self._release, names, events
         )  # fmt: skip
         self._notices = Notices(generations.books.ledger, generations.current.generation.number)
-        self._dumps = Dumps(self._roster, generations, self._states, ground.output_lock, self._is_in_a_hurry, events)
+        self._dump_wanted = False
         self._awake_since = monotonic()
         self._code: int | None = None
 
@@ -151,16 +153,15 @@ class Arbiter:
                 return self._code
             self._office.look(self._fleet, self._awake_since)
             self._notices.look(self._fleet, self._generations.current.generation.number, self._verdicts.last)
-            self._dumps.look()  # only when nothing is left to decide: writing may take a while
+            self._dump()  # only when nothing is left to decide: writing may take a while
             self._wait()
             self._collect()
 
     # --- wait -------------------------------------------------------------------------------------------------------
 
     def _wait(self) -> None:
-        now = monotonic()
-        due = [self._fleet.next_deadline(now), self._next_silence(), self._relay.due, self._inquiries.due]
-        due += [self._lineage.due, self._office.due(self._awake_since), self._dumps.due]
+        due = [self._fleet.next_deadline(monotonic()), self._next_silence(), self._relay.due, self._inquiries.due]
+        due += [self._lineage.due, self._office.due(self._awake_since)]
         wake = min((moment for moment in due if moment is not None), default=None)
         self._poll.wait(wake)
         if wake is not None and monotonic() > wake + OVERSLEPT:
@@ -185,7 +186,7 @@ class Arbiter:
         self._reap()
         for wish in wishes:
             if wish is Wish.DUMP:
-                self._dumps.ask()
+                self._dump_wanted = True
             elif wish in _EVENTS and not (wish is Wish.RELOAD and self._lineage.remembers_reload()):
                 self._queue.append(_EVENTS[wish])
         now = monotonic()
@@ -195,28 +196,25 @@ class Arbiter:
                 self._queue.append(v.Silent(worker.slot))
         self._queue.append(v.Tick())
 
-    def _note(self, handle: Handle, letter: Letter) -> None:
-        message, event = letter.message, letter.message.get("event")
-        if event == "dump":
-            # A channel keeps the order: who answers what came after a drain has heard the drain.
-            self._queue.append(v.Heard(handle.slot))
-            self._inquiries.heard(handle.slot)
-            self._dumps.note(handle.pid, message)
-        elif self._office.owns(handle):
-            self._office.note(handle, letter)
-        elif letter.descriptor is not None:
-            self._relay.post(letter, handle)
-        elif event == "ready":
+    def _note(self, handle: Handle, received: Received) -> None:
+        message, descriptor = received
+        if self._office.owns(handle):
+            self._office.note(handle, received)
+        elif isinstance(message, Adopt) and descriptor is not None:
+            self._relay.post(message, descriptor, handle)
+        elif isinstance(message, Ready):
             self._queue.append(v.Booted(handle.slot))
-        elif event == "failed":
-            handle.why = str(message.get("why", ""))
-        elif event == "stacks":
+        elif isinstance(message, Drained):
+            self._queue.append(v.Heard(handle.slot))
+        elif isinstance(message, StacksWritten):
             self._queue.append(v.Stacks(handle.slot))
+        elif isinstance(message, BootFailed):
+            handle.why = message.why
+        else:
+            received.discard()
 
     def _reap(self) -> None:
         for handle, status in self._roster.reap():
-            self._dumps.forget(handle.pid)
-            self._inquiries.heard(handle.slot)
             if self._office.owns(handle):
                 self._office.gone(handle, status)
                 continue
@@ -249,7 +247,7 @@ class Arbiter:
         try:
             handle = spawn(
                 lambda pid, channel: Handle(
-                    action.slot, action.index, action.generation, pid, channel, started=monotonic()
+                    action.slot, action.index, action.generation, pid, channel, monotonic(), served.generation.digest
                 ),
                 lambda channel: self._boot(action, served, channel),
                 self._run,
@@ -297,9 +295,7 @@ class Arbiter:
                 listener.socket.close()
 
     def _drain(self, action: v.Drain) -> None:
-        idle = "close" if action.close else "handover"
-        self._roster.tell(action.slot, {"do": "drain", "within": action.within, "idle": idle})
-        self._roster.tell(action.slot, {"do": "dump"})
+        self._roster.tell(action.slot, Drain(action.within, "close" if action.close else "handover"))
 
     def _load(self, action: v.Load) -> None:
         self._verdicts.begin()
@@ -349,8 +345,12 @@ class Arbiter:
 
     # --- dump -------------------------------------------------------------------------------------------------------
 
-    def _states(self) -> dict[int, str]:
-        return {**{worker.slot: worker.state.value for worker in self._fleet.workers}, **self._office.states()}
+    def _dump(self) -> None:
+        if self._dump_wanted:
+            self._dump_wanted = False
+            states = {worker.slot: worker.state.value for worker in self._fleet.workers} | self._office.states()
+            lines = process_lines(self._roster.handles.values(), states, self._board)
+            write(self._generations.dump(lines), self._ground.output_lock, self._is_in_a_hurry, self._events.warning)
 
     def _is_in_a_hurry(self) -> bool:
         return self._fleet.phase in ENDS or self._mailbox.is_told_to_stop
@@ -368,7 +368,7 @@ _EVENTS: dict[Wish, v.Event] = {
 _ACTIONS: dict[type[v.Action], Callable[[Arbiter, Any], None]] = {
     v.Spawn: Arbiter._spawn,
     v.Drain: Arbiter._drain,
-    v.Stop: lambda self, action: self._roster.tell(action.slot, {"do": "stop"}),
+    v.Stop: lambda self, action: self._roster.tell(action.slot, Stop()),
     v.AskStacks: lambda self, action: self._roster.signal(action.slot, signal.SIGUSR2, signal.SIGCONT),
     v.Abort: lambda self, action: self._roster.signal(action.slot, signal.SIGABRT, signal.SIGCONT),
     v.Kill: lambda self, action: self._roster.signal(action.slot, signal.SIGKILL),

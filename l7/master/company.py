@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 
+from l7.ipc.channel import Channel
+from l7.ipc.messages import Adopt, AnswerCounts
 from l7.master.fleet import Fleet
-from l7.master.handles import Letter, Message
 from l7.master.lending import lend
 from l7.master.relay import Relay
 from l7.master.roster import Roster
@@ -23,7 +23,7 @@ class Company:
     ) -> None:  # fmt: skip
         self._board, self._roster, self._relay, self._scales, self._fleet = board, roster, relay, scales, fleet
 
-    def begin(self, bridge: socket.socket, workers: int) -> None:
+    def begin(self, bridge: Channel, workers: int) -> None:
         """The next l7 serves, with so many workers: lend it connections over the bridge, and begin to compare."""
         fleet = self._fleet()
         self._scales.watch(fleet.live())
@@ -34,15 +34,15 @@ class Company:
         """What our workers have answered since then, and what they had before."""
         return self._scales.old(self._fleet()), self._scales.past
 
-    def own(self) -> Message:
+    def own(self) -> AnswerCounts:
         """What our workers have answered since they started: what the l7 before us wants to know."""
         workers = list(self._fleet().live())
         tally = self._scales.total(workers)
-        return {"answers": tally.answers, "faults": tally.faults, "pending": self._scales.pending(workers)}
+        return AnswerCounts(tally.answers, tally.faults, self._scales.pending(workers))
 
-    def take_back(self, letter: Letter) -> None:
+    def take_back(self, message: Adopt, descriptor: int) -> None:
         """A connection comes over the bridge."""
-        self._relay.post(letter, None)
+        self._relay.post(message, descriptor, None)
 
     def end(self) -> None:
         """Lend nothing more."""

@@ -11,10 +11,11 @@ import json
 import os
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from l7.clock import monotonic
 from l7.errors import StartError
+from l7.ipc.codec import DecodeError
+from l7.ipc.requests import REQUESTS, Answer, Request, refusal
 from l7.master.controlpath import SUFFIX, Signs, make_directory
 from l7.master.listeners import inode, remove_stale
 from l7.master.pointers import Pointers, remove_dead
@@ -29,8 +30,6 @@ LONGEST_QUESTION = 64 * 1024
 """Bytes: a URL and header fields, as long as a request may have them."""
 LONGEST_PATH = 107
 """Bytes of a unix socket's path (unix(7))."""
-
-Message = dict[str, Any]
 
 
 class ControlSocket:
@@ -152,7 +151,7 @@ class Visitor:
 class Desk:
     """Whoever has a question; ``ask`` gets it, and answers now or later by `answer`."""
 
-    def __init__(self, poll: Poll, control: ControlSocket | None, ask: Callable[[Visitor, Message], None]) -> None:
+    def __init__(self, poll: Poll, control: ControlSocket | None, ask: Callable[[Visitor, Request], None]) -> None:
         self._poll = poll
         self._control = control
         self._ask = ask
@@ -202,11 +201,11 @@ class Desk:
             if visitor.deadline is not None and visitor.deadline <= now:
                 self._let_go(visitor)
 
-    def answer(self, visitor: Visitor, message: Message) -> None:
+    def answer(self, visitor: Visitor, answer: Answer) -> None:
         """Give a visitor the answer; one that has left does not mind."""
         if visitor.socket.fileno() < 0:
             return
-        visitor.write += json.dumps(message).encode() + b"\n"
+        visitor.write += json.dumps(answer).encode() + b"\n"
         visitor.deadline = monotonic() + PATIENCE
         self._send(visitor)
 
@@ -243,9 +242,11 @@ class Desk:
         elif b"\n" in data and not visitor.asked:
             visitor.asked, visitor.deadline = True, None
             try:
-                self._ask(visitor, _question(bytes(visitor.read)))
-            except Exception as error:  # a question must never be the end of a master that serves
-                self.answer(visitor, {"ok": False, "reasons": [f"{type(error).__name__}: {error}"]})
+                self._ask(visitor, REQUESTS.decode(visitor.read))
+            except DecodeError as error:
+                self.answer(visitor, refusal(f"unknown request: {error}"))
+            except Exception as error:  # a request must never be the end of a master that serves
+                self.answer(visitor, refusal(f"{type(error).__name__}: {error}"))
 
     def _send(self, visitor: Visitor) -> None:
         try:
@@ -266,11 +267,3 @@ class Desk:
         if self._visitors.pop(descriptor, None) is not None:
             self._poll.drop(descriptor)
             visitor.socket.close()
-
-
-def _question(line: bytes) -> Message:
-    try:
-        question = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return question if isinstance(question, dict) else {}

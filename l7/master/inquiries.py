@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
 
 from l7 import __version__
-from l7.master.control import ControlSocket, Desk, Message, Visitor
+from l7.ipc.requests import (
+    Answer,
+    DryRunRequest,
+    ExplainRequest,
+    ReloadRequest,
+    Request,
+    ServerRequest,
+    StatusRequest,
+    refusal,
+)
+from l7.master.control import ControlSocket, Desk, Visitor
 from l7.master.fleet import Fleet
 from l7.master.generations import Generations
 from l7.master.insight import insight
-from l7.master.lifecycle import BEATS, ENDS, MasterState
+from l7.master.lifecycle import ENDS, MasterState
 from l7.master.polling import Poll
 from l7.master.relay import Relay
-from l7.master.report import Survey, moment
+from l7.master.report import moment, workers
 from l7.master.roster import Roster
 from l7.master.servers import table
 from l7.master.verdicts import Verdicts
@@ -32,7 +41,7 @@ class Inquiries:
     def __init__(
         self, poll: Poll, control: ControlSocket | None, board: Board, roster: Roster, relay: Relay,
         generations: Generations, fleet: Callable[[], Fleet], reload: Callable[[], None],
-        control_worker: Callable[[], Message | None],
+        control_worker: Callable[[], Answer | None],
     ) -> None:  # fmt: skip
         self.desk = Desk(poll, control, self._ask)
         self.verdicts = Verdicts(self.desk.answer, lambda: relay.passed)
@@ -42,13 +51,12 @@ class Inquiries:
         self._fleet = fleet
         self._reload = reload
         self._control_worker = control_worker
-        self._surveys: list[Survey] = []
         self._wants_reload = False
 
     @property
     def due(self) -> float | None:
         """When to look again."""
-        moments = [self.desk.due, self.verdicts.due, *(survey.due for survey in self._surveys)]
+        moments = [self.desk.due, self.verdicts.due]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def look(self) -> None:
@@ -59,60 +67,47 @@ class Inquiries:
             # While another l7 is about to take over, whoever asks waits: that one does the reload, or we when it fails.
             self._wants_reload = False
             self._reload()
-        for survey in [survey for survey in self._surveys if survey.over]:
-            self._surveys.remove(survey)
-            self.desk.answer(survey.visitor, self._status(survey))
-
-    def heard(self, slot: int) -> None:
-        """A worker has answered, or has ended."""
-        for survey in self._surveys:
-            survey.heard(slot)
 
     def close(self, why: str, *, again: bool = False) -> None:
         """Answer whoever waits, and take no more questions; ``again`` says that another l7 takes them now."""
         self.verdicts.stopped(why, again=again)
         self.desk.close()
 
-    def _ask(self, visitor: Visitor, question: Message) -> None:
-        wish = question.get("do")
-        if wish == "status":
-            self._surveys.append(Survey(visitor, self._board, self._ask_workers()))
-        elif wish == "explain":
-            self.desk.answer(visitor, insight(self._generations, question))
-        elif wish == "dry-run":
-            self.desk.answer(visitor, self._preview())
-        elif wish == "server":
-            self.desk.answer(visitor, self._order(question))
-        elif wish == "reload" and self._fleet().phase in ENDS:
-            self.desk.answer(visitor, {"ok": False, "reasons": ["l7 is stopping"]})
-        elif wish == "reload":
+    def _ask(self, visitor: Visitor, request: Request) -> None:
+        if isinstance(request, ReloadRequest) and self._fleet().phase not in ENDS:
             self.verdicts.want(visitor)
             self._wants_reload = True
         else:
-            self.desk.answer(visitor, {"ok": False, "reasons": ["unknown question"]})
+            self.desk.answer(visitor, self._answer(request))
 
-    def _ask_workers(self) -> set[int]:
-        slots = [worker.slot for worker in self._fleet().workers if worker.state in BEATS]
-        handles = [handle for slot in slots if (handle := self._roster.get(slot)) is not None]
-        return {handle.slot for handle in handles if handle.tell({"do": "dump"})}
+    def _answer(self, request: Request) -> Answer:
+        if isinstance(request, StatusRequest):
+            return self._status()
+        if isinstance(request, ExplainRequest):
+            return insight(self._generations, request)
+        if isinstance(request, DryRunRequest):
+            return self._preview()
+        if isinstance(request, ServerRequest):
+            return self._order(request)
+        return refusal("l7 is stopping")
 
-    def _order(self, question: Message) -> Message:
+    def _order(self, request: ServerRequest) -> Answer:
         phase = self._fleet().phase
         if phase in ENDS or phase is MasterState.UPGRADING:
-            return {"ok": False, "reasons": [f"l7 is {phase.value}; ask again"]}
-        return self._generations.administration.answer(question)
+            return refusal(f"l7 is {phase.value}; ask again")
+        return self._generations.administration.answer(request)
 
-    def _preview(self) -> Message:
+    def _preview(self) -> Answer:
         changes, problems, _ = self._generations.preview(try_out=True)
         number = self._generations.current.generation.number
         return {"ok": not problems, "generation": number, "changes": changes, "reasons": problems}
 
-    def _status(self, survey: Survey) -> Message:
+    def _status(self) -> Answer:
         served, fleet = self._generations.current, self._fleet()
         changes, problems, digest = self._generations.preview()
         on_disk = "invalid" if problems else "same" if digest == served.generation.digest else "differs"
         last = self.verdicts.last
-        report: dict[str, Any] = {
+        return {
             "ok": True,
             "version": __version__,
             "pid": os.getpid(),
@@ -128,8 +123,7 @@ class Inquiries:
                 "problems": problems,
             },
             "last-reload": None if last is None else {**last, "at": moment(last["at"])},
-            "workers": survey.workers(fleet, self._roster.handles),
+            "workers": workers(fleet, self._roster.handles, self._board),
             "control": self._control_worker(),
             "servers": list(table(served.generation.config, self._generations.books)),
         }
-        return report

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
 
 from l7.balancing.cells import ROW
 from l7.balancing.explanation import explain
 from l7.balancing.lane import Lane
 from l7.balancing.outlook import Books, outlook
-from l7.master.control import Message
+from l7.ipc.requests import Answer, ExplainRequest
 from l7.master.generations import Generations
 from l7.telemetry.ledger import MASTER
 
 
-def insight(generations: Generations, question: Message) -> Message:
-    """Explain ``url``, sent with ``headers``."""
-    url, headers = question.get("url"), question.get("headers", [])
-    if not isinstance(url, str) or not isinstance(headers, list):
-        return {"ok": False, "reasons": ["explain: a url is missing"]}
+def insight(generations: Generations, request: ExplainRequest) -> Answer:
+    """Explain where a request would go."""
     generation, books = generations.current.generation, generations.books
-    found = explain(generation.config, url, [str(header) for header in headers])
-    answer: dict[str, Any] = {"ok": True, **found.plain()}
+    found = explain(generation.config, request.url, request.headers)
+    answer: Answer = {"ok": True, **found.plain()}
     if found.backend is not None and found.head is not None:
         lane = Lane(books.ledger.cells, books.ledger.rows * ROW, MASTER)
         known = Books(lane, books.rows.taken(), books.resolved, books.cookie_key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from l7.ipc.messages import Rebalance
 from l7.master.fleet import Worker
 from l7.master.roster import Roster
 from l7.telemetry.board import CONNECTIONS, Board
@@ -43,4 +44,4 @@ def lend(
     held = {one.slot: board.slot(one.slot)[CONNECTIONS] for one in lenders if one.ready}
     theirs = 0 if borrower is None else held.pop(borrower, 0)
     for slot, count in portions(held, workers, theirs, trial=trial).items():
-        roster.tell(slot, {"do": "lend", "count": count})
+        roster.tell(slot, Rebalance(count))

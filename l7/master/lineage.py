@@ -10,12 +10,13 @@ from setproctitle import setproctitle
 
 from l7.clock import monotonic
 from l7.config.held import HeldFiles
+from l7.ipc.channel import Channel
+from l7.ipc.messages import BootFailed, Reload, shortened
 from l7.master import bequest
 from l7.master import vocabulary as v
 from l7.master.company import Company
 from l7.master.fleet import Fleet
 from l7.master.generations import Generations
-from l7.master.handles import send
 from l7.master.inheritance import Inheritance
 from l7.master.inquiries import Inquiries
 from l7.master.names import Names
@@ -33,7 +34,7 @@ def report_failure(inheritance: Inheritance | None, why: str) -> None:
     """Tell the l7 before us, if there is one, why we cannot even begin."""
     if inheritance is not None:
         with socket.socket(fileno=inheritance.bridge) as bridge:
-            send(bridge, {"event": "failed", "why": why})
+            Channel(bridge).send(BootFailed(shortened(why)))
 
 
 class Lineage:
@@ -81,14 +82,14 @@ class Lineage:
     def execute(self, fleet: Fleet) -> None:
         """Start the next l7."""
         self._upgrade = Upgrade(
-            self._poll, self._ground, self._on_outcome, self._company, fleet.plan.graceful, self._leave
+            self._poll, self._ground, self._on_outcome, self._company, self._leave, self._events.warning
         )
         held = {} if self._held is None else self._held.descriptors()
         self._let_go()
         self._left = bequest.create()
         self._leave()
         ledgers = [one.ledger.descriptor for one in self._generations.books.ledgers]
-        self._upgrade.start(self._generations.last, held, (self._left, *ledgers))
+        self._upgrade.start(self._generations.last, fleet.plan.graceful, held, (self._left, *ledgers))
 
     def abandon(self, *, stop: bool) -> None:
         """Give the next l7 up."""
@@ -115,7 +116,7 @@ class Lineage:
     def pass_on(self) -> None:
         """Let the l7 that has taken over reload."""
         if self._upgrade is not None and self._upgrade.bridge is not None:
-            send(self._upgrade.bridge, {"do": "reload"})
+            self._upgrade.bridge.send(Reload())
 
     def give_back(self) -> None:
         """Let the connections of our workers go to the l7 before us."""

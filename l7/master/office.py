@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from l7.clock import monotonic
+from l7.ipc.channel import Received
+from l7.ipc.messages import BeginChecks, BootFailed, ControlClient, OpenAdmin, Ready, Resolved, Stop
 from l7.master import caretaker as c
 from l7.master.caretaker import Phase, Post, Process
 from l7.master.control import Desk
 from l7.master.fleet import Fleet
 from l7.master.generations import SLOTS, Generations
-from l7.master.handles import Handle, Letter, describe_end
+from l7.master.handles import Handle, describe_end
 from l7.master.lifecycle import ENDS, MasterState
 from l7.master.listeners import Listener
 from l7.master.names import Names
@@ -55,14 +57,14 @@ class Office:
         """The process that has been told to open the admin endpoint."""
         self._asked = (0, False)
         """A generation, and whether it has work for a control worker."""
-        self.names = names
+        self._names = names
 
     # --- what the loop calls ----------------------------------------------------------------------------------------
 
     def due(self, awake_since: float) -> float | None:
         """When to look again."""
         beats = [self._last_beat(one, awake_since) + self._post.silence for one in self._beating()]
-        moments = [self._post.next_deadline(monotonic()), self.names.due, *beats]
+        moments = [self._post.next_deadline(monotonic()), *beats]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def look(self, fleet: Fleet, awake_since: float) -> None:
@@ -77,23 +79,24 @@ class Office:
                 self._step(c.Silent(one.slot))
         self._step(c.Tick())
         self._open_admin()
-        self.names.look()
 
     def owns(self, handle: Handle) -> bool:
         """Whether it is a control worker and not one of the workers."""
         return handle.index == NO_INDEX
 
-    def note(self, handle: Handle, letter: Letter) -> None:
+    def note(self, handle: Handle, received: Received) -> None:
         """Hear what it says."""
-        event = letter.message.get("event")
-        if letter.descriptor is not None:
-            self._desk.welcome(letter.descriptor)
-        elif event == "ready":
+        message, descriptor = received
+        if isinstance(message, ControlClient) and descriptor is not None:
+            self._desk.welcome(descriptor)
+        elif isinstance(message, Ready):
             self._step(c.Booted(handle.slot - SLOTS))
-        elif event == "failed":
-            handle.why = str(letter.message.get("why", ""))
-        elif event == "resolved":
-            self.names.note(letter.message)
+        elif isinstance(message, BootFailed):
+            handle.why = message.why
+        elif isinstance(message, Resolved):
+            self._names.note(message)
+        else:
+            received.discard()
 
     def gone(self, handle: Handle, status: int) -> None:
         """One has ended."""
@@ -151,7 +154,7 @@ class Office:
         handle, one = present
         if one.phase is Phase.READY and handle.pid != self._opened:
             self._opened = handle.pid
-            handle.tell({"do": "open"})
+            handle.channel.send(OpenAdmin())
 
     def _beating(self) -> list[Process]:
         return [one for one in self._post.processes if one.phase in (Phase.WAITING, Phase.READY)]
@@ -170,19 +173,19 @@ class Office:
         elif isinstance(action, c.Spawn):
             self._spawn(action)
         elif isinstance(action, (c.Begin, c.Stop)):
-            wish = "begin" if isinstance(action, c.Begin) else "stop"
-            self._roster.tell(SLOTS + action.slot, {"do": wish})
+            self._roster.tell(SLOTS + action.slot, BeginChecks() if isinstance(action, c.Begin) else Stop())
         else:
             number = signal.SIGABRT if isinstance(action, c.Abort) else signal.SIGKILL
             self._roster.signal(SLOTS + action.slot, number, signal.SIGCONT)
 
     def _spawn(self, action: c.Spawn) -> None:
         slot, number = SLOTS + action.slot, action.generation
-        admin = self._generations.get(number).admin
+        served = self._generations.get(number)
+        admin, digest = served.admin, served.generation.digest
         self._board.clear(slot)
         try:
             handle = spawn(
-                lambda pid, channel: Handle(slot, NO_INDEX, number, pid, channel, started=monotonic()),
+                lambda pid, channel: Handle(slot, NO_INDEX, number, pid, channel, monotonic(), digest),
                 lambda channel: self._boot(slot, number, channel),
                 run,
                 lambda: self._release(() if admin is None else (admin,)),

@@ -1,4 +1,4 @@
-"""One ``poll`` for everything the master listens to: who is ready is called."""
+"""One ``poll`` for everything the master listens to: who is ready is called, and what waits for room is sent."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import select
 from collections.abc import Callable
 
 from l7.clock import monotonic
+from l7.ipc.channel import Channel
 
 READ = select.POLLIN
 WRITE = select.POLLOUT
@@ -43,3 +44,32 @@ class Poll:
             call = self._calls.get(descriptor)
             if call is not None:  # else it was dropped by one that was called before it
                 call()
+
+
+class PolledChannel:
+    """A channel in the poll: ``call`` is called when something has come, what waits is sent when there is room."""
+
+    def __init__(self, poll: Poll, channel: Channel, call: Call) -> None:
+        self._poll = poll
+        self._channel = channel
+        self._call = call
+        self._paused = False
+        poll.add(channel.fileno(), self._ready)
+        channel.on_wants_write = self._want
+
+    def pause(self, paused: bool) -> None:
+        """Leave in the channel what comes, or take it again."""
+        if paused is not self._paused:
+            self._paused = paused
+            self._want(self._channel.wants_write)
+
+    def drop(self) -> None:
+        """Take the channel out of the poll, before it is closed."""
+        self._poll.drop(self._channel.fileno())
+
+    def _ready(self) -> None:
+        self._channel.flush()
+        self._call()
+
+    def _want(self, write: bool) -> None:
+        self._poll.want(self._channel.fileno(), (0 if self._paused else READ) | (WRITE if write else 0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from l7.clock import monotonic
-from l7.master.handles import Message
+from l7.ipc.messages import AnswerCounts
 from l7.master.trial import ANSWER_WITHIN, compare
 from l7.master.vocabulary import Tally
 
@@ -18,11 +18,11 @@ class Proof:
         self._pending = 0
         self._wanted_at = 0.0
 
-    def hear(self, message: Message) -> None:
+    def hear(self, counts: AnswerCounts) -> None:
         """Note what it says."""
-        self._tally = Tally(int(message.get("answers", 0)), int(message.get("faults", 0)))
-        self._pending = int(message.get("pending", 0))
-        if message.get("event") == "ready" and not self.wanted:
+        self._tally = Tally(counts.answers, counts.faults)
+        self._pending = counts.pending
+        if counts.ready and not self.wanted:
             self.wanted, self._wanted_at = True, monotonic()
 
     def fault(self, old: Tally, past: Tally) -> str:

@@ -8,14 +8,15 @@ where it came from, and while too much is held the old workers are not listened 
 from __future__ import annotations
 
 import os
-import socket
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from l7.clock import monotonic
-from l7.master.handles import Handle, Letter, Message, send
+from l7.ipc.channel import Channel
+from l7.ipc.messages import Adopt
+from l7.master.handles import Handle
 from l7.master.roster import Roster
 from l7.telemetry.board import ADOPTED, CONNECTIONS, Board
 
@@ -32,7 +33,7 @@ Takers = Callable[[Handle | None], list[Handle]]
 
 @dataclass
 class _Held:
-    message: Message
+    message: Adopt
     descriptor: int
     origin: Handle | None
     since: float
@@ -44,9 +45,9 @@ class Relay:
     def __init__(self, board: Board, roster: Roster, takers: Takers) -> None:
         self.passed = 0
         """Connections passed on since the master started."""
-        self.away: socket.socket | None = None
+        self.away: Channel | None = None
         """A channel to another l7 that takes them all."""
-        self.loan: socket.socket | None = None
+        self.loan: Channel | None = None
         """A channel to another l7 that takes what our workers give; what it does not take stays here."""
         self._board = board
         self._roster = roster
@@ -65,12 +66,9 @@ class Relay:
         """Whether nothing more should come for now."""
         return len(self._held) >= MOST_HELD
 
-    def post(self, letter: Letter, origin: Handle | None) -> None:
+    def post(self, message: Adopt, descriptor: int, origin: Handle | None) -> None:
         """Pass a connection on; without an ``origin`` there is no way back for it."""
-        if letter.descriptor is None:
-            return
-        message = {key: value for key, value in letter.message.items() if key not in ("event", "do")}
-        held = _Held(message, letter.descriptor, origin, monotonic())
+        held = _Held(message, descriptor, origin, monotonic())
         if self._held or not self._pass_on(held):
             self._held.append(held)  # in order, and no overtaking
         if self.full and origin is not None:
@@ -93,9 +91,8 @@ class Relay:
             os.close(self._held.popleft().descriptor)
 
     def _pass_on(self, held: _Held) -> bool:
-        message = {"do": "adopt", **held.message}
         for channel, taker in self._channels(held.origin):
-            if send(channel, message, held.descriptor):
+            if channel.try_send(held.message, held.descriptor):
                 os.close(held.descriptor)
                 self.passed += 1
                 if taker is not None:
@@ -103,15 +100,14 @@ class Relay:
                 return True
         return False
 
-    def _channels(self, origin: Handle | None) -> Iterator[tuple[socket.socket, Handle | None]]:
+    def _channels(self, origin: Handle | None) -> Iterator[tuple[Channel, Handle | None]]:
         if self.away is not None:
             yield self.away, None
             return
         if self.loan is not None and origin is not None:
             yield self.loan, None
         for handle in sorted(self._takers(origin), key=self._load):
-            if handle.open:
-                yield handle.channel, handle
+            yield handle.channel, handle
 
     def _load(self, handle: Handle) -> int:
         """Connections of a worker, and those that are on their way to it."""
@@ -120,9 +116,9 @@ class Relay:
 
     def _give_back(self, held: _Held) -> bool:
         origin = held.origin
-        if origin is None or not origin.open or monotonic() - held.since < HOLD:
+        if origin is None or monotonic() - held.since < HOLD:
             return False
-        if not send(origin.channel, {"do": "handback", **held.message}, held.descriptor):
+        if not origin.channel.try_send(replace(held.message, returned=True), held.descriptor):
             return False
         os.close(held.descriptor)
         return True

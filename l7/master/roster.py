@@ -1,14 +1,16 @@
-"""The workers that live: their processes, their channels, and what comes over these."""
+"""The children that live: their processes, their channels, and what comes over these."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
 
-from l7.master.handles import Handle, Letter, Message
-from l7.master.polling import READ, Poll
+from l7.ipc.channel import Received
+from l7.ipc.messages import Message
+from l7.master.handles import Handle
+from l7.master.polling import Poll, PolledChannel
 
-Note = Callable[[Handle, Letter], None]
+Note = Callable[[Handle, Received], None]
 
 
 class Roster:
@@ -18,22 +20,28 @@ class Roster:
         self.handles: dict[int, Handle] = {}
         self._poll = poll
         self._note = note
+        self._polled: dict[int, PolledChannel] = {}
         self._muted: set[int] = set()
 
     def add(self, handle: Handle) -> None:
         """Listen to a new worker."""
         self.handles[handle.slot] = handle
-        self._poll.add(handle.channel.fileno(), lambda: self._hear(handle))
+        self._polled[handle.slot] = PolledChannel(self._poll, handle.channel, lambda: self._hear(handle))
 
     def get(self, slot: int) -> Handle | None:
         """The worker in a slot, if there is one."""
         return self.handles.get(slot)
 
     def tell(self, slot: int, message: Message) -> None:
-        """Send a message; one that nobody takes is lost."""
+        """Send a message to a worker, in order and as soon as it reads; it is dropped when the worker is gone."""
         handle = self.handles.get(slot)
         if handle is not None:
-            handle.tell(message)
+            handle.channel.send(message)
+
+    def tell_all(self, message: Message) -> None:
+        """Send a message to every child."""
+        for handle in self.handles.values():
+            handle.channel.send(message)
 
     def signal(self, slot: int, *numbers: signal.Signals) -> None:
         """Send signals to a worker."""
@@ -44,16 +52,14 @@ class Roster:
 
     def mute(self, handle: Handle) -> None:
         """Leave what a worker sends in its channel for a while: it notices, and holds back."""
-        if handle.slot not in self._muted and handle.open:
+        if handle.slot not in self._muted and not handle.channel.closed:
             self._muted.add(handle.slot)
-            self._poll.want(handle.channel.fileno(), 0)
+            self._polled[handle.slot].pause(True)
 
     def unmute(self) -> None:
         """Listen to everybody again."""
         for slot in self._muted:
-            handle = self.handles.get(slot)
-            if handle is not None and handle.open:
-                self._poll.want(handle.channel.fileno(), READ)
+            self._polled[slot].pause(False)
         self._muted.clear()
 
     def reap(self) -> Iterator[tuple[Handle, int]]:
@@ -66,24 +72,24 @@ class Roster:
             if status is None:
                 continue
             # All of it, muted or not: with the channel go the connections that still lie in it.
-            for letter in handle.hear():
-                self._note(handle, letter)
+            for received in handle.channel.receive():
+                self._note(handle, received)
             self._muted.discard(handle.slot)
-            self._poll.drop(handle.channel.fileno())
+            self._polled.pop(handle.slot).drop()
             del self.handles[handle.slot]
-            handle.close()
+            handle.channel.close()
             yield handle, status
 
     def release(self) -> None:
         """Close all channels: what a child does with what it inherited."""
         for handle in self.handles.values():
-            handle.close()
+            handle.channel.close()
 
     def _hear(self, handle: Handle) -> None:
-        for letter in handle.hear():
-            self._note(handle, letter)
+        for received in handle.channel.receive():
+            self._note(handle, received)
             if handle.slot in self._muted:
                 return
-        if not handle.open:
+        if handle.channel.closed:
             # It will not speak again; whether it lives is for the reaper to see.
-            self._poll.drop(handle.channel.fileno())
+            self._polled[handle.slot].drop()

@@ -16,6 +16,7 @@ from typing import NoReturn, Protocol, TypeVar
 from setproctitle import setproctitle
 
 from l7.config.generation import Generation
+from l7.ipc.channel import Channel, pair
 from l7.master.handles import Handle
 from l7.master.signals import become_worker
 from l7.telemetry.events import Events
@@ -39,7 +40,7 @@ B = TypeVar("B", bound=Born)
 
 
 def spawn(
-    handle_of: Callable[[int, socket.socket], Handle],
+    handle_of: Callable[[int, Channel], Handle],
     boot_of: Callable[[socket.socket], B],
     run: Callable[[B], int],
     release: Callable[[], None],
@@ -53,9 +54,8 @@ def spawn(
     :param release: closes, in the child, what is the master's only.
     :param title: what ``ps`` shows for it.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = pair()
     with theirs:
-        ours.setblocking(False)
         flush()
         # What lives now lives on in the child: its collector is not to touch, and so copy, the pages that it shares.
         gc.collect()
@@ -72,7 +72,7 @@ def spawn(
         finally:
             gc.unfreeze()  # in the master, which may have to collect it one day; a child never comes here
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    return handle_of(pid, ours)
+    return handle_of(pid, Channel(ours, lambda text: events.warning(f"process {pid}: {text}")))
 
 
 def _live(

@@ -11,16 +11,32 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 
+from l7 import __version__
 from l7.clock import monotonic
 from l7.errors import StartError
+from l7.ipc.channel import Channel
+from l7.ipc.messages import (
+    PROTOCOL,
+    Adopt,
+    AnswerCounts,
+    Hello,
+    Message,
+    Reload,
+    Serving,
+    Stop,
+    TakeOver,
+    TookOver,
+    Unfit,
+    Withdraw,
+)
 from l7.master import vocabulary as v
 from l7.master.fleet import Fleet
-from l7.master.handles import Letter, Message, receive, send
 from l7.master.inheritance import Inheritance
 from l7.master.lifecycle import MasterState
 from l7.master.pidfile import PidFile
-from l7.master.polling import READ, Poll
+from l7.master.polling import Poll, PolledChannel
 from l7.master.startup import Ground
 from l7.telemetry.events import Events
 
@@ -37,8 +53,8 @@ class Succession:
         self.taken = False
         self.withdrawn = False
         """Whether it is known that this l7 is not to take over."""
-        self.bridge: socket.socket | None = socket.socket(fileno=inheritance.bridge)
-        self.bridge.setblocking(False)
+        self.bridge: Channel | None = Channel(socket.socket(fileno=inheritance.bridge), events.warning)
+        self._polled: PolledChannel | None = None
         self._poll = poll
         self._ground = ground
         self._parent = inheritance.parent
@@ -48,21 +64,21 @@ class Succession:
         self._tell_at: float | None = None
         self._reload = False
         self._on_taken: Callable[[], None] = _nothing
-        self._on_connection: Callable[[Letter], None] = _refuse
-        self._muted = False
+        self._on_connection: Callable[[Adopt, int], None] = _refuse
 
-    def listen(self, on_taken: Callable[[], None], on_connection: Callable[[Letter], None]) -> None:
+    def listen(self, on_taken: Callable[[], None], on_connection: Callable[[Adopt, int], None]) -> None:
         """Hear what the l7 before us says."""
         self._on_taken, self._on_connection = on_taken, on_connection
         if self.bridge is not None:
-            self._poll.add(self.bridge.fileno(), self._hear)
+            self._polled = PolledChannel(self._poll, self.bridge, self._hear)
+            self.bridge.send(Hello(PROTOCOL, __version__))
 
     def prove(self, seconds: float, workers: int) -> None:
         """All workers are ready: ask for connections, and say so when they have been for that long."""
         self._proof = monotonic() + seconds
         if seconds and self.bridge is not None:
             self._tell_at = monotonic() + TELL_EVERY
-            send(self.bridge, {"event": "serving", "workers": workers})
+            self.bridge.send(Serving(workers))
 
     def remembers_reload(self) -> bool:
         """Whether a reload is to wait: it is asked for while this l7 proves itself."""
@@ -74,7 +90,7 @@ class Succession:
     def stop(self, *, quick: bool) -> None:
         """Let the l7 before us, which still drains, stop as well: whoever stops this one means all of it."""
         if self.taken and self.bridge is not None:
-            send(self.bridge, {"event": "stop", "quick": quick})
+            self.bridge.send(Stop(quick))
 
     def see_off(self, pause: Callable[[], bool], until: float) -> None:
         """Wait for its end, which is that of the bridge."""
@@ -82,6 +98,7 @@ class Succession:
             if not pause():
                 self.stop(quick=True)
                 return
+            self.bridge.flush()
             self._hear()
 
     @property
@@ -90,7 +107,7 @@ class Succession:
         moments = [moment for moment in (self._proof, self._tell_at) if moment is not None]
         return min(moments, default=None)
 
-    def look(self, fleet: Fleet, own: Callable[[], Message]) -> None:
+    def look(self, fleet: Fleet, own: Callable[[], AnswerCounts]) -> None:
         """Say what our workers answer, which is what ``own`` tells, and that we are ready, when it is time."""
         now = monotonic()
         if self.bridge is None or self.taken or self.withdrawn:
@@ -98,21 +115,20 @@ class Succession:
         if self._proof is not None and now >= self._proof:
             self._proof = None
             if why := _unfit(fleet):
-                send(self.bridge, {"event": "unfit", "why": why})
+                self.bridge.send(Unfit(why))
                 self._withdraw(why)
                 return
-            send(self.bridge, {"event": "ready", **own()})
+            self.bridge.send(replace(own(), ready=True))
         elif self._tell_at is not None and now >= self._tell_at:
-            send(self.bridge, {"event": "tally", **own()})
+            self.bridge.send(own())
         else:
             return
         self._tell_at = None if self._tell_at is None else now + TELL_EVERY
 
     def hold_back(self, full: bool) -> None:
         """Leave connections in the bridge while no more can be held."""
-        if self.bridge is not None and full is not self._muted:
-            self._muted = full
-            self._poll.want(self.bridge.fileno(), 0 if full else READ)
+        if self._polled is not None:
+            self._polled.pause(full)
 
     def release(self) -> None:
         """Close the bridge only: what a child does with what it inherited."""
@@ -122,24 +138,26 @@ class Succession:
     def _hear(self) -> None:
         if self.bridge is None:
             return
-        try:
-            for letter in receive(self.bridge):
-                if letter.descriptor is not None:
-                    self._on_connection(letter)
-                else:
-                    self._obey(letter.message)
-        except EOFError:
-            self._poll.drop(self.bridge.fileno())
+        for received in self.bridge.receive():
+            message, descriptor = received
+            if isinstance(message, Adopt) and descriptor is not None:
+                self._on_connection(message, descriptor)
+            else:
+                received.discard()
+                self._obey(message)
+        if self.bridge.closed:
+            if self._polled is not None:
+                self._polled.drop()
             self.bridge.close()
-            self.bridge = None
+            self.bridge = self._polled = None
             self._take_over()
 
     def _obey(self, message: Message) -> None:
-        if message.get("do") == "take-over":
+        if isinstance(message, TakeOver):
             self._take_over()
-        elif message.get("do") == "withdraw":
-            self._withdraw(str(message.get("why", "")))
-        elif message.get("do") == "reload":
+        elif isinstance(message, Withdraw):
+            self._withdraw(message.why)
+        elif isinstance(message, Reload):
             self._post(v.Hangup())
 
     def _withdraw(self, why: str) -> None:
@@ -159,7 +177,7 @@ class Succession:
             except StartError as error:
                 self._events.warning(f"{error}; it goes on without")
         if self.bridge is not None:
-            send(self.bridge, {"event": "taken"})
+            self.bridge.send(TookOver())
         self._on_taken()
         if self._reload:
             self._post(v.Hangup())
@@ -177,6 +195,5 @@ def _nothing() -> None:
     """Nobody waits for it yet."""
 
 
-def _refuse(letter: Letter) -> None:
-    if letter.descriptor is not None:
-        os.close(letter.descriptor)
+def _refuse(message: Adopt, descriptor: int) -> None:
+    os.close(descriptor)

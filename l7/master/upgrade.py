@@ -10,19 +10,34 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
 
 from l7.clock import monotonic
 from l7.errors import StartError
+from l7.ipc.channel import Channel, pair
+from l7.ipc.messages import (
+    PROTOCOL,
+    Adopt,
+    AnswerCounts,
+    BootFailed,
+    Hello,
+    Message,
+    Serving,
+    Stop,
+    TakeOver,
+    TookOver,
+    Unfit,
+    Withdraw,
+    shortened,
+)
 from l7.master import vocabulary as v
 from l7.master.company import Company
-from l7.master.handles import Message, describe_end, receive, send
+from l7.master.handles import describe_end
 from l7.master.inheritance import VARIABLE, Inheritance
 from l7.master.pidfile import PidFile
-from l7.master.polling import Poll
+from l7.master.polling import Poll, PolledChannel
 from l7.master.proof import Proof
 from l7.master.startup import Ground
 
@@ -37,21 +52,24 @@ class Upgrade:
 
     :param post: takes what becomes of it: `v.Replaced` or `v.UpgradeFailed`.
     :param leave: writes down what the next l7 is to know when it takes over.
+    :param report: takes what is wrong with a message of the next l7.
     """
 
     def __init__(
-        self, poll: Poll, ground: Ground, post: Callable[[v.Event], None], company: Company, graceful: float,
-        leave: Callable[[], None],
+        self, poll: Poll, ground: Ground, post: Callable[[v.Event], None], company: Company,
+        leave: Callable[[], None], report: Callable[[str], None],
     ) -> None:  # fmt: skip
-        self.bridge: socket.socket | None = None
+        self.bridge: Channel | None = None
         self.pid = 0
         self._poll = poll
         self._ground = ground
         self._post = post
         self._company = company
-        self._graceful = graceful
+        self._graceful = 0.0
         self._leave = leave
+        self._report = report
         self._proof = Proof()
+        self._polled: PolledChannel | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._why = ""
         self._kill_at: float | None = None
@@ -59,14 +77,19 @@ class Upgrade:
         self._over = False
         self._way_made = False
 
-    def start(self, generation: int, held: dict[str, int], bequest: tuple[int, ...] = ()) -> None:
-        """Execute the next l7. The descriptors that it inherits stay the caller's."""
+    def start(
+        self, generation: int, graceful: float, held: dict[str, int], bequest: tuple[int, ...] = ()
+    ) -> None:  # fmt: skip
+        """Execute the next l7, which is given ``graceful`` seconds to end where it is given up.
+
+        The descriptors that it inherits stay the caller's.
+        """
+        self._graceful = graceful
         if os.getpid() == 1:
             self._fail("process 1 of a container cannot be replaced; start another container")
             return
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = pair()
         with theirs:
-            ours.setblocking(False)
             left = self._ground.leave_behind(theirs.fileno(), generation, held, bequest)
             try:
                 self._child = subprocess.Popen(
@@ -77,8 +100,8 @@ class Upgrade:
                 hint = "; whom l7 runs as must be able to" if isinstance(error, PermissionError) else ""
                 self._fail(f"cannot execute {sys.executable}: {(error.strerror or str(error)).lower()}{hint}")
                 return
-        self.bridge, self.pid = ours, self._child.pid
-        self._poll.add(ours.fileno(), self._hear)
+        self.bridge, self.pid = Channel(ours, self._report), self._child.pid
+        self._polled = PolledChannel(self._poll, self.bridge, self._hear)
 
     def abandon(self, *, quick: bool = False) -> None:
         """Give the next l7 up: it gives back what it was lent, finishes what it serves, and ends, or is made to.
@@ -92,8 +115,9 @@ class Upgrade:
         self._company.end()
         if self._child is not None and self._child.poll() is None:
             why = self._why or "the l7 before it stops"
-            told = self.bridge is not None and send(self.bridge, {"do": "withdraw", "why": why})
-            if quick or not told:
+            if self.bridge is not None:
+                self.bridge.send(Withdraw(shortened(why)))
+            if quick or self.bridge is None or self.bridge.broken:
                 self._child.terminate()
             self._kill_at = monotonic() + self._graceful + KILL_AFTER
 
@@ -132,23 +156,25 @@ class Upgrade:
 
     def close(self) -> None:
         """Let go of the bridge."""
-        if self.bridge is not None:
-            self._poll.drop(self.bridge.fileno())
+        if self.bridge is not None and self._polled is not None:
+            self._polled.drop()
             self.bridge.close()
             self.bridge = None
 
     def _hear(self) -> None:
         if self.bridge is None:
             return
-        try:
-            for letter in receive(self.bridge):
-                if letter.descriptor is not None:
-                    self._company.take_back(letter)
-                elif not self._over:
-                    self._listen_to(letter.message)
-                elif letter.message.get("event") == "stop":
-                    self._post(v.Interrupt() if letter.message.get("quick") else v.Terminate())
-        except EOFError:
+        for received in self.bridge.receive():
+            message, descriptor = received
+            if isinstance(message, Adopt) and descriptor is not None:
+                self._company.take_back(message, descriptor)
+                continue
+            received.discard()
+            if not self._over:
+                self._listen_to(message)
+            elif isinstance(message, Stop):
+                self._post(v.Interrupt() if message.quick else v.Terminate())
+        if self.bridge.closed:
             self.close()
             if not self._over:
                 # Before it has taken over, that is the end of the attempt; how it ended is known in a moment.
@@ -156,25 +182,26 @@ class Upgrade:
                 self.look()
 
     def _listen_to(self, message: Message) -> None:
-        event = message.get("event")
-        if event == "serving" and self.bridge is not None:
-            self._company.begin(self.bridge, int(message.get("workers", 1)))
-        elif event in ("tally", "ready"):
+        if isinstance(message, Hello) and message.protocol != PROTOCOL:
+            self._fail(f"l7 {message.version} cannot take over from this version: stop this one, and start that", True)
+        elif isinstance(message, Serving) and self.bridge is not None:
+            self._company.begin(self.bridge, message.workers)
+        elif isinstance(message, AnswerCounts):
             self._weigh(message)
-        elif event == "taken":
+        elif isinstance(message, TookOver):
             self._over = True
             self._company.end()
             self._ground.leave_to_successor()
             self._post(v.Replaced(self.pid))
-        elif event == "failed":
-            self._why = str(message.get("why", ""))
-        elif event == "unfit":
-            self._fail(f"it is not fit: {message.get('why', '')}")
+        elif isinstance(message, BootFailed):
+            self._why = message.why
+        elif isinstance(message, Unfit):
+            self._fail(f"it is not fit: {message.why}")
 
-    def _weigh(self, message: Message) -> None:
+    def _weigh(self, counts: AnswerCounts) -> None:
         if self._way_made:
             return
-        self._proof.hear(message)
+        self._proof.hear(counts)
         if fault := self._proof.fault(*self._company.answers()):
             self._fail(fault)
         elif self._proof.complete:
@@ -187,7 +214,7 @@ class Upgrade:
             self._ground.pid_file.unlock()
         self._leave()
         if self.bridge is not None:
-            send(self.bridge, {"do": "take-over"})
+            self.bridge.send(TakeOver())
 
     def _end(self) -> str:
         """How the next l7 has ended, in words."""
@@ -198,9 +225,9 @@ class Upgrade:
             word = "it ended with " + (f"exit status {status}" if status >= 0 else describe_end(-status))
         return word + (f" ({self._why})" if self._why else "")
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, why: str, quick: bool = False) -> None:
         self._why = why
-        self.abandon()
+        self.abandon(quick=quick)
         self._post(v.UpgradeFailed(why))
 
     def _take_back(self) -> None:

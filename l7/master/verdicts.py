@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from l7.clock import monotonic
+from l7.ipc.requests import refusal
 from l7.master.control import Visitor
 
 QUIET = 0.1
@@ -79,7 +80,7 @@ class Verdicts:
         self.publish()
         waiting, self._now, self._next = [*self._now, *self._next], [], []
         for visitor in waiting:
-            self._answer(visitor, {"ok": False, "reasons": [why], "again": again})
+            self._answer(visitor, {**refusal(why), "again": again})
 
     @property
     def due(self) -> float | None:

@@ -90,7 +90,7 @@ class Stacks:
 
 @dataclass(frozen=True)
 class Heard:
-    """A worker has heard all that it was told; one that is to drain accepts no more."""
+    """A worker that was told to drain has answered that it accepts no more connections."""
 
     slot: int
 

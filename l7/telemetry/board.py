@@ -32,6 +32,10 @@ RATE = 9
 """Requests a thousand seconds, over the last two seconds."""
 ADOPTED = 10
 """Connections that came from other workers since the worker started."""
+CHECKED = 11
+"""In the row of a control worker: servers that it checks."""
+NAMES = 12
+"""In the row of a control worker: names that it looks up."""
 CELLS = 16
 """Cells in a slot: two cache lines, so that no two workers write to one line."""
 

@@ -22,6 +22,7 @@ from l7.clock import monotonic
 from l7.errors import ProxyError
 from l7.http.messages import ABSENT, RequestHead
 from l7.http.parser import RequestParser
+from l7.ipc.requests import REQUESTS, StatusRequest
 from l7.telemetry.exposition import CONTENT_TYPE, expose
 from l7.telemetry.facts import Facts
 from l7.telemetry.figures import Figures
@@ -183,7 +184,7 @@ class Admin:
     def _ask(self) -> Page:
         try:
             with Timeout(STATUS_WITHIN), self._visit() as desk:
-                desk.sendall(b'{"do": "status"}\n')
+                desk.sendall(REQUESTS.encode(StatusRequest()) + b"\n")
                 answer = json.loads(b"".join(iter(lambda: desk.recv(65536), b"")))
         except (OSError, ValueError, Timeout):
             return _refusal(503, "the master does not answer")

@@ -1,63 +1,97 @@
-"""The control worker's end of its channel to the master: messages both ways, none of them lost for want of room."""
+"""A channel to the master on the loop of a worker or of the control worker."""
 
 from __future__ import annotations
 
-import json
-import socket
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from gevent import get_hub
 
-from l7.workers.handover import listen
+from l7.ipc.channel import Channel, Received
+from l7.ipc.messages import Message
 
-Message = dict[str, Any]
+RETRY = 0.05
+"""Seconds to wait when the system has no room for a descriptor on its way."""
 
 
-class Channel:
-    """Tells the master, in order, as fast as it listens; ``heard`` is called with what it says, ``ended`` at its end.
+class LoopChannel:
+    """Hands what comes to ``on_message``, and sends what waits as soon as there is room, without ever waiting.
 
-    What is told is kept until it can be sent: a master that reloads does not listen for a moment.
+    ``on_end`` is called when the master is gone.
     """
 
-    def __init__(self, sock: socket.socket, heard: Callable[[Message], None], ended: Callable[[], None]) -> None:
-        sock.setblocking(False)
-        self._socket = sock
-        self._heard = heard
-        self._ended = ended
-        self._waiting: deque[tuple[bytes, socket.socket | None]] = deque()
+    def __init__(self, channel: Channel, on_message: Callable[[Received], None], on_end: Callable[[], None]) -> None:
+        self._channel = channel
+        self._on_message = on_message
+        self._on_end = on_end
+        self._on_room: Callable[[], None] | None = None
         loop = get_hub().loop
-        self._readable = loop.io(sock.fileno(), 1)
-        self._writable = loop.io(sock.fileno(), 2)
+        self._readable = loop.io(channel.fileno(), 1)
+        self._writable = loop.io(channel.fileno(), 2)
+        self._timer: Any = None
+        channel.on_wants_write = self._watch
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing that is sent arrives any more."""
+        return self._channel.broken
 
     def listen(self) -> None:
-        """Hear the master from now on."""
+        """Receive from now on."""
         self._readable.start(self._receive)
 
-    def tell(self, message: Message, passed: socket.socket | None = None) -> None:
-        """Send a message as soon as there is room, with a socket, which is closed here then."""
-        self._waiting.append((json.dumps(message).encode("utf-8"), passed))
-        if len(self._waiting) == 1:
-            self._push()
+    def send(self, message: Message) -> None:
+        """Send a message, in order, as soon as there is room for it."""
+        self._channel.send(message)
+
+    def try_send(self, message: Message, descriptor: int) -> bool:
+        """Send a message with a copy of a descriptor at once, or not at all."""
+        return self._channel.try_send(message, descriptor)
+
+    def when_there_is_room(self, call: Callable[[], None]) -> None:
+        """Call ``call`` once, when what could not be sent has a chance again, or the other end is gone."""
+        self._on_room = call
+        if self._channel.scarce:
+            self._stop_timer()
+            self._timer = get_hub().loop.timer(RETRY)  # that the socket is writable says nothing
+            self._timer.start(self._have_room)
+        else:
+            self._watch(True)
+
+    def close(self) -> None:
+        """Send and receive no more; what waits is dropped."""
+        self._on_room = None
+        self._stop_timer()
+        for watcher in (self._readable, self._writable):
+            watcher.stop()
+            watcher.close()
+        self._channel.close()
+
+    def _watch(self, wanted: bool) -> None:
+        if wanted:
+            self._writable.start(self._have_room)
+        elif self._on_room is None:
+            self._writable.stop()
+
+    def _have_room(self) -> None:
+        self._stop_timer()
+        self._channel.flush()
+        if self._channel.wants_write:
+            return
+        self._writable.stop()
+        call, self._on_room = self._on_room, None
+        if call is not None:
+            call()
 
     def _receive(self) -> None:
-        if not listen(self._socket, lambda message, _: self._heard(message)):
+        for received in self._channel.receive():
+            self._on_message(received)
+        if self._channel.closed:
             self._readable.stop()
-            self._ended()
+            self._on_end()
 
-    def _push(self) -> None:
-        try:
-            while self._waiting:
-                encoded, passed = self._waiting[0]
-                descriptors = [] if passed is None else [passed.fileno()]
-                socket.send_fds(self._socket, [encoded], descriptors, socket.MSG_DONTWAIT)
-                self._waiting.popleft()
-                if passed is not None:
-                    passed.close()
-        except BlockingIOError:
-            self._writable.start(self._push)
-            return
-        except OSError:
-            self._waiting.clear()  # the master is gone, and `_receive` will see that
-        self._writable.stop()
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None

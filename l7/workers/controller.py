@@ -23,10 +23,20 @@ from gevent.event import Event
 from gevent.util import format_run_info
 
 from l7.balancing.names import Endpoint
-from l7.clock import monotonic
 from l7.config.addresses import Address
 from l7.config.generation import Generation
 from l7.config.schema import Backend, Config
+from l7.ipc.channel import Channel, Received
+from l7.ipc.messages import (
+    BeginChecks,
+    BootFailed,
+    ControlClient,
+    OpenAdmin,
+    Ready,
+    SetMembers,
+    Stop,
+    shortened,
+)
 from l7.telemetry import board as cells
 from l7.telemetry.board import Board
 from l7.telemetry.events import Events
@@ -35,11 +45,11 @@ from l7.telemetry.figures import Figures
 from l7.telemetry.former import Former
 from l7.telemetry.ledger import Ledger
 from l7.workers.admin import Admin
-from l7.workers.channel import Channel
+from l7.workers.channel import LoopChannel
 from l7.workers.dial import endpoint, endpoint_of
 from l7.workers.health import Checks, Target
 from l7.workers.naming import Naming
-from l7.workers.process import BEAT_INTERVAL, CANNOT_BOOT, MASTER_GONE, raise_descriptor_limit, tell
+from l7.workers.process import BEAT_INTERVAL, CANNOT_BOOT, MASTER_GONE, raise_descriptor_limit
 from l7.workers.resolver import Resolver
 from l7.workers.watchdog import TICK, Watchdog
 
@@ -77,11 +87,12 @@ def needs_control(config: Config) -> bool:
 def run(boot: ControlBoot) -> int:
     """Live as the control worker; returns the exit status. Call it in a newly forked process, once."""
     events = Events(boot.generation.config.log_level, generation=boot.generation.number)
+    channel = Channel(boot.channel, events.warning)
     try:
         monkey.patch_all()
-        controller = Controller(boot, events)
+        controller = Controller(boot, channel, events)
     except Exception as failure:  # whatever it is, the master must hear why
-        tell(boot.channel, {"event": "failed", "why": f"{type(failure).__name__}: {failure}"})
+        channel.send(BootFailed(shortened(f"{type(failure).__name__}: {failure}")))
         return CANNOT_BOOT
     return controller.run()
 
@@ -89,21 +100,20 @@ def run(boot: ControlBoot) -> int:
 class Controller:
     """The control worker at work."""
 
-    def __init__(self, boot: ControlBoot, events: Events) -> None:
+    def __init__(self, boot: ControlBoot, channel: Channel, events: Events) -> None:
         self._boot = boot
         self._events = events
         self._config = boot.generation.config
         raise_descriptor_limit()
-        self._channel = Channel(boot.channel, self._on_wish, self._on_end)
+        self._channel = LoopChannel(channel, self._on_message, self._on_end)
         self.checks = Checks(boot.ledger, events)
         self._rows, self._resolved = dict(boot.rows), dict(boot.resolved)
-        self._naming = Naming(self._config, Resolver(self._config.resolver), self._resolved, self._channel.tell, events)
+        self._naming = Naming(self._config, Resolver(self._config.resolver), self._resolved, self._channel.send, events)
         figures = Figures(boot.ledger, boot.board, self._config, self._rows, self._resolved, boot.formers)
         self._admin = Admin(figures, Facts(boot.ledger), self._visit)
         self._members: dict[tuple[str, str], list[Target]] = {}
         self._cells = boot.board.slot(boot.slot)
         self._watchdog = Watchdog(self._config.block_warning, events.warning)
-        self._born = monotonic()
         self._begun = False
         self._leave = Event()
         self._timers: list[Any] = []
@@ -116,7 +126,7 @@ class Controller:
         self._every(TICK, self._watchdog.turned)
         self._channel.listen()
         self._watchdog.start()
-        self._channel.tell({"event": "ready"})
+        self._channel.send(Ready())
         self._leave.wait()
         self._admin.close()
         return 0
@@ -127,27 +137,31 @@ class Controller:
         self._timers.append(timer)
 
     def _beat(self) -> None:
+        self._cells[cells.CHECKED], self._cells[cells.NAMES] = len(self.checks), len(self._naming)
         self._cells[cells.BEAT] = time.monotonic_ns()
 
     # --- the master's wishes ----------------------------------------------------------------------------------------
 
-    def _on_wish(self, message: dict[str, Any]) -> None:
-        wish = message["do"]
-        if wish == "begin":
+    def _on_message(self, received: Received) -> None:
+        message = received.message
+        if isinstance(message, BeginChecks):
             self._begin()
-        elif wish == "members":
+        elif isinstance(message, SetMembers):
             self._on_members(message)
-        elif wish == "open" and self._boot.admin is not None:
+        elif isinstance(message, OpenAdmin) and self._boot.admin is not None:
             self._admin.start(self._boot.admin)
-        elif wish == "stop":
+        elif isinstance(message, Stop):
             self._leave.set()
-        elif wish == "dump":
-            self._answer_dump()
+        else:
+            received.discard()
 
     def _visit(self) -> green.socket:
-        """Visit the master's desk, as over the control socket."""
+        """Connect to the master, as over the control socket; raises ``OSError`` when it takes nothing now."""
         ours, theirs = green.socketpair()
-        self._channel.tell({"event": "visit"}, theirs)
+        with theirs:
+            if not self._channel.try_send(ControlClient(), theirs.fileno()):
+                ours.close()
+                raise OSError("the master does not read what it is told")
         return ours
 
     def _on_end(self) -> None:
@@ -162,9 +176,9 @@ class Controller:
         self.checks.start()
         self._naming.start()
 
-    def _on_members(self, message: dict[str, Any]) -> None:
-        name, label = message["backend"], message["server"]
-        self._resolved[name, label] = members = [Endpoint(*member) for member in message["members"]]
+    def _on_members(self, message: SetMembers) -> None:
+        name, label = message.backend, message.server
+        self._resolved[name, label] = members = [Endpoint(*member) for member in message.members]
         self._rows.update({(name, label, str(Address(one.host, one.port))): one.row for one in members})
         backend = self._config.backends.get(name)
         if backend is None or not self._begun:
@@ -197,22 +211,6 @@ class Controller:
             asked = (found if address.srv else address).authority
             there = endpoint(one.host, one.port)
             yield Target(name, f"{address} at {found}", there, one.row, backend.health, asked, limits)
-
-    def _answer_dump(self) -> None:
-        generation = self._boot.generation
-        self._channel.tell(
-            {
-                "event": "dump",
-                "pid": os.getpid(),
-                "generation": generation.number,
-                "digest": generation.digest,
-                "age": round(monotonic() - self._born, 1),
-                "in-flight": 0,
-                "connections": 0,
-                "checked": len(self.checks),
-                "names": len(self._naming),
-            }
-        )
 
     # --- signals ----------------------------------------------------------------------------------------------------
 

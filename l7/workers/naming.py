@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import gevent
 from gevent.lock import BoundedSemaphore
@@ -16,6 +15,7 @@ from gevent.lock import BoundedSemaphore
 from l7.balancing.names import Endpoint, Found, Knowledge
 from l7.config.addresses import Address
 from l7.config.schema import Config
+from l7.ipc.messages import Resolved, shortened
 from l7.telemetry.events import Events
 from l7.workers.resolver import Resolver
 
@@ -25,7 +25,7 @@ MOST_NAMED = 5
 """Addresses that are written out in an event."""
 
 Known = Mapping[tuple[str, str], Sequence[Endpoint]]
-Tell = Callable[[dict[str, Any]], None]
+Tell = Callable[[Resolved], None]
 
 
 class Naming:
@@ -82,15 +82,7 @@ class Naming:
         return ()
 
     def _publish(self, route: str, address: Address, knowledge: Knowledge) -> None:
-        self._tell(
-            {
-                "event": "resolved",
-                "backend": route,
-                "server": str(address),
-                "addresses": [list(one) for one in knowledge.found],
-                "why": knowledge.why,
-            }
-        )
+        self._tell(Resolved(route, str(address), knowledge.found, shortened(knowledge.why)))
 
     def _say(self, address: Address, before: tuple[Found, ...], knowledge: Knowledge) -> None:
         if knowledge.why:

@@ -1,13 +1,12 @@
 """A worker process: patch, build, serve, drain, exit.
 
-What the master asks comes over the channel, one JSON object a message; that the master is gone is the channel's end.
+What the master asks comes over the channel (`l7.ipc`); that the master is gone is the channel's end.
 Signals that a terminal sends to the whole process group are the master's business; TERM alone drains a worker.
 """
 
 from __future__ import annotations
 
 import faulthandler
-import json
 import os
 import resource
 import signal
@@ -23,15 +22,28 @@ from gevent.event import Event
 from gevent.util import format_run_info
 
 from l7.balancing.names import Endpoint
-from l7.clock import monotonic
 from l7.config.generation import Generation
+from l7.ipc.channel import Channel, Received
+from l7.ipc.messages import (
+    Adopt,
+    BootFailed,
+    Drain,
+    Drained,
+    Ready,
+    Rebalance,
+    SetMembers,
+    StacksWritten,
+    Stop,
+    shortened,
+)
 from l7.telemetry import board as cells
 from l7.telemetry.accesslog import Log, open_log
 from l7.telemetry.board import Board
 from l7.telemetry.events import Events
 from l7.telemetry.ledger import Ledger
+from l7.workers.channel import LoopChannel
 from l7.workers.crew import Crew
-from l7.workers.handover import Outbox, arrival, listen
+from l7.workers.handover import Outbox
 from l7.workers.preload import preload
 from l7.workers.probe import ProbeError, probe
 from l7.workers.proxy import Proxy
@@ -94,11 +106,12 @@ class Boot:
 def run(boot: Boot) -> int:
     """Live as a worker; returns the exit status. Call it in a newly forked process, once."""
     events = Events(boot.generation.config.log_level, generation=boot.generation.number)
+    channel = Channel(boot.channel, events.warning)
     try:
         monkey.patch_all()
-        worker = Worker(boot, events)
+        worker = Worker(boot, channel, events)
     except Exception as failure:  # whatever it is, the master must hear why this generation cannot run
-        tell(boot.channel, {"event": "failed", "why": f"{type(failure).__name__}: {failure}"})
+        channel.send(BootFailed(shortened(f"{type(failure).__name__}: {failure}")))
         return CANNOT_BOOT
     return worker.run()
 
@@ -106,8 +119,9 @@ def run(boot: Boot) -> int:
 class Worker:
     """One worker: its proxy, its server, its conversation with the master."""
 
-    def __init__(self, boot: Boot, events: Events) -> None:
+    def __init__(self, boot: Boot, channel: Channel, events: Events) -> None:
         self._boot = boot
+        self._channel = LoopChannel(channel, self._on_message, self._on_master_gone)
         self._events = events
         config = boot.generation.config
         descriptors = raise_descriptor_limit()
@@ -122,15 +136,13 @@ class Worker:
         self._share = Share(boot.board, boot.slot)
         most = min(share + (boot.index < extra), clients_of(descriptors - len(os.listdir("/proc/self/fd"))))
         self._server = Server(self._proxy, self._sweeper, most, events.warning, self._share)
-        self._outbox = self._server.outbox = Outbox(boot.channel, self._server)
+        self._outbox = self._server.outbox = Outbox(self._channel, self._server)
         self._cells = boot.board.slot(boot.slot)
         self._watchdog = Watchdog(config.block_warning, events.warning)
         self._beaten = 0
         self._samples: deque[tuple[int, int]] = deque(maxlen=SAMPLES)
         """When the heart beat, and how many requests there had been."""
-        self._born = monotonic()
         self._leave = Event()
-        self._channel_watcher: Any = None
         self._timers: list[Any] = []
 
     def run(self) -> int:
@@ -142,19 +154,17 @@ class Worker:
         self._every(TICK, self._proxy.upstreams.tick)
         self._every(TRIM_INTERVAL, SHELF.trim)
         self._sweeper.start()
-        self._boot.channel.setblocking(False)
-        self._channel_watcher = get_hub().loop.io(self._boot.channel.fileno(), 1)
-        self._channel_watcher.start(self._on_message)
+        self._channel.listen()
         try:
             probe(self._proxy, self._sweeper)
         except ProbeError as failure:
-            tell(self._boot.channel, {"event": "failed", "why": str(failure)})
+            self._channel.send(BootFailed(shortened(str(failure))))
             return CANNOT_BOOT
         if self._leave.is_set():  # it was told so while it booted
             return self._finish()
         self._watchdog.start()
         self._server.listen(self._boot.listeners)
-        self._outbox.tell({"event": "ready", "probe": True})
+        self._channel.send(Ready())
         self._leave.wait()
         return self._finish()
 
@@ -163,8 +173,7 @@ class Worker:
         self._proxy.close()
         self._log.close()
         self._sweeper.stop()
-        self._channel_watcher.stop()
-        self._outbox.close()
+        self._channel.close()
         for timer in self._timers:
             timer.stop()
         return 0
@@ -203,42 +212,25 @@ class Worker:
 
     # --- the master's wishes ------------------------------------------------------------------------------------------
 
-    def _on_message(self) -> None:
-        if not listen(self._boot.channel, self._on_wish):
-            self._channel_watcher.stop()
-            self._events.error(f"{MASTER_GONE}: finishing what is in flight; each connection ends with its next answer")
-            self._drain(self._boot.generation.config.graceful_timeout, "last")
+    def _on_master_gone(self) -> None:
+        self._events.error(f"{MASTER_GONE}: finishing what is in flight; each connection ends with its next answer")
+        self._drain(self._boot.generation.config.graceful_timeout, "last")
 
-    def _on_wish(self, message: dict[str, Any], descriptor: int | None) -> None:
-        wish = message["do"]
-        if wish == "drain":
-            self._drain(float(message["within"]), message["idle"])
-        elif wish == "stop":
+    def _on_message(self, received: Received) -> None:
+        message, descriptor = received
+        if isinstance(message, Adopt) and descriptor is not None:
+            self._server.adopt(message, descriptor)
+        elif isinstance(message, Drain):
+            self._drain(message.within, message.idle)
+            self._channel.send(Drained())
+        elif isinstance(message, Stop):
             self._leave.set()
-        elif wish == "dump":
-            self._answer_dump()
-        elif wish == "members":
-            self._proxy.set_members(message["backend"], message["server"], [Endpoint(*m) for m in message["members"]])
-        elif wish == "lend":
-            self._server.lend(int(message["count"]))
-        elif wish in ("adopt", "handback") and descriptor is not None:
-            coming = arrival(message, descriptor, self._proxy.bounds.idle_seconds)
-            self._server.adopt(coming, last=wish == "handback")
-
-    def _answer_dump(self) -> None:
-        self._show()
-        generation = self._boot.generation
-        self._outbox.tell(
-            {
-                "event": "dump",
-                "pid": os.getpid(),
-                "generation": generation.number,
-                "digest": generation.digest,
-                "age": round(monotonic() - self._born, 1),
-                "in-flight": self._proxy.in_flight,
-                "connections": len(self._server.sessions),
-            }
-        )
+        elif isinstance(message, SetMembers):
+            self._proxy.set_members(message.backend, message.server, [Endpoint(*one) for one in message.members])
+        elif isinstance(message, Rebalance):
+            self._server.lend(message.connections)
+        else:
+            received.discard()
 
     def _drain(self, within: float, idle: str) -> None:
         """Accept no more, serve what was accepted, and leave when that is done or ``within`` seconds have passed.
@@ -291,21 +283,13 @@ class Worker:
         """Runs between two byte codes, also of a loop that never ends: that is what it is for."""
         text = "\n".join(format_run_info(thread_stacks=False))
         os.write(2, f"worker {os.getpid()}: the stacks of all greenlets\n{text}\n".encode("utf-8", "replace"))
-        tell(self._boot.channel, {"event": "stacks"})
+        self._channel.send(StacksWritten())
 
 
 def _shared(boot: Boot, events: Events) -> Shared:
     lane = lane_of(boot.ledger, boot.lane)
     resolver = Resolver(boot.generation.config.resolver)
     return Shared(lane, boot.rows, boot.resolved, boot.cookie_key, events.warning, events.debug, resolver.look_up)
-
-
-def tell(channel: socket.socket, message: dict[str, Any]) -> None:
-    """Send ``message`` to the master; one that cannot take it has other worries."""
-    try:
-        channel.send(json.dumps(message).encode("utf-8"), socket.MSG_DONTWAIT)
-    except OSError:
-        pass
 
 
 def clients_of(descriptors: int) -> int:

@@ -22,8 +22,9 @@ from gevent import get_hub
 from l7.clock import monotonic
 from l7.compiled import take_over
 from l7.http.forwarding import Hop
+from l7.ipc.messages import Adopt
 from l7.networks import UNIX, of_peer
-from l7.workers.handover import MOST_READ, Arrival, Outbox
+from l7.workers.handover import MOST_READ, Outbox
 from l7.workers.lending import Lending
 from l7.workers.proxy import Proxy
 from l7.workers.session import Session
@@ -169,18 +170,19 @@ class Server:
         if self._has_room():
             self._resume()
 
-    def adopt(self, arrival: Arrival, *, last: bool = False) -> None:
-        """Go on with a connection that comes from another worker; ``last`` lets it end with its next answer."""
-        sock = Socket(fileno=arrival.descriptor)
+    def adopt(self, message: Adopt, descriptor: int) -> None:
+        """Go on with a connection that comes from another worker; one that came back ends with its next answer."""
+        sock = Socket(fileno=descriptor)
         sock.setblocking(False)
-        port = f":{arrival.port}" if arrival.port else ""
-        authority = self._authorities.get(arrival.port) or f"localhost{port}".encode("ascii")
-        session = self._begin(sock, Hop(arrival.peer, arrival.port, authority))
+        port = f":{message.port}" if message.port else ""
+        authority = self._authorities.get(message.port) or f"localhost{port}".encode("ascii")
+        session = self._begin(sock, Hop(message.peer, message.port, authority))
         self._share.adopts()
-        session.buffer = arrival.data
-        session.last = last
-        session.stream.deadline = monotonic() + arrival.left
-        if self.proxy.handing and not last and self.hand_over(session):
+        session.buffer = message.data
+        session.last = message.returned
+        left = self.proxy.bounds.idle_seconds if message.idle_left is None else message.idle_left
+        session.stream.deadline = monotonic() + left
+        if self.proxy.handing and not message.returned and self.hand_over(session):
             return
         if self.proxy.stopping and not session.buffer and not session.stream.has_bytes():
             session.close()

@@ -15,11 +15,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from l7.master.report import ANSWER_WITHIN
 from tests.harness.accounts import NOBODY, root_only
 from tests.harness.client import TIMEOUT, Client, get
 from tests.harness.l7process import CONFIG, ROOT, L7Process
@@ -203,10 +203,16 @@ def test_term_ends_the_waiting(l7, origin):
 def test_status_shows_every_worker(l7, origin):
     gate = Gate()
     proxy = l7(CONFIG.format(origin(gate).address), workers=2)
-    with in_flight(proxy, gate):
+    report: dict[str, Any] = {}
+
+    def counted() -> bool:
         code, out, err = run("status", "--json", *by_file(proxy))
         assert (code, err) == (0, "")
-        report = json.loads(out)
+        report.update(json.loads(out))
+        return sum(worker["in-flight"] for worker in report["workers"]) == 1
+
+    with in_flight(proxy, gate):
+        proxy.wait_for(counted, "the request in flight")
     assert report["pid"] == proxy.pid
     assert report["state"] == "serving"
     configuration = report["configuration"]
@@ -219,7 +225,6 @@ def test_status_shows_every_worker(l7, origin):
     workers = report["workers"]
     assert sorted(worker["pid"] for worker in workers) == proxy.workers()
     assert sum(worker["connections"] for worker in workers) == 1
-    assert sum(worker["in-flight"] for worker in workers) == 1
     for worker in workers:
         assert worker["state"] == "ready"
         assert worker["generation"] == 1
@@ -228,19 +233,24 @@ def test_status_shows_every_worker(l7, origin):
         assert 10**6 < worker["memory"] < 10**9
 
 
-def test_status_waits_for_nobody_who_is_well(l7, origin):
+def test_status_waits_for_nobody_not_even_for_a_worker_that_hangs(l7, origin):
     proxy = l7(CONFIG.format(origin().address), workers=2)
     path, times = socket_of(proxy), []
-    for _ in range(5):
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(TIMEOUT)
-            begin = time.monotonic()
-            client.connect(path)
-            client.sendall(b'{"do": "status"}\n')
-            answer = b"".join(iter(lambda: client.recv(65536), b""))
-            times.append(time.monotonic() - begin)
+    victim = proxy.workers()[0]
+    os.kill(victim, signal.SIGSTOP)
+    try:
+        for _ in range(10):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(TIMEOUT)
+                begin = time.monotonic()
+                client.connect(path)
+                client.sendall(b'{"do": "status"}\n')
+                answer = b"".join(iter(lambda: client.recv(65536), b""))
+                times.append(time.monotonic() - begin)
+    finally:
+        os.kill(victim, signal.SIGCONT)
     assert len(json.loads(answer)["workers"]) == 2
-    assert min(times) < ANSWER_WITHIN / 2
+    assert min(times) < 0.2, "a slow machine may be late, but not each time"
 
 
 def test_who_asks_loads_no_proxy():
@@ -258,14 +268,17 @@ def test_status_counts_requests_a_second(l7, origin):
                 client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                 client.read_response()
 
+    def rate() -> float:
+        (worker,) = json.loads(run("status", "--json", *by_file(proxy))[1])["workers"]
+        return float(worker["requests-per-second"])
+
     thread = threading.Thread(target=load)
     thread.start()
     try:
-        rate = json.loads(run("status", "--json", *by_file(proxy))[1])["workers"][0]["requests-per-second"]
+        proxy.wait_for(lambda: 5 < rate() < 50_000, "a rate")
     finally:
         done.set()
         thread.join()
-    assert 5 < rate < 50_000
 
 
 def test_the_table_is_for_people(l7, origin):
@@ -472,7 +485,10 @@ def test_nonsense_harms_nobody(l7, origin, near, question):
             answer = b"".join(iter(lambda: client.recv(4096), b""))
         except ConnectionResetError:
             answer = b""
-    assert answer in (b"", b'{"ok": false, "reasons": ["unknown question"]}\n')
+    if answer:
+        found = json.loads(answer)
+        assert not found["ok"]
+        assert found["reasons"][0].startswith("unknown request: ")
     assert get(proxy.address, host="a").status == 200
 
 

@@ -83,15 +83,19 @@ def test_usr1_shows_no_password_and_loads_back(l7, origin):
     proxy.wait_for_event("reload done")
 
 
-def test_usr1_counts_requests_in_flight_and_names_a_worker_that_does_not_answer(l7, origin):
+def test_usr1_counts_requests_in_flight_and_tells_of_a_worker_that_hangs(l7, origin):
     gate = Gate()
     proxy = l7(CONFIG.format(origin(gate).address))
+
+    def shown(words: str) -> bool:
+        return any(f"pid {worker}," in line and words in line for line in one_dump(proxy))
+
     with in_flight(proxy, gate):
-        assert any("requests in flight 1" in line for line in one_dump(proxy))
         (worker,) = proxy.workers()
+        proxy.wait_for(lambda: shown("requests in flight 1, connections 1, ready"), "its count")
         os.kill(worker, signal.SIGSTOP)
         try:
-            assert any(f"pid {worker}," in line and "no answer" in line for line in one_dump(proxy))
+            proxy.wait_for(lambda: shown("no heartbeat for"), "what is to be said of one that hangs")
         finally:
             os.kill(worker, signal.SIGCONT)
 

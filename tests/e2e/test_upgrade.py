@@ -130,6 +130,20 @@ def test_one_that_cannot_start_is_told_of_and_the_old_one_goes_on(l7, origin, tm
     assert get(("127.0.0.1", port), host="a").status == 200
 
 
+def test_one_that_speaks_another_protocol_does_not_take_over(l7, origin, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\nif 'L7_UPGRADE_FDS' in os.environ:\n    from l7.ipc import messages\n    messages.PROTOCOL += 1\n"
+    )
+    proxy = l7(CONFIG.format(origin().address) + QUICK, env={"PYTHONPATH": str(tmp_path)})
+    before = proxy.workers()
+    with load_without_loss(proxy):
+        proxy.signal(signal.SIGUSR2)
+        proxy.wait_for_event(
+            r"upgrade failed: l7 \S+ cannot take over from this version: stop this one, and start that"
+        )
+    proxy.wait_for(lambda: proxy.workers() == before, "its end")
+
+
 def test_one_whose_worker_dies_while_it_proves_itself_is_not_fit(l7, origin):
     proxy = l7(CONFIG.format(origin().address) + "canary-time: 8s\n", leaks=False)
     next_one = next_of(proxy)

@@ -2,12 +2,11 @@
 
 The toy accepts, answers one line with its pid and generation, beats and obeys. The names of the configured hosts are
 its script, read anew at each reload: ``unbootable``, ``dies-young``, ``never-ready``, ``one-unbootable``, ``spins``
-(a loop of byte code) and ``deaf`` (one that no signal interrupts).
+(a loop of byte code), ``deaf`` (one that no signal interrupts) and ``hesitates`` (before it stops accepting).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -15,19 +14,19 @@ import sys
 import time
 
 from l7.config.loading import load
+from l7.ipc.channel import Channel
+from l7.ipc.messages import BootFailed, Drain, Drained, Message, Ready, StacksWritten
+from l7.master import reload
 from l7.master.arbiter import serve
 from l7.telemetry.board import BEAT
 from l7.workers.process import Boot
 
 
-def tell(boot: Boot, message: dict[str, object]) -> None:
-    boot.channel.send(json.dumps(message).encode())
-
-
 def toy(boot: Boot) -> int:
+    channel = Channel(boot.channel)
     script = set(boot.generation.config.backends)
     if "unbootable" in script or ("one-unbootable" in script and boot.index == 1):
-        tell(boot, {"event": "failed", "why": "it is told not to"})
+        channel.send(BootFailed("it is told not to"))
         return 3
     if "raises" in script:
         raise RuntimeError("out of order")
@@ -35,36 +34,47 @@ def toy(boot: Boot) -> int:
         time.sleep(60)
     cells = boot.board.slot(boot.slot)
     cells[BEAT] = time.monotonic_ns()
-    tell(boot, {"event": "ready"})
+    channel.send(Ready())
     if "dies-young" in script:
         return 1
     if "deaf" in script:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     while "deaf" in script or "spins" in script:
         pass
-    return live(boot, cells)
+    return live(boot, channel, cells)
 
 
-def live(boot: Boot, cells: memoryview) -> int:
-    boot.channel.setblocking(False)
+def live(boot: Boot, channel: Channel, cells: memoryview) -> int:
     accepting = list(boot.listeners)
     while True:
-        ready, _, _ = select.select([boot.channel, *accepting], [], [], 0.2)
+        ready, _, _ = select.select([channel, *accepting], [], [], 0.2)
         cells[BEAT] = time.monotonic_ns()
         for sock in ready:
-            if sock is not boot.channel:
+            if sock is not channel:
                 try:
                     client, _ = sock.accept()
                 except BlockingIOError:
                     continue
                 with client:
                     client.sendall(f"{os.getpid()} {boot.generation.number}\n".encode())
-        if boot.channel in ready:
-            data = boot.channel.recv(65536)
-            if not data or json.loads(data)["do"] != "dump":
-                return 0
-            tell(boot, {"event": "dump", "digest": "x", "age": 1, "in-flight": 0, "connections": 0})
+        for message, _ in channel.receive() if channel in ready else ():
+            hesitate(boot, channel, message)
+            return 0
+        if channel.closed:
+            return 0
+
+
+def hesitate(boot: Boot, channel: Channel, message: Message) -> None:
+    """Take a while, where the script says so, and say other things, before it accepts no more."""
+    if "hesitates" in boot.generation.config.backends:
+        for other in (Ready(), StacksWritten()):
+            channel.send(other)
+        time.sleep(0.5)
+    os.write(2, f"toy: generation {boot.generation.number} accepts no more\n".encode())
+    if isinstance(message, Drain):
+        channel.send(Drained())
 
 
 if __name__ == "__main__":
+    reload.HEARD_WITHIN = 20.0  # no slow machine is to end the wait
     sys.exit(serve(lambda: load(sys.argv[1:], {}), run=toy))

@@ -8,6 +8,7 @@ import pytest
 
 from l7.balancing import cells
 from l7.config.schema import Config
+from l7.ipc.requests import ServerRequest
 from l7.master.administration import Administration
 from l7.master.books import Books
 from l7.telemetry.events import Events
@@ -32,8 +33,8 @@ def desk(books: Books) -> Administration:
     return Administration(books, Events("error"))
 
 
-def order(desk: Administration, host: str, address: str, want: str, weight: object = None) -> dict[str, Any]:
-    return desk.answer({"do": "server", "host": host, "address": address, "want": want, "weight": weight})
+def order(desk: Administration, host: str, address: str, want: str, weight: str | int | None = None) -> dict[str, Any]:
+    return desk.answer(ServerRequest(host, address, want, weight))
 
 
 def read(books: Books, *key: str) -> tuple[int, int]:

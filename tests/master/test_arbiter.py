@@ -218,3 +218,20 @@ def test_an_invalid_configuration_at_the_start_is_2(master):
     one = master("a", "workers: none")
     assert one.wait() == 2
     one.event("config.yml:3: workers")
+
+
+def test_a_reload_is_done_when_the_old_worker_accepts_no_more_whatever_else_it_says(master):
+    one = master("hesitates", "workers: 1", "canary-time: 200ms")
+    one.event("ready: listening on")
+    (old,) = one.workers()
+    os.kill(old, signal.SIGSTOP)
+    one.process.send_signal(signal.SIGUSR1)
+    one.write("a")
+    one.process.send_signal(signal.SIGHUP)
+    one.event("canary: proven")
+    os.kill(old, signal.SIGCONT)
+    one.event("reload done: generation 2")
+    said = list(one.stderr.lines)
+    stopped = next((at for at, line in enumerate(said) if "generation 1 accepts no more" in line), len(said))
+    assert stopped < next(at for at, line in enumerate(said) if "reload done" in line)
+    one.stop()

@@ -10,6 +10,7 @@ import pytest
 
 from l7.balancing import cells
 from l7.config.schema import Config
+from l7.ipc.requests import ServerRequest
 from l7.master import bequest
 from l7.master.administration import Administration
 from l7.master.books import Books
@@ -40,7 +41,7 @@ class Side:
         return [os.dup(one.ledger.descriptor) for one in self.books.ledgers]
 
     def order(self, want: str) -> None:
-        assert self.desk.answer({"do": "server", "host": "a", "address": ONE, "want": want})["ok"]
+        assert self.desk.answer(ServerRequest("a", ONE, want))["ok"]
 
 
 @pytest.fixture

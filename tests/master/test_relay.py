@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import socket
 from collections.abc import Iterator
 
 import pytest
 
+from l7.ipc.channel import Channel, Received, pair
+from l7.ipc.messages import Adopt, Stop
 from l7.master import relay as relays
-from l7.master.handles import Handle, Letter
+from l7.master.handles import Handle
 from l7.master.polling import Poll
 from l7.master.relay import MOST_HELD, Relay
 from l7.master.roster import Roster
@@ -25,55 +25,58 @@ class Stage:
     def __init__(self) -> None:
         self.board = Board(3)
         self.poll = Poll()
-        self.roster = Roster(self.poll, lambda handle, letter: self.relay.post(letter, handle))
-        self.far: list[socket.socket] = []
+        self.roster = Roster(self.poll, self.note)
+        self.far: list[Channel] = []
         for slot in range(3):
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            ours.setblocking(False)
-            theirs.setblocking(False)
+            ours, theirs = map(Channel, pair())
             self.roster.add(Handle(slot, slot, 1, 10**6 + slot, ours, 0.0))
             self.far.append(theirs)
         self.ready = [1, 2]
         self.relay = Relay(self.board, self.roster, lambda _: [self.roster.handles[slot] for slot in self.ready])
         self.clients: list[socket.socket] = []
 
-    def hand_over(self, **fields: object) -> socket.socket:
+    def note(self, handle: Handle, received: Received) -> None:
+        assert isinstance(received.message, Adopt)
+        assert received.descriptor is not None
+        self.relay.post(received.message, received.descriptor, handle)
+
+    def hand_over(self, number: int = 0, left: float | None = None) -> socket.socket:
         """The old worker sends a connection; returns the client's end of it."""
         client, connection = socket.socketpair()
         client.settimeout(5)
         with connection:
-            message = {"event": "handover", "peer": "192.0.2.1", "port": 80, "data": "R0VU", **fields}
-            socket.send_fds(self.far[0], [json.dumps(message).encode()], [connection.fileno()])
+            assert self.far[0].try_send(Adopt("192.0.2.1", number, b"GET", left), connection.fileno())
         self.clients.append(client)
         return client
 
-    def take(self, slot: int) -> tuple[dict[str, object], socket.socket] | None:
+    def take(self, slot: int) -> tuple[Adopt, socket.socket] | None:
         """What a worker has received."""
-        try:
-            data, fds, _, _ = socket.recv_fds(self.far[slot], 65536, 4)
-        except BlockingIOError:
-            return None
-        (descriptor,) = fds
-        return json.loads(data), socket.socket(fileno=descriptor)
+        for message, descriptor in self.far[slot].receive():
+            assert isinstance(message, Adopt)
+            assert descriptor is not None
+            return message, socket.socket(fileno=descriptor)
+        return None
 
     def fill(self, slot: int) -> None:
         """Make a worker's channel so full that it takes nothing more."""
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self.roster.handles[slot].channel.send(b"x" * 1000)
+        while not self.roster.handles[slot].channel.wants_write:
+            self.roster.tell(slot, Stop())
 
     def empty(self, slot: int) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self.far[slot].recv(65536)
+        while self.roster.handles[slot].channel.wants_write:
+            for received in self.far[slot].receive():
+                assert received.message == Stop()
+            self.poll.wait(0.0)
+        for received in self.far[slot].receive():
+            assert received.message == Stop()
 
     def listen(self) -> None:
         self.poll.wait(0.0)
 
     def close(self) -> None:
         self.relay.close()
-        for sock in [*self.far, *self.clients]:
-            sock.close()
+        for end in [*self.far, *self.clients]:
+            end.close()
         self.roster.release()
 
 
@@ -91,7 +94,7 @@ def test_it_arrives_with_what_was_read_and_the_master_keeps_no_copy(stage):
     client = stage.hand_over(left=12.5)
     stage.listen()
     message, connection = stage.take(1)
-    assert message == {"do": "adopt", "peer": "192.0.2.1", "port": 80, "data": "R0VU", "left": 12.5}
+    assert message == Adopt("192.0.2.1", 0, b"GET", 12.5)
     with connection:
         connection.sendall(b"hello")
         assert client.recv(9) == b"hello"
@@ -141,7 +144,7 @@ def test_what_nobody_takes_is_held_and_passed_on_in_order(stage):
     stage.fill(1)
     stage.fill(2)
     for number in range(5):
-        stage.hand_over(number=number)
+        stage.hand_over(number)
     stage.listen()
     assert stage.relay.due is not None
     stage.relay.retry()
@@ -150,7 +153,7 @@ def test_what_nobody_takes_is_held_and_passed_on_in_order(stage):
     for number in range(5):
         message, connection = stage.take(2)
         connection.close()
-        assert message["number"] == number
+        assert message.port == number
     assert stage.relay.due is None
 
 
@@ -161,8 +164,7 @@ def test_what_nobody_takes_goes_back(stage, monkeypatch):
     stage.listen()
     stage.relay.retry()
     message, connection = stage.take(0)
-    assert message["do"] == "handback"
-    assert message["data"] == "R0VU"
+    assert message == Adopt("192.0.2.1", 0, b"GET", returned=True)
     with connection:
         connection.sendall(b"still here")
     assert client.recv(99) == b"still here"
@@ -202,7 +204,7 @@ def test_only_so_many_are_held_and_the_rest_stay_where_they_are(stage):
 
 
 def test_what_a_worker_sent_last_arrives_also_when_it_has_read_nothing_more(stage):
-    stage.roster.handles[0].tell({"do": "dump"})
+    stage.roster.tell(0, Stop())
     client = stage.hand_over()
     stage.far[0].close()
     stage.listen()
@@ -214,31 +216,15 @@ def test_what_a_worker_sent_last_arrives_also_when_it_has_read_nothing_more(stag
 
 def test_another_l7_takes_them_all(stage):
     stage.ready = []
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, theirs:
-        stage.relay.away = ours
-        stage.hand_over()
-        stage.listen()
-        data, fds, _, _ = socket.recv_fds(theirs, 65536, 4)
-        os.close(fds[0])
-        assert json.loads(data)["do"] == "adopt"
-
-
-def test_descriptors_that_nobody_asked_for_are_closed(stage):
-    spare = [os.dup(0) for _ in range(6)]
-    before = descriptors()
-    socket.send_fds(stage.far[0], [b'{"event": "handover"}'], spare[:3])
-    socket.send_fds(stage.far[0], [b"nonsense"], spare[3:])
-    stage.ready = []
+    ours, theirs = map(Channel, pair())
+    stage.relay.away = ours
+    stage.hand_over()
     stage.listen()
-    assert len(descriptors() - before) == 1, "one is on its way"
-    for descriptor in spare:
-        os.close(descriptor)
-
-
-def test_a_letter_without_a_descriptor_is_no_connection(stage):
-    stage.relay.post(Letter({"event": "handover"}), None)
-    assert stage.relay.due is None
+    (received,) = theirs.receive()
+    assert isinstance(received.message, Adopt)
+    received.discard()
+    for end in (ours, theirs):
+        end.close()
 
 
 def test_what_lies_in_the_channel_of_a_worker_that_has_ended_is_not_lost(stage, monkeypatch):
@@ -246,7 +232,7 @@ def test_what_lies_in_the_channel_of_a_worker_that_has_ended_is_not_lost(stage, 
     stage.ready = []
     count = 2 * MOST_HELD
     for number in range(count):
-        stage.hand_over(number=number)
+        stage.hand_over(number)
     stage.listen()
     assert stage.relay.full
     monkeypatch.setattr(os, "waitpid", lambda pid, _: (pid if pid == 10**6 else 0, 0))
@@ -259,4 +245,4 @@ def test_what_lies_in_the_channel_of_a_worker_that_has_ended_is_not_lost(stage, 
         assert taken is not None
         message, connection = taken
         connection.close()
-        assert message["number"] == number
+        assert message.port == number

@@ -43,7 +43,7 @@ class Endpoint:
 
         def answer() -> None:
             with theirs:
-                assert theirs.recv(100) == b'{"do": "status"}\n'
+                assert json.loads(theirs.recv(100)) == {"do": "status"}
                 gevent.sleep(0.01)
                 theirs.sendall(self.status)
 

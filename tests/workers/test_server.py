@@ -13,11 +13,11 @@ import pytest
 from gevent import socket as green
 
 from l7.config.schema import Config
+from l7.ipc.messages import Adopt
 from l7.telemetry.accesslog import Log
 from l7.telemetry.board import ACCEPTING, BEAT, Board
 from l7.workers import server as accepting
 from l7.workers.crew import Crew
-from l7.workers.handover import Arrival
 from l7.workers.proxy import Proxy
 from l7.workers.server import BACK_OFF, YIELD, Server
 from l7.workers.share import SLACK, Share
@@ -127,7 +127,7 @@ def test_one_that_is_full_when_the_system_has_more_again_accepts_when_there_is_r
     house = build(1)
     house.server.overloaded(NONE_LEFT)
     ours, theirs = socket.socketpair()
-    house.server.adopt(Arrival(theirs.detach(), "192.0.2.1", 80, b"", 60.0))
+    house.server.adopt(Adopt("192.0.2.1", 80, b"", 60.0), theirs.detach())
     house.connect()
     (adopted,) = house.server.sessions
     gevent.sleep(BACK_OFF * 1.5)  # the moment passes at which it would have accepted again

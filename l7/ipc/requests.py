@@ -1,0 +1,69 @@
+"""What is asked over the control socket: one request a connection, one line of JSON each way.
+
+The answer is a JSON object with ``ok``, and with ``reasons`` where that is false; what else is in it is documented with
+the command that prints it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from l7.ipc.codec import Codec
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Something that a client of the control socket asks."""
+
+
+@dataclass(frozen=True)
+class StatusRequest(Request):
+    """What is running: the processes, the configuration, the servers."""
+
+
+@dataclass(frozen=True)
+class ReloadRequest(Request):
+    """Reload; the answer comes when it is done, or has failed."""
+
+
+@dataclass(frozen=True)
+class DryRunRequest(Request):
+    """What a reload would change, and why it would be refused."""
+
+
+@dataclass(frozen=True)
+class ExplainRequest(Request):
+    """Where a GET of ``url`` would go, and why; ``headers`` are ``Name: value``."""
+
+    url: str
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ServerRequest(Request):
+    """Change what is wanted of one server: ``drain``, ``ready``, ``maint``, or a ``weight``."""
+
+    host: str
+    address: str
+    want: str
+    weight: str | int | None = None
+
+
+REQUESTS: Codec[Request] = Codec(
+    "do",
+    {
+        "status": StatusRequest,
+        "reload": ReloadRequest,
+        "dry-run": DryRunRequest,
+        "explain": ExplainRequest,
+        "server": ServerRequest,
+    },
+)
+
+
+def refusal(*reasons: str) -> Answer:
+    """The answer to a request that is not granted."""
+    return {"ok": False, "reasons": list(reasons)}
