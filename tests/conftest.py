@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -91,3 +93,14 @@ def l7(origin: Callable[..., Origin], tmp_path: Path) -> Iterator[Callable[..., 
     finally:
         for process, _ in started:
             process.kill()
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory that everybody may enter and read, as pytest's own are not."""
+    path = Path("/tmp") / f"l7-public-{os.getpid()}-{random.randrange(10**9)}"
+    path.mkdir(mode=0o755)
+    yield path
+    for file in path.iterdir():
+        file.unlink()
+    path.rmdir()

@@ -41,6 +41,7 @@ from l7.master.orphans import reap_orphans
 from l7.master.polling import Poll
 from l7.master.relay import Relay
 from l7.master.reload import step
+from l7.master.restoration import restore
 from l7.master.roster import Roster
 from l7.master.scales import Scales
 from l7.master.signals import NAP, Mailbox, Wish
@@ -108,6 +109,7 @@ class Arbiter:
         self._generations, self._ground, self._mailbox, self._events, self._run = (
             generations, ground, mailbox, events, run,
         )  # fmt: skip
+        self._environ = environ
         self._board = Board(PLACES)
         self._scales = Scales(self._board)
         self._poll = Poll()
@@ -300,6 +302,7 @@ class Arbiter:
     def _load(self, action: v.Load) -> None:
         self._verdicts.begin()
         self._notifier.reloading()
+        restore(self._ground, self._inquiries.desk, self._environ, self._events)
         try:
             served = self._generations.load()
         except Refused as refusal:

@@ -17,10 +17,10 @@ from l7.errors import StartError
 from l7.ipc.codec import DecodeError
 from l7.ipc.requests import REQUESTS, Answer, Request, refusal
 from l7.master.controlpath import SUFFIX, Signs, make_directory
-from l7.master.listeners import inode, remove_stale
 from l7.master.pointers import Pointers, remove_dead
 from l7.master.polling import READ, WRITE, Poll
 from l7.master.privileges import Identity
+from l7.master.socketpaths import inode, is_gone, remove_stale
 
 MOST_VISITORS = 32
 BACKLOG = 128
@@ -39,7 +39,13 @@ class ControlSocket:
         self.socket = sock
         self.path = path
         self.pointers: Pointers | None = None
-        self._inode: tuple[int, int] | None = inode(path) if os.path.exists(path) else None
+        # One that was handed down may have been swept before: then nothing at that path is ours.
+        self._inode: tuple[int, int] | None = inode(path) if os.path.lexists(path) else (0, 0)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its path leads to it no more, so that nobody can ask."""
+        return is_gone(self.path, self._inode)
 
     def leave(self) -> None:
         """Leave the path to another process, which has the socket too."""
@@ -159,9 +165,11 @@ class Desk:
         self.is_open = self.is_closed = False
         """Whether this l7 is the one to ask, and whether it is no more."""
 
-    def open(self) -> None:
-        """Take visitors."""
-        self.is_open = True
+    def open(self, control: ControlSocket | None = None) -> None:
+        """Take visitors, from now on at ``control`` where that is given."""
+        if control is not None and self._control is not None:
+            self._poll.drop(self._control.socket.fileno())
+        self.is_open, self._control = True, control or self._control
         if self._control is not None:
             self._poll.add(self._control.socket.fileno(), self._accept)
             if self._control.pointers is not None:

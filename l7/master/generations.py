@@ -111,7 +111,8 @@ class Generations:
             log = self._ground.log.open(loaded.config.access_log)
         except ConfigError as error:
             unread = any("cannot be read" in problem.what for problem in error.problems)
-            raise Refused([*map(str, error.problems), *(self._rights() if unread else [])]) from error
+            hints = [*self._rights(), *self._working_directory()] if unread else []
+            raise Refused([*map(str, error.problems), *hints]) from error
         except Refused:
             raise
         except (StartError, OutOfRowsError) as error:
@@ -124,7 +125,8 @@ class Generations:
         lines = changes(self.current.generation.config, loaded.config)
         if log.anew:
             lines.append(f"access-log: {loaded.config.access_log}: opened anew")
-        troubles = [log.trouble] if log.trouble else []
+        lines += self._ground.listeners.renewed
+        troubles = [*self._ground.listeners.troubles, *([log.trouble] if log.trouble else [])]
         served = Served(
             loaded.generation(self.last), tuple(listeners), loaded.file, tuple(lines), tuple(troubles), admin
         )
@@ -203,6 +205,14 @@ class Generations:
         if loaded.file is not None and not os.access(loaded.file, os.R_OK):
             self._unreadable = loaded.file
             self._events.warning(f"reloads see only what is written into the same file: {self._rights()[0]}")
+
+    def _working_directory(self) -> list[str]:
+        """What to do about a file that is named from a directory that is gone; nothing in the ordinary case."""
+        try:
+            os.getcwd()
+        except OSError:
+            return ["the working directory of l7 is gone: start it with full paths, or in a directory that stays"]
+        return []
 
     def _rights(self) -> list[str]:
         """What to do about a file that cannot be read any more; nothing to say in the ordinary case."""

@@ -116,7 +116,7 @@ class Inquiries:
             "configuration": {
                 "generation": served.generation.number,
                 "digest": served.generation.digest,
-                "file": None if served.file is None else os.path.abspath(served.file),
+                "file": None if served.file is None else _full(served.file),
                 "loaded": moment(served.loaded),
                 "on-disk": on_disk,
                 "changes": changes,
@@ -127,3 +127,10 @@ class Inquiries:
             "control": self._control_worker(),
             "servers": list(table(served.generation.config, self._generations.books)),
         }
+
+
+def _full(path: str) -> str:
+    try:
+        return os.path.abspath(path)
+    except OSError:  # the working directory is gone
+        return path

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import stat
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from l7.config.addresses import Address
 from l7.errors import StartError
 from l7.master.inheritance import Place
 from l7.master.privileges import Identity, first_unprivileged_port
+from l7.master.socketpaths import inode, is_gone, is_stale, remove_stale
 
 TRIES = 17
 """How often an address in use is tried at a start: a predecessor's workers may be just letting go of it."""
@@ -91,6 +91,12 @@ class Listeners:
     def __init__(self) -> None:
         self._bound: dict[str, Listener] = {}
         self._inherited: list[Listener] = []
+        self._replaced: list[Listener] = []
+        """Those whose path is gone and was made anew for a generation that is not settled yet."""
+        self.renewed: list[str] = []
+        """What the last `take` has made anew."""
+        self.troubles: list[str] = []
+        """What it could not."""
 
     @property
     def inherited(self) -> bool:
@@ -131,9 +137,12 @@ class Listeners:
     def take(self, bind: Iterable[str], port: int, pause: Pause | None = None) -> list[Listener]:
         """The listeners for a configuration; those that are new are bound, or none of them.
 
+        A unix socket whose path was removed is made anew where that is possible.
+
         :param pause: how to wait for an address in use to become free; without it that is an error at once.
         :raises StartError: one cannot be bound; the message says what to do.
         """
+        self.renewed, self.troubles = [], []
         if self._inherited:
             return list(self._inherited)
         keys = wanted_keys(bind, port)
@@ -146,8 +155,25 @@ class Listeners:
             for listener in new:
                 listener.close()
             raise
+        for key in keys:
+            self._renew(key)
         self._bound.update((listener.key, listener) for listener in new)
         return [self._bound[key] for key in keys]
+
+    def _renew(self, key: str) -> None:
+        """Bind a unix socket again whose path is gone; the one before stays with those who have it until `keep`."""
+        before = self._bound.get(key)
+        if before is None or before.path is None or not is_gone(before.path, before.inode):
+            return
+        try:
+            new = _bind("unix:" + before.path, None, dual=True)
+        except StartError as error:
+            self.troubles.append(f"{error}: its path was removed and cannot be made anew; nobody can connect there")
+            return
+        new.key = key
+        self._replaced.append(before)
+        self._bound[key] = new
+        self.renewed.append(f"bind: {new.name}: its path was gone and is made anew")
 
     def take_admin(self, address: Address | None, pause: Pause | None = None) -> Listener | None:
         """The listener of the admin endpoint, where there is to be one; as `take`."""
@@ -164,6 +190,7 @@ class Listeners:
                 raise StartError(f"admin: {error}") from error
             bound.key = key
             self._bound[key] = bound
+        self._renew(key)
         return self._bound[key]
 
     def try_out(self, bind: Iterable[str], port: int, admin: Address | None) -> list[str]:
@@ -177,17 +204,19 @@ class Listeners:
         return [problem for problem in problems if problem]
 
     def keep(self, listeners: Iterable[Listener]) -> list[Listener]:
-        """Close all others; returns what was closed."""
-        kept = {listener.key for listener in listeners}
-        gone = [listener for key, listener in self._bound.items() if key not in kept]
+        """Close all others; returns those that are listened on no more."""
+        kept = {id(listener) for listener in listeners}
+        everything = [*self._bound.values(), *self._replaced]
+        self._bound = {listener.key: listener for listener in everything if id(listener) in kept}
+        self._replaced = []
+        gone = [listener for listener in everything if id(listener) not in kept]
         for listener in gone:
-            del self._bound[listener.key]
             listener.close()
-        return gone
+        return [listener for listener in gone if listener.key not in self._bound]
 
     def everything(self) -> list[Listener]:
         """All that are open."""
-        return [*self._inherited, *self._bound.values()]
+        return [*self._inherited, *self._bound.values(), *self._replaced]
 
     def close(self) -> None:
         """Close all of them."""
@@ -328,30 +357,6 @@ def _bind_unix(key: str) -> Listener:
         raise
 
 
-def remove_stale(path: str) -> None:
-    """Remove a socket that nobody listens on; raises ``OSError`` when somebody does, or it is no socket."""
-    if is_stale(path):
-        os.unlink(path)
-
-
-def is_stale(path: str) -> bool:
-    """Whether there is a socket that nobody listens on; raises ``OSError`` when somebody does, or it is no socket."""
-    try:
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise OSError(errno.EEXIST, "there is something else than a socket")
-    except FileNotFoundError:
-        return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)  # a full backlog is somebody, too
-        try:
-            probe.connect(path)
-        except (ConnectionRefusedError, FileNotFoundError):
-            return True
-        except BlockingIOError:
-            pass
-    raise OSError(errno.EADDRINUSE, "in use")
-
-
 def _explain(key: str, error: OSError) -> str:
     if key.startswith("unix:"):
         return f"bind: {key}: {_words(error)}"
@@ -378,12 +383,6 @@ def _backlog() -> int:
             return max(socket.SOMAXCONN, int(file.read()))
     except (OSError, ValueError):
         return 4096
-
-
-def inode(path: str) -> tuple[int, int]:
-    """What tells one file from another of the same name; raises ``OSError``."""
-    there = os.lstat(path)
-    return there.st_dev, there.st_ino
 
 
 def describe(listeners: Iterable[Listener]) -> str:

@@ -70,6 +70,16 @@ class PidFile:
         self._write(f"{os.getpid()}\n")
         return True
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether somebody has removed it, or put another file in its place."""
+        try:
+            return not os.path.samestat(os.fstat(self.descriptor), os.lstat(self.path))
+        except FileNotFoundError:
+            return True
+        except OSError:  # it cannot be seen: nobody knows
+            return False
+
     def hand_over(self, identity: Identity) -> None:
         """Give the file to whom l7 is about to become."""
         os.fchown(self.descriptor, identity.uid, identity.gid)

@@ -185,8 +185,11 @@ def _signs(loaded: Loaded) -> Signs:
     """What the place of the control socket follows from."""
     config = loaded.config
     given = loaded.sources.get(("port",)) in GIVEN_PORT
-    file = None if loaded.file is None else os.path.expanduser(loaded.file)
-    return Signs(config.control, config.pid_file, file, config.port if given else None)
+    # Full paths: they are asked for again when the working directory may be gone.
+    control = config.control if config.control in ("auto", "off") else os.path.abspath(config.control)
+    pid_file = None if config.pid_file is None else os.path.abspath(config.pid_file)
+    file = None if loaded.file is None else os.path.abspath(os.path.expanduser(loaded.file))
+    return Signs(control, pid_file, file, config.port if given else None)
 
 
 def _hand_over(ground: Ground, identity: Identity) -> None:

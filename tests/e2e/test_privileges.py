@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,17 +16,6 @@ from tests.harness.accounts import NOBODY, free_privileged_port, privileged_port
 from tests.harness.client import TIMEOUT, get
 from tests.harness.l7process import ROOT, L7Process
 from tests.harness.origin import Origin, routes
-
-
-@pytest.fixture
-def public(tmp_path: Path) -> Iterator[Path]:
-    """A directory that everybody may enter and read, as pytest's own are not."""
-    path = Path("/tmp") / f"l7-public-{os.getpid()}-{random.randrange(10**9)}"
-    path.mkdir(mode=0o755)
-    yield path
-    for file in path.iterdir():
-        file.unlink()
-    path.rmdir()
 
 
 def identity(pid: int) -> dict[str, list[int]]:
