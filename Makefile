@@ -36,7 +36,7 @@ help:
 demo: $(VENV)/.installed
 	@exec $(BIN)/l7 demo $(ARGS)
 
-test: $(VENV)/.installed-test $(VENV)/.compiled
+test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-pure: $(VENV)/.installed-test
@@ -59,7 +59,8 @@ bench:
 	@$(MAKE) --no-print-directory PYTHON=$(BENCH_PYTHON) VENV=$(BENCH_VENV) run-bench
 
 # A whole run replaces the figures in the documentation; one with ARGS prints its own.
-run-bench: $(VENV)/.installed $(VENV)/.compiled
+run-bench: $(BIN)/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check .
 	@$(BIN)/python -m tests.bench $(or $(ARGS),--rst docs/performance-results.inc)
 
 docs: $(VENV)/.installed-docs
@@ -88,13 +89,6 @@ $(VENV)/.installed-%: $(VENV)/.installed
 	L7_PURE_PYTHON=1 $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[$*]'
 	@touch $@
 
-# Compiling takes most of a minute, so the demo runs without; the tests and whoever installs l7 have it.
-$(VENV)/.compiled: $(VENV)/.installed $(shell find l7 -name '*.py' -o -name '*.pxd')
-	$(BIN)/python setup.py -q build_ext --inplace --parallel 2
-	@touch $@
-
 clean:
-	find l7 -name '_c_*.so' -delete
-	rm -f l7/compiled.json
 	rm -rf $(VENV) $(BENCH_VENV) build dist l7.egg-info docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find l7 tests docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,13 +1,14 @@
 """Packaging: everything declarative lives in ``setup.cfg``; here is how the hot modules are compiled.
 
-The extensions are optional. Without Cython or a C compiler the install works, says so, and l7 runs as pure Python.
+``L7_PURE_PYTHON=1`` compiles nothing. Otherwise all hot modules are compiled or the build fails and says what to do: an
+l7 without them takes about twice the CPU. An editable install stays without: an extension would hide the edited source.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -15,70 +16,84 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
-_spec = importlib.util.spec_from_file_location("compiled", ROOT / "l7" / "compiled.py")
+_spec = importlib.util.spec_from_file_location("l7_compiled", ROOT / "l7" / "compiled.py")
 assert _spec is not None and _spec.loader is not None
 compiled = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(compiled)
 
-
-def recorded_types() -> str:
-    """The digest of the types that were compiled last in this folder; empty when there is none."""
-    try:
-        return str(json.loads((ROOT / "l7" / compiled.RECORD).read_text("utf-8"))[compiled.TYPES])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+OLDEST_CYTHON = (3, 1)
+OR_PURE = f"or set {compiled.PURE_PYTHON}=1 to install l7 uncompiled, which takes about twice the CPU"
+DIRECTIVES = {"language_level": "3", "annotation_typing": False, "binding": False, "embedsignature": False}
+FLAGS = ["-O2", "-g0"]
+_CIMPORT = re.compile(r"^\s*from\s+(l7[\w.]*)\s+cimport\s", re.MULTILINE)
 
 
-def extensions() -> list[Extension]:
-    """The hot modules as extensions; none where there is no Cython or ``L7_PURE_PYTHON`` is set."""
-    if os.environ.get("L7_PURE_PYTHON"):
-        return []
-    try:
-        from Cython.Build import cythonize
-    except ImportError:
-        print("l7: no Cython: the hot modules stay pure Python", file=sys.stderr)
-        return []
-    wanted = [Extension(compiled.extension_of(name), [compiled.source_of(name)]) for name in compiled.HOT]
-    directives = {"language_level": "3", "annotation_typing": False, "binding": False, "embedsignature": False}
-    stale = recorded_types() != compiled.digest_of_types(ROOT)  # Cython does not follow all that a changed type means
-    made = cythonize(wanted, compiler_directives=directives, build_dir="build/cython", quiet=True, force=stale)
-    for extension in made:
-        extension.optional = True  # cythonize drops what the Extension said
-        extension.extra_compile_args = ["-O2", "-g0"]
-        extension.depends = [str(path) for path in sorted((ROOT / "l7").rglob("*.pxd"))]
-    return list(made)
+class BuildError(SystemExit):
+    """Ends the build with one sentence."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(f"l7: {sentence}")
+
+
+def types_of(name: str) -> set[str]:
+    """The ``.pxd`` files that the compiled module ``name`` depends on: its own, and those of what they name."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        path = (ROOT / compiled.source_of(waiting.pop())).with_suffix(".pxd")
+        if path.exists() and str(path) not in found:
+            found.add(str(path))
+            waiting += _CIMPORT.findall(path.read_text("utf-8"))
+    return found
+
+
+def is_older(path: Path, sources: list[str]) -> bool:
+    """Whether a file is missing, or older than one of those that it is made from."""
+    return not path.exists() or any(path.stat().st_mtime < os.stat(source).st_mtime for source in sources)
 
 
 class BuildExtensions(build_ext):
-    """Builds what can be built, says what cannot, and records from which sources."""
-
-    built: list[str]
-    """What is up to date after this run."""
-
-    def build_extension(self, ext: Extension) -> None:
-        """Build one; what fails is optional, so only here is known what did not."""
-        super().build_extension(ext)
-        self.built.append(ext.name)
+    """Compiles all hot modules, on all cores, or fails with a sentence."""
 
     def run(self) -> None:
-        """Build, then write the record beside ``l7/compiled.py``; without a build the old one stays true."""
-        self.built = []
-        try:
-            super().run()
-        except Exception as failure:  # whatever a machine lacks, the install must work
-            print(f"l7: the hot modules stay pure Python: {failure}", file=sys.stderr)
-        if os.environ.get("L7_PURE_PYTHON"):
+        """Build; an editable install builds nothing."""
+        if self.inplace or getattr(self, "editable_mode", False):
+            print("l7: an editable install runs its sources: nothing is compiled", file=sys.stderr)
             return
-        record = {compiled.TYPES: compiled.digest_of_types(ROOT)}
-        for name in compiled.HOT:
-            if compiled.extension_of(name) in self.built:  # or an older extension would be taken for one of this source
-                record[name] = compiled.digest((ROOT / compiled.source_of(name)).read_bytes())
-        if len(record) <= len(compiled.HOT):
-            print(f"l7: {len(record) - 1} of {len(compiled.HOT)} hot modules compiled", file=sys.stderr)
-        where = ROOT if self.inplace else Path(self.build_lib)
-        target = where / "l7" / compiled.RECORD
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(record, indent=1), "utf-8")
+        if self.parallel is None:
+            self.parallel = len(os.sched_getaffinity(0))
+        try:
+            self._translate()
+            super().run()
+        except Exception as failure:  # whatever ends a compiler
+            raise BuildError(f"the hot modules could not be compiled ({failure}): see above, {OR_PURE}") from None
+
+    def _translate(self) -> None:
+        """Let Cython write the C of what has changed."""
+        from Cython import __version__ as version
+        from Cython.Build import cythonize
+
+        directory = Path(self.build_temp).resolve() / f"cython-{version}"
+        flags = [] if "CFLAGS" in os.environ else FLAGS  # those of the environment are to win
+        stale = []
+        for extension in self.extensions:
+            extension.extra_compile_args = flags
+            source = compiled.source_of(extension.name)
+            made = directory / Path(source).with_suffix(".c")
+            extension.depends = [source, *types_of(extension.name), __file__]
+            if is_older(made, extension.depends):
+                stale.append(Extension(extension.name, [source]))
+            extension.sources = [str(made)]
+        if stale:
+            cythonize(
+                stale, compiler_directives=DIRECTIVES, build_dir=str(directory), quiet=True, force=True,
+                nthreads=min(self.parallel, len(stale)) if self.parallel > 1 else 0,
+            )  # fmt: skip
+        self.extensions.sort(key=lambda extension: -os.stat(extension.sources[0]).st_size)  # no core waits for the last
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExtensions})
+hot = [] if compiled.pure_wanted(os.environ) else compiled.HOT
+setup(
+    ext_modules=[Extension(name, [compiled.source_of(name)]) for name in hot],
+    cmdclass={"build_ext": BuildExtensions},
+)

@@ -1,3 +1,5 @@
 """l7: a minimal HTTP/1.1 reverse proxy and load balancer on gevent."""
 
+from l7 import compiled as compiled  # before any hot module: it decides whether extensions or sources are found
+
 __version__ = "0.1.0"

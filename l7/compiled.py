@@ -1,22 +1,21 @@
-"""Hot modules compiled from their own source: who runs compiled, and who decides.
+"""Hot modules compiled to extensions by Cython: which these are, and whether the extensions or the sources run.
 
-A hot module ends with ``take_over(globals())``. Where an extension was built from just this source (`setup.py`, by
-Cython), its names replace those of the module; else the module runs as it stands. There is one implementation: the
-``.py`` file. Types for the compiler stand beside it in a ``.pxd``.
-
-The extension of ``parser`` is called ``_c_parser``, so it never shadows its source; and the digests of the sources are
-recorded when they are built, so an edited file is never ignored in favour of an old extension. It is all or nothing:
-compiled modules know the layout of each other's classes. ``L7_PURE_PYTHON=1`` refuses them.
+There is one implementation: the ``.py`` file. Types for the compiler stand in the ``.pxd`` beside it; ``setup.py``
+makes the extension ``l7.http.parser`` from ``l7/http/parser.py``, and Python prefers an extension to a source of its
+name. It is all or nothing, because compiled modules know the layout of each other's classes: where the extension of one
+hot module is missing, as in an editable install or under another Python than the one it was built for, all sources run.
+``L7_PURE_PYTHON=1`` builds no extensions, and runs the sources where there are some.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import json
 import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
+from importlib.util import spec_from_file_location
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 HOT = (
     "l7.http.messages",
@@ -49,24 +48,14 @@ HOT = (
 )
 """The modules that a request runs through."""
 
-PREFIX = "_c_"
-TYPES = "types"
-"""The entry of the record for the ``.pxd`` files."""
-RECORD = "compiled.json"
-"""Beside this module: the digest of each source that was compiled. Written by ``setup.py``."""
+PURE_PYTHON = "L7_PURE_PYTHON"
 
 _PACKAGE = Path(__file__).parent
 
 
-def digest(source: bytes) -> str:
-    """What identifies a source."""
-    return hashlib.sha256(source).hexdigest()
-
-
-def extension_of(name: str) -> str:
-    """The name of the extension for the module ``name``."""
-    package, _, module = name.rpartition(".")
-    return f"{package}.{PREFIX}{module}"
+def pure_wanted(environ: Mapping[str, str]) -> bool:
+    """Whether the environment asks for no compiled modules: ``L7_PURE_PYTHON`` is set, and not to 0."""
+    return environ.get(PURE_PYTHON, "") not in ("", "0")
 
 
 def source_of(name: str) -> str:
@@ -74,34 +63,34 @@ def source_of(name: str) -> str:
     return name.replace(".", "/") + ".py"
 
 
-def digest_of_types(directory: Path) -> str:
-    """What identifies all ``.pxd`` files together: every module is compiled against the types of the others."""
-    types = sorted((directory / "l7").rglob("*.pxd"))
-    return digest(b"".join(path.name.encode() + path.read_bytes() for path in types))
+def missing(package: Path) -> list[str]:
+    """The hot modules of which there is no extension for this Python in ``package``, the directory of ``l7``."""
+    stems = {name: str(package.parent / source_of(name)).removesuffix(".py") for name in HOT}
+    return [name for name, stem in stems.items() if not any(os.path.exists(stem + end) for end in EXTENSION_SUFFIXES)]
 
 
-def is_fresh(directory: Path) -> bool:
-    """Whether every hot module below ``directory``, where ``l7`` lies, was compiled from the source that is there."""
-    try:
-        record = json.loads((directory / "l7" / RECORD).read_text("utf-8"))
-        if record[TYPES] != digest_of_types(directory):
-            return False
-        return all(record[name] == digest((directory / source_of(name)).read_bytes()) for name in HOT)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+class SourceFinder:
+    """Finds the sources of hot modules, also where there are extensions; stands before the other finders."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """The source of the module ``name`` when it is a hot one, else None."""
+        if name not in HOT:
+            return None
+        return spec_from_file_location(name, _PACKAGE.parent / source_of(name))
 
 
-_wanted = os.environ.get("L7_PURE_PYTHON", "0") in ("", "0") and is_fresh(_PACKAGE.parent)
+_missing = missing(_PACKAGE)
+_pure = bool(_missing) or pure_wanted(os.environ)
+if _pure:
+    sys.meta_path.insert(0, SourceFinder)
 
 
-def take_over(namespace: dict[str, Any]) -> None:
-    """Put the compiled names over those in ``namespace``, the globals of a hot module."""
-    if not _wanted or namespace["__name__"] not in HOT:
-        return
-    twin = importlib.import_module(extension_of(namespace["__name__"]))
-    namespace.update({key: value for key, value in vars(twin).items() if not key.startswith("__")})
+def is_compiled() -> bool:
+    """Whether the hot modules run as extensions."""
+    return not _pure
 
 
 def flavour() -> str:
     """How the hot modules run: ``compiled`` or ``pure Python``."""
-    return "compiled" if _wanted else "pure Python"
+    return "pure Python" if _pure else "compiled"

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from l7.compiled import take_over
-
 if TYPE_CHECKING:
     from l7.errors import ProxyError
 
@@ -79,6 +77,3 @@ class Exchange:
         self.failure: ProxyError | None = None
         self.row = 0
         """The ledger's row of the backend; 0 when it came to none."""
-
-
-take_over(globals())

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from l7 import compiled
+
 ROOT = Path(__file__).resolve().parent.parent
 
 TOP_LEVEL = {
@@ -24,7 +26,7 @@ TOP_LEVEL = {
 }  # fmt: skip
 
 FLOORS = {
-    "l7.compiled": 1,
+    "l7.compiled": 0,
     "l7.errors": 1,
     "l7.oserrors": 1,
     "l7.units": 1,
@@ -46,9 +48,10 @@ FLOORS = {
     "l7.rehearsal": 7,
     "l7.__main__": 7,
 }
-"""The floor of every room; ``l7`` itself is the ground (it holds the version)."""
+"""The floor of every room; ``l7`` itself is the ground: the version, and whether the hot modules run compiled."""
 
 SIDEWAYS = {
+    ("l7", "l7.compiled"): "before any hot module it decides whether extensions or sources are found",
     ("l7.__main__", "l7.cli"): "the same command under another name",
     ("l7.cli", "l7.completion"): "one of its commands",
     ("l7.cli", "l7.control"): "two of its commands",
@@ -385,6 +388,12 @@ def test_no_test_module_is_imported() -> None:
 def test_an_imported_test_module_is_found(source: str) -> None:
     modules = [Module("tests.e2e.test_a", source), Module("tests.e2e.test_b", "")]
     assert len(list(modules_share_by_the_harness(modules))) == 1
+
+
+def test_hot_modules_are_those_with_types() -> None:
+    untyped = {"l7.balancing.hashring"}  # compiled, and nothing in it is called from a compiled module
+    typed = {_module_name(path) for path in (ROOT / "l7").rglob("*.pxd")}
+    assert typed == set(compiled.HOT) - untyped
 
 
 def test_master_runs_no_gevent() -> None:

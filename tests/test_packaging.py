@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -80,42 +77,3 @@ def test_module_is_the_command(flag: str) -> None:
     done = run(sys.executable, "-m", "l7", flag)
     assert (done.returncode, done.stderr) == (0, "")
     assert l7.__version__ in done.stdout
-
-
-@pytest.fixture
-def one_hot(tmp_path: Path) -> Path:
-    """A clean copy in which one module stands for all hot ones: all are decided on alike."""
-    pytest.importorskip("Cython", reason="without it nothing is tried")
-    copy = clean_copy(tmp_path)
-    names = (copy / "l7" / "compiled.py").read_text("utf-8")
-    (copy / "l7" / "compiled.py").write_text(
-        re.sub(r"(?s)HOT = \(.*?\n\)", 'HOT = ("l7.http.messages",)', names), "utf-8"
-    )
-    return copy
-
-
-@pytest.mark.timeout(300)
-def test_without_a_compiler_it_installs_says_so_and_runs_pure(one_hot: Path) -> None:
-    built = run(sys.executable, "setup.py", "build", cwd=one_hot, timeout=200, CC="/nonexistent/cc", L7_PURE_PYTHON="")
-    assert built.returncode == 0, built.stderr
-    assert "l7: 0 of 1 hot modules compiled" in built.stderr
-    (library,) = (one_hot / "build").glob("lib*")
-    done = run(sys.executable, "-m", "l7", "--version", cwd=library, L7_PURE_PYTHON="")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "pure Python" in done.stdout
-
-
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("why", [{"CC": "/nonexistent/cc", "L7_PURE_PYTHON": ""}, {"L7_PURE_PYTHON": "1"}])
-def test_an_extension_of_an_older_source_stays_one(one_hot: Path, why: dict[str, str]) -> None:
-    suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    older = one_hot / "l7" / "http" / f"_c_messages{suffix}"
-    older.write_bytes(b"of another source")
-    os.utime(older, (0, 0))
-    built = run(sys.executable, "setup.py", "build_ext", "--inplace", cwd=one_hot, timeout=200, **why)
-    assert built.returncode == 0, built.stderr
-    record = one_hot / "l7" / "compiled.json"
-    assert not record.exists() or "l7.http.messages" not in json.loads(record.read_text("utf-8"))
-    done = run(sys.executable, "-m", "l7", "--version", cwd=one_hot, L7_PURE_PYTHON="")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "pure Python" in done.stdout

@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Sequence
 
 from l7.balancing.members import Member
-from l7.compiled import take_over
 
 POINTS = 160
 """Points of the member with the greatest share."""
@@ -36,6 +35,3 @@ def ring(members: Sequence[Member]) -> tuple[list[int], list[Member]]:
             points.setdefault(int.from_bytes(digest, "big"), member)
     places = sorted(points)
     return places, [points[place] for place in places]
-
-
-take_over(globals())

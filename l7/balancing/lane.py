@@ -6,7 +6,6 @@ Hot: what is counted for a request is a handful of additions to memory. ``at`` i
 from __future__ import annotations
 
 from l7.balancing.cells import CHANGED, CHANGES, LANES, REMEMBERED
-from l7.compiled import take_over
 
 # Numbers of cells as the compiler's own integers: see the .pxd.
 _LANES = LANES
@@ -92,6 +91,3 @@ class Lane:
             else:
                 rows.update(self.read(lane, CHANGED + count % REMEMBERED) for count in range(before, now))
         return None if 0 in rows else rows
-
-
-take_over(globals())

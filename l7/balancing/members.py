@@ -11,7 +11,6 @@ from typing import Any
 from l7.balancing.cells import ANSWERED_5XX, CONNECTS, GOOD, IN_FLIGHT, LANES, REQUESTS, ROW
 from l7.balancing.lane import Lane
 from l7.balancing.standing import STEPS, Standing, Verdict
-from l7.compiled import take_over
 
 SILENT = 3
 SILENT_FOR = 0.25
@@ -135,6 +134,3 @@ def alone(label: str, weight: int = 1, *, lanes: int = 1, backup: bool = False) 
     cells = memoryview(bytearray(2 * _ROW * lanes * 8)).cast("q")
     cells[LANES] = lanes
     return Member(label, Lane(cells, 2 * _ROW, 0), 1, weight, backup=backup)
-
-
-take_over(globals())

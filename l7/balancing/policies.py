@@ -19,7 +19,6 @@ from math import gcd
 
 from l7.balancing.hashring import ring
 from l7.balancing.members import Member
-from l7.compiled import take_over
 
 LONGEST_CYCLE = 16 * 1024
 """Turns in a cycle; shares that would need more are rounded."""
@@ -264,6 +263,3 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "first": First,
 }
 """Every value of ``balance``."""
-
-
-take_over(globals())

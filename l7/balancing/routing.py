@@ -17,8 +17,6 @@ from collections.abc import Mapping
 from ipaddress import IPv6Address
 from typing import Any
 
-from l7.compiled import take_over
-
 _ROOT = ""
 _BORDERS = (b"", b"/", b"?")
 
@@ -160,6 +158,3 @@ class Routes:
                     return rule
             dot = host.find(".", dot + 1)
         return None
-
-
-take_over(globals())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 
-from l7.compiled import take_over
 from l7.errors import BAD_REQUEST, ProxyError
 from l7.http.grammar import AUTHORITY
 
@@ -21,13 +20,14 @@ def host_of(authority: bytes) -> str:
 
     Raises `ProxyError` (400) for userinfo, bad ports, empty or malformed hosts.
     """
-    host = _known.get(authority)
+    known = _known
+    host = known.get(authority)
     if host is None:
         host = _check(authority)
-        if len(_known) >= _REMEMBERED:
-            _known.clear()
+        if len(known) >= _REMEMBERED:
+            known.clear()
         if len(authority) <= 255:
-            _known[authority] = host
+            known[authority] = host
     return host
 
 
@@ -45,6 +45,3 @@ def _check(authority: bytes) -> str:
         except ValueError:
             raise ProxyError(BAD_REQUEST, "invalid IPv6 address in the host") from None
     return name[:-1] if len(name) > 1 and name.endswith(".") else name
-
-
-take_over(globals())

@@ -10,7 +10,6 @@ a comparison and changes nothing.
 
 from __future__ import annotations
 
-from l7.compiled import take_over
 from l7.errors import BAD_REQUEST, Kind, ProxyError
 from l7.http import limits
 from l7.http.grammar import CRLF, MARK_TEXT, OWS, is_token
@@ -92,6 +91,13 @@ TRAILER_FIELDS = dict.fromkeys(
 
 _PROTECTED = frozenset(REQUEST_FIELDS) - {b"user-agent", b"referer"}
 
+# Kinds as the compiler's own integers: see the .pxd.
+_ORDINARY = ORDINARY
+_DROP = DROP
+_FORWARDED = FORWARDED
+_KEPT = KEPT
+_END = END
+
 
 class Field:
     """What a checked line means: its kind, its value where l7 looks at it, and what came after it last time."""
@@ -131,7 +137,7 @@ class Table:
         """By line, as it came."""
         self.names: dict[bytes, int] = {}
         """By name, in its exact spelling."""
-        self._start = Field(b"\r\n", END, b"")
+        self._start = Field(b"\r\n", _END, b"")
         """What stands before the first line."""
 
     def learn(self, name: bytes) -> int:
@@ -139,13 +145,13 @@ class Table:
         if not is_token(name):
             raise ProxyError(self.failure, "invalid field name")
         lower = name.lower()
-        kind = self.fields.get(lower, ORDINARY)
+        kind = self.fields.get(lower, _ORDINARY)
         if lower.startswith(b"x-forwarded-"):
             kind = self.prefix
         elif self.underscores and b"_" in lower:
             twin = lower.replace(b"_", b"-")
             if twin in _PROTECTED or twin.startswith(b"x-forwarded-"):
-                kind = DROP
+                kind = _DROP
         if len(self.names) >= _REMEMBERED:
             self.names.clear()
         if len(name) <= _LONGEST_NAME:
@@ -155,7 +161,7 @@ class Table:
     def read(self, raw: bytes) -> Field:
         """Check a line and take it apart, and remember it when it may come again; raises `ProxyError`."""
         if raw == b"\r\n":
-            return self.remember(Field(raw, END, b""))
+            return self.remember(Field(raw, _END, b""))
         line = raw[:-2]
         if line.translate(MARK_TEXT) != line:
             raise ProxyError(self.failure, "control character, bare CR or bare LF in the head")
@@ -165,7 +171,7 @@ class Table:
         kind = self.names.get(name, -1)
         if kind < 0:
             kind = self.learn(name)
-        field = Field(raw, kind, line if kind == FORWARDED else b"" if kind <= DROP else value.strip(OWS))
+        field = Field(raw, kind, line if kind == _FORWARDED else b"" if kind <= _DROP else value.strip(OWS))
         return field if len(raw) > _LONGEST_LINE or name.lower() in _FLEETING else self.remember(field)
 
     def remember(self, field: Field) -> Field:
@@ -190,7 +196,7 @@ class Table:
         while True:
             field = last.next
             if field is not None and data.startswith(field.raw, at):
-                if field.kind == ORDINARY and last.kind == ORDINARY:
+                if field.kind == _ORDINARY and last.kind == _ORDINARY:
                     self._follow(before, last, field)
                 before, last = last, field
             else:
@@ -205,19 +211,19 @@ class Table:
             begin = at
             at += len(field.raw)
             kind = field.kind
-            if kind == ORDINARY or kind >= KEPT:
+            if kind == _ORDINARY or kind >= _KEPT:
                 if start < 0:
                     start = begin
             else:
                 if start >= 0:
                     kept.append(text[start : begin - 2])
                     start = -1
-                if kind == END:
+                if kind == _END:
                     return at
             count += field.lines
             if count > most:
                 raise self.bounds.too_many(most)
-            if kind > DROP:
+            if kind > _DROP:
                 previous = values[kind]
                 values[kind] = field.value if previous is None else self.combine(kind, previous, field.value)
 
@@ -230,7 +236,7 @@ class Table:
         raw = first.raw + second.raw
         # One run behind a line, not runs behind runs: they would be copies of whole heads.
         if len(raw) <= _LONGEST_RUN and before.lines == 1 and before.next is first:
-            joined = Field(raw, ORDINARY, b"")
+            joined = Field(raw, _ORDINARY, b"")
             joined.lines = first.lines + second.lines
             joined.next = second.next
             before.next = joined
@@ -249,7 +255,7 @@ class Table:
         """Join a repeated field into one value (RFC 9110, 5.3); raises `ProxyError` where only one may be."""
         if kind in _SINGLE:
             raise ProxyError(self.failure, "more than one Host, Content-Length, Transfer-Encoding, or Authorization")
-        if kind == FORWARDED:
+        if kind == _FORWARDED:
             return previous + CRLF + value
         if kind in (USER_AGENT, REFERER):
             return previous
@@ -259,6 +265,3 @@ class Table:
 def name_of(line: bytes) -> bytes:
     """The name of a checked field line, in lower case."""
     return line[: line.find(b":")].lower()
-
-
-take_over(globals())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from l7.compiled import take_over
 from l7.http.grammar import AUTHORITY, CRLF, OWS, REQUEST_ID
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
 from l7.http.nodes import Element, address_of, elements_of
@@ -243,6 +242,3 @@ def _client_of(elements: list[Element], peer: str, trusted: Trusted) -> tuple[st
         if not trusted(client):
             break
     return client, found
-
-
-take_over(globals())

@@ -6,7 +6,6 @@ goes on is framed anew by `chunk` and `last_chunk`, so extensions, odd sizes and
 
 from __future__ import annotations
 
-from l7.compiled import take_over
 from l7.errors import BAD_REQUEST, BAD_RESPONSE, BODY_TOO_LARGE, ProxyError
 from l7.http import fields
 from l7.http.fields import Table, Values
@@ -298,6 +297,3 @@ def last_chunk(trailers: list[bytes]) -> bytes:
     if not trailers:
         return b"0\r\n\r\n"
     return b"0\r\n" + CRLF.join(trailers) + b"\r\n\r\n"
-
-
-take_over(globals())

@@ -10,8 +10,6 @@ its 57,000 instructions; looking at an attribute that is not declared takes 140.
 
 from __future__ import annotations
 
-from l7.compiled import take_over
-
 ABSENT = -1
 """No body and no framing field."""
 CHUNKED = -2
@@ -148,6 +146,3 @@ class ResponseHead:
     def lines(self) -> list[bytes]:
         """The field lines that travel on, one by one."""
         return lines_of(self.runs)
-
-
-take_over(globals())

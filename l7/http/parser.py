@@ -7,7 +7,6 @@ Framing is decided here and nowhere else (RFC 9112, 6.3); whoever reads a body o
 
 from __future__ import annotations
 
-from l7.compiled import take_over
 from l7.errors import (
     BAD_REQUEST,
     BAD_RESPONSE,
@@ -44,7 +43,8 @@ _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"O
 _ENDING = b" HTTP/1.1"
 _ZERO = 0x30
 
-# C integers when compiled: they index the list of values that a scan fills.
+# C integers when compiled; those of fields index the list of values that a scan fills.
+_LONGEST_METHOD = LONGEST_METHOD
 _AUTHORIZATION = fields.AUTHORIZATION
 _CODING = fields.CODING
 _CONNECTION = fields.CONNECTION
@@ -172,7 +172,7 @@ class RequestParser:
         minor = _MINORS.get(version, -1)
         if minor < 0:
             minor = minor_of(version)
-        if len(method) > LONGEST_METHOD:
+        if len(method) > _LONGEST_METHOD:
             raise ProxyError(NOT_IMPLEMENTED, f"method longer than {LONGEST_METHOD} bytes")
         if method in _METHODS:
             self._method, self._beginning = method, method + b" "
@@ -200,7 +200,7 @@ class RequestParser:
     def unfinished_line(self, line: bytes) -> None:
         """Raise `ProxyError` when a request line that has not ended yet is already too long."""
         method, _, rest = line.partition(b" ")
-        if len(method) > LONGEST_METHOD and is_token(method):
+        if len(method) > _LONGEST_METHOD and is_token(method):
             raise ProxyError(NOT_IMPLEMENTED, f"method longer than {LONGEST_METHOD} bytes")
         if len(rest.partition(b" ")[0]) > self.target:
             raise target_too_long(self.target)
@@ -386,6 +386,3 @@ def _frame_response(
         response.length = response.declared
     else:
         response.length = UNTIL_CLOSE
-
-
-take_over(globals())

@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Callable
 
 from l7.clock import monotonic
-from l7.compiled import take_over
 from l7.exchange import Exchange
 from l7.telemetry.lines import FORMATS
 from l7.telemetry.output import NATIVE, Native, Output, descriptor_of, open_for_lines
@@ -215,6 +214,3 @@ def open_log(
     if target == "off":
         return Log()
     return AccessLog(target, form, lock=lock, native=native, report=report, held=held)
-
-
-take_over(globals())

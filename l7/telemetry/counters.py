@@ -6,7 +6,6 @@ from array import array
 
 from l7.balancing.cells import BOUNDS, DURATION, DURATION_SUM, RECEIVED, ROW, SENT, STATUS
 from l7.balancing.lane import Lane
-from l7.compiled import take_over
 from l7.exchange import Exchange
 from l7.telemetry.ledger import UNROUTED
 
@@ -47,6 +46,3 @@ class Counters:
         if exchange.received:
             lane.add(at + _RECEIVED, exchange.received)
         lane.add(at + _SENT, exchange.sent)
-
-
-take_over(globals())

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from json.encoder import encode_basestring_ascii as quote
 
-from l7.compiled import take_over
 from l7.exchange import Exchange
 from l7.http.grammar import marking
 
@@ -192,6 +191,3 @@ def _text(raw: bytes) -> str:
 
 FORMATS: dict[str, type[Combined]] = {"combined": Combined, "l7": Full, "json": Json}
 """Every value of ``access-log-format``."""
-
-
-take_over(globals())

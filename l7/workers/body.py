@@ -12,7 +12,6 @@ from gevent import get_hub
 from gevent.event import Event
 
 from l7.clock import monotonic
-from l7.compiled import take_over
 from l7.errors import BODY_TIMEOUT, CLIENT_GONE_DATA, RESPONSE_TIMEOUT, ProxyError
 from l7.exchange import Exchange
 from l7.http.forwarding import Hop
@@ -231,6 +230,3 @@ class Pump:
         self._server.close()
         get_hub().loop.run_callback(self._body.stream.interrupt)
         self._ended.wait()
-
-
-take_over(globals())

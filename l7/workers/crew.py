@@ -13,8 +13,6 @@ from collections.abc import Callable
 from gevent import get_hub
 from greenlet import getcurrent, greenlet
 
-from l7.compiled import take_over
-
 Job = Callable[[], None]
 
 switch_to = greenlet.switch
@@ -60,6 +58,3 @@ class Crew:
             del job
             self._parked.append(getcurrent())
             job = switch_to(self._hub)
-
-
-take_over(globals())

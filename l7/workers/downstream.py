@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from l7.compiled import take_over
 from l7.config.schema import Limits, Timeouts
 from l7.exchange import Exchange
 from l7.http.forwarding import Hop
@@ -54,6 +53,3 @@ class Downstream(Protocol):
 
     def cut(self, framing: int) -> None:
         """Abort within an answer that was framed so: the client must see that it was cut short."""
-
-
-take_over(globals())

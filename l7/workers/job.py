@@ -6,7 +6,6 @@ Hot: one is made a request; 1,200 instructions to make and free it.
 from __future__ import annotations
 
 from l7.balancing.members import Member
-from l7.compiled import take_over
 from l7.errors import TOTAL_CUT, TOTAL_TIMEOUT, ProxyError, Retry
 from l7.exchange import Exchange
 from l7.http.messages import RequestHead
@@ -90,6 +89,3 @@ class Job:
             return False
         self.moved = True
         return True
-
-
-take_over(globals())

@@ -11,7 +11,6 @@ from __future__ import annotations
 from gevent import get_hub
 
 from l7.clock import monotonic
-from l7.compiled import take_over
 from l7.config.addresses import Address
 from l7.workers.connector import Connector, LookUp, nobody
 from l7.workers.stream import NEVER, Stream, Sweeper
@@ -96,6 +95,3 @@ class Pool:
         """Close all idle connections."""
         while self._idle:
             self._idle.pop().close()
-
-
-take_over(globals())

@@ -18,7 +18,6 @@ from l7.balancing.members import Member
 from l7.balancing.names import Endpoint
 from l7.balancing.routing import Routes
 from l7.clock import monotonic
-from l7.compiled import take_over
 from l7.config.schema import Config
 from l7.errors import (
     BAD_RESPONSE,
@@ -331,6 +330,3 @@ class Proxy:
     def close(self) -> None:
         """Close all idle connections to servers."""
         self.upstreams.close()
-
-
-take_over(globals())

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from l7.clock import monotonic
-from l7.compiled import take_over
 from l7.errors import (
     BAD_RESPONSE,
     BODY_STALLED,
@@ -369,6 +368,3 @@ class Relay:
         """Give up: nothing more is read or sent."""
         if self._pump is not None:
             self._pump.stop()
-
-
-take_over(globals())

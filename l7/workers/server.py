@@ -20,7 +20,6 @@ from typing import Any
 from gevent import get_hub
 
 from l7.clock import monotonic
-from l7.compiled import take_over
 from l7.http.forwarding import Hop
 from l7.ipc.messages import Adopt
 from l7.networks import UNIX, of_peer
@@ -305,6 +304,3 @@ def _own_name(sock: socket.socket) -> tuple[int, bytes]:
     else:
         name = f"[{address}]" if address.version == 6 else str(address)
     return port, f"{name}:{port}".encode("ascii") if port != 80 else name.encode("ascii")
-
-
-take_over(globals())

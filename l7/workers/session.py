@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Protocol
 
 from l7.clock import monotonic
-from l7.compiled import take_over
 from l7.errors import CLIENT_GONE_REQUEST, HEAD_TIMEOUT, ProxyError
 from l7.exchange import Exchange
 from l7.http.forwarding import Hop
@@ -254,6 +253,3 @@ class Session:
         """Let the connection go."""
         self.stream.close()
         self._owner.gone(self)
-
-
-take_over(globals())

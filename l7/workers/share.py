@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 
-from l7.compiled import take_over
 from l7.telemetry.board import ACCEPTING, ADOPTED, BEAT, CONNECTIONS, Board
 
 EXCESS = 1.1
@@ -75,6 +74,3 @@ class Share:
             return False
         total = count + sum([row[CONNECTIONS] for row in peers])
         return count > EXCESS * total / (len(peers) + 1) + SLACK
-
-
-take_over(globals())

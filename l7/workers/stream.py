@@ -23,7 +23,6 @@ from gevent import get_hub
 from greenlet import getcurrent, greenlet
 
 from l7.clock import monotonic
-from l7.compiled import take_over
 from l7.workers.losses import StreamClosed as StreamClosed
 from l7.workers.losses import StreamTimeout as StreamTimeout
 from l7.workers.losses import gone as gone
@@ -382,6 +381,3 @@ class Sweeper:
         for stream in due:
             if not stream.closed:
                 stream.expire(now)
-
-
-take_over(globals())

@@ -19,7 +19,6 @@ from l7.balancing.passive import Passive, count_failure
 from l7.balancing.policies import POLICIES, Policy
 from l7.balancing.standing import Rules, Standing, assess, facts
 from l7.clock import monotonic
-from l7.compiled import take_over
 from l7.config.addresses import Address
 from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
@@ -314,6 +313,3 @@ def _bounds(backend: Backend, config: Config) -> Bounds:
         config.limits.response_head,
         config.limits.response_headers,
     )
-
-
-take_over(globals())

@@ -2,7 +2,7 @@
 
 cimport cython
 
-from l7._c_exchange cimport Exchange as CExchange
+from l7.exchange cimport Exchange
 
 cpdef long long milliseconds(double seconds)
 
@@ -17,10 +17,10 @@ cdef class Combined:
     cdef LocalTime _local
     cdef object _now
 
-    cpdef str line(self, CExchange exchange)
+    cpdef str line(self, Exchange exchange)
     @cython.locals(line=bytes)
-    cpdef str request(self, CExchange exchange)
-    cpdef str user(self, CExchange exchange)
+    cpdef str request(self, Exchange exchange)
+    cpdef str user(self, Exchange exchange)
     @cython.locals(written=str)
     cpdef str bare(self, str text)
     @cython.locals(written=str)
@@ -28,8 +28,8 @@ cdef class Combined:
 
 cdef class Full(Combined):
     @cython.locals(queue="long long", connect="long long", response="long long", total="long long")
-    cpdef str line(self, CExchange exchange)
+    cpdef str line(self, Exchange exchange)
 
 cdef class Json(Combined):
-    @cython.locals(x=CExchange)
-    cpdef str line(self, CExchange exchange)
+    @cython.locals(x=Exchange)
+    cpdef str line(self, Exchange exchange)

@@ -1,12 +1,12 @@
 # Types for the compiled l7/balancing/members.py.
 
-from l7.balancing._c_lane cimport Lane as CLane
+from l7.balancing.lane cimport Lane
 
 cdef Py_ssize_t _ANSWERED_5XX, _CONNECTS, _GOOD, _IN_FLIGHT, _REQUESTS, _ROW
 
 cdef class Member:
     cdef public str label
-    cdef public CLane lane
+    cdef public Lane lane
     cdef public Py_ssize_t row, parent, at
     cdef public long long weight, limit, share, cap
     cdef public Py_ssize_t unheard

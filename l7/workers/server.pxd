@@ -2,11 +2,11 @@
 
 cimport cython
 
-from l7.http._c_forwarding cimport Hop as CHop
-from l7.workers._c_proxy cimport Proxy as CProxy
-from l7.workers._c_session cimport Session as CSession
-from l7.workers._c_share cimport Share as CShare
-from l7.workers._c_stream cimport Sweeper as CSweeper
+from l7.http.forwarding cimport Hop
+from l7.workers.proxy cimport Proxy
+from l7.workers.session cimport Session
+from l7.workers.share cimport Share
+from l7.workers.stream cimport Sweeper
 
 cdef int _IPV4, _UNIX
 
@@ -19,20 +19,20 @@ cdef class Listener:
     cdef dict _hops
     cdef Server _server
 
-    @cython.locals(hop=CHop)
-    cdef CHop hop(self, str client)
+    @cython.locals(hop=Hop)
+    cdef Hop hop(self, str client)
     cpdef watch(self)
     cpdef pause(self)
     cpdef close(self)
     cpdef take(self)
 
 cdef class Server:
-    cdef public CProxy proxy
+    cdef public Proxy proxy
     cdef public object outbox, on_drained
     cdef public set sessions
     cdef public bint stopped
-    cdef CSweeper _sweeper
-    cdef CShare _share
+    cdef Sweeper _sweeper
+    cdef Share _share
     cdef Py_ssize_t _most
     cdef object _report, _timer, _turn, _lending
     cdef list _listeners
@@ -40,9 +40,9 @@ cdef class Server:
     cdef dict _authorities
 
     cpdef accepted(self, object sock, object peer, Listener listener)
-    cdef CSession _begin(self, object sock, CHop hop)
+    cdef Session _begin(self, object sock, Hop hop)
     cpdef bint yields(self) except -1
-    cpdef gone(self, CSession session)
+    cpdef gone(self, Session session)
     cdef bint _has_room(self) except -1
     @cython.locals(listener=Listener)
     cdef _pause(self)

@@ -2,21 +2,21 @@
 
 cimport cython
 
-from l7._c_exchange cimport Exchange as CExchange
-from l7.telemetry._c_lines cimport Combined as CCombined
+from l7.exchange cimport Exchange
+from l7.telemetry.lines cimport Combined
 
 cdef class Log:
-    cpdef log(self, CExchange exchange)
+    cpdef log(self, Exchange exchange)
     cpdef tick(self)
 
 cdef class AccessLog(Log):
     cdef object _batches, _deadline, _held, _lock, _native, _output, _report, _trouble, _wake
     cdef bint _closing, _episode, _finished
     cdef long long _dropped, _failed, _handed, _seen, _size, _told, _written
-    cdef CCombined _form
+    cdef Combined _form
     cdef list _lines
     cdef public str target
 
     @cython.locals(line=str)
-    cpdef log(self, CExchange exchange)
+    cpdef log(self, Exchange exchange)
     cpdef tick(self)

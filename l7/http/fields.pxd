@@ -2,7 +2,7 @@
 
 cimport cython
 
-cdef int ORDINARY, DROP, KEPT, FORWARDED, END
+cdef int _ORDINARY, _DROP, _KEPT, _FORWARDED, _END
 cdef Py_ssize_t _LONGEST_RUN, _SURE
 
 cdef class Field:

@@ -1,5 +1,6 @@
 # Types for the compiled l7/http/authority.py.
 
-cdef dict _known
+cimport cython
 
+@cython.locals(known=dict)
 cpdef str host_of(bytes authority)

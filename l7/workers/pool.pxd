@@ -2,7 +2,7 @@
 
 cimport cython
 
-from l7.workers._c_stream cimport Stream as CStream
+from l7.workers.stream cimport Stream
 
 cdef class Pool:
     cdef public str label
@@ -12,6 +12,6 @@ cdef class Pool:
     cdef object _loop
     cdef Py_ssize_t _most
 
-    @cython.locals(stream=CStream, idle=list, now=double, place=Py_ssize_t)
+    @cython.locals(stream=Stream, idle=list, now=double, place=Py_ssize_t)
     cpdef check_out(self)
-    cpdef check_in(self, CStream stream)
+    cpdef check_in(self, Stream stream)

@@ -1,17 +1,17 @@
 # Types for the compiled l7/workers/body.py.
 
-from l7._c_exchange cimport Exchange as CExchange
-from l7.http._c_framing cimport BodyReader as CBodyReader
-from l7.workers._c_stream cimport Stream as CStream
+from l7.exchange cimport Exchange
+from l7.http.framing cimport BodyReader
+from l7.workers.stream cimport Stream
 
 cdef class RequestBody:
-    cdef CBodyReader _reader
+    cdef BodyReader _reader
     cdef object _source
-    cdef CExchange _exchange
+    cdef Exchange _exchange
     cdef double _seconds
     cdef public bint broken, streamed
     cdef public bytes first
-    cdef public CStream stream
+    cdef public Stream stream
     cdef public object unsent
 
     cpdef begin(self)
@@ -20,7 +20,7 @@ cdef class RequestBody:
 
 cdef class Pump:
     cdef RequestBody _body
-    cdef CStream _server
+    cdef Stream _server
     cdef double _seconds
     cdef object _ended
     cdef public bint stopped

@@ -1,0 +1,21 @@
+# Types for the compiled l7/http/forwarding.py.
+
+cimport cython
+
+from l7.http.messages cimport RequestHead, ResponseHead
+
+cdef int _UPGRADE_REQUIRED, _NO_CONTENT
+cdef bytes _HOST, _LENGTH, _VIA_11, _VIA_10
+
+cdef dict _ARRIVALS
+
+cdef class Hop:
+    cdef public str client
+    cdef public int port
+    cdef public bytes authority, line
+
+    @cython.locals(pieces=list, authority=bytes)
+    cpdef bytes request_head(self, RequestHead head, bytes request_id, object believed=*, bytes body=*)
+    cpdef long long framing(self, ResponseHead head, int minor) except -9
+    @cython.locals(pieces=list)
+    cpdef bytes response_head(self, ResponseHead head, long long length, bytes date, bytes connection, list body=*)

@@ -1,0 +1,16 @@
+# Types for the compiled l7/telemetry/counters.py.
+
+cimport cython
+
+from l7.exchange cimport Exchange
+from l7.balancing.lane cimport Lane
+
+cdef Py_ssize_t _DURATION, _DURATION_SUM, _RECEIVED, _ROW, _SENT, _STATUS, _UNROUTED
+
+cdef class Counters:
+    cdef Lane _lane
+    cdef double[::1] _bounds
+    cdef public bint muted
+
+    @cython.locals(lane=Lane, at=Py_ssize_t, place=Py_ssize_t, digit=int)
+    cpdef count(self, Exchange exchange)

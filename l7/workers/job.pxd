@@ -1,0 +1,23 @@
+# Types for the compiled l7/workers/job.py.
+
+from l7.exchange cimport Exchange
+from l7.balancing.members cimport Member
+from l7.http.messages cimport RequestHead
+from l7.workers.body cimport RequestBody
+from l7.workers.relay cimport Relay
+from l7.workers.upstream cimport Upstream
+
+cdef class Job:
+    cdef public bint answered
+    cdef public RequestBody body
+    cdef public Exchange exchange
+    cdef public RequestHead head
+    cdef public object session
+    cdef public Upstream upstream
+    cdef public bytes opening, cookie
+    cdef public double until
+    cdef public object total
+    cdef public Relay relay
+    cdef public bint moved
+
+    cpdef bint may_retry(self, object failure, Member leaving=*) except -1

@@ -1,0 +1,53 @@
+# Types for the compiled l7/workers/relay.py.
+
+cimport cython
+
+from l7.exchange cimport Exchange
+from l7.http.messages cimport RequestHead, ResponseHead
+from l7.http.framing cimport BodyReader
+from l7.http.forwarding cimport Hop
+from l7.http.parser cimport ResponseParser
+from l7.workers.body cimport Pump, RequestBody
+from l7.workers.stream cimport Stream
+
+cdef class Bounds:
+    cdef public double connect, response, idle, write
+    cdef public Py_ssize_t head, fields
+    cdef public ResponseParser parser
+
+    cdef BodyReader reader(self, long long length, Py_ssize_t came)
+
+cdef class Relay:
+    cdef Exchange _exchange
+    cdef RequestHead _head
+    cdef RequestBody _body
+    cdef Stream _client, _server
+    cdef object _source
+    cdef Bounds _bounds
+    cdef bytes _buffer
+    cdef Hop _hop
+    cdef Pump _pump
+    cdef double _sent_at
+    cdef bint _broken
+    cdef public bint answered, announced, reusable
+    cdef public long long client_framing
+    cdef public ResponseHead response
+
+    cpdef ResponseHead request(self, bytes opening, object crew)
+    cdef _send(self, bytes opening)
+    @cython.locals(data=bytes, response=ResponseHead, server=Stream, size=Py_ssize_t, text="const char *")
+    cdef ResponseHead _response_head(self)
+    @cython.locals(server=Stream)
+    cdef bytes _await_answer(self)
+    cdef _pass_interim(self, ResponseHead response)
+    @cython.locals(framing="long long", whole=bint, payload=bytes, pieces=list, response=ResponseHead, reader=BodyReader)
+    cpdef bint respond(self, bint keep) except -1
+    cdef bytes _connection(self, bint keep)
+    cdef _relay_body(self, BodyReader reader)
+    @cython.locals(server=Stream)
+    @cython.locals(server=Stream, client=Stream)
+    cdef _await_server(self, object gone)
+    cdef _frame(self, BodyReader reader, bytes payload, list pieces)
+    cdef _to_client(self, bytes data)
+    cdef _finish(self, BodyReader reader, bint whole)
+    cpdef stop(self)
