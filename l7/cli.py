@@ -161,14 +161,14 @@ def _demo(argv: list[str], environ: Environ) -> int:
 
 def _rehearse(argv: list[str], environ: Environ) -> int:
     """``l7 rehearse``: reload a private l7 under load, with the configuration that is given or a small one."""
-    from l7.rehearsal.command import RELOADS, Programme, rehearse
+    from l7.rehearsal.command import RELOADS, rehearse
 
     restore_signals()
     given = flags.parse_flags(argv)
     named = given.config or len(given.words) > 1 or environ.get("L7_CONFIG") or environ.get(flags.SERVERS)
     # The servers are the rehearsal's own, whatever is written: without any, one route is enough.
     loaded = _load(argv if named else [*argv, "*=127.0.0.1"], environ)
-    return rehearse(loaded, Programme(given.requests, reloads=RELOADS if given.reloads is None else given.reloads))
+    return rehearse(loaded, given.requests, RELOADS if given.reloads is None else given.reloads)
 
 
 def _schema(argv: list[str], _: Environ) -> int:

@@ -75,7 +75,7 @@ def _parser(*, assigned: bool) -> argparse.ArgumentParser:
 
 
 def _add_options(parser: argparse.ArgumentParser, command: str | None, assigned: bool) -> None:
-    for action in _options():
+    for action in _options(command):
         owners = flags.ONLY_FOR.get(action.option_strings[-1])
         if owners is not None and command not in owners:
             continue
@@ -84,9 +84,9 @@ def _add_options(parser: argparse.ArgumentParser, command: str | None, assigned:
         parser._add_action(action)
 
 
-def _options() -> Iterator[Any]:
+def _options(command: str | None) -> Iterator[Any]:
     """Yield the program's options, with what their values may be."""
-    for action in flags.build()._actions:
+    for action in flags.build(command)._actions:
         annotation = getattr(Config.model_fields.get(action.dest.replace("-", "_")), "annotation", None)
         kinds = [annotation, *typing.get_args(annotation)]
         choices = [

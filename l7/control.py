@@ -39,8 +39,8 @@ def reload(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Reload the l7 that runs, wait, and print the verdict; with ``--dry-run``, only what a reload would change."""
     given = _without_words("reload", argv)
     if given.dry_run:
-        return _show_dry_run(_ask(DryRunRequest(), given, environ, STATUS_WITHIN))
-    answer = _ask(ReloadRequest(), given, environ, None)
+        return _show_dry_run(ask(DryRunRequest(), given, environ))
+    answer = ask(ReloadRequest(), given, environ, None)
     changes, reasons = _lines(answer, "changes"), _lines(answer, "reasons")
     number = answer.get("generation", 0)
     if not answer.get("ok"):
@@ -60,7 +60,7 @@ def reload(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 def status(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Print what the l7 that runs is doing, as a table or (``--json``) for programs."""
     given = _without_words("status", argv)
-    answer = _ask(StatusRequest(), given, environ, STATUS_WITHIN)
+    answer = ask(StatusRequest(), given, environ)
     if given.json:
         print(json.dumps(answer, indent=2))
     elif answer.get("ok"):
@@ -79,7 +79,7 @@ def server(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     if len(words) != (4 if words[2:3] == ("weight",) else 3):
         usage = "write HOST ADDRESS drain, ready, maint or weight N, as in `l7 server example.com 127.0.0.1:8081 drain`"
         raise ConfigError([Problem("server", "", usage)])
-    answer = _ask(ServerRequest(*words), given, environ, STATUS_WITHIN)
+    answer = ask(ServerRequest(*words), given, environ)
     if given.json:
         print(json.dumps(answer, indent=2))
     elif answer.get("ok"):
@@ -105,11 +105,6 @@ def _about(order: Answer) -> str:
     weight = "" if order["weight"] is None else f", weight {order['weight']}"
     state = f"{order['state']}{weight}, requests in flight {order['in-flight']}"
     return f"{order['backend']}: server {order['server']}: {state}"
-
-
-def ask(request: Request, given: flags.Given, environ: Mapping[str, str]) -> Answer:
-    """Ask the l7 that runs something that it knows; raises `StartError` when there is none."""
-    return _ask(request, given, environ, STATUS_WITHIN)
 
 
 def _show_dry_run(answer: Answer) -> int:
@@ -247,7 +242,9 @@ def _lines(answer: Answer, key: str) -> list[str]:
 # --- where it is ------------------------------------------------------------------------------------------------------
 
 
-def _ask(request: Request, given: flags.Given, environ: Mapping[str, str], within: float | None) -> Answer:
+def ask(
+    request: Request, given: flags.Given, environ: Mapping[str, str], within: float | None = STATUS_WITHIN
+) -> Answer:
     """Ask the l7 that runs, and the one that has taken its place meanwhile; raises `StartError` when there is none."""
     if given.problems:
         raise ConfigError(list(given.problems))

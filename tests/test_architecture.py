@@ -59,6 +59,7 @@ SIDEWAYS = {
     ("l7.cli", "l7.explain"): "one of its commands",
     ("l7.cli", "l7.rehearsal"): "one of its commands",
     ("l7.explain", "l7.control"): "asks the l7 that runs, as its commands do",
+    ("l7.rehearsal", "l7.control"): "the same",
 }
 """Imports from a room to another one on the same floor, and why each is right."""
 

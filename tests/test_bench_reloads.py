@@ -24,10 +24,10 @@ def test_failures_are_sorted_by_reason(what: str, why: str) -> None:
 
 
 def test_lost_requests_count_as_connections_closed_without_a_word() -> None:
-    books = reloads.Books(sent=10, silent=3, announced=2)
-    books.bad("GET 1, after 0.1 s: the connection was lost: closed")
-    books.bad("cannot connect: refused")
-    result = reloads.Result(reloads.PEERS["nginx"], books, 2.0, [0.1, 0.3], 1, 32)
+    results = reloads.SortedResults(sent=10, silent=3, announced=2)
+    results.bad("GET 1, after 0.1 s: the connection was lost: closed")
+    results.bad("cannot connect: refused")
+    result = reloads.Result(reloads.PEERS["nginx"], results, 2.0, [0.1, 0.3], 1, 32)
     figures = dict(reloads.rows(result))
     assert figures["reloads"] == "2, 0.10 to 0.30 s each"
     assert figures["failed"] == "2: 1 connection lost under a GET; 1 cannot connect"

@@ -41,7 +41,7 @@ COMMANDS = {
     "reload": "reload the l7 that runs, wait, and print the verdict (--dry-run: only what would change)",
     "status": "show the workers and the configuration of the l7 that runs",
     "server": "HOST ADDRESS drain|ready|maint|weight N: take a server out of service and back",
-    "rehearse": "reload, break, kill and upgrade a private l7 under load, and account for every request",
+    "rehearse": "reload, break, kill and upgrade a private l7 under load (l7 rehearse --help)",
     "demo": "start three small servers and proxy to them",
     "schema": "print the JSON Schema of the file, for editors",
     "completion": "print what completes l7's words in bash, zsh or fish",
@@ -61,6 +61,8 @@ ONLY_FOR = {
     "--reloads": ("rehearse",),
 }
 """Options that only some commands take."""
+OF_OWN_HELP = {"--requests", "--reloads"}
+"""Those of them that stand in the help of their command alone."""
 
 EXAMPLES = """\
 commands:
@@ -146,8 +148,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def build() -> Any:
-    """Return the parser of everything that begins with a dash, with the help text."""
+def build(command: str | None = None) -> Any:
+    """Return the parser of everything that begins with a dash, with the help text for a command, or for all of l7."""
     usages = {name: f"{name} URL" if name == "explain" else name for name in COMMANDS}
     commands = "\n".join(f"  l7 {usages[name]:<12} {what}" for name, what in COMMANDS.items())
     parser = configargparse.ArgumentParser(
@@ -178,13 +180,15 @@ def build() -> Any:
     other = groups["other"]
     other.add_argument("-V", "--version", action=_Version, nargs=0, help="Print the version and exit.")
     other.add_argument("-h", "--help", action="help", help="Print this help and exit.")
-    _add_options_of_commands(other)
+    _add_options_of_commands(other, command)
     return parser
 
 
-def _add_options_of_commands(group: Any) -> None:
+def _add_options_of_commands(group: Any, command: str | None) -> None:
     def add(*names: str, help: str, **options: Any) -> None:
-        group.add_argument(*names, help=f"{', '.join(ONLY_FOR[names[-1]])}: {help}", **options)
+        hidden = names[-1] in OF_OWN_HELP and command not in ONLY_FOR[names[-1]]
+        text = argparse.SUPPRESS if hidden else f"{', '.join(ONLY_FOR[names[-1]])}: {help}"
+        group.add_argument(*names, help=text, **options)
 
     add("-H", "--header", action=_Collect, metavar="'NAME: VALUE'", help="a request header.")
     add("--json", action="store_true", help="print JSON.")
@@ -247,7 +251,9 @@ def parse_flags(argv: Sequence[str]) -> Given:
         at = before.index("--")
         before, after = before[:at], before[at + 1 :]
     try:
-        space, rest = build().parse_known_args(before, env_vars={})
+        space, rest = build(next((word for word in before if word in COMMANDS), None)).parse_known_args(
+            before, env_vars={}
+        )
     except ConfigError as error:
         return Given(problems=tuple(error.problems))
     words, problems = _sort_out(rest)

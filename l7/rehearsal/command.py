@@ -1,8 +1,9 @@
-"""``l7 rehearse``: the programme and the verdict."""
+"""``l7 rehearse``: what is done to the private l7, and the report."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import sys
@@ -13,223 +14,162 @@ from pathlib import Path
 
 from l7.clock import monotonic
 from l7.config.generation import Loaded
-from l7.rehearsal.clients import Client, Downloads, Fresh, Kept, Slow, Stage, Talks, Thinking
-from l7.rehearsal.house import BROKEN, WITHIN, House
-from l7.rehearsal.ledger import Ledger
+from l7.errors import StartError
+from l7.ipc.requests import Answer, ReloadRequest, StatusRequest
+from l7.rehearsal.clients import Clients
+from l7.rehearsal.instance import Instance
+from l7.rehearsal.origin import start_servers
+from l7.rehearsal.results import Results
 
 SECONDS = 20.0
 """How long the load runs when nothing is said."""
 RELOADS = 4
 """How often the configuration is reloaded when nothing is said."""
-CAST: tuple[tuple[type[Client], int], ...] = (
-    (Kept, 16), (Thinking, 16), (Fresh, 8), (Slow, 4), (Downloads, 1), (Talks, 4),
-)  # fmt: skip
-"""The clients, and how many of each."""
-BAR = 24
-REFRESH = 0.2
-"""Seconds between two looks at the progress."""
+BROKEN = "backends: {'*': {servers: [\n"
+LONGEST_DIRECTORY = 70
+"""Characters of a directory in which the path of a socket has room (unix(7))."""
 
 
-@dataclass
-class Programme:
-    """What was asked for: ``requests`` sent, or else ``seconds``; and ``reloads`` meanwhile."""
-
-    requests: int | None = None
-    seconds: float = SECONDS
-    reloads: int = RELOADS
-
-
-@dataclass
-class Score:
-    """What was done to l7 so far."""
-
-    reloads: int = 0
-    refused: int = 0
-    kills: int = 0
-    upgrades: int = 0
-    took: list[float] = field(default_factory=list)
-    """Seconds of each reload."""
-
-
-def rehearse(loaded: Loaded, programme: Programme) -> int:
+def rehearse(loaded: Loaded, requests: int | None, reloads: int) -> int:
     """Rehearse with a configuration, whose servers are replaced by our own; returns the exit code.
 
-    Raises `StartError` when the private l7 does not do what it is told.
+    :param requests: how many are sent at least; None: as many as there are in `SECONDS`.
+    :param reloads: how often l7 is reloaded meanwhile.
+    :raises StartError: the private l7 does not do what it is told.
     """
-    with tempfile.TemporaryDirectory(prefix="l7-rehearsal-") as name:
+    place = None if len(tempfile.gettempdir()) <= LONGEST_DIRECTORY else "/tmp"
+    with tempfile.TemporaryDirectory(prefix="l7-rehearsal-", dir=place) as name:
         try:
-            return asyncio.run(_run(Path(name), loaded, programme))
+            return asyncio.run(_run(Path(name), loaded, requests, reloads))
         except asyncio.CancelledError:
             return 128 + signal.SIGTERM  # HUP, when a terminal is closed, ends it the same way
 
 
-async def _run(directory: Path, loaded: Loaded, programme: Programme) -> int:
-    house = House(directory, loaded)
+async def _run(directory: Path, loaded: Loaded, requests: int | None, reloads: int) -> int:
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    results = Results()
+    instance = Instance(directory, loaded, await start_servers(results))
+    rehearsal = Rehearsal(instance, requests, reloads, results)
     try:
-        await house.start()
-        rehearsal = Rehearsal(house, programme)
+        await instance.start()
         await rehearsal.run()
-        await house.stop()
+        await instance.stop()
     finally:
-        await house.abandon()
-    rehearsal.ledger.audit(directory)
+        await instance.abandon()
+    results.audit()
     print("\n".join(rehearsal.report()))
-    return 1 if rehearsal.ledger.failed else 0
+    return 1 if results.failed or rehearsal.failed_reloads else 0
 
 
+@dataclass
 class Rehearsal:
-    """One rehearsal: clients that never rest, and what is done to l7 meanwhile."""
+    """Clients that never rest, and what is done to l7 meanwhile."""
 
-    def __init__(self, house: House, programme: Programme) -> None:
-        self.ledger = Ledger()
-        self.score = Score()
-        self._house = house
-        self._programme = programme
-        self._stage = Stage(house.port, house.sites, self.ledger)
-        self._began = 0.0
-        self._ended = 0.0
-        self._kept = (0, 0, 0)
-        """Connections kept, those that ended with a worker that was killed, and all."""
+    instance: Instance
+    requests: int | None
+    times: int
+    """How often l7 is reloaded."""
+    results: Results
+    reloads: list[float] = field(default_factory=list)
+    """Seconds of each."""
+    failed_reloads: list[str] = field(default_factory=list)
+    refused: int = 0
+    kills: int = 0
+    orphaned: int = 0
+    """Idle connections that ended with a worker that was killed."""
+    upgrades: int = 0
+    seconds: float = 0.0
+    kept: tuple[int, int, int] = (0, 0, 0)
+    """Connections kept, those that ended with a worker that was killed, and all."""
 
     async def run(self) -> None:
         """Do it all; returns when every client has its answer."""
-        stage = self._stage
-        for client, count in CAST:
-            for _ in range(count):
-                stage.start(client)
-        stay = sum(count for client, count in CAST if client in (Kept, Thinking))
-        while len(stage.kept()) < stay and not self.ledger.failed:
-            await asyncio.sleep(0.01)
-        kept = stage.kept()
-        self.ledger.begin()
-        self._began = monotonic()
-        watch = asyncio.ensure_future(self._watch())
-        try:
-            steps = self._steps()
-            for place, step in enumerate(steps):
-                await self._reach((place + 0.5) / len(steps))
-                await step()
-            await self._reach(1.0)
-        finally:
-            watch.cancel()
-        self._ended = monotonic()
-        self._kept = (len(kept & stage.clients), len(kept & stage.orphans), len(kept))
-        stage.finish()
-        await self._settle()
-        self._show(end="\n")
-
-    def _steps(self) -> list[Callable[[], Awaitable[None]]]:
-        """What is done, in order: everything else happens between reloads."""
-        steps: list[Callable[[], Awaitable[None]]] = [self._reload] * self._programme.reloads
-        for place, step in ((1, self._break), (3, self._kill), (5, self._upgrade)):
-            steps.insert(min(place, len(steps)), step)
-        return steps
-
-    @property
-    def progress(self) -> float:
-        """How much of the load is done, from 0 to 1."""
-        programme = self._programme
-        if programme.requests is not None:
-            return self.ledger.sent / programme.requests
-        return (monotonic() - self._began) / programme.seconds
-
-    async def _reach(self, part: float) -> None:
-        while self.progress < part:
-            await asyncio.sleep(0.02)
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(REFRESH)
-            self._stage.give_up()
-            self._show()
-
-    def _show(self, end: str = "") -> None:
+        clients = Clients(self.instance.port, self.instance.routes, self.results)
+        await clients.start()
+        kept, began = clients.kept(), monotonic()
+        steps: list[Callable[[Clients], Awaitable[None]]] = [self._reload] * self.times
+        for place, other in ((1, self._break), (3, self._kill), (5, self._upgrade)):
+            steps.insert(min(place, len(steps)), other)
+        for place, step in enumerate(steps):
+            await self._reach((place + 0.5) / len(steps), began)
+            await step(clients)
+        await self._reach(1.0, began)
+        self.seconds = monotonic() - began
+        self.kept = (len(kept & clients.open()), len(kept & clients.killed), len(kept))
+        await clients.finish()
         if sys.stderr.isatty():
-            done = min(self.progress, 1.0)
-            bar = ("#" * int(done * BAR)).ljust(BAR)
-            score = self.score
-            sys.stderr.write(
-                f"\r[{bar}] {done:4.0%} {self.ledger.sent:,} requests, {score.reloads} reloads,"
-                f" {self.ledger.failed} failed {end}"
-            )
-            sys.stderr.flush()
+            print(file=sys.stderr)
 
-    async def _settle(self) -> None:
-        """Wait until no request is on its way and nobody is connecting."""
-        until = monotonic() + WITHIN
-        while self._stage.busy and monotonic() < until:
-            self._stage.give_up()
+    async def _reach(self, part: float, began: float) -> None:
+        """Wait until that part of the load is done, from 0 to 1."""
+        done = 0.0
+        while done < part:
             await asyncio.sleep(0.02)
+            seconds = monotonic() - began
+            done = seconds / SECONDS if self.requests is None else self.results.sent / self.requests
+            if sys.stderr.isatty():
+                counts = f"{self.results.sent:,} requests, {len(self.reloads)} reloads, {self.results.failed} failed"
+                print(f"\r{min(done, 1.0):4.0%} {counts} ", end="", file=sys.stderr, flush=True)
 
-    # --- what is done to l7 -----------------------------------------------------------------------------------------
+    async def _reload(self, _: Clients) -> None:
+        verdict = await self.instance.ask(ReloadRequest())
+        self.reloads.append(verdict["seconds"])
+        if not verdict["ok"]:
+            self.failed_reloads.append("; ".join(verdict["reasons"]))
 
-    async def _reload(self) -> None:
-        house, began = self._house, monotonic()
-        mark = house.mark
-        house.signal(signal.SIGHUP)
-        await house.wait_for("reload done: |reload undone: |reload refused", mark)
-        self.score.reloads += 1
-        self.score.took.append(monotonic() - began)
-
-    async def _break(self) -> None:
+    async def _break(self, _: Clients) -> None:
         """Break the file: l7 must refuse it and go on."""
-        house = self._house
-        mark = house.mark
-        house.write(BROKEN)
-        house.signal(signal.SIGHUP)
-        await house.wait_for("reload refused", mark)
-        house.write()
-        self.score.refused += 1
+        self.instance.write(BROKEN)
+        if (await self.instance.ask(ReloadRequest()))["ok"]:
+            raise StartError("the private l7 has taken a file that is no YAML")
+        self.instance.write()
+        self.refused += 1
 
-    async def _kill(self) -> None:
+    async def _kill(self, clients: Clients) -> None:
         """Kill a worker that has no request of ours: those inside a process that is killed are lost by definition."""
-        house, stage = self._house, self._stage
-        stage.held = True
-        self.ledger.pause()
-        await self._settle()
-        workers = house.workers()
-        if workers and not stage.busy:
-            stage.killing = True
-            victim, mark = random.choice(workers), house.mark
-            house.kill(victim)
-            await house.gone(victim)
-            await house.wait_for("died after", mark)
-            self.score.kills += 1
-        stage.resume()
+        if await clients.hold():
+            before = clients.open()
+            workers = (await self.instance.ask(StatusRequest()))["workers"]
+            ready = {worker["pid"] for worker in workers if worker["state"] == "ready"}
+            victim = random.choice(list(ready))
+            os.kill(victim, signal.SIGKILL)
 
-    async def _upgrade(self) -> None:
+            def replaced(status: Answer) -> bool:
+                now = {worker["pid"] for worker in status["workers"] if worker["state"] == "ready"}
+                return victim not in now and len(now) >= len(ready)
+
+            await self.instance.wait_for("replaced a worker that was killed", replaced)
+            clients.killed |= before - clients.open()
+            self.orphaned = len(clients.killed)
+            self.kills += 1
+        clients.resume()
+
+    async def _upgrade(self, _: Clients) -> None:
         """Let another l7 take over."""
-        house = self._house
-        mark, master = house.mark, house.pid
-        house.signal(signal.SIGUSR2)
-        await house.wait_for("upgrade done: ", mark)
-        while house.pid == master:
-            await asyncio.sleep(0.02)
-        self.score.upgrades += 1
-
-    # --- the verdict ------------------------------------------------------------------------------------------------
+        before = self.instance.pid
+        os.kill(before, signal.SIGUSR2)
+        await self.instance.wait_for("been replaced by another one", lambda status: status["pid"] != before)
+        self.upgrades += 1
 
     def report(self) -> list[str]:
         """What to tell, line by line."""
-        ledger, score = self.ledger, self.score
-        seconds = self._ended - self._began
-        kept, orphans, all_of_them = self._kept
-        took = f", {min(score.took):.1f} to {max(score.took):.1f} s each" if score.took else ""
+        results, (kept, killed, all_of_them) = self.results, self.kept
+        took = f", {min(self.reloads):.1f} to {max(self.reloads):.1f} s each" if self.reloads else ""
         lines = [
-            f"sent               {ledger.sent:,} requests in {seconds:.1f} s ({ledger.sent / seconds:,.0f} a second)",
-            f"failed             {ledger.failed:,}",
-            f"reloads            {score.reloads}{took}; {score.refused} broken files refused",
-            f"workers killed     {score.kills}; with them ended {ledger.orphaned} idle connections and"
-            f" {ledger.killed} requests",
-            f"upgrades           {score.upgrades}",
+            f"sent               {results.sent:,} requests in {self.seconds:.1f} s"
+            f" ({results.sent / self.seconds:,.0f} a second)",
+            f"failed             {results.failed:,}",
+            f"reloads            {len(self.reloads)}{took}; {self.refused} broken files refused",
+            f"workers killed     {self.kills}; with them ended {self.orphaned} idle connections",
+            f"upgrades           {self.upgrades}",
             f"connections kept   {kept} of {all_of_them}, from the first request to the last"
-            + (f"; {orphans} ended with a killed worker" if orphans else ""),
-            f"clean closes       {ledger.announced} announced, {ledger.silent} idle ones without a word",
-            f"longest pause      {ledger.longest_pause * 1000:.0f} ms without any answer;"
-            f" the slowest quick answer took {ledger.slowest * 1000:.0f} ms",
+            + (f"; {killed} ended with a killed worker" if killed else ""),
+            f"clean closes       {results.announced} announced, {results.silent} idle ones without a word",
+            f"longest pause      {results.longest_pause * 1000:.0f} ms without any answer;"
+            f" the slowest quick answer took {results.slowest * 1000:.0f} ms",
         ]
-        return lines + [f"  {failure}" for failure in ledger.failures]
+        failures = [*(f"a reload failed: {why}" for why in self.failed_reloads), *results.failures]
+        return lines + [f"  {failure}" for failure in failures]

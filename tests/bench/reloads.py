@@ -10,22 +10,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from l7.rehearsal.clients import Kept, Site, Stage, Thinking
-from l7.rehearsal.command import CAST
-from l7.rehearsal.ledger import Ledger
+from l7.rehearsal.clients import KEPT, Clients, Route
+from l7.rehearsal.origin import start_servers
+from l7.rehearsal.results import Results
 from tests.bench import campaign, machine, packages
 from tests.bench.processes import TIMEOUT, BenchError, free_port, running, tail
 
@@ -34,7 +32,7 @@ PAUSE = 0.3
 """Seconds between a reload that is done and the next one."""
 WORKERS = 2
 LOST = "connection lost under a "
-SITES = [Site(b"", b"Host: rehearsal.test\r\n")]
+ROUTES = [Route(b"", b"Host: rehearsal.test\r\n")]
 
 NGINX = """\
 daemon off;
@@ -145,8 +143,8 @@ PEERS = {
 
 
 @dataclass
-class Books(Ledger):
-    """A ledger that sorts what failed by its reason."""
+class SortedResults(Results):
+    """Results that sort what failed by its reason."""
 
     reasons: Counter[str] = field(default_factory=Counter)
 
@@ -161,7 +159,7 @@ class Result:
     """What came of one proxy."""
 
     peer: Peer
-    books: Books
+    results: SortedResults
     seconds: float
     took: list[float]
     kept: int
@@ -170,7 +168,7 @@ class Result:
     @property
     def under(self) -> int:
         """Connections that were closed with a request on them."""
-        return sum(count for why, count in self.books.reasons.items() if why.startswith(LOST))
+        return sum(count for why, count in self.results.reasons.items() if why.startswith(LOST))
 
 
 def reason(what: str) -> str:
@@ -182,21 +180,6 @@ def reason(what: str) -> str:
     if status := re.match(r"""b['"]HTTP/1\.1 (\d+)""", why):
         return f"{method} answered with {status[1]}"
     return re.sub(r"\d+ ", "", f"{method} {why}".strip().partition(":")[0])
-
-
-@contextlib.contextmanager
-def origins(directory: Path) -> Iterator[list[int]]:
-    """The servers of a rehearsal; their ports. At the end they leave what they noted in the directory."""
-    command = [sys.executable, "-m", "l7.rehearsal.origin", str(directory)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as child:
-        assert child.stdin
-        assert child.stdout
-        try:
-            yield json.loads(child.stdout.readline())
-            child.stdin.close()
-            child.wait(TIMEOUT)
-        finally:
-            child.kill()
 
 
 def children(pid: int) -> set[int]:
@@ -212,53 +195,34 @@ def children(pid: int) -> set[int]:
 class Run:
     """One proxy under load."""
 
-    def __init__(self, peer: Peer, pid: int, port: int, log: Path) -> None:
-        self.books = Books()
+    def __init__(self, peer: Peer, results: SortedResults) -> None:
+        self.results = results
         self._peer = peer
-        self._pid = pid
-        self._log = log
-        self._stage = Stage(port, SITES, self.books)
+        self._pid = 0
+        self._log = Path()
 
-    async def load(self, reloads: int, seconds: float) -> Result:
+    async def load(self, pid: int, port: int, log: Path, reloads: int, seconds: float) -> Result:
         """Send requests and reload.
 
-        :raises BenchError: a reload came to no end.
+        :raises BenchError: a reload came to no end, or not every client could connect.
         """
-        stage, books = self._stage, self.books
-        for client, count in CAST:
-            for _ in range(count):
-                stage.start(client)
-        stay = sum(count for client, count in CAST if client in (Kept, Thinking))
-        until = time.monotonic() + TIMEOUT
-        while len(stage.kept()) < stay:
-            if time.monotonic() > until:
-                raise BenchError(f"{self._peer.title}: not every client could connect: {books.failures}")
-            await asyncio.sleep(0.01)
-        kept = stage.kept()
-        books.begin()
+        self._pid, self._log = pid, log
+        clients = Clients(port, ROUTES, self.results)
+        await clients.start()
+        kept = clients.kept()
+        if len(kept) < KEPT:
+            raise BenchError(f"{self._peer.title}: not every client could connect: {self.results.failures}")
         began = time.monotonic()
-        watch = asyncio.ensure_future(self._watch())
         took: list[float] = []
-        try:
-            await asyncio.sleep(1)
-            while len(took) < reloads and time.monotonic() - began < seconds:
-                took.append(await self._reload())
-                await asyncio.sleep(PAUSE)
-            await asyncio.sleep(1)
-        finally:
-            watch.cancel()
+        await asyncio.sleep(1)
+        while len(took) < reloads and time.monotonic() - began < seconds:
+            took.append(await self._reload())
+            await asyncio.sleep(PAUSE)
+        await asyncio.sleep(1)
         passed = time.monotonic() - began
-        still = len(kept & stage.clients)
-        stage.finish()
-        until = time.monotonic() + TIMEOUT
-        while stage.busy and time.monotonic() < until:
-            await asyncio.sleep(0.02)
-        return Result(self._peer, books, passed, took, still, stay)
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(0.2)
-            self._stage.give_up()
+        still = len(kept & clients.open())
+        await clients.finish()
+        return Result(self._peer, self.results, passed, took, still, KEPT)
 
     async def _reload(self) -> float:
         began = time.monotonic()
@@ -279,7 +243,7 @@ class Run:
         return lambda: len(children(self._pid) - before) >= peer.fresh
 
 
-def measure(peer: Peer, reloads: int, seconds: float) -> Result:
+async def measure(peer: Peer, reloads: int, seconds: float) -> Result:
     """Start a proxy, load it, reload it.
 
     :raises BenchError: it did not start, or a reload came to no end.
@@ -288,35 +252,36 @@ def measure(peer: Peer, reloads: int, seconds: float) -> Result:
         directory, port = Path(name), free_port()
         log = directory / "log"
         root = os.geteuid() == 0
-        with origins(directory) as servers:
-            file = directory / "config"
-            text = peer.config.format(
-                directory=directory, port=port, servers=servers, workers=WORKERS, option=peer.option,
-                user="user root;" if root else "", run_as="run-as: root" if root else "",
-            )  # fmt: skip
-            file.write_text(text)
-            environment = {key: value for key, value in os.environ.items() if not key.startswith(("L7_", "LISTEN_"))}
-            cores = sorted(os.sched_getaffinity(0))
-            with running(peer.command(str(file)), cores, log, port=port, environment=environment) as child:
-                result = asyncio.run(Run(peer, child.pid, port, log).load(reloads, seconds))
-        result.books.audit(directory)
+        results = SortedResults()
+        servers = await start_servers(results)
+        file = directory / "config"
+        text = peer.config.format(
+            directory=directory, port=port, servers=servers, workers=WORKERS, option=peer.option,
+            user="user root;" if root else "", run_as="run-as: root" if root else "",
+        )  # fmt: skip
+        file.write_text(text)
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("L7_", "LISTEN_"))}
+        cores = sorted(os.sched_getaffinity(0))
+        with running(peer.command(str(file)), cores, log, port=port, environment=environment) as child:
+            result = await Run(peer, results).load(child.pid, port, log, reloads, seconds)
+        results.audit()
         return result
 
 
 def rows(result: Result) -> list[tuple[str, str]]:
     """The figures, with their names."""
-    books = result.books
-    why = "; ".join(f"{count:,} {what}" for what, count in books.reasons.most_common())
+    results = result.results
+    why = "; ".join(f"{count:,} {what}" for what, count in results.reasons.most_common())
     low, high = (min(result.took), max(result.took)) if result.took else (0, 0)
     return [
         ("reloads", f"{len(result.took)}, {low:.2f} to {high:.2f} s each"),
-        ("requests sent", f"{books.sent:,} in {result.seconds:.0f} s"),
-        ("failed", f"{books.failed:,}" + (f": {why}" if why else "")),
-        ("closed without a word", f"{books.silent + result.under:,}, of these {result.under:,} with a request on it"),
-        ("closed with a word", f"{books.announced:,}"),
+        ("requests sent", f"{results.sent:,} in {result.seconds:.0f} s"),
+        ("failed", f"{results.failed:,}" + (f": {why}" if why else "")),
+        ("closed without a word", f"{results.silent + result.under:,}, of these {result.under:,} with a request on it"),
+        ("closed with a word", f"{results.announced:,}"),
         ("connections kept", f"{result.kept} of {result.stay}"),
-        ("longest pause", f"{books.longest_pause * 1000:.0f} ms"),
-        ("slowest quick answer", f"{books.slowest * 1000:.0f} ms"),
+        ("longest pause", f"{results.longest_pause * 1000:.0f} ms"),
+        ("slowest quick answer", f"{results.slowest * 1000:.0f} ms"),
     ]
 
 
@@ -360,7 +325,7 @@ def main() -> int:
     try:
         packages.require()
         for name in parsed.proxies:
-            results.append(measure(PEERS[name], parsed.reloads, parsed.seconds))
+            results.append(asyncio.run(measure(PEERS[name], parsed.reloads, parsed.seconds)))
             print(PEERS[name].title, *(f"  {key:22} {value}" for key, value in rows(results[-1])), sep="\n", flush=True)
         if parsed.rst:
             asked = f"python -m tests.bench.reloads --reloads {parsed.reloads} --seconds {parsed.seconds:g}"

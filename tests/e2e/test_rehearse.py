@@ -104,6 +104,7 @@ def test_an_interrupted_rehearsal_leaves_nothing_behind(tmp_path, number):
     ("words", "why"),
     [
         (["check", "--requests", "5"], "only for `l7 rehearse`"),
+        (["rehearse", "--reload", "5"], "--reload: unknown option; did you mean '--reloads'?"),
         (["rehearse", "--requests", "0"], "--requests: must be 1 at least"),
         (["rehearse", "--reloads", "-1"], "--reloads: must be a whole number"),
     ],
@@ -115,3 +116,14 @@ def test_options_that_make_no_sense_are_refused(tmp_path, words, why):
     )
     assert done.returncode == 2
     assert why in done.stderr
+
+
+def test_its_options_are_in_its_own_help(tmp_path):
+    done = rehearse(tmp_path, "--help")
+    assert done.returncode == 0
+    assert "--requests N" in done.stdout and "--reloads N" in done.stdout
+    everybody = subprocess.run(
+        [sys.executable, "-m", "l7", "--help"], env=environment(tmp_path), capture_output=True, text=True,
+        timeout=WITHIN, check=True,
+    ).stdout  # fmt: skip
+    assert "--requests" not in everybody and "--reloads" not in everybody
