@@ -34,6 +34,19 @@ def test_map_names_what_exists() -> None:
     assert not missing
 
 
+def test_decisions_have_their_parts_and_name_what_exists() -> None:
+    pages = sorted(path for path in (DOCS / "decisions").glob("*.rst") if path.stem != "index")
+    assert len(pages) >= 12
+    index = (DOCS / "decisions" / "index.rst").read_text("utf-8").split()
+    for page in pages:
+        text = page.read_text("utf-8")
+        heads = re.findall(r"^(\w+)\n-+$", text, re.MULTILINE)
+        assert heads == ["Context", "Decision", "Rejected", "Consequence"], page.name
+        assert page.stem in index
+        for name in re.findall(r"``l7/([a-z/]+)``", text):
+            assert (ROOT / "l7" / name).is_dir() or _module(name).is_file(), f"{page.name}: {name}"
+
+
 def _module(name: str) -> Path:
     return ROOT / "l7" / f"{name}.py"
 
