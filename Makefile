@@ -6,6 +6,7 @@
 #   make lint             ruff (rules and layout) and mypy
 #   make bench            l7 beside nginx and HAProxy, for half an hour (ARGS="--quick" does a part; needs Debian)
 #   make docs             the documentation, in docs/_build/html
+#   make dist             the source distribution and the wheel of this machine, in dist/
 #   make format           lay the sources out as `make lint` wants them
 #   make generated        write the generated parts of the documentation anew
 #   make clean            remove everything that these made
@@ -28,7 +29,7 @@ RUFF = --config .ci/ruff.toml $(SOURCES)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-pure lint format bench run-bench docs generated clean
+.PHONY: help demo test test-pure lint format bench run-bench docs dist generated clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -66,6 +67,18 @@ run-bench: $(BIN)/python
 docs: $(VENV)/.installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+# The wheel is built from the source distribution, so both are proven; the same commit gives the same bytes.
+dist: $(VENV)/.installed-dist
+	rm -rf dist build/lib* build/bdist*
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || stat -c %Y setup.cfg)} \
+		$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+	@for wheel in dist/*-linux_*.whl; do \
+		[ -e "$$wheel" ] || continue; \
+		PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair -w dist "$$wheel" && rm "$$wheel"; \
+	done
+	@ls -l dist
 
 generated: $(VENV)/.installed
 	$(BIN)/python docs/failures.py > docs/failures.inc

@@ -6,14 +6,21 @@ l7 without them takes about twice the CPU. An editable install stays without: an
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
+import io
 import os
 import re
+import stat
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
 ROOT = Path(__file__).resolve().parent
 _spec = importlib.util.spec_from_file_location("l7_compiled", ROOT / "l7" / "compiled.py")
@@ -92,8 +99,56 @@ class BuildExtensions(build_ext):
         self.extensions.sort(key=lambda extension: -os.stat(extension.sources[0]).st_size)  # no core waits for the last
 
 
+class ReproducibleSdist(sdist):
+    """Makes the same archive of the same sources, where ``SOURCE_DATE_EPOCH`` says which time all of it is from."""
+
+    def make_distribution(self) -> None:
+        """Make the archives, then write them anew: setuptools puts in owners, modes and times as they are here."""
+        super().make_distribution()
+        if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
+            for name in self.archive_files:
+                if str(name).endswith(".tar.gz"):
+                    rewrite_archive(Path(name), int(epoch))
+
+
+def rewrite_archive(path: Path, epoch: int) -> None:
+    """Order the members by name, and give them to nobody in particular, at ``epoch`` (seconds)."""
+    content = io.BytesIO()
+    with tarfile.open(path) as old, tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as new:
+        for member in sorted(old.getmembers(), key=lambda member: member.name):
+            member.uid = member.gid = 0
+            member.uname = member.gname = ""
+            member.mtime = epoch
+            member.pax_headers = {}
+            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+            new.addfile(member, old.extractfile(member) if member.isfile() else None)
+    with path.open("wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=epoch) as packed:
+        packed.write(content.getvalue())
+
+
+class ReproducibleWheel(bdist_wheel):
+    """Makes the same wheel whatever the modes of the sources and the umask are; its times are ``SOURCE_DATE_EPOCH``."""
+
+    def run(self) -> None:
+        """Make the wheel, then write it anew."""
+        super().run()
+        for _, _, name in self.distribution.dist_files:
+            if str(name).endswith(".whl"):
+                rewrite_wheel(Path(name))
+
+
+def rewrite_wheel(path: Path) -> None:
+    """Let everybody read each file, and nobody but its owner write."""
+    with zipfile.ZipFile(path) as old:
+        members = [(one, old.read(one)) for one in old.infolist()]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for one, content in members:
+            one.external_attr = (stat.S_IFREG | (0o755 if one.external_attr >> 16 & 0o100 else 0o644)) << 16
+            new.writestr(one, content)
+
+
 hot = [] if compiled.pure_wanted(os.environ) else compiled.HOT
 setup(
     ext_modules=[Extension(name, [compiled.source_of(name)]) for name in hot],
-    cmdclass={"build_ext": BuildExtensions},
+    cmdclass={"build_ext": BuildExtensions, "sdist": ReproducibleSdist, "bdist_wheel": ReproducibleWheel},
 )

@@ -22,7 +22,8 @@ from l7 import compiled
 ROOT = Path(__file__).resolve().parent.parent
 
 TOP_LEVEL = {
-    ".ci", ".gitignore", "Makefile", "README.rst", "docs", "l7", "pyproject.toml", "setup.cfg", "setup.py", "tests",
+    ".ci", ".gitignore", "LICENSE", "MANIFEST.in", "Makefile", "README.rst", "docs", "l7", "pyproject.toml",
+    "setup.cfg", "setup.py", "tests",
 }  # fmt: skip
 
 FLOORS = {

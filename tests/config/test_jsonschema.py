@@ -153,6 +153,17 @@ b, weight: 2}] | [{weight: 2}] | [true] | [a:1, 'unix:/b'] | {servers: [a]} | {a
 )
 
 
+def enumerated(schema: Any) -> Iterator[str]:
+    """The words of every setting that has a list of them."""
+    if isinstance(schema, dict):
+        yield from (f"'{word}'" for word in schema.get("enum", ()))
+    for one in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from enumerated(one)
+
+
+VALUES += sorted(set(enumerated(SCHEMA)))
+
+
 def settings(schema: Any, path: str, wrap: Callable[[str], str]) -> Iterator[tuple[str, Callable[[str], str]]]:
     """Every setting below a section, with what makes a configuration of a value for it."""
     for option in schema.get("anyOf", [schema]):
