@@ -37,7 +37,7 @@ HOT = (
     "l7.workers.crew",
     "l7.workers.pool",
     "l7.workers.body",
-    "l7.workers.downstream",
+    "l7.workers.bounds",
     "l7.workers.relay",
     "l7.workers.upstream",
     "l7.workers.job",

@@ -18,7 +18,7 @@ from l7.config import jsontypes, values
 from l7.config.addresses import Address
 from l7.config.backends import Backend, BackendTimeouts, Server
 from l7.config.routekeys import normal_route_key
-from l7.config.section import Count, Duration, Period, Section, Timeout
+from l7.config.section import Count, Duration, DurationOrUnlimited, Period, Section, Timeout
 from l7.config.values import Flag, Form
 
 __all__ = ["Backend", "BackendTimeouts", "Config", "Limits", "Resolver", "Section", "Server", "Timeouts"]
@@ -81,8 +81,8 @@ class Limits(Section):
     target: HeadSize = Field(default=8 * 1024, description="The most bytes a request's target may have (else 414).")
     target_bytes: Annotated[Literal["ascii", "utf-8"], Form("name")] = Field(
         default="ascii",
-        description="What a request's target may be made of. A URI is `ascii` (else 400); with `utf-8` raw UTF-8 in a path "
-        "or query is taken, too, and goes on as `%XX`: so it is routed and logged.",
+        description="What a request's target may be made of. A URI is `ascii` (else 400); with `utf-8` raw UTF-8 in a "
+        "path or query is taken, too, and goes on as `%XX`: so it is routed and logged.",
     )
     response_head: HeadSize = Field(
         default=256 * 1024, description="The most bytes a response's head, or its trailers, may have (else 502)."
@@ -92,6 +92,12 @@ class Limits(Section):
     )
     body: BodySize = Field(
         default=None, description="The most bytes a request's body may have (else 413); `unlimited` sets no bound."
+    )
+    discarded_body: BodySize = Field(
+        default=None,
+        description="The most bytes that are read and forgotten of a client which goes on sending after it was "
+        "answered, so that it gets to read the answer; then it is cut off. `unlimited` leaves the bound to "
+        "`timeouts.body`.",
     )
     connections: Count = Field(
         default=10_000,
@@ -105,9 +111,19 @@ class Timeouts(Section):
     head: Timeout = Field(
         default=10.0, description="The whole head of a request must have come within this time (else 408)."
     )
-    body: Timeout = Field(default=60.0, description="The longest pause within a request's body (else 408).")
+    body: Timeout = Field(
+        default=60.0,
+        description="The longest pause within a request's body (else 408); and how long the rest of a body may take "
+        "that is read and forgotten, because its request was answered early.",
+    )
     idle: Timeout = Field(default=75.0, description="How long a kept-alive connection may wait for its next request.")
     write: Timeout = Field(default=60.0, description="The longest pause of a client that is being sent a response.")
+    half_closed: DurationOrUnlimited = Field(
+        default=3.0,
+        description="How long a server may take to say something to a client that has half-closed its connection: it "
+        "waits for the answer, or has left, and only sending tells. After that it has left (499). `0s` takes every end "
+        "for leaving, `unlimited` none.",
+    )
 
 
 class Resolver(Section):

@@ -29,8 +29,13 @@ Period = Annotated[
 ]
 TimeoutOrUnlimited = Annotated[
     float | None,
-    BeforeValidator(values.duration_or_unlimited),
+    BeforeValidator(values.duration_or_unlimited(0.001)),
     Form("duration or `unlimited`", values.show_duration_or_unlimited, jsontypes.duration(0.001)),
+]
+DurationOrUnlimited = Annotated[
+    float | None,
+    BeforeValidator(values.duration_or_unlimited(0)),
+    Form("duration or `unlimited`", values.show_duration_or_unlimited, jsontypes.duration(0)),
 ]
 
 

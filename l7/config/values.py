@@ -126,14 +126,18 @@ def show_count_or_unlimited(value: int | None) -> int | str:
     return "unlimited" if value is None else value
 
 
-def duration_or_unlimited(value: Any) -> float | None:
-    """Parse a duration; ``unlimited`` is no bound."""
-    if value == "unlimited":
-        return None
-    try:
-        return duration(0.001)(value)
-    except ValueError as error:
-        raise ValueError(f"{error}, or unlimited") from None
+def duration_or_unlimited(least: float) -> Callable[[Any], float | None]:
+    """Return a parser of durations that are not below ``least`` seconds; ``unlimited`` is no bound."""
+
+    def parse(value: Any) -> float | None:
+        if value == "unlimited":
+            return None
+        try:
+            return duration(least)(value)
+        except ValueError as error:
+            raise ValueError(f"{error}, or unlimited") from None
+
+    return parse
 
 
 def show_duration_or_unlimited(value: float | None) -> str:

@@ -178,16 +178,28 @@ class RequestBody:
 
     def drain(self) -> bool:
         """Read and forget what is left of a `drainable` body; returns whether the connection can go on."""
+        until = monotonic() + self._seconds
         try:
-            while not self.done:
+            while not self.done and self._seconds > 0:
                 self.read()
+                self._seconds = until - monotonic()
         except ProxyError:
             return False
-        return True
+        return self.done
+
+    def discard(self) -> bool:
+        """Read and forget the next piece of what the client sends, of which nothing is wanted; False at its end."""
+        try:
+            return bool(self.stream.receive())
+        except (StreamClosed, StreamTimeout):
+            return False
 
 
 class Pump:
     """Sends the rest of a body while its answer is already being relayed: both directions flow at once.
+
+    What the server does not take is read and forgotten: a client that reads only after it has sent all would never come
+    to read an answer that is larger than the buffers between.
 
     ``run`` is a job of the crew; the greenlet that relays the answer calls `stop` when it is through.
     """
@@ -204,10 +216,10 @@ class Pump:
         """What went wrong with the client: the server's stream was closed because of it."""
 
     def run(self) -> None:
-        """Read and send until the body is whole, the server is gone, or it is stopped."""
+        """Read and send until the body is whole or it is stopped."""
         body = self._body
         try:
-            while not self.stopped and not body.sent:
+            while not (self.stopped or body.sent or body.broken):
                 if body.unsent:
                     self._server.send(body.unsent, self._seconds)
                     body.unsent = b""
@@ -220,6 +232,9 @@ class Pump:
             if not self.stopped:
                 self.failure = failure
                 self._server.close()
+        while not (self.stopped or self.failure is not None or body.done):
+            if not body.discard():
+                break
         self._ended.set()
 
     def stop(self) -> None:

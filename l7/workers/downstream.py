@@ -1,34 +1,14 @@
-"""The client's side as the proxy sees it: what a session has to offer so that a request can be served.
-
-Hot only as types: what is declared here is read by others without asking Python.
-"""
+"""The client's side as the proxy sees it: what a session has to offer so that a request can be served."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from l7.config.schema import Limits, Timeouts
 from l7.exchange import Exchange
 from l7.http.forwarding import Hop
 from l7.http.messages import RequestHead
 from l7.workers.body import RequestBody
 from l7.workers.stream import Stream
-
-
-class ClientBounds:
-    """The limits and timeouts that apply towards clients, as plain numbers: bytes, fields and seconds."""
-
-    __slots__ = ("body", "body_seconds", "fields", "head", "head_seconds", "idle_seconds", "write_seconds")
-
-    def __init__(self, limits: Limits, timeouts: Timeouts) -> None:
-        self.head = limits.head
-        self.fields = limits.headers
-        self.body = limits.body
-        """None: no limit."""
-        self.head_seconds = timeouts.head
-        self.body_seconds = timeouts.body
-        self.idle_seconds = timeouts.idle
-        self.write_seconds = timeouts.write
 
 
 class Downstream(Protocol):
@@ -44,6 +24,9 @@ class Downstream(Protocol):
 
     last: bool
     """Whether the next answer must be the last, although the client would go on."""
+
+    def spent(self) -> bool:
+        """Whether no other request can come after this one."""
 
     def body(self, exchange: Exchange, head: RequestHead) -> RequestBody:
         """The body that ``head`` announces, begun with what came behind it; raises `ProxyError` (413, 400)."""

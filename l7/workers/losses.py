@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from select import poll  # by name: patching replaces it in the module by one that lets others run
+
 from l7.errors import L7Error
 from l7.oserrors import describe
 
@@ -26,3 +28,13 @@ def gone(failure: OSError) -> StreamClosed:
     """What an error of the system means here: whatever it is, the connection cannot be used any more."""
     number = failure.errno or 0
     return StreamClosed(describe(number) if number else "connection lost", number, unsent=True)
+
+
+def is_hung_up(descriptor: int) -> bool:
+    """Whether both directions of a socket are over: it was reset, or, of a unix socket, closed at its other end.
+
+    That a TCP peer has closed, and not only ended what it sends, shows when it is sent something and not before.
+    """
+    ends = poll()
+    ends.register(descriptor, 0)
+    return bool(ends.poll(0))

@@ -6,7 +6,7 @@ from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead, ResponseHead
 from l7.telemetry.accesslog cimport Log
 from l7.workers.body cimport RequestBody
-from l7.workers.downstream cimport ClientBounds
+from l7.workers.bounds cimport ClientBounds
 from l7.workers.session cimport Session
 from l7.workers.pool cimport Pool
 from l7.workers.crew cimport Crew

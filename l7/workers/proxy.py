@@ -40,9 +40,10 @@ from l7.telemetry.accesslog import Log
 from l7.telemetry.counters import Counters
 from l7.workers import responses
 from l7.workers.body import RequestBody
+from l7.workers.bounds import ClientBounds
 from l7.workers.credentials import Credentials, claimed_login
 from l7.workers.crew import Crew
-from l7.workers.downstream import ClientBounds, Downstream
+from l7.workers.downstream import Downstream
 from l7.workers.job import Job
 from l7.workers.relay import Relay
 from l7.workers.shared import Shared
@@ -236,7 +237,8 @@ class Proxy:
                 response.runs.append(job.cookie)
             if response.status == 101:
                 return self._tunnel(job, relay, server)
-            return relay.respond(keep=job.head.persistent and not self.closing and not session.last)
+            keep = job.head.persistent and not self.closing and not session.last and not session.spent()
+            return relay.respond(keep=keep)
         except ProxyError:
             job.answered = relay.answered or relay.announced
             if relay.answered:
@@ -277,7 +279,7 @@ class Proxy:
         self, exchange: Exchange, head: RequestHead, body: RequestBody | None, session: Downstream
     ) -> bool:
         """Answer a TRACE or OPTIONS whose hops are used up."""
-        keep = self._keeps(head, body, last=session.last)
+        keep = self._keeps(head, body, last=session.last or session.spent())
         answer, exchange.sent = responses.last_hop(head, keep=keep)
         exchange.status = 200
         return self._reply(answer, body, session, keep=keep)
@@ -319,7 +321,7 @@ class Proxy:
             return False
         if kind.status >= 500 and kind.side is not Side.DOWNSTREAM:
             self.faults += 1
-        keep = kind.keep and head is not None and self._keeps(head, body, last=session.last)
+        keep = kind.keep and head is not None and self._keeps(head, body, last=session.last or session.spent())
         answer, exchange.sent = responses.refusal(failure, head, exchange.request_id, keep=keep)
         return self._reply(answer, body, session, keep=keep)
 

@@ -24,7 +24,7 @@ from l7.clock import monotonic
 from l7.config.backends import Queue as Settings
 from l7.errors import CLIENT_GONE_QUEUE, QUEUE_TIMEOUT, ProxyError
 from l7.workers.relay import MOST_EARLY
-from l7.workers.stream import NEVER, Stream
+from l7.workers.stream import NEVER, Stream, StreamClosed
 
 LOOK = 0.001
 """Seconds between two looks for a place while anybody waits.
@@ -47,7 +47,7 @@ class Places(Protocol):
 class Waiter:
     """One request that waits: the keeper of its client's stream meanwhile."""
 
-    __slots__ = ("_greenlet", "_woken", "gone", "job", "late", "member", "since", "tried")
+    __slots__ = ("_greenlet", "_leaves", "_woken", "gone", "job", "late", "member", "since", "tried")
 
     def __init__(self, job: Any, tried: Sequence[Member]) -> None:
         self.job = job
@@ -61,6 +61,8 @@ class Waiter:
         """Whether its time was up."""
         self._greenlet = getcurrent()
         self._woken = False
+        self._leaves = False
+        """Whether its deadline is that of a client which has half-closed."""
 
     def wake(self) -> None:
         """Let the request go on as soon as the loop is reached."""
@@ -73,16 +75,30 @@ class Waiter:
         session, body = self.job.session, self.job.body
         if (body is not None and not body.done) or len(session.buffer) >= MOST_EARLY:
             return
-        data = stream.take()
+        try:
+            data = stream.take()
+        except StreamClosed:
+            self._leave()
+            return
         if data:
             session.buffer += data
+        elif data is not None and stream.hung_up():
+            self._leave()
         elif data is not None:
-            self.gone = True
-            self.wake()
+            # It waits for its answer, or has left: nobody can tell before something is sent.
+            until = monotonic() + self.job.upstream.bounds.half_closed
+            if until < stream.deadline:
+                stream.deadline = until
+                self._leaves = True
 
     def on_expired(self, stream: Stream) -> None:
-        """Nobody had room in time."""
-        self.late = True
+        """Nobody had room in time, or the client has been half-closed for too long."""
+        self.gone = self._leaves
+        self.late = not self.gone
+        self.wake()
+
+    def _leave(self) -> None:
+        self.gone = True
         self.wake()
 
 
@@ -124,7 +140,7 @@ class Queue:
         if waiter.member is not None:
             return waiter.member
         if waiter.gone:
-            raise ProxyError(CLIENT_GONE_QUEUE, "closed while waiting for a server")
+            raise ProxyError(CLIENT_GONE_QUEUE, "closed, or half-closed for too long, while waiting for a server")
         self._lane.add(self._at + OVERFLOWED, 1)
         raise ProxyError(QUEUE_TIMEOUT, f"waited {job.exchange.queue_time:.3g} s")
 

@@ -6,16 +6,9 @@ from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead, ResponseHead
 from l7.http.framing cimport BodyReader
 from l7.http.forwarding cimport Hop
-from l7.http.parser cimport ResponseParser
 from l7.workers.body cimport Pump, RequestBody
+from l7.workers.bounds cimport Bounds
 from l7.workers.stream cimport Stream
-
-cdef class Bounds:
-    cdef public double connect, response, idle, write
-    cdef public Py_ssize_t head, fields
-    cdef public ResponseParser parser
-
-    cdef BodyReader reader(self, long long length, Py_ssize_t came)
 
 cdef class Relay:
     cdef Exchange _exchange
@@ -44,9 +37,10 @@ cdef class Relay:
     cpdef bint respond(self, bint keep) except -1
     cdef bytes _connection(self, bint keep)
     cdef _relay_body(self, BodyReader reader)
-    @cython.locals(server=Stream)
     @cython.locals(server=Stream, client=Stream)
     cdef _await_server(self, object gone)
+    @cython.locals(server=Stream, client=Stream, late=double, patience=double, until=double, now=double)
+    cdef _await_for_half_closed(self, object gone)
     cdef _frame(self, BodyReader reader, bytes payload, list pieces)
     cdef _to_client(self, bytes data)
     cdef _finish(self, BodyReader reader, bint whole)

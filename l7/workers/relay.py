@@ -26,12 +26,12 @@ from l7.errors import (
 )
 from l7.exchange import Exchange
 from l7.http import forwarding
-from l7.http.framing import WHOLE, BodyReader, LengthReader, rechunk, response_reader
+from l7.http.framing import BodyReader, rechunk
 from l7.http.grammar import elements
 from l7.http.heads import END, HeadReader
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
-from l7.http.parser import ResponseParser
 from l7.workers.body import Pump, RequestBody, Source
+from l7.workers.bounds import Bounds
 from l7.workers.crew import Crew
 from l7.workers.responses import http_date
 from l7.workers.splice import LEAST, Pipe
@@ -41,31 +41,10 @@ T = TypeVar("T")
 
 MOST_INTERIM = 64
 """Interim responses (1xx) taken before one answer."""
+LOOK = 1.0
+"""Seconds between two looks whether a client that has half-closed is gone."""
 MOST_EARLY = 64 * 1024
 """Bytes of further requests that are taken while one is served."""
-
-
-class Bounds:
-    """The limits and timeouts that apply to one backend on one listener; seconds and bytes."""
-
-    __slots__ = ("connect", "fields", "head", "idle", "parser", "response", "write")
-
-    def __init__(self, connect: float, response: float, idle: float, write: float, head: int, fields: int) -> None:
-        self.connect = connect
-        self.response = response
-        """For the head of an answer, and for the server to take what it is sent."""
-        self.idle = idle
-        """Between two pieces of an answer's body; and without a byte in a tunnel."""
-        self.write = write
-        self.head = head
-        self.fields = fields
-        self.parser = ResponseParser(fields)
-
-    def reader(self, length: int, came: int) -> BodyReader:
-        """The reader for a response whose head said ``length``, and behind which so much has come already."""
-        if length == came:
-            return WHOLE
-        return LengthReader(length) if length >= 0 else response_reader(length, self.fields, self.head)
 
 
 class Relay:
@@ -146,7 +125,8 @@ class Relay:
             self._pass_interim(response)
         self._exchange.response_time = monotonic() - self._sent_at
         self.response = response
-        if body is not None and not body.sent and not body.broken and not expects and response.status < 400:
+        if body is not None and not body.sent and not expects:
+            body.broken = body.broken or response.status >= 400  # it has heard enough
             self._pump = Pump(body, self._server, seconds)
             crew.start(self._pump.run)
         return response
@@ -330,16 +310,41 @@ class Relay:
         server, client = self._server, self._client
         whole = self._body is None or self._body.done
         while not server.ready:
+            if client.half_closed:
+                self._await_for_half_closed(gone)
+                return
             if not whole or len(self._source.buffer) >= MOST_EARLY:
                 server.wait()
                 return
             server.wait_either(client)
             if client.ready and not server.ready:
-                early = client.take()
+                try:
+                    early = client.take()
+                except StreamClosed as lost:
+                    raise ProxyError(gone, f"{lost} before the answer was complete") from None
                 if early:
                     self._source.buffer += early
-                elif early is not None:
-                    raise ProxyError(gone, "closed before the answer was complete")
+
+    def _await_for_half_closed(self, gone: Kind) -> None:
+        """As `_await_server`, for a client that sends nothing more: it waits for its answer, or has left.
+
+        TCP does not tell which before something is sent. So the server has a time to say what can be sent; a client
+        that was reset meanwhile, or that has closed a unix socket, is known to have left.
+        """
+        server, client = self._server, self._client
+        late, patience = server.deadline, self._bounds.half_closed
+        until = monotonic() + patience
+        while not server.ready:
+            now = monotonic()
+            if now >= until or client.hung_up():
+                raise ProxyError(gone, f"closed, or half-closed for more than {patience:g} s (timeouts.half-closed)")
+            server.deadline = min(late, until, now + LOOK)
+            try:
+                server.wait()
+            except StreamTimeout:
+                if monotonic() >= late:
+                    raise
+        server.deadline = late
 
     def _frame(self, reader: BodyReader, payload: bytes, pieces: list[bytes]) -> None:
         """Write ``payload`` behind ``pieces`` as the client gets it."""

@@ -269,7 +269,13 @@ class Server:
         self._listeners = []
 
     def close_idle(self) -> None:
-        """Close the connections that wait for a request; one whose request has just come in is served."""
+        """Close the connections that wait for a request; one whose request has just come in is served.
+
+        Those that end already may not take much longer.
+        """
+        for session in self.sessions:
+            if session.lingered >= 0:
+                session.hurry()
         for session in [session for session in self.sessions if session.idle]:
             if not session.stream.has_bytes():
                 session.close()

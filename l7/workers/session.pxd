@@ -4,7 +4,7 @@ cimport cython
 
 from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead
-from l7.workers.downstream cimport ClientBounds
+from l7.workers.bounds cimport ClientBounds
 from l7.http.forwarding cimport Hop
 from l7.workers.proxy cimport Proxy
 from l7.workers.stream cimport Stream
@@ -18,7 +18,9 @@ cdef class Session:
     cdef object _owner
     cdef Proxy _proxy
     cdef public long long lingered
+    cdef public double linger_until
 
+    cpdef bint spent(self) except -1
     cpdef on_ready(self, Stream stream)
     @cython.locals(proxy=Proxy, stream=Stream, started=double, head=RequestHead, exchange=Exchange)
     cpdef serve(self)

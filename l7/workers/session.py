@@ -24,9 +24,7 @@ from l7.workers.proxy import Proxy
 from l7.workers.stream import NEVER, Stream, StreamClosed, StreamTimeout
 
 LINGER = 2.0
-"""Seconds for which what a client still sends is read and forgotten, so that a reset does not eat our answer."""
-MOST_LINGERED = 16 * 1024 * 1024
-"""Bytes that are forgotten so."""
+"""Seconds of silence after which a connection that ends is closed, whether or not the client has ended it."""
 LONGEST_LOGGED = 1024
 """Bytes of a malformed request line that are kept for the log."""
 
@@ -44,7 +42,18 @@ class Owner(Protocol):
 class Session:
     """A client's connection, from its first byte to its last; ``proxy`` serves it, ``owner`` is told of its end."""
 
-    __slots__ = ("_owner", "_proxy", "buffer", "gathering", "hop", "last", "lingered", "stream", "trusted")
+    __slots__ = (
+        "_owner",
+        "_proxy",
+        "buffer",
+        "gathering",
+        "hop",
+        "last",
+        "linger_until",
+        "lingered",
+        "stream",
+        "trusted",
+    )
 
     def __init__(self, stream: Stream, hop: Hop, owner: Owner, proxy: Proxy, *, trusted: bool) -> None:
         self.stream = stream
@@ -57,6 +66,8 @@ class Session:
         """Whether the next answer is the connection's last: it cannot be handed over."""
         self.lingered = -1
         """Bytes forgotten since the connection began to end; negative before."""
+        self.linger_until = NEVER
+        """When the connection is closed whatever the client does."""
         self._owner = owner
         self._proxy = proxy
         stream.keeper = self
@@ -66,6 +77,10 @@ class Session:
     def idle(self) -> bool:
         """Whether it waits for a request, with nobody serving it."""
         return self.stream.keeper is self and self.lingered < 0 and not self.stream.ready
+
+    def spent(self) -> bool:
+        """Whether no other request can come: the client has half-closed, and nothing is left of what it had sent."""
+        return self.stream.half_closed and not self.buffer
 
     def on_ready(self, stream: Stream) -> None:
         """Bytes came while nobody served us."""
@@ -219,7 +234,8 @@ class Session:
         """End the connection: half-close, then read and forget what still comes until the client ends it, too.
 
         Closing at once would reset a connection on which a client goes on sending, and the reset can overtake the
-        answer (RFC 9112, 9.6).
+        answer (RFC 9112, 9.6). Many clients read only after they have sent all, so this goes on for as long as they
+        send, within ``timeouts.body`` and ``limits.discarded-body``.
         """
         stream = self.stream
         self.buffer = b""
@@ -228,7 +244,9 @@ class Session:
             return
         stream.finish_sending()
         self.lingered = 0
-        stream.deadline = monotonic() + LINGER
+        now = monotonic()
+        self.linger_until = now + (LINGER if self._proxy.closing else self._proxy.bounds.body_seconds)
+        stream.deadline = min(now + LINGER, self.linger_until)
         stream.keeper = self
         stream.watch()
 
@@ -240,8 +258,15 @@ class Session:
         except StreamClosed:
             data = b""
         self.lingered += len(data)
-        if not data or self.lingered > MOST_LINGERED:
+        most = self._proxy.bounds.discarded
+        if not data or (most is not None and self.lingered > most):
             self.close()
+        else:
+            stream.deadline = min(monotonic() + LINGER, self.linger_until)
+
+    def hurry(self) -> None:
+        """Linger no longer than a moment: the process is about to end."""
+        self.linger_until = min(self.linger_until, monotonic() + LINGER)
 
     def cut(self, framing: int) -> None:
         """Abort within an answer, so that the client sees it was cut short, however it was framed."""

@@ -15,7 +15,7 @@ cdef class Stream:
     cdef public object socket, keeper, reader, watcher
     cdef public Sweeper sweeper
     cdef public double deadline, write_deadline, seen
-    cdef public bint ready, watching, closed
+    cdef public bint ready, watching, closed, half_closed
     cdef object _hub, _writer, _write_watcher
     cdef bint _expired, _write_expired
 

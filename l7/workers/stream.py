@@ -26,6 +26,7 @@ from l7.clock import monotonic
 from l7.workers.losses import StreamClosed as StreamClosed
 from l7.workers.losses import StreamTimeout as StreamTimeout
 from l7.workers.losses import gone as gone
+from l7.workers.losses import is_hung_up
 
 switch_to = greenlet.switch
 """Gives control to the hub. ``Hub.switch`` does the same after looking for a hook that our greenlets do not have."""
@@ -54,8 +55,8 @@ class Stream:
     """
 
     __slots__ = (
-        "_expired", "_hub", "_write_expired", "_write_watcher", "_writer", "closed", "deadline", "keeper", "reader",
-        "ready", "seen", "socket", "sweeper", "watcher", "watching", "write_deadline",
+        "_expired", "_hub", "_write_expired", "_write_watcher", "_writer", "closed", "deadline", "half_closed",
+        "keeper", "reader", "ready", "seen", "socket", "sweeper", "watcher", "watching", "write_deadline",
     )  # fmt: skip
 
     def __init__(self, sock: Socket, sweeper: Sweeper, *, connecting: bool = False) -> None:
@@ -68,6 +69,8 @@ class Stream:
         """Whether something can be received: bytes, the end or an error."""
         self.watching = not connecting
         self.closed = False
+        self.half_closed = False
+        """Whether `take` came to the end of what the peer sends; it may still receive."""
         self.keeper: Keeper | None = None
         self.reader: greenlet | None = None
         self._writer: greenlet | None = None
@@ -164,15 +167,24 @@ class Stream:
                 return data
 
     def take(self) -> bytes | None:
-        """What is there without waiting: bytes, empty at the end or after a reset, None for nothing."""
+        """Bytes that are there now, None for nothing, empty at the end. Raises `StreamClosed` when reset."""
         try:
             data = self.socket.recv(CHUNK)
         except BlockingIOError:
             data = None
-        except OSError:
-            data = b""
-        self.watch()
+        except OSError as failure:
+            raise gone(failure) from None
+        if data == b"":  # it stays ready from now on: watched, it would call for ever
+            self.half_closed = self.ready = True
+            self.watcher.stop()
+            self.watching = False
+        else:
+            self.watch()
         return data
+
+    def hung_up(self) -> bool:
+        """Whether the peer is known to receive nothing any more (`is_hung_up`)."""
+        return self.closed or is_hung_up(self.socket.fileno())
 
     def has_bytes(self) -> bool:
         """Whether anything at all could be received now, the end included (one system call)."""

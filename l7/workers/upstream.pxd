@@ -5,7 +5,7 @@ cimport cython
 from l7.balancing.lane cimport Lane
 from l7.balancing.members cimport Member
 from l7.balancing.policies cimport Policy
-from l7.workers.relay cimport Bounds
+from l7.workers.bounds cimport Bounds
 
 cdef class Upstream:
     cdef public str route

@@ -23,11 +23,11 @@ from l7.config.addresses import Address
 from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
 from l7.errors import ProxyError, Side
+from l7.workers.bounds import Bounds
 from l7.workers.pool import Pool
-from l7.workers.relay import Bounds
 from l7.workers.selection import Selection
 from l7.workers.shared import Shared
-from l7.workers.stream import Stream, Sweeper
+from l7.workers.stream import NEVER, Stream, Sweeper
 
 TICK = 0.05
 """Seconds within which a worker notices what others found out."""
@@ -312,4 +312,5 @@ def _bounds(backend: Backend, config: Config) -> Bounds:
         config.timeouts.write,
         config.limits.response_head,
         config.limits.response_headers,
+        NEVER if config.timeouts.half_closed is None else config.timeouts.half_closed,
     )

@@ -13,7 +13,7 @@ from tests.harness.client import TIMEOUT
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin, Reply, Request
 
-CONFIG = "backends: {{'*': {{servers: ['{address}']}}}}"
+CONFIG = "timeouts: {{half-closed: 200ms}}\nbackends: {{'*': {{servers: ['{address}']}}}}"
 
 
 def backend(app: Origin) -> str:

@@ -165,7 +165,7 @@ def test_the_time_in_the_queue_is_in_the_log(play: Callable[..., Play]) -> None:
 
 
 def test_who_leaves_gives_up_its_place(play: Callable[..., Play]) -> None:
-    scene = play("SERVERS")
+    scene = play("queue: {timeout: 100s}, SERVERS")
     first = scene.ask("/1")
     scene.settle(1)
     second, third = scene.ask("/2"), scene.ask("/3")
