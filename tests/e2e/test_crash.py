@@ -43,10 +43,10 @@ def test_workers_killed_again_and_again_cost_only_what_they_held(l7, origin):
 
 
 def test_a_hung_worker_is_replaced_and_its_stacks_are_written(l7, origin):
-    proxy = l7(CONFIG.format(origin().address) + "worker-timeout: 1s\n", workers=2, leaks=False)
+    proxy = l7(CONFIG.format(origin().address) + "worker-timeout: 3s\n", workers=2, leaks=False)
     victim = proxy.workers()[0]
     os.kill(victim, signal.SIGSTOP)
-    proxy.wait_for_event(r"worker \d hangs: no heartbeat for 1 s")
+    proxy.wait_for_event(r"worker \d hangs: no heartbeat for 3 s")
     proxy.wait_for_event(rf"{victim}: the stacks of all greenlets")
     proxy.wait_for(lambda: victim not in proxy.workers() and len(proxy.workers()) == 2, "the replacement")
     assert get(proxy.address, host="a").status == 200
