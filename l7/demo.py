@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from setproctitle import setproctitle
 
+from l7.config.flags import parse_environment
 from l7.config.held import HeldFiles
 from l7.config.loading import Loaded, load
 from l7.master.arbiter import serve
@@ -59,7 +60,7 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     ``argv`` is the command line without the word ``demo``; every option of ``l7`` is taken. SystemExit comes from
     ``--help``. Raises `l7.errors.ConfigError` and `l7.errors.StartError` as running l7 itself does.
     """
-    settings = {"L7_PORT": PORT, **environ}
+    variables = settings(environ)
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in NAMES]
     addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
     words = [f"{host}={address}" for host in HOSTS for address in addresses]
@@ -67,7 +68,7 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     held = HeldFiles()
 
     def reload() -> Loaded:
-        return load([*argv, *words], settings, read_bytes=held.read)
+        return load([*argv, *words], variables, read_bytes=held.read)
 
     config = reload().config
     with running(listeners, identify(config.run_as)) as pids:
@@ -78,6 +79,11 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
         port = config.port or "PORT"
         print(WORDS.format(servers=servers, port=port, pid=os.getpid(), victim=pids[1]), flush=True)
         return serve(reload)
+
+
+def settings(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment with a port of the demo's own where none is set."""
+    return environ if "port" in parse_environment(environ).values else {**environ, "L7_PORT": PORT}
 
 
 # ------------------------------------------------------------------------------------------------- processes
@@ -132,9 +138,18 @@ def _collect(pids: list[int], lifeline: socket.socket) -> None:
         lifeline.recv(1)
     except TimeoutError:
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            if not _has_ended(pid, os.WNOHANG):
+                os.kill(pid, signal.SIGKILL)
     for pid in pids:
-        os.waitpid(pid, 0)
+        _has_ended(pid)
+
+
+def _has_ended(pid: int, how: int = 0) -> bool:
+    """Whether a server has ended; the master in this process reaps those that do while it runs."""
+    try:
+        return os.waitpid(pid, how)[0] == pid
+    except ChildProcessError:
+        return True
 
 
 def _live(origin: Origin, identity: Identity | None, lifeline: socket.socket) -> None:

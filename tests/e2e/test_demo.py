@@ -12,7 +12,9 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from l7.demo import PORT, settings
 from tests.harness.client import TIMEOUT, Client, get, request
+from tests.harness.environment import SERVICE
 from tests.harness.l7process import L7Process
 
 
@@ -96,6 +98,13 @@ def test_a_server_that_dies_is_not_missed(demo: Demo) -> None:
     demo.servers["two"].terminate()
     demo.l7.wait_for(lambda: ended(demo.servers["two"]), "the end of a server")
     assert set(names(demo.l7.port, 6)) == {"one", "three"}
+    demo.l7.wait_for_ended(demo.servers["two"].pid)  # the master reaps whatever child it has
+    demo.l7.stop()
+
+
+def test_the_port_of_a_service_called_l7_is_not_that_of_the_demo() -> None:
+    assert settings(SERVICE) == {**SERVICE, "L7_PORT": PORT}
+    assert settings({"L7_PORT": "8081"}) == {"L7_PORT": "8081"}
 
 
 def test_reload_keeps_the_servers(demo: Demo) -> None:
