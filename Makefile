@@ -7,6 +7,7 @@
 #   make bench            l7 beside nginx and HAProxy, for half an hour (ARGS="--quick" does a part; needs Debian)
 #   make docs             the documentation, in docs/_build/html
 #   make dist             the source distribution and the wheel of this machine, in dist/
+#   make test-container   the steps of docs/Containerfile and what they make, by debootstrap (root, Debian, some minutes)
 #   make format           lay the sources out as `make lint` wants them
 #   make generated        write the generated parts of the documentation anew
 #   make clean            remove everything that these made
@@ -29,7 +30,7 @@ RUFF = --config .ci/ruff.toml $(SOURCES)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-pure lint format bench run-bench docs dist generated clean
+.PHONY: help demo test test-pure lint format bench run-bench docs dist test-container generated clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -80,10 +81,16 @@ dist: $(VENV)/.installed-dist
 	done
 	@ls -l dist
 
+test-container: $(VENV)/.installed-test
+	@command -v debootstrap >/dev/null || PATH="$$PATH:/usr/sbin" command -v debootstrap >/dev/null \
+		|| { apt-get -qq update && apt-get -qq install -y --no-install-recommends debootstrap >/dev/null; }
+	$(BIN)/python -m tests.container
+
 generated: $(VENV)/.installed
 	$(BIN)/python docs/failures.py > docs/failures.inc
 	$(BIN)/python docs/metrics.py > docs/metrics.inc
 	$(BIN)/python -m l7.config.reference > docs/configuration.rst
+	$(BIN)/python -m l7.config.manual > docs/l7.1
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \

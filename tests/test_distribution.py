@@ -107,6 +107,7 @@ def test_it_can_be_tested_and_built_from_the_archive(archive: Path, tmp_path: Pa
 def test_what_an_index_shows(copies: tuple[Path, Path]) -> None:
     with zipfile.ZipFile(next((copies[0] / "dist").glob("*.whl"), None) or wheel(copies[0])) as content:
         described = email.message_from_bytes(content.read(f"{NAME}.dist-info/METADATA"))
+        assert f"{NAME}.data/data/share/man/man1/l7.1" in content.namelist()
         licences = [name for name in content.namelist() if name.endswith("LICENSE")]
     assert (described["Name"], described["Version"], described["License"]) == ("l7", l7.__version__, "MIT")
     assert described["Description-Content-Type"] == "text/x-rst"

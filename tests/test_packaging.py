@@ -29,7 +29,7 @@ def run(*command: str, cwd: Path = ROOT, timeout: float = 50, **environ: str) ->
 
 def clean_copy(copy: Path) -> Path:
     """The sources without anything that was built from them."""
-    for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.rst"):
+    for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.rst", "docs/l7.1"):
         (copy / name).write_bytes((ROOT / name).read_bytes())
     for path in (ROOT / "l7").rglob("*"):
         if path.is_file() and path.suffix in {".py", ".pxd", ".typed"}:
@@ -57,7 +57,8 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> Non
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "l7").rglob("*.py")}
     assert sources <= names
     assert "l7/py.typed" in names
-    assert {name.split("/")[0] for name in names} == {"l7", f"l7-{l7.__version__}.dist-info"}
+    folders = {"l7", f"l7-{l7.__version__}.dist-info", f"l7-{l7.__version__}.data"}
+    assert {name.split("/")[0] for name in names} == folders
 
 
 def test_wheel_has_the_command(wheel: zipfile.ZipFile) -> None:

@@ -7,9 +7,9 @@ import sys
 import types
 import typing
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from l7.config.dump import scalar
@@ -104,19 +104,62 @@ def page() -> str:
     return "\n".join([INTRODUCTION.format(example=example), *_settings(), ""])
 
 
-def _settings() -> Iterator[str]:
-    flags = {setting.key: setting for setting in settings()}
-    yield from _title("Settings", "-")
-    for name, info in Config.model_fields.items():
-        if _section_of(info) is None:
-            yield from _setting(Config, name, "", flags.get(name.replace("_", "-")))
+@dataclass(frozen=True)
+class Part:
+    """One section of the schema: what it is called, where it stands, and the field that holds it, if one does."""
+
+    title: str
+    path: str
+    section: type[Section]
+    info: FieldInfo | None = None
+
+    def off(self) -> str:
+        """What is to be said of a section that may be ``off``; nothing of others."""
+        if self.info is None or not any(isinstance(form, Form) for form in self.info.metadata):
+            return ""
+        default = "and is so by default" if self.info.default is None else "it is on by default"
+        return f"{' '.join(str(self.section.__doc__).split())} `{self.path}` may be `off`, {default}."
+
+    def settings(self) -> Iterator[Entry]:
+        """Yield the settings that stand in it, without those of the sections below it."""
+        flagged = {setting.key: setting for setting in settings()} if self.section is Config else {}
+        for name, info in self.section.model_fields.items():
+            if _section_of(info) is None:
+                key = name.replace("_", "-")
+                path = f"{self.path}.{key}" if self.path else key
+                yield Entry(path, key, info, _type(info), self.section.shown(name, info.default), flagged.get(key))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One setting: its place, its field, its type in words, its default as it is written, its flag if it has one."""
+
+    path: str
+    key: str
+    info: FieldInfo
+    type: str
+    default: Any
+    flag: Setting | None
+
+    def default_in_words(self) -> str:
+        """The default, between backticks where it is a value."""
+        if self.info.is_required():
+            return "none, it is required"
+        if self.default in (None, {}, (), []):
+            return "none"
+        return f"`{scalar(self.default) if isinstance(self.default, bool) else self.default}`"
+
+
+def parts() -> Iterator[Part]:
+    """Yield every section of the schema, in the order of reading."""
+    yield Part("Settings", "", Config)
     for key, title in _SECTIONS:
-        yield from _part(_section_of(Config.model_fields[key]), title, key)
-    yield from _part(Backend, "Backends", "backends.HOST")
+        yield Part(title, key, _section(Config.model_fields[key]))
+    yield Part("Backends", "backends.HOST", Backend)
     for key, title in _BACKEND_SECTIONS:
         info = Backend.model_fields[key]
-        yield from _part(_section_of(info), title, f"backends.HOST.{key}", info)
-    yield from _part(Server, "Servers", "backends.HOST.servers[]")
+        yield Part(title, f"backends.HOST.{key}", _section(info), info)
+    yield Part("Servers", "backends.HOST.servers[]", Server)
 
 
 _SECTIONS = (("limits", "Limits"), ("timeouts", "Timeouts towards the client"), ("resolver", "Names of servers"))
@@ -129,39 +172,34 @@ _BACKEND_SECTIONS = (
 )
 
 
+def _settings() -> Iterator[str]:
+    for part in parts():
+        yield from _title(part.title, "-")
+        if off := part.off():
+            yield from (off.replace("`", "``"), "")
+        for entry in part.settings():
+            yield from _setting(entry)
+
+
 def _title(title: str, line: str) -> list[str]:
     return [title, line * len(title), ""]
 
 
-def _part(section: Any, title: str, path: str, info: FieldInfo | None = None) -> Iterator[str]:
-    """Yield the entries of one section; ``info`` is the field that holds it, which may also be ``off``."""
-    yield from _title(title, "-")
-    if info is not None and any(isinstance(form, Form) for form in info.metadata):
-        default = "and is so by default" if info.default is None else "it is on by default"
-        what = " ".join(str(section.__doc__).split())
-        yield f"{what.replace('`', '``')} ``{path}`` may be ``off``, {default}."
-        yield ""
-    for name, info in section.model_fields.items():
-        if _section_of(info) is None:
-            yield from _setting(section, name, path + ".", None)
-
-
-def _setting(section: type[Section], name: str, prefix: str, flag: Setting | None) -> Iterator[str]:
-    """Yield the entry of one setting."""
-    info, key = section.model_fields[name], name.replace("_", "-")
-    yield f".. _setting-{re.sub('[^a-z]+', '-', (prefix + key).lower())}:"
+def _setting(entry: Entry) -> Iterator[str]:
+    """Yield the lines of one setting."""
+    yield f".. _setting-{re.sub('[^a-z]+', '-', entry.path.lower())}:"
     yield ""
-    yield from _title(f"``{prefix}{key}``", "~")
-    yield (info.description or "").replace("`", "``")
+    yield from _title(f"``{entry.path}``", "~")
+    yield (entry.info.description or "").replace("`", "``")
     yield ""
-    if flag is not None:
-        metavar = flag.flag.metavar
-        yield ":Flag: " + ", ".join(f"``{one} {metavar}``" for one in flag.flag.names) + _repeat(flag.flag)
-        yield f":Environment: ``{flag.variable}``"
-    yield f":Type: {_type(info).replace('`', '``')}"
-    yield f":Default: {_default(section, name, info)}"
-    for example in info.examples or (scalar(section.shown(name, info.default)),):
-        yield f":Example: ``{scalar(key)}: {example}``"
+    if entry.flag is not None:
+        flag = entry.flag.flag
+        yield ":Flag: " + ", ".join(f"``{one} {flag.metavar}``" for one in flag.names) + _repeat(flag)
+        yield f":Environment: ``{entry.flag.variable}``"
+    yield f":Type: {entry.type.replace('`', '``')}"
+    yield f":Default: {entry.default_in_words().replace('`', '``')}"
+    for example in entry.info.examples or (scalar(entry.default),):
+        yield f":Example: ``{scalar(entry.key)}: {example}``"
     yield ""
 
 
@@ -181,19 +219,18 @@ def _type(info: FieldInfo) -> str:
     )
 
 
-def _default(section: type[Section], name: str, info: FieldInfo) -> str:
-    if info.is_required():
-        return "none, it is required"
-    shown = section.shown(name, info.default)
-    return "none" if shown in (None, {}, (), []) else f"``{scalar(shown) if isinstance(shown, bool) else shown}``"
+def _section(info: FieldInfo) -> type[Section]:
+    section = _section_of(info)
+    assert section is not None
+    return section
 
 
-def _section_of(info: FieldInfo) -> type[BaseModel] | None:
+def _section_of(info: FieldInfo) -> type[Section] | None:
     """Return the section that a field is, if it is one."""
     kind: Any = info.annotation
     if isinstance(kind, types.UnionType):
         kind = next(member for member in typing.get_args(kind) if member is not type(None))
-    is_section = isinstance(kind, type) and not isinstance(kind, types.GenericAlias) and issubclass(kind, BaseModel)
+    is_section = isinstance(kind, type) and not isinstance(kind, types.GenericAlias) and issubclass(kind, Section)
     return kind if is_section else None
 
 
