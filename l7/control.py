@@ -141,6 +141,8 @@ def _table(answer: Answer) -> Iterator[str]:
     yield from map(_printable, _on_disk(configuration))
     if answer["last-reload"] is not None:
         yield from map(_printable, _last_reload(answer["last-reload"]))
+    if answer.get("connections"):
+        yield _connections(answer["connections"])
     yield ""
     yield from _columns([COLUMNS, *map(_row, answer["workers"])])
     control = answer.get("control")
@@ -192,6 +194,15 @@ def _on_disk(configuration: Answer) -> Iterator[str]:
     elif configuration["on-disk"] == "differs":
         yield "what a reload would load differs from what runs:"
         yield from (f"  {line}" for line in configuration["changes"])
+
+
+def _connections(clients: Answer) -> str:
+    counts = (
+        (clients["idle-closed"], "idle ones closed to make place"),
+        (clients["waited"], "new ones had to wait"),
+    )
+    told = [f"{count} {what}" for count, what in counts if count]
+    return ", ".join([f"connections of clients: {clients['open']} of {clients['limit']}", *told])
 
 
 def _last_reload(last: Answer) -> Iterator[str]:

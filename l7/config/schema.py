@@ -101,7 +101,8 @@ class Limits(Section):
     )
     connections: Count = Field(
         default=10_000,
-        description="The most client connections l7 holds at a time, shared out evenly among its workers; more wait.",
+        description="The most client connections l7 holds at a time, shared out evenly among its workers. When all are "
+        "taken, the client that has been idle longest makes place for a new one, which waits where nobody is idle.",
     )
 
 

@@ -23,7 +23,7 @@ from l7.master.insight import insight
 from l7.master.lifecycle import ENDS, MasterState
 from l7.master.polling import Poll
 from l7.master.relay import Relay
-from l7.master.report import moment, workers
+from l7.master.report import connections, moment, workers
 from l7.master.roster import Roster
 from l7.master.servers import table
 from l7.master.verdicts import Verdicts
@@ -123,6 +123,7 @@ class Inquiries:
                 "problems": problems,
             },
             "last-reload": None if last is None else {**last, "at": moment(last["at"])},
+            "connections": connections(self._board, self._generations.books.ledger),
             "workers": workers(fleet, self._roster.handles, self._board),
             "control": self._control_worker(),
             "servers": list(table(served.generation.config, self._generations.books)),

@@ -10,7 +10,9 @@ from typing import Any
 from l7.clock import monotonic
 from l7.master.fleet import Fleet, Worker
 from l7.master.handles import Handle
-from l7.telemetry.board import BEAT, CONNECTIONS, IN_FLIGHT, LAG, RATE, REQUESTS, Board
+from l7.telemetry.board import BEAT, CONNECTIONS, IN_FLIGHT, LAG, PLACES, RATE, REQUESTS, Board
+from l7.telemetry.facts import IDLE_CLOSED, WAITED
+from l7.telemetry.ledger import OF_MASTER, Ledger
 
 BEAT_EVERY = 0.5
 """Seconds between two heartbeats: what is longer is lag."""
@@ -37,6 +39,16 @@ def _entry(worker: Worker, handle: Handle, cells: memoryview) -> dict[str, Any]:
         "requests-per-second": cells[RATE] / 1000,
         "lag": round(max(cells[LAG] / 1e6, silence, 0.0), 4),
         "memory": memory(handle.pid),
+    }
+
+
+def connections(board: Board, ledger: Ledger) -> dict[str, int]:
+    """What is to be said of the connections of clients: how many there are and may be, and what came of that."""
+    return {
+        "open": sum(board.column(CONNECTIONS)),
+        "limit": sum(board.column(PLACES)),
+        "idle-closed": ledger.total(OF_MASTER, IDLE_CLOSED),
+        "waited": ledger.total(OF_MASTER, WAITED),
     }
 
 

@@ -36,6 +36,8 @@ CHECKED = 11
 """In the row of a control worker: servers that it checks."""
 NAMES = 12
 """In the row of a control worker: names that it looks up."""
+PLACES = 13
+"""Client connections that the worker may have, 0 once it takes no more."""
 CELLS = 16
 """Cells in a slot: two cache lines, so that no two workers write to one line."""
 
@@ -65,7 +67,7 @@ class Board:
     def idle(self, index: int) -> None:
         """The process of a slot is gone, and with it what it had open."""
         cells = self.slot(index)
-        cells[CONNECTIONS] = cells[IN_FLIGHT] = 0
+        cells[CONNECTIONS] = cells[IN_FLIGHT] = cells[PLACES] = 0
 
     def clear(self, index: int) -> None:
         """Zero a slot before it is given to a new worker."""

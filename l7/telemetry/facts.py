@@ -1,4 +1,5 @@
-"""What only the master knows and others show: it stands in a row of its own, in the master's lane of the ledger.
+"""What only the master knows and others show, and what workers count that is of no backend: in a row of its own of the
+ledger, in the lane of who writes it.
 
 So a scrape asks nobody, and is answered also while the master is busy.
 """
@@ -7,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from l7.balancing.cells import ROW
 from l7.telemetry.ledger import MASTER, OF_MASTER, Ledger
 
 STARTED = 10
@@ -29,12 +29,22 @@ WORKER_STARTS = 18
 WORKERS = 19
 """How many workers are in each of `STATES`."""
 
+IDLE_CLOSED = 24
+"""Idle connections of clients that were closed because others needed their places, or their descriptors; this and the
+following are counted by workers, each in its own lane."""
+WAITED = 25
+"""Connections of clients that had to wait for a place, because nobody was idle."""
+IDLE_TOLD_AT = 26
+"""When it was last told that idle connections make place; nanoseconds."""
+BUSY_TOLD_AT = 27
+"""When it was last told that clients wait."""
+
 STARTING, SERVING, ENDING = range(3)
 
 STATES: Final = ("starting", "ready", "draining", "stopping", "lost")
 """States of a worker as they are counted; ``lost`` is one whose heartbeat stays out, until it is gone."""
 
-assert WORKERS + len(STATES) <= ROW
+assert WORKERS + len(STATES) <= IDLE_CLOSED
 
 
 class Facts:

@@ -24,7 +24,7 @@ from l7.telemetry import facts
 from l7.telemetry.board import Board
 from l7.telemetry.facts import Facts
 from l7.telemetry.former import COUNTED, Former
-from l7.telemetry.ledger import MASTER, UNROUTED, Ledger
+from l7.telemetry.ledger import MASTER, OF_MASTER, UNROUTED, Ledger
 
 UNROUTED_HOST = "-"
 """The ``host`` of requests that no backend is for: one for all, whatever clients ask for."""
@@ -150,6 +150,33 @@ OUT_OF: Final = {
 }  # fmt: skip
 
 OPEN = Figure("l7_open_connections", "gauge", (), "Connections of clients that are open now.")
+PLACES = Figure(
+    "l7_connections_limit",
+    "gauge",
+    (),
+    "Connections that clients may have: `limits.connections`, or what descriptors allow.",
+)
+OF_CLIENTS: Final = (
+    (
+        Figure(
+            "l7_idle_connections_closed_total",
+            "counter",
+            (),
+            "Idle connections of clients that were closed because others needed their places.",
+        ),
+        facts.IDLE_CLOSED,
+    ),
+    (
+        Figure(
+            "l7_connections_waited_total",
+            "counter",
+            (),
+            "Connections of clients that had to wait for a place, because nobody was idle.",
+        ),
+        facts.WAITED,
+    ),
+)
+"""What workers count of clients' connections."""
 WORKERS = Figure(
     "l7_workers", "gauge", ("state",), f"Worker processes by state: {', '.join(f'`{one}`' for one in facts.STATES)}."
 )
@@ -183,7 +210,7 @@ PLAIN: Final = (
 FIGURES: Final = (
     REQUESTS, DURATION, BUSY, *(one for one, _ in BACKEND),
     UP, OUT, IN_FLIGHT, *(one for one, _ in SERVER), ERRORS, HEALTH_CHANGES, ADDRESSES,
-    OPEN, WORKERS, RELOADS, SUCCESS, *(one for one, _, _ in PLAIN), BUILD,
+    OPEN, PLACES, *(one for one, _ in OF_CLIENTS), WORKERS, RELOADS, SUCCESS, *(one for one, _, _ in PLAIN), BUILD,
 )  # fmt: skip
 
 ROWS = 100
@@ -224,6 +251,9 @@ class Figures:
             yield Family(figure, _each(backends, cell))
         yield from self._of_servers(servers)
         yield Family(OPEN, iter([Sample("", "", sum(self._board.column(slots.CONNECTIONS)))]))
+        yield Family(PLACES, iter([Sample("", "", sum(self._board.column(slots.PLACES)))]))
+        for figure, cell in OF_CLIENTS:
+            yield Family(figure, iter([Sample("", "", self._fact(cell))]))
         yield from self._of_master()
 
     def _of_servers(self, servers: Sequence[_Server]) -> Iterator[Family]:
@@ -270,7 +300,8 @@ class Figures:
         return sums
 
     def _fact(self, cell: int) -> int:
-        return self._facts[cell] + sum(former.fact(cell) for former in self._formers if cell in COUNTED)
+        formers = self._formers if cell in COUNTED else ()
+        return self._ledger.total(OF_MASTER, cell) + sum(former.fact(cell) for former in formers)
 
     def _backends(self) -> Iterator[tuple[str, list[int]]]:
         for route in self._config.backends:

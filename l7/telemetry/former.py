@@ -26,7 +26,9 @@ Key = tuple[str, ...]
 
 OF_BACKEND: Final = tuple(range(cells.STATUS, cells.ROW))
 OF_SERVER: Final = (*range(cells.REQUESTS, cells.RETRIES + 1), cells.RISES, cells.FALLS, cells.EJECTIONS)
-COUNTED: Final = (facts.RELOADS_DONE, facts.RELOADS_FAILED, facts.WORKER_STARTS)
+COUNTED: Final = (
+    facts.RELOADS_DONE, facts.RELOADS_FAILED, facts.WORKER_STARTS, facts.IDLE_CLOSED, facts.WAITED,
+)  # fmt: skip
 """The cells that only ever grow."""
 
 
@@ -51,7 +53,7 @@ class Former:
 
     def fact(self, cell: int) -> int:
         """One of the facts that are counted."""
-        return self.ledger.read(MASTER, OF_MASTER, cell)
+        return self.ledger.total(OF_MASTER, cell)
 
     @property
     def over(self) -> bool:

@@ -17,7 +17,7 @@ import gevent
 from l7.clock import monotonic
 from l7.config.addresses import Address
 from l7.errors import L7Error
-from l7.oserrors import NO_PORT, SCARCE, describe
+from l7.oserrors import DESCRIPTORS, NO_PORT, SCARCE, describe
 from l7.workers.stream import Stream, StreamTimeout, Sweeper
 
 FIRST_PAUSE = 0.001
@@ -63,7 +63,7 @@ def dial(where: Endpoint, sweeper: Sweeper, seconds: float) -> Stream:
     """
     family, address = where
     try:
-        sock = Socket(family, socket.SOCK_STREAM | _FLAGS)
+        sock = _socket(family, sweeper)
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stream = Stream(sock, sweeper, connecting=True)
@@ -78,6 +78,16 @@ def dial(where: Endpoint, sweeper: Sweeper, seconds: float) -> Stream:
             raise OutOfResources(lack) from None
         raise
     return stream
+
+
+def _socket(family: int, sweeper: Sweeper) -> Socket:
+    """A new socket; when no descriptor is left for it, something idle makes place."""
+    try:
+        return Socket(family, socket.SOCK_STREAM | _FLAGS)
+    except OSError as failure:
+        if failure.errno not in DESCRIPTORS or not sweeper.free_descriptor():
+            raise
+    return Socket(family, socket.SOCK_STREAM | _FLAGS)
 
 
 def _connect(stream: Stream, family: int, address: Any, seconds: float) -> None:

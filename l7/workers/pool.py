@@ -86,6 +86,14 @@ class Pool:
         """Idle for too long."""
         self.on_ready(stream)
 
+    def idle_since(self) -> float:
+        """When the first of its idle connections became idle; never (infinity) when there is none."""
+        return self._idle[0].deadline - self.idle_timeout if self._idle else NEVER
+
+    def close_oldest(self) -> None:
+        """Close that one: somebody needs its descriptor."""
+        self._idle.pop(0).close()
+
     def retire(self) -> None:
         """Keep no connection any more: those that are used are closed when they are checked in."""
         self._most = 0

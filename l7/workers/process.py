@@ -132,9 +132,8 @@ class Worker:
             config.access_log, config.access_log_format, lock=boot.log_lock, report=events.warning, held=held
         )
         self._proxy = Proxy(config, self._sweeper, self._crew, self._log, _shared(boot, events))
-        share, extra = divmod(config.limits.connections, boot.workers)
         self._share = Share(boot.board, boot.slot)
-        most = min(share + (boot.index < extra), clients_of(descriptors - len(os.listdir("/proc/self/fd"))))
+        most = self._places(descriptors)
         self._server = Server(self._proxy, self._sweeper, most, events.warning, self._share)
         self._outbox = self._server.outbox = Outbox(self._channel, self._server)
         self._cells = boot.board.slot(boot.slot)
@@ -144,6 +143,21 @@ class Worker:
         """When the heart beat, and how many requests there had been."""
         self._leave = Event()
         self._timers: list[Any] = []
+
+    def _places(self, descriptors: int) -> int:
+        """How many clients may have a connection here; the first worker tells where that is less than was wanted."""
+        wanted, workers = self._boot.generation.config.limits.connections, self._boot.workers
+        share, extra = divmod(wanted, workers)
+        share += self._boot.index < extra
+        able = clients_of(descriptors - len(os.listdir("/proc/self/fd")))
+        if able < share and self._boot.index == 0:
+            many = f"{workers} workers have" if workers > 1 else "the worker has"
+            self._events.warning(
+                f"limits.connections: {wanted} are more than there are descriptors for: {many} places for "
+                f"{able * workers} clients, because {descriptors} are allowed to a process and servers need some, too; "
+                "raise the hard limit (`ulimit -n`, LimitNOFILE= in systemd), or lower limits.connections"
+            )
+        return min(share, able)
 
     def run(self) -> int:
         """Serve until told to stop, or until the master is gone."""

@@ -24,7 +24,7 @@ cdef class Listener:
     cpdef watch(self)
     cpdef pause(self)
     cpdef close(self)
-    cpdef take(self)
+    cpdef bint accept(self) except -1
 
 cdef class Server:
     cdef public Proxy proxy
@@ -34,19 +34,19 @@ cdef class Server:
     cdef Sweeper _sweeper
     cdef Share _share
     cdef Py_ssize_t _most
-    cdef object _report, _timer, _turn, _lending
+    cdef object _report, _timer, _turn, _lending, _room
     cdef list _listeners
-    cdef bint _told, _backs_off, _paused
+    cdef bint _told, _backs_off, _paused, _crowded
     cdef dict _authorities
 
     cpdef accepted(self, object sock, object peer, Listener listener)
     cdef Session _begin(self, object sock, Hop hop)
+    cpdef take(self, Listener listener)
+    @cython.locals(count=Py_ssize_t)
     cpdef bint yields(self) except -1
     cpdef gone(self, Session session)
-    cdef bint _has_room(self) except -1
-    @cython.locals(listener=Listener)
-    cdef _pause(self)
-    @cython.locals(listener=Listener)
     cdef _resume(self)
+    @cython.locals(listener=Listener)
+    cdef _watch(self)
 
 cpdef str client_address(object peer, int family)

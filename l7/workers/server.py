@@ -1,8 +1,9 @@
 """Accepting: one connection at a time, never more than the limit, and with patience when the system has no more.
 
-The listening sockets are shared with the other workers. A worker that holds its share of ``limits.connections`` stops
-watching them, and so does one that is out of file descriptors, for a moment: connections then wait in the kernel's
-queue, or another worker takes them. Nothing is refused and nothing spins.
+The listening sockets are shared with the other workers. A worker that holds its share of ``limits.connections`` leaves
+new connections to those that do not; when all are full, the client that has been idle longest makes place
+(`l7.workers.room`). Where none is idle, or the system has no descriptors, the listening sockets are left alone for a
+moment: connections then wait in the kernel's queue. Nothing is refused and nothing spins.
 
 Hot where each request opens a connection: compiled, with `l7.workers.share`, that costs 14,000 instructions less of
 100,000; it is not listened on again after each end where nothing was paused.
@@ -10,7 +11,6 @@ Hot where each request opens a connection: compiled, with `l7.workers.share`, th
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import socket
 from _socket import socket as Socket
@@ -23,17 +23,18 @@ from l7.clock import monotonic
 from l7.http.forwarding import Hop
 from l7.ipc.messages import Adopt
 from l7.networks import UNIX, of_peer
+from l7.oserrors import DESCRIPTORS, SCARCE, describe
 from l7.workers.handover import MOST_READ, Outbox
 from l7.workers.lending import Lending
 from l7.workers.proxy import Proxy
+from l7.workers.room import Room, has_waiting
 from l7.workers.session import Session
 from l7.workers.share import Share
 from l7.workers.stream import Stream, Sweeper
 
 _IPV4, _UNIX, _STREAM = int(socket.AF_INET), int(socket.AF_UNIX), int(socket.SOCK_STREAM)
-_OVERLOAD = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 BACK_OFF = 0.2
-"""Seconds without accepting after the system had no descriptor or memory left."""
+"""Seconds without accepting after the system had no descriptor or memory left, or nobody could make place."""
 YIELD = 0.005
 """Seconds that a worker with more than its share leaves a new connection to the others."""
 _REMEMBERED = 1024
@@ -81,19 +82,20 @@ class Listener:
 
     def _on_connection(self) -> None:
         if not self._server.yields():
-            self.take()
+            self._server.take(self)
 
-    def take(self) -> None:
-        """Take one connection, if there is one."""
+    def accept(self) -> bool:
+        """Accept one connection, if there is one; returns whether there was."""
         try:
             descriptor, peer = self.sock._accept()  # type: ignore[attr-defined]
         except OSError as failure:
-            if failure.errno in _OVERLOAD:
+            if failure.errno in SCARCE and not self._server.frees(failure, self):
                 self._server.overloaded(failure)
-            return
+            return False
         sock = Socket(self.family, _STREAM, 0, descriptor)
         sock.setblocking(False)
         self._server.accepted(sock, peer, self)
+        return True
 
 
 class Server:
@@ -120,8 +122,12 @@ class Server:
         self._backs_off = False
         """Whether it is too soon to try again."""
         self._paused = False
-        """Whether nothing is accepted until there is room again."""
+        """Whether nothing is accepted until there is room again, or `BACK_OFF` is over."""
+        self._crowded = False
+        """Whether a client waits that found no place and nobody who could make one."""
         self._share = share
+        self._room = Room(self.sessions, most, proxy.upstreams, report)
+        sweeper.free_descriptor = self._room.free_descriptor
         self._authorities: dict[int, bytes] = {}
         self._lending = Lending(proxy)
 
@@ -134,11 +140,15 @@ class Server:
             listener = Listener(sock, self)
             self._authorities[listener.port] = listener.authority
             self._listeners.append(listener)
+        self._share.may_hold(self._most)
         self._resume()
 
     def accepted(self, sock: Socket, peer: Any, listener: Listener) -> None:
         """Make a session of a new connection."""
         self._told = False
+        if self._crowded:
+            self._room.waited()
+            self._crowded = has_waiting(listener.sock)
         self._begin(sock, listener.hop(client_address(peer, listener.family)))
 
     def _begin(self, sock: Socket, hop: Hop) -> Session:
@@ -147,12 +157,33 @@ class Server:
         self.sessions.add(session)
         self._share.holds(len(self.sessions))
         if len(self.sessions) >= self._most:
-            self._pause()
+            self._share.accepts(accepting=False)
         return session
+
+    def take(self, listener: Listener) -> None:
+        """Accept a connection: where there is room, or where a client that is idle makes place."""
+        if len(self.sessions) < self._most:
+            listener.accept()
+        elif has_waiting(listener.sock):
+            idle = self._room.idle_client()
+            if idle is None:
+                self._wait_for_room()
+            elif listener.accept():
+                self._room.replace(idle)
+
+    def _wait_for_room(self) -> None:
+        """Accept nothing until somebody leaves; so that somebody does, answers are the last of their connections."""
+        if not self._crowded:
+            self._hurry()
+        self._crowded = True
+        self._room.all_busy()
+        self.proxy.closing = True
+        self._back_off()
 
     def yields(self) -> bool:
         """Leave the next connection to others for a moment, when this worker holds more than its share."""
-        if not self._share.exceeded(len(self.sessions)):
+        count = len(self.sessions)
+        if not (self._share.others_accept() if count >= self._most else self._share.exceeded(count)):
             return False
         for listener in self._listeners:
             listener.pause()
@@ -164,10 +195,10 @@ class Server:
     def _take_turn(self) -> None:
         """Take what nobody else took."""
         for listener in list(self._listeners):
-            if self._has_room():
-                listener.take()
-        if self._has_room():
-            self._resume()
+            if not self._paused:
+                self.take(listener)
+        if not self._paused:
+            self._watch()
 
     def adopt(self, message: Adopt, descriptor: int) -> None:
         """Go on with a connection that comes from another worker; one that came back ends with its next answer."""
@@ -181,6 +212,7 @@ class Server:
         session.last = message.returned
         left = self.proxy.bounds.idle_seconds if message.idle_left is None else message.idle_left
         session.stream.deadline = monotonic() + left
+        session.since = min(session.since, session.stream.deadline - self.proxy.bounds.idle_seconds)
         if self.proxy.handing and not message.returned and self.hand_over(session):
             return
         if self.proxy.stopping and not session.buffer and not session.stream.has_bytes():
@@ -224,37 +256,44 @@ class Server:
         if self.stopped:
             if not self.sessions:
                 self.on_drained()
-        elif self._paused and self._has_room():
+        elif len(self.sessions) == self._most - 1 and not self._backs_off:
             self._resume()
+
+    def frees(self, failure: OSError, listener: Listener) -> bool:
+        """Let something idle go for the connection that could not be accepted; returns False when that cannot help."""
+        return failure.errno in DESCRIPTORS and has_waiting(listener.sock) and self._room.free_descriptor()
 
     def overloaded(self, failure: OSError) -> None:
         """Stop accepting for a moment; said once until a connection was accepted again."""
         if not self._told:
             self._told = True
-            self._report(f"cannot accept: {failure.strerror}; waiting for connections to end")
+            self._report(f"cannot accept: {describe(failure.errno or 0)}; waiting for connections to end")
         self._backs_off = True
-        self._pause()
-        self._timer.stop()
+        self._back_off()
+
+    def _back_off(self) -> None:
+        self._paused = True
+        self._share.accepts(accepting=False)
+        for listener in self._listeners:
+            listener.pause()
+        self._timer.close()
         self._timer = get_hub().loop.timer(BACK_OFF)  # libev forgets the time of one that has fired
         self._timer.start(self._recover)
 
     def _recover(self) -> None:
         self._backs_off = False
-        if not self.stopped and self._has_room():
-            self._resume()
-
-    def _has_room(self) -> bool:
-        return len(self.sessions) < self._most and not self._backs_off
-
-    def _pause(self) -> None:
-        self._paused = True
-        self._share.accepts(accepting=False)
-        for listener in self._listeners:
-            listener.pause()
+        self._crowded = self._crowded and any(has_waiting(listener.sock) for listener in self._listeners)
+        self._resume()
 
     def _resume(self) -> None:
+        """Accept again, or look at who could make place for the next one."""
+        if self._paused and not self.proxy.draining:
+            self.proxy.closing = False
         self._paused = False
-        self._share.accepts(accepting=True)
+        self._share.accepts(accepting=len(self.sessions) < self._most)
+        self._watch()
+
+    def _watch(self) -> None:
         for listener in self._listeners:
             listener.watch()
 
@@ -262,6 +301,7 @@ class Server:
         """Accept no more: what was accepted is served."""
         self.stopped = True
         self._share.accepts(accepting=False)
+        self._share.may_hold(0)
         self._timer.stop()
         self._turn.stop()
         for listener in self._listeners:
@@ -273,12 +313,16 @@ class Server:
 
         Those that end already may not take much longer.
         """
-        for session in self.sessions:
-            if session.lingered >= 0:
-                session.hurry()
+        self._hurry()
         for session in [session for session in self.sessions if session.idle]:
             if not session.stream.has_bytes():
                 session.close()
+
+    def _hurry(self) -> None:
+        """Wait no longer than a moment for the end of connections whose last answer was sent."""
+        for session in self.sessions:
+            if session.lingered >= 0:
+                session.hurry()
 
     def close(self) -> None:
         """Close everything."""

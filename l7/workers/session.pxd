@@ -18,7 +18,7 @@ cdef class Session:
     cdef object _owner
     cdef Proxy _proxy
     cdef public long long lingered
-    cdef public double linger_until
+    cdef public double linger_until, since
 
     cpdef bint spent(self) except -1
     cpdef on_ready(self, Stream stream)

@@ -51,6 +51,7 @@ class Session:
         "last",
         "linger_until",
         "lingered",
+        "since",
         "stream",
         "trusted",
     )
@@ -71,7 +72,9 @@ class Session:
         self._owner = owner
         self._proxy = proxy
         stream.keeper = self
-        stream.deadline = monotonic() + proxy.bounds.head_seconds
+        self.since = monotonic()
+        """When it last began to wait for a request."""
+        stream.deadline = self.since + proxy.bounds.head_seconds
 
     @property
     def idle(self) -> bool:
@@ -120,6 +123,7 @@ class Session:
                 return False
             self.end()
             return True
+        self.since = now
         self.stream.deadline = now + self._proxy.bounds.idle_seconds
         return self._proxy.handing and not self.last and self._owner.hand_over(self)
 
@@ -127,6 +131,7 @@ class Session:
         """Become idle ``now``."""
         stream = self.stream
         stream.keeper = self
+        self.since = now
         stream.deadline = now + self._proxy.bounds.idle_seconds
         if not stream.watching:
             stream.watch()
@@ -265,7 +270,7 @@ class Session:
             stream.deadline = min(monotonic() + LINGER, self.linger_until)
 
     def hurry(self) -> None:
-        """Linger no longer than a moment: the process is about to end."""
+        """Linger no longer than a moment: the process is about to end, or others wait for the place."""
         self.linger_until = min(self.linger_until, monotonic() + LINGER)
 
     def cut(self, framing: int) -> None:

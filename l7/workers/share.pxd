@@ -2,7 +2,7 @@
 
 cimport cython
 
-cdef Py_ssize_t _ACCEPTING, _ADOPTED, _CONNECTIONS
+cdef Py_ssize_t _ACCEPTING, _ADOPTED, _CONNECTIONS, _PLACES
 
 cdef class Share:
     cdef object _board
@@ -13,5 +13,7 @@ cdef class Share:
 
     cpdef holds(self, Py_ssize_t count)
     cpdef adopts(self)
-    @cython.locals(now="long long", peers=list, total=double)
+    @cython.locals(now="long long")
+    cpdef bint others_accept(self) except -1
+    @cython.locals(peers=list, total=double)
     cpdef bint exceeded(self, Py_ssize_t count) except -1

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 
-from l7.telemetry.board import ACCEPTING, ADOPTED, BEAT, CONNECTIONS, Board
+from l7.telemetry.board import ACCEPTING, ADOPTED, BEAT, CONNECTIONS, PLACES, Board
 
 EXCESS = 1.1
 """How far above the mean a worker may be before it waits."""
@@ -28,6 +28,7 @@ STALE = 2_000_000_000
 _ACCEPTING = ACCEPTING
 _ADOPTED = ADOPTED
 _CONNECTIONS = CONNECTIONS
+_PLACES = PLACES
 
 
 class Share:
@@ -58,19 +59,25 @@ class Share:
         """Count a connection that came from another worker."""
         self._cells[_ADOPTED] += 1
 
+    def may_hold(self, count: int) -> None:
+        """Show how many connections this worker may have."""
+        self._cells[_PLACES] = count
+
     def accepts(self, *, accepting: bool) -> None:
         """Show whether this worker takes connections."""
         self._cells[_ACCEPTING] = accepting
 
-    def exceeded(self, count: int) -> bool:
-        """Whether ``count`` connections are more than this worker's fair part."""
-        if count <= SLACK:
-            return False
+    def others_accept(self) -> bool:
+        """Whether other workers take connections."""
         now = time.monotonic_ns()
         if now - self._looked > FRESH:
             self._look(now)
-        peers = self._peers
-        if not peers:
+        return bool(self._peers)
+
+    def exceeded(self, count: int) -> bool:
+        """Whether ``count`` connections are more than this worker's fair part."""
+        if count <= SLACK or not self.others_accept():
             return False
+        peers = self._peers
         total = count + sum([row[CONNECTIONS] for row in peers])
         return count > EXCESS * total / (len(peers) + 1) + SLACK

@@ -5,7 +5,7 @@ cimport cython
 cdef class Sweeper:
     cdef public double interval
     cdef public set streams
-    cdef public object hub, loop
+    cdef public object hub, loop, free_descriptor
     cdef object _timer
 
     @cython.locals(now=double, due=list, stream=Stream)

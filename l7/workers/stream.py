@@ -16,6 +16,7 @@ import errno
 import os
 import socket
 from _socket import socket as Socket
+from collections.abc import Callable
 from select import epoll as _Epoll  # by name: patching takes it out of the module
 from typing import Any, Protocol
 
@@ -365,11 +366,13 @@ class Stream:
 class Sweeper:
     """Looks at the deadlines of all streams of a worker, every ``interval`` seconds."""
 
-    __slots__ = ("_timer", "hub", "interval", "loop", "streams")
+    __slots__ = ("_timer", "free_descriptor", "hub", "interval", "loop", "streams")
 
     def __init__(self, interval: float = 0.25) -> None:
         self.interval = interval
         self.streams: set[Stream] = set()
+        self.free_descriptor: Callable[[], bool] = bool
+        """Closes what is idle, for who needs a descriptor; False where nothing is, or nobody has told it what."""
         self.hub = get_hub()
         self.loop = self.hub.loop
         self._timer = self.loop.timer(interval, interval)

@@ -251,11 +251,11 @@ class Upstream:
 class Upstreams:
     """All backends of a worker, by route."""
 
-    __slots__ = ("_by_row", "_changes", "_lane", "_seen", "_timed", "by_route")
+    __slots__ = ("_by_row", "_changes", "_seen", "_timed", "by_route", "lane")
 
     def __init__(self, config: Config, sweeper: Sweeper, shared: Shared) -> None:
-        self._lane = shared.lane
-        self._lane.moment = monotonic()
+        self.lane = shared.lane
+        self.lane.moment = monotonic()
         self._changes = shared.lane.changes
         self._seen: list[int] = []
         shared.lane.changed_since(self._seen)
@@ -275,15 +275,15 @@ class Upstreams:
 
     def tick(self) -> None:
         """Look whether anybody has changed who can be picked: to be called every `TICK`."""
-        self._lane.moment = monotonic()
+        self.lane.moment = monotonic()
         now = time.monotonic_ns()
         for upstream in [one for one in self._timed if now >= one.again]:
             upstream.refresh(now)
-        changes = self._lane.changes
+        changes = self.lane.changes
         if changes == self._changes:
             return
         self._changes = changes
-        rows = self._lane.changed_since(self._seen)
+        rows = self.lane.changed_since(self._seen)
         concerned = (
             self.by_route.values() if rows is None else {self._by_row[row] for row in rows & self._by_row.keys()}
         )
@@ -296,6 +296,12 @@ class Upstreams:
         if upstream is not None:
             upstream.set_members(address, found)
             self._note(upstream)
+
+    def longest_idle(self) -> Pool | None:
+        """Whose idle connection has waited longest for a request; None when there is none."""
+        pools: list[Pool] = [member.pool for upstream in self.by_route.values() for member in upstream.members]
+        longest = min(pools, key=lambda pool: pool.idle_since(), default=None)
+        return longest if longest is not None and longest.idle_since() != NEVER else None
 
     def close(self) -> None:
         """Close all idle connections."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import resource
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +15,7 @@ import psutil
 import pytest
 
 from tests.harness.client import TIMEOUT, Client, slices
-from tests.harness.l7process import L7Process
+from tests.harness.l7process import ROOT, STATUS, L7Process
 from tests.harness.origin import Origin, Reply, Request, routes
 
 L7 = Callable[..., L7Process]
@@ -375,47 +377,155 @@ def test_500_slow_clients_do_not_slow_the_others(l7, origin, connect):
     latencies(client, 1)
 
 
+HALF = b"GET /x HTTP/1.1\r\nHost: a\r\nX"
+REST = b": y\r\n\r\n"
+
+
+def busy(connect: Connect, proxy: L7Process, count: int) -> list[Client]:
+    """Clients that l7 has accepted, and that are in the middle of a request."""
+    clients = [connect(proxy.port) for _ in range(count)]
+    for one in clients:
+        one.send(GET)
+        assert one.read_response().status == 200
+        one.send(HALF)
+    return clients
+
+
 def test_connections_over_the_limit_wait_and_are_served_as_others_end(l7, origin, connect):
     app = origin()
     proxy = l7(config(app, "connections: 10"))
-    first = [connect(proxy.port) for _ in range(10)]
-    for one in first:
-        one.send(GET)
-        assert one.read_response().status == 200
+    first = busy(connect, proxy, 10)
     waiting = [connect(proxy.port) for _ in range(3)]
     for one in waiting:
         one.send(GET)
-    for one in first:  # those who are in are served meanwhile
-        one.send(GET)
-        assert one.read_response().status == 200
+    proxy.wait_for_event("all 10 places for clients are taken, none is idle: new clients wait")
+    for one in waiting:
+        one.pump(0.1)
     assert [one.unread for one in waiting] == [b"", b"", b""] and not any(one.end for one in waiting)
-    assert len(app.requests) == 20
+    assert len(app.requests) == 10
     for leaving, one in zip(first, waiting, strict=False):
         leaving.close()
         assert one.read_response().status == 200
-    for one in [*first[3:], *waiting]:
-        one.send(GET)
+    for one in first[3:]:
+        one.send(REST)
         assert one.read_response().status == 200
 
 
+def test_an_answer_ends_its_connection_while_new_clients_wait(l7, origin, connect):
+    """Who is told so loses no request, as who finds a connection closed may. It ends with the waiting."""
+    proxy = l7(config(origin(), "connections: 5"), argv=["--control", STATUS])
+    first = busy(connect, proxy, 5)
+    late = connect(proxy.port)
+    late.send(GET)
+    proxy.wait_for_event("new clients wait")
+    first[0].send(REST)
+    answer = first[0].read_response()
+    assert (answer.status, answer.closes) == (200, True)
+    assert first[0].read_until_closed() == b"" and first[0].end == "eof"
+    first[0].close()
+    answer = late.read_response()
+    assert (answer.status, answer.closes) == (200, False)
+    for one in first[1:]:
+        one.send(REST)
+        answer = one.read_response()
+        assert (answer.status, answer.closes) == (200, False)
+    assert proxy.status()["connections"] == {"open": 5, "limit": 5, "idle-closed": 0, "waited": 1}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_clients_that_have_been_idle_longest_make_place(l7, origin, connect, workers):
+    """100 clients that keep their connections do not keep another one out.
+
+    nginx closes its reusable connections in this order, too; HAProxy lets new clients wait, Caddy has no limit.
+    """
+    proxy = l7(config(origin(), "connections: 100"), workers=workers, argv=["--control", STATUS])
+    idle = []
+    while len(idle) < 100:
+        idle.append(connect(proxy.port))
+        idle[-1].send(GET)
+        assert idle[-1].read_response().status == 200
+    idle[-1].pump(0.3)  # no request is on its way any more
+    for number in range(10):
+        late = connect(proxy.port)
+        late.send(GET)
+        answer = late.read_response()
+        assert answer.status == 200
+        assert number or not any(one.end for one in idle[50:])
+    for one in idle:
+        one.pump(0.01)
+    ended = [number for number, one in enumerate(idle) if one.end]
+    assert len(ended) == 10 and all(idle[number].end == "eof" for number in ended)
+    if workers == 1:
+        assert ended == list(range(10))
+    for number in set(range(100)) - set(ended):  # all others go on
+        idle[number].send(GET)
+        assert idle[number].read_response().status == 200
+    processes = [psutil.Process(pid) for pid in proxy.workers()]
+    begun = sum(sum(one.cpu_times()[:2]) for one in processes)
+    late.pump(1.0)
+    assert sum(sum(one.cpu_times()[:2]) for one in processes) - begun < 0.5, "it spins"
+    assert proxy.status()["connections"] == {"open": 100, "limit": 100, "idle-closed": 10, "waited": 0}
+    said = [line for line in proxy.events if "make place for new ones" in line]
+    assert len(said) == 1 and f"all {100 // workers} places for clients are taken" in said[0]
+    shown = subprocess.run(
+        [sys.executable, "-m", "l7", "status", "--control", str(proxy.directory / STATUS)],
+        capture_output=True, text=True, check=True, timeout=TIMEOUT, cwd=ROOT,
+    ).stdout  # fmt: skip
+    assert "connections of clients: 100 of 100, 10 idle ones closed to make place\n" in shown
+
+
+def test_a_request_that_is_on_its_way_is_served(l7, origin):
+    """30 clients for 20 places, each of which asks again as soon as it is answered: nobody loses a request."""
+    app = origin(lambda request: Reply(200, body=b"ok"))
+    proxy = l7(config(app, "connections: 20"))
+    over = threading.Event()
+    failed: list[str] = []
+
+    def ask() -> None:
+        with Client(proxy.port) as client:
+            while not over.is_set():
+                client.send(GET)
+                answer = client.read_response()
+                assert answer.status == 200
+                if answer.closes:
+                    break
+
+    def ask_again() -> None:
+        while not over.is_set():
+            try:
+                ask()
+            except Exception as failure:  # told by the test, not by a thread
+                failed.append(repr(failure))
+
+    threads = [threading.Thread(target=ask_again) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    over.wait(3)
+    over.set()
+    for thread in threads:
+        thread.join(TIMEOUT)
+    app.close()
+    assert not failed
+
+
 def test_the_limit_is_shared_by_the_workers(l7, origin, connect):
-    proxy = l7(config(origin(), "connections: 4"), workers=2)
+    gate = threading.Event()
+
+    def script(request: Request) -> Reply:
+        gate.wait(TIMEOUT)
+        return Reply(200)
+
+    app = origin(script)
+    proxy = l7(config(app, "connections: 4"), workers=2)
     clients = [connect(proxy.port) for _ in range(8)]
-    served = set()
     for one in clients:
         one.send(GET)
-    deadline = time.monotonic() + TIMEOUT
-    while len(served) < 4 and time.monotonic() < deadline:
-        for number, one in enumerate(clients):
-            one.pump(0.02)
-            if one.unread:
-                served.add(number)
+    app.wait_for(4)
     clients[0].pump(0.3)
-    assert len([one for one in clients if one.unread]) == 4
-    for number in served:
-        clients[number].close()
-    for number in set(range(8)) - served:
-        assert clients[number].read_response().status == 200
+    assert len(app.requests) == 4
+    gate.set()
+    for one in clients:
+        assert one.read_response().status == 200
 
 
 # ------------------------------------------------------------------------------------------------ descriptors
@@ -430,15 +540,19 @@ def test_a_worker_without_descriptors_waits_for_some(l7, origin, connect):
     worker = psutil.Process(proxy.workers()[0])
     most = worker.num_fds() + 8
     worker.rlimit(resource.RLIMIT_NOFILE, (most, most))
+    regular.send(HALF)
     others = [connect(proxy.port) for _ in range(30)]
     for one in others:
-        one.send(b"GET /other HTTP/1.1\r\nHost: a\r\nX")
-    proxy.wait_for_event("cannot accept")
+        one.send(HALF)
+    proxy.wait_for_event("cannot accept: too many open files; waiting")
     begun = sum(worker.cpu_times()[:2])
     for _ in range(15):  # who is connected is served
-        regular.send(GET)
+        regular.send(REST)
         assert regular.read_response().status in (200, 503)
+        regular.send(HALF)
         regular.pump(0.1)
+    regular.send(REST)
+    assert regular.read_response().status in (200, 503)
     assert sum(worker.cpu_times()[:2]) - begun < 0.25, "it spins"
     assert worker.num_fds() <= most
     assert len([line for line in proxy.events if "cannot accept" in line]) == 1, "it complains again and again"
@@ -452,6 +566,52 @@ def test_a_worker_without_descriptors_waits_for_some(l7, origin, connect):
     fresh.send(GET)
     assert fresh.read_response().status == 200
     assert proxy.workers() == [worker.pid]
+
+
+def test_idle_connections_make_place_where_descriptors_end(l7, origin, connect):
+    """256 descriptors where 10,000 clients are allowed: said at the start, and the last client is served, too.
+
+    nginx says at the start that its worker_connections exceed the limit, too.
+    """
+    few = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))"
+    proxy = l7(config(origin()), before=few, leaks=False, argv=["--control", STATUS])
+    said = proxy.wait_for_event(
+        r"limits\.connections: 10000 are more than there are descriptors for: the worker has places for (\d+) clients, "
+        "because 256 are allowed"
+    )
+    places = int(said.group(1))
+    assert 80 <= places <= 128  # one for the server of each
+    clients = [connect(proxy.port) for _ in range(3 * places)]
+    for client in clients:
+        client.send(GET)
+    for client in clients:
+        assert client.read_response().status == 200
+    assert not any("cannot accept" in line for line in proxy.events)
+    proxy.wait_for_event(f"all {places} places for clients are taken: the clients that have been idle longest")
+    found = proxy.status()["connections"]
+    assert found["open"] == found["limit"] == places and found["idle-closed"] + found["waited"] >= places
+    assert len([line for line in proxy.events if "make place for new ones" in line]) == 1
+    proxy.hup()
+    proxy.wait_for_event("reload done")
+
+
+def test_idle_connections_make_place_where_a_descriptor_is_missing(l7, origin, connect):
+    """The system has fewer than was thought: for who is accepted, and for the server of who was accepted before."""
+    proxy = l7(config(origin()), leaks=False, argv=["--control", STATUS])
+    clients = [connect(proxy.port) for _ in range(20)]
+    for client in clients:
+        client.send(GET)
+        assert client.read_response().status == 200
+    client.pump(0.5)  # now no request of theirs can be on its way any more
+    worker = psutil.Process(proxy.workers()[0])
+    worker.rlimit(resource.RLIMIT_NOFILE, (worker.num_fds(), worker.num_fds()))
+    for _ in range(10):
+        late = connect(proxy.port)
+        late.send(GET)
+        assert late.read_response().status == 200
+    proxy.wait_for_event("no file descriptor is left: connections that have been idle longest are closed")
+    assert proxy.status()["connections"]["idle-closed"] >= 9
+    assert len([one for one in clients if one.pump(0.01) or one.end == "eof"]) >= 9
 
 
 def test_clients_leave_descriptors_for_servers(l7, origin, connect):

@@ -22,27 +22,14 @@ import pytest
 
 from tests.harness import TIMEOUT
 from tests.harness.client import Client, get
-from tests.harness.l7process import L7Process
+from tests.harness.l7process import STATUS, L7Process
 from tests.harness.network import alone
 from tests.harness.origin import Origin, Reply, Request
 
 L7 = Callable[..., L7Process]
 Origins = Callable[..., Origin]
 
-CONTROL = "control"
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-def status(proxy: L7Process) -> list[dict[str, Any]]:
-    """What the status says of each server; asked over the control socket."""
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(TIMEOUT)
-        sock.connect(str(proxy.directory / CONTROL))
-        sock.sendall(b'{"do": "status"}\n')
-        answer = json.loads(b"".join(iter(lambda: sock.recv(65536), b"")))
-    assert answer["ok"]
-    servers: list[dict[str, Any]] = answer["servers"]
-    return servers
 
 
 def config(*servers: str, more: str = "", top: str = "") -> str:
@@ -108,14 +95,14 @@ def test_why_a_server_cannot_be_reached_is_told_to_who_runs_l7(l7: L7, directory
     """In the log, the status and the events; the client hears what kind of failure it is, and of no path."""
     run_as = "nobody" if there is forbidden else "root"
     with there(directory) as address:
-        proxy = l7(config(address, top="access-log-format: json"), run_as=run_as, argv=["--control", CONTROL])
+        proxy = l7(config(address, top="access-log-format: json"), run_as=run_as, argv=["--control", STATUS])
         answer = get(proxy.port)
         assert answer.status == 502 and answer.body.splitlines()[1] == b"reason: connection refused"
         assert b".sock" not in answer.body
         line = json.loads(proxy.wait_for_output('"status": 502').string)
         assert (line["reason"], line["termination"]) == (why, "SC")
         proxy.wait_for_event(rf"debug .*: \*: server {address}: {why}$")
-        (server,) = status(proxy)
+        (server,) = proxy.status()["servers"]
         assert server["last-error"]["what"] == why and 0 <= server["last-error"]["ago"] < TIMEOUT
         assert server["state"] == "up"  # the only one is not ejected
 
@@ -137,20 +124,20 @@ def test_a_reset_connection_is_told_apart_from_one_that_was_closed(l7: L7, origi
         else:
             request.connection.close()
 
-    proxy = l7(config(origin(script).address), argv=["--control", CONTROL])
+    proxy = l7(config(origin(script).address), argv=["--control", STATUS])
     assert get(proxy.port, "/closed").status == 502
     proxy.wait_for_output(r'"GET /closed .* "closed before the response head: closed without an answer" SH$')
     assert get(proxy.port, "/reset").status == 502
     proxy.wait_for_output(r'"GET /reset .* "closed before the response head: connection reset by peer" SH$')
-    assert status(proxy)[0]["last-error"]["what"] == "connection lost: connection reset by peer"
+    assert proxy.status()["servers"][0]["last-error"]["what"] == "connection lost: connection reset by peer"
 
 
 def test_a_name_that_cannot_be_resolved_is_told_like_what_the_system_says(l7: L7) -> None:
-    proxy = l7(config("no-such-host.invalid:80", top="access-log-format: json"), argv=["--control", CONTROL])
+    proxy = l7(config("no-such-host.invalid:80", top="access-log-format: json"), argv=["--control", STATUS])
     assert get(proxy.port).body.splitlines()[1] == b"reason: connection refused"
     line = json.loads(proxy.wait_for_output('"status": 502').string)
     assert line["reason"].startswith("the name cannot be resolved: ")
-    (server,) = status(proxy)
+    (server,) = proxy.status()["servers"]
     assert server["last-error"]["what"] == "the name cannot be resolved"
 
 
@@ -197,7 +184,7 @@ def test_no_local_port_is_our_own_lack_and_nobody_is_blamed(l7: L7, origin: Orig
         app = origin()
         listening = f"{tmp_path}/l7.sock"
         text = config(app.address, more="health: {interval: 200ms}")
-        proxy = l7(text, argv=["--control", CONTROL, "--bind", f"unix:{listening}"], inherit=False)
+        proxy = l7(text, argv=["--control", STATUS, "--bind", f"unix:{listening}"], inherit=False)
         with exhausting(listening, app) as (clients, done), Client(listening) as late:
             for _ in range(5):  # more than it takes to be ejected
                 late.send(GET)
@@ -206,7 +193,7 @@ def test_no_local_port_is_our_own_lack_and_nobody_is_blamed(l7: L7, origin: Orig
                 assert answer.body.splitlines()[1] == b"reason: out of resources: no local port left"
             proxy.wait_for_output(r'" 503 .* "out of resources: no local port left" RC$')
             proxy.wait_for_event("health checks are left out: no descriptors, ports or memory")
-            (server,) = status(proxy)
+            (server,) = proxy.status()["servers"]
             assert (server["state"], server["why"]) == ("up", "")
             assert server["last-error"]["what"] == "out of resources: no local port left"
             done.set()
@@ -322,13 +309,13 @@ def answering(listener: socket.socket) -> Iterator[None]:
 def test_a_queue_that_stays_full_is_a_connect_that_timed_out(l7: L7, tmp_path: Path) -> None:
     with full(tmp_path / "app.sock"):
         text = config(f"unix:{tmp_path}/app.sock", more="timeouts: {connect: 300ms}")
-        proxy = l7(text, argv=["--control", CONTROL])
+        proxy = l7(text, argv=["--control", STATUS])
         begun = time.monotonic()
         answer = get(proxy.port)
         assert answer.status == 504 and time.monotonic() - begun >= 0.3
         assert answer.body.splitlines()[1] == b"reason: connect timed out"
         proxy.wait_for_output(r'" 504 .* "connect timed out: its queue was full for 0\.3 s" sC$')
-        assert status(proxy)[0]["last-error"]["what"] == "connect timed out: its queue is full"
+        assert proxy.status()["servers"][0]["last-error"]["what"] == "connect timed out: its queue is full"
 
 
 def test_checks_wait_for_a_full_queue_as_requests_do(l7: L7, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ As root the suite passes ``--run-as root`` unless a test names another account: 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -25,7 +26,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
@@ -35,6 +36,8 @@ ROOT = Path(__file__).resolve().parents[2]
 READY = r"\bready\b"
 CONTROL = "l7: control"
 """How the title of a control worker begins."""
+STATUS = "control.sock"
+"""The control socket to start it with for who asks for its status."""
 LISTENING = re.compile(r"listening on (\S+)")
 CONFIG = "backends: {{'*': {{servers: ['{}']}}}}\nusers: {{}}\n"
 """One backend for every host, whose one server is to be put in by ``format``."""
@@ -266,6 +269,16 @@ class L7Process:
         new = self.config_path.with_suffix(".new")
         new.write_text(text, encoding="utf-8")
         new.replace(self.config_path)
+
+    def status(self) -> dict[str, Any]:
+        """What ``l7 status --json`` shows; needs ``argv=["--control", STATUS]``."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(TIMEOUT)
+            sock.connect(str(self.directory / STATUS))
+            sock.sendall(b'{"do": "status"}\n')
+            answer: dict[str, Any] = json.loads(b"".join(iter(lambda: sock.recv(65536), b"")))
+        assert answer["ok"]
+        return answer
 
     def signal(self, number: int) -> None:
         """Send a signal to the master."""

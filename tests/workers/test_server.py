@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -12,16 +13,23 @@ import gevent
 import pytest
 from gevent import socket as green
 
+from l7.balancing.cells import ROW
+from l7.config.addresses import Address
 from l7.config.schema import Config
 from l7.ipc.messages import Adopt
 from l7.telemetry.accesslog import Log
-from l7.telemetry.board import ACCEPTING, BEAT, Board
+from l7.telemetry.board import ACCEPTING, BEAT, PLACES, Board
+from l7.telemetry.facts import IDLE_CLOSED, WAITED
+from l7.telemetry.ledger import OF_MASTER
+from l7.workers import room
 from l7.workers import server as accepting
 from l7.workers.crew import Crew
+from l7.workers.pool import Pool
 from l7.workers.proxy import Proxy
+from l7.workers.room import SETTLED, Room
 from l7.workers.server import BACK_OFF, YIELD, Server
 from l7.workers.share import SLACK, Share
-from l7.workers.stream import Sweeper
+from l7.workers.stream import NEVER, Sweeper
 from tests.workers.loop import TIMEOUT, alone, running, until
 
 NONE_LEFT = OSError(errno.EMFILE, "Too many open files")
@@ -31,7 +39,7 @@ class House:
     """A server with a listener or two, a board with a worker beside it, and clients."""
 
     def __init__(self, sweeper: Sweeper, most: int) -> None:
-        config = Config()
+        config = Config.model_validate({"backends": {"*": {"servers": ["127.0.0.1:9"]}}})
         self.board = Board(2)
         self.share = Share(self.board, 0)
         self.proxy = Proxy(config, sweeper, Crew(), Log(), alone(config))
@@ -127,7 +135,9 @@ def test_one_that_is_full_when_the_system_has_more_again_accepts_when_there_is_r
     house = build(1)
     house.server.overloaded(NONE_LEFT)
     ours, theirs = socket.socketpair()
-    house.server.adopt(Adopt("192.0.2.1", 80, b"", 60.0), theirs.detach())
+    half = Adopt("192.0.2.1", 80, b"GET / HT", 60.0)
+    gevent.get_hub().loop.run_callback(house.server.adopt, half, theirs.detach())
+    house.holds(1)
     house.connect()
     (adopted,) = house.server.sessions
     gevent.sleep(BACK_OFF * 1.5)  # the moment passes at which it would have accepted again
@@ -161,3 +171,136 @@ def test_each_session_has_the_address_of_its_own_client(build: Build, monkeypatc
             (session,) = house.server.sessions - known
             assert (session.hop.client, session.hop.port) == (source, listener.getsockname()[1])
             assert f"X-Forwarded-For: {source}\r\n".encode() in session.hop.line
+
+
+# --- room for new clients -------------------------------------------------------------------------------------------
+
+
+def count(house: House, cell: int) -> int:
+    return house.proxy.upstreams.lane.total(OF_MASTER * ROW + cell)
+
+
+def has_ended(client: socket.socket) -> bool:
+    client.setblocking(False)
+    try:
+        return client.recv(1) == b""
+    except BlockingIOError:
+        return False
+
+
+def test_the_client_that_has_been_idle_longest_makes_place(build: Build) -> None:
+    """As nginx does with its reusable connections; HAProxy lets new ones wait, Caddy has no limit."""
+    house = build(3)
+    for number in range(3):
+        house.connect()
+        house.holds(number + 1)
+    assert not house.accepts()
+    first, second, third = house.clients
+    for client, waited in ((first, 20.0), (second, 30.0), (third, 25.0)):
+        session = next(one for one in house.server.sessions if one.stream.socket.getpeername() == client.getsockname())
+        session.since -= waited
+    house.connect()
+    until(lambda: has_ended(second), "the one that has waited longest")
+    house.holds(3)
+    assert not has_ended(first) and not has_ended(third)
+    assert house.clients[3].getsockname() in [one.stream.socket.getpeername() for one in house.server.sessions]
+    house.connect(2)
+    until(lambda: has_ended(third), "the next one")
+    until(lambda: has_ended(first), "and the next one")
+    house.holds(3)
+    assert (count(house, IDLE_CLOSED), count(house, WAITED)) == (3, 0)
+    assert house.events == ["all 3 places for clients are taken: the clients that have been idle longest make place for"
+                            " new ones"]  # fmt: skip
+
+
+def test_those_that_have_just_become_idle_are_left_alone(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their next request may be on its way. Who waits is let in when somebody leaves, and is counted."""
+    monkeypatch.setattr(room, "SETTLED", 60.0)
+    house = build(2)
+    house.connect(2)
+    house.holds(2)
+    house.connect(2)
+    until(lambda: house.proxy.closing, "that answers are the last of their connections")
+    gevent.sleep(BACK_OFF * 1.5)  # it looks again, and finds nobody
+    assert len(house.server.sessions) == 2 and not any(map(has_ended, house.clients))
+    assert house.events == ["all 2 places for clients are taken, none is idle: new clients wait"]
+    house.clients[0].close()
+    until(lambda: count(house, WAITED) == 1, "one that waited")
+    house.clients[1].close()
+    until(lambda: count(house, WAITED) == 2, "the other one")
+    until(lambda: not house.proxy.closing, "an end of it")
+    house.clients[2].close()
+    house.connect()
+    house.holds(2)
+    assert (count(house, IDLE_CLOSED), count(house, WAITED)) == (0, 2)
+
+
+def test_who_is_busy_is_not_idle(build: Build) -> None:
+    """Neither where a head is half there, nor where bytes have come that the loop has not seen."""
+    house = build()
+    house.connect(2)
+    house.holds(2)
+    for session in house.server.sessions:
+        session.since -= SETTLED
+    place = Room(house.server.sessions, 2, house.proxy.upstreams, house.events.append)
+    house.clients[0].sendall(b"GET /half")
+    until(lambda: any(one.gathering is not None for one in house.server.sessions), "half a head")
+    (idle,) = [one for one in house.server.sessions if one.gathering is None]
+    assert place.idle_client() is idle
+    os.write(house.clients[1].fileno(), b"G")  # the loop does not turn meanwhile
+    assert place.idle_client() is None
+    assert not place.free_descriptor()
+
+
+def test_a_full_worker_leaves_clients_to_those_that_have_room(build: Build) -> None:
+    house = build(2)
+    house.connect(2)
+    house.holds(2)
+    for session in house.server.sessions:
+        session.since -= SETTLED
+    house.has_a_neighbour()
+    until(house.server.yields, "that the others are let go first")
+    house.connect()
+    house.steal()
+    gevent.sleep(YIELD * 4)
+    house.holds(2)
+    assert count(house, IDLE_CLOSED) == 0 and not house.events
+
+
+def test_connections_that_come_from_another_worker_count(build: Build) -> None:
+    house = build(1)
+    ours, theirs = socket.socketpair()
+    house.server.adopt(Adopt("192.0.2.1", 80, b"", 60.0), theirs.detach())
+    assert not house.accepts()
+    house.connect()
+    until(lambda: has_ended(ours), "that it makes place")
+    house.holds(1)
+    ours.close()
+
+
+def test_what_may_be_held_is_shown(build: Build) -> None:
+    house = build(7)
+    assert house.board.slot(0)[PLACES] == 7
+    house.server.stop()
+    assert house.board.slot(0)[PLACES] == 0
+
+
+def test_a_descriptor_is_taken_from_what_has_been_idle_longest(build: Build) -> None:
+    """Of clients and servers alike, as nginx does."""
+    house = build()
+    house.connect()
+    house.holds(1)
+    (session,) = house.server.sessions
+    listener = socket.create_server(("127.0.0.1", 0))
+    sweeper = session.stream.sweeper
+    pool = Pool(Address.parse(f"127.0.0.1:{listener.getsockname()[1]}"), 60.0, sweeper)
+    (member,) = house.proxy.upstreams.by_route["*"].members
+    member.pool = pool
+    pool.check_in(pool.connector.dial(TIMEOUT))
+    session.since = pool.idle_since() - SETTLED
+    assert sweeper.free_descriptor()
+    assert not house.server.sessions and pool.idle_since() < NEVER
+    assert sweeper.free_descriptor()
+    assert pool.idle_since() == NEVER
+    assert not sweeper.free_descriptor()
+    listener.close()
