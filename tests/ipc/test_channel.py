@@ -7,7 +7,7 @@ import select
 import signal
 import socket
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -300,6 +300,24 @@ def test_a_descriptor_does_not_wait_and_does_not_overtake(ends):
         ends.theirs.close()
         assert not ends.ours.try_send(ControlClient(), sock.fileno())
         assert sock.fileno() >= 0, "it is still the sender's"
+
+
+def test_a_descriptor_does_not_overtake_although_room_comes_at_that_moment(ends, monkeypatch):
+    send, calls = socket.socket.sendmsg, iter([True, True, False, False])
+
+    def full_at_first(sock: socket.socket, *rest: Any) -> int:
+        if next(calls):
+            raise BlockingIOError(module.errno.EAGAIN, "full")
+        return send(sock, *rest)
+
+    monkeypatch.setattr(socket.socket, "sendmsg", full_at_first)
+    ends.ours.send(Ready())
+    with socket.socket() as sock:
+        assert not ends.ours.try_send(ControlClient(), sock.fileno())
+        assert ends.ours.try_send(ControlClient(), sock.fileno())
+    first, second = ends.theirs.receive()
+    assert (first.message, second.message) == (Ready(), ControlClient())
+    second.discard()
 
 
 def test_room_for_descriptors_may_be_scarce(ends, monkeypatch):
