@@ -89,6 +89,7 @@ test-container: $(VENV)/.installed-test
 generated: $(VENV)/.installed
 	$(BIN)/python docs/failures.py > docs/failures.inc
 	$(BIN)/python docs/metrics.py > docs/metrics.inc
+	$(BIN)/python docs/events.py > docs/events.inc
 	$(BIN)/python -m l7.config.reference > docs/configuration.rst
 	$(BIN)/python -m l7.config.manual > docs/l7.1
 

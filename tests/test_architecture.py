@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from l7 import compiled
+from l7.telemetry.eventnames import NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -353,6 +354,75 @@ SIDE_STEP = {"l7.config.schema": "from l7.http.grammar import CRLF", "l7.http.gr
 def test_checker_borders(checker: Checker, modules: dict[str, str], complaints: int) -> None:
     found = list(checker([Module(name, source) for name, source in modules.items()]))
     assert len(found) == complaints, found
+
+
+MAX_UNNAMED = 22
+"""So many events have no name in `l7.telemetry.eventnames`; name new ones, and lower this when an old one gets one."""
+
+EVENT_METHODS = {"debug", "info", "warning", "error", "write", "log", "report", "_report", "_say"}
+
+
+def _calls(modules: list[Module], wanted: Callable[[ast.expr], bool]) -> Iterator[tuple[Module, ast.Call]]:
+    for module in modules:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call) and wanted(node.func):
+                yield module, node
+
+
+def unnamed_events(modules: list[Module]) -> Complaints:
+    """Events written without a name; who passes on what it was given has a variable in its place."""
+
+    def writes(function: ast.expr) -> bool:
+        if not isinstance(function, ast.Attribute) or function.attr not in EVENT_METHODS:
+            return False
+        owned = ast.unparse(function.value).endswith(("events", "turn"))
+        return owned or function.attr in ("_report", "report", "_say")
+
+    for module, call in _calls(modules, writes):
+        if any(isinstance(argument, ast.JoinedStr) for argument in call.args) or (
+            call.args and isinstance(call.args[-1], ast.Constant) and " " in str(call.args[-1].value)
+        ):
+            yield f"{module.name}:{call.lineno}: {ast.unparse(call)}"
+
+
+def misnamed_events(modules: list[Module]) -> Complaints:
+    """Names that are not in the table or not in use, and facts that are missing."""
+    used = set()
+    for module, call in _calls(modules, lambda function: isinstance(function, ast.Name) and function.id == "named"):
+        names = {node.value for node in ast.walk(call.args[0]) if isinstance(node, ast.Constant)}
+        facts = {keyword.arg for keyword in call.keywords}
+        for name in sorted(map(str, names)):
+            used.add(name)
+            if name not in NAMES:
+                yield f"{module.name}:{call.lineno}: {name} is not in l7/telemetry/eventnames.py"
+            elif None not in facts and (missing := set(NAMES[name].facts) - facts):
+                yield f"{module.name}:{call.lineno}: {name} has no {', '.join(sorted(missing))}"
+    if any(module.name == "l7.telemetry.eventnames" for module in modules):
+        for name in sorted(NAMES.keys() - used):
+            yield f"l7.telemetry.eventnames: {name} is never written"
+
+
+def test_events_have_names_of_the_table(package: list[Module]) -> None:
+    complaints = list(misnamed_events(package))
+    assert not complaints, "\n".join(complaints)
+
+
+def test_events_without_a_name_become_fewer(package: list[Module]) -> None:
+    found = list(unnamed_events(package))
+    assert len(found) <= MAX_UNNAMED, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("checker", "source"),
+    [
+        (unnamed_events, "self._events.info(f'{x} is ready')"),
+        (unnamed_events, "turn.log('info', 'it is ready')"),
+        (misnamed_events, "named('no.such-event', 'words')"),
+        (misnamed_events, "named('reload.done', 'words', workers=1)"),
+    ],
+)
+def test_an_event_without_a_proper_name_is_found(checker: Checker, source: str) -> None:
+    assert list(checker([Module("l7.cli", source)]))
 
 
 def test_top_level_is_fixed() -> None:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 
 
-@pytest.mark.parametrize("name", ["failures", "metrics"])
+@pytest.mark.parametrize("name", ["events", "failures", "metrics"])
 def test_generated_table_is_fresh(name: str) -> None:
     spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None and spec.loader is not None

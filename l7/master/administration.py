@@ -20,7 +20,7 @@ from l7.errors import L7Error
 from l7.ipc.requests import Answer, ServerRequest, refusal
 from l7.master.books import Books
 from l7.master.rows import Key
-from l7.telemetry.events import Events
+from l7.telemetry.events import Events, named
 from l7.telemetry.ledger import MASTER
 
 STATES = {"ready": 0, "drain": cells.DRAIN, "maint": cells.MAINT}
@@ -80,7 +80,8 @@ class Administration:
             order = replace(order, since=time.monotonic_ns())
         self._orders[key] = order
         self._write(key, order)
-        self._events.info(f"{key[0]}: server {' at '.join(key[1:])}: {order} (was {before}), as an administrator wants")
+        words = f"{key[0]}: server {' at '.join(key[1:])}: {order} (was {before}), as an administrator wants"
+        self._events.info(named("server.ordered", words, backend=key[0], server=key[1], state=order))
         return {
             "backend": key[0],
             "server": " at ".join(key[1:]),

@@ -48,7 +48,7 @@ from l7.master.signals import NAP, Mailbox, Wish
 from l7.master.spawning import Run, spawn, title
 from l7.master.startup import Ground, prepare
 from l7.telemetry.board import BEAT, Board
-from l7.telemetry.events import Events, complain
+from l7.telemetry.events import Events, complain, named
 from l7.workers.process import Boot, run
 
 Load = Callable[[], Loaded]
@@ -151,7 +151,7 @@ class Arbiter:
                 self._relay.close()
                 self._lineage.see_off(lambda: self._mailbox.pause(NAP))
                 self._office.close()
-                self._events.info("stopped")
+                self._events.info(named("master.stopped", "stopped"))
                 return self._code
             self._office.look(self._fleet, self._awake_since)
             self._notices.look(self._fleet, self._generations.current.generation.number, self._verdicts.last)
@@ -261,6 +261,9 @@ class Arbiter:
             self._queue.append(v.Gone(action.slot, f"cannot start: {error.strerror}"))
             return
         self._roster.add(handle)
+        words = f"worker {action.index + 1} is started: process {handle.pid}"
+        event = named("worker.started", words, worker=action.index + 1, pid=handle.pid)
+        self._events.write("debug", event, action.generation)
         self._notices.started()
 
     def _boot(self, action: v.Spawn, served: Served, channel: socket.socket) -> Boot:
@@ -310,7 +313,8 @@ class Arbiter:
             self._notifier.ready(f"reload refused, generation {self._fleet.plan.generation} stays")
             for line in refusal.lines:
                 self._events.error(line)
-            self._events.error(f"reload refused, generation {self._fleet.plan.generation} stays")
+            stays = f"reload refused, generation {self._fleet.plan.generation} stays"
+            self._events.error(named("reload.refused", stays))
             return
         self._verdicts.loaded(served.generation.number, list(served.changes), list(served.troubles))
         self._queue.appendleft(v.Loaded(served.plan()))
@@ -334,7 +338,7 @@ class Arbiter:
     def _announce(self, action: v.Announce) -> None:
         count = f"{action.ready} of {action.wanted}" if action.ready < action.wanted else f"{action.wanted}"
         where = describe(self._generations.current.listeners)
-        self._events.info(f"ready: listening on {where}; workers: {count}")
+        self._events.info(named("master.ready", f"ready: listening on {where}; workers: {count}", workers=action.ready))
         self._lineage.announce(where, self._fleet)
 
     def _close_listeners(self, action: v.CloseListeners) -> None:

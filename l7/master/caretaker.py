@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from l7.telemetry.events import named
+
 SLOTS = 16
 """So many control workers there can be at a time: one, and those that are at their end."""
 STEADY = 10.0
@@ -213,7 +215,8 @@ class _Turn:
     def silent(self, slot: int) -> None:
         one = self.post.process(slot)
         if one is not None and one.phase in LIVE:
-            self._say("error", f"the control worker hangs: no heartbeat for {self.post.silence:g} s; its stacks follow")
+            hangs = f"the control worker hangs: no heartbeat for {self.post.silence:g} s; its stacks follow"
+            self._say("error", named("monitor.hung", hangs))
             self._abort(one)
 
     def gone(self, event: Gone) -> None:
@@ -224,22 +227,23 @@ class _Turn:
         self.post = replace(self.post, processes=rest)
         age = self.now - one.started
         if one.phase is Phase.STOPPING or one.generation != self.post.wanted:
-            self._say(
-                "debug", f"the control worker of generation {one.generation} ended after {age:.1f} s: {event.why}"
-            )
+            words = f"the control worker of generation {one.generation} ended after {age:.1f} s: {event.why}"
+            self._say("debug", named("monitor.exited", words, reason=event.why))
             return
         early = 0 if age >= STEADY and one.phase is not Phase.STARTING else self.post.early + 1
         pause = min(PAUSES[0] * 2 ** min(early - 1, 16), PAUSES[1]) if early else 0.0
         self.post = replace(self.post, early=early, pause=self.now + pause)
         again = f"; it is started again in {pause:g} s" if pause else ""
-        self._say("error", f"the control worker died after {age:.1f} s: {event.why}{again}")
+        words = f"the control worker died after {age:.1f} s: {event.why}{again}"
+        self._say("error", named("monitor.exited", words, reason=event.why))
 
     def expire(self) -> None:
         for one in self.post.processes:
             if one.until is None or one.until > self.now:
                 continue
             if one.phase is Phase.STARTING:
-                self._say("error", f"the control worker is not ready after {self.now - one.started:.1f} s")
+                words = f"the control worker is not ready after {self.now - one.started:.1f} s"
+                self._say("error", named("monitor.unready", words))
                 self._abort(one)
             elif one.phase in (Phase.STOPPING, Phase.ABORTED):
                 self._move(one, Phase.KILLED)

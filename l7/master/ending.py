@@ -7,6 +7,7 @@ from dataclasses import replace
 from l7.master import vocabulary as v
 from l7.master.lifecycle import BEATS, ENDS, MasterEvent, MasterState
 from l7.master.turn import MARGIN, Turn
+from l7.telemetry.events import named
 
 ECHO = 0.2
 """Seconds in which a second TERM is the first one again: timeout(1) signals a process and then its whole group."""
@@ -24,7 +25,7 @@ def terminate(turn: Turn, event: v.Event) -> None:
     _abandon_upgrade(turn)
     turn.enter(MasterEvent.TERMINATE, until=turn.now + within + MARGIN)
     turn.fleet = replace(turn.fleet, since=turn.now)
-    turn.log("info", f"stopping: requests in flight have {within:g} s")
+    turn.log("info", named("master.stopping", f"stopping: requests in flight have {within:g} s"))
     for worker in turn.fleet.workers:
         if worker.state in BEATS:
             turn.drain(worker, within, close=True)
@@ -35,7 +36,7 @@ def terminate(turn: Turn, event: v.Event) -> None:
 
 def interrupt(turn: Turn, event: v.Event) -> None:
     """Stop at once."""
-    turn.log("info", "stopping at once")
+    turn.log("info", named("master.stopping", "stopping at once"))
     end(turn, MasterEvent.INTERRUPT)
 
 
@@ -57,10 +58,10 @@ def finish(turn: Turn, event: MasterEvent) -> None:
 def expire(turn: Turn) -> None:
     """The time that the ending had is over."""
     if turn.fleet.phase is MasterState.DRAINING:
-        turn.log("warning", "graceful-timeout is over: requests in flight are cut off")
+        turn.log("warning", named("drain.cut", "graceful-timeout is over: requests in flight are cut off"))
         end(turn, MasterEvent.LATE)
     elif turn.fleet.phase is MasterState.RETIRING:
-        turn.log("warning", "drain-timeout is over: what is left is cut off")
+        turn.log("warning", named("drain.cut", "drain-timeout is over: what is left is cut off"))
         end(turn, MasterEvent.LATE)
     elif turn.fleet.phase is MasterState.STOPPING:
         turn.log("error", f"{len(turn.fleet.workers)} workers do not die; they are left behind")

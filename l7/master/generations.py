@@ -20,7 +20,7 @@ from l7.master.privileges import account, first_unprivileged_port, may_bind_any_
 from l7.master.rows import OutOfRowsError
 from l7.master.startup import Ground
 from l7.master.vocabulary import Plan
-from l7.telemetry.events import Events
+from l7.telemetry.events import Events, named, prefixed
 
 SLOTS = 4096
 """The most workers at a time: four times the most that can be configured, for those that drain."""
@@ -124,7 +124,11 @@ class Generations:
         self.last += 1
         lines = changes(self.current.generation.config, loaded.config)
         if log.anew:
-            lines.append(f"access-log: {loaded.config.access_log}: opened anew")
+            lines.append(
+                named(
+                    "log.reopened", f"access-log: {loaded.config.access_log}: opened anew", log=loaded.config.access_log
+                )
+            )
         lines += self._ground.listeners.renewed
         troubles = [*self._ground.listeners.troubles, *([log.trouble] if log.trouble else [])]
         served = Served(
@@ -187,7 +191,7 @@ class Generations:
         for line in served.troubles:
             self._events.write("warning", line, number)
         for line in served.changes or ([] if served.troubles else ["nothing changed"]):
-            self._events.write("info", f"reload: {line}", number)
+            self._events.write("info", prefixed("reload: ", line), number)
         added = [listener for listener in served.sockets if listener not in self.current.sockets]
         if added:
             self._events.write("info", f"reload: listening on {describe(added)}", number)

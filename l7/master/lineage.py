@@ -27,7 +27,7 @@ from l7.master.startup import Ground
 from l7.master.succession import Succession
 from l7.master.turn import MARGIN
 from l7.master.upgrade import Upgrade
-from l7.telemetry.events import Events
+from l7.telemetry.events import Events, named
 
 
 def report_failure(inheritance: Inheritance | None, why: str) -> None:
@@ -76,7 +76,7 @@ class Lineage:
         """Whether a reload has to wait until this l7 has taken over: then it is remembered."""
         if self._succession is None or not self._succession.remembers_reload():
             return False
-        self._events.info("reload remembered: it begins when this l7 has taken over")
+        self._events.info(named("reload.remembered", "reload remembered: it begins when this l7 has taken over"))
         return True
 
     def execute(self, fleet: Fleet) -> None:
@@ -170,7 +170,7 @@ class Lineage:
         self._post(event)
 
     def _on_taken(self) -> None:
-        self._events.info(f"has taken over from process {self._parent}")
+        self._events.info(named("upgrade.taken", f"has taken over from process {self._parent}", pid=self._parent))
         if self._left >= 0:
             left, self._left = self._left, -1
             bequest.take_rest(left, self._names)

@@ -24,7 +24,7 @@ from l7.master.report import memory
 from l7.master.roster import Roster
 from l7.master.spawning import spawn
 from l7.telemetry.board import BEAT, Board
-from l7.telemetry.events import Events
+from l7.telemetry.events import Events, named
 from l7.workers.controller import ControlBoot, needs_control, run
 
 PLACES = SLOTS + c.SLOTS
@@ -196,6 +196,8 @@ class Office:
             self._step(c.Gone(action.slot, f"cannot start: {error.strerror}"))
             return
         self._roster.add(handle)
+        words = f"the control worker is started: process {handle.pid}"
+        self._events.write("debug", named("monitor.started", words, pid=handle.pid), number)
 
     def _boot(self, slot: int, number: int, channel: socket.socket) -> ControlBoot:
         books, served = self._generations.books, self._generations.get(number)

@@ -35,6 +35,7 @@ from l7.master.lifecycle import (
 from l7.master.staffing import fill, retire, shrink, spawn
 from l7.master.trial import fail, has_failed, look, look_again, on_trial, watch, weighed
 from l7.master.turn import Turn
+from l7.telemetry.events import Named, named
 
 YOUNG = 0.25
 """A worker that lived for less than these seconds after it became ready died young. What lives longer and dies again
@@ -70,7 +71,7 @@ def _hangup(turn: Turn, event: v.Event) -> None:
         turn.act(v.Load())
     elif turn.fleet.phase not in ENDS:
         if not turn.fleet.again:
-            turn.log("info", "reload remembered: it begins when the present one is done")
+            turn.log("info", named("reload.remembered", "reload remembered: it begins when the present one is done"))
         turn.fleet = replace(turn.fleet, again=True)
     elif turn.fleet.phase is MasterState.RETIRING and not turn.fleet.code:
         replacement.pass_on(turn)
@@ -97,11 +98,12 @@ def _booted(turn: Turn, event: v.Event) -> None:
     turn.move(worker, WorkerEvent.BOOTED)
     took = f"{worker} of generation {worker.generation} ready after {turn.now - worker.started:.2f} s"
     if turn.fleet.phase in (MasterState.ROLLING, MasterState.ROLLBACK):
-        turn.log("info", f"{took}: {len(turn.fleet.proven())} of {turn.fleet.wanted}")
+        took = f"{took}: {len(turn.fleet.proven())} of {turn.fleet.wanted}"
+        turn.log("info", named("worker.ready", took, worker=worker.index + 1))
         turn.act(v.Level(worker.slot))
         look_again(turn)
     else:
-        turn.log("debug", took)
+        turn.log("debug", named("worker.ready", took, worker=worker.index + 1))
 
 
 def _gone(turn: Turn, event: v.Event) -> None:
@@ -112,14 +114,19 @@ def _gone(turn: Turn, event: v.Event) -> None:
     turn.move(worker, WorkerEvent.EXIT)
     turn.fleet = turn.fleet.without(worker.slot)
     age = f"{turn.now - worker.started:.1f} s"
+
+    def exited(words: str) -> Named:
+        return named("worker.exited", words, worker=worker.index + 1, reason=event.why)
+
     if worker.state in LIVE and turn.fleet.phase not in ENDS:
         hint = OUT_OF_MEMORY if event.why.startswith("killed by SIGKILL") else ""
-        turn.log("error" if not event.clean else "warning", f"{worker} died after {age}: {event.why}{hint}")
+        turn.log("warning" if event.clean else "error", exited(f"{worker} died after {age}: {event.why}{hint}"))
         _mourn(turn, worker, event.why)
     elif worker.state in BEATS and not event.clean:
-        turn.log("warning", f"{worker}, draining, died after {age}: {event.why}")
+        turn.log("warning", exited(f"{worker}, draining, died after {age}: {event.why}"))
     else:
-        turn.log("debug" if event.clean else "info", f"{worker} ended ({worker.state.value}) after {age}: {event.why}")
+        words = f"{worker} ended ({worker.state.value}) after {age}: {event.why}"
+        turn.log("debug" if event.clean else "info", exited(words))
 
 
 def _silent(turn: Turn, event: v.Event) -> None:
@@ -127,7 +134,8 @@ def _silent(turn: Turn, event: v.Event) -> None:
     worker = turn.fleet.worker(event.slot)
     if worker is None or worker.state not in BEATS:
         return
-    turn.log("error", f"{worker} hangs: no heartbeat for {turn.fleet.plan.silence:g} s; its stacks follow")
+    hangs = f"{worker} hangs: no heartbeat for {turn.fleet.plan.silence:g} s; its stacks follow"
+    turn.log("error", named("worker.hung", hangs, worker=worker.index + 1))
     if on_trial(turn, worker):
         fail(turn, f"{worker} hangs")
     _examine(turn, worker)
@@ -160,12 +168,13 @@ def _more(turn: Turn, event: v.Event) -> None:
         turn.log("warning", f"no more than {turn.fleet.wanted} workers")
         return
     turn.fleet = replace(turn.fleet, wanted=wanted)
-    turn.log("info", f"one worker more: {wanted}")
+    turn.log("info", named("workers.more", f"one worker more: {wanted}", workers=wanted))
 
 
 def _fewer(turn: Turn, event: v.Event) -> None:
     wanted = max(1, turn.fleet.wanted - 1)
-    turn.log("info", f"one worker fewer: {wanted}" if wanted < turn.fleet.wanted else "the last worker stays")
+    words = f"one worker fewer: {wanted}" if wanted < turn.fleet.wanted else "the last worker stays"
+    turn.log("info", named("workers.fewer", words, workers=wanted))
     turn.fleet = replace(turn.fleet, wanted=wanted)
 
 
@@ -214,7 +223,8 @@ def _mourn(turn: Turn, worker: Worker, why: str) -> None:
     pause = min(PAUSES[0] * 2 ** min(doublings, 16), PAUSES[1]) if doublings >= 0 else 0.0
     turn.fleet = turn.fleet.with_strike(worker.index, Strike(count, turn.now + pause))
     if pause and not trial:
-        turn.log("warning", f"{worker} is started again in {pause:g} s")
+        words = f"{worker} is started again in {pause:g} s"
+        turn.log("warning", named("worker.delayed", words, worker=worker.index + 1, seconds=pause))
     if trial:
         fail(turn, f"{worker} did not boot: {why}" if not booted else f"{worker} died young: {why}")
 
@@ -237,7 +247,8 @@ def _expire(turn: Turn) -> None:
 def _expire_worker(turn: Turn, worker: Worker) -> None:
     if worker.state is WorkerState.STARTING:
         silence = turn.now - worker.started
-        turn.log("error", f"{worker} is not ready after {silence:.1f} s; its stacks follow")
+        words = f"{worker} is not ready after {silence:.1f} s; its stacks follow"
+        turn.log("error", named("worker.unready", words, worker=worker.index + 1))
         _mourn(turn, worker, f"not ready after {silence:.1f} s")
         _examine(turn, worker)
     elif worker.state is WorkerState.SILENT:
@@ -245,7 +256,8 @@ def _expire_worker(turn: Turn, worker: Worker) -> None:
         turn.act(v.Abort(worker.slot))
     elif worker.state in (WorkerState.ABORTED, WorkerState.DRAINING, WorkerState.STOPPING):
         if worker.state is WorkerState.DRAINING:
-            turn.log("warning", f"{worker} of generation {worker.generation} has not drained in time; it is killed")
+            words = f"{worker} of generation {worker.generation} has not drained in time; it is killed"
+            turn.log("warning", named("worker.killed", words, worker=worker.index + 1))
         turn.kill(worker, WorkerEvent.LATE)
 
 
@@ -282,7 +294,7 @@ def _start(turn: Turn) -> None:
         return
     if any(worker.state in EXAMINED for worker in turn.fleet.workers):
         return  # what it has to say is all that people will have to go by
-    turn.log("error", "no worker can boot")
+    turn.log("error", named("workers.unbootable", "no worker can boot"))
     turn.fleet = replace(turn.fleet, code=3)
     ending.end(turn, MasterEvent.UNBOOTABLE)
 
@@ -326,9 +338,12 @@ def _settle(turn: Turn) -> None:
     took = turn.now - turn.fleet.since
     turn.enter(MasterEvent.ROLLED)
     turn.fleet = replace(turn.fleet, before=None, failures=0)
-    word = "reload undone" if back else "reload done"
-    count = turn.fleet.wanted
-    turn.log("info", f"{word}: generation {turn.fleet.plan.generation}, {count} workers, {took:.2f} s")
+    count, facts = turn.fleet.wanted, {"workers": turn.fleet.wanted, "seconds": round(took, 2)}
+    words = f"generation {turn.fleet.plan.generation}, {count} workers, {took:.2f} s"
+    if back:
+        turn.log("info", named("reload.undone", f"reload undone: {words}", **facts))
+    else:
+        turn.log("info", named("reload.done", f"reload done: {words}", **facts))
     turn.act(v.Settle(turn.fleet.plan.generation))
 
 
@@ -338,8 +353,12 @@ def _roll_back(turn: Turn) -> None:
     assert before is not None, "a reload knows where it came from"
     turn.log(
         "error",
-        f"reload failed: {turn.fleet.fault}; generation {failed.generation} is given up,"
-        f" back to generation {before.plan.generation}",
+        named(
+            "reload.failed",
+            f"reload failed: {turn.fleet.fault}; generation {failed.generation} is given up,"
+            f" back to generation {before.plan.generation}",
+            back=before.plan.generation,
+        ),
     )
     turn.enter(MasterEvent.FAILED)
     turn.fleet = replace(

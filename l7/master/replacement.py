@@ -7,6 +7,7 @@ from dataclasses import replace
 from l7.master import vocabulary as v
 from l7.master.lifecycle import BEATS, ENDS, MasterEvent, MasterState
 from l7.master.turn import MARGIN, Turn
+from l7.telemetry.events import named
 
 UPGRADE_WITHIN = 30.0
 """Seconds that the next l7 has, beside what its workers may take to boot and to be watched."""
@@ -15,10 +16,11 @@ UPGRADE_WITHIN = 30.0
 def upgrade(turn: Turn, event: v.Event) -> None:
     """Start the next l7, unless something else is under way."""
     if turn.fleet.phase is not MasterState.SERVING:
-        turn.log("warning", f"no upgrade while l7 is {turn.fleet.phase.value}; ask again")
+        phase = turn.fleet.phase.value
+        turn.log("warning", named("upgrade.refused", f"no upgrade while l7 is {phase}; ask again", state=phase))
         return
     plan = turn.fleet.plan
-    turn.log("info", "upgrade: the next l7 is started")
+    turn.log("info", named("upgrade.started", "upgrade: the next l7 is started"))
     turn.enter(MasterEvent.UPGRADE, until=turn.now + UPGRADE_WITHIN + plan.silence + plan.canary)
     turn.act(v.Execute())
 
@@ -28,7 +30,8 @@ def replaced(turn: Turn, event: v.Event) -> None:
     assert isinstance(event, v.Replaced)
     if turn.fleet.phase is not MasterState.UPGRADING:
         return
-    turn.log("info", f"upgrade done: process {event.pid} has taken over; this one drains")
+    done = f"upgrade done: process {event.pid} has taken over; this one drains"
+    turn.log("info", named("upgrade.done", done, pid=event.pid))
     if turn.fleet.again:
         pass_on(turn)
     _retire(turn, MasterEvent.REPLACED, turn.fleet.plan.drain)
@@ -39,7 +42,8 @@ def withdraw(turn: Turn, event: v.Event) -> None:
     assert isinstance(event, v.Withdraw)
     if turn.fleet.phase in ENDS:
         return
-    turn.log("error", f"not fit to take over: {event.why}; what is served here goes back")
+    unfit = f"not fit to take over: {event.why}; what is served here goes back"
+    turn.log("error", named("upgrade.withdrawn", unfit, reason=event.why))
     turn.act(v.GiveBack())
     turn.fleet = replace(turn.fleet, code=1)
     _retire(turn, MasterEvent.WITHDRAW, turn.fleet.plan.graceful)
@@ -47,7 +51,7 @@ def withdraw(turn: Turn, event: v.Event) -> None:
 
 def pass_on(turn: Turn) -> None:
     """Leave a reload that was asked for here to the l7 that has taken over."""
-    turn.log("info", "the reload is left to the l7 that has taken over")
+    turn.log("info", named("reload.passed-on", "the reload is left to the l7 that has taken over"))
     turn.act(v.PassOn())
 
 
@@ -67,7 +71,7 @@ def failed(turn: Turn, event: v.Event) -> None:
     assert isinstance(event, v.UpgradeFailed)
     if turn.fleet.phase is not MasterState.UPGRADING:
         return
-    turn.log("error", f"upgrade failed: {event.why}; this l7 goes on")
+    turn.log("error", named("upgrade.failed", f"upgrade failed: {event.why}; this l7 goes on", reason=event.why))
     turn.enter(MasterEvent.FAILED)
 
 

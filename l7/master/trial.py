@@ -17,6 +17,7 @@ from l7.master.lifecycle import MasterEvent, MasterState
 from l7.master.staffing import spawn
 from l7.master.turn import Turn
 from l7.master.vocabulary import Tally
+from l7.telemetry.events import named
 
 FAILURES = 2
 """So many workers that follow the canary may fail before the old generation is taken back; the canary may not."""
@@ -73,7 +74,7 @@ def watch(turn: Turn) -> None:
     canary = next(fleet.live(fleet.plan.generation), None)
     if canary is None:
         if fleet.may_start(0, turn.now):
-            turn.log("info", "canary: one worker of the new generation is started")
+            turn.log("info", named("reload.started", "canary: one worker of the new generation is started"))
             spawn(turn, 0, fleet.plan)
     elif canary.ready and fleet.watched is None:
         if not fleet.plan.canary:
@@ -81,7 +82,11 @@ def watch(turn: Turn) -> None:
             return
         turn.log(
             "info",
-            f"canary: {canary} is ready, and watched for {fleet.plan.canary:g} s",
+            named(
+                "reload.watched",
+                f"canary: {canary} is ready, and watched for {fleet.plan.canary:g} s",
+                worker=canary.index + 1,
+            ),
         )
         turn.fleet = replace(
             fleet,
@@ -125,7 +130,7 @@ def _judge(turn: Turn, event: v.Weighed) -> None:
     if turn.now < over:
         turn.fleet = replace(turn.fleet, weigh_at=min(turn.now + WEIGH_EVERY, over))
     elif event.beats and (event.new.answers or not event.pending or turn.now >= over + ANSWER_WITHIN):
-        turn.log("info", f"canary: proven; {event.new}; the old workers: {event.old}")
+        turn.log("info", named("reload.proven", f"canary: proven; {event.new}; the old workers: {event.old}"))
         prove(turn)
 
 

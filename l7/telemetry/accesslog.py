@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 from l7.clock import monotonic
 from l7.exchange import Exchange
+from l7.telemetry.events import named
 from l7.telemetry.lines import FORMATS
 from l7.telemetry.output import NATIVE, Native, Output, descriptor_of, open_for_lines
 
@@ -170,10 +171,13 @@ class AccessLog(Log):
         lost = self.lost
         if not self._episode:
             self._episode = True
-            self._report(f"access log {self.target}: {self._trouble or 'writing stalls'}: lines are being lost")
+            words = f"access log {self.target}: {self._trouble or 'writing stalls'}: lines are being lost"
+            self._report(named("log.stalled", words, log=self.target))
         elif lost == self._seen and not self._trouble and self._handed == self._written:
             self._episode = False
-            self._report(f"access log {self.target}: writing again; lines lost: {lost - self._told}")
+            lost_now = lost - self._told
+            words = f"access log {self.target}: writing again; lines lost: {lost_now}"
+            self._report(named("log.resumed", words, log=self.target, lost=lost_now))
             self._told = lost
         self._seen = lost
 

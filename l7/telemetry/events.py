@@ -1,6 +1,8 @@
 """Events: what l7 has to tell people, one line each on standard error.
 
-A line is ``2026-11-23T15:19:00.123Z info l7[4711] generation 3: text``. It is written with one system call and only
+A line is ``2026-11-23T15:19:00.123Z info l7[4711] generation 3: text``. An event that a program may wait for has a name
+and facts in place of the generation, ``info l7[4711] reload.done generation=3 workers=2: text``; the names are those of
+`l7.telemetry.eventnames`, and grep finds them. A line is written with one system call and only
 where it does not block: a standard error that is closed, full or stalled loses lines, it never holds up a process.
 Whoever writes an event keeps passwords out of it.
 """
@@ -8,7 +10,9 @@ Whoever writes an event keeps passwords out of it.
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from select import PIPE_BUF, POLLOUT, poll  # by name: a worker's loop may not switch while it writes an event
 
@@ -18,6 +22,31 @@ LONGEST = PIPE_BUF - 1
 """The longest line in bytes without its end: a pipe takes that many at once or none."""
 PATIENCE = 100
 """Milliseconds to wait for a reader that lags behind."""
+
+
+_QUOTED = re.compile(r"[\s\"]")
+"""What a fact may hold between quotation marks alone."""
+
+
+class Named(str):
+    """The words of an event that has a name, and the facts that follow it; for whoever takes a ``str``, the words."""
+
+    __slots__ = ("facts", "name")
+
+    name: str
+    facts: Mapping[str, object]
+
+
+def named(name: str, words: str, /, **facts: object) -> Named:
+    """Give the words of an event its name, one of `l7.telemetry.eventnames`, with its facts."""
+    text = Named(words)
+    text.name, text.facts = name, facts
+    return text
+
+
+def prefixed(prefix: str, text: str) -> str:
+    """``text`` behind more words, with its name, if it has one."""
+    return named(text.name, prefix + text, **text.facts) if isinstance(text, Named) else prefix + text
 
 
 class Events:
@@ -49,11 +78,11 @@ class Events:
         """Write one event, unless its level is below the wanted one; never raises for the sake of the output."""
         if LEVELS.index(level) < LEVELS.index(self.level):
             return
+        number = self.generation if generation is None else generation
+        about = _about(text, number)
         if self._lost:
             text += f" ({self._lost} events before this one were lost)"
-        number = self.generation if generation is None else generation
-        about = f"generation {number}: " if number else ""
-        if self._put(f"{_timestamp()} {level} l7[{os.getpid()}] {about}{one_line(text)}"):
+        if self._put(f"{_timestamp()} {level} l7[{os.getpid()}] {one_line(about + text)}"):
             self._lost = 0
         else:
             self._lost += 1
@@ -72,6 +101,18 @@ class Events:
         except OSError:
             return False
         return True
+
+
+def _about(text: str, generation: int) -> str:
+    """What stands before the words: the name and the facts, or the generation alone."""
+    if not isinstance(text, Named):
+        return f"generation {generation}: " if generation else ""
+    facts = {"generation": generation, **text.facts} if generation else text.facts
+    return "".join((text.name, *(f" {key}={_value(str(fact))}" for key, fact in facts.items()), ": "))
+
+
+def _value(fact: str) -> str:
+    return fact if fact and not _QUOTED.search(fact) else '"' + fact.replace('"', "'") + '"'
 
 
 def one_line(text: str) -> str:

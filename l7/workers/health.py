@@ -27,7 +27,7 @@ from l7.errors import RESPONSE_HEAD_TOO_LARGE, ProxyError
 from l7.http.framing import BodyReader, response_reader
 from l7.http.heads import HeadReader
 from l7.http.parser import ResponseParser
-from l7.telemetry.events import Events
+from l7.telemetry.events import Events, Named, named
 from l7.telemetry.ledger import CONTROL, Ledger
 from l7.workers.dial import Endpoint, OutOfResources, QueueFull, dial
 from l7.workers.stream import Stream, StreamClosed, StreamTimeout, Sweeper
@@ -182,12 +182,12 @@ class Checks:
         written[at + cells.HEALTH] = verdict.state
         self._ledger.changed(CONTROL, target.row)
         if before is State.UNKNOWN and verdict.state is State.UP:
-            self._events.debug(f"{target.backend}: server {target.server} is up")
+            self._events.debug(_named(target, f"{target.backend}: server {target.server} is up"))
             return
         for_so_long = f", after {(time.monotonic_ns() - since) / 1e9:.1f} s" if before is not State.UNKNOWN else ""
         text = f"{target.backend}: server {target.server} is {verdict.state.name.lower()}"
         level = "info" if verdict.state is State.UP else "warning"
-        self._events.write(level, f"{text}: {words(verdict.why, target.check)}{for_so_long}")
+        self._events.write(level, _named(target, f"{text}: {words(verdict.why, target.check)}{for_so_long}"))
 
     def _lack(self) -> None:
         """Nothing was found out, for want of something of our own: no server is blamed for that."""
@@ -195,6 +195,11 @@ class Checks:
         if now >= self._complain_from:
             self._complain_from = now + SILENT_FOR
             self._events.warning("health checks are left out: no descriptors, ports or memory for their connections")
+
+
+def _named(target: Target, words: str) -> Named:
+    up = target.verdict.state is State.UP
+    return named("server.up" if up else "server.down", words, backend=target.backend, server=target.server)
 
 
 # --- one check --------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from l7.balancing.names import Endpoint, Found, Knowledge
 from l7.config.addresses import Address
 from l7.config.schema import Config
 from l7.ipc.messages import Resolved, shortened
-from l7.telemetry.events import Events
+from l7.telemetry.events import Events, named
 from l7.workers.resolver import Resolver
 
 AT_A_TIME = 64
@@ -87,13 +87,14 @@ class Naming:
     def _say(self, address: Address, before: tuple[Found, ...], knowledge: Knowledge) -> None:
         if knowledge.why:
             stays = "the last answer stays" if knowledge.found else "it has no servers until it can"
-            self._events.warning(f"the name {address} cannot be looked up: {knowledge.why}; {stays}")
+            words = f"the name {address} cannot be looked up: {knowledge.why}; {stays}"
+            self._events.warning(named("name.failed", words, name=address, reason=knowledge.why))
             return
         come, gone = _others(knowledge.found, before), _others(before, knowledge.found)
         text = _listed("", come) if not before else _listed("joined by ", come) + _listed("left by ", gone)
         if not text:
             text = "looked up again" if knowledge.found == before else "weighted anew"
-        self._events.info(f"the name {address} is {text}".rstrip("; "))
+        self._events.info(named("name.changed", f"the name {address} is {text}".rstrip("; "), name=address))
 
 
 def _others(found: Sequence[Found], than: Sequence[Found]) -> list[Found]:

@@ -23,6 +23,7 @@ from l7.config.addresses import Address
 from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
 from l7.errors import ProxyError, Side
+from l7.telemetry.events import named
 from l7.workers.bounds import Bounds
 from l7.workers.pool import Pool
 from l7.workers.selection import Selection
@@ -212,22 +213,23 @@ class Upstream:
             self.lane.changed(member.row)  # it has proven itself
             self._refresh_now()
         elif self._passive is not None:
-            self._act(self._passive.answered(member, status, self.available))
+            self._act(member, self._passive.answered(member, status, self.available))
 
     def failed(self, member: Member, failure: ProxyError) -> None:
         """A request was not."""
         if failure.kind.side is not Side.DOWNSTREAM:
             self._shared.debug(f"{self.route}: server {member.label}: {failure.reason}")
         if self._passive is not None:
-            self._act(self._passive.failed(member, failure, self.available))
+            self._act(member, self._passive.failed(member, failure, self.available))
         else:
             count_failure(member, failure)
 
-    def _act(self, ejected: str) -> None:
+    def _act(self, member: Member, ejected: str) -> None:
         """A member was ejected, or not."""
         if ejected:
             self._refresh_now()
-            self._shared.report(f"{self.route}: {ejected}")
+            words = f"{self.route}: {ejected}"
+            self._shared.report(named("server.ejected", words, backend=self.route, server=member.label))
 
     def may_retry(self, member: Member, tried: Sequence[Member]) -> bool:
         """Whether a request that ``member``, the last of ``tried``, has failed may be given to another one."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from l7.clock import monotonic
+from l7.telemetry.events import named
 from l7.telemetry.output import NATIVE
 
 INTERVAL = 0.5
@@ -56,12 +57,15 @@ class Watchdog:
                 os._exit(1)
             if stuck_at:
                 if turned != stuck_at:
-                    self._report(f"the loop turns again; it stood still for {turned - stuck_at:.1f} s")
+                    stood = turned - stuck_at
+                    words = f"the loop turns again; it stood still for {stood:.1f} s"
+                    self._report(named("loop.resumed", words, seconds=round(stood, 1)))
                     stuck_at = 0.0
             elif now - turned > self._threshold + TICK and now - asleep < 2 * INTERVAL:
                 # Where this thread overslept as well, the whole process did not run: nobody is to blame.
                 stuck_at = turned
-                self._report(f"the loop stands still for {now - turned:.1f} s, in {self._where()}")
+                words = f"the loop stands still for {now - turned:.1f} s, in {self._where()}"
+                self._report(named("loop.stuck", words, seconds=round(now - turned, 1)))
 
     def _where(self) -> str:
         """What the loop's thread executes now."""

@@ -138,7 +138,7 @@ PEERS = {
     "haproxy-idle": Peer(
         "HAProxy, idle-close-on-response", HAPROXY, _haproxy, signal.SIGUSR2, 1, option="option idle-close-on-response"
     ),
-    "l7": Peer("l7", L7, lambda file: [sys.executable, "-m", "l7", "--config", file], says="reload done: "),
+    "l7": Peer("l7", L7, lambda file: [sys.executable, "-m", "l7", "--config", file], says=" reload.done "),
 }
 
 

@@ -58,7 +58,7 @@ def wait_until_gone(proxy: L7Process, admin: str) -> None:
 def start(l7, origin, admin: str, more: str = "", **options) -> L7Process:
     proxy = l7(CONFIG.format(admin=admin, server=origin().address, more=more), **options)
     wait_for_control(proxy, 1)
-    proxy.wait_for_event("ready: listening")
+    proxy.wait_for_event("master.ready")
     return proxy
 
 
@@ -90,12 +90,12 @@ def test_reloads_are_counted_and_the_endpoint_stays(l7, origin, admin):
     proxy = start(l7, origin, admin)
     config = proxy.config_path.read_text()
     proxy.hup()
-    proxy.wait_for_event("reload done: generation 2")
+    proxy.wait_for_event("reload.done", generation=2)
     wait_for_control(proxy, 2)
     wait_for_series(proxy, admin, ("l7_reloads_total", "done"), 1)
     proxy.write_config(config + "nonsense: 1\n")
     proxy.hup()
-    proxy.wait_for_event("reload refused")
+    proxy.wait_for_event("reload.refused")
     wait_for_series(proxy, admin, ("l7_reloads_total", "failed"), 1)
     found = series(admin)
     assert found["l7_config_generation",] == 2
@@ -113,7 +113,7 @@ def test_a_reload_moves_it_adds_it_and_takes_it_away(l7, origin, admin):
     ):
         proxy.write_config(text)
         proxy.hup()
-        proxy.wait_for_event(f"reload done: generation {generation}")
+        proxy.wait_for_event("reload.done", generation=generation)
         wait_until_gone(proxy, gone)
         if there:
             wait_for_control(proxy, generation)
@@ -126,7 +126,7 @@ def test_an_address_that_cannot_be_bound_refuses_the_reload(l7, origin, admin):
         proxy.write_config(proxy.config_path.read_text().replace(admin, f"127.0.0.1:{taken.getsockname()[1]}"))
         proxy.hup()
         proxy.wait_for_event(r"admin: port \d+: address 127.0.0.1 is in use by another program")
-        proxy.wait_for_event("reload refused, generation 1 stays")
+        proxy.wait_for_event("reload.refused", generation=1)
     assert ask(admin, "/readyz").status == 200
 
 
@@ -184,7 +184,7 @@ def test_counters_never_go_backwards(l7, origin, admin):
         wait_for_series(proxy, admin, answered, seen[answered] + 10)  # or a worker is killed before it counts
         if disturb == "reload":
             os.kill(pid, signal.SIGHUP)
-            proxy.wait_for_event("reload done")
+            proxy.wait_for_event("reload.done")
         elif disturb == "kill":
             os.kill(proxy.workers()[0], signal.SIGKILL)
         elif disturb == "upgrade":

@@ -196,7 +196,7 @@ def test_an_ejection_outlives_a_reload() -> None:
         play.proxy.wait_for_event("is ejected for 30s")
         seen = len(play.proxy.events)
         play.proxy.hup()
-        play.proxy.wait_for_event("reload done", start=seen)
+        play.proxy.wait_for_event("reload.done", start=seen)
         assert play.picks(30) == {"a": 30}
         assert not [line for line in play.proxy.events[seen:] if "ejected" in line]
 
@@ -250,7 +250,7 @@ def test_a_cookie_survives_reload_and_the_order_of_servers() -> None:
         play.proxy.write_config(f"access-log: off\nbackends: {{'*': {{sticky: {{}}, servers: [{c}, {a}, {b}]}}}}")
         play.proxy.hup()
         play.proxy.wait_for_event(r"servers in another order", start=seen)
-        play.proxy.wait_for_event("reload done", start=seen)
+        play.proxy.wait_for_event("reload.done", start=seen)
         assert [play.who(headers=[("Cookie", cookie)]) for cookie in cookies] == before
 
 
@@ -280,7 +280,7 @@ def test_a_weight_of_zero_still_serves_those_that_stick() -> None:
             f"access-log: off\nbackends: {{'*': {{sticky: {{secret: 0123456789abcdef}}, servers: [{servers}]}}}}"
         )
         play.proxy.hup()
-        play.proxy.wait_for_event("reload done", start=seen)
+        play.proxy.wait_for_event("reload.done", start=seen)
         assert play.picks(10) == {other: 10}
         assert play.who(headers=[("Cookie", cookie_of(first))]) == mine
 
@@ -293,7 +293,7 @@ def test_who_sticks_is_served_also_when_nobody_else_is() -> None:
         seen = len(play.proxy.events)
         play.proxy.write_config(f"access-log: off\nbackends: {{'*': {{{settings}[{none}]}}}}")
         play.proxy.hup()
-        play.proxy.wait_for_event("reload done", start=seen)
+        play.proxy.wait_for_event("reload.done", start=seen)
         assert play.ask().status == 503
         assert play.ask(headers=[("Cookie", cookie_of(first))]).body == first.body
 

@@ -52,11 +52,11 @@ def test_each_episode_is_told_once(proxy, flag):
     for episode in range(1, 3):
         start = len(proxy.events)
         os.kill(worker, signal.SIGURG)
-        proxy.wait_for_event("stands still", start=start)
+        proxy.wait_for_event("loop.stuck", start=start)
         with pytest.raises(AssertionError, match="no event"):
-            proxy.wait_for_event("stands still", timeout=1.5, start=len(proxy.events))
+            proxy.wait_for_event("loop.stuck", timeout=1.5, start=len(proxy.events))
         flag.touch()
-        proxy.wait_for_event("turns again", start=start)
+        proxy.wait_for_event("loop.resumed", start=start)
         flag.unlink()
         assert sum("stands still" in line for line in proxy.events) == episode
 
@@ -66,8 +66,8 @@ def test_a_worker_that_was_stopped_is_not_stuck(proxy):
     start = len(proxy.events)
     os.kill(worker, signal.SIGSTOP)
     with pytest.raises(AssertionError, match="no event"):
-        proxy.wait_for_event("stands still", timeout=1.5, start=start)
+        proxy.wait_for_event("loop.stuck", timeout=1.5, start=start)
     os.kill(worker, signal.SIGCONT)
     assert get(proxy.address, host="a").status == 200
     with pytest.raises(AssertionError, match="no event"):
-        proxy.wait_for_event("stands still", timeout=1.0, start=start)
+        proxy.wait_for_event("loop.stuck", timeout=1.0, start=start)

@@ -107,7 +107,7 @@ def test_a_reload_whose_canary_fails_is_1_with_the_reason(l7, origin):
 
 
 def kill_canary(proxy: L7Process) -> None:
-    proxy.wait_for_event("canary: worker 1 is ready")
+    proxy.wait_for_event("reload.watched")
     for child in psutil.Process(proxy.pid).children():
         if child.cmdline()[0] == "l7: worker 1 (generation 2)":
             child.kill()
@@ -188,7 +188,7 @@ def test_a_dry_run_leaves_no_trace(l7, origin, near):
 
 def test_term_ends_the_waiting(l7, origin):
     proxy = l7(CONFIG.format(origin().address) + "canary-time: 60s\n")
-    stopper = threading.Thread(target=lambda: (proxy.wait_for_event("canary: worker 1 is ready"), proxy.term()))
+    stopper = threading.Thread(target=lambda: (proxy.wait_for_event("reload.watched"), proxy.term()))
     stopper.start()
     code, _, err = run("reload", *by_file(proxy))
     stopper.join()
@@ -316,10 +316,10 @@ def test_status_shows_a_worker_that_hangs(l7, origin):
 def test_status_tells_how_the_last_reload_went(l7, origin):
     proxy = l7(CONFIG.format(origin().address) + QUICK)
     proxy.hup()
-    proxy.wait_for_event("reload done")
+    proxy.wait_for_event("reload.done")
     proxy.write_config("nonsense: 1\n")
     proxy.hup()
-    proxy.wait_for_event("reload refused")
+    proxy.wait_for_event("reload.refused")
     out = run("status", *by_file(proxy))[1]
     assert "last reload: failed, generation 2 served on" in out
 

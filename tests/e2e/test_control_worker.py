@@ -78,7 +78,7 @@ def test_a_reload_starts_one_of_the_new_generation_and_stops_the_old_one(l7, ori
     pid = wait_for_control(proxy, 1)
     with load_without_loss(proxy) as load:
         proxy.hup()
-        proxy.wait_for_event("reload done: generation 2")
+        proxy.wait_for_event("reload.done", generation=2)
         new = wait_for_control(proxy, 2, without=pid)
         load.more()
     proxy.wait_for(lambda: proxy.title(pid) == "", "the end of the old one")
@@ -92,7 +92,7 @@ def test_a_reload_begins_and_ends_it(l7, origin):
         start = len(proxy.events)
         proxy.write_config(config.format(address))
         proxy.hup()
-        proxy.wait_for_event("reload done", start=start)
+        proxy.wait_for_event("reload.done", start=start)
         proxy.wait_for(lambda wanted=wanted: (proxy.control() is not None) is wanted, "the change")
 
 
@@ -103,7 +103,7 @@ def test_a_rollback_ends_with_one_of_the_old_generation(l7, origin):
     victim = canary(proxy)
     wait_for_control(proxy, 2)
     victim.send_signal(signal.SIGKILL)
-    proxy.wait_for_event("reload undone: generation 1")
+    proxy.wait_for_event("reload.undone", generation=1)
     wait_for_control(proxy, 1)
     proxy.wait_for(lambda: list(proxy.titles()).count("l7: control (generation 2)") == 0, "the end of the new one")
 

@@ -17,7 +17,7 @@ def test_a_killed_worker_is_replaced_and_named(l7, origin):
     proxy = l7(CONFIG.format(origin().address), workers=2, leaks=False)
     victim = proxy.workers()[0]
     os.kill(victim, signal.SIGKILL)
-    proxy.wait_for_event(r"worker \d died.*killed by SIGKILL")
+    proxy.wait_for_event("worker.exited", reason="killed by SIGKILL")
     proxy.wait_for(lambda: len(proxy.workers()) == 2 and victim not in proxy.workers(), "the replacement")
     assert get(proxy.address, host="a").status == 200
 
@@ -130,9 +130,10 @@ def test_an_idle_l7_does_not_use_the_cpu(l7, origin):
 def test_every_event_is_one_line_with_time_level_pid_and_generation(l7, origin):
     proxy = l7(CONFIG.format(origin().address))
     proxy.hup()
-    proxy.wait_for_event("reload done")
+    proxy.wait_for_event("reload.done")
     shape = re.compile(
-        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warning|error) l7\[\d+\] generation [12]: .+"
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warning|error) "
+        r"l7\[\d+\] (generation [12]|[a-z]+[.][a-z-]+ generation=[12]( .+)?): .+"
     )
     for line in proxy.events:
         assert shape.fullmatch(line), line

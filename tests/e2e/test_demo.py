@@ -110,7 +110,7 @@ def test_the_port_of_a_service_called_l7_is_not_that_of_the_demo() -> None:
 def test_reload_keeps_the_servers(demo: Demo) -> None:
     start = len(demo.l7.events)
     demo.l7.hup()
-    demo.l7.wait_for_event(r"reload done: generation 2", start=start)
+    demo.l7.wait_for_event("reload.done", generation=2, start=start)
     assert set(names(demo.l7.port, 6)) == {"one", "two", "three"}
     assert all(server.is_running() for server in demo.servers.values())
 

@@ -26,7 +26,7 @@ def test_a_pod_with_a_service_of_our_name(l7, origin):
     proxy = l7(CONFIG.format(0, origin().address), inherit=False, env=SERVICE)
     assert get(proxy.address).status == 200
     proxy.hup()
-    proxy.wait_for_event("reload done")
+    proxy.wait_for_event("reload.done")
     said = [line for line in proxy.events if "L7_" in line]
     assert len(said) == 1, proxy.transcript()
     assert "warning" in said[0]
@@ -48,13 +48,13 @@ def test_signals_are_heard_whatever_the_parent_did_with_them(l7, origin, before)
         # Beside what Python ignores itself, a worker ignores what a terminal sends to all.
         assert not masks(pid)["SigIgn"] & (mask(signal.SIGTERM) | mask(signal.SIGCHLD) | mask(signal.SIGABRT))
     proxy.hup()
-    proxy.wait_for_event("reload done")
+    proxy.wait_for_event("reload.done")
     proxy.usr1()
     proxy.wait_for_output(r"^\.\.\.$")
     proxy.wait_for(lambda: len(proxy.workers()) == 2, "the old workers' end")
     victim = proxy.workers()[0]
     os.kill(victim, signal.SIGKILL)
-    proxy.wait_for_event(r"worker \d .*killed by SIGKILL")
+    proxy.wait_for_event("worker.exited", reason="killed by SIGKILL")
     proxy.wait_for(lambda: len(proxy.workers()) == 2 and victim not in proxy.workers(), "another worker")
     assert get(proxy.address).status == 200
     proxy.stop()
@@ -72,7 +72,7 @@ def mask(number: int) -> int:
 def test_a_hangup_reloads_under_nohup(l7, origin):
     proxy = l7(CONFIG.format(0, origin().address), before="import signal; signal.signal(1, signal.SIG_IGN)")
     proxy.hup()
-    proxy.wait_for_event("reload done")
+    proxy.wait_for_event("reload.done")
 
 
 @pytest.mark.parametrize(("inherited", "log_mode", "pid_mode"), [(0o777, 0o600, 0o600), (0, 0o640, 0o644)])
@@ -84,7 +84,7 @@ def test_an_odd_umask_neither_opens_nor_closes_what_it_makes(l7, origin, inherit
     )
     assert get(proxy.address).status == 200
     proxy.hup()
-    proxy.wait_for_event("reload done")
+    proxy.wait_for_event("reload.done")
     modes = {name: stat.S_IMODE((proxy.directory / name).stat().st_mode) for name in ("access.log", "l7.pid")}
     assert modes == {"access.log": log_mode, "l7.pid": pid_mode}
 
@@ -121,7 +121,7 @@ def test_descriptors_that_are_named_stay(l7, origin, tmp_path):
     assert get(proxy.address).status == 200
     proxy.wait_for(lambda: (tmp_path / "access.log").read_text(), "the first line")
     proxy.hup()
-    proxy.wait_for_event("reload done")
+    proxy.wait_for_event("reload.done")
     assert get(proxy.address).status == 200
     proxy.wait_for(lambda: (tmp_path / "access.log").read_text().count("\n") == 2, "the second line")
 

@@ -47,7 +47,7 @@ def order(proxy: L7Process, *words: str) -> None:
 def test_the_servers_are_as_they_are_now(l7, origin, control):
     one, two = origin().address, origin().address
     proxy = l7(CONFIG.format(control=control, one=one, two=two))
-    proxy.wait_for_event("ready: listening")
+    proxy.wait_for_event("master.ready")
     now = look(proxy, "http://a/")["now"]
     assert (now["generation"], now["pid"]) == (1, proxy.pid)
     assert [(server["address"], server["chance"]) for server in now["servers"]] == [(one, 0.25), (two, 0.75)]
@@ -73,7 +73,7 @@ def test_a_server_that_failed_requests_says_why_it_is_out(l7, origin, control):
 
 def test_what_runs_counts_and_not_what_has_been_written_since(l7, origin, control):
     proxy = l7(CONFIG.format(control=control, one=origin().address, two=origin().address))
-    proxy.wait_for_event("ready: listening")
+    proxy.wait_for_event("master.ready")
     proxy.write_config(CONFIG.format(control=control, one="127.0.0.1:1", two="127.0.0.1:2").replace("a:", "b:"))
     assert look(proxy, "http://a/")["match"]
     assert not look(proxy, "http://b/")["match"]

@@ -111,7 +111,7 @@ def test_a_reload_hands_over_fairly(proxy, clients):
     old = proxy.workers()
     start = len(proxy.events)
     proxy.hup()
-    proxy.wait_for_event("reload done", start=start)
+    proxy.wait_for_event("reload.done", start=start)
     proxy.wait_for(lambda: not set(old) & set(proxy.workers()), "the old workers' end")
     shares = held(proxy, before, 800)
     assert fair(shares), shares

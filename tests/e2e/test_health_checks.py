@@ -189,8 +189,8 @@ def test_a_reload_goes_on_from_what_was_known(l7, origin):
     server, address = origin(), closed_port()
     config = CONFIG.format(address=f"{server.address}, {address}", health=f"{QUICK}, fall: 2")
     proxy = l7(config + "canary-time: 0s\n", argv=["--debug"])
-    proxy.wait_for_event(f"server {address} is down")
-    proxy.wait_for_event(f"server {server.address} is up")
+    proxy.wait_for_event("server.down", server=address)
+    proxy.wait_for_event("server.up", server=server.address)
     start = len(proxy.events)
     proxy.hup()
     proxy.wait_for_event("the control worker of generation 1 ended", start=start)
@@ -203,12 +203,14 @@ def test_an_upgrade_goes_on_from_what_was_known(l7, origin):
     server, address = origin(), closed_port()
     config = CONFIG.format(address=f"{server.address}, {address}", health=f"{QUICK}, fall: 2")
     proxy = l7(config + "canary-time: 0s\n", argv=["--debug"])
-    proxy.wait_for_event(f"server {address} is down")
-    proxy.wait_for_event(f"server {server.address} is up")
+    proxy.wait_for_event("server.down", server=address)
+    proxy.wait_for_event("server.up", server=server.address)
     start = len(proxy.events)
     pid = upgrade(proxy)
     server.close()
-    proxy.wait_for_event(f"generation 2: a: server {server.address} is down: connect refused ×2", start=start)
+    proxy.wait_for_event(
+        rf"server\.down generation=2 .* server {server.address} is down: connect refused ×2", start=start
+    )
     new = [line for line in proxy.events[start:] if "generation 2" in line]
     assert not any(f"server {address} is" in line for line in new), "it was down before"
     stop_successor(proxy, pid)

@@ -205,7 +205,7 @@ def test_a_health_check_takes_what_a_request_takes(l7, origin):
     good, bad = origin(policy(100_000, 400)), origin(policy(10, 501))
     servers = f"health: {{path: /, interval: 100ms}}, servers: [{good.address}, {bad.address}]"
     proxy = l7(f"log-level: debug\nbackends: {{'*': {{{servers}}}}}")
-    proxy.wait_for_event(rf"server {good.address} is up$")
+    proxy.wait_for_event("server.up", server=good.address)
     proxy.wait_for_event(
         rf"server {bad.address} is down: response head beyond limits\.response-head or limits\.response-headers"
     )
@@ -618,7 +618,7 @@ def test_clients_leave_descriptors_for_servers(l7, origin, connect):
     proxy = l7(config(origin()), leaks=False)
     psutil.Process(proxy.pid).rlimit(resource.RLIMIT_NOFILE, (64, 64))
     proxy.hup()
-    proxy.wait_for_event("reload done")
+    proxy.wait_for_event("reload.done")
     clients = [connect(proxy.port) for _ in range(100)]
     for client in clients:
         client.send(GET)

@@ -54,11 +54,11 @@ def test_everybody_is_nobody_after_a_privileged_port_is_bound(public):
                 assert ids["Gid"] == [NOBODY.pw_gid] * 4
                 assert ids["Groups"] == [NOBODY.pw_gid]
             proxy.hup()
-            proxy.wait_for_event("reload done: generation 2")
+            proxy.wait_for_event("reload.done", generation=2)
             proxy.write_config(config.replace(f"port: {port}", f"port: {port - 1}"))
             proxy.hup()
             proxy.wait_for_event(rf"port: {port} -> {port - 1}.*restart")
-            proxy.wait_for_event("generation 2 stays")
+            proxy.wait_for_event("reload.refused", generation=2)
             assert get((host, port)).status == 200
 
 
@@ -77,7 +77,7 @@ def test_a_change_of_run_as_is_refused_by_name(public):
         proxy.write_config(f"{config}run-as: daemon\n")
         proxy.hup()
         proxy.wait_for_event("run-as: null -> daemon.*restart")
-        proxy.wait_for_event("generation 1 stays")
+        proxy.wait_for_event("reload.refused", generation=1)
 
 
 @root_only
@@ -94,7 +94,7 @@ def test_a_log_that_is_a_link_to_a_standard_descriptor(public, as_images_have_it
             wait("GET /first ")
             proxy.hup()
             proxy.wait_for_event("reload: nothing changed")
-            proxy.wait_for_event("reload done")
+            proxy.wait_for_event("reload.done")
             assert get(proxy.address, "/second").status == 200
             wait("GET /second ")
             assert os.readlink(log) == as_images_have_it
@@ -112,7 +112,7 @@ def test_a_log_that_is_a_link_to_a_standard_descriptor_in_roots_own_directory(pu
             assert get(proxy.address, "/first").status == 200
             proxy.wait_for_output("GET /first ")
             proxy.hup()
-            proxy.wait_for_event("reload done")
+            proxy.wait_for_event("reload.done")
             assert get(proxy.address, "/second").status == 200
             proxy.wait_for_output("GET /second ")
     (public / "own" / "access.log").unlink()
@@ -163,13 +163,13 @@ def test_a_log_that_logrotate_makes_for_another_account(public):
             before = len(proxy.events)
             proxy.hup()
             proxy.wait_for_event(f"{said} a file that was removed, where nobody can read them", start=before)
-            proxy.wait_for_event("reload done", start=before)
+            proxy.wait_for_event("reload.done", start=before)
             request("/lost")
         os.chown(log, NOBODY.pw_uid, -1)
         before = len(proxy.events)
         proxy.hup()
         proxy.wait_for_event(f"reload: access-log: {log}: opened anew", start=before)
-        proxy.wait_for_event("reload done", start=before)
+        proxy.wait_for_event("reload.done", start=before)
         request("/third")
         proxy.wait_for(lambda: "/third" in log.read_text(), "a line in the new file")
 
@@ -182,11 +182,11 @@ def test_a_log_that_cannot_be_made_again_is_warned_of(public):
         log.rename(public / "access.log.1")
         proxy.hup()
         proxy.wait_for_event(f"warning .*cannot be opened anew by nobody .*: lines go on into {log}.1;")
-        proxy.wait_for_event("reload done")
+        proxy.wait_for_event("reload.done")
         (public / "access.log.1").unlink()
         # A worker that is started now, and the next l7, have nothing but what is held.
         os.kill(proxy.workers()[0], signal.SIGKILL)
-        proxy.wait_for_event("killed by SIGKILL")
+        proxy.wait_for_event("worker.exited", reason="killed by SIGKILL")
         proxy.wait_for(lambda: get(proxy.address, host="a").status == 503, "another worker")
 
 
@@ -201,14 +201,14 @@ def test_a_file_that_only_root_may_read_is_read_again_while_it_is_the_same(publi
         path.write_text("backends: {b: {servers: []}}\n")
         proxy.hup()
         proxy.wait_for_event("reload: .*b.* added")
-        proxy.wait_for_event("reload done")
+        proxy.wait_for_event("reload.done")
         path.rename(public / "before.yml")
         path.write_text(config)
         path.chmod(0o600)
         (public / "before.yml").unlink()
         proxy.hup()
         proxy.wait_for_event("cannot be read")
-        proxy.wait_for_event("generation 2 stays")
+        proxy.wait_for_event("reload.refused", generation=2)
 
 
 @root_only
@@ -304,7 +304,7 @@ def test_only_root_may_become_somebody_else():
 def test_it_leaves_nothing_of_the_master_to_its_workers(l7, origin):
     proxy = l7(f"backends: {{'*': {{servers: ['{origin().address}']}}}}", workers=3)
     proxy.hup()
-    proxy.wait_for_event("reload done")
+    proxy.wait_for_event("reload.done")
     proxy.wait_for(lambda: len(proxy.workers()) == 3, "the old workers' end")
     for pid in proxy.workers():
         links = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]

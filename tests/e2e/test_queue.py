@@ -225,7 +225,7 @@ def test_a_worker_that_is_killed_gives_its_places_back(play: Callable[..., Play]
     held = [pid for pid in scene.proxy.workers() if scene.origin.connections and _talks(pid, scene.origin)]
     assert len(held) == 1
     os.kill(held[0], signal.SIGKILL)
-    scene.proxy.wait_for_event("killed by SIGKILL")
+    scene.proxy.wait_for_event("worker.exited", reason="killed by SIGKILL")
     scene.gate.let(2)
     assert scene.get("/2").status == 200
 
@@ -253,7 +253,7 @@ def test_who_sticks_to_a_full_server_that_nobody_else_is_sent_to_waits_for_it(pl
     seen = len(scene.proxy.events)
     scene.proxy.write_config(text.replace("max-connections: 1", "max-connections: 1, weight: 0"))
     scene.proxy.hup()
-    scene.proxy.wait_for_event("reload done", start=seen)
+    scene.proxy.wait_for_event("reload.done", start=seen)
     clients = []
     for number in (1, 2):
         client = scene.stack.enter_context(Client(scene.proxy.address))

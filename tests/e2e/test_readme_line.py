@@ -34,7 +34,7 @@ def test_the_line_of_the_readme(l7, origin):
     refused = get(proxy.address, host="example.io")
     assert (refused.status, refused.header(b"www-authenticate")) == (401, b'Basic realm="l7"')
     proxy.hup()
-    proxy.wait_for_event("reload done: generation 2")
+    proxy.wait_for_event("reload.done", generation=2)
     assert ask("mydomain.com")[0] == 200
     proxy.usr1()
     proxy.wait_for_output(r"^\.\.\.$")

@@ -55,7 +55,7 @@ def test_an_invalid_file_changes_nothing_and_every_error_is_printed(l7, origin, 
     before = proxy.workers()
     proxy.write_config(broken)
     proxy.hup()
-    proxy.wait_for_event("reload refused, generation 1 stays")
+    proxy.wait_for_event("reload.refused", generation=1)
     text = "\n".join(proxy.events)
     for complaint in complaints:
         assert complaint in text
@@ -71,7 +71,7 @@ def test_what_needs_a_restart_is_refused_by_name(l7, origin):
     proxy.write_config(f"{config}pid-file: other.pid\n")
     proxy.hup()
     proxy.wait_for_event("pid-file.*restart")
-    proxy.wait_for_event("generation 1 stays")
+    proxy.wait_for_event("reload.refused", generation=1)
     assert get(proxy.address, host="a").status == 200
 
 
@@ -136,7 +136,7 @@ def test_a_listener_that_cannot_be_bound_refuses_the_reload(l7, origin):
         proxy.write_config(plain.replace("port: 0", f"port: {number}"))
         proxy.hup()
         proxy.wait_for_event(f"port {number}.*in use")
-        proxy.wait_for_event("generation 1 stays")
+        proxy.wait_for_event("reload.refused", generation=1)
     assert get(("127.0.0.1", port), host="a").status == 200
 
 
@@ -154,7 +154,7 @@ def test_a_second_reload_while_the_first_rolls_is_done_after_it(l7, origin):
         proxy.hup()
         proxy.wait_for_event("generation 2: reload: ")
         proxy.hup()
-        proxy.wait_for_event("reload done: generation 3")
+        proxy.wait_for_event("reload.done", generation=3)
 
 
 def test_fifty_hups_in_two_seconds(l7, origin):
@@ -166,7 +166,7 @@ def test_fifty_hups_in_two_seconds(l7, origin):
         proxy.write_config(CONFIG.format(origin().address) + "access-log: off\nlog-level: debug\n")
         proxy.hup()
         number = proxy.wait_for_event(r"generation (\d+): reload: log-level: info -> debug").group(1)
-        proxy.wait_for_event(f"reload done: generation {number},")
+        proxy.wait_for_event("reload.done", generation=number)
     proxy.wait_for(lambda: len(proxy.workers()) == 2, "two workers")
 
 
@@ -178,7 +178,7 @@ def test_a_broken_file_under_load_loses_nothing(l7, origin):
             start = len(proxy.events)
             proxy.write_config(text)
             proxy.hup()
-            proxy.wait_for_event("generation 1 stays", start=start)
+            proxy.wait_for_event("reload.refused", generation=1, start=start)
             load.more(10)
 
 

@@ -114,8 +114,10 @@ def test_what_was_known_outlives_the_control_worker_and_a_reload(l7):
         names.silent = True
         start = len(proxy.events)
         proxy.hup()
-        proxy.wait_for_event("reload done", start=start)
-        proxy.wait_for_event("generation 2: the name app.test:8080 cannot be .*the last answer stays", start=start)
+        proxy.wait_for_event("reload.done", start=start)
+        proxy.wait_for_event(
+            r"name\.failed generation=2 .*app.test:8080 cannot be .*the last answer stays", start=start
+        )
 
 
 def test_what_was_known_outlives_an_upgrade(l7, origin):
@@ -125,7 +127,7 @@ def test_what_was_known_outlives_an_upgrade(l7, origin):
         proxy.wait_for_event("the name app.test:.* is 127.0.0.1:")
         names.silent = True
         pid = upgrade(proxy)
-        proxy.wait_for_event("generation 2: the name app.test:.* cannot be .*")
+        proxy.wait_for_event(r"name\.failed generation=2 .*app.test:.* cannot be .*")
         assert get(proxy.address, host="a").status == 200
         stop_successor(proxy, pid)
 

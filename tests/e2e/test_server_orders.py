@@ -58,7 +58,7 @@ def test_an_order_is_followed_shown_and_held(proxy):
     assert dumped(proxy) == wanted
     (old,) = proxy.workers()
     proxy.hup()
-    proxy.wait_for_event("reload done: generation 2")
+    proxy.wait_for_event("reload.done", generation=2)
     proxy.wait_for(lambda: old not in proxy.workers(), "the old worker's end")
     (worker,) = proxy.workers()
     os.kill(worker, signal.SIGKILL)

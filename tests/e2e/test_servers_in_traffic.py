@@ -69,7 +69,7 @@ def test_traffic_leaves_a_server_whose_checks_fail_and_comes_back(start, origin)
     one = origin(named("one"))
     two = origin(lambda request: Reply(200 if healthy or request.target != b"/health" else 503, body=b"two"))
     proxy = start(one.address, two.address, more=CHECKED, workers=2, argv=["--debug"])
-    proxy.wait_for_event(f"server {two.address} is up")  # before that, one bad answer would do
+    proxy.wait_for_event("server.up", server=two.address)  # before that, one bad answer would do
     proxy.wait_for(lambda: {*asked(proxy)} == {"one", "two"}, "both")
     with load_without_loss(proxy):
         healthy = False
@@ -159,7 +159,7 @@ def test_a_reload_and_a_new_worker_know_the_addresses_at_once(start):
         names.silent = True
         with load_without_loss(proxy) as load:
             proxy.hup()
-            proxy.wait_for_event("reload done: generation 2")
+            proxy.wait_for_event("reload.done", generation=2)
             load.more()
         assert asked(proxy) == {"one": 12}
 
@@ -184,7 +184,7 @@ def test_a_reload_to_a_name_loses_nothing(start, slow_names, address):
     with load_without_loss(proxy) as load:
         proxy.write_config(proxy.config_path.read_text().replace(one.address, address.format(port=one.port)))
         proxy.hup()
-        proxy.wait_for_event("reload done: generation 2")
+        proxy.wait_for_event("reload.done", generation=2)
         load.more()
 
 
@@ -215,7 +215,7 @@ def test_another_weight(start, origin):
     run(proxy, "server", "a", one.address, "weight", "3")
     proxy.wait_for(lambda: asked(proxy) == {"one": 9, "two": 3}, "the new shares")
     proxy.hup()
-    proxy.wait_for_event("reload done")
+    proxy.wait_for_event("reload.done")
     assert asked(proxy) == {"one": 9, "two": 3}
     run(proxy, "server", "a", one.address, "weight", "0")
     proxy.wait_for(lambda: {*asked(proxy)} == {"two"}, "the other one only")

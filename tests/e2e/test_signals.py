@@ -80,7 +80,7 @@ def test_usr1_shows_no_password_and_loads_back(l7, origin):
     assert not any("seCret77" in line for line in [*lines, *proxy.events])
     proxy.write_config("\n".join(lines))
     proxy.hup()
-    proxy.wait_for_event("reload done")
+    proxy.wait_for_event("reload.done")
 
 
 def test_usr1_counts_requests_in_flight_and_tells_of_a_worker_that_hangs(l7, origin):
@@ -246,7 +246,7 @@ def test_ttin_and_ttou_change_the_number_of_workers_which_never_is_zero(l7, orig
     proxy.signal(signal.SIGTTIN)
     proxy.wait_for(lambda: len(proxy.workers()) == 2, "two workers")
     proxy.hup()
-    proxy.wait_for_event("reload done")
+    proxy.wait_for_event("reload.done")
     proxy.wait_for(lambda: len(proxy.workers()) == 2, "two workers after a reload")
     proxy.signal(signal.SIGTTOU)
     proxy.wait_for(lambda: len(proxy.workers()) == 1, "one worker")

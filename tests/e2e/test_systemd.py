@@ -79,7 +79,7 @@ def test_a_failed_canary_is_ready_again(l7, origin, manager):
     manager.hear()
     before = proxy.workers()
     proxy.hup()
-    proxy.wait_for_event("canary: worker 1 is ready")
+    proxy.wait_for_event("reload.watched")
     (victim,) = set(proxy.workers()) - set(before)
     os.kill(victim, signal.SIGKILL)
     assert manager.hear()["RELOADING"] == "1"
@@ -140,4 +140,4 @@ def test_an_upgrade_names_the_new_main_process(l7, origin, manager):
 def test_a_manager_that_is_not_there_harms_nobody(l7, origin):
     proxy = l7(CONFIG.format(origin().address) + QUICK, env={"NOTIFY_SOCKET": "/nowhere/notify"})
     proxy.hup()
-    proxy.wait_for_event("reload done")
+    proxy.wait_for_event("reload.done")

@@ -30,7 +30,7 @@ QUICK = "canary-time: 200ms\n"
 def next_of(proxy: L7Process) -> int:
     """Ask for the first upgrade, wait until the next l7 has booted and is on trial, and return its pid."""
     proxy.signal(signal.SIGUSR2)
-    return int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+    return int(proxy.wait_for_event(r"l7\[(\d+)\] master\.ready generation=2 ").group(1))
 
 
 def status(*options: str) -> dict[str, object]:
@@ -90,7 +90,7 @@ def test_the_new_one_has_the_new_configuration_the_pid_file_and_the_control_sock
     assert report["configuration"]["generation"] == 2
     assert report["configuration"]["on-disk"] == "same"
     os.kill(pid, signal.SIGHUP)
-    proxy.wait_for_event("reload done: generation 3")
+    proxy.wait_for_event("reload.done", generation=3)
     proxy.write_config("")
     assert status("--config", str(proxy.config_path))["pid"] == pid, "found by its file, whatever that says"
     stop_successor(proxy, pid)
@@ -126,7 +126,7 @@ def test_one_that_cannot_start_is_told_of_and_the_old_one_goes_on(l7, origin, tm
     assert pid_file.read_text() == f"{proxy.pid}\n"
     proxy.write_config(good + "port: 0\n")
     proxy.hup()
-    proxy.wait_for_event("reload done")
+    proxy.wait_for_event("reload.done")
     assert get(("127.0.0.1", port), host="a").status == 200
 
 
@@ -149,7 +149,7 @@ def test_one_whose_worker_dies_while_it_proves_itself_is_not_fit(l7, origin):
     next_one = next_of(proxy)
     for worker in psutil.Process(next_one).children():
         worker.kill()
-    proxy.wait_for_event("upgrade failed: ")
+    proxy.wait_for_event("upgrade.failed")
     proxy.wait_for(lambda: not psutil.pid_exists(next_one), "its end")
     assert get(proxy.address, host="a").status == 200
     assert proxy.process.poll() is None
@@ -182,10 +182,10 @@ def test_a_reload_asked_for_meanwhile_is_done_by_whoever_serves_then(l7, origin)
     next_one = next_of(proxy)
     proxy.write_config(config + "canary-time: 0s\ngraceful-timeout: 7s\n")
     proxy.hup()
-    proxy.wait_for_event("reload remembered")
-    proxy.wait_for_event("the reload is left to the l7 that has taken over")
+    proxy.wait_for_event("reload.remembered")
+    proxy.wait_for_event("reload.passed-on")
     proxy.wait_for_event(rf"l7\[{next_one}\] generation 3: reload: graceful-timeout: 8s -> 7s")
-    proxy.wait_for_event("reload done: generation 3")
+    proxy.wait_for_event("reload.done", generation=3)
     proxy.wait()
     stop_successor(proxy, next_one)
 
@@ -210,12 +210,12 @@ def test_whoever_waits_for_a_reload_meanwhile_is_answered_by_the_old_one_when_th
     control = Path("/tmp") / f"l7-upgrade-{os.getpid()}.control"
     proxy = l7(CONFIG.format(origin().address) + f"canary-time: 3s\ncontrol: {control}\n", leaks=False)
     proxy.signal(signal.SIGUSR2)
-    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] master\.ready generation=2 ").group(1))
     waiting = subprocess.Popen(
         [sys.executable, "-m", "l7", "reload", "--control", str(control)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
     os.kill(next_one, signal.SIGKILL)
-    proxy.wait_for_event("upgrade failed: ")
+    proxy.wait_for_event("upgrade.failed")
     assert "reload done: generation 2, " in waiting.communicate(timeout=2 * TIMEOUT)[0]
 
 
@@ -224,7 +224,7 @@ def test_a_stop_meanwhile_waits_for_what_the_next_one_serves(l7, origin):
     proxy = l7(CONFIG.format(origin(gate).address) + "canary-time: 60s\ngraceful-timeout: 60s\n", leaks=False)
     (old,) = proxy.workers()
     proxy.signal(signal.SIGUSR2)
-    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] generation 2: ready: listening").group(1))
+    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] master\.ready generation=2 ").group(1))
     os.kill(old, signal.SIGSTOP)  # so that the other one takes what comes
     try:
         with in_flight(proxy, gate) as client:
@@ -257,7 +257,7 @@ def test_a_worker_that_serves_before_its_master_knows_finishes_all_the_same(l7, 
         with in_flight(proxy, gate) as client:
             proxy.term()
             os.kill(old, signal.SIGCONT)
-            proxy.wait_for_event("stopping: requests in flight")
+            proxy.wait_for_event("master.stopping")
             next_one.resume()
             proxy.wait_for_event("not fit to take over: the l7 before it stops")
             client.pump(0.5)
@@ -279,7 +279,7 @@ def test_a_stop_of_the_new_one_is_one_of_the_old_one_that_still_drains(l7, origi
         if quick:
             assert client.read_until_closed() == b""
         else:
-            proxy.wait_for_event(rf"l7\[{proxy.pid}\] generation 1: stopping: requests in flight have 60 s")
+            proxy.wait_for_event(rf"l7\[{proxy.pid}\] master\.stopping generation=1: .* have 60 s")
             with pytest.raises(psutil.TimeoutExpired):
                 new.wait(0.5)
             gate.opened.set()
@@ -295,8 +295,8 @@ def test_a_reload_asked_of_the_next_one_waits_until_it_has_taken_over(l7, origin
     next_one = next_of(proxy)
     proxy.write_config(config + "canary-time: 0s\n")
     os.kill(next_one, signal.SIGHUP)
-    proxy.wait_for_event(rf"l7\[{next_one}\].*has taken over")
-    proxy.wait_for_event("reload done: generation 3")
+    proxy.wait_for_event(rf"l7\[{next_one}\] upgrade\.taken ")
+    proxy.wait_for_event("reload.done", generation=3)
     proxy.wait()
     stop_successor(proxy, next_one)
 
@@ -330,7 +330,7 @@ def test_when_the_old_master_is_killed_meanwhile_the_next_one_takes_over_at_once
     proxy = l7(CONFIG.format(origin().address) + "canary-time: 30s\n", leaks=False)
     next_one = next_of(proxy)
     proxy.signal(signal.SIGKILL)
-    proxy.wait_for_event(rf"l7\[{next_one}\].*has taken over from process {proxy.pid}")
+    proxy.wait_for_event(rf"l7\[{next_one}\] upgrade\.taken .*pid={proxy.pid}:")
     assert get(proxy.address, host="a").status == 200
     proxy.process.wait()
     stop_successor(proxy, next_one)
@@ -339,7 +339,7 @@ def test_when_the_old_master_is_killed_meanwhile_the_next_one_takes_over_at_once
 def test_term_while_the_next_one_boots_stops_both(l7, origin):
     proxy = l7(CONFIG.format(origin().address) + "canary-time: 30s\n", leaks=False)
     proxy.signal(signal.SIGUSR2)
-    proxy.wait_for_event(r"generation 2: ready: listening")
+    proxy.wait_for_event("master.ready", generation=2)
     proxy.signal(signal.SIGTERM)
     proxy.wait_for_event("not fit to take over: the l7 before it stops; what is served here goes back")
     assert proxy.wait() == 0
@@ -349,10 +349,10 @@ def test_term_while_the_next_one_boots_stops_both(l7, origin):
 def test_no_upgrade_in_the_middle_of_a_reload(l7, origin):
     proxy = l7(CONFIG.format(origin().address) + "canary-time: 5s\n")
     proxy.hup()
-    proxy.wait_for_event("canary: worker 1 is ready")
+    proxy.wait_for_event("reload.watched")
     proxy.signal(signal.SIGUSR2)
-    proxy.wait_for_event("no upgrade while l7 is canary; ask again")
-    proxy.wait_for_event("reload done: generation 2")
+    proxy.wait_for_event("upgrade.refused", state="canary")
+    proxy.wait_for_event("reload.done", generation=2)
 
 
 def test_a_variable_that_somebody_made_up_is_not_believed(l7, origin):
@@ -361,7 +361,7 @@ def test_a_variable_that_somebody_made_up_is_not_believed(l7, origin):
         "control": None, "log": None, "pid-file": None, "held": {},
     }  # fmt: skip
     proxy = l7(CONFIG.format(origin().address), env={"L7_UPGRADE_FDS": json.dumps(made_up)})
-    assert any("generation 1: ready" in line for line in proxy.events)
+    assert any("master.ready generation=1 " in line for line in proxy.events)
     assert get(proxy.address, host="a").status == 200
 
 

@@ -72,7 +72,7 @@ def test_a_control_socket_that_was_swept_is_found_again_after_an_upgrade(l7, ori
     successor = int((proxy.directory / "l7.pid").read_text())
     before = len(proxy.events)
     os.kill(successor, signal.SIGHUP)
-    proxy.wait_for_event("reload done", start=before)
+    proxy.wait_for_event("reload.done", start=before)
     assert f"pid {successor}" in l7_status(control).stdout
     os.kill(successor, signal.SIGTERM)
     proxy.assert_nothing_left()
@@ -97,7 +97,7 @@ def test_unix_sockets_that_are_listened_on_are_made_anew(l7, origin, connect, tm
         path.unlink()
         proxy.write_config(config.replace("servers", "serverz"))
         proxy.hup()
-        proxy.wait_for_event("reload refused")
+        proxy.wait_for_event("reload.refused")
         assert answered(kept)
         proxy.write_config(config)
         reload(proxy)
@@ -137,7 +137,7 @@ def test_the_working_directory_is_removed(l7, origin):
     shutil.rmtree(proxy.directory / "gone")
     reload(proxy)
     os.kill(proxy.workers()[0], signal.SIGKILL)
-    proxy.wait_for_event("killed by SIGKILL")
+    proxy.wait_for_event("worker.exited", reason="killed by SIGKILL")
     proxy.usr1()
     proxy.wait_for_output(r"^\.\.\.$")
     (proxy.directory / "gone").mkdir()
@@ -175,7 +175,7 @@ def test_the_package_is_half_written_when_an_upgrade_is_asked_for(l7, origin, tm
     # What runs has all of itself in memory: nothing of the new package is mixed into it.
     reload(proxy)
     os.kill(proxy.workers()[0], signal.SIGKILL)
-    proxy.wait_for_event("killed by SIGKILL")
+    proxy.wait_for_event("worker.exited", reason="killed by SIGKILL")
     proxy.usr1()
     proxy.wait_for_output(r"^\.\.\.$")
     assert l7_status(proxy.directory / "l7.control").returncode == 0

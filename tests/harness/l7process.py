@@ -31,9 +31,10 @@ from typing import IO, Any
 import psutil
 
 from tests.harness import TIMEOUT
+from tests.harness.events import event_pattern
 
 ROOT = Path(__file__).resolve().parents[2]
-READY = r"\bready\b"
+READY = "master.ready"
 CONTROL = "l7: control"
 """How the title of a control worker begins."""
 STATUS = "control.sock"
@@ -233,8 +234,9 @@ class L7Process:
         """The lines of standard output so far: access log and dump."""
         return self.stdout.lines
 
-    def wait_for_event(self, pattern: str, timeout: float = TIMEOUT, start: int = 0) -> re.Match[str]:
-        """Wait for a line on standard error that matches, at or after the line with index *start*."""
+    def wait_for_event(self, event: str, timeout: float = TIMEOUT, start: int = 0, **facts: object) -> re.Match[str]:
+        """Wait for an event, at or after the line with index *start*: by its name and facts, or by a pattern."""
+        pattern = event_pattern(event, facts)
         found = self.stderr.wait(pattern, timeout, start)
         assert found is not None, f"no event matches {pattern!r}\n{self.transcript()}"
         return found

@@ -17,13 +17,13 @@ def reload(proxy: L7Process, config: str | None = None) -> list[int]:
     if config is not None:
         proxy.write_config(config)
     proxy.hup()
-    proxy.wait_for_event("reload done", start=start)
+    proxy.wait_for_event("reload.done", start=start)
     return old
 
 
 def canary(proxy: L7Process) -> psutil.Process:
     """The new worker that is being watched."""
-    proxy.wait_for_event("canary: worker 1 is ready, and watched for")
+    proxy.wait_for_event("reload.watched")
     (found,) = [
         child for child in psutil.Process(proxy.pid).children() if child.cmdline()[0] == "l7: worker 1 (generation 2)"
     ]
@@ -34,7 +34,7 @@ def upgrade(proxy: L7Process, pid: int | None = None) -> int:
     """Ask for an upgrade, wait until it is done, and return the pid of the new master."""
     start = len(proxy.events)
     os.kill(proxy.pid if pid is None else pid, signal.SIGUSR2)
-    found = proxy.wait_for_event(r"upgrade done: process (\d+) has taken over", start=start)
+    found = proxy.wait_for_event(r"upgrade\.done .*pid=(\d+):", start=start)
     return int(found.group(1))
 
 

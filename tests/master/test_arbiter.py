@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.harness.events import event_pattern
 from tests.harness.l7process import ROOT, Lines
 
 LIMIT = 30.0
@@ -43,7 +44,8 @@ class SmallMaster:
         backends = ", ".join(f"{host}: {{servers: []}}" for host in hosts.split())
         self.config.write_text(f"port: 0\nbind: 127.0.0.1\n{self.options}backends: {{{backends}}}\n")
 
-    def event(self, pattern: str) -> re.Match[str]:
+    def event(self, event: str, **facts: object) -> re.Match[str]:
+        pattern = event_pattern(event, facts)
         found = self.stderr.wait(pattern, LIMIT)
         assert found is not None, f"no {pattern!r} in\n" + "\n".join(self.stderr.lines)
         return found
@@ -91,10 +93,10 @@ def master(tmp_path: Path) -> Iterator[Callable[..., SmallMaster]]:
 
 def test_it_serves_reloads_and_stops(master):
     one = master("a", "workers: 2")
-    one.event("ready: listening on")
+    one.event("master.ready")
     assert one.ask()[1] == 1
     one.process.send_signal(signal.SIGHUP)
-    one.event("reload done: generation 2")
+    one.event("reload.done", generation=2)
     assert one.ask()[1] == 2
     one.stop()
 
@@ -129,17 +131,17 @@ def test_some_boot(master):
 
 def test_a_reload_whose_workers_do_not_boot_is_rolled_back(master):
     one = master("a", "workers: 2")
-    one.event("ready")
+    one.event("master.ready")
     before = sorted(one.workers())
     one.write("unbootable")
     one.process.send_signal(signal.SIGHUP)
     one.event(r"reload failed: worker 1 did not boot: exit status 3 \(it is told not to\); generation 2 is given up")
-    one.event("reload undone: generation 1")
+    one.event("reload.undone", generation=1)
     assert sorted(one.workers()) == before
     assert one.ask()[1] == 1
     one.write("a")
     one.process.send_signal(signal.SIGHUP)
-    one.event("reload done: generation 3")
+    one.event("reload.done", generation=3)
     assert one.ask()[1] == 3
     one.stop()
 
@@ -153,20 +155,20 @@ def test_a_worker_that_never_reports_ready_is_a_failed_boot_and_shows_where(mast
 
 def test_a_worker_deaf_to_signals_is_killed(master):
     one = master("a", "workers: 1", "worker-timeout: 3s")
-    one.event("ready")
+    one.event("master.ready")
     before = one.workers()
     one.write("deaf")
     one.process.send_signal(signal.SIGHUP)
     one.event("no heartbeat for 3 s")
     one.event("reload failed: worker 1 hangs")
-    one.event("reload undone: generation 1")
+    one.event("reload.undone", generation=1)
     one.event("killed by SIGKILL")
     assert one.workers() == before
 
 
 def test_a_spinning_worker_shows_its_stack_before_it_dies(master):
     one = master("a", "workers: 1", "worker-timeout: 1s")
-    one.event("ready")
+    one.event("master.ready")
     one.write("spins")
     one.process.send_signal(signal.SIGHUP)
     one.event("no heartbeat for 1 s")
@@ -176,20 +178,20 @@ def test_a_spinning_worker_shows_its_stack_before_it_dies(master):
 
 def test_a_child_has_none_of_the_masters_signal_handlers(master):
     one = master("a", "workers: 1")
-    one.event("ready")
+    one.event("master.ready")
     (first,) = one.workers()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU):
         os.kill(first, number)
     assert one.ask()[0] == first, "these are the master's business"
     os.kill(first, signal.SIGTERM)
-    one.event("worker 1 died.*killed by SIGTERM")
+    one.event("worker.exited", worker=1, reason="killed by SIGTERM")
     assert one.ask()[0] != first
     one.stop()
 
 
 def test_the_dump_names_every_worker(master):
     one = master("a", "workers: 2")
-    one.event("ready")
+    one.event("master.ready")
     one.process.send_signal(signal.SIGUSR1)
     assert one.stdout.wait(r"^\.\.\.$", LIMIT)
     lines = one.stdout.lines
@@ -200,7 +202,7 @@ def test_the_dump_names_every_worker(master):
 
 def test_no_zombie_and_no_descriptor_is_left_by_many_deaths(master):
     one = master("a", "workers: 2")
-    one.event("ready")
+    one.event("master.ready")
     me = psutil.Process(one.process.pid)
     before = me.num_fds()
     for _ in range(6):
@@ -222,15 +224,15 @@ def test_an_invalid_configuration_at_the_start_is_2(master):
 
 def test_a_reload_is_done_when_the_old_worker_accepts_no_more_whatever_else_it_says(master):
     one = master("hesitates", "workers: 1", "canary-time: 200ms")
-    one.event("ready: listening on")
+    one.event("master.ready")
     (old,) = one.workers()
     os.kill(old, signal.SIGSTOP)
     one.process.send_signal(signal.SIGUSR1)
     one.write("a")
     one.process.send_signal(signal.SIGHUP)
-    one.event("canary: proven")
+    one.event("reload.proven")
     os.kill(old, signal.SIGCONT)
-    one.event("reload done: generation 2")
+    one.event("reload.done", generation=2)
     said = list(one.stderr.lines)
     stopped = next((at for at, line in enumerate(said) if "generation 1 accepts no more" in line), len(said))
     assert stopped < next(at for at, line in enumerate(said) if "reload done" in line)

@@ -8,7 +8,7 @@ import select
 
 import pytest
 
-from l7.telemetry.events import LONGEST, Events, one_line
+from l7.telemetry.events import LONGEST, Events, named, one_line, prefixed
 
 
 @pytest.fixture
@@ -28,6 +28,21 @@ def test_a_line_has_time_level_pid_and_generation(pipe):
         rf"l7\[{os.getpid()}\] generation 4: so\\x0ait is \\x1b\[0m é\n",
         line,
     )
+
+
+def test_an_event_with_a_name_has_it_and_its_facts_in_place_of_the_generation(pipe):
+    read, write = pipe
+    events = Events("info", descriptor=write, generation=4)
+    words = named("worker.exited", "worker 1 died", worker=1, reason='killed "by"\nSIGKILL')
+    assert words == "worker 1 died"
+    events.error(words)
+    events.write("info", prefixed("so: ", words), 5)
+    Events(descriptor=write).info(named("master.stopped", "stopped"))
+    first, second, third = (line.partition("] ")[2] for line in os.read(read, 4096).decode().splitlines())
+    facts = "worker=1 reason=\"killed 'by'\\x0aSIGKILL\""
+    assert first == f"worker.exited generation=4 {facts}: worker 1 died"
+    assert second == f"worker.exited generation=5 {facts}: so: worker 1 died"
+    assert third == "master.stopped: stopped"
 
 
 def test_what_is_below_the_level_is_not_written(pipe):

@@ -1,0 +1,64 @@
+"""The names of events: stable, for whoever waits for one or counts them; the words that follow them are for people.
+
+A name is ``SUBJECT.WHAT``; its facts are ``key=value``, ``generation`` first where there is one. A name is never given
+to another event, and facts are only added. The table in :doc:`operations` is made of this one (``make generated``).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Meaning(NamedTuple):
+    """What an event says: the facts that it always has beside ``generation``, and when it is written."""
+
+    facts: tuple[str, ...]
+    words: str
+
+
+NAMES = {
+    "master.ready": Meaning(("workers",), "l7 serves"),
+    "master.stopping": Meaning((), "a stop was asked for"),
+    "master.stopped": Meaning((), "the last line of a master"),
+    "reload.started": Meaning((), "the new configuration is valid, and its first worker is started"),
+    "reload.watched": Meaning(("worker",), "that worker, the canary, is ready and serves on trial"),
+    "reload.proven": Meaning((), "the canary is not worse; the other workers follow"),
+    "reload.refused": Meaning((), "the new configuration cannot be used; the lines before say why"),
+    "reload.failed": Meaning(("back",), "the new generation is given up, and generation ``back`` wanted again"),
+    "reload.done": Meaning(("workers", "seconds"), "only the new generation accepts"),
+    "reload.undone": Meaning(("workers", "seconds"), "only the old generation accepts, after ``reload.failed``"),
+    "reload.remembered": Meaning((), "a reload was asked for during another one, or an upgrade, and follows it"),
+    "reload.passed-on": Meaning((), "a reload is left to the l7 that has taken over"),
+    "worker.started": Meaning(("worker", "pid"), "a process was forked (level debug)"),
+    "worker.ready": Meaning(("worker",), "it accepts (level debug at a start)"),
+    "worker.hung": Meaning(("worker",), "it has no heartbeat"),
+    "worker.unready": Meaning(("worker",), "it has not booted in time"),
+    "worker.exited": Meaning(("worker", "reason"), "it has ended: expected (level debug), or not"),
+    "worker.delayed": Meaning(("worker", "seconds"), "it died young, and is started again after that time"),
+    "worker.killed": Meaning(("worker",), "it has not drained in time"),
+    "workers.more": Meaning(("workers",), "one more is wanted (TTIN)"),
+    "workers.fewer": Meaning(("workers",), "one fewer is wanted (TTOU)"),
+    "workers.unbootable": Meaning((), "no worker of the first generation could boot"),
+    "drain.cut": Meaning((), "the time to finish is over, what is left is cut off"),
+    "monitor.started": Meaning(("pid",), "the control worker was forked (level debug)"),
+    "monitor.hung": Meaning((), "it has no heartbeat"),
+    "monitor.unready": Meaning((), "it has not booted in time"),
+    "monitor.exited": Meaning(("reason",), "it has ended: expected (level debug), or not"),
+    "upgrade.started": Meaning((), "the next l7 is started"),
+    "upgrade.refused": Meaning(("state",), "no upgrade in this state"),
+    "upgrade.done": Meaning(("pid",), "that process has taken over from this one"),
+    "upgrade.taken": Meaning(("pid",), "this process has taken over from that one"),
+    "upgrade.failed": Meaning(("reason",), "the next l7 is given up, and this one goes on"),
+    "upgrade.withdrawn": Meaning(("reason",), "the next l7 itself: it gives up"),
+    "server.up": Meaning(("backend", "server"), "checks pass again, or at last (level debug the first time)"),
+    "server.down": Meaning(("backend", "server"), "checks have failed"),
+    "server.ejected": Meaning(("backend", "server"), "it has failed requests, and gets none for a while"),
+    "server.ordered": Meaning(("backend", "server", "state"), "an administrator wants it so (``l7 server``)"),
+    "name.changed": Meaning(("name",), "other addresses stand for a name"),
+    "name.failed": Meaning(("name", "reason"), "a name cannot be looked up"),
+    "log.stalled": Meaning(("log",), "lines of the access log are being lost"),
+    "log.resumed": Meaning(("log", "lost"), "it is written again"),
+    "log.reopened": Meaning(("log",), "it was opened anew, at a reload"),
+    "loop.stuck": Meaning(("seconds",), "a worker's loop stands still"),
+    "loop.resumed": Meaning(("seconds",), "it turns again"),
+}
