@@ -59,6 +59,11 @@ NAMES = {
     "log.stalled": Meaning(("log",), "lines of the access log are being lost"),
     "log.resumed": Meaning(("log", "lost"), "it is written again"),
     "log.reopened": Meaning(("log",), "it was opened anew, at a reload"),
+    "master.gone": Meaning((), "a worker's master has died: the worker finishes and ends"),
+    "limits.lowered": Meaning(("clients",), "fewer clients find room than ``limits.connections`` says"),
+    "accept.full": Meaning((), "all places are taken and none is idle: new clients wait"),
+    "accept.failed": Meaning(("reason",), "the system lets no connection in for want of something"),
+    "descriptors.scarce": Meaning((), "idle connections are closed for want of descriptors"),
     "loop.stuck": Meaning(("seconds",), "a worker's loop stands still"),
     "loop.resumed": Meaning(("seconds",), "it turns again"),
 }

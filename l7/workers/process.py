@@ -39,7 +39,7 @@ from l7.ipc.messages import (
 from l7.telemetry import board as cells
 from l7.telemetry.accesslog import Log, open_log
 from l7.telemetry.board import Board
-from l7.telemetry.events import Events
+from l7.telemetry.events import Events, named
 from l7.telemetry.ledger import Ledger
 from l7.workers.channel import LoopChannel
 from l7.workers.crew import Crew
@@ -152,11 +152,12 @@ class Worker:
         able = clients_of(descriptors - len(os.listdir("/proc/self/fd")))
         if able < share and self._boot.index == 0:
             many = f"{workers} workers have" if workers > 1 else "the worker has"
-            self._events.warning(
+            words = (
                 f"limits.connections: {wanted} are more than there are descriptors for: {many} places for "
                 f"{able * workers} clients, because {descriptors} are allowed to a process and servers need some, too; "
                 "raise the hard limit (`ulimit -n`, LimitNOFILE= in systemd), or lower limits.connections"
             )
+            self._events.warning(named("limits.lowered", words, clients=able * workers))
         return min(share, able)
 
     def run(self) -> int:
@@ -227,7 +228,8 @@ class Worker:
     # --- the master's wishes ------------------------------------------------------------------------------------------
 
     def _on_master_gone(self) -> None:
-        self._events.error(f"{MASTER_GONE}: finishing what is in flight; each connection ends with its next answer")
+        words = f"{MASTER_GONE}: finishing what is in flight; each connection ends with its next answer"
+        self._events.error(named("master.gone", words))
         self._drain(self._boot.generation.config.graceful_timeout, "last")
 
     def _on_message(self, received: Received) -> None:

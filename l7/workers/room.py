@@ -15,6 +15,7 @@ from select import POLLIN, poll  # by name: patching replaces what the module ha
 
 from l7.balancing.cells import ROW
 from l7.clock import monotonic
+from l7.telemetry.events import named
 from l7.telemetry.facts import BUSY_TOLD_AT, IDLE_CLOSED, IDLE_TOLD_AT, WAITED
 from l7.telemetry.ledger import OF_MASTER
 from l7.workers.session import Session
@@ -85,7 +86,8 @@ class Room:
 
     def all_busy(self) -> None:
         """A client has to wait, because nobody can make place for it."""
-        self._tell(BUSY_TOLD_AT, f"all {self._most} places for clients are taken, none is idle: new clients wait")
+        words = f"all {self._most} places for clients are taken, none is idle: new clients wait"
+        self._tell(BUSY_TOLD_AT, named("accept.full", words))
 
     def waited(self) -> None:
         """A client that had to wait was let in."""
@@ -102,7 +104,8 @@ class Room:
             self._lane.add(_AT + IDLE_CLOSED, 1)
         else:
             return False
-        self._tell(IDLE_TOLD_AT, "no file descriptor is left: connections that have been idle longest are closed")
+        words = "no file descriptor is left: connections that have been idle longest are closed"
+        self._tell(IDLE_TOLD_AT, named("descriptors.scarce", words))
         return True
 
     def _tell(self, cell: int, text: str) -> None:

@@ -24,6 +24,7 @@ from l7.http.forwarding import Hop
 from l7.ipc.messages import Adopt
 from l7.networks import UNIX, of_peer
 from l7.oserrors import DESCRIPTORS, SCARCE, describe
+from l7.telemetry.events import named
 from l7.workers.handover import MOST_READ, Outbox
 from l7.workers.lending import Lending
 from l7.workers.proxy import Proxy
@@ -267,7 +268,9 @@ class Server:
         """Stop accepting for a moment; said once until a connection was accepted again."""
         if not self._told:
             self._told = True
-            self._report(f"cannot accept: {describe(failure.errno or 0)}; waiting for connections to end")
+            reason = describe(failure.errno or 0)
+            words = f"cannot accept: {reason}; waiting for connections to end"
+            self._report(named("accept.failed", words, reason=reason))
         self._backs_off = True
         self._back_off()
 

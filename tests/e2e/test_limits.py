@@ -592,7 +592,7 @@ def test_idle_connections_make_place_where_descriptors_end(l7, origin, connect):
     assert found["open"] == found["limit"] == places and found["idle-closed"] + found["waited"] >= places
     assert len([line for line in proxy.events if "make place for new ones" in line]) == 1
     proxy.hup()
-    proxy.wait_for_event("reload done")
+    proxy.wait_for_event("reload.done")
 
 
 def test_idle_connections_make_place_where_a_descriptor_is_missing(l7, origin, connect):
