@@ -104,6 +104,12 @@ def test_it_can_be_tested_and_built_from_the_archive(archive: Path, tmp_path: Pa
     assert wheel(unpacked).read_bytes()
 
 
+def test_an_index_would_take_them(archive: Path, copies: tuple[Path, Path]) -> None:
+    pytest.importorskip("twine")
+    built = next((copies[0] / "dist").glob("*.whl"), None) or wheel(copies[0])
+    run(copies[0], "-m", "twine", "check", "--strict", str(archive), str(built))
+
+
 def test_what_an_index_shows(copies: tuple[Path, Path]) -> None:
     with zipfile.ZipFile(next((copies[0] / "dist").glob("*.whl"), None) or wheel(copies[0])) as content:
         described = email.message_from_bytes(content.read(f"{NAME}.dist-info/METADATA"))
