@@ -5,8 +5,9 @@ whether the client's connection survives. A row is *kind -> side, status, code, 
 
 The termination code is HAProxy's (configuration manual, 8.5): the first letter says who ended the request (``P`` l7
 refused it, ``C`` the client left, ``c`` the client was too slow, ``S`` the server failed, ``s`` the server was too
-slow, ``L`` answered locally, ``R`` out of resources, ``I`` our own fault), the second says in which phase (``R``
-request head, ``Q`` queue, ``C`` connect, ``H`` response head, ``D`` data). ``--`` is a request that went well.
+slow, ``L`` answered locally, ``R`` out of resources, ``K`` killed by l7 as it or a worker had to end, ``I`` our own
+fault), the second says in which phase (``R`` request head, ``Q`` queue, ``C`` connect, ``H`` response head, ``D``
+data). ``--`` is a request that went well.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Retry(Enum):
 
     NEVER = "never"
     NOTHING_SENT = "nothing was sent"
+    NOT_REACHED = "nothing was sent; costs no retry"
     IDEMPOTENT = "idempotent methods whose body can be sent again"
     FAILING = "the same, when the last check of the server has failed, too"
 
@@ -89,12 +91,16 @@ NO_SERVER = _us("no server available", 503, "SC")
 QUEUE_FULL = _us("too many requests for this backend", 503, "PQ")
 QUEUE_TIMEOUT = _us("no server had room in time", 503, "sQ")
 NO_RESOURCES = _us("out of resources", 503, "RC", Retry.NOTHING_SENT)
+KILLED_REQUEST = _us("l7 ends", 503, "KR", keep=False)
+KILLED_QUEUE = _us("l7 ends before a server had the request", 503, "KQ", keep=False)
+KILLED_HEAD = _us("l7 ends before the response came", 502, "KH", keep=False)
+KILLED_DATA = _us("l7 ends before the response did", 0, "KD", keep=False)
 LOOP = _us("request loops through l7", 508, "LR", keep=False)
 INTERNAL = _us("internal error", 500, "IR", keep=False)
 
-CONNECT_REFUSED = _up("connection refused", 502, "SC", Retry.NOTHING_SENT)
+CONNECT_REFUSED = _up("connection refused", 502, "SC", Retry.NOT_REACHED)
 CONNECT_TIMEOUT = _up("connect timed out", 504, "sC", Retry.NOTHING_SENT)
-CLOSED_UNSENT = _up("connection lost before anything was sent", 502, "SH", Retry.NOTHING_SENT)
+CLOSED_UNSENT = _up("connection lost before anything was sent", 502, "SH", Retry.NOT_REACHED)
 CLOSED_EARLY = _up("closed before the response head", 502, "SH", Retry.IDEMPOTENT)
 BAD_RESPONSE = _up("invalid response", 502, "PH", Retry.NEVER)
 RESPONSE_TIMEOUT = _up("response timed out", 504, "sH", Retry.FAILING)

@@ -6,7 +6,7 @@ that a site with little traffic can retry, too.
 
 from __future__ import annotations
 
-from l7.balancing.cells import NOT_RETRIED, RETRIED, ROW, STATUS
+from l7.balancing.cells import NOT_RETRIED, RETRIED, RETRIED_FREE, ROW, STATUS
 from l7.balancing.lane import Lane
 
 WINDOW = 10.0
@@ -29,9 +29,15 @@ class Budget:
         self._taken = now
 
     def _now(self) -> tuple[int, int]:
-        """Requests answered and retries made, by all workers since l7 started."""
+        """Requests answered and retries made that count, by all workers since l7 started."""
         answered = sum(self._lane.total(self._at + STATUS + digit) for digit in range(6))
-        return answered, self._lane.total(self._at + RETRIED)
+        retried = self._lane.total(self._at + RETRIED) - self._lane.total(self._at + RETRIED_FREE)
+        return answered, retried
+
+    def pass_by(self) -> None:
+        """Count a retry that costs nothing: a server refused the connection."""
+        self._lane.add(self._at + RETRIED_FREE, 1)
+        self._lane.add(self._at + RETRIED, 1)
 
     def take(self, now: float) -> bool:
         """Take one retry out of the budget at ``now`` (seconds); returns whether there was one."""

@@ -7,8 +7,8 @@ gone, all others only ever grow. Moments are ``time.monotonic_ns``, which is the
 
 from __future__ import annotations
 
-ROW = 32
-"""Cells in a row: four cache lines."""
+ROW = 40
+"""Cells in a row: five cache lines."""
 GAUGES = 8
 """So many cells at the beginning of a row say what is now, not what has been."""
 
@@ -86,6 +86,15 @@ EJECTIONS = 24
 DRAIN = 1
 MAINT = 2
 
+# --- a server, in the lanes of workers and of the control worker ----------------------------------------------------
+
+UNREACHED_AT = 25
+"""When a connection could not be made, for the first time since `REACHED_AT`; in the lanes of workers."""
+REACHED_AT = 26
+"""When a connection was made again after that: by a worker, or as the control worker knocked."""
+KNOCKED_AT = 27
+"""When the control worker last knocked in vain."""
+
 # --- a backend, in the lanes of workers -----------------------------------------------------------------------------
 
 QUEUED = 1
@@ -94,6 +103,12 @@ OLDEST = 2
 """Since when the first of those waits that can take a place at any server; 0 when none does."""
 LOOKED = 3
 """When the worker last looked for a place for those that wait."""
+RETRYING = 4
+"""Requests that wait for a server that takes connections."""
+RETRYING_OLDEST = 5
+"""When the first of those failed for the first time; 0 when none waits."""
+RETRYING_LOOKED = 6
+"""When the worker last looked whether one of them can go on."""
 
 STATUS = 8
 """Requests by the first digit of the status they were answered with: six cells, the first for those without one."""
@@ -112,3 +127,9 @@ NOT_RETRIED = 30
 """Requests that the retry budget did not allow another try."""
 OVERFLOWED = 31
 """Requests that were refused because the queue was full, or that waited too long in it."""
+RETRIED_FREE = 32
+"""Those of `RETRIED` that the retry budget does not count: a connection was refused."""
+RETRY_WAITS = 33
+"""Requests that had to wait for a server that takes connections."""
+CUT = 34
+"""Requests that l7 ended itself because it, or a worker, had to end."""

@@ -75,6 +75,11 @@ def _describe(reason: Reason, detail: int) -> str:
     return f"{_WORDS[reason]}: {oserrors.describe(detail)}" if detail else _WORDS[reason]
 
 
+def is_refusal(number: int) -> bool:
+    """Whether the reason is that nobody listened: that is over as soon as somebody does."""
+    return number & 0xFF == Reason.REFUSED
+
+
 @dataclass(frozen=True)
 class Score:
     """Requests of one server that were good and that were not, from some moment on."""

@@ -55,9 +55,13 @@ class Lane:
         """One cell, summed over the lanes in which another one is ``key``."""
         return sum(self.read(lane, at) for lane in range(self.used) if self.read(lane, key_at) == key)
 
-    def latest(self, at: int) -> int:
-        """The lane in which a cell is highest."""
-        return max(range(self.used), key=lambda lane: self.read(lane, at))
+    def latest(self, at: int, then: int = 0) -> int:
+        """The lane in which a cell is highest; among equals that in which the cell ``then`` is, where one is given."""
+        return max(range(self.used), key=lambda lane: (self.read(lane, at), then and self.read(lane, then)))
+
+    def highest(self, at: int) -> int:
+        """The highest value that a cell has in any lane."""
+        return max(self.read(lane, at) for lane in range(self.used))
 
     @property
     def used(self) -> int:

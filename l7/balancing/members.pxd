@@ -11,7 +11,7 @@ cdef class Member:
     cdef public long long weight, limit, share, cap
     cdef public Py_ssize_t unheard
     cdef public double asked
-    cdef public bint backup, trial
+    cdef public bint backup, trial, unreachable
     cdef public object pool, verdict
 
     cpdef long long load(self) except? -1

@@ -39,7 +39,7 @@ class Member:
 
     __slots__ = (
         "asked", "at", "backup", "cap", "label", "lane", "limit", "parent", "pool", "row", "share", "trial",
-        "unheard", "verdict", "weight",
+        "unheard", "unreachable", "verdict", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +68,8 @@ class Member:
         """Its part of the requests, as against that of others."""
         self.trial = False
         """Whether the next good answer proves that it has recovered."""
+        self.unreachable = False
+        """Whether it is known to take no connections now."""
         self.unheard = 0
         """How many requests this worker has given it since it last began to answer one."""
         self.asked = 0.0

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from l7.balancing import health
-from l7.balancing.cells import QUEUED, ROW
+from l7.balancing.cells import QUEUED, RETRYING, ROW
 from l7.balancing.hashring import key_of
 from l7.balancing.lane import Lane
 from l7.balancing.members import Member
 from l7.balancing.names import Endpoint
 from l7.balancing.policies import POLICIES, cycle
-from l7.balancing.standing import NANO, Facts, Rules, Standing, Verdict, assess, facts
+from l7.balancing.standing import KNOCKED, NANO, Facts, Rules, Standing, Verdict, assess, facts, last_resort
 from l7.balancing.sticky import Stickiness
 from l7.config.addresses import Address
 from l7.config.backends import Backend, Server, merged
@@ -44,10 +44,13 @@ def outlook(route: str, backend: Backend, head: RequestHead, known: Books, now: 
     seats = list(_seats(route, backend, known))
     members = [member for member, _ in seats]
     available, _ = assess(members, Rules.of(backend), backend.panic, now)
+    at = known.rows[route,] * ROW
+    waiting = [known.lane.total(at + cell) for cell in (QUEUED, RETRYING)]
+    waiting = [known.lane.total(at + cell) for cell in (QUEUED, RETRYING)]
     stuck = _stuck(route, backend, head, known, members)
     chances = {stuck: 1.0} if stuck is not None else _chances(backend, head, available)
     return {
-        "note": _note(backend, available, stuck, known.lane.total(known.rows[route,] * ROW + QUEUED)),
+        "note": _note(backend, members, available, stuck, *waiting),
         "servers": [_view(backend, member, server, chances, available, known.lane, now) for member, server in seats],
     }
 
@@ -126,10 +129,14 @@ def _stuck(route: str, backend: Backend, head: RequestHead, known: Books, member
 # --- in words -------------------------------------------------------------------------------------------------------
 
 
-def _note(backend: Backend, available: Sequence[Member], stuck: Member | None, queued: int) -> str:
+def _note(
+    backend: Backend, members: Sequence[Member], available: Sequence[Member], stuck: Member | None, queued: int,
+    retrying: int,
+) -> str:  # fmt: skip
     words = []
+    last = last_resort(members, available)
     if not available:
-        words.append("no server can be used: answered 503")
+        words.append("no server can be used: " + ("the others are the last resort" if last else "answered 503"))
     elif any(not member.verdict.pickable for member in available):
         words.append("too few are up: those that are out are used as well")
     if stuck is not None:
@@ -138,6 +145,8 @@ def _note(backend: Backend, available: Sequence[Member], stuck: Member | None, q
         words.append(f"by {backend.hash_key}")
     if queued:
         words.append(f"{queued} requests wait for a place")
+    if retrying:
+        words.append(f"{retrying} requests wait for a server that takes connections")
     return "; ".join(words)
 
 
@@ -148,13 +157,14 @@ def _view(
     verdict = member.verdict
     known = facts(lane, member.row, member.parent)
     since = _since(known, verdict)
+    timed = verdict.standing is Standing.EJECTED and not verdict.refused
     return {
         "server": server,
         "address": member.label,
         "state": verdict.standing.value,
         "why": _why(backend, member, known, available),
         "since": None if not since else round((now - since) / NANO, 1),
-        "until": round((verdict.again - now) / NANO, 1) if verdict.standing is Standing.EJECTED else None,
+        "until": round((verdict.again - now) / NANO, 1) if timed else None,
         "chance": round(chances.get(member, 0.0), 4),
         "weight": verdict.weight,
         "share": verdict.tenths / 10,
@@ -180,8 +190,12 @@ def _why(backend: Backend, member: Member, known: Facts, available: Sequence[Mem
         return health.words(known.health_why, backend.health) if known.health and backend.health else "not checked yet"
     if verdict.standing in (Standing.DRAIN, Standing.MAINT):
         return "as an administrator wants"
+    if verdict.refused:
+        return f"{verdict.why}; {KNOCKED}"
     if verdict.why:
         return verdict.why
+    if verdict.unreachable:
+        return f"takes no connections; {KNOCKED}"
     if member in available:
         return "one request at a time, until one goes well" if verdict.trial and member.cap == 1 else ""
     if not verdict.weight:

@@ -152,29 +152,35 @@ class Passive:
         """Whether enough others are left that have proven themselves; a backup is enough for the last one."""
         if not member.verdict.pickable:
             return False
-        left = [one for one in self._members if one is not member and one.verdict.pickable and not one.trial]
+        left = [
+            one
+            for one in self._members
+            if one is not member and one.verdict.pickable and not one.trial and not one.verdict.unreachable
+        ]
         wanted = [one for one in self._members if one.backup == member.backup and one.verdict.weight > 0]
         beside = [one for one in left if one.backup == member.backup]
         return len(beside) >= self._panic * len(wanted) if beside else bool(left)
 
     def _eject(self, member: Member, why: int, now: int) -> str:
         lane, at = self._lane, member.at
-        last = lane.latest(at + cells.EJECTED_UNTIL)
-        until = lane.read(last, at + cells.EJECTED_UNTIL)
-        if until > now:
-            return ""  # another worker was faster
-        times, seconds = ejection.term(self._limits, lane.read(last, at + cells.EJECTED_TIMES), until, now)
+        last = lane.latest(at + cells.EJECTED_AT, at + cells.EJECTED_UNTIL)
+        times, until = lane.read(last, at + cells.EJECTED_TIMES), lane.read(last, at + cells.EJECTED_UNTIL)
+        times, seconds = ejection.term(self._limits, times, until, now)
+        how_long = f"for {show_duration(seconds)}"
+        if ejection.is_refusal(why):
+            # It is not left alone for longer and longer: whether it listens again is soon known, and costs nobody much.
+            times, seconds, how_long = times - 1, self._limits.time, "until it takes connections"
         for cell, value in (
-            (cells.EJECTED_AT, now),
+            (cells.EJECTED_UNTIL, now + int(seconds * 1e9)),
             (cells.EJECTED_TIMES, times),
             (cells.EJECTED_WHY, why),
             (cells.EJECTED_GOOD, lane.total(at + cells.GOOD)),
-            (cells.EJECTED_UNTIL, now + int(seconds * 1e9)),  # the last one: by it the others are found
+            (cells.EJECTED_AT, now),  # the last one: by it the others are found
         ):
             lane.put(at + cell, value)
         lane.add(at + cells.EJECTIONS, 1)
         lane.changed(member.row)
-        return f"server {member.label} is ejected for {show_duration(seconds)}: {ejection.words(why)}"
+        return f"server {member.label} is ejected {how_long}: {ejection.words(why)}"
 
 
 def _score(lane: Lane, member: Member) -> Score:

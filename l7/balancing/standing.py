@@ -14,8 +14,14 @@ from typing import Protocol, TypeVar
 from l7.balancing import cells, ejection
 from l7.balancing.lane import Lane
 from l7.config.backends import Backend
+from l7.units import show_duration
 
 NANO = 1_000_000_000
+KNOCK = 0.1
+"""Seconds between two knocks at a server that takes no connections."""
+KNOCKED = f"knocked at every {show_duration(KNOCK)}"
+HOLD = 2 * NANO
+"""For so long a knock in vain keeps a server ejected that refused connections."""
 STEPS = 10
 """In so many steps a server comes to its full share."""
 
@@ -52,6 +58,9 @@ class Facts:
     ejected_why: int = 0
     ejected_good: int = 0
     good: int = 0
+    unreached_at: int = 0
+    reached_at: int = 0
+    knocked_at: int = 0
 
 
 def facts(lane: Lane, row: int, parent: int = 0) -> Facts:
@@ -61,7 +70,7 @@ def facts(lane: Lane, row: int, parent: int = 0) -> Facts:
     of_name = (parent or row) * cells.ROW
     admin = at if lane.read(0, at + cells.ADMIN_SINCE) > lane.read(0, of_name + cells.ADMIN_SINCE) else of_name
     weighed = at if lane.read(0, at + cells.ADMIN_WEIGHT) else of_name
-    last = lane.latest(at + cells.EJECTED_UNTIL)
+    last = lane.latest(at + cells.EJECTED_AT, at + cells.EJECTED_UNTIL)
     return Facts(
         lane.read(0, admin + cells.ADMIN),
         lane.read(0, admin + cells.ADMIN_SINCE),
@@ -76,6 +85,9 @@ def facts(lane: Lane, row: int, parent: int = 0) -> Facts:
         lane.read(last, at + cells.EJECTED_WHY),
         lane.read(last, at + cells.EJECTED_GOOD),
         lane.total(at + cells.GOOD),
+        lane.highest(at + cells.UNREACHED_AT),
+        lane.highest(at + cells.REACHED_AT),
+        lane.read(1, at + cells.KNOCKED_AT),
     )
 
 
@@ -108,37 +120,63 @@ class Verdict:
     """Whether it is down only because it was not checked yet."""
     why: str = ""
     """Why it is ejected; why checks fail is told by `l7.balancing.health.words`."""
+    refused: bool = False
+    """Whether it is ejected because it refused connections: until it takes one."""
+    unreachable: bool = False
+    """Whether no connection could be made since one could not be made: it is knocked at."""
 
     @property
     def pickable(self) -> bool:
         """Whether it gets requests by the policy."""
         return self.standing is Standing.UP and self.weight > 0
 
+    @property
+    def usable(self) -> bool:
+        """Whether it may be asked for something at all, be it as a last resort."""
+        return self.weight > 0 and self.standing not in (Standing.DRAIN, Standing.MAINT)
+
 
 def judge(known: Facts, weight: int, rules: Rules, now: int) -> Verdict:
     """What is to be thought of a server of the configured ``weight`` at ``now``."""
     if known.admin_weight:
         weight = known.admin_weight - 1
+    unreachable = known.unreached_at > known.reached_at
     if known.admin == cells.MAINT:
-        return Verdict(Standing.MAINT, weight)
+        return Verdict(Standing.MAINT, weight, unreachable=unreachable)
     if known.admin == cells.DRAIN:
-        return Verdict(Standing.DRAIN, weight)
+        return Verdict(Standing.DRAIN, weight, unreachable=unreachable)
     if rules.checked and not known.health and not rules.starts_up:
-        return Verdict(Standing.DOWN, weight, unknown=True)
+        return Verdict(Standing.DOWN, weight, unknown=True, unreachable=unreachable)
     if rules.checked and known.health == cells.DOWN:
-        return Verdict(Standing.DOWN, weight)
+        return Verdict(Standing.DOWN, weight, unreachable=unreachable)
     recovered = rules.checked and known.health == cells.UP and known.falls > 0
-    if now < known.ejected_until and not (recovered and known.health_since > known.ejected_at):
-        why = ejection.words(known.ejected_why)
-        return Verdict(Standing.EJECTED, weight, again=known.ejected_until, why=why)
-    trial = bool(known.ejected_until) and known.good == known.ejected_good
-    if trial and recovered and known.health_since > known.ejected_at:
-        trial = False
-    back = max(known.ejected_until if known.ejected_until <= now else known.health_since, known.admin_since)
+    well = recovered and known.health_since > known.ejected_at
+    until, back = _term(known, early=well)
+    if now < until:
+        why, refused = ejection.words(known.ejected_why), ejection.is_refusal(known.ejected_why)
+        return Verdict(Standing.EJECTED, weight, again=until, why=why, refused=refused, unreachable=unreachable)
+    trial = bool(known.ejected_until) and known.good == known.ejected_good and not well
+    back = max(back, known.admin_since)
     if recovered:
         back = max(back, known.health_since)
     tenths, again = _step(back, rules.slow_start, now)
-    return Verdict(Standing.UP, weight, tenths, trial, again)
+    return Verdict(Standing.UP, weight, tenths, trial, again, unreachable=unreachable)
+
+
+def _term(known: Facts, *, early: bool) -> tuple[int, int]:
+    """Until when a server is left alone, and since when it is back if that is over.
+
+    Checks that find it well again end it ``early``. One that refused connections is left alone as long as it does: it
+    is knocked at, and whoever has a connection ends that; without news of it the time that was set holds.
+    """
+    if early:
+        return 0, known.health_since
+    if not ejection.is_refusal(known.ejected_why):
+        return known.ejected_until, known.ejected_until
+    if known.reached_at > known.ejected_at:
+        return 0, known.reached_at
+    until = max(known.ejected_until, known.knocked_at + HOLD)
+    return until, until
 
 
 def _step(back: int, slow_start: int, now: int) -> tuple[int, int]:
@@ -183,10 +221,31 @@ def choose(servers: Sequence[J], panic: float) -> tuple[J, ...]:
     return up or tuple(one for one in wanted if one.verdict.standing is Standing.EJECTED)
 
 
+def last_resort(servers: Sequence[J], available: Sequence[J]) -> tuple[J, ...]:
+    """Who is asked, in this order, when all of the ``available`` have failed a request of which nothing was sent.
+
+    First those that were ejected, which is their trial; then backups; then those that checks find down or have not
+    looked at yet. Of each kind those come first that are not known to refuse connections.
+    """
+    rest = [one for one in servers if one.verdict.usable and one not in available]
+    return tuple(sorted(rest, key=_resort))
+
+
+def _resort(server: Judged) -> tuple[int, bool]:
+    verdict = server.verdict
+    if verdict.standing is Standing.DOWN:
+        rank = 4 if server.backup else 3
+    elif server.backup:
+        rank = 1 if verdict.pickable else 2
+    else:
+        rank = 0
+    return rank, verdict.unreachable
+
+
 def _wanted(server: Judged) -> bool:
     """Whether a server would be used if only it were up; one that is to be checked first is not yet."""
     verdict = server.verdict
-    return verdict.weight > 0 and verdict.standing not in (Standing.DRAIN, Standing.MAINT) and not verdict.unknown
+    return verdict.usable and not verdict.unknown
 
 
 class Assessed(Judged, Protocol):
@@ -199,6 +258,7 @@ class Assessed(Judged, Protocol):
     limit: int
     share: int
     trial: bool
+    unreachable: bool
     cap: int
 
 
@@ -210,13 +270,13 @@ def assess(servers: Sequence[A], rules: Rules, panic: float, now: int) -> tuple[
     moments = []
     for one in servers:
         verdict = judge(facts(one.lane, one.row, one.parent), one.weight, rules, now)
-        one.verdict, one.trial = verdict, verdict.trial
+        one.verdict, one.trial, one.unreachable = verdict, verdict.trial, verdict.unreachable
         one.share = verdict.weight * verdict.tenths
         if verdict.again:
             moments.append(verdict.again)
     available = choose(servers, panic)
     # Who has to prove itself gets one request at a time, as long as others can have the rest.
-    proven = any(not one.trial for one in available)
+    proven = any(not one.trial and not one.unreachable for one in available)
     for one in servers:
         one.cap = 1 if one.trial and proven else one.limit
     return available, min(moments, default=0)

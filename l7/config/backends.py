@@ -244,12 +244,19 @@ class Backend(Section):
         "enough, all servers are, whatever is known of them; `0%`: never.",
     )
     retries: Retries = Field(
-        default=2, description="How often a request that a server did not get is tried on another one."
+        default=2,
+        description="How often a request that a server did not get is tried on another one; a refused connection "
+        "does not count.",
+    )
+    retry_for: Duration = Field(
+        default=2.0,
+        description="How long a request of which nothing was sent waits for a server that takes connections, when all "
+        "of them have refused it; `0s`: not at all.",
     )
     retry_budget: Share = Field(
         default=0.2,
         description="The most retries, as a share of the requests of the last 10 seconds; 100 in that time are always "
-        "allowed.",
+        "allowed, and those after a refused connection do not count.",
     )
     timeouts: BackendTimeouts = Field(default=BackendTimeouts(), description="How long l7 waits for a server.")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from l7.balancing import cells, ejection, health
 from l7.balancing.lane import Lane
-from l7.balancing.standing import NANO, STEPS, Facts, Rules, Standing, Verdict, choose, facts, judge
+from l7.balancing.standing import KNOCKED, NANO, STEPS, Facts, Rules, Standing, Verdict, choose, facts, judge
 from l7.config.addresses import Address
 from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
@@ -109,12 +109,16 @@ def _why(one: _Judged, backend: Backend, now: int) -> str:
     found = "" if check is None or not known.health_why else health.words(known.health_why, check)
     if verdict.standing is Standing.DOWN:
         return found or "not checked yet"
+    if verdict.refused:
+        return f"{verdict.why}; {KNOCKED}"
     if verdict.standing is Standing.EJECTED:
         return f"{verdict.why}, for another {max(0, verdict.again - now) / NANO:.1f} s"
     if verdict.standing is not Standing.UP:
         return "as an administrator wants"
     if not verdict.weight:
         return "its weight is 0"
+    if verdict.unreachable:
+        return f"takes no connections; {KNOCKED}"
     if verdict.tenths < STEPS:
         return f"slow start: {verdict.tenths * 10} % of its share"
     if verdict.trial:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 
-from l7.balancing.cells import BOUNDS, DURATION, DURATION_SUM, RECEIVED, ROW, SENT, STATUS
+from l7.balancing.cells import BOUNDS, CUT, DURATION, DURATION_SUM, RECEIVED, ROW, SENT, STATUS
 from l7.balancing.lane import Lane
 from l7.exchange import Exchange
 from l7.telemetry.ledger import UNROUTED
@@ -29,6 +29,10 @@ class Counters:
         self._bounds = array("d", (*BOUNDS, float("inf")))
         self.muted = False
         """Whether nothing is counted: while l7 talks to itself."""
+
+    def cut(self, exchange: Exchange) -> None:
+        """Count a request that l7 ends."""
+        self._lane.add((exchange.row or _UNROUTED) * _ROW + CUT, 1)
 
     def count(self, exchange: Exchange) -> None:
         """Count a request that is over."""

@@ -105,6 +105,25 @@ BACKEND: Final = (
         ),
         cells.OVERFLOWED,
     ),
+    (
+        Figure("l7_requests_retrying", "gauge", _HOST, "Requests that wait now for a server that takes connections."),
+        cells.RETRYING,
+    ),
+    (
+        Figure(
+            "l7_retry_waits_total", "counter", _HOST, "Requests that had to wait for a server that takes connections."
+        ),
+        cells.RETRY_WAITS,
+    ),
+    (
+        Figure(
+            "l7_requests_cut_total",
+            "counter",
+            _HOST,
+            "Requests that l7 ended itself: `graceful-timeout` or `drain-timeout` was over, or it was stopped at once.",
+        ),
+        cells.CUT,
+    ),
     (RETRIES, cells.RETRIED),
     (
         Figure("l7_retries_denied_total", "counter", _HOST, "Requests that the retry budget allowed no other try."),

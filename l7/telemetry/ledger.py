@@ -108,13 +108,17 @@ class Ledger:
         """Zero the gauges of a lane whose writer is gone; what it knew of ejections is kept in the master's lane."""
         for row in rows:
             at, kept = self.base(lane, row), self.base(MASTER, row)
-            if self.cells[at + EJECTED_UNTIL] > self.cells[kept + EJECTED_UNTIL]:
+            if self._ejection(at) > self._ejection(kept):
                 for cell in range(EJECTED_AT, EJECTED_GOOD + 1):
                     self.cells[kept + cell] = self.cells[at + cell]
             for cell in range(GAUGES):
                 if self.cells[at + cell]:
                     self.cells[at + cell] = 0
         self.changed(MASTER, OF_LANE)
+
+    def _ejection(self, at: int) -> tuple[int, int]:
+        """When, and until when, a server was ejected last."""
+        return self.cells[at + EJECTED_AT], self.cells[at + EJECTED_UNTIL]
 
     def clear(self, row: int) -> None:
         """Zero a row in all lanes, because it is given to another server."""

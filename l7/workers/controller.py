@@ -1,4 +1,4 @@
-"""The control worker: what is done once per machine and not once per worker. It checks servers and looks names up.
+"""The control worker: what is done once per machine. It checks servers, knocks at them and looks names up.
 
 No request passes through it. What it finds out about servers it writes into its lane of the ledger, where all workers
 read; what names stand for it tells the master, which tells everybody. Workers go on with the last of both when it is
@@ -48,12 +48,14 @@ from l7.workers.admin import Admin
 from l7.workers.channel import LoopChannel
 from l7.workers.dial import endpoint, endpoint_of
 from l7.workers.health import Checks, Target
+from l7.workers.knocks import Door, Knocks
 from l7.workers.naming import Naming
 from l7.workers.process import BEAT_INTERVAL, CANNOT_BOOT, MASTER_GONE, raise_descriptor_limit
 from l7.workers.resolver import Resolver
 from l7.workers.watchdog import TICK, Watchdog
 
 Row = tuple[str, ...]
+_Place = tuple[str, tuple[int, object], int, str]
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,7 @@ class ControlBoot:
 
 def needs_control(config: Config) -> bool:
     """Whether a configuration has work for a control worker; without any, l7 is a process lighter."""
-    if config.admin is not None:
-        return True
-    return any(
-        backend.health is not None or any(server.address.named for server in backend.servers)
-        for backend in config.backends.values()
-    )
+    return config.admin is not None or any(backend.servers for backend in config.backends.values())
 
 
 def run(boot: ControlBoot) -> int:
@@ -107,6 +104,7 @@ class Controller:
         raise_descriptor_limit()
         self._channel = LoopChannel(channel, self._on_message, self._on_end)
         self.checks = Checks(boot.ledger, events)
+        self.knocks = Knocks(boot.ledger, events)
         self._rows, self._resolved = dict(boot.rows), dict(boot.resolved)
         self._naming = Naming(self._config, Resolver(self._config.resolver), self._resolved, self._channel.send, events)
         figures = Figures(boot.ledger, boot.board, self._config, self._rows, self._resolved, boot.formers)
@@ -172,8 +170,9 @@ class Controller:
         self._begun = True
         for name, backend in self._config.backends.items():
             for server in backend.servers:
-                self._check(name, backend, server.address, self._resolved.get((name, str(server.address)), ()))
+                self._watch(name, backend, server.address, self._resolved.get((name, str(server.address)), ()))
         self.checks.start()
+        self.knocks.start()
         self._naming.start()
 
     def _on_members(self, message: SetMembers) -> None:
@@ -185,32 +184,33 @@ class Controller:
             return
         for server in backend.servers:
             if str(server.address) == label:
-                self._check(name, backend, server.address, members)
+                self._watch(name, backend, server.address, members)
 
-    def _check(self, name: str, backend: Backend, address: Address, resolved: Sequence[Endpoint]) -> None:
-        """Check a server, at all the addresses that it has now, and at no others any more."""
+    def _watch(self, name: str, backend: Backend, address: Address, resolved: Sequence[Endpoint]) -> None:
+        """Knock at and check a server, at all the addresses that it has now, and at no others any more."""
+        places = list(self._places(name, address, resolved))
+        self.knocks.change((name, str(address)), [Door(name, label, where, row) for label, where, row, _ in places])
         if backend.health is None:
             return
         key = (name, str(address))
-        targets = list(self._targets(name, backend, address, resolved))
+        check, limits = backend.health, self._config.limits
+        targets = [Target(name, label, where, row, check, host, limits) for label, where, row, host in places]
         before = {target.key: target for target in self._members.get(key, ())}
         stay = {target.key for target in targets}
         self.checks.change(targets, [target for each, target in before.items() if each not in stay])
         self._members[key] = [before.get(target.key, target) for target in targets]
 
-    def _targets(self, name: str, backend: Backend, address: Address, resolved: Sequence[Endpoint]) -> Iterator[Target]:
-        assert backend.health is not None
-        limits = self._boot.generation.config.limits
+    def _places(self, name: str, address: Address, resolved: Sequence[Endpoint]) -> Iterator[_Place]:
+        """Where a server is: its name for people, its endpoint, its row and what checks ask for there."""
         literal = endpoint_of(address)
         if literal is not None:
-            row, host = self._boot.rows[name, str(address)], "localhost" if address.path else address.authority
-            yield Target(name, str(address), literal, row, backend.health, host, limits)
+            host = "localhost" if address.path else address.authority
+            yield str(address), literal, self._boot.rows[name, str(address)], host
             return
         for one in resolved:
             found = Address(one.host, one.port)
             asked = (found if address.srv else address).authority
-            there = endpoint(one.host, one.port)
-            yield Target(name, f"{address} at {found}", there, one.row, backend.health, asked, limits)
+            yield f"{address} at {found}", endpoint(one.host, one.port), one.row, asked
 
     # --- signals ----------------------------------------------------------------------------------------------------
 

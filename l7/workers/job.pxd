@@ -18,6 +18,8 @@ cdef class Job:
     cdef public double until
     cdef public object total
     cdef public Relay relay
-    cdef public bint moved
+    cdef public bint moved, released
+    cdef public Py_ssize_t spent
+    cdef public double failing_since
 
     cpdef bint may_retry(self, object failure, Member leaving=*) except -1

@@ -24,8 +24,8 @@ class Job:
     """One request on its way: what every try of it needs."""
 
     __slots__ = (
-        "answered", "body", "cookie", "exchange", "head", "moved", "opening", "relay", "session", "total", "until",
-        "upstream",
+        "answered", "body", "cookie", "exchange", "failing_since", "head", "moved", "opening", "relay", "released",
+        "session", "spent", "total", "until", "upstream",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +49,12 @@ class Job:
         """What carries it now."""
         self.moved = False
         """Whether it is to go to another server at once."""
+        self.spent = 0
+        """How many of its `retries` it has used up."""
+        self.failing_since = 0.0
+        """When a server failed it for the first time, or it began to wait behind such; 0 before."""
+        self.released = False
+        """Whether it has waited for a server that takes connections, and tries its luck again."""
         self.until = NEVER
         """When `timeouts.total` ends."""
         self.total: Total | None = None
@@ -71,7 +77,7 @@ class Job:
         if self.answered or self.session.stream.closed:
             return False
         rule = failure.kind.retry
-        if rule is Retry.NOTHING_SENT:
+        if rule is Retry.NOTHING_SENT or rule is Retry.NOT_REACHED:
             return True
         if rule is Retry.NEVER or not self._repeatable():
             return False

@@ -17,11 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import gevent
 from gevent import get_hub, monkey
 from gevent.event import Event
 from gevent.util import format_run_info
 
 from l7.balancing.names import Endpoint
+from l7.clock import monotonic
 from l7.config.generation import Generation
 from l7.ipc.channel import Channel, Received
 from l7.ipc.messages import (
@@ -184,6 +186,9 @@ class Worker:
         return self._finish()
 
     def _finish(self) -> int:
+        until = monotonic() + GOODBYE
+        while self._proxy.in_flight and monotonic() < until:
+            gevent.sleep(0.001)  # what was cut off comes to its end, and into the log
         self._server.close()
         self._proxy.close()
         self._log.close()
@@ -240,7 +245,7 @@ class Worker:
             self._drain(message.within, message.idle)
             self._channel.send(Drained())
         elif isinstance(message, Stop):
-            self._leave.set()
+            self._cut_off("stopped at once", 0.0)
         elif isinstance(message, SetMembers):
             self._proxy.set_members(message.backend, message.server, [Endpoint(*one) for one in message.members])
         elif isinstance(message, Rebalance):
@@ -259,7 +264,8 @@ class Worker:
         proxy.closing = not proxy.handing
         server.on_drained = self._leave.set
         server.stop()
-        self._after(within, self._end_tunnels)
+        setting = "drain-timeout" if proxy.handing else "graceful-timeout"
+        self._after(within, lambda: self._cut_off(f"{setting} is over", GOODBYE))
         if proxy.handing:
             server.hand_over_idle()
         else:
@@ -270,11 +276,17 @@ class Worker:
         if not server.sessions:
             self._leave.set()
 
-    def _end_tunnels(self) -> None:
-        """Time is up: say goodbye on WebSockets, and leave."""
-        for tunnel in list(self._proxy.tunnels):
-            tunnel.go_away()
-        self._after(GOODBYE, self._leave.set)
+    def _cut_off(self, why: str, goodbye: float) -> None:
+        """End what is in flight, give tunnels ``goodbye`` seconds to end by themselves, and leave."""
+        count, tunnels = self._proxy.cut(), len(self._proxy.tunnels)
+        if count:
+            which = f", {tunnels} of them upgraded connections" if tunnels else ""
+            self._events.warning(f"{why}: requests cut off: {count}{which}")
+        self._after(goodbye, self._leave_now)
+
+    def _leave_now(self) -> None:
+        self._proxy.end_tunnels()
+        self._leave.set()
 
     def _after(self, seconds: float, call: Callable[[], None]) -> None:
         timer = get_hub().loop.timer(seconds)

@@ -27,7 +27,7 @@ cdef class Proxy:
     cdef public ClientBounds bounds
     cdef public Crew crew
     cdef public RequestParser parser
-    cdef public bint draining, parting, closing, handing, stopping
+    cdef public bint draining, parting, closing, handing, stopping, cutting
     cdef public long in_flight, requests, answered, faults
     cdef public set tunnels
     cdef object _id_prefix, _trusted

@@ -23,9 +23,9 @@ from l7.errors import (
     BAD_RESPONSE,
     CLIENT_GONE_HEAD,
     INTERNAL,
+    KILLED_DATA,
     LOOP,
     NO_ROUTE,
-    NO_SERVER,
     UNAUTHORIZED,
     ProxyError,
     Side,
@@ -43,6 +43,7 @@ from l7.workers.body import RequestBody
 from l7.workers.bounds import ClientBounds
 from l7.workers.credentials import Credentials, claimed_login
 from l7.workers.crew import Crew
+from l7.workers.cutting import end_waits, killed
 from l7.workers.downstream import Downstream
 from l7.workers.job import Job
 from l7.workers.relay import Relay
@@ -77,6 +78,8 @@ class Proxy:
         """Whether each answer is the last of its connection."""
         self.handing = False
         """Whether connections are handed over to the next generation when they are idle."""
+        self.cutting = False
+        """Whether what is in flight is ended: time is up."""
         self.stopping = False
         """Whether nobody will serve the next request: idle connections end."""
         self.answered = 0
@@ -162,14 +165,16 @@ class Proxy:
     def _forward(self, job: Job) -> bool:
         """Try servers until one answers; raises the `ProxyError` of the last one when none does."""
         upstream = job.upstream
-        if not upstream.total:
-            return self._try_servers(job, upstream)
-        job.until = job.exchange.started + upstream.total
-        job.total = Total(job.session.stream, job.until - monotonic())
+        if upstream.total:
+            job.until = job.exchange.started + upstream.total
+            job.total = Total(job.session.stream, job.until - monotonic())
         try:
             return self._try_servers(job, upstream)
         finally:
-            job.total.stop()
+            if job.total is not None:
+                job.total.stop()
+            if job.released:
+                upstream.retry_queue.settled(job)
 
     def _try_servers(self, job: Job, upstream: Upstream) -> bool:
         tried: Sequence[Member] = ()
@@ -179,17 +184,23 @@ class Proxy:
         while True:
             member = upstream.pick(job, tried)
             if member is None:
-                raise failure or ProxyError(NO_SERVER, "no server can be used")
+                upstream.wait(job, failure)
+                tried = ()
+                continue
             try:
                 keep = self._attempt(job, member)
                 upstream.answered(member, job.exchange.status)
                 return keep
             except ProxyError as error:
                 failure = job.verdict(error)
+                if self.cutting:
+                    raise failure from None
+                if not job.failing_since:
+                    job.failing_since = monotonic()
                 if job.total is None or not job.total.rushed:
                     upstream.failed(member, failure)
                 tried = [*tried, member]
-                if not job.may_retry(failure, member) or not upstream.may_retry(member, tried):
+                if not job.may_retry(failure, member) or not upstream.may_retry(job, failure, tried):
                     raise failure from None
             finally:
                 upstream.release(member)
@@ -217,6 +228,8 @@ class Proxy:
         server = pool.connector.dial(min(job.upstream.bounds.connect, job.until - started))
         exchange.connect_time = monotonic() - started
         member.connected()
+        if member.unreachable:
+            job.upstream.reached(member)
         return self._through(job, member, server)
 
     def _through(self, job: Job, member: Member, server: Stream) -> bool:
@@ -227,6 +240,8 @@ class Proxy:
         if job.total is not None:
             job.total.server = server
         job.relay = relay
+        if job.released:
+            job.upstream.retry_queue.connected(job)
         waiting = job.upstream.waiting
         if waiting is not None:
             waiting[server] = (member, job)
@@ -272,6 +287,9 @@ class Proxy:
             tunnel.run(self.crew, early, relay.leftover)
         finally:
             self.tunnels.discard(tunnel)
+        if self.cutting:
+            job.exchange.failure = self._killed(job.exchange, whole=True)
+            job.exchange.code = KILLED_DATA.code
         session.stream.close()
         return False
 
@@ -310,6 +328,8 @@ class Proxy:
 
         Silent when part of an answer has gone out already: the connection was cut then.
         """
+        if self.cutting and (exchange.row or head is None):
+            failure = self._killed(exchange, whole=head is not None)
         kind = failure.kind
         exchange.failure = failure
         exchange.code = kind.code
@@ -319,11 +339,37 @@ class Proxy:
         if not kind.status or session.stream.closed:
             session.stream.close()
             return False
-        if kind.status >= 500 and kind.side is not Side.DOWNSTREAM:
+        if kind.status >= 500 and kind.side is not Side.DOWNSTREAM and not self.cutting:
             self.faults += 1
         keep = kind.keep and head is not None and self._keeps(head, body, last=session.last or session.spent())
         answer, exchange.sent = responses.refusal(failure, head, exchange.request_id, keep=keep)
         return self._reply(answer, body, session, keep=keep)
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def cut(self) -> int:
+        """End what is in flight, each by its row of the table; returns how many that are. For callbacks of the loop.
+
+        Tunnels are told that it ends, and have until `end_tunnels`.
+        """
+        if self.cutting:
+            return 0
+        self.cutting = self.closing = True
+        count = self.in_flight
+        for tunnel in list(self.tunnels):
+            tunnel.go_away()
+        spared = {stream for tunnel in self.tunnels for stream in tunnel.streams}
+        end_waits(self.sweeper.streams - spared)
+        return count
+
+    def end_tunnels(self) -> None:
+        """End the tunnels that are left. For callbacks of the loop."""
+        for tunnel in list(self.tunnels):
+            tunnel.end()
+
+    def _killed(self, exchange: Exchange, *, whole: bool) -> ProxyError:
+        self.counters.cut(exchange)
+        return killed(exchange, whole=whole)
 
     def set_members(self, route: str, address: str, found: Iterable[Endpoint]) -> None:
         """Use these addresses for a server that is given by name: new ones join, those that are gone finish."""

@@ -47,7 +47,9 @@ class Places(Protocol):
 class Waiter:
     """One request that waits: the keeper of its client's stream meanwhile."""
 
-    __slots__ = ("_greenlet", "_leaves", "_woken", "gone", "job", "late", "member", "since", "tried")
+    __slots__ = (
+        "_greenlet", "_leaves", "_woken", "gone", "job", "late", "member", "since", "tried", "until",
+    )  # fmt: skip
 
     def __init__(self, job: Any, tried: Sequence[Member]) -> None:
         self.job = job
@@ -59,10 +61,29 @@ class Waiter:
         """Whether the client has left."""
         self.late = False
         """Whether its time was up."""
+        self.until = NEVER
+        """When it will be."""
         self._greenlet = getcurrent()
         self._woken = False
         self._leaves = False
         """Whether its deadline is that of a client which has half-closed."""
+
+    def attend(self, until: float) -> None:
+        """Watch the client until the greenlet is woken, or it is ``until``."""
+        stream = self.job.session.stream
+        stream.keeper = self
+        stream.deadline = self.until = until
+        if stream.ready:
+            self.on_ready(stream)
+        elif not stream.watching:
+            stream.watch()
+
+    def detach(self) -> None:
+        """Watch it no more."""
+        stream = self.job.session.stream
+        if stream.keeper is self:
+            stream.keeper = None
+        stream.deadline = NEVER
 
     def wake(self) -> None:
         """Let the request go on as soon as the loop is reached."""
@@ -93,8 +114,14 @@ class Waiter:
 
     def on_expired(self, stream: Stream) -> None:
         """Nobody had room in time, or the client has been half-closed for too long."""
-        self.gone = self._leaves
-        self.late = not self.gone
+        if self._leaves:
+            self._leave()
+        else:
+            self.time_out()
+
+    def time_out(self) -> None:
+        """Its time is up."""
+        self.late = True
         self.wake()
 
     def _leave(self) -> None:
@@ -119,23 +146,15 @@ class Queue:
     def wait(self, job: Any, tried: Sequence[Member]) -> Member:
         """Wait for a member; raises `ProxyError` when the time is up or the client leaves."""
         waiter = Waiter(job, tuple(tried))
-        stream = job.session.stream
-        stream.keeper = waiter
-        stream.deadline = min(monotonic() + self._settings.timeout, job.until)
         self._waiters.append(waiter)
         self._show()
-        if stream.ready:
-            waiter.on_ready(stream)
-        elif not stream.watching:
-            stream.watch()
+        waiter.attend(min(monotonic() + self._settings.timeout, job.until))
         self.move()
         switch_to(get_hub())
         if waiter in self._waiters:
             self._waiters.remove(waiter)
         self._show()
-        if stream.keeper is waiter:
-            stream.keeper = None
-        stream.deadline = NEVER
+        waiter.detach()
         job.exchange.queue_time += (time.monotonic_ns() - waiter.since) / 1e9
         if waiter.member is not None:
             return waiter.member

@@ -20,6 +20,7 @@ from l7.config.schema import Backend
 from l7.errors import QUEUE_FULL, ProxyError
 from l7.http.cookies import cookies_of, values_of
 from l7.workers.queue import Queue
+from l7.workers.retryqueue import RetryQueue
 
 STICKS = frozenset((Standing.UP, Standing.DRAIN))
 """Where a client that sticks to a server is still sent."""
@@ -36,6 +37,8 @@ class Picked(Protocol):
     limit: int
     policy: Policy
     available: tuple[Member, ...]
+    last_resort: tuple[Member, ...]
+    retry_queue: RetryQueue
 
 
 class Selection:
@@ -62,14 +65,25 @@ class Selection:
             self._sticky.arrange(members)
 
     def pick(self, job: Any, tried: Sequence[Member]) -> Member | None:
-        """Give a request a member, after waiting for one if need be; raises `ProxyError` when none has room."""
+        """Give a request a member, after waiting for one if need be; raises `ProxyError` when none has room.
+
+        While others wait for a server that takes connections, it waits behind them.
+        """
+        upstream = self._upstream
+        if upstream.retry_queue.waiting and not job.released and not tried:
+            upstream.retry_queue.wait(job)
         if not self._others_wait():
             member = self.claim(job, tried)
             if member is not None:
                 return member
-        if all(member in tried for member in self._upstream.available) and self._stuck(job, tried) is None:
+        if self._all_tried(tried) and not _untried(upstream.last_resort, tried) and self._stuck(job, tried) is None:
             return None
+        if job.released:
+            upstream.retry_queue.settled(job)
         return self._wait(job, tried)
+
+    def _all_tried(self, tried: Sequence[Member]) -> bool:
+        return not _untried(self._upstream.available, tried)
 
     def _others_wait(self) -> bool:
         upstream = self._upstream
@@ -88,6 +102,8 @@ class Selection:
         if not self._claim_backend():
             return None
         member = self._claim_stuck(job, tried) or self._claim_picked(job, tried)
+        if member is None and self._all_tried(tried):
+            member = self.claim_last_resort(tried)
         if member is None:
             if upstream.limit:
                 upstream.lane.add(upstream.at + IN_FLIGHT, -1)
@@ -127,6 +143,18 @@ class Selection:
                 return member
             full.append(member)
 
+    def claim_last_resort(self, tried: Sequence[Member]) -> Member | None:
+        """Give a request that all members have failed who can be picked one of the others that has room.
+
+        One that was ejected is on trial: it gets one request at a time as long as there is another one to ask.
+        """
+        rest = _untried(self._upstream.last_resort, tried)
+        waiting = [one for one in rest[:-1] if one.verdict.standing is Standing.EJECTED and one.load()]
+        for member in [*(one for one in rest if one not in waiting), *waiting]:
+            if member.claim():
+                return member
+        return None
+
     def _cookie(self, job: Any) -> bytes:
         """The first cookie of ours that means one of the members; clients also send those of other paths."""
         assert self._sticky is not None
@@ -148,3 +176,7 @@ class Selection:
         else:
             found = next(cookies_of(job.head.lines, self._hash_name), b"") if kind == "cookie" else b""
         return key_of(found or job.exchange.client.encode())
+
+
+def _untried(members: Sequence[Member], tried: Sequence[Member]) -> list[Member]:
+    return [member for member in members if member not in tried]

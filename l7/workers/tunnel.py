@@ -8,7 +8,7 @@ from l7.clock import monotonic
 from l7.exchange import Exchange
 from l7.workers.crew import Crew
 from l7.workers.frames import FrameBorder, going_away
-from l7.workers.stream import Stream, StreamClosed, StreamTimeout
+from l7.workers.stream import NEVER, Stream, StreamClosed, StreamTimeout
 
 
 class Tunnel:
@@ -47,6 +47,18 @@ class Tunnel:
                 border.closed = True
         for stream in (self.client, self._server):
             stream.finish_sending()
+
+    @property
+    def streams(self) -> tuple[Stream, Stream]:
+        """Both of its connections."""
+        return self.client, self._server
+
+    def end(self) -> None:
+        """End it as if nothing had come for too long. For callbacks of the loop."""
+        self._idle = float("-inf")
+        for stream in self.streams:
+            if not stream.closed:
+                stream.expire(NEVER)
 
     def _upward(self, first: bytes) -> None:
         try:

@@ -11,14 +11,14 @@ cdef class Upstream:
     cdef public str route
     cdef public Lane lane
     cdef public Bounds bounds
-    cdef public tuple available
+    cdef public tuple available, last_resort
     cdef public list members
     cdef public bint plain
     cdef public double total
     cdef public long long again
     cdef public Py_ssize_t row, at, retries, limit
     cdef public Policy policy
-    cdef public object backend, budget, selection
+    cdef public object backend, budget, selection, retry_queue
     cdef public dict waiting
     cdef object _arranged, _given, _passive, _rules, _servers, _shared, _sweeper, _timed
 

@@ -12,24 +12,28 @@ from typing import Any
 
 from l7.balancing import health
 from l7.balancing.budget import Budget
-from l7.balancing.cells import IN_FLIGHT, RETRIES, ROW
+from l7.balancing.cells import IN_FLIGHT, REACHED_AT, RETRIES, ROW, UNREACHED_AT
 from l7.balancing.members import Member
 from l7.balancing.names import Endpoint
 from l7.balancing.passive import Passive, count_failure
 from l7.balancing.policies import POLICIES, Policy
-from l7.balancing.standing import Rules, Standing, assess, facts
+from l7.balancing.standing import Rules, Standing, assess, facts, last_resort
 from l7.clock import monotonic
 from l7.config.addresses import Address
 from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
-from l7.errors import ProxyError, Side
+from l7.errors import CONNECT_REFUSED, CONNECT_TIMEOUT, NO_SERVER, ProxyError, Retry, Side
 from l7.telemetry.events import named
 from l7.workers.bounds import Bounds
 from l7.workers.pool import Pool
+from l7.workers.retryqueue import RetryQueue
 from l7.workers.selection import Selection
 from l7.workers.shared import Shared
 from l7.workers.stream import NEVER, Stream, Sweeper
 
+_UNREACHED = frozenset((CONNECT_REFUSED, CONNECT_TIMEOUT))
+"""What says that a server takes no connections now."""
+_NOTHING_SENT = frozenset((Retry.NOT_REACHED, Retry.NOTHING_SENT))
 TICK = 0.05
 """Seconds within which a worker notices what others found out."""
 
@@ -53,11 +57,13 @@ class Upstream:
         "bounds",
         "budget",
         "lane",
+        "last_resort",
         "limit",
         "members",
         "plain",
         "policy",
         "retries",
+        "retry_queue",
         "route",
         "row",
         "selection",
@@ -81,6 +87,8 @@ class Upstream:
         self.budget = Budget(shared.lane, self.row, backend.retry_budget, monotonic())
         self.available: tuple[Member, ...] = ()
         """Among whom the policy picks."""
+        self.last_resort: tuple[Member, ...] = ()
+        """Who is asked, in this order, when those have failed a request."""
         self.again = 0
         """When this can change by itself, in nanoseconds; 0: never."""
         self.waiting: dict[Stream, tuple[Member, Any]] | None = None if backend.health is None else {}
@@ -97,6 +105,7 @@ class Upstream:
         self._given: dict[str, list[Member]] = {address: self._first(one) for address, one in self._servers.items()}
         self.members: list[Member] = []
         self.selection = Selection(self, shared.cookie_key)
+        self.retry_queue = RetryQueue(self, shared.lane, backend.retry_for)
         self.plain = True
         """Whether the policy alone decides, so that nothing has to be claimed or looked up."""
         self._take_members()
@@ -165,7 +174,13 @@ class Upstream:
         if arranged != self._arranged:
             self._arranged = arranged
             self.policy.arrange(self.available)
-        self.plain = not (self.selection.particular or self.limit or any(member.cap for member in self.members))
+        self.last_resort = last_resort(self.members, self.available)
+        self.settle()
+
+    def settle(self) -> None:
+        """Work out anew whether the policy alone decides."""
+        capped = self.limit or any(member.cap for member in self.members)
+        self.plain = not (self.selection.particular or capped or self.retry_queue.waiting)
 
     def _refresh_now(self) -> None:
         self.refresh(time.monotonic_ns())
@@ -189,9 +204,20 @@ class Upstream:
         if not self.plain:
             return self.selection.pick(job, tried)
         member = self.policy.pick(tried)
-        if member is not None:
-            member.begin()
+        if member is None:
+            return self.selection.claim_last_resort(tried)
+        member.begin()
         return member
+
+    def wait(self, job: Any, failure: ProxyError | None) -> None:
+        """Let a request that no server has taken wait for one that does; raises the last failure when none does."""
+        failure = failure or ProxyError(NO_SERVER, "no server can be used")
+        kind = failure.kind
+        waits = kind is NO_SERVER or (kind.side is Side.UPSTREAM and kind.retry in _NOTHING_SENT)
+        if not waits or not self.backend.retry_for or not any(member.verdict.usable for member in self.members):
+            raise failure
+        self.retry_queue.wait(job, failure)
+        self.budget.pass_by()
 
     def release(self, member: Member) -> None:
         """A member has done with a request."""
@@ -215,10 +241,20 @@ class Upstream:
         elif self._passive is not None:
             self._act(member, self._passive.answered(member, status, self.available))
 
+    def reached(self, member: Member) -> None:
+        """A connection was made to a member of which it is known that it takes none."""
+        self.lane.put(member.at + REACHED_AT, time.monotonic_ns())
+        self.lane.changed(member.row)
+        self._refresh_now()
+
     def failed(self, member: Member, failure: ProxyError) -> None:
         """A request was not."""
         if failure.kind.side is not Side.DOWNSTREAM:
             self._shared.debug(f"{self.route}: server {member.label}: {failure.reason}")
+        if failure.kind in _UNREACHED and not member.unreachable:
+            self.lane.put(member.at + UNREACHED_AT, time.monotonic_ns())
+            self.lane.changed(member.row)
+            self._refresh_now()
         if self._passive is not None:
             self._act(member, self._passive.failed(member, failure, self.available))
         else:
@@ -231,13 +267,24 @@ class Upstream:
             words = f"{self.route}: {ejected}"
             self._shared.report(named("server.ejected", words, backend=self.route, server=member.label))
 
-    def may_retry(self, member: Member, tried: Sequence[Member]) -> bool:
-        """Whether a request that ``member``, the last of ``tried``, has failed may be given to another one."""
-        if len(tried) > self.retries or all(one in tried for one in self.available):
+    def may_retry(self, job: Any, failure: ProxyError, tried: Sequence[Member]) -> bool:
+        """Whether a request that the last of ``tried`` has failed, and that may be sent again, is tried once more.
+
+        A connection that was refused costs nothing. Where nobody is left, the request may wait (`wait`).
+        """
+        rule = failure.kind.retry
+        left = any(one not in tried for one in self.available) or any(one not in tried for one in self.last_resort)
+        if rule is Retry.NOT_REACHED:
+            if left:
+                self.budget.pass_by()
+                self.lane.add(tried[-1].at + RETRIES, 1)
+            return True
+        if not left:
+            return rule is Retry.NOTHING_SENT
+        if job.spent >= self.retries or not self.budget.take(monotonic()):
             return False
-        if not self.budget.take(monotonic()):
-            return False
-        self.lane.add(member.at + RETRIES, 1)
+        job.spent += 1
+        self.lane.add(tried[-1].at + RETRIES, 1)
         return True
 
     def checks_fail(self, member: Member) -> bool:

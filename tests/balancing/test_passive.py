@@ -23,7 +23,7 @@ from l7.errors import (
     Kind,
     ProxyError,
 )
-from l7.telemetry.ledger import FIRST_ROW, FIRST_WORKER, Ledger
+from l7.telemetry.ledger import CONTROL, FIRST_ROW, FIRST_WORKER, Ledger
 
 S = 1_000_000_000
 LIMITS = Limits(failures=3, rate=0.5, time=2.0, max_time=60.0)
@@ -35,6 +35,7 @@ class Worker:
     def __init__(self, place: Place, number: int, weights: list[int], panic: float, backups: int) -> None:
         self.place = place
         self.panic = panic
+        self.rules = Rules()
         self.lane = Lane(place.ledger.cells, place.ledger.rows * cells.ROW, FIRST_WORKER + number)
         main = len(weights) - backups
         self.members = [
@@ -48,7 +49,7 @@ class Worker:
 
     def refresh(self) -> None:
         for member in self.members:
-            member.verdict = judge(facts(self.lane, member.row), member.weight, Rules(), self.place.now)
+            member.verdict = judge(facts(self.lane, member.row), member.weight, self.rules, self.place.now)
             member.trial = member.verdict.trial
         self.available = choose(self.members, self.panic)
 
@@ -91,7 +92,7 @@ def test_failures_in_a_row_eject_over_all_workers(place: Place) -> None:
     one, other = place.worker(0), place.worker(1)
     assert one.fail(0) == ""
     assert other.fail(0) == ""
-    assert one.fail(0) == "server s0 is ejected for 2s: connect refused ×3"
+    assert one.fail(0) == "server s0 is ejected until it takes connections: connect refused ×3"
     assert one.standing(0) is other.standing(0) is Standing.EJECTED
     assert place.ledger.total(FIRST_ROW, cells.EJECTIONS) == 1
     assert place.ledger.total(FIRST_ROW, cells.FAILED_CONNECT) == 3
@@ -217,16 +218,60 @@ def test_a_backup_stands_in_for_the_last_one(place: Place) -> None:
 def test_the_first_failure_on_trial_ejects_for_twice_as_long(place: Place) -> None:
     one, other = place.worker(0), place.worker(1)
     for _ in range(3):
-        one.fail(0)
+        one.fail(0, TRUNCATED)
     place.now += 2 * S
     assert one.standing(0) is Standing.UP
     other.refresh()
-    assert other.fail(0) == "server s0 is ejected for 4s: connect refused ×4"
+    assert other.fail(0, TRUNCATED) == "server s0 is ejected for 4s: response cut short ×4"
     place.now += 4 * S
     assert one.standing(0) is Standing.UP
     one.answer(0)
     assert not one.members[0].trial
-    assert not one.fail(0), "it has proven itself: it takes a streak again"
+    assert not one.fail(0, TRUNCATED), "it has proven itself: it takes a streak again"
+
+
+def test_who_refused_connections_is_left_alone_no_longer_than_it_does(place: Place) -> None:
+    one = place.worker()
+    for _ in range(3):
+        one.fail(0)
+    knocks = Lane(place.ledger.cells, place.ledger.rows * cells.ROW, CONTROL)
+    at = FIRST_ROW * cells.ROW
+    for _ in range(600):
+        place.now += S // 10
+        knocks.put(at + cells.KNOCKED_AT, place.now)
+        assert one.standing(0) is Standing.EJECTED, "for a minute"
+    knocks.put(at + cells.REACHED_AT, place.now)
+    assert one.standing(0) is Standing.UP
+    assert one.members[0].trial
+    place.now += 1
+    assert one.fail(0) == "server s0 is ejected until it takes connections: connect refused ×4"
+    assert one.standing(0) is Standing.EJECTED
+    assert one.members[0].verdict.again == place.now + 2 * S, "not for longer and longer"
+    place.now += 2 * S
+    assert one.standing(0) is Standing.UP, "where nobody knocks it is tried by a request"
+
+
+def test_an_ejection_that_ended_early_does_not_hide_the_next_one(place: Place) -> None:
+    one, other = place.worker(0), place.worker(1)
+    for _ in range(3):
+        one.fail(0, TRUNCATED)
+    place.now += S
+    checks = Lane(place.ledger.cells, place.ledger.rows * cells.ROW, CONTROL)
+    for cell, value in ((cells.HEALTH, cells.UP), (cells.HEALTH_SINCE, place.now), (cells.FALLS, 1)):
+        checks.put(FIRST_ROW * cells.ROW + cell, value)
+    other.rules = one.rules = Rules(checked=True)
+    assert other.standing(0) is Standing.UP
+    place.now += 1
+    assert other.fail(0) == "server s0 is ejected until it takes connections: connect refused ×4"
+    assert one.standing(0) is other.standing(0) is Standing.EJECTED
+    assert one.members[0].verdict.refused
+
+
+def test_a_server_that_is_left_and_takes_no_connections_counts_for_nothing(place: Place) -> None:
+    one = place.worker(servers=2)
+    one.lane.put((FIRST_ROW + 1) * cells.ROW + cells.UNREACHED_AT, place.now)
+    one.refresh()
+    assert [one.fail(0) for _ in range(5)] == [""] * 5
 
 
 def test_two_workers_that_see_the_same_eject_once(place: Place) -> None:

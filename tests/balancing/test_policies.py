@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from l7.balancing import policies
+from l7.balancing.cells import ROW
 from l7.balancing.hashring import key_of
 from l7.balancing.members import SILENT, SILENT_FOR, Member, alone
 from l7.balancing.policies import POLICIES, First, Hash, LeastRequests, Policy, RoundRobin, TwoChoices, cycle
@@ -146,7 +147,7 @@ def test_idle_servers_are_taken_by_turns_and_weights() -> None:
 def test_what_other_workers_have_in_flight_counts() -> None:
     busy, free = alone("a:0", lanes=2), alone("a:1", lanes=2)
     # Another worker's lane: the second one.
-    busy.lane.put(2 * 32 + busy.at, 3)
+    busy.lane.put(2 * ROW + busy.at, 3)
     assert busy.load() == 3
     for factory in (LeastRequests, TwoChoices):
         policy = arranged(factory, [busy, free])

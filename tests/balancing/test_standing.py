@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -10,7 +10,7 @@ from l7.balancing import cells, ejection
 from l7.balancing.ejection import Reason
 from l7.balancing.lane import Lane
 from l7.balancing.members import Member, alone
-from l7.balancing.standing import STEPS, Facts, Rules, Standing, Verdict, choose, facts, judge
+from l7.balancing.standing import STEPS, Facts, Rules, Standing, Verdict, choose, facts, judge, last_resort
 from l7.telemetry.ledger import CONTROL, FIRST_ROW, MASTER, Ledger
 
 S = 1_000_000_000
@@ -152,6 +152,35 @@ def states(*letters: str) -> list[Member]:
 def test_who_is_chosen(letters: str, panic: float, chosen: list[int]) -> None:
     servers = states(*letters)
     assert [servers.index(one) for one in choose(servers, panic)] == chosen
+
+
+@dataclass
+class Spare:
+    """A server as `last_resort` sees it."""
+
+    name: str
+    verdict: Verdict
+    backup: bool = False
+
+
+def test_the_last_resort_is_in_order() -> None:
+    up, ejected, down = (Verdict(one, 1) for one in (Standing.UP, Standing.EJECTED, Standing.DOWN))
+    servers = [
+        Spare("down backup", down, backup=True),
+        Spare("down", down),
+        Spare("not checked", replace(down, unknown=True)),
+        Spare("ejected backup", ejected, backup=True),
+        Spare("backup", up, backup=True),
+        Spare("refuses", replace(ejected, unreachable=True)),
+        Spare("ejected", ejected),
+        Spare("maint", Verdict(Standing.MAINT, 1)),
+        Spare("drain", Verdict(Standing.DRAIN, 1)),
+        Spare("weight 0", replace(up, weight=0)),
+        Spare("picked", up),
+    ]
+    assert [one.name for one in last_resort(servers, servers[-1:])] == [
+        "ejected", "refuses", "backup", "ejected backup", "down", "not checked", "down backup",
+    ]  # fmt: skip
 
 
 # -------------------------------------------------------------------------------------------------------- facts

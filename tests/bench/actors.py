@@ -25,6 +25,8 @@ WORK = 0.004
 """Seconds that a good server takes."""
 SLOW = 0.7
 """Seconds that a slow one takes: longer than a check may, less than a request may."""
+GRACE = 0.3
+"""Seconds from a server's last connection to its exit, when it stops gracefully."""
 HALF = 0.02
 """Seconds between the first half of an answer and the reset."""
 CHUNK = 4096
@@ -49,6 +51,10 @@ class Mode(enum.Enum):
     ERROR = "error"
     """Every answer is a 500, to checks, too."""
     SLOW = "slow"
+    LEFT = "left"
+    """Nobody listens; what was asked before is answered, and each connection ends with its answer: a graceful stop."""
+    DYING = "dying"
+    """Connections are accepted and reset at once."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,10 @@ class Actor:
         if was in (Mode.SILENT, Mode.HOLE) or mode is Mode.GONE:
             for peer in list(self.peers):
                 peer.reset()
-        if mode is Mode.GONE:
+        if mode is Mode.LEFT and self._listener is not None:
+            self._accept(self._listener)  # who has its connection is not turned away
+            loop.call_later(GRACE, self._leave)
+        if mode in (Mode.GONE, Mode.LEFT):
             self._shut()
             return
         if self._listener is None:
@@ -112,6 +121,12 @@ class Actor:
         await asyncio.gather(*self._coming, return_exceptions=True)
         while self.peers:
             await asyncio.sleep(0)
+
+    def _leave(self) -> None:
+        """Exit: end the connections on which nothing was asked since."""
+        if self.mode is Mode.LEFT:
+            for peer in list(self.peers):
+                peer.leave()
 
     def _shut(self) -> None:
         if self._listener is not None:
@@ -156,12 +171,14 @@ class _Peer(asyncio.Protocol):
         self._actor = actor
         self._received = b""
         self._transport: asyncio.Transport | None = None
+        self._asked = 0
+        """Requests that are not answered yet."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._actor.peers.add(self)
-        if self._actor.mode is Mode.GONE:
+        if self._actor.mode in (Mode.GONE, Mode.DYING):
             self.reset()
 
     def connection_lost(self, _error: Exception | None) -> None:
@@ -192,6 +209,7 @@ class _Peer(asyncio.Protocol):
         mode, later = self._actor.mode, asyncio.get_running_loop().call_later
         check = path == HEALTH
         number = -1 if check else int(path.rpartition(b"/")[2])
+        self._asked += 1
         if not check:
             self._actor.attempts.append(Attempt(monotonic(), number, mode))
         if mode in (Mode.SILENT, Mode.HOLE):
@@ -210,6 +228,9 @@ class _Peer(asyncio.Protocol):
     def _answer(self, status: bytes, body: bytes, framing: int, broken: bool = False) -> None:
         if self._transport is None:
             return
+        self._asked -= 1
+        if self._actor.mode is Mode.LEFT:
+            framing = 2 if framing != 1 else 1
         field = (b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked", b"Connection: close")[framing]
         if framing == 1:
             pieces = [body[at : at + CHUNK] for at in range(0, len(body), CHUNK)]
@@ -221,7 +242,12 @@ class _Peer(asyncio.Protocol):
             return
         self._transport.write(head + body)
         self._actor.checked |= body == WELL
-        if framing == 2:
+        if framing == 2 or self._actor.mode is Mode.LEFT:
+            self._transport.close()
+
+    def leave(self) -> None:
+        """End the connection once nothing that was asked is left to answer."""
+        if self._transport is not None and not self._asked:
             self._transport.close()
 
     def reset(self) -> None:

@@ -43,6 +43,8 @@ class Callers:
     outcomes: list[Outcome] = field(default_factory=list)
     over: bool = False
     patience: float = PATIENCE
+    kept: bool = True
+    """Whether connections are kept from one request to the next."""
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1_000_000))
 
     async def call(self, seconds: float) -> None:
@@ -87,6 +89,8 @@ class _Caller:
         except (OSError, EOFError, _Broken) as error:
             why = str(error) if isinstance(error, _Broken) else "connection lost"
         if why and not why.isdecimal():
+            self._hang_up()
+        if not self._callers.kept:
             self._hang_up()
         self._callers.outcomes.append(Outcome(method, number, began, monotonic() - began, why, fooled))
 

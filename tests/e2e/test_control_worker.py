@@ -22,7 +22,7 @@ backends:
 BARE = """
 canary-time: 200ms
 access-log: off
-backends: {{a: {{servers: [{0}]}}}}
+backends: {{a: {{servers: []}}}}
 """
 
 LONG = "graceful-timeout: 10m\n"
@@ -31,7 +31,7 @@ LONG = "graceful-timeout: 10m\n"
 
 def test_there_is_none_where_it_has_nothing_to_do(l7, origin):
     proxy = l7(BARE.format(origin().address))
-    assert get(proxy.address, host="a").status == 200
+    assert get(proxy.address, host="a").status == 503
     assert proxy.control() is None
     proxy.usr1()
     proxy.wait_for_output(r"\.\.\.")

@@ -60,7 +60,7 @@ def one_dump(proxy: L7Process) -> list[str]:
 def test_usr1_prints_what_is_in_use_and_every_worker(l7, origin):
     proxy = l7(CONFIG.format(origin().address), workers=2)
     lines = one_dump(proxy)
-    workers = [line for line in lines if line.startswith("#")]
+    workers = [line for line in lines if line.startswith("# worker")]
     assert len(workers) == 2
     for pid in proxy.workers():
         (line,) = [line for line in workers if f"pid {pid}," in line]

@@ -1,0 +1,31 @@
+"""Ending what is in flight when time is up: nothing in silence, each request by its row of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from l7.errors import KILLED_DATA, KILLED_HEAD, KILLED_QUEUE, KILLED_REQUEST, ProxyError
+from l7.exchange import Exchange
+from l7.workers.queue import Waiter
+from l7.workers.stream import NEVER, Stream
+
+
+def killed(exchange: Exchange, *, whole: bool) -> ProxyError:
+    """What a request has failed with that is ended now; ``whole`` says that its head had come."""
+    if exchange.status:
+        return ProxyError(KILLED_DATA)
+    if not whole:
+        return ProxyError(KILLED_REQUEST)
+    return ProxyError(KILLED_QUEUE if exchange.connect_time < 0 else KILLED_HEAD)
+
+
+def end_waits(streams: Iterable[Stream]) -> None:
+    """End whatever requests wait for on these streams as if its time were up. For callbacks of the loop."""
+    for stream in list(streams):
+        if stream.closed:
+            continue
+        keeper = stream.keeper
+        if isinstance(keeper, Waiter):
+            keeper.time_out()
+        elif keeper is None:
+            stream.expire(NEVER)

@@ -1,0 +1,182 @@
+"""Waiting for a server that takes connections: requests that all servers have refused, first come, first served.
+
+Nothing of them was sent, so nothing is lost by waiting. Who comes while others wait, waits behind them. As soon as a
+server is known to take connections again (`Member.unreachable`) the first one tries its luck; each that has its
+connection lets the next ones go, so that a server with a short backlog is not overrun; one that is refused once more is
+back at its old place. Where nobody knocks at the servers, one request every `PAUSE` does.
+
+Each worker keeps its own in order and shows since when the first one waits: nobody goes much before who waits longer
+in another worker.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import insort
+from typing import Any, Protocol
+
+from gevent import get_hub
+from greenlet import greenlet
+
+from l7.balancing.cells import KNOCKED_AT, RETRY_WAITS, RETRYING, RETRYING_LOOKED, RETRYING_OLDEST
+from l7.balancing.lane import Lane
+from l7.balancing.members import Member
+from l7.clock import monotonic
+from l7.errors import CLIENT_GONE_QUEUE, CONNECT_REFUSED, NO_SERVER, ProxyError
+from l7.telemetry.ledger import CONTROL
+from l7.workers.queue import ASLEEP, Waiter
+
+LOOK = 0.01
+"""Seconds between two looks at whether somebody can go on."""
+PAUSE = 0.1
+"""Seconds between two tries where nobody knows whether a server takes connections, or one does that then fails."""
+MOST_TRYING = 32
+"""Requests of one worker at most that are on their way to a connection at a time."""
+UNFAIR = 100_000_000
+"""Nanoseconds by which who waits in one worker may go before who waits in another."""
+
+switch_to = greenlet.switch
+
+
+class Waited(Protocol):
+    """The backend whose servers are waited for."""
+
+    at: int
+    members: list[Member]
+
+    def settle(self) -> None:
+        """Somebody waits now, or nobody does any more."""
+
+
+class RetryQueue:
+    """The requests of one backend that wait in this worker, for so many ``seconds`` from their first failure."""
+
+    __slots__ = ("_at", "_failure", "_lane", "_line", "_next", "_seconds", "_timer", "_trying", "_upstream", "_window")
+
+    def __init__(self, upstream: Waited, lane: Lane, seconds: float) -> None:
+        self._upstream = upstream
+        self._lane = lane
+        self._at = upstream.at
+        self._seconds = seconds
+        self._line: list[Waiter] = []
+        self._timer: Any = None
+        self._trying = 0
+        """How many have gone on and have no connection yet."""
+        self._window = 1
+        """How many may be."""
+        self._next = 0.0
+        """When the next one may go on."""
+        self._failure = ProxyError(NO_SERVER)
+        """What the last one has met with: for those who came while others waited."""
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._line)
+
+    def wait(self, job: Any, failure: ProxyError | None = None) -> None:
+        """Wait until the request may try again; raises ``failure`` when its time is up, or that its client has left."""
+        self._note(job, failure)
+        if not job.failing_since:
+            job.failing_since = monotonic()
+        until = min(job.failing_since + self._seconds, job.until)
+        if monotonic() >= until:
+            raise failure or self._failure
+        waiter = Waiter(job, ())
+        waiter.since = int(job.failing_since * 1e9)
+        began = monotonic()
+        insort(self._line, waiter, key=_since)
+        self._show()
+        waiter.attend(until)
+        switch_to(get_hub())
+        waiter.detach()
+        if waiter in self._line:
+            self._line.remove(waiter)
+        self._show()
+        job.exchange.queue_time += monotonic() - began
+        if job.released:
+            return
+        if waiter.gone:
+            raise ProxyError(CLIENT_GONE_QUEUE, "closed while waiting for a server")
+        raise failure or self._failure
+
+    def _note(self, job: Any, failure: ProxyError | None) -> None:
+        """Take note of what the request has met with, that comes to wait for the first time or once more."""
+        if not job.failing_since or not job.exchange.queue_time:
+            self._lane.add(self._at + RETRY_WAITS, 1)
+        if job.released:
+            self.settled(job)
+            self._window = 1
+        if failure is not None:
+            self._failure = failure
+            if failure.kind is not CONNECT_REFUSED:
+                self._next = monotonic() + PAUSE
+
+    def settled(self, job: Any) -> None:
+        """A request that went on is in nobody's way any more: it has a connection, or has failed."""
+        job.released = False
+        self._trying -= 1
+
+    def connected(self, job: Any) -> None:
+        """A request that went on has a connection: let others follow."""
+        self.settled(job)
+        self._window = min(self._window + 1, MOST_TRYING)
+        if self._line:
+            self.move()
+
+    def move(self) -> None:
+        """Let those go on whose turn it is."""
+        now = monotonic()
+        while self._line and self._line[0].until <= now:
+            self._line.pop(0).time_out()
+        if self._line and now >= self._next and self._trying < self._window:
+            if not self._is_promising():
+                if not self._is_forsaken():
+                    return
+                self._next = now + PAUSE
+                self._window = self._trying + 1
+            while self._line and self._trying < self._window and self._is_our_turn():
+                waiter = self._line.pop(0)
+                waiter.job.released = True
+                self._trying += 1
+                waiter.wake()
+                self._show()
+        self._show()
+
+    def _is_promising(self) -> bool:
+        """Whether a server may take connections."""
+        return any(one.verdict.usable and not one.unreachable for one in self._upstream.members)
+
+    def _is_forsaken(self) -> bool:
+        """Whether nobody has knocked at any of the servers lately."""
+        knocked = (self._lane.read(CONTROL, one.at + KNOCKED_AT) for one in self._upstream.members)
+        return max(knocked, default=0) < time.monotonic_ns() - 2 * ASLEEP
+
+    def _is_our_turn(self) -> bool:
+        """Whether nobody has waited much longer in another worker, unless that one hangs."""
+        lane, at = self._lane, self._at
+        latest, awake = self._line[0].since - UNFAIR, time.monotonic_ns() - ASLEEP
+        for number in range(lane.used):
+            if 0 < lane.read(number, at + RETRYING_OLDEST) < latest and lane.read(number, at + RETRYING_LOOKED) > awake:
+                return False
+        return True
+
+    def _show(self) -> None:
+        """Let the other workers see how many wait here, and since when the first one does."""
+        line, lane, at = self._line, self._lane, self._at
+        lane.put(at + RETRYING_LOOKED, time.monotonic_ns())
+        lane.put(at + RETRYING, len(line))
+        lane.put(at + RETRYING_OLDEST, line[0].since if line else 0)
+        if line and self._timer is None:
+            self._timer = get_hub().loop.timer(LOOK, LOOK)
+            self._timer.start(self.move)
+            self._upstream.settle()
+        elif not line and self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+            self._upstream.settle()
+
+
+def _since(waiter: Waiter) -> int:
+    return waiter.since
