@@ -1,11 +1,11 @@
-"""Prints the figures of ``l7/telemetry/figures.py`` as reStructuredText; ``make generated`` writes ``metrics.inc``."""
+"""Prints the figures of ``l7/telemetry/catalogue.py`` as reStructuredText; ``make generated`` writes ``metrics.inc``."""
 
 from __future__ import annotations
 
-from l7.telemetry.figures import FIGURES, Figure
+from l7.telemetry.catalogue import FIGURES, Figure
 
 HEAD = """\
-.. Generated from l7/telemetry/figures.py by docs/metrics.py: change the list there and run "make generated".
+.. Generated from l7/telemetry/catalogue.py by docs/metrics.py: change the list there and run "make generated".
 
 .. list-table::
    :header-rows: 1

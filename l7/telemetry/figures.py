@@ -1,7 +1,6 @@
-"""The figures of ``/metrics``: which there are, and how they are read from the ledger and the board.
+"""The figures of ``/metrics`` (`l7.telemetry.catalogue`) as they are read from the ledger and the board.
 
-`FIGURES` is the whole list; the reference in the documentation is made of it. Labels have no values but those that the
-configuration or this module names, so no client can make a series. Nothing here is written, and nobody is asked.
+Nothing here is written, and nobody is asked.
 """
 
 from __future__ import annotations
@@ -22,21 +21,36 @@ from l7.config.schema import Config
 from l7.telemetry import board as slots
 from l7.telemetry import facts
 from l7.telemetry.board import Board
+from l7.telemetry.catalogue import (
+    ADDRESSES,
+    BACKEND,
+    BUILD,
+    BUSY,
+    CLASSES,
+    DURATION,
+    ERRORS,
+    HEALTH_CHANGES,
+    IN_FLIGHT,
+    OF_CLIENTS,
+    OPEN,
+    OUT,
+    PLACES,
+    PLAIN,
+    REASONS,
+    RELOADS,
+    REQUESTS,
+    SERVER,
+    SUCCESS,
+    UP,
+    WORKERS,
+    Figure,
+)
 from l7.telemetry.facts import Facts
 from l7.telemetry.former import COUNTED, Former
 from l7.telemetry.ledger import MASTER, OF_MASTER, UNROUTED, Ledger
 
 UNROUTED_HOST = "-"
 """The ``host`` of requests that no backend is for: one for all, whatever clients ask for."""
-
-
-class Figure(NamedTuple):
-    """One family of series. ``kind`` is ``counter``, ``gauge`` or ``histogram``, ``help`` what it says."""
-
-    name: str
-    kind: str
-    labels: tuple[str, ...]
-    help: str
 
 
 class Sample(NamedTuple):
@@ -54,183 +68,11 @@ class Family(NamedTuple):
     samples: Iterator[Sample]
 
 
-_HOST, _SERVER = ("host",), ("host", "server")
-
-REQUESTS = Figure(
-    "l7_requests_total",
-    "counter",
-    ("host", "code"),
-    "Requests by the class of their status; `none`: the client left without an answer.",
-)
-DURATION = Figure(
-    "l7_request_duration_seconds", "histogram", _HOST, "From the head of a request to the end of its answer."
-)
-RETRIES = Figure("l7_retries_total", "counter", _HOST, "Tries beyond the first one of each request.")
-ERRORS = Figure(
-    "l7_upstream_errors_total",
-    "counter",
-    ("host", "server", "reason"),
-    "Failures of a server: `connect`, `timeout`, `response` (lost or invalid), `5xx` (answered so).",
-)
-UP = Figure("l7_server_up", "gauge", _SERVER, "1 while new requests may go to the server.")
-OUT = Figure(
-    "l7_server_out",
-    "gauge",
-    ("host", "server", "reason"),
-    "1 while the server is out for this reason: `check`, `ejected`, `drain` or `maint`.",
-)
-HEALTH_CHANGES = Figure(
-    "l7_server_health_changes_total",
-    "counter",
-    ("host", "server", "to"),
-    "How often active checks have called the server `up` and `down`.",
-)
-ADDRESSES = Figure(
-    "l7_server_addresses",
-    "gauge",
-    _SERVER,
-    "Addresses that the server's name stands for now, 0 before its first answer; 1 for an address.",
-)
-
-BUSY = Figure("l7_requests_in_flight", "gauge", _HOST, "Requests that servers have now.")
-
-BACKEND: Final = (
-    (Figure("l7_requests_queued", "gauge", _HOST, "Requests that wait for a server now."), cells.QUEUED),
-    (
-        Figure(
-            "l7_queue_overflows_total",
-            "counter",
-            _HOST,
-            "Requests that found the queue full or waited in it for too long.",
-        ),
-        cells.OVERFLOWED,
-    ),
-    (
-        Figure("l7_requests_retrying", "gauge", _HOST, "Requests that wait now for a server that takes connections."),
-        cells.RETRYING,
-    ),
-    (
-        Figure(
-            "l7_retry_waits_total", "counter", _HOST, "Requests that had to wait for a server that takes connections."
-        ),
-        cells.RETRY_WAITS,
-    ),
-    (
-        Figure(
-            "l7_requests_cut_total",
-            "counter",
-            _HOST,
-            "Requests that l7 ended itself: `graceful-timeout` or `drain-timeout` was over, or it was stopped at once.",
-        ),
-        cells.CUT,
-    ),
-    (RETRIES, cells.RETRIED),
-    (
-        Figure("l7_retries_denied_total", "counter", _HOST, "Requests that the retry budget allowed no other try."),
-        cells.NOT_RETRIED,
-    ),
-    (Figure("l7_request_body_bytes_total", "counter", _HOST, "Bytes of request bodies."), cells.RECEIVED),
-    (Figure("l7_response_body_bytes_total", "counter", _HOST, "Bytes of response bodies."), cells.SENT),
-)
-"""What is one cell of a backend's row."""
-
-SERVER: Final = (
-    (
-        Figure("l7_server_requests_total", "counter", _SERVER, "Requests that the server was given, each try counted."),
-        cells.REQUESTS,
-    ),
-    (Figure("l7_server_connects_total", "counter", _SERVER, "Connections opened to the server."), cells.CONNECTS),
-    (
-        Figure(
-            "l7_server_retries_total", "counter", _SERVER, "Requests that were tried again after the server had failed."
-        ),
-        cells.RETRIES,
-    ),
-    (
-        Figure("l7_ejections_total", "counter", _SERVER, "How often the server was left alone because it failed."),
-        cells.EJECTIONS,
-    ),
-)
-"""What is one cell of a server's row, and only ever grows."""
-
-IN_FLIGHT = Figure("l7_server_in_flight", "gauge", _SERVER, "Requests that the server has now.")
-
-REASONS: Final = {
-    "connect": cells.FAILED_CONNECT,
-    "timeout": cells.FAILED_TIMEOUT,
-    "response": cells.FAILED_RESPONSE,
-    "5xx": cells.ANSWERED_5XX,
-}
-CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 TELLING: Final = (cells.HEALTH, cells.EJECTED_UNTIL, cells.ADMIN)
 """Without any of these a server is up."""
 OUT_OF: Final = {
     Standing.DOWN: "check", Standing.EJECTED: "ejected", Standing.DRAIN: "drain", Standing.MAINT: "maint",
 }  # fmt: skip
-
-OPEN = Figure("l7_open_connections", "gauge", (), "Connections of clients that are open now.")
-PLACES = Figure(
-    "l7_connections_limit",
-    "gauge",
-    (),
-    "Connections that clients may have: `limits.connections`, or what descriptors allow.",
-)
-OF_CLIENTS: Final = (
-    (
-        Figure(
-            "l7_idle_connections_closed_total",
-            "counter",
-            (),
-            "Idle connections of clients that were closed because others needed their places.",
-        ),
-        facts.IDLE_CLOSED,
-    ),
-    (
-        Figure(
-            "l7_connections_waited_total",
-            "counter",
-            (),
-            "Connections of clients that had to wait for a place, because nobody was idle.",
-        ),
-        facts.WAITED,
-    ),
-)
-"""What workers count of clients' connections."""
-WORKERS = Figure(
-    "l7_workers", "gauge", ("state",), f"Worker processes by state: {', '.join(f'`{one}`' for one in facts.STATES)}."
-)
-BUILD = Figure("l7_build_info", "gauge", ("version",), "1, and which l7 this is.")
-RELOADS = Figure("l7_reloads_total", "counter", ("result",), "Reloads that were `done` and that `failed`.")
-SUCCESS = Figure("l7_config_last_reload_success", "gauge", (), "0 when the last reload has failed, else 1.")
-
-PLAIN: Final = (
-    (Figure("l7_workers_wanted", "gauge", (), "How many workers there are to be."), facts.WANTED, 1.0),
-    (
-        Figure("l7_worker_starts_total", "counter", (), "Workers that were started: after reloads, and after deaths."),
-        facts.WORKER_STARTS,
-        1.0,
-    ),
-    (
-        Figure("l7_config_generation", "gauge", (), "The number of the configuration that is served."),
-        facts.GENERATION,
-        1.0,
-    ),
-    (
-        Figure(
-            "l7_config_last_reload_timestamp_seconds", "gauge", (), "When the last reload ended, or l7 was started."
-        ),
-        facts.LAST_RELOAD_AT,
-        1e-3,
-    ),
-    (Figure("l7_start_time_seconds", "gauge", (), "When l7 was started."), facts.STARTED, 1e-3),
-)
-"""What is one of the master's facts."""
-
-FIGURES: Final = (
-    REQUESTS, DURATION, BUSY, *(one for one, _ in BACKEND),
-    UP, OUT, IN_FLIGHT, *(one for one, _ in SERVER), ERRORS, HEALTH_CHANGES, ADDRESSES,
-    OPEN, PLACES, *(one for one, _ in OF_CLIENTS), WORKERS, RELOADS, SUCCESS, *(one for one, _, _ in PLAIN), BUILD,
-)  # fmt: skip
 
 ROWS = 100
 """Rows that are read at a time."""

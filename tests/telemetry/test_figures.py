@@ -14,9 +14,10 @@ from l7.config.schema import Config
 from l7.telemetry import board as slots
 from l7.telemetry import facts
 from l7.telemetry.board import Board
+from l7.telemetry.catalogue import FIGURES
 from l7.telemetry.exposition import expose
 from l7.telemetry.facts import Facts
-from l7.telemetry.figures import FIGURES, Figures
+from l7.telemetry.figures import Figures
 from l7.telemetry.ledger import CONTROL, FIRST_WORKER, MASTER, Ledger
 
 SITE, SERVER, NAMED = "site.test", "127.0.0.1:81", "app.test:80"
