@@ -19,7 +19,7 @@ from l7.balancing import cells
 from l7.balancing.lane import Lane
 from l7.balancing.standing import KNOCK
 from l7.clock import monotonic
-from l7.telemetry.events import Events
+from l7.telemetry.events import Events, named
 from l7.telemetry.ledger import CONTROL, Ledger
 from l7.workers.dial import Endpoint, OutOfResources, QueueFull, dial
 from l7.workers.stream import StreamClosed, StreamTimeout, Sweeper
@@ -162,9 +162,8 @@ class Knocks:
         since = max(self._ledger.column(door.row, cells.UNREACHED_AT))
         self._lane.put(door.row * cells.ROW + cells.REACHED_AT, now)
         self._lane.changed(door.row)
-        self._events.write(
-            "info", f"{door.backend}: server {door.server} takes connections again, after {(now - since) / 1e9:.1f} s"
-        )
+        words = f"{door.backend}: server {door.server} takes connections again, after {(now - since) / 1e9:.1f} s"
+        self._events.info(named("server.reached", words, backend=door.backend, server=door.server))
 
 
 def takes_connections(where: Endpoint, sweeper: Sweeper) -> bool | None:

@@ -281,7 +281,7 @@ class Worker:
         count, tunnels = self._proxy.cut(), len(self._proxy.tunnels)
         if count:
             which = f", {tunnels} of them upgraded connections" if tunnels else ""
-            self._events.warning(f"{why}: requests cut off: {count}{which}")
+            self._events.warning(named("requests.cut", f"{why}: requests cut off: {count}{which}", requests=count))
         self._after(goodbye, self._leave_now)
 
     def _leave_now(self) -> None:
