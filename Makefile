@@ -70,10 +70,10 @@ docs: $(VENV)/.installed-docs
 	@echo "docs/_build/html/index.html"
 
 # The wheel is built from the source distribution, so both are proven; the same commit gives the same bytes.
+dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y setup.cfg)
 dist: $(VENV)/.installed-dist
 	rm -rf dist build/lib* build/bdist*
-	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || stat -c %Y setup.cfg)} \
-		$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/python -m build --no-isolation --outdir dist
 	$(BIN)/python -m twine check --strict dist/*
 	@for wheel in dist/*-linux_*.whl; do \
 		[ -e "$$wheel" ] || continue; \
