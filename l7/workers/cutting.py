@@ -20,12 +20,14 @@ def killed(exchange: Exchange, *, whole: bool) -> ProxyError:
 
 
 def end_waits(streams: Iterable[Stream]) -> None:
-    """End whatever requests wait for on these streams as if its time were up. For callbacks of the loop."""
-    for stream in list(streams):
-        if stream.closed:
-            continue
-        keeper = stream.keeper
-        if isinstance(keeper, Waiter):
-            keeper.time_out()
-        elif keeper is None:
+    """End whatever requests wait for on these streams as if its time were up. For callbacks of the loop.
+
+    Those that wait for a place come first, or they would be given those of the others.
+    """
+    found = list(streams)
+    for stream in found:
+        if isinstance(stream.keeper, Waiter):
+            stream.keeper.time_out()
+    for stream in found:
+        if stream.keeper is None and not stream.closed:
             stream.expire(NEVER)

@@ -187,8 +187,9 @@ class Worker:
 
     def _finish(self) -> int:
         until = monotonic() + GOODBYE
-        while self._proxy.in_flight and monotonic() < until:
-            gevent.sleep(0.001)  # what was cut off comes to its end, and into the log
+        while self._proxy.in_flight and monotonic() < until:  # what is cut off comes to its end, and into the log
+            get_hub().loop.run_callback(self._proxy.cut_rest)
+            gevent.sleep(0.002)
         self._server.close()
         self._proxy.close()
         self._log.close()
@@ -285,7 +286,7 @@ class Worker:
         self._after(goodbye, self._leave_now)
 
     def _leave_now(self) -> None:
-        self._proxy.end_tunnels()
+        self._proxy.cut_rest()
         self._leave.set()
 
     def _after(self, seconds: float, call: Callable[[], None]) -> None:

@@ -350,7 +350,7 @@ class Proxy:
     def cut(self) -> int:
         """End what is in flight, each by its row of the table; returns how many that are. For callbacks of the loop.
 
-        Tunnels are told that it ends, and have until `end_tunnels`.
+        Tunnels are told that it ends, and have until `cut_rest`.
         """
         if self.cutting:
             return 0
@@ -362,10 +362,11 @@ class Proxy:
         end_waits(self.sweeper.streams - spared)
         return count
 
-    def end_tunnels(self) -> None:
-        """End the tunnels that are left. For callbacks of the loop."""
+    def cut_rest(self) -> None:
+        """End what is left, tunnels too. For callbacks of the loop."""
         for tunnel in list(self.tunnels):
             tunnel.end()
+        end_waits(self.sweeper.streams)
 
     def _killed(self, exchange: Exchange, *, whole: bool) -> ProxyError:
         self.counters.cut(exchange)

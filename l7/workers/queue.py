@@ -48,7 +48,7 @@ class Waiter:
     """One request that waits: the keeper of its client's stream meanwhile."""
 
     __slots__ = (
-        "_greenlet", "_leaves", "_woken", "gone", "job", "late", "member", "since", "tried", "until",
+        "_greenlet", "_leaves", "gone", "job", "late", "member", "since", "tried", "until", "woken",
     )  # fmt: skip
 
     def __init__(self, job: Any, tried: Sequence[Member]) -> None:
@@ -64,7 +64,8 @@ class Waiter:
         self.until = NEVER
         """When it will be."""
         self._greenlet = getcurrent()
-        self._woken = False
+        self.woken = False
+        """Whether it goes on as soon as the loop is reached."""
         self._leaves = False
         """Whether its deadline is that of a client which has half-closed."""
 
@@ -87,8 +88,8 @@ class Waiter:
 
     def wake(self) -> None:
         """Let the request go on as soon as the loop is reached."""
-        if not self._woken:
-            self._woken = True
+        if not self.woken:
+            self.woken = True
             get_hub().loop.run_callback(self._greenlet.switch)
 
     def on_ready(self, stream: Stream) -> None:
@@ -167,6 +168,8 @@ class Queue:
         """Give the places that are free to those whose turn it is."""
         self._lane.put(self._at + LOOKED, time.monotonic_ns())
         for waiter in tuple(self._waiters):
+            if waiter.woken:
+                continue  # it is about to leave
             if not self._is_our_turn(waiter.since):
                 break
             member = self._places.claim(waiter.job, waiter.tried)

@@ -137,6 +137,8 @@ class RetryQueue:
                 self._window = self._trying + 1
             while self._line and self._trying < self._window and self._is_our_turn():
                 waiter = self._line.pop(0)
+                if waiter.woken:
+                    continue  # it is about to leave
                 waiter.job.released = True
                 self._trying += 1
                 waiter.wake()
