@@ -75,9 +75,12 @@ class Limits(Section):
     """How much is taken of one client, and of the head of a server's response."""
 
     head: HeadSize = Field(
-        default=32 * 1024, description="The most bytes a request's head, or its trailers, may have (else 431)."
+        default=32 * 1024,
+        description="The most bytes a request's head may have (else 431), or its trailers (else 400).",
     )
-    headers: Count = Field(default=100, description="The most header or trailer fields a request may have (else 431).")
+    headers: Count = Field(
+        default=100, description="The most header fields a request may have (else 431), or trailer fields (else 400)."
+    )
     target: HeadSize = Field(default=8 * 1024, description="The most bytes a request's target may have (else 414).")
     target_bytes: Annotated[Literal["ascii", "utf-8"], Form("name")] = Field(
         default="ascii",
@@ -85,10 +88,12 @@ class Limits(Section):
         "path or query is taken, too, and goes on as `%XX`: so it is routed and logged.",
     )
     response_head: HeadSize = Field(
-        default=256 * 1024, description="The most bytes a response's head, or its trailers, may have (else 502)."
+        default=256 * 1024,
+        description="The most bytes a response's head may have (else 502), or its trailers (else it is cut short).",
     )
     response_headers: Count = Field(
-        default=500, description="The most header or trailer fields a response may have (else 502)."
+        default=500,
+        description="The most header fields a response may have (else 502), or trailer fields (else it is cut short).",
     )
     body: BodySize = Field(
         default=None, description="The most bytes a request's body may have (else 413); `unlimited` sets no bound."

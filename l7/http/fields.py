@@ -222,7 +222,7 @@ class Table:
                     return at
             count += field.lines
             if count > most:
-                raise self.bounds.too_many(most)
+                raise ProxyError(self.bounds.failure, self.bounds.many(most, "fields"))
             if kind > _DROP:
                 previous = values[kind]
                 values[kind] = field.value if previous is None else self.combine(kind, previous, field.value)

@@ -189,7 +189,7 @@ class ChunkedReader(BodyReader):
         if self._state != _TRAILERS and len(text) > LONGEST_SIZE_LINE:
             raise self._long_line()
         if self._state == _TRAILERS and len(text) > max(self._trailers_left - 2, 0):
-            raise self._table.bounds.too_large(self._trailer_bytes, "trailers")
+            raise self._broken(self._table.bounds.large(self._trailer_bytes, "trailers"))
         self._pending = line
 
     def _line(self, line: bytes) -> None:
@@ -203,9 +203,9 @@ class ChunkedReader(BodyReader):
             self._trailers_left -= len(line) + 2
             self._lines.append(line)
             if self._trailers_left < 0:
-                raise self._table.bounds.too_large(self._trailer_bytes, "trailers")
+                raise self._broken(self._table.bounds.large(self._trailer_bytes, "trailers"))
             if len(self._lines) > self._trailer_fields:
-                raise self._table.bounds.too_many(self._trailer_fields, "trailer fields")
+                raise self._broken(self._table.bounds.many(self._trailer_fields, "trailer fields"))
         else:
             runs: list[bytes] = []
             values: Values = [None] * fields.KINDS

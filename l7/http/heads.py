@@ -92,4 +92,4 @@ class HeadReader:
 
     def _too_large(self) -> ProxyError:
         bounds = limits.RESPONSE if self._parser is None else limits.REQUEST
-        return bounds.too_large(self.limit)
+        return ProxyError(bounds.failure, bounds.large(self.limit, "head"))

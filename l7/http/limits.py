@@ -15,13 +15,13 @@ class Bounds:
     size: str
     count: str
 
-    def too_large(self, most: int, what: str = "head") -> ProxyError:
+    def large(self, most: int, what: str) -> str:
         """``what`` has more than ``most`` bytes."""
-        return ProxyError(self.failure, f"{what} larger than {most} bytes ({self.size})")
+        return f"{what} larger than {most} bytes ({self.size})"
 
-    def too_many(self, most: int, what: str = "fields") -> ProxyError:
+    def many(self, most: int, what: str) -> str:
         """There are more than ``most`` of ``what``."""
-        return ProxyError(self.failure, f"more than {most} {what} ({self.count})")
+        return f"more than {most} {what} ({self.count})"
 
 
 REQUEST = Bounds(HEAD_TOO_LARGE, "limits.head", "limits.headers")

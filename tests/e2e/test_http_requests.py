@@ -30,7 +30,7 @@ backends: {{'*': {{servers: ['{address}']}}}}
 QUOTED = r'"(?:[ !#-\[\]-~]|\\x[0-9A-F]{2})*"'
 LOG_LINE = re.compile(
     rf"127\.0\.0\.1 - \S+ \[[^\]]+\] {QUOTED} \d{{3}} \d+ {QUOTED} {QUOTED} "
-    r"[0-9a-f]{32} \S+ \S+ [-0-9/]+ \d+ \d+ [-A-Za-z]{2}"
+    rf"[0-9a-f]{{32}} \S+ \S+ [-0-9/]+ \d+ \d+ {QUOTED} [-A-Za-z]{{2}}"
 )
 """What a line of the access log looks like, whatever a client sends: nothing can end it early or begin another."""
 CANARY_ARRIVES = Forward(target=b"/canary", host=b"canary.test", closes=True)

@@ -18,7 +18,7 @@ from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin, Reply, Request, echo
 
 CONFIG = """
-limits: {{head: {head}, headers: {headers}}}
+limits: {{response-head: {head}, response-headers: {headers}}}
 timeouts: {{idle: 20s}}
 backends: {{'*': {{servers: ['{address}']}}}}
 """

@@ -108,7 +108,7 @@ def test_the_length_of_a_target(l7, origin, connect, how):
         ),
         (
             b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"T: x\r\n" * 21,
-            "request head too large: more than 20 trailer fields (limits.headers)",
+            "bad request: more than 20 trailer fields (limits.headers)",
         ),
     ],
 )

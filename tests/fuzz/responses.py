@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import h11
 
-from l7.errors import BAD_RESPONSE, ProxyError
+from l7.errors import BAD_RESPONSE, RESPONSE_HEAD_TOO_LARGE, ProxyError
 from l7.http import forwarding
 from l7.http.framing import last_chunk, response_reader
 from l7.http.heads import HeadReader
@@ -46,7 +46,7 @@ def read(pieces: Iterable[bytes], method: bytes) -> Message | str | None:
             elif piece:
                 payload += body.feed(piece)
     except ProxyError as failure:
-        if failure.kind is not BAD_RESPONSE:
+        if failure.kind not in (BAD_RESPONSE, RESPONSE_HEAD_TOO_LARGE):
             raise
         return "refused"
     return response, payload, body.done, body.rest + rest, body.trailers

@@ -17,8 +17,9 @@ from l7.http.framing import request_reader
 from l7.http.messages import UNTIL_CLOSE
 from l7.http.parser import RequestParser
 from l7.workers.body import RequestBody
+from l7.workers.bounds import Bounds
 from l7.workers.crew import Crew
-from l7.workers.relay import MOST_INTERIM, Bounds, Relay
+from l7.workers.relay import MOST_INTERIM, Relay
 from l7.workers.stream import NEVER
 from tests.workers.loop import Ends, received, turn, until
 
