@@ -30,6 +30,7 @@ TOP_LEVEL = {
 FLOORS = {
     "l7.compiled": 0,
     "l7.errors": 1,
+    "l7.descriptors": 1,
     "l7.oserrors": 1,
     "l7.units": 1,
     "l7.clock": 1,

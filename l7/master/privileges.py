@@ -8,7 +8,6 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import resource
 from dataclasses import dataclass
 
 from l7.errors import StartError
@@ -115,18 +114,6 @@ def _can_return() -> bool:
     except OSError:
         return False
     return True
-
-
-def raise_open_files() -> int:
-    """Allow as many open files as the system lets us; returns how many that are."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            soft = hard
-        except (OSError, ValueError):
-            return soft
-    return soft
 
 
 def first_unprivileged_port() -> int:

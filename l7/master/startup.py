@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 
 from l7.config.generation import Loaded
+from l7.descriptors import raise_limit
 from l7.errors import StartError
 from l7.master.control import ControlSocket, open_control
 from l7.master.controlpath import Signs
@@ -18,7 +19,7 @@ from l7.master.inheritance import Inheritance
 from l7.master.listeners import Listener, Listeners, Pause
 from l7.master.logfile import LogFile
 from l7.master.pidfile import PidFile
-from l7.master.privileges import Identity, drop, identify, raise_open_files
+from l7.master.privileges import Identity, drop, identify
 from l7.master.processattributes import close_inherited, restore_umask
 from l7.telemetry.output import descriptor_of, make_lock
 
@@ -34,7 +35,6 @@ class Ground:
     pid_file: PidFile | None
     output_lock: int
     run_as: Identity | None
-    open_files: int
     log: LogFile = field(default_factory=LogFile)
     """The access log as it was opened with the rights we had at the start."""
     control: ControlSocket | None = None
@@ -107,7 +107,8 @@ def prepare(
     restore_umask()
     config = loaded.config
     identity = identify(config.run_as)
-    ground = Ground(Listeners(), None, -1, identity, raise_open_files())
+    raise_limit()
+    ground = Ground(Listeners(), None, -1, identity)
     try:
         ground.pid_path = config.pid_file
         if inheritance is None:

@@ -26,6 +26,7 @@ from l7.balancing.names import Endpoint
 from l7.config.addresses import Address
 from l7.config.generation import Generation
 from l7.config.schema import Backend, Config
+from l7.descriptors import raise_limit
 from l7.ipc.channel import Channel, Received
 from l7.ipc.messages import (
     BeginChecks,
@@ -50,7 +51,7 @@ from l7.workers.dial import endpoint, endpoint_of
 from l7.workers.health import Checks, Target
 from l7.workers.knocks import Door, Knocks
 from l7.workers.naming import Naming
-from l7.workers.process import BEAT_INTERVAL, CANNOT_BOOT, MASTER_GONE, raise_descriptor_limit
+from l7.workers.process import BEAT_INTERVAL, CANNOT_BOOT, MASTER_GONE
 from l7.workers.resolver import Resolver
 from l7.workers.watchdog import TICK, Watchdog
 
@@ -101,7 +102,7 @@ class Controller:
         self._boot = boot
         self._events = events
         self._config = boot.generation.config
-        raise_descriptor_limit()
+        raise_limit()
         self._channel = LoopChannel(channel, self._on_message, self._on_end)
         self.checks = Checks(boot.ledger, events)
         self.knocks = Knocks(boot.ledger, events)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import resource
 import signal
 import socket
 import time
@@ -25,6 +24,7 @@ from gevent.util import format_run_info
 from l7.balancing.names import Endpoint
 from l7.clock import monotonic
 from l7.config.generation import Generation
+from l7.descriptors import raise_limit
 from l7.ipc.channel import Channel, Received
 from l7.ipc.messages import (
     Adopt,
@@ -126,7 +126,7 @@ class Worker:
         self._channel = LoopChannel(channel, self._on_message, self._on_master_gone)
         self._events = events
         config = boot.generation.config
-        descriptors = raise_descriptor_limit()
+        allowed = raise_limit()
         self._sweeper = Sweeper()
         self._crew = Crew()
         held = boot.log[1] if boot.log is not None and boot.log[0] == config.access_log else None
@@ -135,7 +135,7 @@ class Worker:
         )
         self._proxy = Proxy(config, self._sweeper, self._crew, self._log, _shared(boot, events))
         self._share = Share(boot.board, boot.slot)
-        most = self._places(descriptors)
+        most = self._places(allowed)
         self._server = Server(self._proxy, self._sweeper, most, events.warning, self._share)
         self._outbox = self._server.outbox = Outbox(self._channel, self._server)
         self._cells = boot.board.slot(boot.slot)
@@ -325,14 +325,3 @@ def clients_of(descriptors: int) -> int:
     """How many clients may have one, so that there is one for the server of each, or, of many, for each third."""
     spare = max(descriptors // 4, min(descriptors // 2, MOST_SPARE))
     return max(1, descriptors - spare - OTHERS)
-
-
-def raise_descriptor_limit() -> int:
-    """Use all descriptors that the system grants; how many. The soft limit is often a leftover of ``select``."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (OSError, ValueError):
-            return soft
-    return hard
