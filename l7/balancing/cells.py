@@ -133,3 +133,18 @@ RETRY_WAITS = 33
 """Requests that had to wait for a server that takes connections."""
 CUT = 34
 """Requests that l7 ended itself because it, or a worker, had to end."""
+
+# --- a cell that says why ---------------------------------------------------------------------------------------------
+
+_DETAIL_AT, _DETAIL = 8, 0xFFFFFF
+_COUNT_AT, _COUNT = 32, 0x7FFFFFFF
+
+
+def pack(kind: int, detail: int = 0, count: int = 0) -> int:
+    """What happened, with a detail (a status, an error number) and how often in a row, as one cell has room for it."""
+    return kind | (detail & _DETAIL) << _DETAIL_AT | min(count, _COUNT) << _COUNT_AT
+
+
+def unpack(cell: int) -> tuple[int, int, int]:
+    """What `pack` was given."""
+    return cell & 0xFF, cell >> _DETAIL_AT & _DETAIL, cell >> _COUNT_AT & _COUNT

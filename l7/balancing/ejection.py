@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from l7 import oserrors
+from l7.balancing import cells
 
 LEAST = 10
 """Requests within the window below which no share is taken."""
@@ -48,12 +49,12 @@ _WORDS = {
 
 def why(reason: Reason, detail: int = 0, count: int = 1) -> int:
     """A reason as the number that stands in a cell: the detail is a status, per cent, or an error number."""
-    return reason | (detail & 0xFFFFFF) << 8 | min(count, 0x7FFFFFFF) << 32
+    return cells.pack(reason, detail, count)
 
 
 def words(number: int) -> str:
     """The same for people: ``connect refused ×3``."""
-    reason, detail, count = number & 0xFF, number >> 8 & 0xFFFFFF, number >> 32
+    reason, detail, count = cells.unpack(number)
     if not reason:
         return ""
     if reason == Reason.RATE:
@@ -63,8 +64,8 @@ def words(number: int) -> str:
 
 def describe(number: int) -> str:
     """As `words`, without how often."""
-    reason = number & 0xFF
-    return _describe(Reason(reason), number >> 8 & 0xFFFFFF) if reason else ""
+    reason, detail, _ = cells.unpack(number)
+    return _describe(Reason(reason), detail) if reason else ""
 
 
 def _describe(reason: Reason, detail: int) -> str:

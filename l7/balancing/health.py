@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from l7.balancing import cells
 from l7.config.backends import Health
 from l7.config.backendvalues import show_statuses
 from l7.oserrors import describe_connect
@@ -18,8 +19,8 @@ class State(IntEnum):
     """What checks say of a server."""
 
     UNKNOWN = 0
-    UP = 1
-    DOWN = 2
+    UP = cells.UP
+    DOWN = cells.DOWN
 
 
 class Fault(IntEnum):
@@ -40,14 +41,9 @@ class Fault(IntEnum):
     LARGE = 10
 
 
-_KIND = 0xFF
-_DETAIL_AT, _DETAIL = 8, 0xFFFFFF
-_COUNT_AT, _COUNT = 32, 0x7FFFFFFF
-
-
 def finding(fault: Fault, detail: int = 0) -> int:
     """One answer of a check as a number; 0 is a good one."""
-    return int(fault) | (detail & _DETAIL) << _DETAIL_AT
+    return cells.pack(fault, detail)
 
 
 HEALTHY = finding(Fault.NONE)
@@ -55,13 +51,13 @@ HEALTHY = finding(Fault.NONE)
 
 def has_failed(why: int) -> bool:
     """Whether the finding is a bad one."""
-    return why & _KIND != HEALTHY
+    return cells.unpack(why)[0] != Fault.NONE
 
 
 def words(why: int, check: Health) -> str:
     """A finding, and how often in a row it was made, for people; ``check`` is what was asked for."""
-    fault, detail, count = Fault(why & _KIND), why >> _DETAIL_AT & _DETAIL, why >> _COUNT_AT & _COUNT
-    return _describe(fault, detail, check) + (f" ×{count}" if count > 1 else "")
+    fault, detail, count = cells.unpack(why)
+    return _describe(Fault(fault), detail, check) + (f" ×{count}" if count > 1 else "")
 
 
 def _describe(fault: Fault, detail: int, check: Health) -> str:
@@ -123,6 +119,6 @@ class Verdict:
         return True
 
     def _remember(self, found: int) -> None:
-        same = self.why & ~(_COUNT << _COUNT_AT) == found
-        count = min((self.why >> _COUNT_AT & _COUNT) + 1, _COUNT) if same else 1
-        self.why = found | count << _COUNT_AT
+        fault, detail, _ = cells.unpack(found)
+        *last, count = cells.unpack(self.why)
+        self.why = cells.pack(fault, detail, count + 1 if last == [fault, detail] else 1)
