@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from gevent import get_hub
 
 from l7.ipc.channel import Channel, Received
 from l7.ipc.messages import Message
+from l7.workers.oneshot import OneShot
 
 RETRY = 0.05
 """Seconds to wait when the system has no room for a descriptor on its way."""
@@ -28,7 +28,7 @@ class LoopChannel:
         loop = get_hub().loop
         self._readable = loop.io(channel.fileno(), 1)
         self._writable = loop.io(channel.fileno(), 2)
-        self._timer: Any = None
+        self._timer = OneShot(RETRY)
         channel.on_wants_write = self._watch
 
     @property
@@ -52,16 +52,14 @@ class LoopChannel:
         """Call ``call`` once, when what could not be sent has a chance again, or the other end is gone."""
         self._on_room = call
         if self._channel.scarce:
-            self._stop_timer()
-            self._timer = get_hub().loop.timer(RETRY)  # that the socket is writable says nothing
-            self._timer.start(self._have_room)
+            self._timer.start(self._have_room)  # that the socket is writable says nothing
         else:
             self._watch(True)
 
     def close(self) -> None:
         """Send and receive no more; what waits is dropped."""
         self._on_room = None
-        self._stop_timer()
+        self._timer.close()
         for watcher in (self._readable, self._writable):
             watcher.stop()
             watcher.close()
@@ -74,7 +72,7 @@ class LoopChannel:
             self._writable.stop()
 
     def _have_room(self) -> None:
-        self._stop_timer()
+        self._timer.stop()
         self._channel.flush()
         if self._channel.wants_write:
             return
@@ -89,9 +87,3 @@ class LoopChannel:
         if self._channel.closed:
             self._readable.stop()
             self._on_end()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None

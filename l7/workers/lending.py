@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gevent import get_hub
-
+from l7.workers.oneshot import OneShot
 from l7.workers.proxy import Proxy
 from l7.workers.session import Session
 
@@ -20,7 +19,7 @@ class Lending:
         self._proxy = proxy
         self.chosen: set[Session] = set()
         """Those that have not left yet."""
-        self._timer = get_hub().loop.timer(WITHIN)
+        self._timer = OneShot(WITHIN)
 
     def choose(self, sessions: Iterable[Session], count: int) -> list[Session]:
         """Choose so many sessions, and return those of them that are idle and can leave at once.
@@ -34,8 +33,6 @@ class Lending:
         count = min(count, len(able))
         self.chosen = {able[place * len(able) // count] for place in range(count)}
         self._proxy.parting = self._proxy.handing = bool(self.chosen)
-        self._timer.close()
-        self._timer = get_hub().loop.timer(WITHIN)  # libev forgets the time of one that has fired
         self._timer.start(self._end)
         return [one for one in self.chosen if one.idle]
 

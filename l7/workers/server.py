@@ -27,6 +27,7 @@ from l7.oserrors import DESCRIPTORS, SCARCE, describe
 from l7.telemetry.events import named
 from l7.workers.handover import MOST_READ, Outbox
 from l7.workers.lending import Lending
+from l7.workers.oneshot import OneShot
 from l7.workers.proxy import Proxy
 from l7.workers.room import Room, has_waiting
 from l7.workers.session import Session
@@ -116,8 +117,8 @@ class Server:
         self._most = most
         self._report = report
         self._listeners: list[Listener] = []
-        self._timer = get_hub().loop.timer(BACK_OFF)
-        self._turn = get_hub().loop.timer(YIELD)
+        self._timer = OneShot(BACK_OFF)
+        self._turn = OneShot(YIELD)
         self._told = False
         """Whether it was said that the system has no more, and nothing has been accepted since."""
         self._backs_off = False
@@ -188,8 +189,6 @@ class Server:
             return False
         for listener in self._listeners:
             listener.pause()
-        self._turn.close()
-        self._turn = get_hub().loop.timer(YIELD)  # libev forgets the time of one that has fired
         self._turn.start(self._take_turn)
         return True
 
@@ -279,8 +278,6 @@ class Server:
         self._share.accepts(accepting=False)
         for listener in self._listeners:
             listener.pause()
-        self._timer.close()
-        self._timer = get_hub().loop.timer(BACK_OFF)  # libev forgets the time of one that has fired
         self._timer.start(self._recover)
 
     def _recover(self) -> None:
