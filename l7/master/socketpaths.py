@@ -37,12 +37,19 @@ def is_stale(path: str) -> bool:
             raise OSError(errno.EEXIST, "there is something else than a socket")
     except FileNotFoundError:
         return False
+    if listens(path):
+        raise OSError(errno.EADDRINUSE, "in use")
+    return True
+
+
+def listens(path: str) -> bool:
+    """Whether somebody listens on a unix socket; raises ``OSError`` where that is not known: we may not connect."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)  # a full backlog is somebody, too
+        probe.setblocking(False)  # a full queue is somebody, too
         try:
             probe.connect(path)
-        except (ConnectionRefusedError, FileNotFoundError):
-            return True
         except BlockingIOError:
-            pass
-    raise OSError(errno.EADDRINUSE, "in use")
+            return True
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+    return True
