@@ -26,6 +26,11 @@ def canonical(host: str) -> str:
     return str(mapped or address)
 
 
+def host_port(host: str, port: int) -> str:
+    """``host:port`` as it is written and read (RFC 3986, 3.2.2): an IPv6 address stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def of_peer(host: str) -> str:
     """As `canonical`, for an address that the kernel wrote: it needs no check."""
     if host.startswith(_MAPPED) and "." in host:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from l7.networks import host_port
+
 FIRST_PAUSE = 1.0
 """Seconds until a name is asked for again after a first failure; it doubles."""
 LONGEST_PAUSE = 30.0
@@ -29,7 +31,7 @@ class Found(NamedTuple):
     reserve: bool = False
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return host_port(self.host, self.port)
 
 
 class Endpoint(NamedTuple):

@@ -8,6 +8,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+from l7.networks import host_port
 from l7.units import quoted
 
 DEFAULT_PORT = 80
@@ -37,7 +38,7 @@ class Address:
             return f"unix:{self.path}"
         if self.srv:
             return f"srv:{self.host}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return host_port(self.host, self.port)
 
     @property
     def authority(self) -> str:

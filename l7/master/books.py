@@ -9,7 +9,8 @@ from typing import Any
 
 from l7.balancing.names import Endpoint, Found
 from l7.config.schema import Config
-from l7.master.rows import Rows, endpoint, keys_of
+from l7.master.rows import Rows, keys_of
+from l7.networks import host_port
 from l7.telemetry.former import Former
 from l7.telemetry.ledger import CONTROL, FIRST_WORKER, Ledger
 
@@ -71,7 +72,7 @@ class Books:
         ]
         before = self.resolved.get(name, [])
         self.resolved[name] = resolved
-        self.rows.give_back({(*name, endpoint(one.host, one.port)) for one in before} - addresses.keys())
+        self.rows.give_back({(*name, host_port(one.host, one.port)) for one in before} - addresses.keys())
         return before != resolved
 
     def lane(self, slot: int) -> int:

@@ -18,6 +18,7 @@ from l7.errors import StartError
 from l7.master.inheritance import Place
 from l7.master.privileges import Identity, first_unprivileged_port
 from l7.master.socketpaths import inode, is_gone, is_stale, remove_stale
+from l7.networks import host_port
 
 TRIES = 17
 """How often an address in use is tried at a start: a predecessor's workers may be just letting go of it."""
@@ -54,7 +55,7 @@ class Listener:
         if key.startswith("unix:"):
             return key
         host, _, port = key.rpartition("|")
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return host_port(host, int(port))
 
     def close(self) -> None:
         """Let go of the socket, and remove the path if it is still ours."""
@@ -73,7 +74,7 @@ def show(sock: socket.socket) -> str:
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
         return f"unix:{name if isinstance(name, str) else os.fsdecode(name)}"
-    return f"[{name[0]}]:{name[1]}" if sock.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
+    return host_port(name[0], name[1])
 
 
 def wanted_keys(bind: Iterable[str], port: int) -> list[str]:

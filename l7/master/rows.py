@@ -15,6 +15,7 @@ from typing import Any
 
 from l7.config.schema import Config
 from l7.errors import L7Error
+from l7.networks import host_port
 from l7.telemetry.ledger import FIRST_ROW, UNROUTED, Ledger
 
 Key = tuple[str, ...]
@@ -106,9 +107,4 @@ def keys_of(config: Config, resolved: Mapping[tuple[str, str], Iterable[Any]] | 
             address = str(server.address)
             yield (route, address)
             for host, port, *_ in (resolved or {}).get((route, address), ()):
-                yield (route, address, endpoint(host, port))
-
-
-def endpoint(host: str, port: int) -> str:
-    """One resolved address as it stands in a key and in the log."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+                yield (route, address, host_port(host, port))

@@ -8,7 +8,8 @@ from l7.balancing import cells
 from l7.balancing.names import Endpoint
 from l7.config.schema import Config
 from l7.master.books import Books
-from l7.master.rows import OutOfRowsError, Rows, endpoint, keys_of
+from l7.master.rows import OutOfRowsError, Rows, keys_of
+from l7.networks import host_port
 from l7.telemetry.ledger import FIRST_ROW, UNROUTED, Ledger
 
 
@@ -33,7 +34,7 @@ def test_resolved_addresses_have_rows() -> None:
     resolved = {("a", "name:1"): [("192.0.2.1", 1, 0, -1), ("::1", 1, 0, -1)]}
     keys = set(keys_of(config(a=["name:1"]), resolved))
     assert keys == {("a",), ("a", "name:1"), ("a", "name:1", "192.0.2.1:1"), ("a", "name:1", "[::1]:1")}
-    assert endpoint("::1", 1) == "[::1]:1"
+    assert host_port("::1", 1) == "[::1]:1"
 
 
 def test_a_server_that_stays_keeps_its_row() -> None:
