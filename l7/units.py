@@ -87,3 +87,13 @@ def quoted(value: object, longest: int = 60) -> str:
     """Return ``value`` for a message: in quotes, control characters escaped, cut where it is long."""
     text = str(value)
     return repr(text if len(text) <= longest else text[:longest] + "...")
+
+
+def one_line(text: str) -> str:
+    """``text`` with whatever a terminal or a log reader could take for something else made visible."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else _visible(ord(c)) for c in text)
+
+
+def _visible(code: int) -> str:
+    # By hand: a codec that was not used yet is a file that whom l7 has become may not be allowed to read.
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+from l7.units import one_line
 
 
 def show_path(path: tuple[str | int, ...]) -> str:
@@ -26,8 +26,7 @@ def show_path(path: tuple[str | int, ...]) -> str:
 
 def printable(text: str, longest: int = 100) -> str:
     """Return ``text`` fit for one line of output: control characters escaped, cut where it is long."""
-    cut = text if len(text) <= longest else text[:longest] + "..."
-    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), cut)
+    return one_line(text if len(text) <= longest else text[:longest] + "...")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

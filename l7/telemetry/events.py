@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from select import PIPE_BUF, POLLOUT, poll  # by name: a worker's loop may not switch while it writes an event
 
+from l7.units import one_line
+
 LEVELS = ("debug", "info", "warning", "error")
 """From the most talkative to the least."""
 LONGEST = PIPE_BUF - 1
@@ -113,16 +115,6 @@ def _about(text: str, generation: int) -> str:
 
 def _value(fact: str) -> str:
     return fact if fact and not _QUOTED.search(fact) else '"' + fact.replace('"', "'") + '"'
-
-
-def one_line(text: str) -> str:
-    """``text`` with whatever a terminal or a log reader could take for something else made visible."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else _visible(ord(c)) for c in text)
-
-
-def _visible(code: int) -> str:
-    # By hand: a codec that was not used yet is a file that whom l7 has become may not be allowed to read.
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _timestamp() -> str:

@@ -88,7 +88,7 @@ def test_the_dump_tells_no_secret(name: str) -> None:
 def test_workers_are_a_comment_block(name: str) -> None:
     loaded = load(["-c", name], {})
     dump = render_dump(loaded.generation(4), ["worker 1 pid 7", "worker\n2"])
-    assert dump.splitlines()[:2] == ["# worker 1 pid 7", "# worker\\n2"]
+    assert dump.splitlines()[:2] == ["# worker 1 pid 7", "# worker\\x0a2"]
     assert yaml.safe_load(dump) == yaml.safe_load(render_dump(loaded))
 
 
