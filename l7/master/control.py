@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Mapping
 
 from l7.clock import monotonic
+from l7.config.addresses import LONGEST_UNIX_PATH
 from l7.errors import StartError
 from l7.ipc.codec import DecodeError
 from l7.ipc.requests import REQUESTS, Answer, Request, refusal
@@ -28,8 +29,6 @@ PATIENCE = 5.0
 """Seconds that a visitor has to ask, and then to take an answer that does not fit into the socket."""
 LONGEST_QUESTION = 64 * 1024
 """Bytes: a URL and header fields, as long as a request may have them."""
-LONGEST_PATH = 107
-"""Bytes of a unix socket's path (unix(7))."""
 
 
 class ControlSocket:
@@ -118,8 +117,8 @@ def _owner(identity: Identity | None) -> tuple[int, int]:
 
 
 def _bind(path: str, identity: Identity | None) -> ControlSocket:
-    if len(os.fsencode(path)) > LONGEST_PATH:
-        raise OSError(36, f"the path of a socket may have at most {LONGEST_PATH} bytes", path)
+    if len(os.fsencode(path)) > LONGEST_UNIX_PATH:
+        raise OSError(36, f"the path of a socket may have at most {LONGEST_UNIX_PATH} bytes", path)
     try:
         remove_stale(path)
     except OSError as error:

@@ -10,12 +10,9 @@ from typing import Any
 from l7.clock import monotonic
 from l7.master.fleet import Fleet, Worker
 from l7.master.handles import Handle
-from l7.telemetry.board import BEAT, CONNECTIONS, IN_FLIGHT, LAG, PLACES, RATE, REQUESTS, Board
+from l7.telemetry.board import BEAT, BEAT_INTERVAL, CONNECTIONS, IN_FLIGHT, LAG, PLACES, RATE, REQUESTS, Board
 from l7.telemetry.facts import IDLE_CLOSED, WAITED
 from l7.telemetry.ledger import OF_MASTER, Ledger
-
-BEAT_EVERY = 0.5
-"""Seconds between two heartbeats: what is longer is lag."""
 
 
 def workers(fleet: Fleet, handles: Mapping[int, Handle], board: Board) -> list[dict[str, Any]]:
@@ -26,7 +23,7 @@ def workers(fleet: Fleet, handles: Mapping[int, Handle], board: Board) -> list[d
 
 def _entry(worker: Worker, handle: Handle, cells: memoryview) -> dict[str, Any]:
     now = monotonic()
-    silence = now - cells[BEAT] / 1e9 - BEAT_EVERY if cells[BEAT] else 0.0
+    silence = now - cells[BEAT] / 1e9 - BEAT_INTERVAL if cells[BEAT] else 0.0
     return {
         "worker": worker.index + 1,
         "pid": handle.pid,

@@ -11,6 +11,8 @@ import mmap
 
 BEAT = 0
 """When the worker's loop last turned: ``time.monotonic`` in nanoseconds."""
+BEAT_INTERVAL = 0.5
+"""Seconds between two heartbeats: what is longer is lag."""
 CONNECTIONS = 1
 """Client connections open now."""
 IN_FLIGHT = 2

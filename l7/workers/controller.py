@@ -51,7 +51,7 @@ from l7.workers.dial import endpoint, endpoint_of
 from l7.workers.health import Checks, Target
 from l7.workers.knocks import Door, Knocks
 from l7.workers.naming import Naming
-from l7.workers.process import BEAT_INTERVAL, CANNOT_BOOT, MASTER_GONE
+from l7.workers.process import CANNOT_BOOT, MASTER_GONE
 from l7.workers.resolver import Resolver
 from l7.workers.watchdog import TICK, Watchdog
 
@@ -121,7 +121,7 @@ class Controller:
         """Work until told to stop, or until the master is gone."""
         self._listen_to_signals()
         self._beat()
-        self._every(BEAT_INTERVAL, self._beat)
+        self._every(cells.BEAT_INTERVAL, self._beat)
         self._every(TICK, self._watchdog.turned)
         self._channel.listen()
         self._watchdog.start()

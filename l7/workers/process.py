@@ -64,8 +64,6 @@ MOST_SPARE = 512
 """Where descriptors are scarce, so many at most are kept for the servers of as many clients."""
 OTHERS = 8
 """Descriptors for logs, look-ups and the like."""
-BEAT_INTERVAL = 0.5
-"""Seconds between two heartbeats."""
 GOODBYE = 0.2
 """Seconds between the end of draining and the end of the worker: for what was said last to arrive."""
 IN_TRANSIT = 0.1
@@ -166,7 +164,7 @@ class Worker:
         """Serve until told to stop, or until the master is gone."""
         self._listen_to_signals()
         self._beat()
-        self._every(BEAT_INTERVAL, self._beat)
+        self._every(cells.BEAT_INTERVAL, self._beat)
         self._every(self._sweeper.interval, self._tick)
         self._every(TICK, self._proxy.upstreams.tick)
         self._every(TRIM_INTERVAL, SHELF.trim)
@@ -214,7 +212,7 @@ class Worker:
         slot = self._cells
         now = time.monotonic_ns()
         if self._beaten:
-            slot[cells.LAG] = max(0, (now - self._beaten) // 1000 - int(BEAT_INTERVAL * 1e6))
+            slot[cells.LAG] = max(0, (now - self._beaten) // 1000 - int(cells.BEAT_INTERVAL * 1e6))
         slot[cells.BEAT] = self._beaten = now
         self._samples.append((now, self._proxy.requests))
         self._show()
