@@ -112,7 +112,7 @@ def test_the_event_of_an_ejection_and_the_checks_say_why(l7: L7, origin: Origins
     proxy = l7(config(app.address, f"unix:{tmp_path}/none.sock"))
     for _ in range(8):
         assert get(proxy.port).status == 200
-    proxy.wait_for_event("none.sock is ejected for 2s: connect: no such file or directory ×3$")
+    proxy.wait_for_event("none.sock is ejected .*: connect: no such file or directory ×3$")
     checked = l7(config(f"unix:{tmp_path}/none.sock", more="health: {interval: 50ms}"))
     checked.wait_for_event("none.sock is down: connect: no such file or directory$")
 
@@ -238,7 +238,7 @@ def test_an_address_that_no_local_one_can_reach_is_no_lack_of_ours(l7: L7, origi
         proxy = l7(config("[::1]:9", app.address))
         for _ in range(8):
             assert get(proxy.port).status == 200
-        proxy.wait_for_event(r"server \[::1\]:9 is ejected for 2s: connect: cannot assign requested address ×3$")
+        proxy.wait_for_event(r"server \[::1\]:9 is ejected .*: connect: cannot assign requested address ×3$")
         proxy.stop()
         app.close()
 
