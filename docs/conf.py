@@ -8,7 +8,7 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parent.parent / "l7" / "__init__.py"
 
 project = "l7"
-author = "the l7 contributors"
+author = "the l7 developers"
 release = re.findall(r'^__version__ = "(.+)"$', _PACKAGE.read_text("utf-8"), re.MULTILINE)[0]
 version = release
 

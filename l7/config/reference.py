@@ -69,7 +69,8 @@ Hosts
     ``'*.example.com'``.
 Texts
     YAML's guesses do not matter: ``access-log: off`` is the text ``off``, a password ``0123`` keeps its zero, ``0o17``
-    is no number. A key that is given twice, a key without a value and an unknown key are refused.
+    is no number. A key that is given twice, a key without a value and an unknown key are refused; where a dump has
+    ``null`` for none, so may a file.
 Anchors
     Anchors, aliases and merge keys (``<<: *name``) work as in any YAML file. At the top of the file a key that begins
     with ``x-`` is the place to keep them: it is no setting, whatever it holds. Anywhere else it is an unknown key.
