@@ -153,6 +153,12 @@ class Container:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return int(children[0])
 
+    def kill(self) -> None:
+        """End what is left of it; a process that has changed its account outlives ``--kill-child``."""
+        if self.process.poll() is None:
+            os.kill(self.first_process(), signal.SIGKILL)
+        self.process.wait(TIMEOUT)
+
     def inside(self, *words: str, user: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command as ``podman exec`` would."""
         enter = ["nsenter", f"--target={self.first_process()}", "--mount", "--pid"]
@@ -213,6 +219,7 @@ def check(container: Container, origin: Origin, port: int, slow: threading.Event
     asking.start()
     until(lambda: any(request.target == b"/slow" for request in origin.requests), "the slow request came")
     os.kill(first, getattr(signal, container.image.settings["STOPSIGNAL"]))
+    until(lambda: any("stopping" in event for event in container.events), "it was told to stop")
     slow.set()
     asking.join(TIMEOUT)
     assert answers == [b"hello"], "what was in flight is finished"
@@ -242,8 +249,7 @@ def main() -> int:
         try:
             check(container, origin, port, slow)
         finally:
-            container.process.kill()
-            container.process.wait(TIMEOUT)
+            container.kill()
     print("docs/Containerfile: its steps work, and so does what they make")
     return 0
 
