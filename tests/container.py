@@ -150,8 +150,9 @@ class Container:
 
     def first_process(self) -> int:
         """The id, on the machine, of process 1 of the container."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return int(children[0])
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        until(children.read_text, "process 1 was started")
+        return int(children.read_text().split()[0])
 
     def kill(self) -> None:
         """End what is left of it; a process that has changed its account outlives ``--kill-child``."""
