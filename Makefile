@@ -25,7 +25,7 @@ BENCH_VENV ?= .venv-bench
 BIN := $(VENV)/bin
 # What pyproject.toml asks for to build; installed first, so that an install needs no network when nothing is missing.
 BUILD := "setuptools>=70.1" "Cython>=3.1"
-SOURCES := l7 tests docs setup.py
+SOURCES := l7 tests docs setup.py .ci
 RUFF = --config .ci/ruff.toml $(SOURCES)
 
 .DEFAULT_GOAL := help

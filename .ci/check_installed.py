@@ -1,4 +1,4 @@
-"""Look at the l7 that is installed beside this interpreter: it must be compiled, and proxy a request. For new wheels."""
+"""Look at the l7 that is installed beside this interpreter: it must be compiled and proxy a request. For new wheels."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def main() -> int:
 
 def _ask(proxy: subprocess.Popen[str]) -> bytes:
     seen = ""
-    while (found := re.search(r"listening on (\S+)", seen)) is None or "ready" not in seen.partition(found[0])[2]:
+    while (found := re.search(r"ready: listening on ([\d.]+:\d+)", seen)) is None:
         assert proxy.stderr is not None
         line = proxy.stderr.readline()
         if not line:

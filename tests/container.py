@@ -1,9 +1,9 @@
 """``make test-container``: the steps of ``docs/Containerfile`` in roots made by debootstrap, and the image at work.
 
 There is no container engine in it: a stage is a directory, ``RUN`` a chroot with namespaces of its own, and the image
-runs as an engine would run it with ``--read-only``: process 1 of a process namespace, not root, nothing writable but its
-volume. It needs root, debootstrap and the network, and takes some minutes. The network namespace is the machine's; only
-loopback is used.
+runs as an engine would run it with ``--read-only``: process 1 of a process namespace, not root, nothing writable but
+its volume. It needs root, debootstrap and the network, and takes some minutes. The network namespace is the machine's;
+only loopback is used.
 """
 
 from __future__ import annotations
