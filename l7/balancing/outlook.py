@@ -21,12 +21,15 @@ from l7.balancing.policies import POLICIES, cycle
 from l7.balancing.standing import KNOCKED, NANO, Facts, Rules, Standing, Verdict, assess, facts, last_resort
 from l7.balancing.sticky import Stickiness
 from l7.config.addresses import Address
-from l7.config.backends import Backend, Server, merged
+from l7.config.backends import Backend, Health, Server, merged
 from l7.http.cookies import cookies_of, values_of
 from l7.http.messages import RequestHead
 
 DRAWS = 4096
 """Picks from which a chance is taken; policies that go by turns are asked for whole cycles and are exact."""
+
+PROVING = "was ejected: one request at a time, until one goes well"
+"""Of a server that is up, and on trial."""
 
 
 @dataclass(frozen=True)
@@ -186,18 +189,22 @@ def _since(known: Facts, verdict: Verdict) -> int:
 
 def _why(backend: Backend, member: Member, known: Facts, available: Sequence[Member]) -> str:
     verdict = member.verdict
+    out = why_out(verdict, known, backend.health)
+    if out or member not in available:
+        return out or ("not needed" if member.backup else "")
+    return PROVING if verdict.trial and member.cap == 1 else ""
+
+
+def why_out(verdict: Verdict, known: Facts, check: Health | None) -> str:
+    """Why a server gets no requests by the policy, in words; empty where it gets some."""
     if verdict.standing is Standing.DOWN:
-        return health.words(known.health_why, backend.health) if known.health and backend.health else "not checked yet"
+        return health.words(known.health_why, check) if known.health_why and check else "not checked yet"
     if verdict.standing in (Standing.DRAIN, Standing.MAINT):
         return "as an administrator wants"
     if verdict.refused:
         return f"{verdict.why}; {KNOCKED}"
-    if verdict.why:
+    if verdict.standing is Standing.EJECTED:
         return verdict.why
-    if verdict.unreachable:
-        return f"takes no connections; {KNOCKED}"
-    if member in available:
-        return "one request at a time, until one goes well" if verdict.trial and member.cap == 1 else ""
     if not verdict.weight:
         return "its weight is 0"
-    return "not needed" if member.backup else ""
+    return f"takes no connections; {KNOCKED}" if verdict.unreachable else ""

@@ -9,7 +9,8 @@ from typing import Any
 
 from l7.balancing import cells, ejection, health
 from l7.balancing.lane import Lane
-from l7.balancing.standing import KNOCKED, NANO, STEPS, Facts, Rules, Standing, Verdict, choose, facts, judge
+from l7.balancing.outlook import PROVING, why_out
+from l7.balancing.standing import NANO, STEPS, Facts, Rules, Standing, Verdict, choose, facts, judge
 from l7.config.addresses import Address
 from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
@@ -106,21 +107,15 @@ def _last_error(lane: Lane, at: int, now: int) -> dict[str, Any] | None:
 def _why(one: _Judged, backend: Backend, now: int) -> str:
     """Why a server is what it is, or what is to be known of one that is up."""
     verdict, known, check = one.verdict, one.known, backend.health
-    found = "" if check is None or not known.health_why else health.words(known.health_why, check)
-    if verdict.standing is Standing.DOWN:
-        return found or "not checked yet"
-    if verdict.refused:
-        return f"{verdict.why}; {KNOCKED}"
-    if verdict.standing is Standing.EJECTED:
-        return f"{verdict.why}, for another {max(0, verdict.again - now) / NANO:.1f} s"
-    if verdict.standing is not Standing.UP:
-        return "as an administrator wants"
-    if not verdict.weight:
-        return "its weight is 0"
-    if verdict.unreachable:
-        return f"takes no connections; {KNOCKED}"
+    out = why_out(verdict, known, check)
+    if verdict.standing is Standing.EJECTED and not verdict.refused:
+        return f"{out}, for another {max(0, verdict.again - now) / NANO:.1f} s"
+    if out:
+        return out
     if verdict.tenths < STEPS:
         return f"slow start: {verdict.tenths * 10} % of its share"
     if verdict.trial:
-        return "was ejected, and has to prove itself"
-    return f"last check: {found}" if found and health.has_failed(known.health_why) else ""
+        return PROVING
+    if check is not None and health.has_failed(known.health_why):
+        return f"last check: {health.words(known.health_why, check)}"
+    return ""
