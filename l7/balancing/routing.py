@@ -14,45 +14,10 @@ Hot: 230 instructions a request for a host without paths, compiled and called by
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv6Address
 from typing import Any
 
 _ROOT = ""
 _BORDERS = (b"", b"/", b"?")
-
-
-def normalise_host(raw: bytes | str) -> str:
-    """Give the form hosts are compared in: ASCII lower case, without the port and without one trailing dot.
-
-    IPv6 literals keep their brackets and are written the short way. The value is trusted to have the grammar of a Host
-    field.
-    """
-    if isinstance(raw, str):
-        raw = raw.encode("utf-8", "surrogateescape")
-    host = raw.lower().decode("utf-8", "surrogateescape")
-    if host.startswith("["):
-        return _normalise_literal(host)
-    colon = host.find(":")
-    if colon >= 0:
-        host = host[:colon]
-    return host.removesuffix(".")
-
-
-def _normalise_literal(host: str) -> str:
-    """Write an IPv6 literal the short way, as the configuration does; what is none stays as it is."""
-    inner, bracket, _ = host[1:].partition("]")
-    if not bracket:
-        return host
-    try:
-        return f"[{IPv6Address(inner)}]"
-    except ValueError:
-        return f"[{inner}]"
-
-
-def split_key(key: str) -> tuple[str, str]:
-    """Split ``host/path`` into the normalised host pattern and the path prefix without its last slash."""
-    host, slash, path = key.partition("/")
-    return normalise_host(host), (slash + path).rstrip("/")
 
 
 class Match:
@@ -110,7 +75,7 @@ class _Paths:
 class Routes:
     """All rules of a generation: keys are ``host``, ``*.example.com`` or ``*``, each with an optional ``/path`` prefix.
 
-    Raises ``ValueError`` for two keys that mean the same rule.
+    They are in the normal form of `l7.config.routekeys`, as hosts of requests are in that of `l7.http.authority`.
     """
 
     __slots__ = ("_default", "_exact", "_reach", "_simple", "_wildcards", "rules")
@@ -118,11 +83,9 @@ class Routes:
     def __init__(self, table: Mapping[str, Any]) -> None:
         by_host: dict[str, dict[str, Match]] = {}
         for key, payload in table.items():
-            host, path = split_key(key)
-            rules = by_host.setdefault(host, {})
-            if path in rules:
-                raise ValueError(f"{key}: there is a route for {host + path} already")
-            rules[path] = Match(host, path, payload)
+            host, slash, rest = key.partition("/")
+            path = slash + rest
+            by_host.setdefault(host, {})[path] = Match(host, path, payload)
         self.rules: tuple[Match, ...] = tuple(rule for rules in by_host.values() for rule in rules.values())
         """Every rule, those of one host together."""
         self._default = _Paths(by_host.pop("*", {}))

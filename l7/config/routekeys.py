@@ -37,6 +37,10 @@ def _normal_host(host: str) -> str:
         inner, bracket, rest = host[1:].partition("]")
         if not bracket or ":" not in inner or rest:
             raise ValueError(f"{quoted(host)}: write the host without a port, IPv6 addresses as [::1]")
+        if "%" in inner:
+            raise ValueError(
+                f"{quoted(host)}: no request names a zone; write {quoted('[' + inner.partition('%')[0] + ']')}"
+            )
         return f"[{check_host(inner, _EXAMPLE)}]"
     if ":" in host:
         name, _, port = host.partition(":")

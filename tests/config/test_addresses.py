@@ -6,6 +6,7 @@ import pytest
 
 from l7.config.addresses import Address
 from l7.config.routekeys import normal_route_key
+from l7.http.authority import host_of
 
 
 @pytest.mark.parametrize(
@@ -124,8 +125,25 @@ def test_normal_form_of_a_route(key: str, normal: str) -> None:
         ("h/a//b", "without '//'"),
         ("h/../b", "without"),
         ("::1", "brackets"),
+        ("[fe80::1%eth0]", "no request names a zone"),
     ],
 )
 def test_what_is_no_route(key: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         normal_route_key(key)
+
+
+@pytest.mark.parametrize(
+    ("key", "named"),
+    [
+        ("Example.COM.", b"eXample.com:80"),
+        ("example.com", b"example.com."),
+        ("[2001:DB8:0::1]", b"[2001:db8::0:1]:8080"),
+        ("[::ffff:192.0.2.1]", b"[::FFFF:c000:201]"),
+        ("192.0.2.1.", b"192.0.2.1"),
+        ("a_b.c", b"A_B.C"),
+    ],
+)
+def test_a_host_of_a_route_and_that_of_a_request_have_the_same_normal_form(key: str, named: bytes) -> None:
+    """They are compared as texts: two rules for one form would make a route that nothing reaches."""
+    assert normal_route_key(key) == host_of(named)
