@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
-from tests.bench import campaign, machine
+from tests.bench import campaign, machine, packages
 from tests.bench.actors import Actor, Mode
 from tests.bench.callers import Callers
 from tests.bench.processes import BenchError, free_port, running, tail, wait_for
@@ -36,6 +37,8 @@ class Scene:
     servers: int
     steps: tuple[tuple[float, int, Mode], ...]
     seconds: float
+    variants: bool = False
+    """Whether also variants of settings are played, and not only the defaults."""
 
 
 STOPPED, BACK, KILLED, DYING = Mode.LEFT, Mode.GOOD, Mode.GONE, Mode.DYING
@@ -45,12 +48,14 @@ SCENES = {
         2,
         ((1.0, 0, STOPPED), (3.2, 0, BACK), (4.2, 1, STOPPED), (6.4, 1, BACK)),
         7.5,
+        variants=True,
     ),
     "boot": Scene(
         "two servers, the first boots for 8 s, the second is stopped a second later",
         2,
         ((1.0, 0, STOPPED), (9.0, 0, BACK), (10.0, 1, STOPPED)),
         13.0,
+        variants=True,
     ),
     "single": Scene("one server, gone for a second", 1, ((1.0, 0, STOPPED), (2.0, 0, BACK)), 3.5),
     "long": Scene("one server, gone for 3 s", 1, ((1.0, 0, STOPPED), (4.0, 0, BACK)), 6.0),
@@ -155,6 +160,8 @@ class Rival:
     workers: tuple[int, ...] = (4,)
     ready: str = ""
     """What it logs when it serves, if it listens before that."""
+    variant: bool = False
+    """Whether it is another one with other settings."""
 
 
 def _start_l7(file: str) -> list[str]:
@@ -172,12 +179,12 @@ def _start_haproxy(file: str) -> list[str]:
 RIVALS = {
     "nginx": Rival("nginx", _nginx, lambda file: ["nginx", "-c", file, "-e", "stderr"]),
     "haproxy": Rival("HAProxy", _haproxy(""), _start_haproxy),
-    "haproxy-checks": Rival("HAProxy, checks", _haproxy(" check"), _start_haproxy),
+    "haproxy-checks": Rival("HAProxy, checks", _haproxy(" check"), _start_haproxy, variant=True),
     "caddy": Rival("Caddy", _caddy(""), _start_caddy),
     "caddy-try": Rival("Caddy, lb_try_duration 2s", _caddy("        lb_try_duration 2s"), _start_caddy),
     "l7": Rival("l7", _l7(""), _start_l7, (1, 4), ": ready"),
-    "l7-health": Rival("l7, health: {}", _l7("    health: {}"), _start_l7, (1, 4), ": ready"),
-    "l7-ejection": Rival("l7, ejection: off", _l7("    ejection: off"), _start_l7, (1, 4), ": ready"),
+    "l7-health": Rival("l7, health: {}", _l7("    health: {}"), _start_l7, (1, 4), ": ready", variant=True),
+    "l7-ejection": Rival("l7, ejection: off", _l7("    ejection: off"), _start_l7, (1, 4), ": ready", variant=True),
 }
 
 
@@ -319,10 +326,13 @@ def play(parsed: argparse.Namespace) -> dict[str, list[Result]]:
 
     :raises BenchError: it cannot be done here.
     """
+    packages.require()
+    if not shutil.which("caddy"):
+        raise BenchError("caddy is missing; on Debian: apt-get install caddy")
     print(f"{'':38}{''.join(column.rjust(13) for column in COLUMNS)}", flush=True)
     results: dict[str, list[Result]] = {}
     for name in parsed.scenes:
-        for key in parsed.proxies:
+        for key in [key for key in parsed.proxies if SCENES[name].variants or not RIVALS[key].variant]:
             for workers in RIVALS[key].workers:
                 for kept in (True, False):
                     result = measure(SCENES[name], RIVALS[key], workers, kept=kept)
