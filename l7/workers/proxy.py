@@ -184,8 +184,7 @@ class Proxy:
         while True:
             member = upstream.pick(job, tried)
             if member is None:
-                upstream.wait(job, failure)
-                tried = ()
+                tried = upstream.wait(job, failure)
                 continue
             try:
                 keep = self._attempt(job, member)

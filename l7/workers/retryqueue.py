@@ -51,7 +51,19 @@ class Waited(Protocol):
 class RetryQueue:
     """The requests of one backend that wait in this worker, for so many ``seconds`` from their first failure."""
 
-    __slots__ = ("_at", "_failure", "_lane", "_line", "_next", "_seconds", "_timer", "_trying", "_upstream", "_window")
+    __slots__ = (
+        "_at",
+        "_failure",
+        "_lane",
+        "_latest",
+        "_line",
+        "_next",
+        "_seconds",
+        "_timer",
+        "_trying",
+        "_upstream",
+        "_window",
+    )
 
     def __init__(self, upstream: Waited, lane: Lane, seconds: float) -> None:
         self._upstream = upstream
@@ -66,6 +78,8 @@ class RetryQueue:
         """How many may be."""
         self._next = 0.0
         """When the next one may go on."""
+        self._latest = 0.0
+        """When the latest one did."""
         self._failure = ProxyError(NO_SERVER)
         """What the last one has met with: for those who came while others waited."""
 
@@ -129,21 +143,27 @@ class RetryQueue:
         now = monotonic()
         while self._line and self._line[0].until <= now:
             self._line.pop(0).time_out()
-        if self._line and now >= self._next and self._trying < self._window:
-            if not self._is_promising():
-                if not self._is_forsaken():
-                    return
-                self._next = now + PAUSE
-                self._window = self._trying + 1
+        if self._line and now >= self._next and self._may_try(now):
             while self._line and self._trying < self._window and self._is_our_turn():
                 waiter = self._line.pop(0)
                 if waiter.woken:
                     continue  # it is about to leave
                 waiter.job.released = True
                 self._trying += 1
+                self._latest = now
                 waiter.wake()
                 self._show()
         self._show()
+
+    def _may_try(self, now: float) -> bool:
+        """Whether it is of use to try, and how many may: one more now and then while nothing is heard of the others."""
+        promising = self._is_promising()
+        if not promising and not self._is_forsaken():
+            return False
+        if now >= self._latest + PAUSE:
+            self._window = min(max(self._window if promising else 0, self._trying + 1), MOST_TRYING)
+            return self._trying < self._window
+        return promising and self._trying < self._window
 
     def _is_promising(self) -> bool:
         """Whether a server may take connections."""
@@ -170,6 +190,7 @@ class RetryQueue:
         lane.put(at + RETRYING, len(line))
         lane.put(at + RETRYING_OLDEST, line[0].since if line else 0)
         if line and self._timer is None:
+            self._window = 1
             self._timer = get_hub().loop.timer(LOOK, LOOK)
             self._timer.start(self.move)
             self._upstream.settle()

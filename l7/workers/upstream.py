@@ -209,8 +209,11 @@ class Upstream:
         member.begin()
         return member
 
-    def wait(self, job: Any, failure: ProxyError | None) -> None:
-        """Let a request that no server has taken wait for one that does; raises the last failure when none does."""
+    def wait(self, job: Any, failure: ProxyError | None) -> Sequence[Member]:
+        """Let a request that no server has taken wait for one that does; raises the last failure when none does.
+
+        Returns those that need not be tried, because others are known to take connections by then.
+        """
         failure = failure or ProxyError(NO_SERVER, "no server can be used")
         kind = failure.kind
         waits = kind is NO_SERVER or (kind.side is Side.UPSTREAM and kind.retry in _NOTHING_SENT)
@@ -218,6 +221,8 @@ class Upstream:
             raise failure
         self.retry_queue.wait(job, failure)
         self.budget.pass_by()
+        closed = [member for member in self.members if member.unreachable]
+        return closed if len(closed) < len(self.members) else ()
 
     def release(self, member: Member) -> None:
         """A member has done with a request."""
