@@ -12,6 +12,7 @@ import ctypes
 import enum
 import socket
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 
@@ -99,11 +100,10 @@ class Actor:
         if was in (Mode.SILENT, Mode.HOLE) or mode is Mode.GONE:
             for peer in list(self.peers):
                 peer.reset()
-        if mode is Mode.LEFT and self._listener is not None:
-            self._accept(self._listener)  # who has its connection is not turned away
+        if mode is Mode.LEFT:
             loop.call_later(GRACE, self._leave)
         if mode in (Mode.GONE, Mode.LEFT):
-            self._shut()
+            self._shut(last=mode is Mode.LEFT)
             return
         if self._listener is None:
             self._listener = self._listen()
@@ -128,11 +128,14 @@ class Actor:
             for peer in list(self.peers):
                 peer.leave()
 
-    def _shut(self) -> None:
+    def _shut(self, *, last: bool) -> None:
+        """Listen no more; with ``last`` those that have their connection already are not turned away."""
         if self._listener is not None:
             asyncio.get_running_loop().remove_reader(self._listener)
+            queued = _accepted(self._listener) if last else []
             self._listener.close()
             self._listener = None
+            self._begin(queued)
 
     def _listen(self) -> socket.socket:
         # A second socket on the port may listen, because the one that keeps the port never does.
@@ -153,15 +156,24 @@ class Actor:
             self._plugs.append(plug)
 
     def _accept(self, listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                task = asyncio.get_running_loop().create_task(self._take(connection))
-                self._coming.add(task)
-                task.add_done_callback(self._coming.discard)
+        self._begin(_accepted(listener))
+
+    def _begin(self, connections: Sequence[socket.socket]) -> None:
+        for connection in connections:
+            task = asyncio.get_running_loop().create_task(self._take(connection))
+            self._coming.add(task)
+            task.add_done_callback(self._coming.discard)
 
     async def _take(self, connection: socket.socket) -> None:
         await asyncio.get_running_loop().connect_accepted_socket(lambda: _Peer(self), connection)
+
+
+def _accepted(listener: socket.socket) -> list[socket.socket]:
+    found: list[socket.socket] = []
+    with contextlib.suppress(OSError):
+        while True:
+            found.append(listener.accept()[0])
+    return found
 
 
 class _Peer(asyncio.Protocol):
