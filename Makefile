@@ -1,8 +1,8 @@
 # Everything a developer needs; each target does all of it on a fresh machine: virtual environment, install, run.
 #
 #   make demo             three small servers and l7 in front of them, on http://localhost:8080
-#   make test             the test suite             (ARGS="-k reload" is passed on to pytest)
-#   make test-pure        the same without the compiled modules
+#   make test             the test suite on an installed wheel   (ARGS="-k reload" is passed on to pytest)
+#   make test-pure        the same, with L7_PURE_PYTHON=1
 #   make lint             ruff (rules and layout) and mypy
 #   make bench            l7 beside nginx and HAProxy, for half an hour (ARGS="--quick" does a part; needs Debian)
 #   make docs             the documentation, in docs/_build/html
@@ -23,6 +23,14 @@ BENCH_PYTHON ?= $(firstword $(wildcard /usr/bin/python3) $(PYTHON))
 BENCH_VENV ?= .venv-bench
 
 BIN := $(VENV)/bin
+# An environment of its own for the wheel that is tested, with the copy that it is built from.
+WHEEL_VENV ?= $(VENV)-wheel
+SUITE := $(WHEEL_VENV)/suite
+PYTEST = $(abspath $(WHEEL_VENV))/bin/python -m pytest -n $(JOBS) --dist loadfile
+# Directories, too: a file that is gone changes only those.
+PACKAGED := setup.py setup.cfg pyproject.toml README.rst $(wildcard MANIFEST.in LICENSE) \
+	$(shell find l7 -type d ! -name __pycache__ -o -name '*.py' -o -name '*.pxd' -o -name py.typed)
+PIP = -m pip --disable-pip-version-check
 # What pyproject.toml asks for to build; installed first, so that an install needs no network when nothing is missing.
 BUILD := "setuptools>=70.1" "Cython>=3.1"
 SOURCES := l7 tests docs setup.py .ci
@@ -38,11 +46,13 @@ help:
 demo: $(VENV)/.installed
 	@exec $(BIN)/l7 demo $(ARGS)
 
-test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+# Both run in a directory that holds the tests and no l7: what is tested is what pip has installed.
+test: $(WHEEL_VENV)/.installed-test
+	cd $(SUITE) && EXPECT_L7=compiled $(PYTEST) $(ARGS)
 
-test-pure: $(VENV)/.installed-test
-	L7_PURE_PYTHON=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+# What is installed and built does not depend on the variable, so that is looked at once.
+test-pure: $(WHEEL_VENV)/.installed-test
+	cd $(SUITE) && L7_PURE_PYTHON=1 EXPECT_L7="pure Python" $(PYTEST) --ignore tests/test_packaging.py --ignore tests/test_distribution.py $(ARGS)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check $(RUFF)
@@ -62,7 +72,7 @@ bench:
 
 # A whole run replaces the figures in the documentation; one with ARGS prints its own.
 run-bench: $(BIN)/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check .
+	$(BIN)/python $(PIP) install -q .
 	@$(BIN)/python -m tests.bench $(or $(ARGS),--rst docs/performance-results.inc)
 
 docs: $(VENV)/.installed-docs
@@ -93,23 +103,39 @@ generated: $(VENV)/.installed
 	$(BIN)/python -m l7.config.reference > docs/configuration.rst
 	$(BIN)/python -m l7.config.manual > docs/l7.1
 
-$(BIN)/python:
+%/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 		|| { echo "l7 needs Python 3.10 or newer; name one with PYTHON=" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $*
 
 # One stamp for each extra, so that `make demo` installs no test tools and a second call starts at once.
 $(VENV)/.installed: $(BIN)/python setup.cfg setup.py pyproject.toml
-	$(BIN)/python -m pip install -q --disable-pip-version-check $(BUILD)
-	L7_PURE_PYTHON=1 $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e .
+	$(BIN)/python $(PIP) install -q $(BUILD)
+	L7_PURE_PYTHON=1 $(BIN)/python $(PIP) install -q --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.installed-%: $(VENV)/.installed
-	L7_PURE_PYTHON=1 $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[$*]'
+	L7_PURE_PYTHON=1 $(BIN)/python $(PIP) install -q --no-build-isolation -e '.[$*]'
+	@touch $@
+
+# What is not in the repository is not in the copy; only what has changed since the last time is compiled anew.
+$(WHEEL_VENV)/.wheel: $(WHEEL_VENV)/bin/python $(PACKAGED)
+	$(WHEEL_VENV)/bin/python $(PIP) install -q $(BUILD)
+	$(WHEEL_VENV)/bin/python -m tests.harness.checkout $(WHEEL_VENV)/checkout
+	@rm -rf $(WHEEL_VENV)/wheel
+	$(WHEEL_VENV)/bin/python $(PIP) wheel -q --no-deps --no-build-isolation -w $(WHEEL_VENV)/wheel $(WHEEL_VENV)/checkout
+	$(WHEEL_VENV)/bin/python $(PIP) install -q --no-deps --force-reinstall $(WHEEL_VENV)/wheel/l7-*.whl
+	@touch $@
+
+$(WHEEL_VENV)/.installed-test: $(WHEEL_VENV)/.wheel
+	$(WHEEL_VENV)/bin/python $(PIP) install -q "$$(echo $(WHEEL_VENV)/wheel/l7-*.whl)[test]"
+	@mkdir -p $(SUITE)
+	@ln -sfn $(CURDIR)/tests $(SUITE)/tests
+	@ln -sf $(CURDIR)/setup.cfg $(SUITE)/setup.cfg
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) build dist l7.egg-info docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(WHEEL_VENV) $(BENCH_VENV) build dist l7.egg-info docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find l7 tests docs -name __pycache__ -type d -prune -exec rm -rf {} +

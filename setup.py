@@ -1,7 +1,8 @@
 """Packaging: everything declarative lives in ``setup.cfg``; here is how the hot modules are compiled.
 
-``L7_PURE_PYTHON=1`` compiles nothing. Otherwise all hot modules are compiled or the build fails and says what to do: an
-l7 without them takes about twice the CPU. An editable install stays without: an extension would hide the edited source.
+``L7_PURE_PYTHON=1`` compiles nothing. Otherwise all hot modules are compiled, or the build fails and says what to do:
+uncompiled, a request costs about twice the CPU. An editable install stays uncompiled: an extension would hide the
+source that is edited. A tree that cannot be written to is built from elsewhere.
 """
 
 from __future__ import annotations
@@ -12,15 +13,26 @@ import io
 import os
 import re
 import stat
+import subprocess
 import sys
+import sysconfig
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
+import setuptools
 from setuptools import Extension, setup
-from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
+
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel
+except ImportError:
+    raise SystemExit(f"\nl7: setuptools {setuptools.__version__} is too old to build it: "
+                     "pip install 'setuptools>=70.1', or let pip isolate the build") from None  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent
 _spec = importlib.util.spec_from_file_location("l7_compiled", ROOT / "l7" / "compiled.py")
@@ -29,17 +41,52 @@ compiled = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(compiled)
 
 OLDEST_CYTHON = (3, 1)
-OR_PURE = f"or set {compiled.PURE_PYTHON}=1 to install l7 uncompiled, which takes about twice the CPU"
+"""As in ``pyproject.toml``, which an install with ``--no-build-isolation`` does not read."""
+OR_PURE = f"or set {compiled.PURE_PYTHON}=1 to install l7 uncompiled, which about doubles the CPU of a request"
 DIRECTIVES = {"language_level": "3", "annotation_typing": False, "binding": False, "embedsignature": False}
 FLAGS = ["-O2", "-g0"]
+"""For the compiler, where ``CFLAGS`` says nothing else."""
 _CIMPORT = re.compile(r"^\s*from\s+(l7[\w.]*)\s+cimport\s", re.MULTILINE)
 
 
-class BuildError(SystemExit):
-    """Ends the build with one sentence."""
+def fail(sentence: str) -> None:
+    """End the build with one sentence."""
+    raise SystemExit(f"\nl7: {sentence}")
 
-    def __init__(self, sentence: str) -> None:
-        super().__init__(f"l7: {sentence}")
+
+def demand_cython() -> None:
+    """End the build where there is no Cython that can write the C."""
+    advice = "pip install 'Cython>=3.1', or let pip isolate the build"
+    try:
+        from Cython import __version__ as version
+    except ImportError:
+        fail(f"there is no Cython: {advice}, {OR_PURE}")
+    if tuple(int(number) for number in re.findall(r"\d+", version)[:2]) < OLDEST_CYTHON:
+        fail(f"Cython {version} is too old: {advice}, {OR_PURE}")
+
+
+def compiles(text: str) -> bool:
+    """Whether the compiler that extensions are built with takes a C source."""
+    command = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
+    include = [f"-I{sysconfig.get_path(name)}" for name in ("include", "platinclude")]
+    with tempfile.TemporaryDirectory() as name:
+        source = Path(name) / "tried.c"
+        source.write_text(text, "utf-8")
+        try:
+            done = subprocess.run([*command, *include, "-c", str(source), "-o", f"{name}/tried.o"], capture_output=True)
+        except OSError:
+            return False
+        return done.returncode == 0
+
+
+def demand_compiler() -> None:
+    """End the build where nothing can be compiled."""
+    if compiles("#include <Python.h>\n"):
+        return
+    debian = "on Debian: apt-get install gcc python3-dev"
+    if not compiles("int tried;\n"):
+        fail(f"there is no working C compiler: install one ({debian}), {OR_PURE}")
+    fail(f"the C compiler finds no Python.h: install the headers of this Python ({debian}), {OR_PURE}")
 
 
 def types_of(name: str) -> set[str]:
@@ -59,12 +106,37 @@ def is_older(path: Path, sources: list[str]) -> bool:
     return not path.exists() or any(path.stat().st_mtime < os.stat(source).st_mtime for source in sources)
 
 
+class Build(build):
+    """Looks first whether it can be done."""
+
+    def run(self) -> None:
+        """Build all."""
+        if self.distribution.ext_modules:
+            demand_cython()
+            demand_compiler()
+        super().run()
+
+
+class BuildPython(build_py):
+    """Copies the sources into a directory that holds nothing from another build."""
+
+    def run(self) -> None:
+        """Remove what an older l7 left there, then copy."""
+        suffix = sysconfig.get_config_var("EXT_SUFFIX")
+        extensions = self.distribution.ext_modules or []
+        kept = {compiled.source_of(extension.name).removesuffix(".py") + suffix for extension in extensions}
+        for path in [] if self.editable_mode else list(Path(self.build_lib).rglob("*")):
+            if path.is_file() and str(path.relative_to(self.build_lib)) not in kept:
+                path.unlink()
+        super().run()
+
+
 class BuildExtensions(build_ext):
     """Compiles all hot modules, on all cores, or fails with a sentence."""
 
     def run(self) -> None:
         """Build; an editable install builds nothing."""
-        if self.inplace or getattr(self, "editable_mode", False):
+        if self.inplace or self.editable_mode:
             print("l7: an editable install runs its sources: nothing is compiled", file=sys.stderr)
             return
         if self.parallel is None:
@@ -73,7 +145,7 @@ class BuildExtensions(build_ext):
             self._translate()
             super().run()
         except Exception as failure:  # whatever ends a compiler
-            raise BuildError(f"the hot modules could not be compiled ({failure}): see above, {OR_PURE}") from None
+            fail(f"the hot modules could not be compiled ({failure}): see above, {OR_PURE}")
 
     def _translate(self) -> None:
         """Let Cython write the C of what has changed."""
@@ -81,10 +153,9 @@ class BuildExtensions(build_ext):
         from Cython.Build import cythonize
 
         directory = Path(self.build_temp).resolve() / f"cython-{version}"
-        flags = [] if "CFLAGS" in os.environ else FLAGS  # those of the environment are to win
         stale = []
         for extension in self.extensions:
-            extension.extra_compile_args = flags
+            extension.extra_compile_args = [] if "CFLAGS" in os.environ else FLAGS
             source = compiled.source_of(extension.name)
             made = directory / Path(source).with_suffix(".c")
             extension.depends = [source, *types_of(extension.name), __file__]
@@ -147,8 +218,23 @@ def rewrite_wheel(path: Path) -> None:
             new.writestr(one, content)
 
 
+def elsewhere() -> dict[str, dict[str, str]]:
+    """Options for a source tree that cannot be written to: a build leaves nothing in it."""
+    if os.access(ROOT, os.W_OK):
+        return {}
+    directory = tempfile.mkdtemp(prefix="l7-build-")
+    return {"egg_info": {"egg_base": directory}, "build": {"build_base": directory}}
+
+
 hot = [] if compiled.pure_wanted(os.environ) else compiled.HOT
 setup(
     ext_modules=[Extension(name, [compiled.source_of(name)]) for name in hot],
-    cmdclass={"build_ext": BuildExtensions, "sdist": ReproducibleSdist, "bdist_wheel": ReproducibleWheel},
+    cmdclass={
+        "build": Build,
+        "build_py": BuildPython,
+        "build_ext": BuildExtensions,
+        "sdist": ReproducibleSdist,
+        "bdist_wheel": ReproducibleWheel,
+    },
+    options=elsewhere(),
 )

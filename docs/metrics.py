@@ -1,4 +1,4 @@
-"""Prints the figures of ``l7/telemetry/catalogue.py`` as reStructuredText; ``make generated`` writes ``metrics.inc``."""
+"""Prints figures of ``l7/telemetry/catalogue.py`` as reStructuredText; ``make generated`` writes ``metrics.inc``."""
 
 from __future__ import annotations
 

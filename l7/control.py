@@ -134,6 +134,8 @@ def _table(answer: Answer) -> Iterator[str]:
     configuration = answer["configuration"]
     where = ", ".join(answer["listening"])
     yield f"l7 {answer['version']}, pid {answer['pid']}, {answer['state']}, listening on {where}"
+    if answer.get("caution"):
+        yield answer["caution"]
     yield (
         f"configuration: generation {configuration['generation']}, digest {configuration['digest']},"
         f" loaded {configuration['loaded']}" + (f" from {configuration['file']}" if configuration["file"] else "")

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+import l7 as package
+from tests.harness.checkout import CHECKOUT
 from tests.harness.client import Client
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin
@@ -18,8 +20,16 @@ from tests.harness.stage import Play, Stage
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register our markers."""
+    """Register our markers, and refuse to test another l7 than was said."""
     config.addinivalue_line("markers", "e2e: runs the real program")
+    expected, found = os.environ.get("EXPECT_L7"), f"{package.compiled.flavour()}, {Path(package.__file__).parent}"
+    if expected and (not found.startswith(expected) or CHECKOUT in Path(package.__file__).resolve().parents[1:3]):
+        raise pytest.UsageError(f"the l7 to test is to be installed, and {expected}; this one is {found}")
+
+
+def pytest_report_header() -> str:
+    """Which l7 is tested."""
+    return f"l7: {package.compiled.flavour()}, {Path(package.__file__).parent}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

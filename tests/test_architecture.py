@@ -19,8 +19,8 @@ import pytest
 
 from l7 import compiled
 from l7.telemetry.eventnames import NAMES
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.harness.checkout import CHECKOUT
+from tests.harness.l7process import ROOT
 
 TOP_LEVEL = {
     ".ci", ".gitignore", "LICENSE", "MANIFEST.in", "Makefile", "README.rst", "docs", "l7", "pyproject.toml",
@@ -141,12 +141,12 @@ def _targets(node: ast.AST, importer: str, names: set[str]) -> list[str]:
 
 
 def _module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = path.relative_to(CHECKOUT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def _package() -> list[Module]:
-    return [Module(_module_name(path), path.read_text("utf-8")) for path in sorted((ROOT / "l7").rglob("*.py"))]
+    return [Module(_module_name(path), path.read_text("utf-8")) for path in sorted((CHECKOUT / "l7").rglob("*.py"))]
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def package() -> list[Module]:
 def _declared() -> set[str]:
     """The import names of what ``setup.cfg`` requires at run time."""
     settings = configparser.ConfigParser()
-    settings.read(ROOT / "setup.cfg", "utf-8")
+    settings.read(CHECKOUT / "setup.cfg", "utf-8")
     required = settings["options"]["install_requires"].split()
     names = {re.split(r"[<>=!~;\[]", line)[0].lower() for line in required}
     return {{"pyyaml": "yaml", "dnspython": "dns"}.get(name, name.replace("-", "_")) for name in names}
@@ -427,15 +427,15 @@ def test_an_event_without_a_proper_name_is_found(checker: Checker, source: str) 
 
 
 def test_top_level_is_fixed() -> None:
-    if not (ROOT / ".git").exists():
+    if not (CHECKOUT / ".git").exists():
         pytest.skip("not a checkout")
-    command = ["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT), "ls-files"]
+    command = ["git", "-c", f"safe.directory={CHECKOUT}", "-C", str(CHECKOUT), "ls-files"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
     assert {name.split("/")[0] for name in listed.splitlines()} <= TOP_LEVEL
 
 
 def test_nothing_is_left_undone_elsewhere() -> None:
-    files = [path for room in ("tests", "docs", ".ci") for path in (ROOT / room).rglob("*") if path.is_file()]
+    files = [path for room in ("tests", "docs", ".ci") for path in (CHECKOUT / room).rglob("*") if path.is_file()]
     texts = [path for path in files if path.suffix in {".py", ".rst", ".toml"} and "_build" not in path.parts]
     assert texts
     undone = [str(path) for path in texts if UNFINISHED.search(path.read_text("utf-8", "replace"))]
@@ -452,7 +452,8 @@ def modules_share_by_the_harness(modules: list[Module]) -> Complaints:
 
 
 def test_no_test_module_is_imported() -> None:
-    modules = [Module(_module_name(path), path.read_text("utf-8")) for path in sorted((ROOT / "tests").rglob("*.py"))]
+    paths = sorted((CHECKOUT / "tests").rglob("*.py"))
+    modules = [Module(_module_name(path), path.read_text("utf-8")) for path in paths]
     complaints = list(modules_share_by_the_harness(modules))
     assert not complaints, "\n".join(complaints)
 
@@ -465,7 +466,7 @@ def test_an_imported_test_module_is_found(source: str) -> None:
 
 def test_hot_modules_are_those_with_types() -> None:
     untyped = {"l7.balancing.hashring"}  # compiled, and nothing in it is called from a compiled module
-    typed = {_module_name(path) for path in (ROOT / "l7").rglob("*.pxd")}
+    typed = {_module_name(path) for path in (CHECKOUT / "l7").rglob("*.pxd")}
     assert typed == set(compiled.HOT) - untyped
 
 

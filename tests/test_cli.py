@@ -16,8 +16,8 @@ import yaml
 
 from l7 import cli
 from l7.config.flags import COMMANDS
+from tests.harness.l7process import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = [sys.executable, "-m", "l7"]
 CONFIG = """\
 port: 8080

@@ -15,8 +15,8 @@ import pytest
 
 from l7.config.flags import COMMANDS, WORDS, build
 from tests.harness import TIMEOUT
+from tests.harness.l7process import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 (SHELLS,) = WORDS["completion"]
 PROMPT = "=ready=>"
 

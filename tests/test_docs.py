@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from l7.config.schema import Config
+from tests.harness.checkout import CHECKOUT
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
+DOCS = CHECKOUT / "docs"
 
 
 @pytest.mark.parametrize("name", ["events", "failures", "metrics"])
@@ -30,7 +30,7 @@ def test_map_names_what_exists() -> None:
     rooms = "balancing|config|http|master|telemetry|workers"
     named = set(re.findall(rf"``((?:{rooms})/[a-z]*|errors|exchange|units|clock|cli|demo)``", text))
     assert len(named) > 20
-    missing = [name for name in sorted(named) if not (ROOT / "l7" / name).is_dir() and not _module(name).is_file()]
+    missing = [name for name in sorted(named) if not (CHECKOUT / "l7" / name).is_dir() and not _module(name).is_file()]
     assert not missing
 
 
@@ -44,11 +44,11 @@ def test_decisions_have_their_parts_and_name_what_exists() -> None:
         assert heads == ["Context", "Decision", "Rejected", "Consequence"], page.name
         assert page.stem in index
         for name in re.findall(r"``l7/([a-z/]+)``", text):
-            assert (ROOT / "l7" / name).is_dir() or _module(name).is_file(), f"{page.name}: {name}"
+            assert (CHECKOUT / "l7" / name).is_dir() or _module(name).is_file(), f"{page.name}: {name}"
 
 
 def _module(name: str) -> Path:
-    return ROOT / "l7" / f"{name}.py"
+    return CHECKOUT / "l7" / f"{name}.py"
 
 
 def test_supervisord_waits_longer_than_a_graceful_stop() -> None:
@@ -59,7 +59,7 @@ def test_supervisord_waits_longer_than_a_graceful_stop() -> None:
     assert program["stopsignal"] == "TERM"
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.rst", *sorted(DOCS.glob("*.rst"))], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [CHECKOUT / "README.rst", *sorted(DOCS.glob("*.rst"))], ids=lambda path: path.name)
 def test_configurations_shown_are_valid(path: Path) -> None:
     blocks = re.findall(r"^\.\. code-block:: yaml\n\n((?:   .*\n|\n)+)", path.read_text("utf-8"), re.MULTILINE)
     assert blocks or path.name != "README.rst"

@@ -1,25 +1,46 @@
-"""What is shipped: one package, one command, and everything that it needs declared."""
+"""What is shipped: a wheel with all hot modules compiled, and a source distribution that makes the same of itself.
+
+`make test` runs the suite on an installed wheel, and that very wheel is looked at here. An editable install has none.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
+import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import l7
+from l7.compiled import HOT, missing, source_of
+from tests.harness.checkout import export, tracked
+from tests.harness.client import get
+from tests.harness.l7process import ROOT, L7Process
+from tests.harness.origin import Origin
 
-ROOT = Path(__file__).resolve().parent.parent
+STEM = f"l7-{l7.__version__}"
+SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
+UNOPTIMISED = {"CFLAGS": "-O0 -g0"}
+"""A build that is to show what is built, not how fast it runs."""
+OR_PURE = "or set L7_PURE_PYTHON=1 to install l7 uncompiled"
+CONFIG = "backends: {{'*': {{servers: ['{}']}}}}\n"
 
 
-def run(*command: str, cwd: Path = ROOT, timeout: float = 50, **environ: str) -> subprocess.CompletedProcess[str]:
+Done = subprocess.CompletedProcess[str]
+
+
+def run(*command: str | Path, cwd: Path = ROOT, timeout: float = 60, **environ: str) -> Done:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("L7_", "PYTHON"))}
     return subprocess.run(
-        command,
+        [str(word) for word in command],
         cwd=cwd,
-        env=os.environ | environ,
+        env=inherited | environ,
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -27,50 +48,247 @@ def run(*command: str, cwd: Path = ROOT, timeout: float = 50, **environ: str) ->
     )
 
 
-def clean_copy(copy: Path) -> Path:
-    """The sources without anything that was built from them."""
-    for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.rst", "docs/l7.1"):
-        (copy / name).write_bytes((ROOT / name).read_bytes())
-    for path in (ROOT / "l7").rglob("*"):
-        if path.is_file() and path.suffix in {".py", ".pxd", ".typed"}:
-            target = copy / path.relative_to(ROOT)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(path.read_bytes())
-    return copy
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+OFFLINE = ("--no-deps", "--no-build-isolation", "--no-index")
+
+
+class Environment:
+    """A new virtual environment: it sees all that this one has, but for the l7 that is tested."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        assert run(sys.executable, "-m", "venv", "--without-pip", directory).returncode == 0
+        self.python = directory / "bin" / "python"
+        self.program = directory / "bin" / "l7"
+        (packages,) = directory.glob("lib/python*/site-packages")
+        self.package = packages / "l7"
+        others = directory / "others"
+        others.mkdir()
+        for path in Path(sysconfig.get_path("purelib")).iterdir():
+            if not path.name.startswith(("l7", "__editable__")):
+                (others / path.name).symlink_to(path)
+        (packages / "others.pth").write_text(f"{others}\n", "utf-8")
+
+    def install(self, what: Path, **environ: str) -> Done:
+        return run(*PIP, "--python", self.python, "install", *OFFLINE, what, timeout=400, **environ)
+
+    def version(self, **environ: str) -> str:
+        done = run(self.program, "--version", cwd=self.directory, **environ)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    def proxies(self, directory: Path) -> list[str]:
+        """Start it, proxy a request and stop it; returns its events."""
+        with (
+            Origin() as origin,
+            L7Process(
+                CONFIG.format(origin.address), directory=directory, program=[str(self.program)], env={"PYTHONPATH": ""}
+            ) as proxy,
+        ):
+            assert get(proxy.port, "/x").status == 200
+            return list(proxy.events)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    return Environment(tmp_path / "environment")
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """A wheel of a clean copy of the sources, so that no build directory of ours can leak into it."""
-    pytest.importorskip("setuptools", minversion="70.1", reason="older ones need another package to build wheels")
-    copy = clean_copy(tmp_path_factory.mktemp("sources"))
-    built = tmp_path_factory.mktemp("wheel")
-    pip = ("-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-q", "-w", str(built), ".")
-    done = run(sys.executable, *pip, cwd=copy, L7_PURE_PYTHON="1")  # what is compiled, `make test` has tried
+def wheel() -> Path:
+    """The wheel that the l7 that is tested was installed from."""
+    found = list(Path(sys.prefix, "wheel").glob("l7-*.whl"))
+    if not found and not os.environ.get("EXPECT_L7"):
+        pytest.skip("an editable install comes from no wheel: make test builds one")
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A source distribution of a clean copy of the checkout."""
+    pytest.importorskip("setuptools", minversion="70.1")
+    copy = export(tmp_path_factory.mktemp("checkout"))
+    done = run(sys.executable, "-c", "from setuptools.build_meta import build_sdist; build_sdist('dist')", cwd=copy)
     assert done.returncode == 0, done.stderr
-    (found,) = built.glob("l7-*.whl")
-    return zipfile.ZipFile(found)
+    (found,) = (copy / "dist").glob("l7-*.tar.gz")
+    return found
 
 
-def test_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
-    names = set(wheel.namelist())
-    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "l7").rglob("*.py")}
-    assert sources <= names
-    assert "l7/py.typed" in names
-    folders = {"l7", f"l7-{l7.__version__}.dist-info", f"l7-{l7.__version__}.data"}
-    assert {name.split("/")[0] for name in names} == folders
+def packaged() -> set[str]:
+    """The files of the repository that an installed l7 has."""
+    return {str(path) for path in tracked() if path.parts[0] == "l7"}
 
 
-def test_wheel_has_the_command(wheel: zipfile.ZipFile) -> None:
-    points = wheel.read(f"l7-{l7.__version__}.dist-info/entry_points.txt").decode()
+def extensions() -> set[str]:
+    return {source_of(name).removesuffix(".py") + SUFFIX for name in HOT}
+
+
+def test_the_wheel_holds_every_source_type_and_extension_and_nothing_else(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    about = {name for name in names if name.split("/")[0] in (f"{STEM}.dist-info", f"{STEM}.data")}
+    assert names - about == packaged() | extensions()
+    assert {"l7/py.typed", "l7/http/parser.pxd", f"l7/http/parser{SUFFIX}"} <= names
+
+
+def test_the_source_distribution_holds_every_source_and_type(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert packaged() <= names
+    assert not [name for name in names if name.endswith((".c", ".so"))]
+
+
+def test_the_wheel_has_the_command_and_says_what_it_needs(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    points = archive.read(f"{STEM}.dist-info/entry_points.txt").decode()
     assert "[console_scripts]\nl7 = l7.__main__:main\n" in points
-
-
-def test_wheel_says_what_it_needs(wheel: zipfile.ZipFile) -> None:
-    metadata = wheel.read(f"l7-{l7.__version__}.dist-info/METADATA").decode()
+    metadata = archive.read(f"{STEM}.dist-info/METADATA").decode()
     assert "Requires-Python: >=3.10" in metadata
     assert "Requires-Dist: gevent" in metadata
     assert "A minimal HTTP/1.1 reverse proxy" in metadata
+
+
+def test_the_wheel_installs_and_proxies_compiled(wheel: Path, environment: Environment, tmp_path: Path) -> None:
+    done = environment.install(wheel)
+    assert done.returncode == 0, done.stderr
+    assert missing(environment.package) == []
+    assert environment.version().startswith(f"l7 {l7.__version__} (compiled, ")
+    assert not [line for line in environment.proxies(tmp_path) if "compiled" in line]
+
+
+@pytest.mark.timeout(500)
+def test_the_source_distribution_installs_and_proxies_compiled(
+    sdist: Path, environment: Environment, tmp_path: Path
+) -> None:
+    done = environment.install(sdist, **UNOPTIMISED)
+    assert done.returncode == 0, done.stderr
+    assert missing(environment.package) == []
+    assert {
+        str(path.relative_to(environment.package.parent)) for path in environment.package.rglob("*.so")
+    } == extensions()
+    assert environment.version().startswith(f"l7 {l7.__version__} (compiled, ")
+    assert not [line for line in environment.proxies(tmp_path) if "compiled" in line]
+
+
+def test_asked_for_pure_python_it_installs_without_extensions_and_says_so(
+    sdist: Path, environment: Environment, tmp_path: Path
+) -> None:
+    done = environment.install(sdist, L7_PURE_PYTHON="1", CC="/nonexistent/cc")
+    assert done.returncode == 0, done.stderr
+    assert not list(environment.package.rglob("*.so"))
+    assert "(pure Python, " in environment.version()
+    (event,) = [line for line in environment.proxies(tmp_path) if "compiled" in line]
+    assert "warning" in event and "about twice the CPU" in event
+
+
+@pytest.mark.parametrize("value", ["", "0", "1"])
+def test_the_variable_means_the_same_at_run_time(value: str, wheel: Path, environment: Environment) -> None:
+    environment.install(wheel)
+    said = environment.version(L7_PURE_PYTHON=value)
+    if value == "1":
+        assert "(pure Python, " in said and "L7_PURE_PYTHON is set" in said
+    else:
+        assert "(compiled, " in said
+    source = "import l7.http.parser, l7.workers.server as server; print(l7.http.parser.__file__, server.__file__)"
+    files = run(environment.python, "-c", source, cwd=environment.directory, L7_PURE_PYTHON=value).stdout.split()
+    assert {file.endswith(".py") for file in files} == {value == "1"}
+
+
+def test_without_one_extension_all_sources_run_and_it_is_told(wheel: Path, environment: Environment) -> None:
+    environment.install(wheel)
+    (environment.package / "http" / f"parser{SUFFIX}").unlink()
+    said = environment.version()
+    assert "(pure Python, " in said and "the compiled module of l7.http.parser is missing (install l7 again)" in said
+
+
+def test_extensions_of_another_python_are_left_alone(wheel: Path, environment: Environment, tmp_path: Path) -> None:
+    environment.install(wheel)
+    for path in environment.package.rglob("*.so"):
+        path.rename(path.with_name(path.name.replace(SUFFIX, ".cpython-39-x86_64-linux-gnu.so")))
+    said = environment.version()
+    assert "(pure Python, " in said and "there are no compiled modules for this Python" in said
+    assert [line for line in environment.proxies(tmp_path) if "not compiled" in line]
+
+
+def fake_compiler(directory: Path, script: str) -> str:
+    """A compiler that is ``script`` before it is the real one; ``$source`` is what it compiles."""
+    path = directory / "cc"
+    path.write_text(f'#!/bin/sh\nsource=$(printf "%s\\n" "$@" | grep "[.]c$")\n{script}\nexec gcc "$@"\n', "utf-8")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture
+def tried(sdist: Path, environment: Environment) -> Callable[..., str]:
+    """Install the source distribution where something is missing; returns what was said, and checks that it ended."""
+
+    def install(*, python: str = "", **environ: str) -> str:
+        done = environment.install(sdist, **UNOPTIMISED, **environ)
+        assert done.returncode != 0
+        assert not environment.package.exists()
+        assert "Traceback" not in done.stdout + done.stderr
+        (said,) = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip().startswith("l7: ")]
+        return said
+
+    return install
+
+
+def test_without_a_compiler_it_says_what_to_install(tried) -> None:
+    said = tried(CC="/nonexistent/cc")
+    assert said.startswith(
+        "l7: there is no working C compiler: install one (on Debian: apt-get install gcc python3-dev)"
+    )
+    assert OR_PURE in said
+
+
+def test_without_the_headers_of_python_it_says_what_to_install(tried, tmp_path: Path) -> None:
+    said = tried(CC=fake_compiler(tmp_path, 'grep -q Python.h "$source" && exit 1'))
+    assert said.startswith("l7: the C compiler finds no Python.h: install the headers of this Python")
+    assert OR_PURE in said
+
+
+@pytest.mark.timeout(300)
+def test_a_compiler_that_fails_half_way_fails_the_build(tried, tmp_path: Path) -> None:
+    said = tried(CC=fake_compiler(tmp_path, 'case "$source" in *workers/session.c) exit 1;; *workers/*) : > x;; esac'))
+    assert said.startswith("l7: the hot modules could not be compiled (")
+    assert OR_PURE in said
+
+
+def test_without_cython_it_says_what_to_install(tried, tmp_path: Path) -> None:
+    (tmp_path / "Cython").mkdir()
+    (tmp_path / "Cython" / "__init__.py").write_text("raise ImportError('none')\n", "utf-8")
+    said = tried(PYTHONPATH=str(tmp_path))
+    assert said.startswith("l7: there is no Cython: pip install 'Cython>=3.1'")
+    assert OR_PURE in said
+
+
+def test_with_an_old_cython_it_says_so(tried, tmp_path: Path) -> None:
+    (tmp_path / "Cython").mkdir()
+    (tmp_path / "Cython" / "__init__.py").write_text("__version__ = '0.29.36'\n", "utf-8")
+    assert tried(PYTHONPATH=str(tmp_path)).startswith("l7: Cython 0.29.36 is too old: pip install 'Cython>=3.1'")
+
+
+def test_an_editable_install_runs_its_sources(tmp_path: Path, environment: Environment) -> None:
+    copy = export(tmp_path / "checkout")
+    done = run(*PIP, "--python", environment.python, "install", *OFFLINE, "-e", copy, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert not list(copy.rglob("*.so"))
+    assert "(pure Python, " in environment.version()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="mounts a file system")
+def test_a_tree_that_cannot_be_written_to_is_built_from_elsewhere(tmp_path: Path) -> None:
+    copy = export(tmp_path / "checkout")
+    before = sorted(copy.rglob("*"))
+    words = [*PIP, "wheel", "-q", *OFFLINE, "-w", str(tmp_path), str(copy)]
+    script = f'mount --bind "{copy}" "{copy}" && mount -o remount,ro,bind "{copy}" && ! touch "{copy}/x" && exec "$@"'
+    done = run("unshare", "--mount", "sh", "-c", script, "sh", *words, timeout=200, L7_PURE_PYTHON="1")
+    if "mount:" in done.stderr or "unshare:" in done.stderr:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stderr
+    assert sorted(copy.rglob("*")) == before
+    (made,) = tmp_path.glob("l7-*.whl")
+    assert packaged() <= set(zipfile.ZipFile(made).namelist())
 
 
 @pytest.mark.parametrize("flag", ["--version", "-V"])

@@ -18,7 +18,7 @@ from typing import Any
 import configargparse
 
 from l7 import __version__
-from l7.compiled import flavour
+from l7.compiled import caution, flavour
 from l7.config.names import did_you_mean, printable
 from l7.config.schema import Config
 from l7.config.values import Flag
@@ -122,12 +122,13 @@ def variables() -> set[str]:
 
 
 def version() -> str:
-    """Return the line that ``--version`` prints."""
+    """Return what ``--version`` prints: a line, and a second one where l7 runs uncompiled."""
     try:
         gevent = version_of("gevent")
     except PackageNotFoundError:
         gevent = "missing"
-    return f"l7 {__version__} ({flavour()}, Python {platform.python_version()}, gevent {gevent})"
+    first = f"l7 {__version__} ({flavour()}, Python {platform.python_version()}, gevent {gevent})"
+    return "\n".join(filter(None, (first, caution())))
 
 
 # ---------------------------------------------------------------------------------------------------- the parser

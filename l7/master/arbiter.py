@@ -16,6 +16,7 @@ from typing import Any
 from setproctitle import setproctitle
 
 from l7.clock import monotonic
+from l7.compiled import caution
 from l7.config.generation import Loaded
 from l7.config.held import HeldFiles
 from l7.errors import ConfigError, StartError
@@ -79,6 +80,8 @@ def serve(
             loaded = load()
         events.level = loaded.config.log_level
         ground, bound = prepare(loaded, environ, mailbox.pause, events.warning, inheritance)
+        if uncompiled := caution():
+            events.warning(named("master.uncompiled", uncompiled))
     except ConfigError as error:
         report_failure(inheritance, "; ".join(map(str, error.problems)))
         complain(str(error))

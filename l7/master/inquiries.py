@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 
 from l7 import __version__
+from l7.compiled import caution, is_compiled
 from l7.ipc.requests import (
     Answer,
     DryRunRequest,
@@ -110,6 +111,8 @@ class Inquiries:
         return {
             "ok": True,
             "version": __version__,
+            "compiled": is_compiled(),
+            "caution": caution() or None,
             "pid": os.getpid(),
             "state": fleet.phase.value,
             "listening": [str(listener) for listener in served.listeners],

@@ -161,7 +161,9 @@ OF_CLIENTS: Final = (
 WORKERS = Figure(
     "l7_workers", "gauge", ("state",), f"Worker processes by state: {', '.join(f'`{one}`' for one in facts.STATES)}."
 )
-BUILD = Figure("l7_build_info", "gauge", ("version",), "1, and which l7 this is.")
+BUILD = Figure(
+    "l7_build_info", "gauge", ("version", "compiled"), "1, and which l7 this is; `compiled` is `true` or `false`."
+)
 RELOADS = Figure("l7_reloads_total", "counter", ("result",), "Reloads that were `done` and that `failed`.")
 SUCCESS = Figure("l7_config_last_reload_success", "gauge", (), "0 when the last reload has failed, else 1.")
 

@@ -16,6 +16,7 @@ from l7.balancing.lane import Lane
 from l7.balancing.names import Endpoint
 from l7.balancing.standing import Rules, Standing, judge
 from l7.balancing.standing import facts as standing
+from l7.compiled import is_compiled
 from l7.config.addresses import Address
 from l7.config.schema import Config
 from l7.telemetry import board as slots
@@ -144,7 +145,8 @@ class Figures:
         yield Family(SUCCESS, iter([Sample("", "", 1 - known[facts.LAST_RELOAD_FAILED])]))
         for figure, cell, unit in PLAIN:
             yield Family(figure, iter([Sample("", "", self._fact(cell) * unit)]))
-        yield Family(BUILD, iter([Sample("", _label("version", __version__), 1)]))
+        build = f"{_label('version', __version__)},{_label('compiled', str(is_compiled()).lower())}"
+        yield Family(BUILD, iter([Sample("", build, 1)]))
 
     # --- reading ----------------------------------------------------------------------------------------------------
 

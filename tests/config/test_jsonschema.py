@@ -6,7 +6,6 @@ import ast
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +19,9 @@ from l7.config.loading import NO_BACKENDS, load
 from l7.config.reference import EXAMPLE
 from l7.config.schema import Config
 from l7.errors import ConfigError
+from tests.harness.checkout import CHECKOUT
 from tests.harness.editor import as_editor
 
-ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json_schema()
 EDITOR = Draft7Validator(SCHEMA)
 
@@ -79,7 +78,7 @@ def test_it_is_a_json_schema() -> None:
 
 
 def shown() -> Iterator[Any]:
-    for path in [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]:
+    for path in [CHECKOUT / "README.rst", *sorted((CHECKOUT / "docs").glob("*.rst"))]:
         blocks = re.findall(r"^\.\. code-block:: yaml\n\n((?:   .*\n|\n)+)", path.read_text("utf-8"), re.MULTILINE)
         for number, block in enumerate(blocks):
             yield pytest.param(re.sub(r"^   ", "", block, flags=re.MULTILINE), id=f"{path.name}-{number}")
@@ -116,7 +115,7 @@ def sections(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 def written() -> list[str]:
     """Every text in the tests that is a configuration, or nearly one."""
     found = {}
-    for path in sorted((ROOT / "tests").rglob("*.py")):
+    for path in sorted((CHECKOUT / "tests").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and ":" in node.value:
                 document = parse(node.value, "")

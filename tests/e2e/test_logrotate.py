@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.checkout import CHECKOUT
 from tests.harness.client import get
-from tests.harness.l7process import ROOT, L7Process
+from tests.harness.l7process import L7Process
 
 PROGRAM = shutil.which("logrotate", path=f"{os.environ['PATH']}:/usr/sbin")
 pytestmark = [
@@ -36,7 +37,7 @@ def machine() -> Iterator[Path]:
 
 def rotate(machine: Path) -> None:
     """Run the documentation's snippet, on this machine's paths."""
-    text = (ROOT / "docs" / "logrotate.conf").read_text("utf-8")
+    text = (CHECKOUT / "docs" / "logrotate.conf").read_text("utf-8")
     snippet = machine / "logrotate.conf"
     snippet.write_text(text.replace("/var/log/l7/", f"{machine}/log/").replace("/run/l7.pid", f"{machine}/l7.pid"))
     snippet.chmod(0o644)

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.harness.checkout import CHECKOUT
 from tests.harness.client import TIMEOUT, get
 from tests.harness.l7process import ROOT
 from tests.harness.origin import Reply
@@ -36,7 +37,7 @@ class Supervisor:
         self.l7_config = directory / "config.yml"
         self.l7_config.write_text(config)
         stanza = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=(";",))
-        stanza.read(ROOT / "docs" / "supervisord.conf")
+        stanza.read(CHECKOUT / "docs" / "supervisord.conf")
         program = stanza["program:l7"]
         words = program["command"].split()
         assert words[0].endswith("l7")

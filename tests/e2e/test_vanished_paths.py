@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import l7 as l7_package
 from tests.harness.accounts import root_only
 from tests.harness.client import TIMEOUT, Client, get
 from tests.harness.l7process import ROOT, L7Process
@@ -161,7 +162,7 @@ def test_a_file_named_from_a_working_directory_that_is_gone_is_said_to_be(l7, or
 
 def test_the_package_is_half_written_when_an_upgrade_is_asked_for(l7, origin, tmp_path):
     package = tmp_path / "site" / "l7"
-    shutil.copytree(ROOT / "l7", package, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    shutil.copytree(Path(l7_package.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     proxy = l7(
         CONFIG.format(origin().address) + "pid-file: l7.pid\n",
         env={"PYTHONPATH": str(tmp_path / "site"), "PYTHONDONTWRITEBYTECODE": "1"},

@@ -33,7 +33,9 @@ import psutil
 from tests.harness import TIMEOUT
 from tests.harness.events import event_pattern
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).absolute().parents[2]
+"""Where ``tests`` lies, and programs are started: the checkout; beside an installed l7 a directory of nothing else."""
+PROGRAM = (sys.executable, "-m", "l7")
 READY = "master.ready"
 CONTROL = "l7: control"
 """How the title of a control worker begins."""
@@ -113,6 +115,7 @@ class L7Process:
         directory: Path | None = None,
         host: str = "127.0.0.1",
         ready: str | None = READY,
+        program: Sequence[str] = PROGRAM,
         timeout: float = TIMEOUT,
         before: str = "",
     ) -> None:
@@ -121,6 +124,7 @@ class L7Process:
         :param config: the text of the configuration file; None for none.
         :param workers: passed as ``--workers``; None leaves the default (or the file's).
         :param run_as: passed as ``--run-as`` when the suite runs as root; None passes nothing.
+        :param program: the words that start it.
         :param ready: the event to wait for on standard error; None does not wait (the program is to fail, say).
         :param before: Python that the process executes before it becomes l7, as a parent would.
         :raises AssertionError: it was not ready within *timeout* seconds; shows all of standard error.
@@ -134,7 +138,7 @@ class L7Process:
         self._host = host
         self._port: int | None = None
         listener = self._bind() if inherit else None
-        words = self._command(config, list(argv), inherit, workers, run_as)
+        words = [*program, *self._options(config, list(argv), inherit, workers, run_as)]
         if before:
             words = [sys.executable, "-c", f"{before}\nimport os, sys\nos.execv(sys.argv[1], sys.argv[1:])", *words]
         self.process = self._spawn(words, env or {}, listener)
@@ -162,7 +166,7 @@ class L7Process:
         self._port = listener.getsockname()[1]
         return listener
 
-    def _command(
+    def _options(
         self, config: str | None, argv: list[str], inherit: bool, workers: int | None, run_as: str | None
     ) -> list[str]:
         options: list[str] = []
@@ -178,7 +182,7 @@ class L7Process:
             options += ["--workers", str(workers)]
         if run_as and os.geteuid() == 0 and "--run-as" not in argv and "run-as:" not in text:
             options += ["--run-as", run_as]
-        return [sys.executable, "-m", "l7", *options, *argv]
+        return [*options, *argv]
 
     def _spawn(self, words: list[str], env: dict[str, str], listener: socket.socket | None) -> subprocess.Popen[bytes]:
         # Nothing of the caller's own settings may reach the program under test.
