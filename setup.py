@@ -46,7 +46,7 @@ OR_PURE = f"or set {compiled.PURE_PYTHON}=1 to install l7 uncompiled, which abou
 DIRECTIVES = {"language_level": "3", "annotation_typing": False, "binding": False, "embedsignature": False}
 FLAGS = ["-O2", "-g0"]
 """For the compiler, where ``CFLAGS`` says nothing else."""
-_CIMPORT = re.compile(r"^\s*from\s+(l7[\w.]*)\s+cimport\s", re.MULTILINE)
+_CIMPORT = re.compile(r"^\s*from\s+(l7[\w.]*)\s+cimport\s+(.+)$", re.MULTILINE)
 
 
 def fail(sentence: str) -> None:
@@ -97,7 +97,8 @@ def types_of(name: str) -> set[str]:
         path = (ROOT / compiled.source_of(waiting.pop())).with_suffix(".pxd")
         if path.exists() and str(path) not in found:
             found.add(str(path))
-            waiting += _CIMPORT.findall(path.read_text("utf-8"))
+            for module, names in _CIMPORT.findall(path.read_text("utf-8")):
+                waiting += [module, *(f"{module}.{one.strip()}" for one in names.split(","))]
     return found
 
 

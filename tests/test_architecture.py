@@ -464,10 +464,56 @@ def test_an_imported_test_module_is_found(source: str) -> None:
     assert len(list(modules_share_by_the_harness(modules))) == 1
 
 
+POINTER = re.compile(r"\bu?char\b|\w\s*\*|\bcimport\s+(libc|cpython)\b|\bfrom\s+(libc|cpython)\b|\bextern\b")
+"""What lets compiled code read memory without looking at its bounds: pointers, and C that is called; views do look."""
+UNCHECKED = re.compile(r"\b(boundscheck|wraparound)\b|#\s*cython:|^\s*(import|from)\s+cython\b", re.MULTILINE)
+"""What takes the checks of an index away, or puts types where `POINTER` is not looked for."""
+
+
+def only_slices_go_by_address(files: dict[str, str]) -> Complaints:
+    """Nothing but ``l7/http/slices.pxd`` slices a ``const char *``, which does not clamp; it can check its bounds."""
+    for path, source in files.items():
+        lines = [line.partition("#")[0] for line in source.splitlines()]
+        found = bool(UNCHECKED.search(source))
+        if path.endswith(".pxd") and path != "l7/http/slices.pxd":
+            found = found or any(POINTER.search(line) for line in lines)
+        if found:
+            yield f"{path}: reads memory without a look at its bounds"
+
+
+def test_only_slices_go_by_address() -> None:
+    paths = [path for path in sorted((CHECKOUT / "l7").rglob("*.p*")) if path.suffix in {".py", ".pxd", ".pyx", ".pxi"}]
+    files = {path.relative_to(CHECKOUT).as_posix(): path.read_text("utf-8") for path in [*paths, CHECKOUT / "setup.py"]}
+    assert "l7/http/slices.pxd" in files and not any(path.endswith((".pyx", ".pxi")) for path in files)
+    complaints = list(only_slices_go_by_address(files))
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "complaints"),
+    [
+        ("l7/http/fields.pxd", '    @cython.locals(end=Py_ssize_t, text="const char *")', 1),
+        ("l7/http/fields.pxd", "cdef unsigned char* _beginning", 1),
+        ("l7/http/fields.pxd", "cdef int *counts", 1),
+        ("l7/http/fields.pxd", "from cpython.bytes cimport PyBytes_FromStringAndSize", 1),
+        ("l7/http/fields.pxd", "cdef extern from *:", 1),
+        ("l7/http/fields.py", "import cython", 1),
+        ("l7/http/fields.py", "# cython: boundscheck=False", 1),
+        ("setup.py", 'DIRECTIVES = {"boundscheck": False}', 1),
+        ("l7/http/fields.pxd", "    cpdef Field pick(self, object tried, int key=*)  # not a char *", 0),
+        ("l7/http/fields.pxd", "cdef long long[::1] _cells", 0),
+        ("l7/http/slices.pxd", "cdef extern from *:", 0),
+    ],
+)
+def test_a_slice_by_address_is_found(path: str, source: str, complaints: int) -> None:
+    assert len(list(only_slices_go_by_address({path: source}))) == complaints
+
+
 def test_hot_modules_are_those_with_types() -> None:
     untyped = {"l7.balancing.hashring"}  # compiled, and nothing in it is called from a compiled module
+    included = {"l7.http.slices"}  # what is in its .pxd is compiled into each module that names it
     typed = {_module_name(path) for path in (CHECKOUT / "l7").rglob("*.pxd")}
-    assert typed == set(compiled.HOT) - untyped
+    assert typed - included == set(compiled.HOT) - untyped
 
 
 def test_master_runs_no_gevent() -> None:

@@ -2,6 +2,8 @@
 
 cimport cython
 
+from l7.http cimport slices
+
 cdef int _ORDINARY, _DROP, _KEPT, _FORWARDED, _END
 cdef Py_ssize_t _LONGEST_RUN, _SURE
 
@@ -19,9 +21,9 @@ cdef class Table:
     cdef public bint underscores
     cdef Field _start
 
-    @cython.locals(before=Field, last=Field, field=Field, kind=int, count=Py_ssize_t, start=Py_ssize_t, begin=Py_ssize_t, previous=bytes, text="const char *")
+    @cython.locals(before=Field, last=Field, field=Field, kind=int, count=Py_ssize_t, start=Py_ssize_t, begin=Py_ssize_t, previous=bytes)
     cpdef Py_ssize_t scan(self, bytes data, Py_ssize_t at, Py_ssize_t most, list kept, list values) except -2
-    @cython.locals(end=Py_ssize_t, raw=bytes, field=Field, text="const char *")
+    @cython.locals(end=Py_ssize_t, raw=bytes, field=Field)
     cdef Field _look_up(self, bytes data, Py_ssize_t at)
     @cython.locals(line=bytes, name=bytes, colon=bytes, value=bytes, kind=int, field=Field)
     cpdef Field read(self, bytes raw)

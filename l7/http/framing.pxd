@@ -2,6 +2,8 @@
 
 cimport cython
 
+from l7.http cimport slices
+
 cdef dict _SIZES, _HEADS
 cdef int _SIZE, _DATA, _DATA_END, _TRAILERS
 
@@ -33,7 +35,7 @@ cdef class ChunkedReader(BodyReader):
     cdef long long _left, _trailer_bytes, _trailers_left
     cdef Py_ssize_t _trailer_fields, _extensions
 
-    @cython.locals(pieces=list, at=Py_ssize_t, end=Py_ssize_t, size=Py_ssize_t, eol=Py_ssize_t, text="const char *")
+    @cython.locals(pieces=list, at=Py_ssize_t, end=Py_ssize_t, size=Py_ssize_t, eol=Py_ssize_t)
     cpdef bytes feed(self, bytes data)
     cpdef long long ahead(self) except -1
     cpdef skip(self, long long count)

@@ -7,7 +7,7 @@ goes on is framed anew by `chunk` and `last_chunk`, so extensions, odd sizes and
 from __future__ import annotations
 
 from l7.errors import BAD_REQUEST, BAD_RESPONSE, BODY_TOO_LARGE, ProxyError
-from l7.http import fields
+from l7.http import fields, slices
 from l7.http.fields import Table, Values
 from l7.http.grammar import CHUNK_EXT, CHUNK_SIZE, CRLF, MARK_TEXT
 from l7.http.messages import CHUNKED, UNTIL_CLOSE, lines_of
@@ -141,13 +141,12 @@ class ChunkedReader(BodyReader):
             data = self._pending + data
             self._pending = b""
         pieces: list[bytes] = []
-        text = data  # a pointer when it is compiled: cutting from it makes no slice object, and looks at no bounds
         at = 0
         end = len(data)
         while at < end and not self.done:
             if self._state == _DATA:
                 size = min(self._left, end - at)
-                pieces.append(text[at : at + size])
+                pieces.append(slices.cut(data, at, at + size))
                 at += size
                 self._left -= size
                 if not self._left:
@@ -163,12 +162,12 @@ class ChunkedReader(BodyReader):
                 eol = data.find(CRLF, at)
                 if eol < 0:
                     break
-                self._line(text[at:eol])
+                self._line(slices.cut(data, at, eol))
                 at = eol + 2
         if self.done:
-            self.rest = text[at:end]
+            self.rest = slices.cut(data, at, end)
         elif at < end:
-            self._keep(text[at:end])
+            self._keep(slices.cut(data, at, end))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def ahead(self) -> int:

@@ -2,6 +2,7 @@
 
 cimport cython
 
+from l7.http cimport slices
 from l7.http.messages cimport RequestHead, ResponseHead, StatusLine
 from l7.http.fields cimport Table
 
@@ -22,10 +23,10 @@ cdef class RequestParser:
     cdef public bint utf8
     cdef bytes _beginning, _method
 
-    @cython.locals(end=Py_ssize_t, request=RequestHead, values=list, text="const char *")
+    @cython.locals(end=Py_ssize_t, request=RequestHead, values=list)
     cpdef RequestHead take(self, bytes data)
 
-    @cython.locals(begin=Py_ssize_t, end=Py_ssize_t, text="const char *", target=bytes, request=RequestHead)
+    @cython.locals(begin=Py_ssize_t, end=Py_ssize_t, target=bytes, request=RequestHead)
     cpdef RequestHead request_line(self, bytes line)
     @cython.locals(parts=list, method=bytes, target=bytes, version=bytes, minor=int, path=bytes, authority=bytes, request=RequestHead)
     cdef RequestHead _other_line(self, bytes line)

@@ -16,7 +16,7 @@ from l7.errors import (
     Kind,
     ProxyError,
 )
-from l7.http import fields
+from l7.http import fields, slices
 from l7.http.authority import host_of
 from l7.http.fields import Table, Values, name_of
 from l7.http.grammar import (
@@ -123,8 +123,7 @@ class RequestParser:
         end = data.find(b"\r\n")
         if end <= 0:
             return None
-        text = data  # a pointer when it is compiled: cutting from it makes no slice object
-        request = self.request_line(text[:end])
+        request = self.request_line(slices.cut(data, 0, end))
         values = _NOTHING[:]
         request.size = _REQUEST.scan(data, end + 2, self.headers, request.runs, values)
         if request.size < 0:
@@ -155,8 +154,7 @@ class RequestParser:
         """
         begin, end = len(self._beginning), len(line) - len(_ENDING)
         if begin < end <= self.target and line.startswith(self._beginning) and line.endswith(_ENDING):
-            text = line  # a pointer when it is compiled: cutting from it makes no slice object
-            target = text[begin:end]
+            target = slices.cut(line, begin, end)
             if target.startswith(b"/") and target.translate(MARK_PLAIN_TARGET) == target:
                 request = RequestHead(line, self._method, target, b"", 1)
                 request.plain = request.clean = True

@@ -2,6 +2,7 @@
 
 cimport cython
 
+from l7.http cimport slices
 from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead, ResponseHead
 from l7.http.framing cimport BodyReader
@@ -28,7 +29,7 @@ cdef class Relay:
 
     cpdef ResponseHead request(self, bytes opening, object crew)
     cdef _send(self, bytes opening)
-    @cython.locals(data=bytes, response=ResponseHead, server=Stream, size=Py_ssize_t, text="const char *")
+    @cython.locals(data=bytes, response=ResponseHead, server=Stream, size=Py_ssize_t)
     cdef ResponseHead _response_head(self)
     @cython.locals(server=Stream)
     cdef bytes _await_answer(self)

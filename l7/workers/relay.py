@@ -25,7 +25,7 @@ from l7.errors import (
     ProxyError,
 )
 from l7.exchange import Exchange
-from l7.http import forwarding
+from l7.http import forwarding, slices
 from l7.http.framing import BodyReader, rechunk
 from l7.http.grammar import elements
 from l7.http.heads import END, HeadReader
@@ -165,8 +165,7 @@ class Relay:
             if response is not None and response.size <= self._bounds.head + len(END):
                 size = len(data)
                 if size > response.size:
-                    text = data  # a pointer when it is compiled: cutting from it makes no slice object
-                    self._buffer = text[response.size : size]
+                    self._buffer = slices.cut(data, response.size, size)
                 return response
             reader = HeadReader(self._bounds.head)
             whole = reader.feed(data)

@@ -2,6 +2,7 @@
 
 cimport cython
 
+from l7.http cimport slices
 from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead
 from l7.workers.bounds cimport ClientBounds
@@ -27,7 +28,7 @@ cdef class Session:
     @cython.locals(stream=Stream)
     cdef _rest(self, double now)
     cdef bint _leave(self, double now) except -1
-    @cython.locals(proxy=Proxy, data=bytes, head=RequestHead, stream=Stream, size=Py_ssize_t, text="const char *")
+    @cython.locals(proxy=Proxy, data=bytes, head=RequestHead, stream=Stream, size=Py_ssize_t)
     cdef RequestHead _next_head(self, double started)
     @cython.locals(bounds=ClientBounds, stream=Stream)
     cdef RequestHead _gather_head(self, bytes data, double started)

@@ -14,6 +14,7 @@ from typing import Protocol
 from l7.clock import monotonic
 from l7.errors import CLIENT_GONE_REQUEST, HEAD_TIMEOUT, ProxyError
 from l7.exchange import Exchange
+from l7.http import slices
 from l7.http.forwarding import Hop
 from l7.http.framing import request_reader
 from l7.http.grammar import CRLF
@@ -167,8 +168,7 @@ class Session:
             return self._gather_head(data, started)
         stream.deadline = NEVER
         size = len(data)
-        text = data  # a pointer when it is compiled: cutting from it makes no slice object
-        self.buffer = text[head.size : size] if size > head.size else b""
+        self.buffer = slices.cut(data, head.size, size) if size > head.size else b""
         return head
 
     def _gather_head(self, data: bytes, started: float) -> RequestHead | None:
