@@ -7,11 +7,13 @@ source that is edited. A tree that cannot be written to is built from elsewhere.
 
 from __future__ import annotations
 
+import atexit
 import gzip
 import importlib.util
 import io
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -224,6 +226,7 @@ def elsewhere() -> dict[str, dict[str, str]]:
     if os.access(ROOT, os.W_OK):
         return {}
     directory = tempfile.mkdtemp(prefix="l7-build-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
     return {"egg_info": {"egg_base": directory}, "build": {"build_base": directory}}
 
 
