@@ -206,7 +206,7 @@ def test_a_reader_that_leaves_is_no_error_of_ours(words: list[str]) -> None:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(30) == 1
+        assert process.wait(30) in ((1,) if words[0] == "dump" else (0, 1))  # a schema may be in the pipe already
 
 
 def test_an_interrupt_is_quiet() -> None:

@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from tests.harness.client import get
-from tests.harness.l7process import CONFIG, L7Process
+from tests.harness.l7process import CONFIG, NOBODY, L7Process
 from tests.harness.lifecycle import canary
 from tests.harness.load import KeptConnections, Load, load_without_loss
 from tests.harness.origin import Reply
@@ -55,7 +55,7 @@ def test_one_that_answers_worse_brings_the_old_generation_back(l7, origin):
     good = origin(lambda _: Reply(body=b"good"))
     proxy = l7(CONFIG.format(good.address) + "canary-time: 15s\naccess-log: off\n", workers=2)
     before = proxy.workers()
-    proxy.write_config(CONFIG.format("127.0.0.1:9") + "canary-time: 15s\naccess-log: off\n")
+    proxy.write_config(NOBODY + "canary-time: 15s\naccess-log: off\n")
     with Load(proxy) as load:
         load.more()
         proxy.hup()
@@ -74,7 +74,7 @@ def load_goes_on(proxy: L7Process, load: Load) -> None:
 
 
 def test_one_that_is_as_bad_as_the_old_ones_is_let_through(l7, origin):
-    config = CONFIG.format("127.0.0.1:9") + "canary-time: 1s\naccess-log: off\n"
+    config = NOBODY + "canary-time: 1s\naccess-log: off\n"
     proxy = l7(config, workers=2)
     with Load(proxy):
         proxy.hup()
@@ -105,7 +105,7 @@ def test_where_all_clients_keep_their_connections_it_is_lent_some_and_found_out(
     old = proxy.workers()
     with KeptConnections(proxy, clients, idle) as kept:
         proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
-        proxy.write_config(CONFIG.format("127.0.0.1:9") + options)
+        proxy.write_config(NOBODY + options)
         proxy.hup()
         line = proxy.wait_for_event("reload failed: .*").group()
         assert "the canary answers worse: " in line
@@ -149,7 +149,7 @@ def test_one_whose_server_does_not_even_refuse_is_waited_for(l7, origin):
             fill(queue, silent)
             with KeptConnections(proxy, 8) as kept:
                 proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
-                backend = f"{{servers: ['{address}'], timeouts: {{connect: 1s}}, retries: 0}}"
+                backend = f"{{servers: ['{address}'], timeouts: {{connect: 1s}}, retries: 0, retry-for: 0s}}"
                 proxy.write_config(f"backends: {{'*': {backend}}}\n" + options)
                 proxy.hup()
                 proxy.wait_for_event("reload failed: the canary answers worse: ")

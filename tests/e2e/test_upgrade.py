@@ -20,7 +20,7 @@ import pytest
 from l7.master.privileges import first_unprivileged_port
 from tests.harness.accounts import free_privileged_port
 from tests.harness.client import TIMEOUT, Client, get
-from tests.harness.l7process import CONFIG, ROOT, L7Process
+from tests.harness.l7process import CONFIG, NOBODY, ROOT, L7Process
 from tests.harness.lifecycle import stop_successor, upgrade
 from tests.harness.load import Gate, KeptConnections, in_flight, load_without_loss
 
@@ -163,7 +163,7 @@ def test_one_that_answers_worse_gives_back_what_it_was_lent(l7, origin, clients)
     old = proxy.workers()
     with KeptConnections(proxy, clients, idle=4) as kept:
         proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
-        proxy.write_config(CONFIG.format("127.0.0.1:9") + options)
+        proxy.write_config(NOBODY + options)
         proxy.signal(signal.SIGUSR2)
         line = proxy.wait_for_event("upgrade failed: .*; this l7 goes on").group()
         assert "the next l7 answers worse: " in line

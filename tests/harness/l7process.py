@@ -44,6 +44,8 @@ STATUS = "control.sock"
 LISTENING = re.compile(r"listening on (\S+)")
 CONFIG = "backends: {{'*': {{servers: ['{}']}}}}\nusers: {{}}\n"
 """One backend for every host, whose one server is to be put in by ``format``."""
+NOBODY = CONFIG.format("127.0.0.1:9").replace("servers:", "retry-for: 0s, servers:")
+"""The same with a server that nobody is, which is told at once: requests do not wait for it."""
 
 # Moves the listening socket to descriptor 3 and names its own pid, as sd_listen_fds(3) wants it, then becomes l7.
 _HANDOVER = (
