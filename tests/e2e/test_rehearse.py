@@ -26,10 +26,13 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**inherited, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
 
 
-def rehearse(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def rehearse(tmp_path: Path, *words: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    env = environment(tmp_path)
+    if path is not None:
+        env["PYTHONPATH"] = f"{path}{os.pathsep}{env['PYTHONPATH']}"
     return subprocess.run(
         [sys.executable, "-m", "l7", "rehearse", *words],
-        env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=WITHIN, check=False,
+        env=env, cwd=tmp_path, capture_output=True, text=True, timeout=WITHIN, check=False,
     )  # fmt: skip
 
 
@@ -81,6 +84,18 @@ def test_what_fails_is_counted_and_told(tmp_path):
     assert done.returncode == 1, done.stdout + done.stderr
     assert figure(done, "failed") >= 200
     assert "414" in done.stdout
+
+
+def test_a_reload_that_fails_is_told_and_makes_the_exit_code_1(tmp_path):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text(
+        "from l7.config import changes\nchanges.needs_restart = lambda *_, **__: ['something']\n"
+    )
+    done = rehearse(tmp_path, "--requests", "500", "--reloads", "1", "--workers", "1", path=broken)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert figure(done, "failed") == 0
+    assert "a reload failed: something: needs a restart" in done.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
