@@ -86,7 +86,7 @@ class Supervisor:
         return answer.status == 200 and answer.body == body
 
     def family(self) -> set[int]:
-        """The master that runs now, and its workers."""
+        """The master that runs now, and its children."""
         pid = self.pid()
         return {pid, *(child.pid for child in psutil.Process(pid).children())} if pid else set()
 
@@ -142,7 +142,7 @@ def test_start_hup_restart_kill_and_stop(supervisor, origin):
     sv = supervisor(config % (os.getpid(), one.address))
     sv.wait_for(lambda: "RUNNING" in sv.control("status", "l7"), "running")
     sv.wait_for(lambda: sv.answers(b"one"), "an answer")
-    sv.wait_for(lambda: len(sv.family()) == 3, "a master and two workers")
+    sv.wait_for(lambda: len(sv.family()) == 4, "a master, two workers and the one that checks")
     first = sv.family()
 
     sv.l7_config.write_text(config % (os.getpid(), two.address))
