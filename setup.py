@@ -45,7 +45,13 @@ _spec.loader.exec_module(compiled)
 OLDEST_CYTHON = (3, 1)
 """As in ``pyproject.toml``, which an install with ``--no-build-isolation`` does not read."""
 OR_PURE = f"or set {compiled.PURE_PYTHON}=1 to install l7 uncompiled, which about doubles the CPU of a request"
-DIRECTIVES = {"language_level": "3", "annotation_typing": False, "binding": False, "embedsignature": False}
+DIRECTIVES = {
+    "language_level": "3",
+    "annotation_typing": False,
+    "auto_pickle": False,  # else a fifth of the C is for pickling what is never pickled
+    "binding": False,
+    "embedsignature": False,
+}
 FLAGS = ["-O2", "-g0"]
 """For the compiler, where ``CFLAGS`` says nothing else."""
 _CIMPORT = re.compile(r"^\s*from\s+(l7[\w.]*)\s+cimport\s+(.+)$", re.MULTILINE)

@@ -468,24 +468,26 @@ POINTER = re.compile(r"\bu?char\b|\w\s*\*|\bcimport\s+(libc|cpython)\b|\bfrom\s+
 """What lets compiled code read memory without looking at its bounds: pointers, and C that is called; views do look."""
 UNCHECKED = re.compile(r"\b(boundscheck|wraparound)\b|#\s*cython:|^\s*(import|from)\s+cython\b", re.MULTILINE)
 """What takes the checks of an index away, or puts types where `POINTER` is not looked for."""
+BY_ADDRESS = {"l7/http/slices.pxd", "l7/balancing/integers.pxd"}
+"""Bytes that are cut out of bytes, and cells."""
 
 
-def only_slices_go_by_address(files: dict[str, str]) -> Complaints:
-    """Nothing but ``l7/http/slices.pxd`` slices a ``const char *``, which does not clamp; it can check its bounds."""
+def only_helpers_go_by_address(files: dict[str, str]) -> Complaints:
+    """Nothing but the helpers in `BY_ADDRESS` reads or writes by a pointer; they can check, or always do."""
     for path, source in files.items():
         lines = [line.partition("#")[0] for line in source.splitlines()]
         found = bool(UNCHECKED.search(source))
-        if path.endswith(".pxd") and path != "l7/http/slices.pxd":
+        if path.endswith(".pxd") and path not in BY_ADDRESS:
             found = found or any(POINTER.search(line) for line in lines)
         if found:
             yield f"{path}: reads memory without a look at its bounds"
 
 
-def test_only_slices_go_by_address() -> None:
+def test_only_helpers_go_by_address() -> None:
     paths = [path for path in sorted((CHECKOUT / "l7").rglob("*.p*")) if path.suffix in {".py", ".pxd", ".pyx", ".pxi"}]
     files = {path.relative_to(CHECKOUT).as_posix(): path.read_text("utf-8") for path in [*paths, CHECKOUT / "setup.py"]}
-    assert "l7/http/slices.pxd" in files and not any(path.endswith((".pyx", ".pxi")) for path in files)
-    complaints = list(only_slices_go_by_address(files))
+    assert set(files) >= BY_ADDRESS and not any(path.endswith((".pyx", ".pxi")) for path in files)
+    complaints = list(only_helpers_go_by_address(files))
     assert not complaints, "\n".join(complaints)
 
 
@@ -501,17 +503,17 @@ def test_only_slices_go_by_address() -> None:
         ("l7/http/fields.py", "# cython: boundscheck=False", 1),
         ("setup.py", 'DIRECTIVES = {"boundscheck": False}', 1),
         ("l7/http/fields.pxd", "    cpdef Field pick(self, object tried, int key=*)  # not a char *", 0),
-        ("l7/http/fields.pxd", "cdef long long[::1] _cells", 0),
         ("l7/http/slices.pxd", "cdef extern from *:", 0),
+        ("l7/balancing/integers.pxd", "cdef extern from *:", 0),
     ],
 )
-def test_a_slice_by_address_is_found(path: str, source: str, complaints: int) -> None:
-    assert len(list(only_slices_go_by_address({path: source}))) == complaints
+def test_a_pointer_is_found(path: str, source: str, complaints: int) -> None:
+    assert len(list(only_helpers_go_by_address({path: source}))) == complaints
 
 
 def test_hot_modules_are_those_with_types() -> None:
     untyped = {"l7.balancing.hashring"}  # compiled, and nothing in it is called from a compiled module
-    included = {"l7.http.slices"}  # what is in its .pxd is compiled into each module that names it
+    included = {"l7.http.slices", "l7.balancing.integers"}  # what is in its .pxd is compiled into each module that names it
     typed = {_module_name(path) for path in (CHECKOUT / "l7").rglob("*.pxd")}
     assert typed - included == set(compiled.HOT) - untyped
 

@@ -2,10 +2,12 @@
 
 cimport cython
 
+from l7.balancing cimport integers
+
 cdef Py_ssize_t _LANES, _CHANGES
 
 cdef class Lane:
-    cdef long long[::1] _cells
+    cdef object _cells
     cdef Py_ssize_t _stride, _own
     cdef public double moment
 
@@ -13,5 +15,5 @@ cdef class Lane:
     cpdef put(self, Py_ssize_t at, long long value)
     cpdef long long get(self, Py_ssize_t at) except? -1
     cpdef long long read(self, Py_ssize_t number, Py_ssize_t at) except? -1
-    @cython.locals(total=cython.longlong, place=Py_ssize_t, stride=Py_ssize_t, cells="long long[::1]")
+    @cython.locals(total=cython.longlong, place=Py_ssize_t, stride=Py_ssize_t)
     cpdef long long total(self, Py_ssize_t at) except? -1

@@ -5,6 +5,7 @@ Hot: what is counted for a request is a handful of additions to memory. ``at`` i
 
 from __future__ import annotations
 
+from l7.balancing import integers
 from l7.balancing.cells import CHANGED, CHANGES, LANES, REMEMBERED
 
 # Numbers of cells as the compiler's own integers: see the .pxd.
@@ -18,7 +19,7 @@ class Lane:
     __slots__ = ("_cells", "_own", "_stride", "moment")
 
     def __init__(self, cells: memoryview, stride: int, number: int) -> None:
-        self._cells = cells
+        self._cells = integers.view(cells)
         self._stride = stride
         self._own = number * stride
         self.moment = 0.0
@@ -26,19 +27,19 @@ class Lane:
 
     def add(self, at: int, amount: int) -> None:
         """Add to a cell of our own."""
-        self._cells[self._own + at] += amount
+        integers.add(self._cells, self._own + at, amount)
 
     def put(self, at: int, value: int) -> None:
         """Set a cell of our own."""
-        self._cells[self._own + at] = value
+        integers.store(self._cells, self._own + at, value)
 
     def get(self, at: int) -> int:
         """A cell of our own."""
-        return self._cells[self._own + at]
+        return integers.load(self._cells, self._own + at)
 
     def read(self, number: int, at: int) -> int:
         """A cell of lane ``number``."""
-        return self._cells[number * self._stride + at]
+        return integers.load(self._cells, number * self._stride + at)
 
     def total(self, at: int) -> int:
         """One cell, summed over all lanes."""
@@ -46,27 +47,36 @@ class Lane:
         stride = self._stride
         total = 0
         place = at
-        for _ in range(cells[_LANES]):
-            total += cells[place]
+        for _ in range(integers.load(cells, _LANES)):
+            total += integers.load(cells, place)
             place += stride
         return total
 
     def total_where(self, at: int, key_at: int, key: int) -> int:
         """One cell, summed over the lanes in which another one is ``key``."""
-        return sum(self.read(lane, at) for lane in range(self.used) if self.read(lane, key_at) == key)
+        total = 0
+        for lane in range(self.used):
+            if self.read(lane, key_at) == key:
+                total += self.read(lane, at)
+        return total
 
     def latest(self, at: int, then: int = 0) -> int:
         """The lane in which a cell is highest; among equals that in which the cell ``then`` is, where one is given."""
-        return max(range(self.used), key=lambda lane: (self.read(lane, at), then and self.read(lane, then)))
+        found, highest = 0, None
+        for lane in range(self.used):
+            standing = (self.read(lane, at), then and self.read(lane, then))
+            if highest is None or standing > highest:
+                found, highest = lane, standing
+        return found
 
     def highest(self, at: int) -> int:
         """The highest value that a cell has in any lane."""
-        return max(self.read(lane, at) for lane in range(self.used))
+        return max([self.read(lane, at) for lane in range(self.used)])
 
     @property
     def used(self) -> int:
         """How many lanes there may be something in."""
-        return self._cells[_LANES]
+        return integers.load(self._cells, _LANES)
 
     @property
     def changes(self) -> int:
@@ -93,5 +103,5 @@ class Lane:
             if now - before >= REMEMBERED:
                 rows.add(0)
             else:
-                rows.update(self.read(lane, CHANGED + count % REMEMBERED) for count in range(before, now))
+                rows.update([self.read(lane, CHANGED + count % REMEMBERED) for count in range(before, now)])
         return None if 0 in rows else rows

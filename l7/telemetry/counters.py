@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 
+from l7.balancing import integers
 from l7.balancing.cells import BOUNDS, CUT, DURATION, DURATION_SUM, RECEIVED, ROW, SENT, STATUS
 from l7.balancing.lane import Lane
 from l7.exchange import Exchange
@@ -12,6 +13,7 @@ from l7.telemetry.ledger import UNROUTED
 # Numbers of cells as the compiler's own integers: see the .pxd.
 _DURATION = DURATION
 _DURATION_SUM = DURATION_SUM
+_LONGER = len(BOUNDS)
 _RECEIVED = RECEIVED
 _ROW = ROW
 _SENT = SENT
@@ -26,7 +28,7 @@ class Counters:
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
-        self._bounds = array("d", (*BOUNDS, float("inf")))
+        self._bounds = integers.view(memoryview(array("q", [round(bound * 1e6) for bound in BOUNDS])))
         self.muted = False
         """Whether nothing is counted: while l7 talks to itself."""
 
@@ -42,11 +44,12 @@ class Counters:
         at = (exchange.row or _UNROUTED) * _ROW
         digit = exchange.status // 100
         lane.add(at + _STATUS + (digit if digit < 6 and exchange.status != 499 else 0), 1)
+        duration = int(exchange.total_time * 1e6)
         place = 0
-        while exchange.total_time > self._bounds[place]:
+        while place < _LONGER and duration > integers.load(self._bounds, place):
             place += 1
         lane.add(at + _DURATION + place, 1)
-        lane.add(at + _DURATION_SUM, int(exchange.total_time * 1e6))
+        lane.add(at + _DURATION_SUM, duration)
         if exchange.received:
             lane.add(at + _RECEIVED, exchange.received)
         lane.add(at + _SENT, exchange.sent)

@@ -2,11 +2,13 @@
 
 cimport cython
 
+from l7.balancing cimport integers
+
 cdef Py_ssize_t _ACCEPTING, _ADOPTED, _CONNECTIONS, _PLACES
 
 cdef class Share:
     cdef object _board
-    cdef long long[::1] _cells
+    cdef object _cells
     cdef list _peers
     cdef Py_ssize_t _slot
     cdef long long _looked

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 
+from l7.balancing import integers
 from l7.telemetry.board import ACCEPTING, ADOPTED, BEAT, CONNECTIONS, PLACES, Board
 
 EXCESS = 1.1
@@ -39,7 +40,7 @@ class Share:
     def __init__(self, board: Board, slot: int) -> None:
         self._board = board
         self._slot = slot
-        self._cells = board.slot(slot)
+        self._cells = integers.view(board.slot(slot))
         self._peers: list[memoryview] = []
         self._looked = 0
 
@@ -53,19 +54,19 @@ class Share:
 
     def holds(self, count: int) -> None:
         """Show how many connections this worker has now."""
-        self._cells[_CONNECTIONS] = count
+        integers.store(self._cells, _CONNECTIONS, count)
 
     def adopts(self) -> None:
         """Count a connection that came from another worker."""
-        self._cells[_ADOPTED] += 1
+        integers.add(self._cells, _ADOPTED, 1)
 
     def may_hold(self, count: int) -> None:
         """Show how many connections this worker may have."""
-        self._cells[_PLACES] = count
+        integers.store(self._cells, _PLACES, count)
 
     def accepts(self, *, accepting: bool) -> None:
         """Show whether this worker takes connections."""
-        self._cells[_ACCEPTING] = accepting
+        integers.store(self._cells, _ACCEPTING, accepting)
 
     def others_accept(self) -> bool:
         """Whether other workers take connections."""
