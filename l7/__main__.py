@@ -3,6 +3,8 @@
 import signal
 import sys
 
+from l7.compiled import MixedBuildError
+
 
 def main() -> int:
     """Run the command line and return the exit code."""
@@ -10,11 +12,15 @@ def main() -> int:
     if interrupt is signal.default_int_handler:
         # Nothing is under way that had to be put in order: the process may simply end.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from l7 import cli
+    try:
+        from l7 import cli
 
-    if interrupt is signal.default_int_handler:
-        signal.signal(signal.SIGINT, interrupt)
-    return cli.main()
+        if interrupt is signal.default_int_handler:
+            signal.signal(signal.SIGINT, interrupt)
+        return cli.main()
+    except MixedBuildError as error:
+        print(f"l7: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -10,9 +10,11 @@ hot module is missing, as in an editable install or under another Python than th
 from __future__ import annotations
 
 import os
+import re
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
-from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -28,7 +30,6 @@ HOT = (
     "l7.balancing.routing",
     "l7.balancing.lane",
     "l7.balancing.members",
-    "l7.balancing.hashring",
     "l7.balancing.policies",
     "l7.telemetry.counters",
     "l7.telemetry.lines",
@@ -80,10 +81,48 @@ class SourceFinder:
         return spec_from_file_location(name, _PACKAGE.parent / source_of(name))
 
 
+class MixedBuildError(ImportError):
+    """An extension of one build lies beside those of another one."""
+
+
+_MIXED = re.compile(r"size changed|has wrong signature|does not export|__pyx_capi__|undefined symbol")
+"""How extensions of different builds fail, in Cython's and the linker's words."""
+
+
+class ExtensionLoader(ExtensionFileLoader):
+    """Loads the extension of a hot module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run it; raises `MixedBuildError` where it knows other layouts of classes than those that are there."""
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", ".*size changed", RuntimeWarning)  # a class that has grown
+                super().exec_module(module)
+        except (AttributeError, ImportError, RuntimeWarning, TypeError, ValueError) as failure:
+            if isinstance(failure, MixedBuildError) or not _MIXED.search(str(failure)):
+                raise
+            raise MixedBuildError(
+                f"{self.path} is not of the same build as the other compiled modules ({failure}): "
+                "install l7 again, by pip install --force-reinstall"
+            ) from None
+
+
+class ExtensionFinder:
+    """Finds the extensions of hot modules; stands before the other finders."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """The extension of the module ``name`` when it is a hot one, else None."""
+        if name not in HOT:
+            return None
+        stem = str(_PACKAGE.parent / source_of(name)).removesuffix(".py")
+        found = next(stem + end for end in EXTENSION_SUFFIXES if os.path.exists(stem + end))
+        return spec_from_file_location(name, found, loader=ExtensionLoader(name, found))
+
+
 _missing = missing(_PACKAGE)
 _pure = bool(_missing) or pure_wanted(os.environ)
-if _pure:
-    sys.meta_path.insert(0, SourceFinder)
+sys.meta_path.insert(0, SourceFinder if _pure else ExtensionFinder)
 
 
 def is_compiled() -> bool:

@@ -210,6 +210,29 @@ def test_extensions_of_another_python_are_left_alone(wheel: Path, environment: E
     assert [line for line in environment.proxies(tmp_path) if "not compiled" in line]
 
 
+@pytest.mark.parametrize("stale", ["l7/exchange", "l7/telemetry/counters"])
+def test_an_extension_of_another_build_is_named(
+    stale: str, wheel: Path, environment: Environment, tmp_path: Path
+) -> None:
+    """A class has another size in it: it is the one that defines it, or one that uses it."""
+    environment.install(wheel)
+    other = tmp_path / "other"
+    shutil.copytree(environment.package, other / "l7", ignore=shutil.ignore_patterns("*.so"))
+    types = other / "l7" / "exchange.pxd"
+    types.write_text(f"{types.read_text('utf-8')}    cdef public object spare\n", "utf-8")
+    done = run(sys.executable, "-m", "cython", "-3", f"{stale}.py", cwd=other)
+    assert done.returncode == 0, done.stderr
+    extension = environment.package.parent / f"{stale}{SUFFIX}"
+    flags = ("-O0", "-g0", "-w", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}")
+    done = run("cc", *flags, f"{stale}.c", "-o", extension, cwd=other)
+    assert done.returncode == 0, done.stderr
+    done = run(environment.program, "-p", "0", "*=127.0.0.1:9", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    (said,) = done.stderr.splitlines()
+    assert said.startswith(f"l7: {environment.package}/") and "l7.exchange.Exchange size changed" in said
+    assert said.endswith("install l7 again, by pip install --force-reinstall")
+
+
 def fake_compiler(directory: Path, script: str) -> str:
     """A compiler that is ``script`` before it is the real one; ``$source`` is what it compiles."""
     path = directory / "cc"

@@ -27,7 +27,7 @@ def key_of(data: bytes) -> int:
 
 def ring(members: Sequence[Member]) -> tuple[list[int], list[Member]]:
     """The points on the ring in order, and whose they are."""
-    most = max((member.share for member in members), default=0)
+    most = max([member.share for member in members], default=0)
     points: dict[int, Member] = {}
     for member in members:
         for number in range(max(1, round(POINTS * member.share / most))):

@@ -228,7 +228,7 @@ class Hash(Policy):
     def arrange(self, members: Sequence[Member]) -> None:
         """Make the ring."""
         self._members = tuple(members)
-        self._total = sum(member.share for member in members)
+        self._total = sum([member.share for member in members])
         self._points, self._owners = ring(members)
 
     def pick(self, tried: Collection[Member], key: int = 0) -> Member | None:

@@ -86,7 +86,7 @@ class Routes:
             host, slash, rest = key.partition("/")
             path = slash + rest
             by_host.setdefault(host, {})[path] = Match(host, path, payload)
-        self.rules: tuple[Match, ...] = tuple(rule for rules in by_host.values() for rule in rules.values())
+        self.rules: tuple[Match, ...] = tuple([rule for rules in by_host.values() for rule in rules.values()])
         """Every rule, those of one host together."""
         self._default = _Paths(by_host.pop("*", {}))
         self._wildcards = {host[1:]: _Paths(by_host.pop(host)) for host in list(by_host) if host.startswith("*.")}

@@ -180,7 +180,7 @@ def believe(head: RequestHead, hop: Hop, trusted: Trusted) -> tuple[str, bytes]:
         elements = [Element(node) for node in _parts(told[b"x-forwarded-for"])]
         chain = [element.node for element in elements]
     else:
-        elements = elements_of(line.partition(b":")[2].strip(OWS) for line in others if _is_forwarded(line))
+        elements = elements_of([line.partition(b":")[2].strip(OWS) for line in others if _is_forwarded(line)])
         chain = [address_of(element.node).encode("ascii") or b"unknown" for element in elements]
     client, found = _client_of(elements, hop.client, trusted)
     if hop.client != UNIX:
@@ -228,7 +228,7 @@ def _is_forwarded(line: bytes) -> bool:
 
 def _parts(value: bytes) -> list[bytes]:
     """The elements of a list without the empty ones (RFC 9110, 5.6.1.2)."""
-    return [part for part in (raw.strip(OWS) for raw in value.split(b",")) if part]
+    return [part for part in [raw.strip(OWS) for raw in value.split(b",")] if part]
 
 
 def _client_of(elements: list[Element], peer: str, trusted: Trusted) -> tuple[str, Element]:

@@ -233,7 +233,8 @@ def _frame_request(request: RequestHead, length: bytes | None, coding: bytes | N
         return
     codings = [part.strip(b" \t").lower() for part in coding.split(b",")]
     names = [part.partition(b";")[0].strip(b" \t") for part in codings]
-    if codings[-1] == b"chunked" and names.count(b"chunked") == 1 and all(is_token(name) for name in names):
+    known = not [name for name in names if not is_token(name)]
+    if known and codings[-1] == b"chunked" and names.count(b"chunked") == 1:
         raise ProxyError(NOT_IMPLEMENTED, "unknown transfer coding; only chunked is understood")
     raise ProxyError(BAD_REQUEST, "Transfer-Encoding must be chunked, once and last")
 

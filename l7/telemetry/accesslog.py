@@ -137,7 +137,7 @@ class AccessLog(Log):
             os.close(self._wake)
             self._output.close()
         else:
-            self._dropped += sum(len(lines) for lines, _ in list(self._batches))
+            self._dropped += sum([len(lines) for lines, _ in list(self._batches)])
         if self.lost != self._told:
             self._report(f"access log {self.target}: closed; lines lost: {self.lost - self._told}")
             self._told = self.lost

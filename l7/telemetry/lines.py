@@ -18,7 +18,7 @@ from l7.exchange import Exchange
 from l7.http.grammar import marking
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_PRINTABLE = bytes(code for code in range(0x20, 0x7F) if code not in b'"\\')
+_PRINTABLE = bytes([code for code in range(0x20, 0x7F) if code not in b'"\\'])
 _MARKED = marking(_PRINTABLE)
 _QUOTED = {code: chr(code) if code in _PRINTABLE else f"\\x{code:02X}" for code in range(256)}
 _REMEMBERED = 1024

@@ -203,7 +203,7 @@ class Relay:
         offered = elements(self._head.upgrade)
         chosen = elements(self.response.upgrade)
         whole = self._body is None or self._body.sent
-        return bool(chosen) and whole and all(protocol in offered for protocol in chosen)
+        return bool(chosen) and whole and not [protocol for protocol in chosen if protocol not in offered]
 
     def respond(self, *, keep: bool) -> bool:
         """Relay the final answer; returns whether the client's connection can live on. Raises `ProxyError`.

@@ -282,7 +282,7 @@ class Server:
 
     def _recover(self) -> None:
         self._backs_off = False
-        self._crowded = self._crowded and any(has_waiting(listener.sock) for listener in self._listeners)
+        self._crowded = self._crowded and bool([one for one in self._listeners if has_waiting(one.sock)])
         self._resume()
 
     def _resume(self) -> None:

@@ -49,7 +49,7 @@ class Share:
         self._looked = now
         fresh = now - STALE
         accepting = self._board.column(ACCEPTING)
-        rows = (self._board.slot(slot) for slot, state in enumerate(accepting) if state and slot != self._slot)
+        rows = [self._board.slot(slot) for slot, state in enumerate(accepting) if state and slot != self._slot]
         self._peers = [row for row in rows if row[BEAT] > fresh]
 
     def holds(self, count: int) -> None:

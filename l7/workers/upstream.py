@@ -170,7 +170,7 @@ class Upstream:
         for member in up:
             if member.verdict.standing is Standing.DOWN:
                 self._leave(member)
-        arranged = tuple((member, member.share) for member in self.available)
+        arranged = tuple([(member, member.share) for member in self.available])
         if arranged != self._arranged:
             self._arranged = arranged
             self.policy.arrange(self.available)
@@ -179,7 +179,7 @@ class Upstream:
 
     def settle(self) -> None:
         """Work out anew whether the policy alone decides."""
-        capped = self.limit or any(member.cap for member in self.members)
+        capped = self.limit or [member for member in self.members if member.cap]
         self.plain = not (self.selection.particular or capped or self.retry_queue.waiting)
 
     def _refresh_now(self) -> None:
@@ -188,7 +188,7 @@ class Upstream:
     def _leave(self, member: Member) -> None:
         """Checks say that a server is down: what waits for its answer, and can, is tried on another one."""
         member.pool.close()
-        if self.waiting is None or not any(one.verdict.pickable for one in self.available):
+        if self.waiting is None or not [one for one in self.available if one.verdict.pickable]:
             return
         for server, (asked, job) in list(self.waiting.items()):
             if asked is member and job.move():
@@ -217,7 +217,7 @@ class Upstream:
         failure = failure or ProxyError(NO_SERVER, "no server can be used")
         kind = failure.kind
         waits = kind is NO_SERVER or (kind.side is Side.UPSTREAM and kind.retry in _NOTHING_SENT)
-        if not waits or not self.backend.retry_for or not any(member.verdict.usable for member in self.members):
+        if not waits or not self.backend.retry_for or not [one for one in self.members if one.verdict.usable]:
             raise failure
         self.retry_queue.wait(job, failure)
         self.budget.pass_by()
@@ -278,7 +278,7 @@ class Upstream:
         A connection that was refused costs nothing. Where nobody is left, the request may wait (`wait`).
         """
         rule = failure.kind.retry
-        left = any(one not in tried for one in self.available) or any(one not in tried for one in self.last_resort)
+        left = [one for one in (*self.available, *self.last_resort) if one not in tried]
         if rule is Retry.NOT_REACHED:
             if left:
                 self.budget.pass_by()
