@@ -41,11 +41,14 @@ class Handle:
             return 0  # somebody set SIGCHLD to be ignored before l7 was started
         return status if pid else None
 
-    def await_end(self, seconds: float) -> None:
+    def await_end(self, seconds: float) -> bool:
         """Wait for the process to end, for so long: only where the master has nothing else left to do."""
         until = monotonic() + seconds
-        while self.reap() is None and monotonic() < until:
+        while self.reap() is None:
+            if monotonic() >= until:
+                return False
             time.sleep(0.005)
+        return True
 
 
 def describe_end(status: int, why: str = "") -> str:

@@ -127,13 +127,14 @@ class Office:
         }
 
     def close(self) -> None:
-        """End them all: the master ends."""
+        """End them all, as the master ends; the admin endpoint answers first who has asked it."""
         handles = [handle for handle in self._roster.handles.values() if self.owns(handle)]
         for handle in handles:
-            handle.signal(signal.SIGKILL)
-        until = monotonic() + DIES_WITHIN
+            handle.channel.send(Stop())
+        handles = _still_running(handles, c.STOP_WITHIN)
         for handle in handles:
-            handle.await_end(until - monotonic())
+            handle.signal(signal.SIGKILL)
+        _still_running(handles, DIES_WITHIN)
 
     # --- how it is done ---------------------------------------------------------------------------------------------
 
@@ -212,3 +213,9 @@ class Office:
             formers=books.formers,
             admin=None if served.admin is None or served.admin.socket.fileno() < 0 else served.admin.socket,
         )
+
+
+def _still_running(handles: list[Handle], within: float) -> list[Handle]:
+    """Those that have not ended within so many seconds."""
+    until = monotonic() + within
+    return [handle for handle in handles if not handle.await_end(until - monotonic())]
