@@ -3,6 +3,7 @@
 #   make demo             three small servers and l7 in front of them, on http://localhost:8080
 #   make test             the test suite on an installed wheel   (ARGS="-k reload" is passed on to pytest)
 #   make test-pure        the same, with L7_PURE_PYTHON=1
+#   make test-asan        parsers, corpora and mutations of them on hot modules with AddressSanitizer and UBSan (gcc)
 #   make lint             ruff (rules and layout) and mypy
 #   make bench            l7 beside nginx and HAProxy, for half an hour (ARGS="--quick" does a part; needs Debian)
 #   make docs             the documentation, in docs/_build/html
@@ -26,6 +27,20 @@ BIN := $(VENV)/bin
 # An environment of its own for the wheel that is tested, with the copy that it is built from.
 WHEEL_VENV ?= $(VENV)-wheel
 SUITE := $(WHEEL_VENV)/suite
+# The same for a wheel whose extensions look at each access to memory and at each sum. -O0: nothing is optimised away,
+# and compiling takes a third of the time. -fno-wrapv: Python's own flags let integers wrap around, which is no error then.
+# No guards between the variables of one stack: gevent copies stacks, guards included, and the copying is reported.
+ASAN_VENV ?= $(VENV)-asan
+SANITIZE := -O0 -g1 -fno-omit-frame-pointer -fno-wrapv -fsanitize=address,undefined -fno-sanitize-recover=all \
+	--param asan-stack=0 -DL7_CHECK_BOUNDS
+# Leaks are not looked for: an interpreter that ends leaves most things as they are.
+SANITIZED = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
+	ASAN_OPTIONS=detect_leaks=0:halt_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	EXPECT_L7=compiled EXPECT_SANITIZED=1
+# What reads bytes of strangers, and what reads and writes memory by address.
+READING_TESTS := tests/fuzz tests/http tests/balancing tests/telemetry/test_lines.py \
+	tests/e2e/test_http_requests.py tests/e2e/test_http_responses.py
+MUTATE ?= --seconds 15
 PYTEST = $(abspath $(WHEEL_VENV))/bin/python -m pytest -n $(JOBS) --dist loadfile
 # Directories, too: a file that is gone changes only those.
 PACKAGED := setup.py setup.cfg pyproject.toml README.rst $(wildcard MANIFEST.in LICENSE) \
@@ -38,7 +53,7 @@ RUFF = --config .ci/ruff.toml $(SOURCES)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-pure lint format bench run-bench docs dist test-container generated clean
+.PHONY: help demo test test-pure test-asan lint format bench run-bench docs dist test-container generated clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -53,6 +68,17 @@ test: $(WHEEL_VENV)/.installed-test
 # What is installed and built does not depend on the variable, so that is looked at once.
 test-pure: $(WHEEL_VENV)/.installed-test
 	cd $(SUITE) && L7_PURE_PYTHON=1 EXPECT_L7="pure Python" $(PYTEST) --ignore tests/test_packaging.py --ignore tests/test_distribution.py $(ARGS)
+
+# What ends a process has said why before, so nothing that it says is captured.
+test-asan:
+	@[ -e "$$(gcc -print-file-name=libasan.so)" ] || { echo "there is no gcc with libasan; on Debian: apt-get install gcc" >&2; exit 1; }
+	@[ "$$(cat $(ASAN_VENV)/flags 2>/dev/null)" = "$(SANITIZE)" ] || rm -rf $(ASAN_VENV)/checkout $(ASAN_VENV)/.wheel
+	@CC=gcc CFLAGS="$(SANITIZE)" $(MAKE) --no-print-directory WHEEL_VENV=$(ASAN_VENV) $(ASAN_VENV)/.wheel
+	@echo "$(SANITIZE)" > $(ASAN_VENV)/flags
+	@$(MAKE) --no-print-directory WHEEL_VENV=$(ASAN_VENV) $(ASAN_VENV)/.installed-test
+	cd $(ASAN_VENV)/suite && $(SANITIZED) $(abspath $(ASAN_VENV))/bin/python -m pytest -n $(JOBS) --dist loadfile \
+		--max-worker-restart 0 -x -q -s $(READING_TESTS) $(ARGS)
+	cd $(ASAN_VENV)/suite && $(SANITIZED) $(abspath $(ASAN_VENV))/bin/python -m tests.fuzz.mutations heads chunked responses $(MUTATE)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check $(RUFF)
@@ -140,5 +166,5 @@ $(WHEEL_VENV)/.installed-test: $(WHEEL_VENV)/.wheel
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(WHEEL_VENV) $(BENCH_VENV) build dist l7.egg-info docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(WHEEL_VENV) $(ASAN_VENV) $(BENCH_VENV) build dist l7.egg-info docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find l7 tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
