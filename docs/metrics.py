@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from l7.telemetry.catalogue import FIGURES, Figure
+from l7.telemetry.catalogue import FIGURES, MetricFamily
 
 HEAD = """\
 .. Generated from l7/telemetry/catalogue.py by docs/metrics.py: change the list there and run "make generated".
@@ -17,7 +17,7 @@ HEAD = """\
 """
 
 
-def row(figure: Figure) -> str:
+def row(figure: MetricFamily) -> str:
     """One figure as a row."""
     labels = f" {{{', '.join(figure.labels)}}}" if figure.labels else ""
     meaning = figure.help.replace("`", "``")

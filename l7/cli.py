@@ -24,8 +24,8 @@ from l7.config.jsonschema import json_schema
 from l7.config.loading import Loaded, load
 from l7.config.names import did_you_mean, printable
 from l7.errors import ConfigError, Problem, StartError
-from l7.master.processattributes import restore_signals
-from l7.master.startup import open_standard_descriptors
+from l7.master.resources.process_attributes import restore_signals
+from l7.master.resources.startup import open_standard_descriptors
 from l7.telemetry.events import complain
 
 Environ = Mapping[str, str]

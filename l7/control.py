@@ -27,8 +27,8 @@ from l7.ipc.requests import (
     ServerRequest,
     StatusRequest,
 )
-from l7.master.controlpath import Signs, all_there_are, candidates, pointed_to
-from l7.master.privileges import NOBODY
+from l7.master.resources.instance_paths import InstanceKey, all_there_are, candidates, pointed_to
+from l7.master.resources.privileges import NOBODY
 from l7.units import show_size
 
 STATUS_WITHIN = 10.0
@@ -147,11 +147,11 @@ def _table(answer: Answer) -> Iterator[str]:
         yield _connections(answer["connections"])
     yield ""
     yield from _columns([COLUMNS, *map(_row, answer["workers"])])
-    control = answer.get("control")
-    if control is not None:
+    monitor = answer.get("monitor")
+    if monitor is not None:
         yield (
-            f"control worker: pid {control['pid']}, generation {control['generation']}, {control['state']},"
-            f" age {_age(control['age'])}, memory {_memory(control['memory'])}"
+            f"monitor process: pid {monitor['pid']}, generation {monitor['generation']}, {monitor['state']},"
+            f" age {_age(monitor['age'])}, memory {_memory(monitor['memory'])}"
         )
     if answer.get("servers"):
         yield ""
@@ -283,14 +283,14 @@ def _ask_once(request: Request, given: flags.Given, environ: Mapping[str, str], 
 
 
 def _connect(given: flags.Given, environ: Mapping[str, str]) -> socket.socket:
-    signs = _signs(given, environ)
+    instance_key = _instance_key(given, environ)
     failures: dict[str, OSError] = {}
-    places = [] if signs.control == "off" else candidates(signs, _accounts(given, environ), environ)
+    places = [] if instance_key.control == "off" else candidates(instance_key, _accounts(given, environ), environ)
     found = _all(places, failures)
     if not found and not _is_named(given, environ):
         # What the file says now need not be what it said when l7 read it.
-        found = _all(pointed_to(signs, _accounts(given, environ), environ), failures)
-    if not found and signs == Signs():
+        found = _all(pointed_to(instance_key, _accounts(given, environ), environ), failures)
+    if not found and instance_key == InstanceKey():
         found = _all(all_there_are(_accounts(given, environ), environ), failures)
     if len(found) > 1:
         for sock in found.values():
@@ -298,7 +298,7 @@ def _connect(given: flags.Given, environ: Mapping[str, str]) -> socket.socket:
         raise StartError(f"several l7 run here; say which by its -c FILE, or by --control: {', '.join(found)}")
     if found:
         return next(iter(found.values()))
-    if signs.control == "off":
+    if instance_key.control == "off":
         raise StartError("control is off: send HUP to reload, USR1 for the workers")
     raise StartError(_not_found(places, failures))
 
@@ -331,11 +331,11 @@ def _not_found(places: Sequence[str], failures: Mapping[str, OSError]) -> str:
     return f"no l7 runs with these settings (looked for {looked}); give it the options that l7 was started with"
 
 
-def _signs(given: flags.Given, environ: Mapping[str, str]) -> Signs:
+def _instance_key(given: flags.Given, environ: Mapping[str, str]) -> InstanceKey:
     """What the place of the socket follows from: flag over variable over file, without any judgement on the rest."""
     port = _setting("port", given, environ, of_file=False)
     name = _file(given, environ)
-    return Signs(
+    return InstanceKey(
         _setting("control", given, environ) or "auto",
         _setting("pid-file", given, environ),
         None if name is None else os.path.expanduser(name),

@@ -25,7 +25,7 @@ from l7.config.flags import parse_environment
 from l7.config.held import HeldFiles
 from l7.config.loading import Loaded, load
 from l7.master.arbiter import serve
-from l7.master.privileges import Identity, drop, identify
+from l7.master.resources.privileges import Identity, drop, identify
 
 NAMES = ("one", "two", "three")
 HOSTS = ("localhost", "*")

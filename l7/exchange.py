@@ -76,4 +76,4 @@ class Exchange:
         """The termination code of `l7.errors`; ``--`` for a request that went well."""
         self.failure: ProxyError | None = None
         self.row = 0
-        """The ledger's row of the backend; 0 when it came to none."""
+        """The shared memory's row of the backend; 0 when it came to none."""

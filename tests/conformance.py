@@ -9,7 +9,7 @@ from l7.balancing.policies import Policy
 
 
 def members(count: int, weights: Sequence[int] = ()) -> list[Member]:
-    """Members with a ledger each, called a:0, a:1 and so on."""
+    """Members with a shared memory each, called a:0, a:1 and so on."""
     return [alone(f"a:{number}", weights[number] if weights else 1) for number in range(count)]
 
 

@@ -6,8 +6,8 @@ that a site with little traffic can retry, too.
 
 from __future__ import annotations
 
-from l7.balancing.cells import NOT_RETRIED, RETRIED, RETRIED_FREE, ROW, STATUS
-from l7.balancing.lane import Lane
+from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.layout import NOT_RETRIED, RETRIED, RETRIED_FREE, ROW, STATUS
 
 WINDOW = 10.0
 """Seconds that "lately" means; between half of that and all of it are looked at."""
@@ -15,13 +15,13 @@ ALWAYS = 100
 """Retries within the window that are always allowed."""
 
 
-class Budget:
-    """The budget of the backend in ``row`` of the ledger."""
+class RetryBudget:
+    """The budget of the backend in ``row`` of the shared memory."""
 
-    __slots__ = ("_at", "_before", "_lane", "_latest", "_share", "_taken")
+    __slots__ = ("_at", "_before", "_latest", "_share", "_taken", "_writer")
 
-    def __init__(self, lane: Lane, row: int, share: float, now: float) -> None:
-        self._lane = lane
+    def __init__(self, writer: CounterWriter, row: int, share: float, now: float) -> None:
+        self._writer = writer
         self._at = row * ROW
         self._share = share
         self._before: tuple[float, int]
@@ -30,14 +30,14 @@ class Budget:
 
     def _now(self) -> tuple[int, int]:
         """Requests answered and retries made that count, by all workers since l7 started."""
-        answered = sum(self._lane.total(self._at + STATUS + digit) for digit in range(6))
-        retried = self._lane.total(self._at + RETRIED) - self._lane.total(self._at + RETRIED_FREE)
+        answered = sum(self._writer.total(self._at + STATUS + digit) for digit in range(6))
+        retried = self._writer.total(self._at + RETRIED) - self._writer.total(self._at + RETRIED_FREE)
         return answered, retried
 
     def pass_by(self) -> None:
         """Count a retry that costs nothing: a server refused the connection."""
-        self._lane.add(self._at + RETRIED_FREE, 1)
-        self._lane.add(self._at + RETRIED, 1)
+        self._writer.add(self._at + RETRIED_FREE, 1)
+        self._writer.add(self._at + RETRIED, 1)
 
     def take(self, now: float) -> bool:
         """Take one retry out of the budget at ``now`` (seconds); returns whether there was one."""
@@ -50,7 +50,7 @@ class Budget:
             self._latest, self._taken = (answered, retried), now
         spent = retried - self._before[1]
         if spent >= ALWAYS and spent >= self._share * (answered - self._before[0]):
-            self._lane.add(self._at + NOT_RETRIED, 1)
+            self._writer.add(self._at + NOT_RETRIED, 1)
             return False
-        self._lane.add(self._at + RETRIED, 1)
+        self._writer.add(self._at + RETRIED, 1)
         return True

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from l7 import oserrors
-from l7.balancing import cells
+from l7.sharedmem import layout
 
 LEAST = 10
 """Requests within the window below which no share is taken."""
@@ -49,12 +49,12 @@ _WORDS = {
 
 def why(reason: Reason, detail: int = 0, count: int = 1) -> int:
     """A reason as the number that stands in a cell: the detail is a status, per cent, or an error number."""
-    return cells.pack(reason, detail, count)
+    return layout.pack(reason, detail, count)
 
 
 def words(number: int) -> str:
     """The same for people: ``connect refused ×3``."""
-    reason, detail, count = cells.unpack(number)
+    reason, detail, count = layout.unpack(number)
     if not reason:
         return ""
     if reason == Reason.RATE:
@@ -64,7 +64,7 @@ def words(number: int) -> str:
 
 def describe(number: int) -> str:
     """As `words`, without how often."""
-    reason, detail, _ = cells.unpack(number)
+    reason, detail, _ = layout.unpack(number)
     return _describe(Reason(reason), detail) if reason else ""
 
 
@@ -82,7 +82,7 @@ def is_refusal(number: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Score:
+class OutcomeCounts:
     """Requests of one server that were good and that were not, from some moment on."""
 
     good: int
@@ -93,9 +93,9 @@ class Score:
         """The share of those that were not."""
         return self.bad / (self.good + self.bad) if self.good + self.bad else 0.0
 
-    def since(self, before: Score) -> Score:
+    def since(self, before: OutcomeCounts) -> OutcomeCounts:
         """What has come after ``before``."""
-        return Score(max(0, self.good - before.good), max(0, self.bad - before.bad))
+        return OutcomeCounts(max(0, self.good - before.good), max(0, self.bad - before.bad))
 
 
 class Window:
@@ -109,10 +109,10 @@ class Window:
     def __init__(self, seconds: float) -> None:
         self._half = seconds / 2
         self._taken = float("-inf")
-        self._before: Sequence[Score] = ()
-        self._latest: Sequence[Score] = ()
+        self._before: Sequence[OutcomeCounts] = ()
+        self._latest: Sequence[OutcomeCounts] = ()
 
-    def since(self, scores: Sequence[Score], now: float) -> list[Score]:
+    def since(self, scores: Sequence[OutcomeCounts], now: float) -> list[OutcomeCounts]:
         """What came of each server since the window began."""
         if len(scores) != len(self._latest) or now - self._taken > 2 * self._half:
             self._before = self._latest = tuple(scores)
@@ -123,7 +123,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Limits:
+class EjectionLimits:
     """When a server is ejected and for how long; times are seconds."""
 
     failures: int
@@ -132,16 +132,18 @@ class Limits:
     max_time: float
 
 
-def is_out(limits: Limits, streak: int, own: Score, others: Sequence[Score], *, soft: bool) -> bool:
+def is_out(
+    limits: EjectionLimits, streak: int, own: OutcomeCounts, others: Sequence[OutcomeCounts], *, soft: bool
+) -> bool:
     """Whether a server that has just failed is to be left alone; ``soft`` says that it answered with an error."""
     failing = streak >= limits.failures or (own.good + own.bad >= LEAST and own.share >= limits.rate)
     if not failing or not soft:
         return failing
-    all_others = Score(sum(one.good for one in others), sum(one.bad for one in others))
+    all_others = OutcomeCounts(sum(one.good for one in others), sum(one.bad for one in others))
     return all_others.good > 0 and own.share >= WORSE * all_others.share
 
 
-def term(limits: Limits, times: int, until: int, now: int) -> tuple[int, float]:
+def term(limits: EjectionLimits, times: int, until: int, now: int) -> tuple[int, float]:
     """How often in a row a server will have been ejected with this time, and for how many seconds it is.
 
     Each ejection is twice as long as the one before; for each of these times that passed without one, it is halved.
@@ -154,5 +156,5 @@ def term(limits: Limits, times: int, until: int, now: int) -> tuple[int, float]:
     return times + 1, _length(limits, times + 1)
 
 
-def _length(limits: Limits, times: int) -> float:
+def _length(limits: EjectionLimits, times: int) -> float:
     return min(limits.time * 2.0 ** min(times - 1, 60), limits.max_time)

@@ -1,26 +1,27 @@
 """Health by checks: after how many findings in a row a server is up or down, and why, in words.
 
-Pure: whoever probes tells what it found (`l7.workers.health`), and is told whether that changed anything. A finding is
-one integer, so that it fits into a cell of shared memory and every process can put it into words.
+Pure: whoever probes tells what it found (`l7.workers.monitor.health_checks`), and is told whether that changed
+anything. A finding is one integer, so that it fits into a cell of shared memory and every process can put it into
+words.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
 
-from l7.balancing import cells
 from l7.config.backends import Health
 from l7.config.backendvalues import show_statuses
 from l7.oserrors import describe_connect
+from l7.sharedmem import layout
 from l7.units import show_duration
 
 
-class State(IntEnum):
+class HealthState(IntEnum):
     """What checks say of a server."""
 
     UNKNOWN = 0
-    UP = cells.UP
-    DOWN = cells.DOWN
+    UP = layout.UP
+    DOWN = layout.DOWN
 
 
 class Fault(IntEnum):
@@ -43,7 +44,7 @@ class Fault(IntEnum):
 
 def finding(fault: Fault, detail: int = 0) -> int:
     """One answer of a check as a number; 0 is a good one."""
-    return cells.pack(fault, detail)
+    return layout.pack(fault, detail)
 
 
 HEALTHY = finding(Fault.NONE)
@@ -51,12 +52,12 @@ HEALTHY = finding(Fault.NONE)
 
 def has_failed(why: int) -> bool:
     """Whether the finding is a bad one."""
-    return cells.unpack(why)[0] != Fault.NONE
+    return layout.unpack(why)[0] != Fault.NONE
 
 
 def words(why: int, check: Health) -> str:
     """A finding, and how often in a row it was made, for people; ``check`` is what was asked for."""
-    fault, detail, count = cells.unpack(why)
+    fault, detail, count = layout.unpack(why)
     return _describe(Fault(fault), detail, check) + (f" ×{count}" if count > 1 else "")
 
 
@@ -83,7 +84,7 @@ _WORDS = {
 }
 
 
-class Verdict:
+class HealthStatus:
     """What is thought of one server: ``state``, and ``why`` as a number for `words`.
 
     The first finding decides at once; after that it takes ``rise`` good ones in a row to be up again and ``fall`` bad
@@ -92,7 +93,7 @@ class Verdict:
 
     __slots__ = ("_fall", "_rise", "_streak", "state", "why")
 
-    def __init__(self, rise: int, fall: int, state: State = State.UNKNOWN, why: int = 0) -> None:
+    def __init__(self, rise: int, fall: int, state: HealthState = HealthState.UNKNOWN, why: int = 0) -> None:
         self._rise = rise
         self._fall = fall
         self._streak = 0
@@ -103,22 +104,22 @@ class Verdict:
     @property
     def returning(self) -> bool:
         """Whether it is down, and the last findings were good."""
-        return self.state is State.DOWN and self._streak > 0
+        return self.state is HealthState.DOWN and self._streak > 0
 
     def note(self, found: int) -> bool:
         """Take one more finding into account; returns whether the state has changed."""
         self._remember(found)
-        wanted = State.UP if found == HEALTHY else State.DOWN
+        wanted = HealthState.UP if found == HEALTHY else HealthState.DOWN
         if wanted is self.state:
             self._streak = 0
             return False
         self._streak += 1
-        if self.state is not State.UNKNOWN and self._streak < (self._rise if found == HEALTHY else self._fall):
+        if self.state is not HealthState.UNKNOWN and self._streak < (self._rise if found == HEALTHY else self._fall):
             return False
         self.state, self._streak = wanted, 0
         return True
 
     def _remember(self, found: int) -> None:
-        fault, detail, _ = cells.unpack(found)
-        *last, count = cells.unpack(self.why)
-        self.why = cells.pack(fault, detail, count + 1 if last == [fault, detail] else 1)
+        fault, detail, _ = layout.unpack(found)
+        *last, count = layout.unpack(self.why)
+        self.why = layout.pack(fault, detail, count + 1 if last == [fault, detail] else 1)

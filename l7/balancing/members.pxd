@@ -1,17 +1,17 @@
 # Types for the compiled l7/balancing/members.py.
 
-from l7.balancing.lane cimport Lane
+from l7.sharedmem.counters cimport CounterWriter
 
 cdef Py_ssize_t _ANSWERED_5XX, _CONNECTS, _GOOD, _IN_FLIGHT, _REQUESTS, _ROW
 
 cdef class Member:
     cdef public str label
-    cdef public Lane lane
+    cdef public CounterWriter writer
     cdef public Py_ssize_t row, parent, at
-    cdef public long long weight, limit, share, cap
-    cdef public Py_ssize_t unheard
+    cdef public long long weight, limit, share, effective_limit
+    cdef public Py_ssize_t unanswered
     cdef public double asked
-    cdef public bint backup, trial, unreachable
+    cdef public bint backup, half_open, unreachable
     cdef public object pool, verdict
 
     cpdef long long load(self) except? -1

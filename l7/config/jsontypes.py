@@ -34,7 +34,7 @@ def _text(pattern: str, kinds: list[str] | None = None) -> Schema:
 
 
 def _any_case(word: str) -> str:
-    return "".join(f"[{letter.upper()}{letter}]" for letter in word)
+    return "".join(f"[{received.upper()}{received}]" for received in word)
 
 
 def whole(least: int, most: int) -> Schema:

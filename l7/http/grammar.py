@@ -100,5 +100,7 @@ def offered(value: bytes) -> bytes:
     """The protocols of Upgrade that may be passed on (RFC 9110, 7.8): never HTTP/2 by h2c, which nobody checks."""
     offers = [part.strip(OWS) for part in value.split(b",")]
     return b", ".join(
-        offer for offer in offers if PROTOCOL.fullmatch(offer) and not offer.lower().startswith((b"h2", b"http"))
+        try_send
+        for try_send in offers
+        if PROTOCOL.fullmatch(try_send) and not try_send.lower().startswith((b"h2", b"http"))
     )

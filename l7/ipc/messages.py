@@ -19,7 +19,9 @@ LONGEST_TEXT = 8000
 """Characters of what is said for people in a message; each may take six bytes on the wire."""
 
 Member = tuple[str, int, int, int, bool]
-"""One address of a server: host, port, row of the ledger, weight (-1: the server's own), whether it is a reserve."""
+"""One address of a server: host, port, row of the shared memory, weight (-1: the server's own), whether it is a
+reserve.
+"""
 Address = tuple[str, int, int, bool]
 """One address that a name was resolved to: as `Member`, without a row."""
 
@@ -60,7 +62,7 @@ class Stop(Message):
 
 @dataclass(frozen=True)
 class SetMembers(Message):
-    """The addresses that a server given by name has from now on; to workers and to the control worker."""
+    """The addresses that a server given by name has from now on; to workers and to the monitor process."""
 
     backend: str
     server: str
@@ -98,7 +100,7 @@ class Adopt(Message):
 
 @dataclass(frozen=True)
 class Ready(Message):
-    """The worker serves; the control worker can be told to begin."""
+    """The worker serves; the monitor process can be told to begin."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,12 @@ class StacksWritten(Message):
     """The stacks of all greenlets are on standard error, as USR2 asked."""
 
 
-# --- control worker and master --------------------------------------------------------------------------------------
+# --- monitor process and master --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class BeginChecks(Message):
-    """Check servers and look names up from now on: no other control worker does any more."""
+    """Check servers and look names up from now on: no other monitor process does any more."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The loop: wait, one event, step, act.
 
-What is to happen is decided by `l7.master.reload.step`; here is only how it is done. The loop sleeps in one ``poll``
-over the signals and the channels, for as long as no deadline asks for less.
+What is to happen is decided by `l7.master.supervision.step.step`; here is only how it is done. The loop sleeps in one
+``poll`` over the signals and the channels, for as long as no deadline asks for less.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ from l7.config.held import HeldFiles
 from l7.errors import ConfigError, StartError
 from l7.ipc.channel import Received
 from l7.ipc.messages import Adopt, BootFailed, Drain, Drained, Ready, StacksWritten, Stop
-from l7.master import vocabulary as v
-from l7.master.company import Company
-from l7.master.dump import process_lines, write
-from l7.master.fleet import Fleet, first
-from l7.master.generations import SLOTS, Generations, Refused, Served
-from l7.master.handles import Handle, describe_end
-from l7.master.inheritance import Inheritance, inherit
-from l7.master.inquiries import Inquiries
-from l7.master.lending import lend
-from l7.master.lifecycle import BEATS, ENDS, LifecycleError, MasterState
-from l7.master.lineage import Lineage, report_failure
-from l7.master.listeners import Listener, describe
-from l7.master.names import Names
-from l7.master.notices import Notices
-from l7.master.notify import Notifier
-from l7.master.office import PLACES, Office
-from l7.master.orphans import reap_orphans
-from l7.master.polling import Poll
-from l7.master.relay import Relay
-from l7.master.reload import step
-from l7.master.restoration import restore
-from l7.master.roster import Roster
-from l7.master.scales import Scales
-from l7.master.signals import NAP, Mailbox, Wish
-from l7.master.spawning import Run, spawn, title
-from l7.master.startup import Ground, prepare
-from l7.telemetry.board import BEAT, Board
+from l7.master.children.connection_broker import ConnectionBroker
+from l7.master.children.fork import Run, spawn, title
+from l7.master.children.handle import ChildProcess, describe_end
+from l7.master.children.orphans import reap_orphans
+from l7.master.children.poll import Poll
+from l7.master.children.rebalance import lend
+from l7.master.children.signals import NAP, SignalQueue, SignalRequest
+from l7.master.children.table import ChildTable
+from l7.master.control.commands import ControlCommands
+from l7.master.control.config_dump import process_lines, write
+from l7.master.monitor.supervisor import PLACES, MonitorSupervisor
+from l7.master.resources.inherited import InheritedState, inherit
+from l7.master.resources.listeners import Listener, describe
+from l7.master.resources.restoration import restore
+from l7.master.resources.startup import MasterResources, prepare
+from l7.master.resources.systemd import SystemdNotifier
+from l7.master.state.dns_results import DnsResults
+from l7.master.state.gauges import MasterGaugeWriter
+from l7.master.state.generations import SLOTS, ActiveGeneration, Generations, ReloadRefused
+from l7.master.supervision import events as v
+from l7.master.supervision.canary_counts import CanaryCounts
+from l7.master.supervision.lifecycle import BEATS, ENDS, LifecycleError, MasterState
+from l7.master.supervision.state import SupervisorState, initial_state
+from l7.master.supervision.step import step
+from l7.master.upgrade.comparison import UpgradeComparison
+from l7.master.upgrade.coordinator import UpgradeCoordinator, report_failure
+from l7.sharedmem.scoreboard import BEAT, Scoreboard
 from l7.telemetry.events import Events, complain, named
-from l7.workers.process import Boot, run
+from l7.workers.process import WorkerSpec, run
 
 Load = Callable[[], Loaded]
 """Reads flags, environment and file; raises `ConfigError`."""
@@ -69,17 +69,17 @@ def serve(
     :param held: the files that ``load`` reads.
     """
     events = Events()
-    mailbox = Mailbox()
-    mailbox.open()
+    signal_queue = SignalQueue()
+    signal_queue.open()
     inheritance = None
     try:
         inheritance = inherit(environ)
         if inheritance is not None and held is not None:
             held.adopt(inheritance.held)
-        with mailbox.impatient():
+        with signal_queue.raise_on_stop():
             loaded = load()
         events.level = loaded.config.log_level
-        ground, bound = prepare(loaded, environ, mailbox.pause, events.warning, inheritance)
+        resources, bound = prepare(loaded, environ, signal_queue.pause, events.warning, inheritance)
         if uncompiled := caution():
             events.warning(named("master.uncompiled", uncompiled))
     except ConfigError as error:
@@ -87,56 +87,58 @@ def serve(
         complain(str(error))
         return 2
     except StartError as error:
-        stopped = mailbox.is_told_to_stop
+        stopped = signal_queue.is_told_to_stop
         report_failure(inheritance, str(error))
         complain(f"l7: {error}")
         return 0 if stopped else 1
     else:
         try:
-            first = 1 if inheritance is None else inheritance.generation + 1
-            generations = Generations(load, ground, loaded, bound, events, first)
-            return Arbiter(generations, ground, mailbox, events, run, environ, inheritance, held).loop()
+            initial_state = 1 if inheritance is None else inheritance.generation + 1
+            generations = Generations(load, resources, loaded, bound, events, initial_state)
+            return Arbiter(generations, resources, signal_queue, events, run, environ, inheritance, held).loop()
         finally:
-            ground.leave()
+            resources.leave()
     finally:
-        mailbox.mute()
+        signal_queue.mute()
 
 
 class Arbiter:
     """The master at work."""
 
     def __init__(
-        self, generations: Generations, ground: Ground, mailbox: Mailbox, events: Events, run: Run,
-        environ: Mapping[str, str], inheritance: Inheritance | None, held: HeldFiles | None,
+        self, generations: Generations, resources: MasterResources, signal_queue: SignalQueue, events: Events, run: Run,
+        environ: Mapping[str, str], inheritance: InheritedState | None, held: HeldFiles | None,
     ) -> None:  # fmt: skip
-        self._generations, self._ground, self._mailbox, self._events, self._run = (
-            generations, ground, mailbox, events, run,
+        self._generations, self._resources, self._signal_queue, self._events, self._run = (
+            generations, resources, signal_queue, events, run,
         )  # fmt: skip
         self._environ = environ
-        self._board = Board(PLACES)
-        self._scales = Scales(self._board)
+        self._scoreboard = Scoreboard(PLACES)
+        self._canary_counts = CanaryCounts(self._scoreboard)
         self._poll = Poll()
-        self._poll.add(mailbox.descriptor, lambda: None)  # it is looked into after every waiting
-        self._roster = Roster(self._poll, self._note)
-        self._relay = Relay(self._board, self._roster, self._takers)
-        self._inquiries = Inquiries(
-            self._poll, ground.control, self._board, self._roster, self._relay, generations,
-            lambda: self._fleet, lambda: self._queue.append(v.Hangup()), lambda: self._office.entry(),
+        self._poll.add(signal_queue.descriptor, lambda: None)  # it is looked into after every waiting
+        self._children = ChildTable(self._poll, self._note)
+        self._relay = ConnectionBroker(self._scoreboard, self._children, self._takers)
+        self._commands = ControlCommands(
+            self._poll, resources.control, self._scoreboard, self._children, self._relay, generations,
+            lambda: self._state, lambda: self._queue.append(v.ReloadRequested()), lambda: self._monitor.entry(),
         )  # fmt: skip
-        self._verdicts = self._inquiries.verdicts
-        self._notifier = Notifier(environ)
+        self._reload_waiters = self._commands.reload_waiters
+        self._notifier = SystemdNotifier(environ)
         self._queue: deque[v.Event] = deque()
-        names = Names(generations.books, generations.administration, self._roster, events)
-        company = Company(self._board, self._roster, self._relay, self._scales, lambda: self._fleet)
-        self._lineage = Lineage(
-            self._poll, ground, generations, self._relay, self._inquiries, self._notifier, events,
+        names = DnsResults(generations.shared_state, generations.administration, self._children, events)
+        company = UpgradeComparison(
+            self._scoreboard, self._children, self._relay, self._canary_counts, lambda: self._state
+        )
+        self._upgrades = UpgradeCoordinator(
+            self._poll, resources, generations, self._relay, self._commands, self._notifier, events,
             self._queue.append, inheritance, held, company, names,
         )  # fmt: skip
-        self._fleet: Fleet = first(generations.current.plan(), SLOTS, monotonic())
-        self._office = Office(
-            self._board, self._roster, generations, self._inquiries.desk, self._release, names, events
+        self._state: SupervisorState = initial_state(generations.current.plan(), SLOTS, monotonic())
+        self._monitor = MonitorSupervisor(
+            self._scoreboard, self._children, generations, self._commands.control_server, self._release, names, events
         )  # fmt: skip
-        self._notices = Notices(generations.books.ledger, generations.current.generation.number)
+        self._gauges = MasterGaugeWriter(generations.shared_state.shared_memory, generations.current.generation.number)
         self._dump_wanted = False
         self._awake_since = monotonic()
         self._code: int | None = None
@@ -144,20 +146,20 @@ class Arbiter:
     def loop(self) -> int:
         """Supervise until the end; returns the exit code."""
         setproctitle("l7: master")
-        self._events.generation = self._fleet.plan.generation
+        self._events.generation = self._state.plan.generation
         self._queue.append(v.Tick())
         while True:
             while self._queue:
                 self._step(self._queue.popleft())
             if self._code is not None:
-                self._inquiries.close("l7 has stopped")
+                self._commands.close("l7 has stopped")
                 self._relay.close()
-                self._lineage.see_off(lambda: self._mailbox.pause(NAP))
-                self._office.close()
+                self._upgrades.see_off(lambda: self._signal_queue.pause(NAP))
+                self._monitor.close()
                 self._events.info(named("master.stopped", "stopped"))
                 return self._code
-            self._office.look(self._fleet, self._awake_since)
-            self._notices.look(self._fleet, self._generations.current.generation.number, self._verdicts.last)
+            self._monitor.look(self._state, self._awake_since)
+            self._gauges.look(self._state, self._generations.current.generation.number, self._reload_waiters.last)
             self._dump()  # only when nothing is left to decide: writing may take a while
             self._wait()
             self._collect()
@@ -165,78 +167,78 @@ class Arbiter:
     # --- wait -------------------------------------------------------------------------------------------------------
 
     def _wait(self) -> None:
-        due = [self._fleet.next_deadline(monotonic()), self._next_silence(), self._relay.due, self._inquiries.due]
-        due += [self._lineage.due, self._office.due(self._awake_since)]
+        due = [self._state.next_deadline(monotonic()), self._next_silence(), self._relay.due, self._commands.due]
+        due += [self._upgrades.due, self._monitor.due(self._awake_since)]
         wake = min((moment for moment in due if moment is not None), default=None)
         self._poll.wait(wake)
         if wake is not None and monotonic() > wake + OVERSLEPT:
             self._awake_since = monotonic()
         self._relay.retry()
-        self._inquiries.look()
-        self._lineage.look(self._fleet)
+        self._commands.look()
+        self._upgrades.look(self._state)
 
     def _next_silence(self) -> float | None:
-        silence = self._fleet.plan.silence
-        beats = (self._last_beat(w.slot, w.since) for w in self._fleet.workers if w.state in BEATS)
+        silence = self._state.plan.silence
+        beats = (self._last_beat(w.slot, w.since) for w in self._state.workers if w.state in BEATS)
         return min((beat + silence for beat in beats), default=None)
 
     def _last_beat(self, slot: int, since: float) -> float:
-        return max(self._board.slot(slot)[BEAT] / 1e9, since, self._awake_since)
+        return max(self._scoreboard.slot(slot)[BEAT] / 1e9, since, self._awake_since)
 
     # --- one event --------------------------------------------------------------------------------------------------
 
     def _collect(self) -> None:
         """Turn what has happened into events."""
-        wishes = self._mailbox.take()
+        requests = self._signal_queue.take()
         self._reap()
-        for wish in wishes:
-            if wish is Wish.DUMP:
+        for request in requests:
+            if request is SignalRequest.DUMP:
                 self._dump_wanted = True
-            elif wish in _EVENTS and not (wish is Wish.RELOAD and self._lineage.remembers_reload()):
-                self._queue.append(_EVENTS[wish])
+            elif request in _EVENTS and not (request is SignalRequest.RELOAD and self._upgrades.remembers_reload()):
+                self._queue.append(_EVENTS[request])
         now = monotonic()
-        for worker in self._fleet.workers:
+        for worker in self._state.workers:
             silence = now - self._last_beat(worker.slot, worker.since)
-            if worker.state in BEATS and silence >= self._fleet.plan.silence:
-                self._queue.append(v.Silent(worker.slot))
+            if worker.state in BEATS and silence >= self._state.plan.silence:
+                self._queue.append(v.HeartbeatLost(worker.slot))
         self._queue.append(v.Tick())
 
-    def _note(self, handle: Handle, received: Received) -> None:
+    def _note(self, handle: ChildProcess, received: Received) -> None:
         message, descriptor = received
-        if self._office.owns(handle):
-            self._office.note(handle, received)
+        if self._monitor.owns(handle):
+            self._monitor.note(handle, received)
         elif isinstance(message, Adopt) and descriptor is not None:
             self._relay.post(message, descriptor, handle)
         elif isinstance(message, Ready):
-            self._queue.append(v.Booted(handle.slot))
+            self._queue.append(v.WorkerReady(handle.slot))
         elif isinstance(message, Drained):
-            self._queue.append(v.Heard(handle.slot))
+            self._queue.append(v.DrainAcknowledged(handle.slot))
         elif isinstance(message, StacksWritten):
-            self._queue.append(v.Stacks(handle.slot))
+            self._queue.append(v.StacksWritten(handle.slot))
         elif isinstance(message, BootFailed):
             handle.why = message.why
         else:
             received.discard()
 
     def _reap(self) -> None:
-        for handle, status in self._roster.reap():
-            if self._office.owns(handle):
-                self._office.gone(handle, status)
+        for handle, status in self._children.reap():
+            if self._monitor.owns(handle):
+                self._monitor.gone(handle, status)
                 continue
-            self._board.idle(handle.slot)
-            self._generations.books.retire(handle.slot)
-            self._queue.append(v.Gone(handle.slot, describe_end(status, handle.why), status == 0))
-        reap_orphans({*self._lineage.children, *(handle.pid for handle in self._roster.handles.values())})
+            self._scoreboard.idle(handle.slot)
+            self._generations.shared_state.retire(handle.slot)
+            self._queue.append(v.WorkerExited(handle.slot, describe_end(status, handle.why), status == 0))
+        reap_orphans({*self._upgrades.children, *(handle.pid for handle in self._children.handles.values())})
 
-    def _takers(self, origin: Handle | None) -> list[Handle]:
-        takers = self._fleet.takers(None if origin is None else origin.slot)
-        return [handle for worker in takers if (handle := self._roster.get(worker.slot)) is not None]
+    def _takers(self, origin: ChildProcess | None) -> list[ChildProcess]:
+        takers = self._state.takers(None if origin is None else origin.slot)
+        return [handle for worker in takers if (handle := self._children.get(worker.slot)) is not None]
 
     # --- step -------------------------------------------------------------------------------------------------------
 
     def _step(self, event: v.Event) -> None:
         try:
-            self._fleet, actions = step(self._fleet, event, monotonic())
+            self._state, actions = step(self._state, event, monotonic())
         except LifecycleError as bug:
             self._events.error(f"this is a bug in l7, please report it: {event}: {bug}")
             return
@@ -245,13 +247,13 @@ class Arbiter:
 
     # --- act --------------------------------------------------------------------------------------------------------
 
-    def _spawn(self, action: v.Spawn) -> None:
+    def _spawn(self, action: v.SpawnWorker) -> None:
         served = self._generations.get(action.generation)
-        self._board.clear(action.slot)
-        self._generations.books.open(action.slot)
+        self._scoreboard.clear(action.slot)
+        self._generations.shared_state.open(action.slot)
         try:
             handle = spawn(
-                lambda pid, channel: Handle(
+                lambda pid, channel: ChildProcess(
                     action.slot, action.index, action.generation, pid, channel, monotonic(), served.generation.digest
                 ),
                 lambda channel: self._boot(action, served, channel),
@@ -261,96 +263,96 @@ class Arbiter:
                 title(action.index, action.generation),
             )
         except OSError as error:
-            self._queue.append(v.Gone(action.slot, f"cannot start: {error.strerror}"))
+            self._queue.append(v.WorkerExited(action.slot, f"cannot start: {error.strerror}"))
             return
-        self._roster.add(handle)
+        self._children.add(handle)
         words = f"worker {action.index + 1} is started: process {handle.pid}"
         event = named("worker.started", words, worker=action.index + 1, pid=handle.pid)
         self._events.write("debug", event, action.generation)
-        self._notices.started()
+        self._gauges.started()
 
-    def _boot(self, action: v.Spawn, served: Served, channel: socket.socket) -> Boot:
-        books = self._generations.books
-        return Boot(
+    def _boot(self, action: v.SpawnWorker, served: ActiveGeneration, channel: socket.socket) -> WorkerSpec:
+        shared_state = self._generations.shared_state
+        return WorkerSpec(
             generation=served.generation,
             slot=action.slot,
             index=action.index,
-            workers=self._fleet.wanted,
+            workers=self._state.wanted,
             listeners=[listener.socket for listener in served.listeners],
             channel=channel,
-            board=self._board,
-            ledger=books.ledger,
-            lane=books.lane(action.slot),
-            rows=books.rows.taken(),
-            resolved=books.resolved,
-            cookie_key=books.cookie_key,
-            log_lock=self._ground.output_lock,
-            log=self._ground.log.held,
+            scoreboard=self._scoreboard,
+            shared_memory=shared_state.shared_memory,
+            writer=shared_state.writer(action.slot),
+            rows=shared_state.rows.taken(),
+            resolved=shared_state.resolved,
+            cookie_key=shared_state.cookie_key,
+            log_lock=self._resources.output_lock,
+            log=self._resources.log.held,
         )
 
     def _release(self, kept: Sequence[Listener]) -> None:
         """Close, in a child, what only the master needs."""
-        self._mailbox.release()
-        if self._ground.pid_file is not None:
-            self._ground.pid_file.release()
-        self._roster.release()
-        self._inquiries.desk.release()
-        self._lineage.release()
-        if self._ground.control is not None:
-            self._ground.control.socket.close()
-        for listener in self._ground.listeners.everything():
+        self._signal_queue.release()
+        if self._resources.pid_file is not None:
+            self._resources.pid_file.release()
+        self._children.release()
+        self._commands.control_server.release()
+        self._upgrades.release()
+        if self._resources.control is not None:
+            self._resources.control.socket.close()
+        for listener in self._resources.listeners.everything():
             if listener not in kept:
                 listener.socket.close()
 
-    def _drain(self, action: v.Drain) -> None:
-        self._roster.tell(action.slot, Drain(action.within, "close" if action.close else "handover"))
+    def _drain(self, action: v.DrainWorker) -> None:
+        self._children.tell(action.slot, Drain(action.within, "close" if action.close else "handover"))
 
-    def _load(self, action: v.Load) -> None:
-        self._verdicts.begin()
+    def _load(self, action: v.LoadConfiguration) -> None:
+        self._reload_waiters.begin()
         self._notifier.reloading()
-        restore(self._ground, self._inquiries.desk, self._environ, self._events)
+        restore(self._resources, self._commands.control_server, self._environ, self._events)
         try:
             served = self._generations.load()
-        except Refused as refusal:
-            self._verdicts.refused(refusal.lines, self._fleet.plan.generation)
-            self._notifier.ready(f"reload refused, generation {self._fleet.plan.generation} stays")
+        except ReloadRefused as refusal:
+            self._reload_waiters.refused(refusal.lines, self._state.plan.generation)
+            self._notifier.ready(f"reload refused, generation {self._state.plan.generation} stays")
             for line in refusal.lines:
                 self._events.error(line)
-            stays = f"reload refused, generation {self._fleet.plan.generation} stays"
+            stays = f"reload refused, generation {self._state.plan.generation} stays"
             self._events.error(named("reload.refused", stays))
             return
-        self._verdicts.loaded(served.generation.number, list(served.changes), list(served.troubles))
-        self._queue.appendleft(v.Loaded(served.plan()))
+        self._reload_waiters.loaded(served.generation.number, list(served.changes), list(served.troubles))
+        self._queue.appendleft(v.ConfigurationLoaded(served.plan()))
 
-    def _watch(self, action: v.Watch) -> None:
-        self._scales.watch(one for one in self._fleet.live() if one.generation != self._fleet.plan.generation)
-        lend(self._board, self._roster, self._fleet.live(), action.slot)
+    def _watch(self, action: v.StartCanaryWatch) -> None:
+        self._canary_counts.watch(one for one in self._state.live() if one.generation != self._state.plan.generation)
+        lend(self._scoreboard, self._children, self._state.live(), action.slot)
 
-    def _level(self, action: v.Level) -> None:
-        lend(self._board, self._roster, self._fleet.live(self._fleet.plan.generation), action.slot, trial=False)
+    def _level(self, action: v.Rebalance) -> None:
+        lend(self._scoreboard, self._children, self._state.live(self._state.plan.generation), action.slot, trial=False)
 
-    def _settle(self, action: v.Settle) -> None:
+    def _settle(self, action: v.CommitGeneration) -> None:
         self._generations.settle(action.generation)
-        self._verdicts.settled(action.generation)
+        self._reload_waiters.settled(action.generation)
         self._notifier.ready(f"generation {action.generation}")
 
-    def _log(self, action: v.Log) -> None:
+    def _log(self, action: v.LogEvent) -> None:
         self._events.write(action.level, action.text, action.generation)
-        self._verdicts.note(action.level, action.text)
+        self._reload_waiters.note(action.level, action.text)
 
-    def _announce(self, action: v.Announce) -> None:
+    def _announce(self, action: v.AnnounceReady) -> None:
         count = f"{action.ready} of {action.wanted}" if action.ready < action.wanted else f"{action.wanted}"
         where = describe(self._generations.current.listeners)
         self._events.info(named("master.ready", f"ready: listening on {where}; workers: {count}", workers=action.ready))
-        self._lineage.announce(where, self._fleet)
+        self._upgrades.announce(where, self._state)
 
     def _close_listeners(self, action: v.CloseListeners) -> None:
-        if (phase := self._fleet.phase) is not MasterState.RETIRING:
+        if (phase := self._state.phase) is not MasterState.RETIRING:
             self._notifier.stopping()
-            self._lineage.stop(quick=phase is MasterState.STOPPING, within=self._fleet.plan.graceful)
-        self._ground.close_listeners()
+            self._upgrades.stop(quick=phase is MasterState.STOPPING, within=self._state.plan.graceful)
+        self._resources.close_listeners()
 
-    def _finish(self, action: v.Finish) -> None:
+    def _finish(self, action: v.ExitMaster) -> None:
         self._code = action.code
 
     # --- dump -------------------------------------------------------------------------------------------------------
@@ -358,41 +360,41 @@ class Arbiter:
     def _dump(self) -> None:
         if self._dump_wanted:
             self._dump_wanted = False
-            states = {worker.slot: worker.state.value for worker in self._fleet.workers} | self._office.states()
-            lines = process_lines(self._roster.handles.values(), states, self._board)
-            write(self._generations.dump(lines), self._ground.output_lock, self._is_in_a_hurry, self._events.warning)
+            states = {worker.slot: worker.state.value for worker in self._state.workers} | self._monitor.states()
+            lines = process_lines(self._children.handles.values(), states, self._scoreboard)
+            write(self._generations.dump(lines), self._resources.output_lock, self._is_in_a_hurry, self._events.warning)
 
     def _is_in_a_hurry(self) -> bool:
-        return self._fleet.phase in ENDS or self._mailbox.is_told_to_stop
+        return self._state.phase in ENDS or self._signal_queue.is_told_to_stop
 
 
-_EVENTS: dict[Wish, v.Event] = {
-    Wish.RELOAD: v.Hangup(),
-    Wish.UPGRADE: v.Upgrade(),
-    Wish.TERMINATE: v.Terminate(),
-    Wish.INTERRUPT: v.Interrupt(),
-    Wish.MORE: v.More(),
-    Wish.FEWER: v.Fewer(),
+_EVENTS: dict[SignalRequest, v.Event] = {
+    SignalRequest.RELOAD: v.ReloadRequested(),
+    SignalRequest.UPGRADE: v.UpgradeRequested(),
+    SignalRequest.TERMINATE: v.GracefulStopRequested(),
+    SignalRequest.INTERRUPT: v.QuickStopRequested(),
+    SignalRequest.MORE: v.ScaleUp(),
+    SignalRequest.FEWER: v.ScaleDown(),
 }
 
 _ACTIONS: dict[type[v.Action], Callable[[Arbiter, Any], None]] = {
-    v.Spawn: Arbiter._spawn,
-    v.Drain: Arbiter._drain,
-    v.Stop: lambda self, action: self._roster.tell(action.slot, Stop()),
-    v.AskStacks: lambda self, action: self._roster.signal(action.slot, signal.SIGUSR2, signal.SIGCONT),
-    v.Abort: lambda self, action: self._roster.signal(action.slot, signal.SIGABRT, signal.SIGCONT),
-    v.Kill: lambda self, action: self._roster.signal(action.slot, signal.SIGKILL),
-    v.Load: Arbiter._load,
-    v.Watch: Arbiter._watch,
-    v.Level: Arbiter._level,
-    v.Weigh: lambda self, action: self._queue.append(self._scales.weigh(self._fleet)),
-    v.Execute: lambda self, action: self._lineage.execute(self._fleet),
-    v.Abandon: lambda self, action: self._lineage.abandon(stop=action.stop),
-    v.PassOn: lambda self, action: self._lineage.pass_on(),
-    v.GiveBack: lambda self, action: self._lineage.give_back(),
-    v.Settle: Arbiter._settle,
-    v.Announce: Arbiter._announce,
+    v.SpawnWorker: Arbiter._spawn,
+    v.DrainWorker: Arbiter._drain,
+    v.StopWorker: lambda self, action: self._children.tell(action.slot, Stop()),
+    v.AskStacks: lambda self, action: self._children.signal(action.slot, signal.SIGUSR2, signal.SIGCONT),
+    v.AbortWorker: lambda self, action: self._children.signal(action.slot, signal.SIGABRT, signal.SIGCONT),
+    v.KillWorker: lambda self, action: self._children.signal(action.slot, signal.SIGKILL),
+    v.LoadConfiguration: Arbiter._load,
+    v.StartCanaryWatch: Arbiter._watch,
+    v.Rebalance: Arbiter._level,
+    v.CompareCanary: lambda self, action: self._queue.append(self._canary_counts.weigh(self._state)),
+    v.StartSuccessor: lambda self, action: self._upgrades.execute(self._state),
+    v.AbandonSuccessor: lambda self, action: self._upgrades.abandon(stop=action.stop),
+    v.ForwardReload: lambda self, action: self._upgrades.pass_on(),
+    v.ReturnConnections: lambda self, action: self._upgrades.give_back(),
+    v.CommitGeneration: Arbiter._settle,
+    v.AnnounceReady: Arbiter._announce,
     v.CloseListeners: Arbiter._close_listeners,
-    v.Log: Arbiter._log,
-    v.Finish: Arbiter._finish,
+    v.LogEvent: Arbiter._log,
+    v.ExitMaster: Arbiter._finish,
 }

@@ -1,1 +1,1 @@
-"""What happened: the shared-memory board and the access log."""
+"""What happened: the shared-memory scoreboard and the access log."""

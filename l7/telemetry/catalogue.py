@@ -1,18 +1,17 @@
-"""Which figures there are: name, kind, labels, words, and the cells of the ledger that they are read from.
+"""Which figures there are: name, kind, labels, words, and the cells of the shared memory that they are read from.
 
 `FIGURES` is the whole list; the reference in the documentation is made of it. Labels have no values but those that the
-configuration or `l7.telemetry.figures` names, so no client can make a series.
+configuration or `l7.telemetry.metrics` names, so no client can make a series.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from l7.balancing import cells
-from l7.telemetry import facts
+from l7.sharedmem import layout, master_gauges
 
 
-class Figure(NamedTuple):
+class MetricFamily(NamedTuple):
     """One family of series. ``kind`` is ``counter``, ``gauge`` or ``histogram``, ``help`` what it says."""
 
     name: str
@@ -23,115 +22,126 @@ class Figure(NamedTuple):
 
 _HOST, _SERVER = ("host",), ("host", "server")
 
-REQUESTS = Figure(
+REQUESTS = MetricFamily(
     "l7_requests_total",
     "counter",
     ("host", "code"),
     "Requests by the class of their status; `none`: the client left without an answer.",
 )
-DURATION = Figure(
+DURATION = MetricFamily(
     "l7_request_duration_seconds", "histogram", _HOST, "From the head of a request to the end of its answer."
 )
-RETRIES = Figure("l7_retries_total", "counter", _HOST, "Tries beyond the first one of each request.")
-ERRORS = Figure(
+RETRIES = MetricFamily("l7_retries_total", "counter", _HOST, "Tries beyond the first one of each request.")
+ERRORS = MetricFamily(
     "l7_upstream_errors_total",
     "counter",
     ("host", "server", "reason"),
     "Failures of a server: `connect`, `timeout`, `response` (lost or invalid), `5xx` (answered so).",
 )
-UP = Figure("l7_server_up", "gauge", _SERVER, "1 while new requests may go to the server.")
-OUT = Figure(
+UP = MetricFamily("l7_server_up", "gauge", _SERVER, "1 while new requests may go to the server.")
+OUT = MetricFamily(
     "l7_server_out",
     "gauge",
     ("host", "server", "reason"),
     "1 while the server is out for this reason: `check`, `ejected`, `drain` or `maint`.",
 )
-HEALTH_CHANGES = Figure(
+HEALTH_CHANGES = MetricFamily(
     "l7_server_health_changes_total",
     "counter",
     ("host", "server", "to"),
     "How often active checks have called the server `up` and `down`.",
 )
-ADDRESSES = Figure(
+ADDRESSES = MetricFamily(
     "l7_server_addresses",
     "gauge",
     _SERVER,
     "Addresses that the server's name stands for now, 0 before its first answer; 1 for an address.",
 )
 
-BUSY = Figure("l7_requests_in_flight", "gauge", _HOST, "Requests that servers have now.")
+BUSY = MetricFamily("l7_requests_in_flight", "gauge", _HOST, "Requests that servers have now.")
 
 BACKEND: Final = (
-    (Figure("l7_requests_queued", "gauge", _HOST, "Requests that wait for a server now."), cells.QUEUED),
+    (MetricFamily("l7_requests_queued", "gauge", _HOST, "Requests that wait for a server now."), layout.QUEUED),
     (
-        Figure(
+        MetricFamily(
             "l7_queue_overflows_total",
             "counter",
             _HOST,
             "Requests that found the queue full or waited in it for too long.",
         ),
-        cells.OVERFLOWED,
+        layout.OVERFLOWED,
     ),
     (
-        Figure("l7_requests_retrying", "gauge", _HOST, "Requests that wait now for a server that takes connections."),
-        cells.RETRYING,
+        MetricFamily(
+            "l7_requests_retrying", "gauge", _HOST, "Requests that wait now for a server that takes connections."
+        ),
+        layout.RETRYING,
     ),
     (
-        Figure(
+        MetricFamily(
             "l7_retry_waits_total", "counter", _HOST, "Requests that had to wait for a server that takes connections."
         ),
-        cells.RETRY_WAITS,
+        layout.RETRY_WAITS,
     ),
     (
-        Figure(
+        MetricFamily(
             "l7_requests_cut_total",
             "counter",
             _HOST,
             "Requests that l7 ended itself: `graceful-timeout` or `drain-timeout` was over, or it was stopped at once.",
         ),
-        cells.CUT,
+        layout.CUT,
     ),
-    (RETRIES, cells.RETRIED),
+    (RETRIES, layout.RETRIED),
     (
-        Figure("l7_retries_denied_total", "counter", _HOST, "Requests that the retry budget allowed no other try."),
-        cells.NOT_RETRIED,
+        MetricFamily(
+            "l7_retries_denied_total", "counter", _HOST, "Requests that the retry budget allowed no other try."
+        ),
+        layout.NOT_RETRIED,
     ),
-    (Figure("l7_request_body_bytes_total", "counter", _HOST, "Bytes of request bodies."), cells.RECEIVED),
-    (Figure("l7_response_body_bytes_total", "counter", _HOST, "Bytes of response bodies."), cells.SENT),
+    (MetricFamily("l7_request_body_bytes_total", "counter", _HOST, "Bytes of request bodies."), layout.RECEIVED),
+    (MetricFamily("l7_response_body_bytes_total", "counter", _HOST, "Bytes of response bodies."), layout.SENT),
 )
 """What is one cell of a backend's row."""
 
 SERVER: Final = (
     (
-        Figure("l7_server_requests_total", "counter", _SERVER, "Requests that the server was given, each try counted."),
-        cells.REQUESTS,
+        MetricFamily(
+            "l7_server_requests_total", "counter", _SERVER, "Requests that the server was given, each try counted."
+        ),
+        layout.REQUESTS,
     ),
-    (Figure("l7_server_connects_total", "counter", _SERVER, "Connections opened to the server."), cells.CONNECTS),
     (
-        Figure(
+        MetricFamily("l7_server_connects_total", "counter", _SERVER, "Connections opened to the server."),
+        layout.CONNECTS,
+    ),
+    (
+        MetricFamily(
             "l7_server_retries_total", "counter", _SERVER, "Requests that were tried again after the server had failed."
         ),
-        cells.RETRIES,
+        layout.RETRIES,
     ),
     (
-        Figure("l7_ejections_total", "counter", _SERVER, "How often the server was left alone because it failed."),
-        cells.EJECTIONS,
+        MetricFamily(
+            "l7_ejections_total", "counter", _SERVER, "How often the server was left alone because it failed."
+        ),
+        layout.EJECTIONS,
     ),
 )
 """What is one cell of a server's row, and only ever grows."""
 
-IN_FLIGHT = Figure("l7_server_in_flight", "gauge", _SERVER, "Requests that the server has now.")
+IN_FLIGHT = MetricFamily("l7_server_in_flight", "gauge", _SERVER, "Requests that the server has now.")
 
 REASONS: Final = {
-    "connect": cells.FAILED_CONNECT,
-    "timeout": cells.FAILED_TIMEOUT,
-    "response": cells.FAILED_RESPONSE,
-    "5xx": cells.ANSWERED_5XX,
+    "connect": layout.FAILED_CONNECT,
+    "timeout": layout.FAILED_TIMEOUT,
+    "response": layout.FAILED_RESPONSE,
+    "5xx": layout.ANSWERED_5XX,
 }
 CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 
-OPEN = Figure("l7_open_connections", "gauge", (), "Connections of clients that are open now.")
-PLACES = Figure(
+OPEN = MetricFamily("l7_open_connections", "gauge", (), "Connections of clients that are open now.")
+PLACES = MetricFamily(
     "l7_connections_limit",
     "gauge",
     (),
@@ -139,54 +149,59 @@ PLACES = Figure(
 )
 OF_CLIENTS: Final = (
     (
-        Figure(
+        MetricFamily(
             "l7_idle_connections_closed_total",
             "counter",
             (),
             "Idle connections of clients that were closed because others needed their places.",
         ),
-        facts.IDLE_CLOSED,
+        master_gauges.IDLE_CLOSED,
     ),
     (
-        Figure(
+        MetricFamily(
             "l7_connections_waited_total",
             "counter",
             (),
             "Connections of clients that had to wait for a place, because nobody was idle.",
         ),
-        facts.WAITED,
+        master_gauges.WAITED,
     ),
 )
 """What workers count of clients' connections."""
-WORKERS = Figure(
-    "l7_workers", "gauge", ("state",), f"Worker processes by state: {', '.join(f'`{one}`' for one in facts.STATES)}."
+WORKERS = MetricFamily(
+    "l7_workers",
+    "gauge",
+    ("state",),
+    f"Worker processes by state: {', '.join(f'`{one}`' for one in master_gauges.STATES)}.",
 )
-BUILD = Figure(
+BUILD = MetricFamily(
     "l7_build_info", "gauge", ("version", "compiled"), "1, and which l7 this is; `compiled` is `true` or `false`."
 )
-RELOADS = Figure("l7_reloads_total", "counter", ("result",), "Reloads that were `done` and that `failed`.")
-SUCCESS = Figure("l7_config_last_reload_success", "gauge", (), "0 when the last reload has failed, else 1.")
+RELOADS = MetricFamily("l7_reloads_total", "counter", ("result",), "Reloads that were `done` and that `failed`.")
+SUCCESS = MetricFamily("l7_config_last_reload_success", "gauge", (), "0 when the last reload has failed, else 1.")
 
 PLAIN: Final = (
-    (Figure("l7_workers_wanted", "gauge", (), "How many workers there are to be."), facts.WANTED, 1.0),
+    (MetricFamily("l7_workers_wanted", "gauge", (), "How many workers there are to be."), master_gauges.WANTED, 1.0),
     (
-        Figure("l7_worker_starts_total", "counter", (), "Workers that were started: after reloads, and after deaths."),
-        facts.WORKER_STARTS,
+        MetricFamily(
+            "l7_worker_starts_total", "counter", (), "Workers that were started: after reloads, and after deaths."
+        ),
+        master_gauges.WORKER_STARTS,
         1.0,
     ),
     (
-        Figure("l7_config_generation", "gauge", (), "The number of the configuration that is served."),
-        facts.GENERATION,
+        MetricFamily("l7_config_generation", "gauge", (), "The number of the configuration that is served."),
+        master_gauges.GENERATION,
         1.0,
     ),
     (
-        Figure(
+        MetricFamily(
             "l7_config_last_reload_timestamp_seconds", "gauge", (), "When the last reload ended, or l7 was started."
         ),
-        facts.LAST_RELOAD_AT,
+        master_gauges.LAST_RELOAD_AT,
         1e-3,
     ),
-    (Figure("l7_start_time_seconds", "gauge", (), "When l7 was started."), facts.STARTED, 1e-3),
+    (MetricFamily("l7_start_time_seconds", "gauge", (), "When l7 was started."), master_gauges.STARTED, 1e-3),
 )
 """What is one of the master's facts."""
 

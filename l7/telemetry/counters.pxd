@@ -2,16 +2,16 @@
 
 cimport cython
 
-from l7.balancing cimport integers
+from l7.sharedmem cimport integers
 from l7.exchange cimport Exchange
-from l7.balancing.lane cimport Lane
+from l7.sharedmem.counters cimport CounterWriter
 
 cdef Py_ssize_t _DURATION, _DURATION_SUM, _LONGER, _RECEIVED, _ROW, _SENT, _STATUS, _UNROUTED
 
-cdef class Counters:
-    cdef Lane _lane
+cdef class RequestCounters:
+    cdef CounterWriter _writer
     cdef object _bounds
     cdef public bint muted
 
-    @cython.locals(lane=Lane, at=Py_ssize_t, place=Py_ssize_t, digit=int, duration="long long")
+    @cython.locals(writer=CounterWriter, at=Py_ssize_t, place=Py_ssize_t, digit=int, duration="long long")
     cpdef count(self, Exchange exchange)

@@ -1,14 +1,14 @@
-"""What every request adds to the figures of its backend, in the ledger. Hot: a few additions to memory."""
+"""What every request adds to the figures of its backend, in the shared memory. Hot: a few additions to memory."""
 
 from __future__ import annotations
 
 from array import array
 
-from l7.balancing import integers
-from l7.balancing.cells import BOUNDS, CUT, DURATION, DURATION_SUM, RECEIVED, ROW, SENT, STATUS
-from l7.balancing.lane import Lane
 from l7.exchange import Exchange
-from l7.telemetry.ledger import UNROUTED
+from l7.sharedmem import integers
+from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.layout import BOUNDS, CUT, DURATION, DURATION_SUM, RECEIVED, ROW, SENT, STATUS
+from l7.sharedmem.memory import UNROUTED
 
 # Numbers of cells as the compiler's own integers: see the .pxd.
 _DURATION = DURATION
@@ -21,35 +21,35 @@ _STATUS = STATUS
 _UNROUTED = UNROUTED
 
 
-class Counters:
+class RequestCounters:
     """Counts the requests of one worker."""
 
-    __slots__ = ("_bounds", "_lane", "muted")
+    __slots__ = ("_bounds", "_writer", "muted")
 
-    def __init__(self, lane: Lane) -> None:
-        self._lane = lane
+    def __init__(self, writer: CounterWriter) -> None:
+        self._writer = writer
         self._bounds = integers.view(memoryview(array("q", [round(bound * 1e6) for bound in BOUNDS])))
         self.muted = False
         """Whether nothing is counted: while l7 talks to itself."""
 
     def cut(self, exchange: Exchange) -> None:
         """Count a request that l7 ends."""
-        self._lane.add((exchange.row or _UNROUTED) * _ROW + CUT, 1)
+        self._writer.add((exchange.row or _UNROUTED) * _ROW + CUT, 1)
 
     def count(self, exchange: Exchange) -> None:
         """Count a request that is over."""
         if self.muted:
             return
-        lane = self._lane
+        writer = self._writer
         at = (exchange.row or _UNROUTED) * _ROW
         digit = exchange.status // 100
-        lane.add(at + _STATUS + (digit if digit < 6 and exchange.status != 499 else 0), 1)
+        writer.add(at + _STATUS + (digit if digit < 6 and exchange.status != 499 else 0), 1)
         duration = int(exchange.total_time * 1e6)
         place = 0
         while place < _LONGER and duration > integers.load(self._bounds, place):
             place += 1
-        lane.add(at + _DURATION + place, 1)
-        lane.add(at + _DURATION_SUM, duration)
+        writer.add(at + _DURATION + place, 1)
+        writer.add(at + _DURATION_SUM, duration)
         if exchange.received:
-            lane.add(at + _RECEIVED, exchange.received)
-        lane.add(at + _SENT, exchange.sent)
+            writer.add(at + _RECEIVED, exchange.received)
+        writer.add(at + _SENT, exchange.sent)

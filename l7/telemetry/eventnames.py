@@ -42,7 +42,7 @@ NAMES = {
     "workers.unbootable": Meaning((), "no worker of the first generation could boot"),
     "drain.cut": Meaning((), "the time to finish is over, what is left is cut off"),
     "requests.cut": Meaning(("requests",), "a worker has ended what it was serving: its time was over"),
-    "monitor.started": Meaning(("pid",), "the control worker was forked (level debug)"),
+    "monitor.started": Meaning(("pid",), "the monitor process was forked (level debug)"),
     "monitor.hung": Meaning((), "it has no heartbeat"),
     "monitor.unready": Meaning((), "it has not booted in time"),
     "monitor.exited": Meaning(("reason",), "it has ended: expected (level debug), or not"),

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from l7.telemetry.figures import Family
+from l7.telemetry.metrics import FamilySamples
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LINES = 500
 """Lines that are written at a time."""
 
 
-def expose(families: Iterable[Family], pause: Callable[[], None]) -> bytes:
+def expose(families: Iterable[FamilySamples], pause: Callable[[], None]) -> bytes:
     """The text; ``pause`` is called every few milliseconds, so that others may have their turn."""
     pieces: list[str] = []
     for figure, samples in families:

@@ -1,4 +1,4 @@
-"""A channel to the master on the loop of a worker or of the control worker."""
+"""A channel to the master on the loop of a worker or of the monitor process."""
 
 from __future__ import annotations
 

@@ -13,10 +13,10 @@ from _socket import socket as Socket
 from l7.clock import monotonic
 from l7.errors import L7Error
 from l7.http.forwarding import Hop
-from l7.telemetry.accesslog import Log
+from l7.telemetry.access_log import NullAccessLog
+from l7.workers.downstream.connection import ClientConnection
 from l7.workers.proxy import Proxy
-from l7.workers.session import Session
-from l7.workers.stream import Stream, StreamClosed, StreamTimeout, Sweeper
+from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamClosed, StreamTimeout
 
 WITHIN = 5.0
 """Seconds that the answer may take."""
@@ -30,21 +30,21 @@ class ProbeError(L7Error):
 class _Owner:
     """Keeps the one session of a probe."""
 
-    def gone(self, session: Session) -> None:
+    def gone(self, session: ClientConnection) -> None:
         """The session has ended: nothing depends on it."""
 
-    def hand_over(self, session: Session) -> bool:
+    def hand_over(self, session: ClientConnection) -> bool:
         """A probe ends where it began."""
         return False
 
 
-def probe(proxy: Proxy, sweeper: Sweeper) -> None:
+def probe(proxy: Proxy, sweeper: DeadlineSweeper) -> None:
     """Send a request through ``proxy``, which must not serve anybody yet; raises `ProbeError`."""
     ours, theirs = (_raw(end) for end in socket.socketpair())
     client = Stream(ours, sweeper)
-    session = Session(Stream(theirs, sweeper), Hop("unix:", 80, b"l7"), _Owner(), proxy, trusted=False)
+    session = ClientConnection(Stream(theirs, sweeper), Hop("unix:", 80, b"l7"), _Owner(), proxy, trusted=False)
     log, credentials = proxy.log, proxy.credentials
-    proxy.log, proxy.credentials, proxy.counters.muted = Log(), None, True
+    proxy.log, proxy.credentials, proxy.counters.muted = NullAccessLog(), None, True
     try:
         client.deadline = monotonic() + WITHIN
         client.send(REQUEST, WITHIN)

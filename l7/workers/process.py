@@ -21,7 +21,7 @@ from gevent import get_hub, monkey
 from gevent.event import Event
 from gevent.util import format_run_info
 
-from l7.balancing.names import Endpoint
+from l7.balancing.dns_records import ResolvedEndpoint
 from l7.clock import monotonic
 from l7.config.generation import Generation
 from l7.descriptors import raise_limit
@@ -38,24 +38,24 @@ from l7.ipc.messages import (
     Stop,
     shortened,
 )
-from l7.telemetry import board as cells
-from l7.telemetry.accesslog import Log, open_log
-from l7.telemetry.board import Board
+from l7.sharedmem import scoreboard as cells
+from l7.sharedmem.memory import SharedMemory
+from l7.sharedmem.scoreboard import Scoreboard
+from l7.telemetry.access_log import NullAccessLog, open_log
 from l7.telemetry.events import Events, named
-from l7.telemetry.ledger import Ledger
+from l7.workers.accept_balancer import AcceptBalancer
 from l7.workers.channel import LoopChannel
-from l7.workers.crew import Crew
-from l7.workers.handover import Outbox
+from l7.workers.context import WorkerContext, writer_of
+from l7.workers.downstream.handover import HandoverQueue
+from l7.workers.greenlet_pool import GreenletPool
+from l7.workers.monitor.resolver import NameResolver
 from l7.workers.preload import preload
 from l7.workers.probe import ProbeError, probe
 from l7.workers.proxy import Proxy
-from l7.workers.resolver import Resolver
-from l7.workers.server import Server
-from l7.workers.share import Share
-from l7.workers.shared import Shared, lane_of
-from l7.workers.splice import SHELF
-from l7.workers.stream import Sweeper
-from l7.workers.upstream import TICK
+from l7.workers.server import ConnectionAcceptor
+from l7.workers.transport.splice import SHELF
+from l7.workers.transport.stream import DeadlineSweeper
+from l7.workers.upstream.backend import TICK
 from l7.workers.watchdog import Watchdog
 
 TRIM_INTERVAL = 2.0
@@ -79,7 +79,7 @@ preload()
 
 
 @dataclass(frozen=True)
-class Boot:
+class WorkerSpec:
     """What a worker is born with. ``index`` is its place among ``workers``, ``slot`` its row of the board."""
 
     generation: Generation
@@ -88,13 +88,13 @@ class Boot:
     workers: int
     listeners: list[socket.socket]
     channel: socket.socket
-    board: Board
-    ledger: Ledger
-    lane: int
-    """The part of the ledger that this worker writes."""
+    scoreboard: Scoreboard
+    shared_memory: SharedMemory
+    writer: int
+    """The part of the shared memory that this worker writes."""
     rows: Mapping[tuple[str, ...], int]
-    """The ledger's rows: of backends by ``(route,)``, of servers by ``(route, address)``."""
-    resolved: Mapping[tuple[str, str], Sequence[Endpoint]]
+    """The shared memory's rows: of backends by ``(route,)``, of servers by ``(route, address)``."""
+    resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]]
     """What is known of servers given by name: host, port, row and weight (-1: the server's own) of each address."""
     cookie_key: bytes
     """What sticky cookies are signed with where the configuration has no secret."""
@@ -103,13 +103,13 @@ class Boot:
     """Path and descriptor of an access log that this process may no longer be allowed to open by itself."""
 
 
-def run(boot: Boot) -> int:
+def run(spec: WorkerSpec) -> int:
     """Live as a worker; returns the exit status. Call it in a newly forked process, once."""
-    events = Events(boot.generation.config.log_level, generation=boot.generation.number)
-    channel = Channel(boot.channel, events.warning)
+    events = Events(spec.generation.config.log_level, generation=spec.generation.number)
+    channel = Channel(spec.channel, events.warning)
     try:
         monkey.patch_all()
-        worker = Worker(boot, channel, events)
+        worker = Worker(spec, channel, events)
     except Exception as failure:  # whatever it is, the master must hear why this generation cannot run
         channel.send(BootFailed(shortened(f"{type(failure).__name__}: {failure}")))
         return CANNOT_BOOT
@@ -119,24 +119,24 @@ def run(boot: Boot) -> int:
 class Worker:
     """One worker: its proxy, its server, its conversation with the master."""
 
-    def __init__(self, boot: Boot, channel: Channel, events: Events) -> None:
-        self._boot = boot
+    def __init__(self, spec: WorkerSpec, channel: Channel, events: Events) -> None:
+        self._boot = spec
         self._channel = LoopChannel(channel, self._on_message, self._on_master_gone)
         self._events = events
-        config = boot.generation.config
+        config = spec.generation.config
         allowed = raise_limit()
-        self._sweeper = Sweeper()
-        self._crew = Crew()
-        held = boot.log[1] if boot.log is not None and boot.log[0] == config.access_log else None
-        self._log: Log = open_log(
-            config.access_log, config.access_log_format, lock=boot.log_lock, report=events.warning, held=held
+        self._sweeper = DeadlineSweeper()
+        self._greenlets = GreenletPool()
+        held = spec.log[1] if spec.log is not None and spec.log[0] == config.access_log else None
+        self._log: NullAccessLog = open_log(
+            config.access_log, config.access_log_format, lock=spec.log_lock, report=events.warning, held=held
         )
-        self._proxy = Proxy(config, self._sweeper, self._crew, self._log, _shared(boot, events))
-        self._share = Share(boot.board, boot.slot)
+        self._proxy = Proxy(config, self._sweeper, self._greenlets, self._log, _context(spec, events))
+        self._share = AcceptBalancer(spec.scoreboard, spec.slot)
         most = self._places(allowed)
-        self._server = Server(self._proxy, self._sweeper, most, events.warning, self._share)
-        self._outbox = self._server.outbox = Outbox(self._channel, self._server)
-        self._cells = boot.board.slot(boot.slot)
+        self._server = ConnectionAcceptor(self._proxy, self._sweeper, most, events.warning, self._share)
+        self._handover_queue = self._server.handover_queue = HandoverQueue(self._channel, self._server)
+        self._cells = spec.scoreboard.slot(spec.slot)
         self._watchdog = Watchdog(config.block_warning, events.warning)
         self._beaten = 0
         self._samples: deque[tuple[int, int]] = deque(maxlen=SAMPLES)
@@ -246,7 +246,9 @@ class Worker:
         elif isinstance(message, Stop):
             self._cut_off("stopped at once", 0.0)
         elif isinstance(message, SetMembers):
-            self._proxy.set_members(message.backend, message.server, [Endpoint(*one) for one in message.members])
+            self._proxy.set_members(
+                message.backend, message.server, [ResolvedEndpoint(*one) for one in message.members]
+            )
         elif isinstance(message, Rebalance):
             self._server.lend(message.connections)
         else:
@@ -268,7 +270,7 @@ class Worker:
         if proxy.handing:
             server.hand_over_idle()
         else:
-            self._outbox.cancel()
+            self._handover_queue.cancel()
         if idle == "close":
             proxy.stopping = True
             self._after(min(IN_TRANSIT, within), server.close_idle)
@@ -313,10 +315,12 @@ class Worker:
         self._channel.send(StacksWritten())
 
 
-def _shared(boot: Boot, events: Events) -> Shared:
-    lane = lane_of(boot.ledger, boot.lane)
-    resolver = Resolver(boot.generation.config.resolver)
-    return Shared(lane, boot.rows, boot.resolved, boot.cookie_key, events.warning, events.debug, resolver.look_up)
+def _context(spec: WorkerSpec, events: Events) -> WorkerContext:
+    writer = writer_of(spec.shared_memory, spec.writer)
+    resolver = NameResolver(spec.generation.config.resolver)
+    return WorkerContext(
+        writer, spec.rows, spec.resolved, spec.cookie_key, events.warning, events.debug, resolver.look_up
+    )
 
 
 def clients_of(descriptors: int) -> int:

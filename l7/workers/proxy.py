@@ -14,8 +14,8 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
+from l7.balancing.dns_records import ResolvedEndpoint
 from l7.balancing.members import Member
-from l7.balancing.names import Endpoint
 from l7.balancing.routing import Routes
 from l7.clock import monotonic
 from l7.config.schema import Config
@@ -36,40 +36,51 @@ from l7.http.grammar import elements
 from l7.http.messages import ABSENT, RequestHead
 from l7.http.parser import RequestParser
 from l7.networks import Trusted
-from l7.telemetry.accesslog import Log
-from l7.telemetry.counters import Counters
+from l7.telemetry.access_log import NullAccessLog
+from l7.telemetry.counters import RequestCounters
 from l7.workers import responses
-from l7.workers.body import RequestBody
-from l7.workers.bounds import ClientBounds
+from l7.workers.context import WorkerContext
 from l7.workers.credentials import Credentials, claimed_login
-from l7.workers.crew import Crew
-from l7.workers.cutting import end_waits, killed
-from l7.workers.downstream import Downstream
-from l7.workers.job import Job
-from l7.workers.relay import Relay
-from l7.workers.shared import Shared
-from l7.workers.stream import Stream, Sweeper
-from l7.workers.total import Total
-from l7.workers.tunnel import Tunnel
-from l7.workers.upstream import Upstream, Upstreams
+from l7.workers.downstream.body import RequestBody
+from l7.workers.downstream.interface import ClientSide
+from l7.workers.greenlet_pool import GreenletPool
+from l7.workers.limits import ClientLimits
+from l7.workers.termination import end_waits, killed
+from l7.workers.transport.stream import DeadlineSweeper, Stream
+from l7.workers.upstream.backend import BackendRuntime, BackendTable
+from l7.workers.upstream.forwarded_request import ForwardedRequest
+from l7.workers.upstream.relay import Relay
+from l7.workers.upstream.request_deadline import RequestDeadline
+from l7.workers.upstream.tunnel import Tunnel
+
+
+def _credentials(config: Config) -> Credentials | None:
+    users = {login: password.get_secret_value() for login, password in config.users.items()}
+    return Credentials(users) if users else None
 
 
 class Proxy:
     """What all sessions of a worker share: routes, credentials, limits, the log."""
 
-    def __init__(self, config: Config, sweeper: Sweeper, crew: Crew, log: Log, shared: Shared) -> None:
+    def __init__(
+        self,
+        config: Config,
+        sweeper: DeadlineSweeper,
+        greenlets: GreenletPool,
+        log: NullAccessLog,
+        context: WorkerContext,
+    ) -> None:
         self.config = config
-        self.crew = crew
+        self.greenlets = greenlets
         self.sweeper = sweeper
         self.log = log
         limits = config.limits
         self.parser = RequestParser(limits.headers, limits.target, utf8=limits.target_bytes == "utf-8")
-        self.upstreams = Upstreams(config, sweeper, shared)
+        self.upstreams = BackendTable(config, sweeper, context)
         self.routes = Routes(self.upstreams.by_route)
-        self.counters = Counters(shared.lane)
-        users = {login: password.get_secret_value() for login, password in config.users.items()}
-        self.credentials = Credentials(users) if users else None
-        self.bounds = ClientBounds(config.limits, config.timeouts)
+        self.counters = RequestCounters(context.writer)
+        self.credentials = _credentials(config)
+        self.bounds = ClientLimits(config.limits, config.timeouts)
         self.draining = False
         """Whether another generation serves what comes next: no connection to a server is kept."""
         self.parting = False
@@ -97,7 +108,7 @@ class Proxy:
         self.requests += 1
         return f"{self._id_prefix}{self.requests:012x}"
 
-    def handle(self, exchange: Exchange, head: RequestHead, session: Downstream) -> bool:
+    def handle(self, exchange: Exchange, head: RequestHead, session: ClientSide) -> bool:
         """Serve one request and say what happened; returns whether the client's connection lives on."""
         self.in_flight += 1
         body: RequestBody | None = None
@@ -118,8 +129,8 @@ class Proxy:
                 raise ProxyError(NO_ROUTE, f"host {head.host or '(none)'}")
             first = b"" if body is None else body.first
             opening = session.hop.request_head(head, exchange.request_id.encode("ascii"), believed, first)
-            job = Job(exchange, head, body, session, match.payload, opening)
-            return self._forward(job)
+            forwarded = ForwardedRequest(exchange, head, body, session, match.payload, opening)
+            return self._forward(forwarded)
         except ProxyError as failure:
             return self.refuse(failure, exchange, head, body, session)
         except Exception:  # a fault of ours costs one request, is told to the operator, not to the client
@@ -136,7 +147,7 @@ class Proxy:
         self.counters.count(exchange)
         self.log.log(exchange)
 
-    def _introduce(self, exchange: Exchange, head: RequestHead, session: Downstream) -> bytes | None:
+    def _introduce(self, exchange: Exchange, head: RequestHead, session: ClientSide) -> bytes | None:
         """Settle who the client is and which id the request has; returns what a trusted peer makes us believe."""
         if not session.trusted:
             exchange.request_id = self.next_request_id()
@@ -162,99 +173,99 @@ class Proxy:
         if head.via and forwarding.loops(head):
             raise ProxyError(LOOP, f"it came through {forwarding.MOST_HOPS} times")
 
-    def _forward(self, job: Job) -> bool:
+    def _forward(self, forwarded: ForwardedRequest) -> bool:
         """Try servers until one answers; raises the `ProxyError` of the last one when none does."""
-        upstream = job.upstream
+        upstream = forwarded.upstream
         if upstream.total:
-            job.until = job.exchange.started + upstream.total
-            job.total = Total(job.session.stream, job.until - monotonic())
+            forwarded.until = forwarded.exchange.started + upstream.total
+            forwarded.total = RequestDeadline(forwarded.session.stream, forwarded.until - monotonic())
         try:
-            return self._try_servers(job, upstream)
+            return self._try_servers(forwarded, upstream)
         finally:
-            if job.total is not None:
-                job.total.stop()
-            if job.released:
-                upstream.retry_queue.settled(job)
+            if forwarded.total is not None:
+                forwarded.total.stop()
+            if forwarded.released:
+                upstream.retry_queue.settled(forwarded)
 
-    def _try_servers(self, job: Job, upstream: Upstream) -> bool:
+    def _try_servers(self, forwarded: ForwardedRequest, upstream: BackendRuntime) -> bool:
         tried: Sequence[Member] = ()
         failure: ProxyError | None = None
-        job.exchange.row = upstream.row
-        job.exchange.queue_time = 0.0
+        forwarded.exchange.row = upstream.row
+        forwarded.exchange.queue_time = 0.0
         while True:
-            member = upstream.pick(job, tried)
+            member = upstream.pick(forwarded, tried)
             if member is None:
-                tried = upstream.wait(job, failure)
+                tried = upstream.wait(forwarded, failure)
                 continue
             try:
-                keep = self._attempt(job, member)
-                upstream.answered(member, job.exchange.status)
+                keep = self._attempt(forwarded, member)
+                upstream.answered(member, forwarded.exchange.status)
                 return keep
             except ProxyError as error:
-                failure = job.verdict(error)
+                failure = forwarded.verdict(error)
                 if self.cutting:
                     raise failure from None
-                if not job.failing_since:
-                    job.failing_since = monotonic()
-                if job.total is None or not job.total.rushed:
+                if not forwarded.failing_since:
+                    forwarded.failing_since = monotonic()
+                if forwarded.total is None or not forwarded.total.server_had_too_little_time:
                     upstream.failed(member, failure)
                 tried = [*tried, member]
-                if not job.may_retry(failure, member) or not upstream.may_retry(job, failure, tried):
+                if not forwarded.may_retry(failure, member) or not upstream.may_retry(forwarded, failure, tried):
                     raise failure from None
             finally:
                 upstream.release(member)
 
-    def _attempt(self, job: Job, member: Member) -> bool:
+    def _attempt(self, forwarded: ForwardedRequest, member: Member) -> bool:
         """One server: first on an idle connection; one that turns out to be dead is replaced by a new one, once."""
-        exchange = job.exchange
+        exchange = forwarded.exchange
         exchange.server = member.label
         exchange.attempts += 1
-        job.moved = False
-        if job.total is not None:
-            job.total.asked = monotonic()
+        forwarded.moved = False
+        if forwarded.total is not None:
+            forwarded.total.asked = monotonic()
         pool = member.pool
         server = pool.check_out()
         if server is not None:
             exchange.connect_time = 0.0
             try:
-                return self._through(job, member, server)
+                return self._through(forwarded, member, server)
             except ProxyError as failure:
-                over = job.total is not None and job.total.over
-                if over or job.moved or not job.may_retry(failure):
+                over = forwarded.total is not None and forwarded.total.over
+                if over or forwarded.moved or not forwarded.may_retry(failure):
                     raise
                 exchange.attempts += 1
         started = monotonic()
-        server = pool.connector.dial(min(job.upstream.bounds.connect, job.until - started))
+        server = pool.connector.dial(min(forwarded.upstream.bounds.connect, forwarded.until - started))
         exchange.connect_time = monotonic() - started
         member.connected()
         if member.unreachable:
-            job.upstream.reached(member)
-        return self._through(job, member, server)
+            forwarded.upstream.reached(member)
+        return self._through(forwarded, member, server)
 
-    def _through(self, job: Job, member: Member, server: Stream) -> bool:
+    def _through(self, forwarded: ForwardedRequest, member: Member, server: Stream) -> bool:
         """One connection, which is checked in when it can be used again and closed in every other case."""
-        session = job.session
+        session = forwarded.session
         pool = member.pool
-        relay = Relay(job.exchange, job.head, job.body, session, server, job.upstream.bounds)
-        if job.total is not None:
-            job.total.server = server
-        job.relay = relay
-        if job.released:
-            job.upstream.retry_queue.connected(job)
-        waiting = job.upstream.waiting
+        relay = Relay(forwarded.exchange, forwarded.head, forwarded.body, session, server, forwarded.upstream.bounds)
+        if forwarded.total is not None:
+            forwarded.total.server = server
+        forwarded.relay = relay
+        if forwarded.released:
+            forwarded.upstream.retry_queue.connected(forwarded)
+        waiting = forwarded.upstream.waiting
         if waiting is not None:
-            waiting[server] = (member, job)
+            waiting[server] = (member, forwarded)
         try:
-            response = relay.request(job.opening, self.crew)
-            member.unheard = 0
-            if job.cookie:
-                response.runs.append(job.cookie)
+            response = relay.request(forwarded.opening, self.greenlets)
+            member.unanswered = 0
+            if forwarded.cookie:
+                response.runs.append(forwarded.cookie)
             if response.status == 101:
-                return self._tunnel(job, relay, server)
-            keep = job.head.persistent and not self.closing and not session.last and not session.spent()
+                return self._tunnel(forwarded, relay, server)
+            keep = forwarded.head.persistent and not self.closing and not session.last and not session.spent()
             return relay.respond(keep=keep)
         except ProxyError:
-            job.answered = relay.answered or relay.announced
+            forwarded.answered = relay.answered or relay.announced
             if relay.answered:
                 session.cut(relay.client_framing)
             raise
@@ -267,33 +278,33 @@ class Proxy:
             else:
                 server.close()
 
-    def _tunnel(self, job: Job, relay: Relay, server: Stream) -> bool:
+    def _tunnel(self, forwarded: ForwardedRequest, relay: Relay, server: Stream) -> bool:
         """Switch protocols and copy until both sides have ended; a 101 nobody asked for is an invalid response."""
         if not relay.accepts_upgrade():
             raise ProxyError(BAD_RESPONSE, "101 without being asked, or to a protocol that was not offered")
-        session = job.session
-        if job.total is not None:
-            job.total.stop()
-        job.exchange.status = 101
-        job.answered = True
+        session = forwarded.session
+        if forwarded.total is not None:
+            forwarded.total.stop()
+        forwarded.exchange.status = 101
+        forwarded.answered = True
         if not session.send(forwarding.switching_head(relay.response)):
             raise ProxyError(CLIENT_GONE_HEAD, "closed while switching protocols")
         early, session.buffer = session.buffer, b""
         framed = b"websocket" in elements(relay.response.upgrade)
-        tunnel = Tunnel(session.stream, server, job.exchange, job.upstream.bounds.idle, framed=framed)
+        tunnel = Tunnel(session.stream, server, forwarded.exchange, forwarded.upstream.bounds.idle, framed=framed)
         self.tunnels.add(tunnel)
         try:
-            tunnel.run(self.crew, early, relay.leftover)
+            tunnel.run(self.greenlets, early, relay.leftover)
         finally:
             self.tunnels.discard(tunnel)
         if self.cutting:
-            job.exchange.failure = self._killed(job.exchange, whole=True)
-            job.exchange.code = KILLED_DATA.code
+            forwarded.exchange.failure = self._killed(forwarded.exchange, whole=True)
+            forwarded.exchange.code = KILLED_DATA.code
         session.stream.close()
         return False
 
     def _answer_here(
-        self, exchange: Exchange, head: RequestHead, body: RequestBody | None, session: Downstream
+        self, exchange: Exchange, head: RequestHead, body: RequestBody | None, session: ClientSide
     ) -> bool:
         """Answer a TRACE or OPTIONS whose hops are used up."""
         keep = self._keeps(head, body, last=session.last or session.spent())
@@ -301,7 +312,7 @@ class Proxy:
         exchange.status = 200
         return self._reply(answer, body, session, keep=keep)
 
-    def _reply(self, answer: bytes, body: RequestBody | None, session: Downstream, *, keep: bool) -> bool:
+    def _reply(self, answer: bytes, body: RequestBody | None, session: ClientSide, *, keep: bool) -> bool:
         """Send an answer of ours, and read what is left of the request; returns whether the connection lives on."""
         if not session.send(answer):
             return False
@@ -321,7 +332,7 @@ class Proxy:
         exchange: Exchange,
         head: RequestHead | None,
         body: RequestBody | None,
-        session: Downstream,
+        session: ClientSide,
     ) -> bool:
         """Answer a failed request by its row of the table; returns whether the connection lives on.
 
@@ -371,7 +382,7 @@ class Proxy:
         self.counters.cut(exchange)
         return killed(exchange, whole=whole)
 
-    def set_members(self, route: str, address: str, found: Iterable[Endpoint]) -> None:
+    def set_members(self, route: str, address: str, found: Iterable[ResolvedEndpoint]) -> None:
         """Use these addresses for a server that is given by name: new ones join, those that are gone finish."""
         self.upstreams.set_members(route, address, found)
 

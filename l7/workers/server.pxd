@@ -4,20 +4,20 @@ cimport cython
 
 from l7.http.forwarding cimport Hop
 from l7.workers.proxy cimport Proxy
-from l7.workers.session cimport Session
-from l7.workers.share cimport Share
-from l7.workers.stream cimport Sweeper
+from l7.workers.downstream.connection cimport ClientConnection
+from l7.workers.accept_balancer cimport AcceptBalancer
+from l7.workers.transport.stream cimport DeadlineSweeper
 
 cdef int _IPV4, _UNIX
 
-cdef class Listener:
+cdef class WorkerListener:
     cdef public object sock
     cdef public int family, port
     cdef public bytes authority
     cdef public bint watching
     cdef object _watcher
     cdef dict _hops
-    cdef Server _server
+    cdef ConnectionAcceptor _server
 
     @cython.locals(hop=Hop)
     cdef Hop hop(self, str client)
@@ -26,27 +26,27 @@ cdef class Listener:
     cpdef close(self)
     cpdef bint accept(self) except -1
 
-cdef class Server:
+cdef class ConnectionAcceptor:
     cdef public Proxy proxy
-    cdef public object outbox, on_drained
+    cdef public object handover_queue, on_drained
     cdef public set sessions
     cdef public bint stopped
-    cdef Sweeper _sweeper
-    cdef Share _share
+    cdef DeadlineSweeper _sweeper
+    cdef AcceptBalancer _share
     cdef Py_ssize_t _most
     cdef object _report, _timer, _turn, _lending, _room
     cdef list _listeners
     cdef bint _told, _backs_off, _paused, _crowded
     cdef dict _authorities
 
-    cpdef accepted(self, object sock, object peer, Listener listener)
-    cdef Session _begin(self, object sock, Hop hop)
-    cpdef take(self, Listener listener)
+    cpdef accepted(self, object sock, object peer, WorkerListener listener)
+    cdef ClientConnection _begin(self, object sock, Hop hop)
+    cpdef take(self, WorkerListener listener)
     @cython.locals(count=Py_ssize_t)
     cpdef bint yields(self) except -1
-    cpdef gone(self, Session session)
+    cpdef gone(self, ClientConnection session)
     cdef _resume(self)
-    @cython.locals(listener=Listener)
+    @cython.locals(listener=WorkerListener)
     cdef _watch(self)
 
 cpdef str client_address(object peer, int family)

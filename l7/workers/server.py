@@ -2,11 +2,11 @@
 
 The listening sockets are shared with the other workers. A worker that holds its share of ``limits.connections`` leaves
 new connections to those that do not; when all are full, the client that has been idle longest makes place
-(`l7.workers.room`). Where none is idle, or the system has no descriptors, the listening sockets are left alone for a
-moment: connections then wait in the kernel's queue. Nothing is refused and nothing spins.
+(`l7.workers.connection_reclaimer`). Where none is idle, or the system has no descriptors, the listening sockets are
+left alone for a moment: connections then wait in the kernel's queue. Nothing is refused and nothing spins.
 
-Hot where each request opens a connection: compiled, with `l7.workers.share`, that costs 14,000 instructions less of
-100,000; it is not listened on again after each end where nothing was paused.
+Hot where each request opens a connection: compiled, with `l7.workers.accept_balancer`, that costs 14,000 instructions
+less of 100,000; it is not listened on again after each end where nothing was paused.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from l7.ipc.messages import Adopt
 from l7.networks import UNIX, of_peer
 from l7.oserrors import DESCRIPTORS, SCARCE, describe
 from l7.telemetry.events import named
-from l7.workers.handover import MOST_READ, Outbox
-from l7.workers.lending import Lending
+from l7.workers.accept_balancer import AcceptBalancer
+from l7.workers.connection_reclaimer import ConnectionReclaimer, has_waiting
+from l7.workers.downstream.connection import ClientConnection
+from l7.workers.downstream.handover import MOST_READ, HandoverQueue
+from l7.workers.downstream.rebalance import ConnectionRebalancer
 from l7.workers.oneshot import OneShot
 from l7.workers.proxy import Proxy
-from l7.workers.room import Room, has_waiting
-from l7.workers.session import Session
-from l7.workers.share import Share
-from l7.workers.stream import Stream, Sweeper
+from l7.workers.transport.stream import DeadlineSweeper, Stream
 
 _IPV4, _UNIX, _STREAM = int(socket.AF_INET), int(socket.AF_UNIX), int(socket.SOCK_STREAM)
 BACK_OFF = 0.2
@@ -42,12 +42,12 @@ YIELD = 0.005
 _REMEMBERED = 1024
 
 
-class Listener:
+class WorkerListener:
     """One listening socket as a worker sees it."""
 
     __slots__ = ("_hops", "_server", "_watcher", "authority", "family", "port", "sock", "watching")
 
-    def __init__(self, sock: socket.socket, server: Server) -> None:
+    def __init__(self, sock: socket.socket, server: ConnectionAcceptor) -> None:
         self.sock = sock
         self.family = int(sock.family)
         self._server = server
@@ -100,23 +100,25 @@ class Listener:
         return True
 
 
-class Server:
+class ConnectionAcceptor:
     """The sessions of one worker: at most ``most``, its part of ``limits.connections``; ``report`` takes events.
 
-    ``share`` says when others should take the next connection; ``outbox`` is the way out for connections.
+    ``share`` says when others should take the next connection; ``handover_queue`` is the way out for connections.
     """
 
-    def __init__(self, proxy: Proxy, sweeper: Sweeper, most: int, report: Callable[[str], None], share: Share) -> None:
+    def __init__(
+        self, proxy: Proxy, sweeper: DeadlineSweeper, most: int, report: Callable[[str], None], share: AcceptBalancer
+    ) -> None:
         self.proxy = proxy
-        self.outbox: Outbox | None = None
-        self.sessions: set[Session] = set()
+        self.handover_queue: HandoverQueue | None = None
+        self.sessions: set[ClientConnection] = set()
         self.stopped = False
         self.on_drained: Callable[[], None] = _nothing
         """Called when the last session of a stopped server has ended."""
         self._sweeper = sweeper
         self._most = most
         self._report = report
-        self._listeners: list[Listener] = []
+        self._listeners: list[WorkerListener] = []
         self._timer = OneShot(BACK_OFF)
         self._turn = OneShot(YIELD)
         self._told = False
@@ -128,10 +130,10 @@ class Server:
         self._crowded = False
         """Whether a client waits that found no place and nobody who could make one."""
         self._share = share
-        self._room = Room(self.sessions, most, proxy.upstreams, report)
+        self._room = ConnectionReclaimer(self.sessions, most, proxy.upstreams, report)
         sweeper.free_descriptor = self._room.free_descriptor
         self._authorities: dict[int, bytes] = {}
-        self._lending = Lending(proxy)
+        self._lending = ConnectionRebalancer(proxy)
 
     def listen(self, sockets: Sequence[socket.socket]) -> None:
         """Begin to accept on ``sockets``, which must be listening."""
@@ -139,13 +141,13 @@ class Server:
             sock.setblocking(False)
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            listener = Listener(sock, self)
+            listener = WorkerListener(sock, self)
             self._authorities[listener.port] = listener.authority
             self._listeners.append(listener)
         self._share.may_hold(self._most)
         self._resume()
 
-    def accepted(self, sock: Socket, peer: Any, listener: Listener) -> None:
+    def accepted(self, sock: Socket, peer: Any, listener: WorkerListener) -> None:
         """Make a session of a new connection."""
         self._told = False
         if self._crowded:
@@ -153,16 +155,16 @@ class Server:
             self._crowded = has_waiting(listener.sock)
         self._begin(sock, listener.hop(client_address(peer, listener.family)))
 
-    def _begin(self, sock: Socket, hop: Hop) -> Session:
+    def _begin(self, sock: Socket, hop: Hop) -> ClientConnection:
         stream = Stream(sock, self._sweeper)
-        session = Session(stream, hop, self, self.proxy, trusted=self.proxy.trusts(hop.client))
+        session = ClientConnection(stream, hop, self, self.proxy, trusted=self.proxy.trusts(hop.client))
         self.sessions.add(session)
         self._share.holds(len(self.sessions))
         if len(self.sessions) >= self._most:
             self._share.accepts(accepting=False)
         return session
 
-    def take(self, listener: Listener) -> None:
+    def take(self, listener: WorkerListener) -> None:
         """Accept a connection: where there is room, or where a client that is idle makes place."""
         if len(self.sessions) < self._most:
             listener.accept()
@@ -220,11 +222,11 @@ class Server:
             return
         session.resume()
 
-    def hand_over(self, session: Session) -> bool:
+    def hand_over(self, session: ClientConnection) -> bool:
         """Let another worker go on with an idle session; returns False when it has to stay for now."""
         if not self.proxy.draining and not self._lending.takes(session):
             return False
-        return self.outbox is not None and self.outbox.hand_over(session)
+        return self.handover_queue is not None and self.handover_queue.hand_over(session)
 
     def lend(self, count: int) -> None:
         """Give so many connections to a worker that is on trial; those that are busy after their next answer."""
@@ -242,12 +244,12 @@ class Server:
                 else:
                     session.last = True
 
-    def stay(self, session: Session) -> None:
+    def stay(self, session: ClientConnection) -> None:
         """Serve here, to its end, what cannot be handed over."""
         session.last = True
         session.resume()
 
-    def gone(self, session: Session) -> None:
+    def gone(self, session: ClientConnection) -> None:
         """Forget a session that ended, and accept again where that makes room."""
         self.sessions.discard(session)
         if self._lending.chosen:
@@ -259,7 +261,7 @@ class Server:
         elif len(self.sessions) == self._most - 1 and not self._backs_off:
             self._resume()
 
-    def frees(self, failure: OSError, listener: Listener) -> bool:
+    def frees(self, failure: OSError, listener: WorkerListener) -> bool:
         """Let something idle go for the connection that could not be accepted; returns False when that cannot help."""
         return failure.errno in DESCRIPTORS and has_waiting(listener.sock) and self._room.free_descriptor()
 

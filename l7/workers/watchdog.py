@@ -15,7 +15,7 @@ from types import FrameType
 
 from l7.clock import monotonic
 from l7.telemetry.events import named
-from l7.telemetry.output import NATIVE
+from l7.telemetry.shared_output import NATIVE
 
 INTERVAL = 0.5
 """Seconds between two looks."""

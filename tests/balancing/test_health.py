@@ -7,19 +7,19 @@ import random
 
 import pytest
 
-from l7.balancing.health import HEALTHY, Fault, State, Verdict, finding, words
+from l7.balancing.health import HEALTHY, Fault, HealthState, HealthStatus, finding, words
 from l7.config.backends import Health
 
 CHECK = Health(path="/healthz", body="ok", timeout="500ms", expect="200-299,304")  # type: ignore[arg-type]
 REFUSED = finding(Fault.REFUSED)
 
 
-def feed(verdict: Verdict, findings: str) -> str:
+def feed(verdict: HealthStatus, findings: str) -> str:
     """The states after each finding: ``+`` is good, ``-`` is bad; ``U``, ``D`` in the result."""
     states = ""
     for mark in findings:
         verdict.note(HEALTHY if mark == "+" else REFUSED)
-        states += "U" if verdict.state is State.UP else "D"
+        states += "U" if verdict.state is HealthState.UP else "D"
     return states
 
 
@@ -37,16 +37,16 @@ def feed(verdict: Verdict, findings: str) -> str:
     ],
 )
 def test_rise_and_fall(findings: str, states: str) -> None:
-    assert feed(Verdict(2, 3), findings) == states
+    assert feed(HealthStatus(2, 3), findings) == states
 
 
 def test_a_verdict_that_was_reached_before_is_gone_on_from() -> None:
-    assert feed(Verdict(2, 3, State.UP), "--+---") == "UUUUUD"
-    assert feed(Verdict(2, 3, State.DOWN), "+-++") == "DDDU"
+    assert feed(HealthStatus(2, 3, HealthState.UP), "--+---") == "UUUUUD"
+    assert feed(HealthStatus(2, 3, HealthState.DOWN), "+-++") == "DDDU"
 
 
 def test_only_a_change_is_told() -> None:
-    verdict = Verdict(1, 2)
+    verdict = HealthStatus(1, 2)
     told = [verdict.note(found) for found in (HEALTHY, HEALTHY, REFUSED, REFUSED, REFUSED, HEALTHY)]
     assert told == [True, False, False, True, False, True]
 
@@ -54,13 +54,13 @@ def test_only_a_change_is_told() -> None:
 def test_it_never_changes_without_rise_or_fall_findings_that_agree() -> None:
     draw = random.Random(6)
     for rise, fall in ((1, 1), (2, 3), (5, 2)):
-        verdict, row, before = Verdict(rise, fall), 0, ""
+        verdict, row, before = HealthStatus(rise, fall), 0, ""
         for count in range(500):
             mark = draw.choice("+-")
             row, before = (row + 1 if mark == before else 1), mark
             if verdict.note(HEALTHY if mark == "+" else REFUSED) and count:
                 assert row >= (rise if mark == "+" else fall)
-            assert verdict.state is not State.UNKNOWN
+            assert verdict.state is not HealthState.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_it_never_changes_without_rise_or_fall_findings_that_agree() -> None:
     ],
 )
 def test_words(found: int, said: str) -> None:
-    verdict = Verdict(2, 3)
+    verdict = HealthStatus(2, 3)
     verdict.note(found)
     assert words(verdict.why, CHECK) == said
     verdict.note(found)
@@ -88,21 +88,21 @@ def test_words(found: int, said: str) -> None:
 
 
 def test_a_reason_counts_its_own_row_only() -> None:
-    verdict = Verdict(2, 3)
+    verdict = HealthStatus(2, 3)
     for found in (REFUSED, REFUSED, finding(Fault.STATUS, 500), finding(Fault.STATUS, 503)):
         verdict.note(found)
     assert words(verdict.why, CHECK) == "status 503, expected 200-299,304"
 
 
 def test_a_reason_fits_into_a_cell() -> None:
-    verdict = Verdict(2, 3, State.DOWN, REFUSED | 0x7FFFFFFF << 32)
+    verdict = HealthStatus(2, 3, HealthState.DOWN, REFUSED | 0x7FFFFFFF << 32)
     verdict.note(REFUSED)
     assert verdict.why < 2**63
     assert words(verdict.why, CHECK) == "connect refused ×2147483647"
 
 
 def test_one_that_is_down_and_found_well_is_returning() -> None:
-    verdict = Verdict(2, 3, State.DOWN)
+    verdict = HealthStatus(2, 3, HealthState.DOWN)
     assert not verdict.returning
     verdict.note(finding(Fault.REFUSED))
     assert not verdict.returning

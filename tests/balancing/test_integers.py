@@ -1,4 +1,4 @@
-"""Cells in shared memory: by the functions themselves, and by a `Lane`, which compiled goes by their C."""
+"""Cells in shared memory: by the functions themselves, and by a `CounterWriter`, which compiled goes by their C."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from array import array
 
 import pytest
 
-from l7.balancing import integers
-from l7.balancing.lane import Lane
+from l7.sharedmem import integers
+from l7.sharedmem.counters import CounterWriter
 
 LARGEST = 2**63 - 1
 BEYOND = [-1, 8, 2**40, -(2**40)]
@@ -34,26 +34,26 @@ def test_a_lane_reads_and_writes_what_others_see() -> None:
     shared = mmap.mmap(-1, 1600 * 8)
     cells = memoryview(shared).cast("q")
     cells[5] = 7
-    lane = Lane(cells, 800, 1)
-    lane.put(5, LARGEST)
-    lane.add(5, -5)
-    assert cells[805] == lane.get(5) == lane.read(1, 5) == LARGEST - 5
-    assert lane.read(0, 5) == 7
+    writer = CounterWriter(cells, 800, 1)
+    writer.put(5, LARGEST)
+    writer.add(5, -5)
+    assert cells[805] == writer.get(5) == writer.read(1, 5) == LARGEST - 5
+    assert writer.read(0, 5) == 7
 
 
 @pytest.mark.parametrize("at", BEYOND)
 def test_there_is_nothing_beyond_the_ends(at: int) -> None:
     view = integers.view(memory())
-    lane = Lane(memory(), 8, 0)
+    writer = CounterWriter(memory(), 8, 0)
     for go in (
         lambda: integers.load(view, at),
         lambda: integers.store(view, at, 1),
         lambda: integers.add(view, at, 1),
-        lambda: lane.get(at),
-        lambda: lane.put(at, 1),
-        lambda: lane.add(at, 1),
-        lambda: lane.read(0, at),
-        lambda: lane.read(1, 0),
+        lambda: writer.get(at),
+        lambda: writer.put(at, 1),
+        lambda: writer.add(at, 1),
+        lambda: writer.read(0, at),
+        lambda: writer.read(1, 0),
     ):
         with pytest.raises(IndexError):
             go()
@@ -73,23 +73,23 @@ def test_there_is_nothing_beyond_the_ends(at: int) -> None:
     ids=["read-only", "bytes", "doubles", "every second one", "two dimensions", "an array", "nothing"],
 )
 def test_a_memory_of_anything_else_is_refused(wrong: memoryview) -> None:
-    for make in (integers.view, lambda memory: Lane(memory, 8, 0)):
+    for make in (integers.view, lambda memory: CounterWriter(memory, 8, 0)):
         with pytest.raises(TypeError, match="a writable memoryview of 64-bit integers is needed"):
             make(wrong)
 
 
 def test_a_view_is_not_released_with_what_it_was_made_of() -> None:
     cells = memory()
-    lane = Lane(cells, 8, 0)
+    writer = CounterWriter(cells, 8, 0)
     cells.release()
-    lane.put(3, 1)
-    assert lane.get(3) == 1
+    writer.put(3, 1)
+    assert writer.get(3) == 1
 
 
 def test_nothing_is_kept_of_what_is_gone() -> None:
     held = bytearray(64)
     before = sys.getrefcount(held)
     for _ in range(100):
-        Lane(memoryview(held).cast("q"), 8, 0).add(0, 1)
+        CounterWriter(memoryview(held).cast("q"), 8, 0).add(0, 1)
     assert sys.getrefcount(held) == before
     assert int.from_bytes(held[:8], sys.byteorder) == 100

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from l7.balancing import policies
-from l7.balancing.cells import ROW
 from l7.balancing.hashring import key_of
 from l7.balancing.members import SILENT, SILENT_FOR, Member, alone
 from l7.balancing.policies import POLICIES, First, Hash, LeastRequests, Policy, RoundRobin, TwoChoices, cycle
+from l7.sharedmem.layout import ROW
 from tests.conformance import arranged, check_policy, members
 
 
@@ -50,12 +50,12 @@ def test_a_server_that_falls_silent_is_passed_by_until_it_answers() -> None:
     for _ in range(SILENT):
         among[1].begin()
     assert among[1] in [policy.pick(()) for _ in range(3)], "busy is not silent"
-    among[1].lane.moment += SILENT_FOR
+    among[1].writer.moment += SILENT_FOR
     among[0].begin()
     policy = begun(among)
     assert [policy.pick(()) for _ in range(4)] == [among[0], among[2], among[0], among[2]]
     assert policy.pick((among[0], among[2])) is among[1], "better than none"
-    among[1].unheard = 0
+    among[1].unanswered = 0
     assert among[1] in [policy.pick(()) for _ in range(3)]
 
 
@@ -64,7 +64,7 @@ def test_one_that_has_nothing_left_to_answer_is_not_silent() -> None:
     policy = begun(among)
     for _ in range(SILENT):
         among[1].begin()
-    among[1].lane.moment += SILENT_FOR
+    among[1].writer.moment += SILENT_FOR
     among[1].end()
     assert among[1] in [policy.pick(()) for _ in range(2)]
 
@@ -75,7 +75,7 @@ def test_when_all_are_silent_turns_go_on() -> None:
     for member in among:
         for _ in range(SILENT + 1):
             member.begin()
-        member.lane.moment += SILENT_FOR
+        member.writer.moment += SILENT_FOR
     assert [policy.pick(()) for _ in range(4)] == [*among, *among]
 
 
@@ -145,9 +145,9 @@ def test_idle_servers_are_taken_by_turns_and_weights() -> None:
 
 
 def test_what_other_workers_have_in_flight_counts() -> None:
-    busy, free = alone("a:0", lanes=2), alone("a:1", lanes=2)
+    busy, free = alone("a:0", writers=2), alone("a:1", writers=2)
     # Another worker's lane: the second one.
-    busy.lane.put(2 * ROW + busy.at, 3)
+    busy.writer.put(2 * ROW + busy.at, 3)
     assert busy.load() == 3
     for factory in (LeastRequests, TwoChoices):
         policy = arranged(factory, [busy, free])

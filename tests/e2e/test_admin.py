@@ -130,7 +130,7 @@ def test_an_address_that_cannot_be_bound_refuses_the_reload(l7, origin, admin):
     assert ask(admin, "/readyz").status == 200
 
 
-def test_it_comes_back_when_the_control_worker_dies(l7, origin, admin):
+def test_it_comes_back_when_the_monitor_dies(l7, origin, admin):
     proxy = start(l7, origin, admin)
     pid = wait_for_control(proxy, 1)
     os.kill(pid, signal.SIGKILL)
@@ -178,7 +178,7 @@ def test_counters_never_go_backwards(l7, origin, admin):
     proxy = start(l7, lambda: server, admin, workers=2, leaks=False)
     seen, pid = counters(admin), proxy.pid
     answered = ("l7_requests_total", "a", "2xx")
-    for disturb in ("reload", "kill", "upgrade", "kill the control worker", "upgrade"):
+    for disturb in ("reload", "kill", "upgrade", "kill the monitor process", "upgrade"):
         for _ in range(10):
             assert get(proxy.address, host="a").status == 200
         wait_for_series(proxy, admin, answered, seen[answered] + 10)  # or a worker is killed before it counts
@@ -202,7 +202,7 @@ def test_counters_never_go_backwards(l7, origin, admin):
 
 
 def wait_for_children(proxy: L7Process, master: int) -> int:
-    """The control worker of a master that is not the test's own child."""
+    """The monitor process of a master that is not the test's own child."""
     found: list[int] = []
 
     def there() -> bool:
@@ -210,7 +210,7 @@ def wait_for_children(proxy: L7Process, master: int) -> int:
         found[:] = [child.pid for child in children if " ".join(child.cmdline()).startswith(CONTROL)]
         return bool(found)
 
-    proxy.wait_for(there, "a control worker")
+    proxy.wait_for(there, "a monitor process")
     return found[0]
 
 

@@ -23,15 +23,15 @@ class Named:
 
     def __init__(self, stack: ExitStack, count: int, settings: str, workers: int) -> None:
         self.handlers: dict[str, Callable[[Request], Reply | None]] = {}
-        self.origins = {letter: stack.enter_context(self._origin(letter)) for letter in "abcdef"[:count]}
-        addresses = {letter: f"'{origin.address}'" for letter, origin in self.origins.items()}
+        self.origins = {received: stack.enter_context(self._origin(received)) for received in "abcdef"[:count]}
+        addresses = {received: f"'{origin.address}'" for received, origin in self.origins.items()}
         self.config = "access-log: off\nbackends: {'*': {" + Template(settings).substitute(addresses) + "}}"
         self.proxy = stack.enter_context(L7Process(self.config, workers=workers))
 
-    def _origin(self, letter: str) -> Origin:
+    def _origin(self, received: str) -> Origin:
         def handle(request: Request) -> Reply | None:
-            handler = self.handlers.get(letter)
-            return Reply(body=letter.encode()) if handler is None else handler(request)
+            handler = self.handlers.get(received)
+            return Reply(body=received.encode()) if handler is None else handler(request)
 
         return Origin(handle)
 
@@ -85,8 +85,8 @@ def test_weights_hold_over_all_workers() -> None:
         for thread in threads:
             thread.join()
     assert sum(counts.values()) == 10_000
-    for letter, part in (("a", 5 / 9), ("b", 3 / 9), ("c", 1 / 9)):
-        assert counts[letter] == pytest.approx(10_000 * part, rel=0.02)
+    for received, part in (("a", 5 / 9), ("b", 3 / 9), ("c", 1 / 9)):
+        assert counts[received] == pytest.approx(10_000 * part, rel=0.02)
 
 
 def test_least_requests_sees_what_other_workers_have() -> None:
@@ -99,7 +99,7 @@ def test_least_requests_sees_what_other_workers_have() -> None:
 
         play.handlers["a"] = slow
         with ExitStack() as stack:
-            asked = {letter: origin.requests for letter, origin in play.origins.items()}
+            asked = {received: origin.requests for received, origin in play.origins.items()}
             while not asked["a"]:
                 answered = len(asked["b"])
                 client = stack.enter_context(Client(play.proxy.address))
@@ -175,8 +175,8 @@ def test_a_server_that_answers_errors_alone_is_ejected() -> None:
 
 def test_errors_of_all_servers_eject_nobody() -> None:
     with named(2, "servers: [$a, $b]") as play:
-        for letter in "ab":
-            play.handlers[letter] = lambda request: Reply(500, body=b"x")
+        for received in "ab":
+            play.handlers[received] = lambda request: Reply(500, body=b"x")
         assert Counter(play.ask().status for _ in range(60)) == {500: 60}
         assert not [line for line in play.proxy.events if "ejected" in line]
 
@@ -308,17 +308,17 @@ def test_a_client_that_only_opens_tunnels_comes_back_to_its_server() -> None:
             client.send(b"?")
             return client.read_exactly(1).decode(), answer
 
-        def switch(letter: str) -> Callable[[Request], None]:
+        def switch(received: str) -> Callable[[Request], None]:
             def handle(request: Request) -> None:
                 request.connection.send(
                     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
                 )
                 request.connection.receive()
-                request.connection.send(letter.encode())
+                request.connection.send(received.encode())
 
             return handle
 
-        play.handlers = {letter: switch(letter) for letter in "abc"}
+        play.handlers = {received: switch(received) for received in "abc"}
         server, first = upgraded()
         assert first.status == 101
         for _ in range(6):

@@ -28,8 +28,8 @@ WAITED = re.compile(rb'^l7_requests_retrying\{host="\*"\} (\d+)', re.MULTILINE)
 class App:
     """A server on a port that stays its own, and that can stop and come back."""
 
-    def __init__(self, letter: str, *, up: bool = True) -> None:
-        self.letter = letter
+    def __init__(self, received: str, *, up: bool = True) -> None:
+        self.received = received
         self.seen: list[str] = []
         self._place = socket.socket()
         self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -42,7 +42,7 @@ class App:
 
     def handle(self, request: Request) -> Reply | None:
         self.seen.append(request.target.decode())
-        return Reply(body=self.letter.encode())
+        return Reply(body=self.received.encode())
 
     def start(self) -> None:
         self._origin = Origin(self.handle, port=self.port)
@@ -125,14 +125,14 @@ class Visitors:
             thread.join()
 
     def _live(self, kept: bool) -> None:
-        turn = 0
+        transition = 0
         client: Client | None = None
         while not self._over.is_set():
-            turn += 1
+            transition += 1
             if client is None:
                 client = Client(self._address)
             began = time.monotonic()
-            method = b"GET" if turn % 3 else b"POST"
+            method = b"GET" if transition % 3 else b"POST"
             length = b"Content-Length: 1\r\n\r\nx" if method == b"POST" else b"\r\n"
             client.send(method + b" / HTTP/1.1\r\nHost: x\r\n" + length)
             status = client.read_response().status

@@ -193,7 +193,7 @@ def test_a_reload_goes_on_from_what_was_known(l7, origin):
     proxy.wait_for_event("server.up", server=server.address)
     start = len(proxy.events)
     proxy.hup()
-    proxy.wait_for_event("the control worker of generation 1 ended", start=start)
+    proxy.wait_for_event("the monitor process of generation 1 ended", start=start)
     server.close()
     proxy.wait_for_event(f"server {server.address} is down: connect refused ×2", start=start)
     assert not any(f"server {address} is" in line for line in proxy.events[start:]), "it was down before"

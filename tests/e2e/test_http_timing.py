@@ -230,8 +230,8 @@ def test_a_refused_upgrade_leaves_http(status: int, play: Play) -> None:
     assert len(app.requests) == 1
 
 
-@pytest.mark.parametrize("offer", ["h2c", "H2C", "h2c, foo", "foo, h2c"])
-def test_h2c_never_reaches_a_server(offer: str, play: Play) -> None:
+@pytest.mark.parametrize("try_send", ["h2c", "H2C", "h2c, foo", "foo, h2c"])
+def test_h2c_never_reaches_a_server(try_send: str, play: Play) -> None:
     """Neither the offer nor its settings; a server that switches all the same is not believed."""
 
     def script(request: Request) -> bytes:
@@ -242,7 +242,7 @@ def test_h2c_never_reaches_a_server(offer: str, play: Play) -> None:
     app = play(script)
     client = play.connect()
     client.send(
-        plain("/x", "Connection: Upgrade, HTTP2-Settings", f"Upgrade: {offer}", "HTTP2-Settings: AAMAAABkAAQAAP__")
+        plain("/x", "Connection: Upgrade, HTTP2-Settings", f"Upgrade: {try_send}", "HTTP2-Settings: AAMAAABkAAQAAP__")
     )
     assert client.read_response().status == 502
     assert not app.violations

@@ -247,7 +247,7 @@ def test_the_pid_file_and_the_socket_are_removed_where_that_is_possible(tmp_path
     assert not path.exists()
 
 
-_NO_RETRIES = "import l7.master.listeners; l7.master.listeners.TRIES = 2"
+_NO_RETRIES = "import l7.master.resources.listeners; l7.master.resources.listeners.TRIES = 2"
 
 
 def test_stale_files_of_a_killed_master_are_replaced(tmp_path):

@@ -106,7 +106,7 @@ def test_the_time_to_live_is_kept_within_its_bounds(l7):
         assert len([line for line in proxy.events if "app.test" in line]) == 1, "nothing has changed"
 
 
-def test_what_was_known_outlives_the_control_worker_and_a_reload(l7):
+def test_what_was_known_outlives_the_monitor_and_a_reload(l7):
     with NameServer() as names:
         names.records["app.test", "A"] = (3600, ["127.0.0.2"])
         proxy = l7(configure(names, "app.test:8080"))

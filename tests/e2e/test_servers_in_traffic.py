@@ -248,6 +248,6 @@ def test_the_table_of_servers(start, origin):
     )
     proxy.wait_for_event("is down: connect refused")
     table = run(proxy, "status")
-    assert "control worker: pid " in table
+    assert "monitor process: pid " in table
     assert f"a        {one.address}  up          1          0" in table
     assert "down        1          0  backup; connect refused" in table

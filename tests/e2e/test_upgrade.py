@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from l7.master.privileges import first_unprivileged_port
+from l7.master.resources.privileges import first_unprivileged_port
 from tests.harness.accounts import free_privileged_port
 from tests.harness.client import TIMEOUT, Client, get
 from tests.harness.l7process import CONFIG, NOBODY, ROOT, L7Process

@@ -145,8 +145,8 @@ def test_many_at_once(proxy):
         async with connect_asyncio(
             uri, max_size=MAX_MESSAGE, ping_interval=None, compression=None, open_timeout=30
         ) as connection:
-            for turn in range(5):
-                message = hashlib.sha256(b"%d.%d" % (number, turn)).hexdigest() * (1 + 100 * (number % 7))
+            for transition in range(5):
+                message = hashlib.sha256(b"%d.%d" % (number, transition)).hexdigest() * (1 + 100 * (number % 7))
                 await connection.send(message)
                 assert await connection.recv() == message
         return "well"
@@ -196,12 +196,12 @@ def test_the_websockets_client_sees_the_refusal(play):
     assert (caught.value.response.status_code, caught.value.response.body) == (403, b"not you")
 
 
-@pytest.mark.parametrize("offer", [b"h2c", b"H2C", b"h2c, HTTP/2.0", b"h2"])
-def test_h2c_is_never_offered(play, offer):
+@pytest.mark.parametrize("try_send", [b"h2c", b"H2C", b"h2c, HTTP/2.0", b"h2"])
+def test_h2c_is_never_offered(play, try_send):
     app = play()
     client = play.connect()
     client.send(
-        b"GET /h2c HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: " + offer
+        b"GET /h2c HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: " + try_send
         + b"\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\nGET /second HTTP/1.1\r\nHost: a\r\n\r\n"
     )  # fmt: skip
     assert [answer.status for answer in client.read_responses([b"GET"] * 2)] == [200, 200]

@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from l7.master.privileges import first_unprivileged_port
+from l7.master.resources.privileges import first_unprivileged_port
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 privileged_ports = pytest.mark.skipif(first_unprivileged_port() < 200, reason="every port is for everybody here")

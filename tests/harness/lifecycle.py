@@ -1,4 +1,4 @@
-"""What is done to a running l7, and awaited: a reload, a canary, an upgrade, the control worker."""
+"""What is done to a running l7, and awaited: a reload, a canary, an upgrade, the monitor process."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def stop_successor(proxy: L7Process, pid: int) -> None:
 
 
 def wait_for_control(proxy: L7Process, generation: int, without: int | None = None) -> int:
-    """Wait until there is one control worker, of this generation, and another one than ``without``."""
+    """Wait until there is one monitor process, of this generation, and another one than ``without``."""
 
     def found() -> bool:
         pid = proxy.control()
-        return pid not in (None, without) and proxy.title(pid or 0) == f"l7: control (generation {generation})"
+        return pid not in (None, without) and proxy.title(pid or 0) == f"l7: monitor (generation {generation})"
 
-    proxy.wait_for(found, f"the control worker of generation {generation}")
+    proxy.wait_for(found, f"the monitor process of generation {generation}")
     pid = proxy.control()
     assert pid is not None
     return pid

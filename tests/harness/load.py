@@ -79,7 +79,7 @@ class Load:
 
 @contextmanager
 def load_without_loss(proxy: L7Process) -> Iterator[Load]:
-    """`Load` that loses nothing, with requests before and after what the test does."""
+    """`LoadConfiguration` that loses nothing, with requests before and after what the test does."""
     with Load(proxy) as load:
         load.more()
         yield load

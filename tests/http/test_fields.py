@@ -260,7 +260,7 @@ def test_a_table_that_has_seen_much_reads_as_a_new_one(seed):
 
 def test_lines_that_are_guessed_as_one_are_counted_one_by_one():
     table = request_table()
-    lines = [b"%c: x\r\n" % letter for letter in b"ABCDEFGH"]
+    lines = [b"%c: x\r\n" % received for received in b"ABCDEFGH"]
     text = b"".join(lines) + b"\r\n"
     for _ in range(200):
         assert outcome(table, text, 8) == (len(text), [line[:-2] for line in lines], [None] * fields.KINDS)

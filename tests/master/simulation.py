@@ -1,59 +1,59 @@
 """A fleet without processes: time is a number, and workers do what the test says.
 
-`Simulation` plays the arbiter's part: it hands events to `l7.master.reload.step`, keeps what was told to the workers
-and checks after every step that what must always hold does hold.
+`Simulation` plays the arbiter's part: it hands events to `l7.master.supervision.step.step`, keeps what was told to the
+workers and checks after every step that what must always hold does hold.
 """
 
 from __future__ import annotations
 
-from l7.master import vocabulary as v
-from l7.master.fleet import Fleet, Worker, first
-from l7.master.lifecycle import MasterState
-from l7.master.reload import step
+from l7.master.supervision import events as v
+from l7.master.supervision.lifecycle import MasterState
+from l7.master.supervision.state import SupervisorState, WorkerRecord, initial_state
+from l7.master.supervision.step import step
 
 
 class Simulation:
     def __init__(self, workers: int = 2, *, slots: int = 64, **times: float) -> None:
         self.now = 100.0
         self.times = times
-        self.fleet: Fleet = first(v.Plan(1, workers, **times), slots, self.now)
+        self.state: SupervisorState = initial_state(v.GenerationPlan(1, workers, **times), slots, self.now)
         self.actions: list[v.Action] = []
         self.log: list[str] = []
-        self.alive: dict[int, v.Spawn] = {}
+        self.alive: dict[int, v.SpawnWorker] = {}
         self.least_ready: int | None = None
         self.most_alive = 0
-        self.weight = (v.Tally(), v.Tally(), True)
+        self.weight = (v.AnswerTally(), v.AnswerTally(), True)
         """What the new workers answer, what the old ones do, and whether the hearts of the new ones beat."""
-        self.past = v.Tally()
+        self.past = v.AnswerTally()
         self.pending = 0
         self.hears = True
         """Whether workers answer at once when they are told to drain."""
         self.send(v.Tick())
 
     def send(self, event: v.Event) -> list[v.Action]:
-        self.fleet, actions = step(self.fleet, event, self.now)
+        self.state, actions = step(self.state, event, self.now)
         told: list[int] = []
         weighed = 0
         for action in actions:
-            if isinstance(action, v.Spawn):
+            if isinstance(action, v.SpawnWorker):
                 assert action.slot not in self.alive, "two processes in one slot"
                 self.alive[action.slot] = action
-            if isinstance(action, v.Drain) and self.hears:
+            if isinstance(action, v.DrainWorker) and self.hears:
                 told.append(action.slot)
-            if isinstance(action, v.Weigh):
+            if isinstance(action, v.CompareCanary):
                 weighed += 1
-            if isinstance(action, v.Log):
+            if isinstance(action, v.LogEvent):
                 self.log.append(f"{action.level} {action.text}")
         self.actions += actions
         self.most_alive = max(self.most_alive, len(self.alive))
         if self.least_ready is not None:
             self.least_ready = min(self.least_ready, len(self.ready()))
         for slot in told:
-            actions = actions + self.send(v.Heard(slot))
+            actions = actions + self.send(v.DrainAcknowledged(slot))
         for _ in range(weighed):
             new, old, beats = self.weight
             actions = actions + self.send(
-                v.Weighed(self.fleet.plan.generation, new, old, self.past, beats=beats, pending=self.pending)
+                v.CanaryCompared(self.state.plan.generation, new, old, self.past, beats=beats, pending=self.pending)
             )
         return actions
 
@@ -64,7 +64,7 @@ class Simulation:
         """Let time pass as the arbiter does: waking at every deadline."""
         end, actions = self.now + seconds, []
         for _ in range(1000):
-            due = self.fleet.next_deadline(self.now)
+            due = self.state.next_deadline(self.now)
             if due is None or due > end:
                 break
             self.now = max(self.now, due)
@@ -77,37 +77,37 @@ class Simulation:
     def boot(self, slot: int | None = None) -> None:
         """One worker that starts becomes ready (the only one, unless its slot is given)."""
         if slot is None:
-            (slot,) = [worker.slot for worker in self.fleet.workers if worker.state.value == "starting"]
-        self.send(v.Booted(slot))
+            (slot,) = [worker.slot for worker in self.state.workers if worker.state.value == "starting"]
+        self.send(v.WorkerReady(slot))
 
     def boot_all(self) -> None:
-        for worker in self.fleet.workers:
+        for worker in self.state.workers:
             if worker.state.value == "starting":
                 self.boot(worker.slot)
 
     def die(self, slot: int, why: str = "killed by SIGKILL", *, clean: bool = False) -> list[v.Action]:
         del self.alive[slot]
-        return self.send(v.Gone(slot, why, clean))
+        return self.send(v.WorkerExited(slot, why, clean))
 
     def reload(self, generation: int, workers: int = 2) -> None:
         """HUP, with a valid configuration."""
-        assert v.Load() in self.send(v.Hangup())
+        assert v.LoadConfiguration() in self.send(v.ReloadRequested())
         self.loaded(generation, workers)
 
     def loaded(self, generation: int, workers: int = 2) -> None:
-        self.send(v.Loaded(v.Plan(generation, workers, **self.times)))
+        self.send(v.ConfigurationLoaded(v.GenerationPlan(generation, workers, **self.times)))
 
     def drained(self) -> None:
         """Every draining worker comes to its end."""
-        for worker in self.fleet.workers:
+        for worker in self.state.workers:
             if worker.state.value == "draining":
                 self.die(worker.slot, "exit status 0", clean=True)
 
-    def starting(self) -> list[Worker]:
-        return [worker for worker in self.fleet.workers if worker.state.value == "starting"]
+    def starting(self) -> list[WorkerRecord]:
+        return [worker for worker in self.state.workers if worker.state.value == "starting"]
 
-    def ready(self, generation: int | None = None) -> list[Worker]:
-        return [w for w in self.fleet.workers if w.ready and generation in (None, w.generation)]
+    def ready(self, generation: int | None = None) -> list[WorkerRecord]:
+        return [w for w in self.state.workers if w.ready and generation in (None, w.generation)]
 
     def told(self, kind: type[v.Action]) -> list[v.Action]:
         return [action for action in self.actions if isinstance(action, kind)]
@@ -117,7 +117,7 @@ class Simulation:
 
     @property
     def phase(self) -> MasterState:
-        return self.fleet.phase
+        return self.state.phase
 
 
 def serving(workers: int = 2, **options: float) -> Simulation:

@@ -16,13 +16,13 @@ import time
 from l7.config.loading import load
 from l7.ipc.channel import Channel
 from l7.ipc.messages import BootFailed, Drain, Drained, Message, Ready, StacksWritten
-from l7.master import reload
 from l7.master.arbiter import serve
-from l7.telemetry.board import BEAT
-from l7.workers.process import Boot
+from l7.master.supervision import step
+from l7.sharedmem.scoreboard import BEAT
+from l7.workers.process import WorkerSpec
 
 
-def toy(boot: Boot) -> int:
+def toy(boot: WorkerSpec) -> int:
     channel = Channel(boot.channel)
     script = set(boot.generation.config.backends)
     if "unbootable" in script or ("one-unbootable" in script and boot.index == 1):
@@ -32,7 +32,7 @@ def toy(boot: Boot) -> int:
         raise RuntimeError("out of order")
     if "never-ready" in script:
         time.sleep(60)
-    cells = boot.board.slot(boot.slot)
+    cells = boot.scoreboard.slot(boot.slot)
     cells[BEAT] = time.monotonic_ns()
     channel.send(Ready())
     if "dies-young" in script:
@@ -44,7 +44,7 @@ def toy(boot: Boot) -> int:
     return live(boot, channel, cells)
 
 
-def live(boot: Boot, channel: Channel, cells: memoryview) -> int:
+def live(boot: WorkerSpec, channel: Channel, cells: memoryview) -> int:
     accepting = list(boot.listeners)
     while True:
         ready, _, _ = select.select([channel, *accepting], [], [], 0.2)
@@ -64,7 +64,7 @@ def live(boot: Boot, channel: Channel, cells: memoryview) -> int:
             return 0
 
 
-def hesitate(boot: Boot, channel: Channel, message: Message) -> None:
+def hesitate(boot: WorkerSpec, channel: Channel, message: Message) -> None:
     """Take a while, where the script says so, and say other things, before it accepts no more."""
     if "hesitates" in boot.generation.config.backends:
         for other in (Ready(), StacksWritten()):
@@ -76,5 +76,5 @@ def hesitate(boot: Boot, channel: Channel, message: Message) -> None:
 
 
 if __name__ == "__main__":
-    reload.HEARD_WITHIN = 20.0  # no slow machine is to end the wait
+    step.HEARD_WITHIN = 20.0  # no slow machine is to end the wait
     sys.exit(serve(lambda: load(sys.argv[1:], {}), run=toy))

@@ -9,15 +9,15 @@ import pytest
 
 from l7.clock import monotonic
 from l7.ipc.channel import Channel, pair
-from l7.master.dump import process_lines
-from l7.master.handles import Handle
-from l7.telemetry.board import BEAT, CHECKED, CONNECTIONS, IN_FLIGHT, NAMES, Board
+from l7.master.children.handle import ChildProcess
+from l7.master.control.config_dump import process_lines
+from l7.sharedmem.scoreboard import BEAT, CHECKED, CONNECTIONS, IN_FLIGHT, NAMES, Scoreboard
 
 
 @pytest.fixture
 def handle():
     ours, theirs = map(Channel, pair())
-    yield lambda slot, index, generation: Handle(
+    yield lambda slot, index, generation: ChildProcess(
         slot, index, generation, 10**6 + slot, ours, monotonic() - 1.25, "abc123"
     )
     ours.close()
@@ -25,12 +25,12 @@ def handle():
 
 
 def test_each_process_is_told_of_as_the_board_knows_it(handle):
-    board = Board(3)
+    scoreboard = Scoreboard(3)
     now = time.monotonic_ns()
-    board.slot(0)[IN_FLIGHT], board.slot(0)[CONNECTIONS], board.slot(0)[BEAT] = 2, 3, now
-    board.slot(1)[BEAT] = now - 7 * 10**9
-    board.slot(2)[CHECKED], board.slot(2)[NAMES], board.slot(2)[BEAT] = 4, 5, now
-    lines = process_lines([handle(0, 0, 2), handle(1, 1, 1), handle(2, -1, 2)], {0: "ready", 1: "draining"}, board)
+    scoreboard.slot(0)[IN_FLIGHT], scoreboard.slot(0)[CONNECTIONS], scoreboard.slot(0)[BEAT] = 2, 3, now
+    scoreboard.slot(1)[BEAT] = now - 7 * 10**9
+    scoreboard.slot(2)[CHECKED], scoreboard.slot(2)[NAMES], scoreboard.slot(2)[BEAT] = 4, 5, now
+    lines = process_lines([handle(0, 0, 2), handle(1, 1, 1), handle(2, -1, 2)], {0: "ready", 1: "draining"}, scoreboard)
     assert [re.sub(r"(age|for) [\d.]+ s", r"\1 N s", line) for line in lines] == [
         "worker 2: pid 1000001, generation 1, digest abc123, age N s, requests in flight 0, connections 0, draining,"
         " no heartbeat for N s",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from l7.master.handles import describe_end
+from l7.master.children.handle import describe_end
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from l7.config.addresses import Address
 from l7.errors import StartError
-from l7.master.listeners import Listeners, describe, wanted_keys
+from l7.master.resources.listeners import Listeners, describe, wanted_keys
 from tests.harness.l7process import ROOT
 
 
@@ -50,7 +50,7 @@ def test_star_without_ipv6_is_ipv4(listeners, monkeypatch):
             raise OSError(97, "Address family not supported by protocol")
         return real(family, *rest, **options)
 
-    monkeypatch.setattr("l7.master.listeners.socket.socket", without_ipv6)
+    monkeypatch.setattr("l7.master.resources.listeners.socket.socket", without_ipv6)
     (one,) = listeners.take(["*"], 0)
     assert str(one).startswith("0.0.0.0:")
 
@@ -146,7 +146,7 @@ def test_keys_are_said_once():
 def test_sockets_of_systemd_take_the_place_of_bind():
     script = (
         "import os, socket\n"
-        "from l7.master.listeners import Listeners\n"
+        "from l7.master.resources.listeners import Listeners\n"
         "environ = {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1', 'LISTEN_FDNAMES': 'web'}\n"
         "one = Listeners(); one.inherit(environ)\n"
         "(got,) = one.take(['*'], 80)\n"
@@ -158,7 +158,7 @@ def test_sockets_of_systemd_take_the_place_of_bind():
 
 def test_what_is_not_a_listening_socket_is_refused_by_name():
     script = (
-        "import os\nfrom l7.errors import StartError\nfrom l7.master.listeners import Listeners\n"
+        "import os\nfrom l7.errors import StartError\nfrom l7.master.resources.listeners import Listeners\n"
         "try:\n"
         "    Listeners().inherit({'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1', 'LISTEN_FDNAMES': 'web'})\n"
         "except StartError as error:\n"

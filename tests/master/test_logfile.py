@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from l7.errors import StartError
-from l7.master.logfile import LogFile, Opened, open_log_file
-from l7.master.pidfile import PidFile
-from l7.master.privileges import identify
+from l7.master.resources.logfile import LogFile, OpenedLogFile, open_log_file
+from l7.master.resources.pidfile import PidFile
+from l7.master.resources.privileges import identify
 from tests.harness.l7process import ROOT
 
 
@@ -39,7 +39,10 @@ def test_the_standard_output_of_another_process_that_is_ours_too(tmp_path):
     reader, writer = os.pipe()
     path = tmp_path / "access.log"
     path.symlink_to(f"/proc/{os.getpid()}/fd/{writer}")
-    script = "import sys; from l7.master.logfile import open_log_file as o; print(o(sys.argv[1], None)[1], flush=True)"
+    script = (
+        "import sys; from l7.master.resources.logfile import open_log_file as o; "
+        "print(o(sys.argv[1], None)[1], flush=True)"
+    )
     with os.fdopen(reader) as output:
         subprocess.run([sys.executable, "-c", script, str(path)], stdout=writer, cwd=ROOT, check=True, timeout=60)
         os.close(writer)
@@ -49,10 +52,10 @@ def test_the_standard_output_of_another_process_that_is_ours_too(tmp_path):
 def test_whether_a_log_was_opened_anew_is_told_by_device_and_inode(tmp_path):
     path = tmp_path / "access.log"
     log = LogFile()
-    assert log.open(str(path)) == Opened()
-    assert log.open(str(path)) == Opened()
+    assert log.open(str(path)) == OpenedLogFile()
+    assert log.open(str(path)) == OpenedLogFile()
     path.rename(tmp_path / "access.log.1")
-    assert log.open(str(path)) == Opened(anew=True)
+    assert log.open(str(path)) == OpenedLogFile(anew=True)
     assert log.held is not None
     assert os.path.samestat(os.fstat(log.held[1]), path.stat())
     os.close(log.held[1])
@@ -63,7 +66,7 @@ def test_a_log_that_cannot_be_opened_anew_is_told_and_goes_on(tmp_path, monkeypa
     log = LogFile()
     log.open(str(path))
     refuse_to_open(monkeypatch, path)
-    assert log.open(str(path)) == Opened()  # it is the same file, whoever may open it
+    assert log.open(str(path)) == OpenedLogFile()  # it is the same file, whoever may open it
     path.rename(renamed)
     assert f"lines go on into {renamed}; let logrotate `create 640 " in log.open(str(path)).trouble  # none
     path.touch()

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from l7.master.orphans import reap_orphans
+from l7.master.children.orphans import reap_orphans
 
 
 def test_only_children_of_others_are_reaped():

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from l7.errors import StartError
-from l7.master.pidfile import PidFile
+from l7.master.resources.pidfile import PidFile
 from tests.harness.l7process import ROOT
 
 
@@ -44,7 +44,7 @@ def test_a_number_that_another_program_has_by_now_is_no_lock(tmp_path):
 def test_of_two_that_start_at_once_one_gets_the_file(tmp_path):
     path = tmp_path / "l7.pid"
     script = (
-        "import sys\nfrom l7.master.pidfile import PidFile\nfrom l7.errors import StartError\n"
+        "import sys\nfrom l7.master.resources.pidfile import PidFile\nfrom l7.errors import StartError\n"
         "try:\n    one = PidFile(sys.argv[1])\nexcept StartError:\n    print('refused', flush=True)\n"
         "else:\n    print('got it', flush=True)\nsys.stdin.read()\n"
     )

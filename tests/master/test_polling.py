@@ -8,7 +8,7 @@ import pytest
 
 from l7.ipc.channel import Channel, pair
 from l7.ipc.messages import BootFailed, Message, Ready, Stop
-from l7.master.polling import Poll, PolledChannel
+from l7.master.children.poll import Poll, PolledChannel
 
 
 class Side:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from l7.errors import StartError
-from l7.master.privileges import identify
+from l7.master.resources.privileges import identify
 
 
 def test_whom_to_become(monkeypatch):

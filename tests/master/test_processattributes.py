@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from l7.master.processattributes import close_inherited, restore_umask
+from l7.master.resources.process_attributes import close_inherited, restore_umask
 
 
 def test_descriptors_that_nobody_named_are_closed_and_others_are_not(tmp_path):

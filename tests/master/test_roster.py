@@ -6,19 +6,19 @@ import os
 
 from l7.ipc.channel import Channel, pair
 from l7.ipc.messages import Drain, Message, SetMembers
-from l7.master.handles import Handle
-from l7.master.polling import Poll
-from l7.master.roster import Roster
+from l7.master.children.handle import ChildProcess
+from l7.master.children.poll import Poll
+from l7.master.children.table import ChildTable
 
 
 def test_what_a_worker_is_told_while_it_does_not_read_arrives_later_and_in_order():
     poll = Poll()
-    roster = Roster(poll, lambda *_: None)
+    children = ChildTable(poll, lambda *_: None)
     ours, theirs = map(Channel, pair())
-    roster.add(Handle(0, 0, 1, os.getpid(), ours, 0.0))
+    children.add(ChildProcess(0, 0, 1, os.getpid(), ours, 0.0))
     for number in range(2000):
-        roster.tell(0, SetMembers(f"b{number}", "s", ()))
-    roster.tell(0, Drain(1.0, "handover"))
+        children.tell(0, SetMembers(f"b{number}", "s", ()))
+    children.tell(0, Drain(1.0, "handover"))
     heard: list[Message] = []
     for _ in range(10_000):
         heard += [one.message for one in theirs.receive()]

@@ -1,16 +1,16 @@
-"""Rows of the ledger belong to servers, whatever generation serves them."""
+"""Rows of the shared memory belong to servers, whatever generation serves them."""
 
 from __future__ import annotations
 
 import pytest
 
-from l7.balancing import cells
-from l7.balancing.names import Endpoint
+from l7.balancing.dns_records import ResolvedEndpoint
 from l7.config.schema import Config
-from l7.master.books import Books
-from l7.master.rows import OutOfRowsError, Rows, keys_of
+from l7.master.state.rows import OutOfRowsError, RowAllocator, keys_of
+from l7.master.state.shared_state import SharedState
 from l7.networks import host_port
-from l7.telemetry.ledger import FIRST_ROW, UNROUTED, Ledger
+from l7.sharedmem import layout
+from l7.sharedmem.memory import FIRST_ROW, UNROUTED, SharedMemory
 
 
 def config(**servers: list[str]) -> Config:
@@ -18,13 +18,13 @@ def config(**servers: list[str]) -> Config:
 
 
 @pytest.fixture
-def ledger() -> Ledger:
-    return Ledger(FIRST_ROW + 4, 3)
+def shared_memory() -> SharedMemory:
+    return SharedMemory(FIRST_ROW + 4, 3)
 
 
 def test_every_backend_and_server_has_a_row() -> None:
-    books = Books(config(a=["x:1", "y:2"], b=["x:1"]), 4)
-    taken = books.rows.taken()
+    shared_state = SharedState(config(a=["x:1", "y:2"], b=["x:1"]), 4)
+    taken = shared_state.rows.taken()
     assert set(taken) == {(), ("a",), ("a", "x:1"), ("a", "y:2"), ("b",), ("b", "x:1")}
     assert taken[()] == UNROUTED
     assert sorted(taken.values()) == [UNROUTED, *range(FIRST_ROW, FIRST_ROW + 5)]
@@ -38,16 +38,16 @@ def test_resolved_addresses_have_rows() -> None:
 
 
 def test_a_server_that_stays_keeps_its_row() -> None:
-    books = Books(config(a=["x:1", "y:2"]), 4)
-    row = books.rows["a", "y:2"]
-    books.extend(config(a=["z:3", "y:2"]))
-    books.settle([config(a=["z:3", "y:2"])])
-    assert books.rows["a", "y:2"] == row
-    assert ("a", "x:1") not in books.rows.taken()
+    shared_state = SharedState(config(a=["x:1", "y:2"]), 4)
+    row = shared_state.rows["a", "y:2"]
+    shared_state.extend(config(a=["z:3", "y:2"]))
+    shared_state.settle([config(a=["z:3", "y:2"])])
+    assert shared_state.rows["a", "y:2"] == row
+    assert ("a", "x:1") not in shared_state.rows.taken()
 
 
-def test_a_server_that_returns_finds_its_row(ledger: Ledger) -> None:
-    rows = Rows(ledger)
+def test_a_server_that_returns_finds_its_row(shared_memory: SharedMemory) -> None:
+    rows = RowAllocator(shared_memory)
     rows.take([("a",), ("b",)])
     row = rows["a",]
     rows.keep([("b",)])
@@ -56,35 +56,35 @@ def test_a_server_that_returns_finds_its_row(ledger: Ledger) -> None:
     assert rows["c",] != row
 
 
-def test_a_freed_row_is_given_away_last_and_cleared(ledger: Ledger) -> None:
-    rows = Rows(ledger)
+def test_a_freed_row_is_given_away_last_and_cleared(shared_memory: SharedMemory) -> None:
+    rows = RowAllocator(shared_memory)
     rows.take([("a",), ("b",)])
     row = rows["a",]
-    ledger.write(0, row, cells.REQUESTS, 5)
+    shared_memory.write(0, row, layout.REQUESTS, 5)
     rows.keep([("b",)])
     rows.take([("c",), ("d",)])
     assert row not in (rows["c",], rows["d",])
-    assert ledger.total(row, cells.REQUESTS) == 5
+    assert shared_memory.total(row, layout.REQUESTS) == 5
     rows.take([("e",)])
     assert rows["e",] == row
-    assert ledger.total(row, cells.REQUESTS) == 0
+    assert shared_memory.total(row, layout.REQUESTS) == 0
     with pytest.raises(OutOfRowsError, match="needs a restart"):
         rows.take([("f",)])
 
 
 def test_names_that_are_gone_are_forgotten() -> None:
-    books = Books(config(a=["x:1"]), 4)
-    books.resolved["a", "x:1"] = [Endpoint("192.0.2.1", 1, 9)]
-    books.settle([config(a=["x:1"])])
-    assert books.resolved
-    books.settle([config(a=["y:1"])])
-    assert not books.resolved
+    shared_state = SharedState(config(a=["x:1"]), 4)
+    shared_state.resolved["a", "x:1"] = [ResolvedEndpoint("192.0.2.1", 1, 9)]
+    shared_state.settle([config(a=["x:1"])])
+    assert shared_state.resolved
+    shared_state.settle([config(a=["y:1"])])
+    assert not shared_state.resolved
 
 
 def test_the_lane_of_a_worker_that_is_gone_has_nothing_in_flight() -> None:
-    books = Books(config(a=["x:1"]), 4)
-    books.open(1)
-    row = books.rows["a", "x:1"]
-    books.ledger.write(books.lane(1), row, cells.IN_FLIGHT, 3)
-    books.retire(1)
-    assert books.ledger.total(row, cells.IN_FLIGHT) == 0
+    shared_state = SharedState(config(a=["x:1"]), 4)
+    shared_state.open(1)
+    row = shared_state.rows["a", "x:1"]
+    shared_state.shared_memory.write(shared_state.writer(1), row, layout.IN_FLIGHT, 3)
+    shared_state.retire(1)
+    assert shared_state.shared_memory.total(row, layout.IN_FLIGHT) == 0

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from l7.master.pointers import Pointers, answers, remove_dead
-from l7.master.socketpaths import is_stale, listens
+from l7.master.resources.instance_links import InstanceLinks, answers, remove_dead
+from l7.master.resources.socket_paths import is_stale, listens
 
 STRANGER = 65534
 
@@ -74,7 +74,7 @@ def test_the_pointer_to_an_l7_whose_socket_is_not_for_us_is_left_to_it(directory
             pointer.symlink_to(path)
             remove_dead([str(pointer)])
             assert pointer.is_symlink()
-            ours = Pointers(str(directory), [name], str(directory / "two.sock"))
+            ours = InstanceLinks(str(directory), [name], str(directory / "two.sock"))
             ours.set()
             assert pointer.readlink() == path
             assert (directory / f"{name}.{os.getpid()}").readlink() == directory / "two.sock"

@@ -4,39 +4,39 @@ from __future__ import annotations
 
 import pytest
 
-from l7.telemetry import facts
-from l7.telemetry.facts import STATES, WORKERS, Facts
-from l7.telemetry.ledger import Ledger
+from l7.sharedmem import master_gauges
+from l7.sharedmem.master_gauges import STATES, WORKERS, MasterGauges
+from l7.sharedmem.memory import SharedMemory
 
 
 @pytest.fixture
-def known() -> Facts:
-    return Facts(Ledger(8, 4))
+def known() -> MasterGauges:
+    return MasterGauges(SharedMemory(8, 4))
 
 
-def test_workers_are_counted_by_state(known: Facts) -> None:
+def test_workers_are_counted_by_state(known: MasterGauges) -> None:
     known[WORKERS + STATES.index("draining")] = 2
     assert known.workers() == {"starting": 0, "ready": 0, "draining": 2, "stopping": 0, "lost": 0}
 
 
 def test_what_is_written_is_read_by_others() -> None:
-    ledger = Ledger(8, 4)
-    Facts(ledger)[facts.GENERATION] = 7
-    assert Facts(ledger)[facts.GENERATION] == 7
+    shared_memory = SharedMemory(8, 4)
+    MasterGauges(shared_memory)[master_gauges.GENERATION] = 7
+    assert MasterGauges(shared_memory)[master_gauges.GENERATION] == 7
 
 
 @pytest.mark.parametrize(
     ("phase", "ready", "why"),
     [
-        (facts.STARTING, 0, "0 of 2 workers are ready"),
-        (facts.STARTING, 1, "1 of 2 workers are ready"),
-        (facts.SERVING, 2, ""),
-        (facts.SERVING, 1, ""),
-        (facts.SERVING, 0, "0 of 2 workers are ready"),
-        (facts.ENDING, 2, "stopping"),
+        (master_gauges.STARTING, 0, "0 of 2 workers are ready"),
+        (master_gauges.STARTING, 1, "1 of 2 workers are ready"),
+        (master_gauges.SERVING, 2, ""),
+        (master_gauges.SERVING, 1, ""),
+        (master_gauges.SERVING, 0, "0 of 2 workers are ready"),
+        (master_gauges.ENDING, 2, "stopping"),
     ],
 )
-def test_readiness(known: Facts, phase: int, ready: int, why: str) -> None:
-    known[facts.PHASE], known[facts.WANTED] = phase, 2
+def test_readiness(known: MasterGauges, phase: int, ready: int, why: str) -> None:
+    known[master_gauges.PHASE], known[master_gauges.WANTED] = phase, 2
     known[WORKERS + STATES.index("ready")] = ready
     assert known.unready() == why

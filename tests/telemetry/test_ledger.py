@@ -1,80 +1,82 @@
-"""The ledger: lanes apart from each other, gauges that end with their writer, counters that do not."""
+"""The shared memory: lanes apart from each other, gauges that end with their writer, counters that do not."""
 
 from __future__ import annotations
 
 import os
 
-from l7.balancing import cells
-from l7.telemetry.ledger import CONTROL, FIRST_ROW, FIRST_WORKER, MASTER, Ledger
+from l7.sharedmem import layout
+from l7.sharedmem.memory import CONTROL, FIRST_ROW, FIRST_WORKER, MASTER, SharedMemory
 
 ROW = FIRST_ROW
 
 
 def test_each_lane_has_its_own_cells() -> None:
-    ledger = Ledger(8, 5)
-    for lane in range(5):
-        ledger.open(lane)
-        ledger.write(lane, ROW, cells.REQUESTS, 10 + lane)
-        ledger.write(lane, ROW + 1, cells.REQUESTS, 1)
-    assert ledger.column(ROW, cells.REQUESTS) == [10, 11, 12, 13, 14]
-    assert ledger.total(ROW, cells.REQUESTS) == 60
-    assert ledger.lane(3)[ROW * cells.ROW + cells.REQUESTS] == ledger.read(3, ROW, cells.REQUESTS) == 13
+    shared_memory = SharedMemory(8, 5)
+    for writer in range(5):
+        shared_memory.open(writer)
+        shared_memory.write(writer, ROW, layout.REQUESTS, 10 + writer)
+        shared_memory.write(writer, ROW + 1, layout.REQUESTS, 1)
+    assert shared_memory.column(ROW, layout.REQUESTS) == [10, 11, 12, 13, 14]
+    assert shared_memory.total(ROW, layout.REQUESTS) == 60
+    assert (
+        shared_memory.writer(3)[ROW * layout.ROW + layout.REQUESTS] == shared_memory.read(3, ROW, layout.REQUESTS) == 13
+    )
 
 
 def test_lanes_that_were_never_used_are_not_read() -> None:
-    ledger = Ledger(8, 5)
-    assert len(ledger.column(ROW, 0)) == FIRST_WORKER
-    ledger.open(3)
-    assert len(ledger.column(ROW, 0)) == 4
-    ledger.open(2)
-    assert ledger.used == 4
+    shared_memory = SharedMemory(8, 5)
+    assert len(shared_memory.column(ROW, 0)) == FIRST_WORKER
+    shared_memory.open(3)
+    assert len(shared_memory.column(ROW, 0)) == 4
+    shared_memory.open(2)
+    assert shared_memory.used == 4
 
 
 def test_it_is_shared_with_a_child() -> None:
-    ledger = Ledger(8, 3)
-    ledger.open(2)
+    shared_memory = SharedMemory(8, 3)
+    shared_memory.open(2)
     pid = os.fork()
     if pid == 0:
-        ledger.write(2, ROW, cells.REQUESTS, 7)
+        shared_memory.write(2, ROW, layout.REQUESTS, 7)
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
-    assert ledger.total(ROW, cells.REQUESTS) == 7
+    assert shared_memory.total(ROW, layout.REQUESTS) == 7
 
 
 def test_who_is_gone_leaves_its_counters_and_what_it_knew_of_ejections() -> None:
-    ledger = Ledger(8, 4)
-    ledger.open(2)
-    ledger.open(3)
-    known = {cells.IN_FLIGHT: 4, cells.REQUESTS: 9, cells.EJECTED_UNTIL: 500, cells.EJECTED_TIMES: 2}
+    shared_memory = SharedMemory(8, 4)
+    shared_memory.open(2)
+    shared_memory.open(3)
+    known = {layout.IN_FLIGHT: 4, layout.REQUESTS: 9, layout.EJECTED_UNTIL: 500, layout.EJECTED_TIMES: 2}
     for cell, value in known.items():
-        ledger.write(2, ROW, cell, value)
-    before = ledger.read(MASTER, 0, cells.CHANGES)
-    ledger.retire(2, [ROW])
-    assert ledger.total(ROW, cells.IN_FLIGHT) == 0
-    assert ledger.total(ROW, cells.REQUESTS) == 9
-    assert ledger.column(ROW, cells.EJECTED_UNTIL) == [500, 0, 0, 0]
-    assert ledger.read(MASTER, ROW, cells.EJECTED_TIMES) == 2
-    assert ledger.read(MASTER, 0, cells.CHANGES) > before
-    ledger.write(3, ROW, cells.EJECTED_UNTIL, 400)
-    ledger.retire(3, [ROW])
-    assert ledger.read(MASTER, ROW, cells.EJECTED_UNTIL) == 500, "an earlier end does not replace a later one"
+        shared_memory.write(2, ROW, cell, value)
+    before = shared_memory.read(MASTER, 0, layout.CHANGES)
+    shared_memory.retire(2, [ROW])
+    assert shared_memory.total(ROW, layout.IN_FLIGHT) == 0
+    assert shared_memory.total(ROW, layout.REQUESTS) == 9
+    assert shared_memory.column(ROW, layout.EJECTED_UNTIL) == [500, 0, 0, 0]
+    assert shared_memory.read(MASTER, ROW, layout.EJECTED_TIMES) == 2
+    assert shared_memory.read(MASTER, 0, layout.CHANGES) > before
+    shared_memory.write(3, ROW, layout.EJECTED_UNTIL, 400)
+    shared_memory.retire(3, [ROW])
+    assert shared_memory.read(MASTER, ROW, layout.EJECTED_UNTIL) == 500, "an earlier end does not replace a later one"
 
 
 def test_a_row_for_another_server_begins_at_zero() -> None:
-    ledger = Ledger(8, 3)
-    ledger.open(2)
-    for lane in (MASTER, CONTROL, 2):
-        ledger.write(lane, ROW, cells.HEALTH, cells.DOWN)
-        ledger.write(lane, ROW + 1, cells.HEALTH, cells.DOWN)
-    ledger.clear(ROW)
-    assert ledger.total(ROW, cells.HEALTH) == 0
-    assert ledger.total(ROW + 1, cells.HEALTH) == 3 * cells.DOWN
+    shared_memory = SharedMemory(8, 3)
+    shared_memory.open(2)
+    for writer in (MASTER, CONTROL, 2):
+        shared_memory.write(writer, ROW, layout.HEALTH, layout.DOWN)
+        shared_memory.write(writer, ROW + 1, layout.HEALTH, layout.DOWN)
+    shared_memory.clear(ROW)
+    assert shared_memory.total(ROW, layout.HEALTH) == 0
+    assert shared_memory.total(ROW + 1, layout.HEALTH) == 3 * layout.DOWN
 
 
 def test_pages_that_nobody_writes_cost_nothing() -> None:
-    ledger = Ledger(16 * 1024, 4098)
-    ledger.write(4097, 16 * 1024 - 1, cells.ROW - 1, 1)
+    shared_memory = SharedMemory(16 * 1024, 4098)
+    shared_memory.write(4097, 16 * 1024 - 1, layout.ROW - 1, 1)
     with open("/proc/self/smaps", encoding="utf-8") as maps:
-        lines = maps.read().split("l7-ledger")[1].splitlines()
+        lines = maps.read().split("l7-shared memory")[1].splitlines()
     resident = next(int(line.split()[1]) for line in lines if line.startswith("Rss:"))
     assert resident <= 64

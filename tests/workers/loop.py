@@ -10,32 +10,34 @@ from collections.abc import Callable, Iterator
 import gevent
 from gevent import socket as green
 
-from l7.balancing.lane import Lane
 from l7.config.schema import Config
-from l7.telemetry.ledger import FIRST_ROW, Ledger
-from l7.workers.shared import Shared, lane_of
-from l7.workers.stream import Stream, Sweeper
+from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.memory import FIRST_ROW, SharedMemory
+from l7.workers.context import WorkerContext, writer_of
+from l7.workers.transport.stream import DeadlineSweeper, Stream
 
 TIMEOUT = 15.0
 
 
-def alone(config: Config, lanes: int = 3, number: int = 2) -> Shared:
-    """What a worker shares with others when there are none: a ledger of its own."""
+def alone(config: Config, writers: int = 3, number: int = 2) -> WorkerContext:
+    """What a worker shares with others when there are none: a shared memory of its own."""
     keys: list[tuple[str, ...]] = []
     for route, backend in config.backends.items():
         keys += [(route,), *((route, str(server.address)) for server in backend.servers)]
-    ledger = Ledger(len(keys) + 64, lanes)
-    ledger.open(lanes - 1)
-    _ledgers[:] = [ledger]
-    return Shared(lane_of(ledger, number), {key: row for row, key in enumerate(keys, FIRST_ROW)}, cookie_key=b"k" * 32)
+    shared_memory = SharedMemory(len(keys) + 64, writers)
+    shared_memory.open(writers - 1)
+    _ledgers[:] = [shared_memory]
+    return WorkerContext(
+        writer_of(shared_memory, number), {key: row for row, key in enumerate(keys, FIRST_ROW)}, cookie_key=b"k" * 32
+    )
 
 
-_ledgers: list[Ledger] = []
+_ledgers: list[SharedMemory] = []
 
 
-def other_lane(number: int) -> Lane:
-    """The view that another process has of the ledger that `alone` made last."""
-    return lane_of(_ledgers[0], number)
+def other_lane(number: int) -> CounterWriter:
+    """The view that another process has of the shared memory that `alone` made last."""
+    return writer_of(_ledgers[0], number)
 
 
 def until(condition: Callable[[], object], what: str = "it") -> None:
@@ -55,7 +57,7 @@ def turn(times: int = 3) -> None:
 class Ends:
     """Makes streams whose other end the test holds as a cooperative socket; closes all of them."""
 
-    def __init__(self, sweeper: Sweeper) -> None:
+    def __init__(self, sweeper: DeadlineSweeper) -> None:
         self.sweeper = sweeper
         self._stack = contextlib.ExitStack()
 
@@ -97,9 +99,9 @@ def received(peer: green.socket, size: int) -> bytes:
 
 
 @contextlib.contextmanager
-def running(interval: float = 0.01) -> Iterator[Sweeper]:
+def running(interval: float = 0.01) -> Iterator[DeadlineSweeper]:
     """A sweeper that sweeps."""
-    sweeper = Sweeper(interval)
+    sweeper = DeadlineSweeper(interval)
     sweeper.start()
     try:
         yield sweeper

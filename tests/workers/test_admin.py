@@ -12,13 +12,13 @@ import pytest
 from gevent import socket as green
 
 from l7.config.schema import Config
-from l7.telemetry import facts
-from l7.telemetry.board import Board
-from l7.telemetry.facts import Facts
-from l7.telemetry.figures import Figures
-from l7.telemetry.ledger import Ledger
-from l7.workers import admin as module
-from l7.workers.admin import MOST_CONNECTIONS, Admin
+from l7.sharedmem import master_gauges
+from l7.sharedmem.master_gauges import MasterGauges
+from l7.sharedmem.memory import SharedMemory
+from l7.sharedmem.scoreboard import Scoreboard
+from l7.telemetry.metrics import Metrics
+from l7.workers.monitor import admin as module
+from l7.workers.monitor.admin import MOST_CONNECTIONS, AdminServer
 from tests.workers.loop import until
 
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -27,7 +27,7 @@ GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
 class Endpoint:
     """A running endpoint; ``status`` is what the master answers, and ``None`` is no answer."""
 
-    def __init__(self, port: int, known: Facts) -> None:
+    def __init__(self, port: int, known: MasterGauges) -> None:
         self.port = port
         self.facts = known
         self.status: bytes | None = b'{"ok": true, "pid": 1}\n'
@@ -70,14 +70,14 @@ class Endpoint:
 
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
-    ledger, listener = Ledger(8, 4), socket.create_server(("127.0.0.1", 0))
+    shared_memory, listener = SharedMemory(8, 4), socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
-    known = Facts(ledger)
-    known[facts.PHASE], known[facts.WANTED] = facts.SERVING, 2
-    known[facts.WORKERS + facts.STATES.index("ready")] = 2
+    known = MasterGauges(shared_memory)
+    known[master_gauges.PHASE], known[master_gauges.WANTED] = master_gauges.SERVING, 2
+    known[master_gauges.WORKERS + master_gauges.STATES.index("ready")] = 2
     one = Endpoint(listener.getsockname()[1], known)
     one.close = lambda: admin.close()
-    admin = Admin(Figures(ledger, Board(2), Config(), {}, {}), known, one.visit)
+    admin = AdminServer(Metrics(shared_memory, Scoreboard(2), Config(), {}, {}), known, one.visit)
     admin.start(listener)
     yield one
     admin.close()
@@ -94,7 +94,7 @@ def test_figures_are_served(endpoint: Endpoint) -> None:
 def test_liveness_and_readiness(endpoint: Endpoint) -> None:
     assert endpoint.get(b"/healthz") == (200, b"ok\n")
     assert endpoint.get(b"/readyz") == (200, b"ready\n")
-    endpoint.facts[facts.PHASE] = facts.ENDING
+    endpoint.facts[master_gauges.PHASE] = master_gauges.ENDING
     assert endpoint.get(b"/healthz") == (200, b"ok\n")
     assert endpoint.get(b"/readyz") == (503, b"503 Service Unavailable: stopping\n")
 

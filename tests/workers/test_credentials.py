@@ -203,11 +203,11 @@ def test_many_at_once_are_checked_once(work: Work) -> None:
     work.gate.clear()
     jobs = [gevent.spawn(subject.check, basic("admin", "secret")) for _ in range(50)]
     jobs += [gevent.spawn(subject.check, basic("admin", "wrong")) for _ in range(50)]
-    settle(lambda: all(job.started for job in jobs) and len(subject._flights) == 2)
+    settle(lambda: all(forwarded.started for forwarded in jobs) and len(subject._flights) == 2)
     gevent.idle()
     work.gate.set()
     gevent.joinall(jobs, raise_error=True)
-    assert [job.value for job in jobs] == [b"admin"] * 50 + [None] * 50
+    assert [forwarded.value for forwarded in jobs] == [b"admin"] * 50 + [None] * 50
     assert work.calls == 2
     assert not subject._flights
 
@@ -229,19 +229,19 @@ def test_a_flood_takes_few_threads_and_bounded_places(work: Work) -> None:
     work.most = 0
     work.gate.clear()
     flood = [gevent.spawn(subject.check, basic("admin", f"wrong-{number}")) for number in range(500)]
-    settle(lambda: sum(job.ready() for job in flood) == 500 - credentials.WAITING_FOR_LOGIN)
+    settle(lambda: sum(forwarded.ready() for forwarded in flood) == 500 - credentials.WAITING_FOR_LOGIN)
     assert len(subject._flights) == credentials.WAITING_FOR_LOGIN
     assert subject.check(basic("known", "y")) == b"known"
     assert subject.check(basic("plain", "x")) == b"plain"
     other = gevent.spawn(subject.check, basic("second", "z"))
     settle(lambda: len(subject._flights) == credentials.WAITING_FOR_LOGIN + 1)
     flood += [gevent.spawn(subject.check, basic(f"login-{number}", "wrong")) for number in range(500)]
-    settle(lambda: sum(job.ready() for job in flood) == 1000 - (credentials.WAITING - 1))
+    settle(lambda: sum(forwarded.ready() for forwarded in flood) == 1000 - (credentials.WAITING - 1))
     assert len(subject._flights) == credentials.WAITING
     work.gate.set()
     assert other.get() == b"second"
     gevent.joinall(flood, raise_error=True)
-    assert {job.value for job in flood} == {None}
+    assert {forwarded.value for forwarded in flood} == {None}
     assert work.most <= credentials.THREADS
     assert not subject._flights
     assert not subject._waiting
@@ -251,13 +251,13 @@ def test_a_flood_takes_few_threads_and_bounded_places(work: Work) -> None:
 def test_the_loop_turns_while_a_hash_is_computed(work: Work) -> None:
     subject = Credentials({"admin": hashed("secret")})
     work.gate.clear()
-    job = gevent.spawn(subject.check, basic("admin", "secret"))
+    forwarded = gevent.spawn(subject.check, basic("admin", "secret"))
     turned = Event()
     gevent.spawn(turned.set)
     assert turned.wait(10)
-    assert not job.ready()
+    assert not forwarded.ready()
     work.gate.set()
-    assert job.get() == b"admin"
+    assert forwarded.get() == b"admin"
 
 
 def test_nothing_shows_a_password(work: Work) -> None:
@@ -265,7 +265,7 @@ def test_nothing_shows_a_password(work: Work) -> None:
     subject = Credentials({"admin": plain, "other": hashed(secret)})
     work.gate.clear()
     header = basic("other", secret)
-    job = gevent.spawn(lambda: subject.check(header))
+    forwarded = gevent.spawn(lambda: subject.check(header))
     settle(lambda: bool(subject._flights))
     shown = repr(subject) + "".join(gevent.util.format_run_info())
     shown += "".join(repr(flight) for flight in subject._flights.values())
@@ -273,4 +273,4 @@ def test_nothing_shows_a_password(work: Work) -> None:
     for hidden in (plain, secret, "$2b$", header.decode()[6:]):
         assert hidden not in shown
     work.gate.set()
-    assert job.get() == b"other"
+    assert forwarded.get() == b"other"

@@ -15,15 +15,15 @@ from l7.config.schema import Config
 from l7.ipc.channel import LONGEST, Channel, Received
 from l7.ipc.channel import pair as sockets
 from l7.ipc.messages import Adopt, Message, Ready
-from l7.telemetry.accesslog import Log
-from l7.telemetry.board import ACCEPTING, CONNECTIONS, Board
+from l7.sharedmem.scoreboard import ACCEPTING, CONNECTIONS, Scoreboard
+from l7.telemetry.access_log import NullAccessLog
+from l7.workers.accept_balancer import AcceptBalancer
 from l7.workers.channel import LoopChannel
-from l7.workers.crew import Crew
-from l7.workers.handover import MOST_READ, Outbox
+from l7.workers.downstream.handover import MOST_READ, HandoverQueue
+from l7.workers.greenlet_pool import GreenletPool
 from l7.workers.proxy import Proxy
-from l7.workers.server import Server
-from l7.workers.share import Share
-from l7.workers.stream import Sweeper
+from l7.workers.server import ConnectionAcceptor
+from l7.workers.transport.stream import DeadlineSweeper
 from tests.workers.loop import TIMEOUT, alone, running, turn, until
 
 ASK = b"OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n"
@@ -45,15 +45,17 @@ def on_loop(call: Callable[[], object]) -> None:
 class Side:
     """One worker, as far as connections matter: its server, and the master's end of its channel."""
 
-    def __init__(self, config: dict[str, Any], sweeper: Sweeper, slot: int, board: Board) -> None:
+    def __init__(self, config: dict[str, Any], sweeper: DeadlineSweeper, slot: int, scoreboard: Scoreboard) -> None:
         settings = Config.model_validate(config)
-        self.proxy = Proxy(settings, sweeper, Crew(), Log(), alone(settings))
+        self.proxy = Proxy(settings, sweeper, GreenletPool(), NullAccessLog(), alone(settings))
         self.events: list[str] = []
-        self.cells = board.slot(slot)
-        self.server = Server(self.proxy, sweeper, 1000, self.events.append, Share(board, slot))
+        self.cells = scoreboard.slot(slot)
+        self.server = ConnectionAcceptor(
+            self.proxy, sweeper, 1000, self.events.append, AcceptBalancer(scoreboard, slot)
+        )
         self.socket, far = sockets()
         self.channel, self.master = LoopChannel(Channel(self.socket), self.heard, lambda: None), Channel(far)
-        self.outbox = self.server.outbox = Outbox(self.channel, self.server)
+        self.handover_queue = self.server.handover_queue = HandoverQueue(self.channel, self.server)
         self.address = ("127.0.0.1", 0)
 
     def heard(self, received: Received) -> None:
@@ -87,14 +89,14 @@ class Side:
 class Stage:
     """Makes workers and relays between them."""
 
-    def __init__(self, sweeper: Sweeper) -> None:
+    def __init__(self, sweeper: DeadlineSweeper) -> None:
         self.sweeper = sweeper
-        self.board = Board(4)
+        self.scoreboard = Scoreboard(4)
         self.sides: list[Side] = []
         self.seen: list[Adopt] = []
 
     def __call__(self, **config: Any) -> Side:
-        side = Side(config, self.sweeper, len(self.sides), self.board)
+        side = Side(config, self.sweeper, len(self.sides), self.scoreboard)
         self.sides.append(side)
         return side
 
@@ -348,7 +350,7 @@ def test_without_a_master_everything_stays(stage):
 
 def test_a_worker_that_is_full_takes_it_and_accepts_no_more(stage):
     old, new = pair(stage)
-    new.server = Server(new.proxy, stage.sweeper, 1, new.events.append, Share(stage.board, 1))
+    new.server = ConnectionAcceptor(new.proxy, stage.sweeper, 1, new.events.append, AcceptBalancer(stage.scoreboard, 1))
     new.accept()
     assert new.cells[ACCEPTING] == 1
     clients = [old.connect(), old.connect()]

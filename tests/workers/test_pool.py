@@ -6,15 +6,15 @@ import gevent
 import pytest
 
 from l7.config.addresses import Address
-from l7.workers import pool as pools
-from l7.workers.pool import Pool
-from l7.workers.stream import NEVER
+from l7.workers.transport.stream import NEVER
+from l7.workers.upstream import pool as pools
+from l7.workers.upstream.pool import ConnectionPool
 from tests.workers.loop import turn, until
 
 
 @pytest.fixture
 def pool(ends):
-    one = Pool(Address("127.0.0.1", 1), 60.0, ends.sweeper)
+    one = ConnectionPool(Address("127.0.0.1", 1), 60.0, ends.sweeper)
     yield one
     one.close()
 
@@ -31,7 +31,7 @@ def test_the_connection_used_last_comes_first(pool, ends):
     assert "2 idle" in repr(pool)
     turn()
     assert [pool.check_out(), pool.check_out(), pool.check_out()] == [second, first, None]
-    assert first.keeper is second.keeper is None and not first.closed
+    assert first.handler is second.handler is None and not first.closed
 
 
 def test_a_connection_can_go_and_come(pool, ends):
@@ -98,12 +98,12 @@ def test_servers_are_heard_before_clients_of_the_same_poll(pool, ends, first):
         def on_expired(self, _: object) -> None:
             raise AssertionError
 
-    client.keeper = Asker()
+    client.handler = Asker()
     for one in (asking, peer) if first == "client" else (peer, asking):
         one._sock.send(b"x")  # without a turn of the loop
     until(lambda: found)
     assert found == [None] and stream.closed
-    client.keeper = None
+    client.handler = None
 
 
 def test_no_more_than_so_many_are_kept(pool, ends):
@@ -114,7 +114,7 @@ def test_no_more_than_so_many_are_kept(pool, ends):
 
 
 def test_the_idle_timeout_ends_what_nobody_uses(ends):
-    pool = Pool(Address("127.0.0.1", 1), 0.05, ends.sweeper)
+    pool = ConnectionPool(Address("127.0.0.1", 1), 0.05, ends.sweeper)
     stream, peer = ends.pair(server=True)
     pool.check_in(stream)
     assert peer.recv(1) == b""
@@ -122,7 +122,7 @@ def test_the_idle_timeout_ends_what_nobody_uses(ends):
 
 
 def test_a_connection_in_use_has_no_idle_timeout(ends):
-    pool = Pool(Address("127.0.0.1", 1), 0.05, ends.sweeper)
+    pool = ConnectionPool(Address("127.0.0.1", 1), 0.05, ends.sweeper)
     stream, _ = ends.pair(server=True)
     pool.check_in(stream)
     assert pool.check_out() is stream

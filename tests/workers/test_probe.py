@@ -6,15 +6,15 @@ import pytest
 
 from l7.config.schema import Config
 from l7.exchange import Exchange
-from l7.telemetry.accesslog import Log
+from l7.telemetry.access_log import NullAccessLog
 from l7.workers import probe as module
-from l7.workers.crew import Crew
+from l7.workers.greenlet_pool import GreenletPool
 from l7.workers.probe import ProbeError, probe
 from l7.workers.proxy import Proxy
 from tests.workers.loop import alone, running, turn
 
 
-class Heard(Log):
+class Heard(NullAccessLog):
     """Counts lines."""
 
     lines = 0
@@ -26,7 +26,7 @@ class Heard(Log):
 def test_an_answer_is_the_proof():
     with running() as sweeper:
         log = Heard()
-        proxy = Proxy(Config.model_validate({"users": {"a": "b"}}), sweeper, Crew(), log, alone(Config()))
+        proxy = Proxy(Config.model_validate({"users": {"a": "b"}}), sweeper, GreenletPool(), log, alone(Config()))
         credentials = proxy.credentials
         probe(proxy, sweeper)
         assert proxy.credentials is credentials
@@ -48,7 +48,7 @@ def test_anything_else_is_none(monkeypatch, request_bytes, why):
     monkeypatch.setattr(module, "REQUEST", request_bytes)
     monkeypatch.setattr(module, "WITHIN", 0.2)
     with running() as sweeper:
-        proxy = Proxy(Config(), sweeper, Crew(), Log(), alone(Config()))
+        proxy = Proxy(Config(), sweeper, GreenletPool(), NullAccessLog(), alone(Config()))
         with pytest.raises(ProbeError, match=why):
             probe(proxy, sweeper)
         turn()

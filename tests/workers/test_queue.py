@@ -9,13 +9,13 @@ from typing import Any
 import gevent
 import pytest
 
-from l7.balancing.cells import LANES, LOOKED, OLDEST, ROW
-from l7.balancing.lane import Lane
 from l7.balancing.members import Member
 from l7.config.backends import Queue as Settings
 from l7.errors import ProxyError
-from l7.workers.queue import ASLEEP, Queue
-from l7.workers.stream import NEVER
+from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.layout import LOOKED, OLDEST, ROW, WRITERS
+from l7.workers.transport.stream import NEVER
+from l7.workers.upstream.queue import ASLEEP, RequestQueue
 from tests.workers.loop import Ends
 
 ROWS = 2
@@ -27,24 +27,24 @@ class Play:
 
     def __init__(self, ends: Ends) -> None:
         cells = memoryview(bytearray(2 * ROWS * ROW * 8)).cast("q")
-        cells[LANES] = 2
-        self.other = Lane(cells, ROWS * ROW, OTHER)
-        self.member = Member("a", Lane(cells, ROWS * ROW, OURS), 1)
-        self.queue = Queue(self, self.member.lane, 1, Settings(timeout=1))
+        cells[WRITERS] = 2
+        self.other = CounterWriter(cells, ROWS * ROW, OTHER)
+        self.member = Member("a", CounterWriter(cells, ROWS * ROW, OURS), 1)
+        self.queue = RequestQueue(self, self.member.writer, 1, Settings(timeout=1))
         self._ends = ends
 
-    def claim(self, job: Any, tried: Any) -> Member | None:
+    def claim(self, forwarded: Any, tried: Any) -> Member | None:
         return None if self.member in tried else self.member
 
     def wait(self, *tried: Member) -> Member:
         session = SimpleNamespace(stream=self._ends.pair()[0], buffer=b"")
-        job = SimpleNamespace(
+        forwarded = SimpleNamespace(
             session=session,
             body=None,
             until=NEVER,
             exchange=SimpleNamespace(queue_time=0.0),
         )
-        return self.queue.wait(job, tried)
+        return self.queue.wait(forwarded, tried)
 
     def show(self, looked: int) -> None:
         """Let somebody have been waiting for long in the other worker, which looked for a place at ``looked``."""
@@ -82,7 +82,7 @@ def test_a_worker_that_is_awake_is_waited_for_to_the_end(play: Play) -> None:
 def test_who_waits_for_another_server_holds_nobody_up(play: Play) -> None:
     retry = gevent.spawn(play.wait, play.member)
     gevent.sleep(0)
-    assert (play.queue.waiting, play.member.lane.get(ROW + OLDEST)) == (1, 0)
+    assert (play.queue.waiting, play.member.writer.get(ROW + OLDEST)) == (1, 0)
     assert gevent.spawn(play.wait).get(timeout=30) is play.member
     assert not retry.ready()
     with pytest.raises(ProxyError, match="waited 1"):

@@ -16,11 +16,11 @@ from l7.http.forwarding import Hop
 from l7.http.framing import request_reader
 from l7.http.messages import UNTIL_CLOSE
 from l7.http.parser import RequestParser
-from l7.workers.body import RequestBody
-from l7.workers.bounds import Bounds
-from l7.workers.crew import Crew
-from l7.workers.relay import MOST_INTERIM, Relay
-from l7.workers.stream import NEVER
+from l7.workers.downstream.body import RequestBody
+from l7.workers.greenlet_pool import GreenletPool
+from l7.workers.limits import BackendLimits
+from l7.workers.transport.stream import NEVER
+from l7.workers.upstream.relay import MOST_INTERIM, Relay
 from tests.workers.loop import Ends, received, turn, until
 
 OPENING = b"the head as it goes up\r\n\r\n"
@@ -49,20 +49,20 @@ class Setting:
             reader = request_reader(self.head.length, 10, 1000, None)
             self.body = RequestBody(reader, self, self.exchange, body_seconds)
             self.body.begin()
-        self.crew = Crew()
+        self.greenlets = GreenletPool()
         self.relay = Relay(
             self.exchange,
             self.head,
             self.body,
             self,
             self.server_stream,
-            Bounds(**seconds, head=2000, fields=20),
+            BackendLimits(**seconds, head=2000, fields=20),
         )
 
     def run(self, *, keep: bool = True) -> bool:
         """Do what `proxy` does with a relay."""
         try:
-            self.relay.request(OPENING + (self.body.first if self.body else b""), self.crew)
+            self.relay.request(OPENING + (self.body.first if self.body else b""), self.greenlets)
             return self.relay.respond(keep=keep)
         finally:
             self.relay.stop()
@@ -420,7 +420,7 @@ def test_a_whole_answer_stops_the_rest_of_the_body(setting):
     running = gevent.spawn(one.run)
     assert running.get(timeout=5) is False
     assert one.client_stream.reader is None, "somebody still reads the client"
-    assert one.crew.working == 0 and not one.relay.reusable
+    assert one.greenlets.working == 0 and not one.relay.reusable
 
 
 def test_a_client_that_leaves_within_its_body(setting):
@@ -566,7 +566,7 @@ UPGRADE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: WebSock
 def test_who_may_switch(setting, request_, chosen, accepted):
     one = setting(request_)
     one.server.sendall(b"HTTP/1.1 101 S\r\nConnection: upgrade\r\n" + chosen + b"\r\nearly")
-    assert one.relay.request(OPENING, one.crew).status == 101
+    assert one.relay.request(OPENING, one.greenlets).status == 101
     assert one.relay.accepts_upgrade() is accepted
     assert one.relay.leftover == b"early"
 
@@ -574,6 +574,6 @@ def test_who_may_switch(setting, request_, chosen, accepted):
 def test_nobody_switches_before_the_request_is_whole(setting):
     one = setting(UPGRADE[:-2] + b"Content-Length: 3\r\n\r\n")
     one.server.sendall(b"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n")
-    one.relay.request(OPENING, one.crew)
+    one.relay.request(OPENING, one.greenlets)
     assert one.relay.accepts_upgrade() is False
     one.relay.stop()

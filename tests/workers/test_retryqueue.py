@@ -9,13 +9,13 @@ from typing import Any
 import gevent
 import pytest
 
-from l7.balancing.cells import KNOCKED_AT, LANES, RETRYING, RETRYING_LOOKED, RETRYING_OLDEST, ROW
-from l7.balancing.lane import Lane
 from l7.balancing.members import Member
 from l7.errors import CONNECT_REFUSED, ProxyError
-from l7.telemetry.ledger import CONTROL
-from l7.workers.retryqueue import MOST_TRYING, RetryQueue
-from l7.workers.stream import NEVER
+from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.layout import KNOCKED_AT, RETRYING, RETRYING_LOOKED, RETRYING_OLDEST, ROW, WRITERS
+from l7.sharedmem.memory import CONTROL
+from l7.workers.transport.stream import NEVER
+from l7.workers.upstream.retry_queue import MOST_TRYING, RetryQueue
 from tests.workers.loop import Ends, until
 
 ROWS = 3
@@ -29,13 +29,15 @@ class Play:
 
     def __init__(self, ends: Ends, seconds: float) -> None:
         cells = memoryview(bytearray(4 * ROWS * ROW * 8)).cast("q")
-        cells[LANES] = 4
-        self.lane, self.other, self.monitor = (Lane(cells, ROWS * ROW, number) for number in (OURS, OTHER, CONTROL))
-        self.member = Member("a", self.lane, SERVER)
+        cells[WRITERS] = 4
+        self.writer, self.other, self.monitor = (
+            CounterWriter(cells, ROWS * ROW, number) for number in (OURS, OTHER, CONTROL)
+        )
+        self.member = Member("a", self.writer, SERVER)
         self.at = BACKEND * ROW
         self.members = [self.member]
         self.settled = 0
-        self.queue = RetryQueue(self, self.lane, seconds)
+        self.queue = RetryQueue(self, self.writer, seconds)
         self.order: list[int] = []
         self._ends = ends
         self.takes(False)
@@ -51,7 +53,7 @@ class Play:
         """Let nobody knock any more."""
         self.monitor.put(self.member.at + KNOCKED_AT, 1)
 
-    def job(self, number: int = 0) -> Any:
+    def forwarded(self, number: int = 0) -> Any:
         stream, peer = self._ends.pair()
         session = SimpleNamespace(stream=stream, buffer=b"")
         bounds = SimpleNamespace(half_closed=60.0)
@@ -60,11 +62,11 @@ class Play:
             released=False, failing_since=0.0, upstream=SimpleNamespace(bounds=bounds),
         )  # fmt: skip
 
-    def go_on(self, job: Any) -> Any:
+    def go_on(self, forwarded: Any) -> Any:
         """Wait, and note who goes on."""
-        self.queue.wait(job, REFUSED)
-        self.order.append(job.number)
-        return job
+        self.queue.wait(forwarded, REFUSED)
+        self.order.append(forwarded.number)
+        return forwarded
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def play(ends: Ends) -> Play:
 def start(play: Play, count: int) -> list[gevent.Greenlet[..., Any]]:
     begun = []
     for number in range(count):
-        begun.append(gevent.spawn(play.go_on, play.job(number)))
+        begun.append(gevent.spawn(play.go_on, play.forwarded(number)))
         gevent.sleep(0)
     until(lambda: play.queue.waiting >= count, "all of them")
     return begun
@@ -85,7 +87,7 @@ def test_nobody_goes_on_while_no_server_takes_connections(play: Play) -> None:
     start(play, 3)
     gevent.sleep(0.1)
     assert play.order == []
-    assert play.lane.get(play.at + RETRYING) == 3
+    assert play.writer.get(play.at + RETRYING) == 3
     assert play.settled == 1, "from now on those who come are looked at"
 
 
@@ -103,7 +105,7 @@ def test_one_goes_on_and_each_that_has_its_connection_lets_more_follow(play: Pla
     assert play.order == list(range(200))
     assert on_their_way <= MOST_TRYING
     until(lambda: play.queue.waiting == 0, "the end")
-    assert play.lane.get(play.at + RETRYING) == play.lane.get(play.at + RETRYING_OLDEST) == 0
+    assert play.writer.get(play.at + RETRYING) == play.writer.get(play.at + RETRYING_OLDEST) == 0
     assert play.settled == 2
 
 
@@ -133,33 +135,33 @@ def test_where_nobody_knocks_one_request_at_a_time_does(play: Play) -> None:
 
 def test_the_time_is_counted_from_the_first_failure(ends: Ends) -> None:
     play = Play(ends, 0.2)
-    job = play.job()
-    job.failing_since = time.monotonic() - 0.1
+    forwarded = play.forwarded()
+    forwarded.failing_since = time.monotonic() - 0.1
     began = time.monotonic()
     with pytest.raises(ProxyError, match="nobody listens"):
-        play.queue.wait(job, REFUSED)
+        play.queue.wait(forwarded, REFUSED)
     assert 0.09 <= time.monotonic() - began < 5
     with pytest.raises(ProxyError, match="nobody listens"):
-        play.queue.wait(job, REFUSED)
-    assert job.exchange.queue_time >= 0.09
+        play.queue.wait(forwarded, REFUSED)
+    assert forwarded.exchange.queue_time >= 0.09
     assert play.queue.waiting == 0
 
 
 def test_who_came_while_others_waited_hears_what_they_met_with(ends: Ends) -> None:
     play = Play(ends, 0.3)
-    gevent.spawn(play.queue.wait, play.job(), REFUSED).link_exception(lambda _: None)
+    gevent.spawn(play.queue.wait, play.forwarded(), REFUSED).link_exception(lambda _: None)
     gevent.sleep(0)
     with pytest.raises(ProxyError, match="nobody listens"):
-        play.queue.wait(play.job())
+        play.queue.wait(play.forwarded())
 
 
 def test_a_client_that_leaves_frees_its_place(play: Play) -> None:
-    job = play.job(7)
-    leaving = gevent.spawn(play.queue.wait, job, REFUSED)
+    forwarded = play.forwarded(7)
+    leaving = gevent.spawn(play.queue.wait, forwarded, REFUSED)
     staying = start(play, 1)
     until(lambda: play.queue.waiting == 2, "both")
-    job.peer.setsockopt(1, 13, b"\1\0\0\0\0\0\0\0")  # SO_LINGER: it goes with a reset
-    job.peer.close()
+    forwarded.peer.setsockopt(1, 13, b"\1\0\0\0\0\0\0\0")  # SO_LINGER: it goes with a reset
+    forwarded.peer.close()
     with pytest.raises(ProxyError, match="closed while waiting"):
         leaving.get(timeout=5)
     until(lambda: play.queue.waiting == 1, "its place")

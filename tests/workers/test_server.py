@@ -13,38 +13,38 @@ import gevent
 import pytest
 from gevent import socket as green
 
-from l7.balancing.cells import ROW
 from l7.config.addresses import Address
 from l7.config.schema import Config
 from l7.ipc.messages import Adopt
-from l7.telemetry.accesslog import Log
-from l7.telemetry.board import ACCEPTING, BEAT, PLACES, Board
-from l7.telemetry.facts import IDLE_CLOSED, WAITED
-from l7.telemetry.ledger import OF_MASTER
-from l7.workers import room
+from l7.sharedmem.layout import ROW
+from l7.sharedmem.master_gauges import IDLE_CLOSED, WAITED
+from l7.sharedmem.memory import OF_MASTER
+from l7.sharedmem.scoreboard import ACCEPTING, BEAT, PLACES, Scoreboard
+from l7.telemetry.access_log import NullAccessLog
+from l7.workers import connection_reclaimer
 from l7.workers import server as accepting
-from l7.workers.crew import Crew
-from l7.workers.pool import Pool
+from l7.workers.accept_balancer import SLACK, AcceptBalancer
+from l7.workers.connection_reclaimer import SETTLED, ConnectionReclaimer
+from l7.workers.greenlet_pool import GreenletPool
 from l7.workers.proxy import Proxy
-from l7.workers.room import SETTLED, Room
-from l7.workers.server import BACK_OFF, YIELD, Server
-from l7.workers.share import SLACK, Share
-from l7.workers.stream import NEVER, Sweeper
+from l7.workers.server import BACK_OFF, YIELD, ConnectionAcceptor
+from l7.workers.transport.stream import NEVER, DeadlineSweeper
+from l7.workers.upstream.pool import ConnectionPool
 from tests.workers.loop import TIMEOUT, alone, running, until
 
 NONE_LEFT = OSError(errno.EMFILE, "Too many open files")
 
 
 class House:
-    """A server with a listener or two, a board with a worker beside it, and clients."""
+    """A server with a listener or two, a scoreboard with a worker beside it, and clients."""
 
-    def __init__(self, sweeper: Sweeper, most: int) -> None:
+    def __init__(self, sweeper: DeadlineSweeper, most: int) -> None:
         config = Config.model_validate({"backends": {"*": {"servers": ["127.0.0.1:9"]}}})
-        self.board = Board(2)
-        self.share = Share(self.board, 0)
-        self.proxy = Proxy(config, sweeper, Crew(), Log(), alone(config))
+        self.scoreboard = Scoreboard(2)
+        self.share = AcceptBalancer(self.scoreboard, 0)
+        self.proxy = Proxy(config, sweeper, GreenletPool(), NullAccessLog(), alone(config))
         self.events: list[str] = []
-        self.server = Server(self.proxy, sweeper, most, self.events.append, self.share)
+        self.server = ConnectionAcceptor(self.proxy, sweeper, most, self.events.append, self.share)
         self.listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
         self.others = [listener.dup() for listener in self.listeners]
         self.server.listen(self.listeners)
@@ -59,7 +59,7 @@ class House:
 
     def has_a_neighbour(self) -> None:
         """There is another worker, which has no connections."""
-        cells = self.board.slot(1)
+        cells = self.scoreboard.slot(1)
         cells[BEAT], cells[ACCEPTING] = time.monotonic_ns(), 1
 
     def steal(self) -> None:
@@ -74,7 +74,7 @@ class House:
         return True
 
     def accepts(self) -> bool:
-        return bool(self.board.slot(0)[ACCEPTING])
+        return bool(self.scoreboard.slot(0)[ACCEPTING])
 
     def close(self) -> None:
         self.server.close()
@@ -126,7 +126,7 @@ def test_a_connection_that_another_worker_took_does_not_end_accepting(build: Bui
     house.connect()
     house.steal()
     gevent.sleep(YIELD * 4)  # its own turn passes, and there is nothing to take
-    house.board.slot(1)[ACCEPTING] = 0
+    house.scoreboard.slot(1)[ACCEPTING] = 0
     house.connect()
     house.holds(SLACK * 4 + 1)
 
@@ -177,7 +177,7 @@ def test_each_session_has_the_address_of_its_own_client(build: Build, monkeypatc
 
 
 def count(house: House, cell: int) -> int:
-    return house.proxy.upstreams.lane.total(OF_MASTER * ROW + cell)
+    return house.proxy.upstreams.writer.total(OF_MASTER * ROW + cell)
 
 
 def has_ended(client: socket.socket) -> bool:
@@ -215,7 +215,7 @@ def test_the_client_that_has_been_idle_longest_makes_place(build: Build) -> None
 
 def test_those_that_have_just_become_idle_are_left_alone(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their next request may be on its way. Who waits is let in when somebody leaves, and is counted."""
-    monkeypatch.setattr(room, "SETTLED", 60.0)
+    monkeypatch.setattr(connection_reclaimer, "SETTLED", 60.0)
     house = build(2)
     house.connect(2)
     house.holds(2)
@@ -242,7 +242,7 @@ def test_who_is_busy_is_not_idle(build: Build) -> None:
     house.holds(2)
     for session in house.server.sessions:
         session.since -= SETTLED
-    place = Room(house.server.sessions, 2, house.proxy.upstreams, house.events.append)
+    place = ConnectionReclaimer(house.server.sessions, 2, house.proxy.upstreams, house.events.append)
     house.clients[0].sendall(b"GET /half")
     until(lambda: any(one.gathering is not None for one in house.server.sessions), "half a head")
     (idle,) = [one for one in house.server.sessions if one.gathering is None]
@@ -280,9 +280,9 @@ def test_connections_that_come_from_another_worker_count(build: Build) -> None:
 
 def test_what_may_be_held_is_shown(build: Build) -> None:
     house = build(7)
-    assert house.board.slot(0)[PLACES] == 7
+    assert house.scoreboard.slot(0)[PLACES] == 7
     house.server.stop()
-    assert house.board.slot(0)[PLACES] == 0
+    assert house.scoreboard.slot(0)[PLACES] == 0
 
 
 def test_a_descriptor_is_taken_from_what_has_been_idle_longest(build: Build) -> None:
@@ -293,7 +293,7 @@ def test_a_descriptor_is_taken_from_what_has_been_idle_longest(build: Build) -> 
     (session,) = house.server.sessions
     listener = socket.create_server(("127.0.0.1", 0))
     sweeper = session.stream.sweeper
-    pool = Pool(Address.parse(f"127.0.0.1:{listener.getsockname()[1]}"), 60.0, sweeper)
+    pool = ConnectionPool(Address.parse(f"127.0.0.1:{listener.getsockname()[1]}"), 60.0, sweeper)
     (member,) = house.proxy.upstreams.by_route["*"].members
     member.pool = pool
     pool.check_in(pool.connector.dial(TIMEOUT))

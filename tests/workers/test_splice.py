@@ -9,9 +9,9 @@ import resource
 import gevent
 import pytest
 
-from l7.workers import splice
-from l7.workers.splice import SHELF, Pipe
-from l7.workers.stream import Stream, StreamClosed, StreamTimeout
+from l7.workers.transport import splice
+from l7.workers.transport.splice import SHELF, Pipe
+from l7.workers.transport.stream import Stream, StreamClosed, StreamTimeout
 from tests.workers.loop import received
 
 DATA = bytes(range(256)) * 4096

@@ -10,7 +10,7 @@ import pytest
 from gevent import socket as green
 
 from l7.clock import monotonic
-from l7.workers.stream import CHUNK, NEVER, Stream, StreamClosed, StreamTimeout
+from l7.workers.transport.stream import CHUNK, NEVER, Stream, StreamClosed, StreamTimeout
 from tests.workers.loop import TIMEOUT, received, turn, until
 
 
@@ -78,16 +78,16 @@ def test_readiness_is_remembered_when_nobody_waits(ends):
 
 def test_the_keeper_is_told_once_until_somebody_receives(ends):
     stream, peer = ends.pair()
-    keeper = stream.keeper = Keeper()
+    handler = stream.handler = Keeper()
     peer.sendall(b"x")
-    until(lambda: keeper.told)
+    until(lambda: handler.told)
     peer.sendall(b"y")
     turn()
-    assert keeper.told == ["ready"]
+    assert handler.told == ["ready"]
     assert stream.receive() == b"xy"
     peer.sendall(b"z")
-    until(lambda: len(keeper.told) == 2)
-    stream.keeper = None
+    until(lambda: len(handler.told) == 2)
+    stream.handler = None
 
 
 def test_an_empty_watch_forgets_readiness(ends):
@@ -113,10 +113,10 @@ def test_a_deadline_ends_the_wait(ends):
 
 def test_a_deadline_tells_the_keeper(ends):
     stream, _ = ends.pair()
-    keeper = stream.keeper = Keeper()
+    handler = stream.handler = Keeper()
     stream.deadline = monotonic() + 0.02
-    until(lambda: keeper.told)
-    assert keeper.told == ["expired"] and not stream.closed
+    until(lambda: handler.told)
+    assert handler.told == ["expired"] and not stream.closed
 
 
 def test_a_deadline_without_anybody_is_dropped(ends):
@@ -308,11 +308,11 @@ def test_connecting(ends):
 
 
 def test_connecting_to_nobody(ends):
-    with green.socket() as unheard:
-        unheard.bind(("127.0.0.1", 0))
+    with green.socket() as unanswered:
+        unanswered.bind(("127.0.0.1", 0))
         stream = Stream(Socket(green.AF_INET, green.SOCK_STREAM | green.SOCK_NONBLOCK), ends.sweeper, connecting=True)
         with pytest.raises(OSError, match="ECONNREFUSED"):
-            stream.connect(unheard.getsockname(), 5.0)
+            stream.connect(unanswered.getsockname(), 5.0)
         stream.close()
 
 
@@ -324,7 +324,7 @@ def test_the_sweeper_forgets_closed_streams_also_while_it_sweeps(ends):
             one.close()
             two.close()
 
-    one.keeper = two.keeper = Closer()
+    one.handler = two.handler = Closer()
     one.deadline = two.deadline = monotonic() - 1
     until(lambda: one.closed and two.closed)
     assert not ends.sweeper.streams

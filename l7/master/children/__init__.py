@@ -1,0 +1,1 @@
+"""Child processes: forking, signals, channels, and connections passed between workers."""

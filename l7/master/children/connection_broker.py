@@ -1,0 +1,124 @@
+"""Client connections on their way from a worker that drains, or that lends them, to one that serves.
+
+The descriptor comes with a message of the old worker and goes on with one to a new worker; between the two it is held
+here, and only while nobody can take it. Nothing is lost on the way: what no worker takes within a moment goes back to
+where it came from, and while too much is held the old workers are not listened to, so that they keep what they have.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
+
+from l7.clock import monotonic
+from l7.ipc.channel import Channel
+from l7.ipc.messages import Adopt
+from l7.master.children.handle import ChildProcess
+from l7.master.children.table import ChildTable
+from l7.sharedmem.scoreboard import ADOPTED, CONNECTIONS, Scoreboard
+
+MOST_HELD = 64
+"""Connections held at a time before the old workers are made to hold back."""
+HOLD = 1.0
+"""Seconds for which a connection is held before it goes back."""
+RETRY = 0.02
+"""Seconds between two tries to pass on what is held."""
+
+Takers = Callable[[ChildProcess | None], list[ChildProcess]]
+"""Who may be given a connection that comes from a worker now, or from elsewhere."""
+
+
+@dataclass
+class _QueuedConnection:
+    message: Adopt
+    descriptor: int
+    origin: ChildProcess | None
+    since: float
+
+
+class ConnectionBroker:
+    """Passes connections on, to one of our workers or to another l7."""
+
+    def __init__(self, scoreboard: Scoreboard, children: ChildTable, takers: Takers) -> None:
+        self.passed = 0
+        """Connections passed on since the master started."""
+        self.away: Channel | None = None
+        """A channel to another l7 that takes them all."""
+        self.loan: Channel | None = None
+        """A channel to another l7 that takes what our workers give; what it does not take stays here."""
+        self._scoreboard = scoreboard
+        self._children = children
+        self._takers = takers
+        self._held: deque[_QueuedConnection] = deque()
+        self._given: WeakKeyDictionary[ChildProcess, int] = WeakKeyDictionary()
+        """Connections passed on to each worker."""
+
+    @property
+    def due(self) -> float | None:
+        """When to try again what is held."""
+        return monotonic() + RETRY if self._held else None
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more should come for now."""
+        return len(self._held) >= MOST_HELD
+
+    def post(self, message: Adopt, descriptor: int, origin: ChildProcess | None) -> None:
+        """Pass a connection on; without an ``origin`` there is no way back for it."""
+        held = _QueuedConnection(message, descriptor, origin, monotonic())
+        if self._held or not self._pass_on(held):
+            self._held.append(held)  # in order, and no overtaking
+        if self.full and origin is not None:
+            self._children.mute(origin)
+
+    def retry(self) -> None:
+        """Pass on what is held, or give it back."""
+        if not self._held:
+            return
+        for _ in range(len(self._held)):
+            held = self._held.popleft()
+            if not self._pass_on(held) and not self._give_back(held):
+                self._held.append(held)
+        if not self.full:
+            self._children.unmute()
+
+    def close(self) -> None:
+        """Close what is held: nobody is left to take it."""
+        while self._held:
+            os.close(self._held.popleft().descriptor)
+
+    def _pass_on(self, held: _QueuedConnection) -> bool:
+        for channel, taker in self._channels(held.origin):
+            if channel.try_send(held.message, held.descriptor):
+                os.close(held.descriptor)
+                self.passed += 1
+                if taker is not None:
+                    self._given[taker] = self._given.get(taker, 0) + 1
+                return True
+        return False
+
+    def _channels(self, origin: ChildProcess | None) -> Iterator[tuple[Channel, ChildProcess | None]]:
+        if self.away is not None:
+            yield self.away, None
+            return
+        if self.loan is not None and origin is not None:
+            yield self.loan, None
+        for handle in sorted(self._takers(origin), key=self._load):
+            yield handle.channel, handle
+
+    def _load(self, handle: ChildProcess) -> int:
+        """Connections of a worker, and those that are on their way to it."""
+        cells = self._scoreboard.slot(handle.slot)
+        return cells[CONNECTIONS] + self._given.get(handle, 0) - cells[ADOPTED]
+
+    def _give_back(self, held: _QueuedConnection) -> bool:
+        origin = held.origin
+        if origin is None or monotonic() - held.since < HOLD:
+            return False
+        if not origin.channel.try_send(replace(held.message, returned=True), held.descriptor):
+            return False
+        os.close(held.descriptor)
+        return True

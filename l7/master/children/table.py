@@ -1,0 +1,95 @@
+"""The children that live: their processes, their channels, and what comes over these."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+
+from l7.ipc.channel import Received
+from l7.ipc.messages import Message
+from l7.master.children.handle import ChildProcess
+from l7.master.children.poll import Poll, PolledChannel
+
+Note = Callable[[ChildProcess, Received], None]
+
+
+class ChildTable:
+    """Every child that has not been reaped, by slot; ``note`` is called with what each says."""
+
+    def __init__(self, poll: Poll, note: Note) -> None:
+        self.handles: dict[int, ChildProcess] = {}
+        self._poll = poll
+        self._note = note
+        self._polled: dict[int, PolledChannel] = {}
+        self._muted: set[int] = set()
+
+    def add(self, handle: ChildProcess) -> None:
+        """Listen to a new worker."""
+        self.handles[handle.slot] = handle
+        self._polled[handle.slot] = PolledChannel(self._poll, handle.channel, lambda: self._hear(handle))
+
+    def get(self, slot: int) -> ChildProcess | None:
+        """The worker in a slot, if there is one."""
+        return self.handles.get(slot)
+
+    def tell(self, slot: int, message: Message) -> None:
+        """Send a message to a worker, in order and as soon as it reads; it is dropped when the worker is gone."""
+        handle = self.handles.get(slot)
+        if handle is not None:
+            handle.channel.send(message)
+
+    def tell_all(self, message: Message) -> None:
+        """Send a message to every child."""
+        for handle in self.handles.values():
+            handle.channel.send(message)
+
+    def signal(self, slot: int, *numbers: signal.Signals) -> None:
+        """Send signals to a worker."""
+        handle = self.handles.get(slot)
+        if handle is not None:
+            for number in numbers:
+                handle.signal(number)
+
+    def mute(self, handle: ChildProcess) -> None:
+        """Leave what a worker sends in its channel for a while: it notices, and holds back."""
+        if handle.slot not in self._muted and not handle.channel.closed:
+            self._muted.add(handle.slot)
+            self._polled[handle.slot].pause(True)
+
+    def unmute(self) -> None:
+        """Listen to everybody again."""
+        for slot in self._muted:
+            self._polled[slot].pause(False)
+        self._muted.clear()
+
+    def reap(self) -> Iterator[tuple[ChildProcess, int]]:
+        """Take leave of own children only, each by its pid.
+
+        Yields each worker that has ended, with its wait status, when all that it had to say was heard.
+        """
+        for handle in list(self.handles.values()):
+            status = handle.reap()
+            if status is None:
+                continue
+            # All of it, muted or not: with the channel go the connections that still lie in it.
+            for received in handle.channel.receive():
+                self._note(handle, received)
+            self._muted.discard(handle.slot)
+            self._polled.pop(handle.slot).drop()
+            del self.handles[handle.slot]
+            handle.channel.close()
+            yield handle, status
+
+    def release(self) -> None:
+        """Close all channels: what a child does with what it inherited."""
+        for handle in self.handles.values():
+            handle.channel.close()
+
+    def _hear(self, handle: ChildProcess) -> None:
+        for received in handle.channel.receive():
+            self._note(handle, received)
+            if handle.slot in self._muted:
+                return
+        if handle.channel.closed:
+            # It will not speak again; whether it lives is for the reaper to see.
+            self._polled[handle.slot].drop()

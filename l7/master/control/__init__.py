@@ -1,0 +1,1 @@
+"""The control socket: its server, the commands it answers, and what they report."""

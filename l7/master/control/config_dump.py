@@ -1,0 +1,52 @@
+"""The dump of USR1: what the master and the shared memory know of each process, and how it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from l7.clock import monotonic
+from l7.master.children.handle import ChildProcess
+from l7.sharedmem.scoreboard import BEAT, CHECKED, CONNECTIONS, IN_FLIGHT, NAMES, Scoreboard
+from l7.telemetry.shared_output import SharedOutput
+
+LATE = 2.0
+"""Seconds without a heartbeat after which that is told."""
+WRITE_WITHIN = 5.0
+"""Seconds after which a reader that does not read is left without its dump."""
+STDOUT = 1
+
+
+def process_lines(handles: Iterable[ChildProcess], states: Mapping[int, str], scoreboard: Scoreboard) -> list[str]:
+    """A line for each child of the master, the oldest generation first; ``states`` are by slot."""
+    order = sorted(handles, key=lambda handle: (handle.generation, handle.index, handle.pid))
+    return [_line(handle, states.get(handle.slot, "gone"), scoreboard.slot(handle.slot)) for handle in order]
+
+
+def _line(handle: ChildProcess, state: str, cells: memoryview) -> str:
+    now = monotonic()
+    name = f"worker {handle.index + 1}" if handle.index >= 0 else "monitor"
+    silence = now - cells[BEAT] / 1e9 if cells[BEAT] else 0.0
+    if handle.index >= 0:
+        work = f"requests in flight {cells[IN_FLIGHT]}, connections {cells[CONNECTIONS]}"
+    else:
+        work = f"servers checked {cells[CHECKED]}, names {cells[NAMES]}"
+    return (
+        f"{name}: pid {handle.pid}, generation {handle.generation}, digest {handle.digest},"
+        f" age {now - handle.started:.1f} s, {work}, {state}"
+    ) + (f", no heartbeat for {silence:.1f} s" if silence >= LATE else "")
+
+
+def write(text: str, lock: int, hurry: Callable[[], bool], warn: Callable[[str], None]) -> None:
+    """Write to standard output, between the lines of the workers and never within one.
+
+    It is given up, with a warning, when nobody reads it in time, or nobody can, or ``hurry`` says that there are other
+    things to do; never raises and never waits for longer.
+    """
+    content = text.encode("utf-8", "backslashreplace")
+    deadline = monotonic() + WRITE_WITHIN
+    try:
+        written, _ = SharedOutput(STDOUT, lock).write(content, lambda: hurry() or monotonic() >= deadline)
+    except OSError:
+        written = 0
+    if written < len(content):
+        warn("standard output takes no more, or nobody reads it: the dump is lost")

@@ -1,0 +1,27 @@
+"""What the master answers when it is asked where a request would go: by what is served, as the servers are now."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from l7.balancing.explanation import explain
+from l7.balancing.server_view import SharedView, server_view
+from l7.ipc.requests import Answer, ExplainRequest
+from l7.master.state.generations import Generations
+from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.layout import ROW
+from l7.sharedmem.memory import MASTER
+
+
+def insight(generations: Generations, request: ExplainRequest) -> Answer:
+    """Explain where a request would go."""
+    generation, shared_state = generations.current.generation, generations.shared_state
+    found = explain(generation.config, request.url, request.headers)
+    answer: Answer = {"ok": True, **found.plain()}
+    if found.backend is not None and found.head is not None:
+        writer = CounterWriter(shared_state.shared_memory.cells, shared_state.shared_memory.rows * ROW, MASTER)
+        known = SharedView(writer, shared_state.rows.taken(), shared_state.resolved, shared_state.cookie_key)
+        now = server_view(found.route, found.backend, found.head, known, time.monotonic_ns())
+        answer["now"] = {"generation": generation.number, "pid": os.getpid(), **now}
+    return answer

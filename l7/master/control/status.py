@@ -1,0 +1,65 @@
+"""What `l7 status` shows: every worker and the configuration that runs, as one plain value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from l7.clock import monotonic
+from l7.master.children.handle import ChildProcess
+from l7.master.supervision.state import SupervisorState, WorkerRecord
+from l7.sharedmem.master_gauges import IDLE_CLOSED, WAITED
+from l7.sharedmem.memory import OF_MASTER, SharedMemory
+from l7.sharedmem.scoreboard import BEAT, BEAT_INTERVAL, CONNECTIONS, IN_FLIGHT, LAG, PLACES, RATE, REQUESTS, Scoreboard
+
+
+def workers(
+    state: SupervisorState, handles: Mapping[int, ChildProcess], scoreboard: Scoreboard
+) -> list[dict[str, Any]]:
+    """One entry for each worker, those that drain too; what a worker counts is at most 0.25 s old."""
+    order = sorted(state.workers, key=lambda worker: (-worker.generation, worker.index, worker.slot))
+    return [_entry(one, handles[one.slot], scoreboard.slot(one.slot)) for one in order if one.slot in handles]
+
+
+def _entry(worker: WorkerRecord, handle: ChildProcess, cells: memoryview) -> dict[str, Any]:
+    now = monotonic()
+    silence = now - cells[BEAT] / 1e9 - BEAT_INTERVAL if cells[BEAT] else 0.0
+    return {
+        "worker": worker.index + 1,
+        "pid": handle.pid,
+        "generation": worker.generation,
+        "age": round(now - handle.started, 1),
+        "state": worker.state.value,
+        "connections": cells[CONNECTIONS],
+        "in-flight": cells[IN_FLIGHT],
+        "requests": cells[REQUESTS],
+        "requests-per-second": cells[RATE] / 1000,
+        "lag": round(max(cells[LAG] / 1e6, silence, 0.0), 4),
+        "memory": memory(handle.pid),
+    }
+
+
+def connections(scoreboard: Scoreboard, shared_memory: SharedMemory) -> dict[str, int]:
+    """What is to be said of the connections of clients: how many there are and may be, and what came of that."""
+    return {
+        "open": sum(scoreboard.column(CONNECTIONS)),
+        "limit": sum(scoreboard.column(PLACES)),
+        "idle-closed": shared_memory.total(OF_MASTER, IDLE_CLOSED),
+        "waited": shared_memory.total(OF_MASTER, WAITED),
+    }
+
+
+def memory(pid: int) -> int | None:
+    """Resident bytes of a process, shared ones too; None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/statm", encoding="utf-8") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def moment(seconds: float) -> str:
+    """A time of day for people and programs."""
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

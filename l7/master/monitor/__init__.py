@@ -1,0 +1,1 @@
+"""Supervising the monitor process."""

@@ -1,0 +1,391 @@
+"""Listening sockets: bound once by the master, kept for as long as a generation wants them, inherited by workers.
+
+A listener is known by its key: what the configuration says, ``*:80`` or ``unix:/run/l7.sock``. A reload asks for
+keys; those that are bound already are the same sockets, so that no connection waiting in them is ever lost. Sockets
+that were handed down by systemd (``LISTEN_FDS``) take the place of ``bind`` and ``port`` altogether.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+
+from l7.config.addresses import Address
+from l7.errors import StartError
+from l7.master.resources.inherited import InheritedSocket
+from l7.master.resources.privileges import Identity, first_unprivileged_port
+from l7.master.resources.socket_paths import inode, is_gone, is_stale, remove_stale
+from l7.networks import host_port
+
+TRIES = 17
+"""How often an address in use is tried at a start: a predecessor's workers may be just letting go of it."""
+PAUSE = 0.25
+"""Seconds between two tries."""
+FIRST_INHERITED = 3
+"""Where the descriptors of ``LISTEN_FDS`` begin (sd_listen_fds(3))."""
+SOCKET_MODE = 0o666
+"""Who may connect to a unix socket: everybody who reaches its directory, as with a TCP port."""
+
+ADMIN = "admin "
+"""What the key of the admin endpoint's listener begins with: no worker has it."""
+
+Pause = Callable[[float], bool]
+"""Waits for so many seconds; False when there is something better to do than to wait."""
+
+
+@dataclass
+class Listener:
+    """One listening socket; ``path`` and ``inode`` are set for a unix socket that we made."""
+
+    key: str
+    socket: socket.socket
+    path: str | None = None
+    inode: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        return show(self.socket)
+
+    @property
+    def name(self) -> str:
+        """What it was asked to be, also when it is closed: ``[::1]:80``, ``*:80``, ``unix:/run/l7.sock``."""
+        key = self.key.removeprefix(ADMIN)
+        if key.startswith("unix:"):
+            return key
+        host, _, port = key.rpartition("|")
+        return host_port(host, int(port))
+
+    def close(self) -> None:
+        """Let go of the socket, and remove the path if it is still ours."""
+        self.socket.close()
+        if self.path is None:
+            return
+        try:
+            if inode(self.path) == self.inode:
+                os.unlink(self.path)
+        except OSError:
+            return  # the next start replaces a path that nobody listens on
+
+
+def show(sock: socket.socket) -> str:
+    """An address as people write it: ``[::]:80``, ``127.0.0.1:80``, ``unix:/run/l7.sock``."""
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return f"unix:{name if isinstance(name, str) else os.fsdecode(name)}"
+    return host_port(name[0], name[1])
+
+
+def wanted_keys(bind: Iterable[str], port: int) -> list[str]:
+    """The keys of the listeners that a configuration asks for, in its order."""
+    keys: dict[str, None] = {}
+    for address in bind:
+        host = address[1:-1] if address.startswith("[") and address.endswith("]") else address
+        keys[address if address.startswith("unix:") else f"{host}|{port}"] = None
+    return list(keys)
+
+
+class Listeners:
+    """All listening sockets of the master."""
+
+    def __init__(self) -> None:
+        self._bound: dict[str, Listener] = {}
+        self._inherited: list[Listener] = []
+        self._replaced: list[Listener] = []
+        """Those whose path is gone and was made anew for a generation that is not settled yet."""
+        self.renewed: list[str] = []
+        """What the last `take` has made anew."""
+        self.troubles: list[str] = []
+        """What it could not."""
+
+    @property
+    def inherited(self) -> bool:
+        """Whether the sockets came from outside, so that ``bind`` and ``port`` mean nothing."""
+        return bool(self._inherited)
+
+    def inherit(self, environ: MutableMapping[str, str]) -> None:
+        """Take the sockets that systemd handed down, and the variables that name them out of the environment.
+
+        :raises StartError: they are meant for this process and are not listening stream sockets.
+        """
+        described = {name: environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")}
+        if described["LISTEN_PID"] != str(os.getpid()):
+            return
+        count = described["LISTEN_FDS"]
+        if not count.isdecimal():
+            raise StartError(f"LISTEN_FDS is {count!r}, not a number")
+        names = described["LISTEN_FDNAMES"].split(":")
+        for place in range(int(count)):
+            name = names[place] if place < len(names) else ""
+            self._inherited.append(_adopt(FIRST_INHERITED + place, name))
+
+    def adopt(self, listeners: Iterable[InheritedSocket], handed: Iterable[InheritedSocket]) -> None:
+        """Take the sockets of the l7 before us; raises ``OSError`` where one is none."""
+        self._inherited = [_reopen(place) for place in handed]
+        self._bound = {place.key: _reopen(place) for place in listeners}
+
+    def places(self) -> tuple[tuple[InheritedSocket, ...], tuple[InheritedSocket, ...]]:
+        """Our sockets as the next l7 finds them: those that were bound, and those that were handed down."""
+        bound = (InheritedSocket(one.key, one.socket.fileno(), one.path, one.inode) for one in self._bound.values())
+        return tuple(bound), tuple(InheritedSocket(one.key, one.socket.fileno()) for one in self._inherited)
+
+    def leave_paths(self) -> None:
+        """Leave the paths of unix sockets to another process, which has the sockets too."""
+        for listener in self._bound.values():
+            listener.path = None
+
+    def take(self, bind: Iterable[str], port: int, pause: Pause | None = None) -> list[Listener]:
+        """The listeners for a configuration; those that are new are bound, or none of them.
+
+        A unix socket whose path was removed is made anew where that is possible.
+
+        :param pause: how to wait for an address in use to become free; without it that is an error at once.
+        :raises StartError: one cannot be bound; the message says what to do.
+        """
+        self.renewed, self.troubles = [], []
+        if self._inherited:
+            return list(self._inherited)
+        keys = wanted_keys(bind, port)
+        new: list[Listener] = []
+        try:
+            for key in keys:
+                if key not in self._bound:
+                    new.append(_bind(key, pause, dual=f"0.0.0.0|{port}" not in keys))
+        except BaseException:
+            for listener in new:
+                listener.close()
+            raise
+        for key in keys:
+            self._renew(key)
+        self._bound.update((listener.key, listener) for listener in new)
+        return [self._bound[key] for key in keys]
+
+    def _renew(self, key: str) -> None:
+        """Bind a unix socket again whose path is gone; the one before stays with those who have it until `keep`."""
+        before = self._bound.get(key)
+        if before is None or before.path is None or not is_gone(before.path, before.inode):
+            return
+        try:
+            new = _bind("unix:" + before.path, None, dual=True)
+        except StartError as error:
+            self.troubles.append(f"{error}: its path was removed and cannot be made anew; nobody can connect there")
+            return
+        new.key = key
+        self._replaced.append(before)
+        self._bound[key] = new
+        self.renewed.append(f"bind: {new.name}: its path was gone and is made anew")
+
+    def take_admin(self, address: Address | None, pause: Pause | None = None) -> Listener | None:
+        """The listener of the admin endpoint, where there is to be one; as `take`."""
+        if address is None:
+            return None
+        where = _where(address)
+        key = ADMIN + where
+        if where in self._bound:
+            raise StartError(f"admin: {address} is where requests are taken; choose another port")
+        if key not in self._bound:
+            try:
+                bound = _bind(where, pause, dual=True)
+            except StartError as error:
+                raise StartError(f"admin: {error}") from error
+            bound.key = key
+            self._bound[key] = bound
+        self._renew(key)
+        return self._bound[key]
+
+    def try_out(self, bind: Iterable[str], port: int, admin: Address | None) -> list[str]:
+        """Why a configuration's listeners could not be bound; nobody can connect meanwhile, and nothing stays."""
+        keys = [] if self._inherited else wanted_keys(bind, port)
+        dual = f"0.0.0.0|{port}" not in keys
+        problems = [_try_out(key, dual=dual) for key in keys if key not in self._bound]
+        if admin is not None and ADMIN + _where(admin) not in self._bound:
+            problem = _try_out(_where(admin), dual=True)
+            problems.append(problem and f"admin: {problem}")
+        return [problem for problem in problems if problem]
+
+    def keep(self, listeners: Iterable[Listener]) -> list[Listener]:
+        """Close all others; returns those that are listened on no more."""
+        kept = {id(listener) for listener in listeners}
+        everything = [*self._bound.values(), *self._replaced]
+        self._bound = {listener.key: listener for listener in everything if id(listener) in kept}
+        self._replaced = []
+        gone = [listener for listener in everything if id(listener) not in kept]
+        for listener in gone:
+            listener.close()
+        return [listener for listener in gone if listener.key not in self._bound]
+
+    def everything(self) -> list[Listener]:
+        """All that are open."""
+        return [*self._inherited, *self._bound.values(), *self._replaced]
+
+    def close(self) -> None:
+        """Close all of them."""
+        self.keep(())
+        for listener in self._inherited:
+            listener.socket.close()
+        self._inherited.clear()
+
+    def hand_over(self, identity: Identity) -> None:
+        """Give unix sockets to whom l7 is about to become."""
+        for listener in self._bound.values():
+            if listener.path is not None:
+                os.chown(listener.path, identity.uid, identity.gid, follow_symlinks=False)
+
+
+def _where(address: Address) -> str:
+    return f"unix:{address.path}" if address.path is not None else f"{address.host}|{address.port}"
+
+
+def _reopen(place: InheritedSocket) -> Listener:
+    sock = socket.socket(fileno=place.descriptor)
+    sock.setblocking(False)
+    return Listener(place.key, sock, place.path, place.inode)
+
+
+def _adopt(descriptor: int, name: str) -> Listener:
+    called = f"LISTEN_FDS: descriptor {descriptor}" + (f" ({name})" if name else "")
+    try:
+        sock = socket.socket(fileno=descriptor)
+        listens = sock.type == socket.SOCK_STREAM and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise StartError(f"{called} is not a socket: {_words(error)}") from error
+    if not listens:
+        raise StartError(f"{called} is not a listening stream socket")
+    os.set_inheritable(descriptor, False)
+    sock.setblocking(False)
+    return Listener(f"inherited {descriptor}", sock)
+
+
+def _bind(key: str, pause: Pause | None, *, dual: bool) -> Listener:
+    for left in reversed(range(TRIES)):
+        try:
+            return _bind_unix(key) if key.startswith("unix:") else _bind_tcp(key, dual=dual)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not left or pause is None or not pause(PAUSE):
+                raise StartError(_explain(key, error)) from error
+    raise AssertionError("the last try returns or raises")
+
+
+def _try_out(key: str, *, dual: bool) -> str:
+    try:
+        if key.startswith("unix:"):
+            _try_out_unix(key.removeprefix("unix:"))
+        else:
+            _bound_tcp(key, dual=dual).close()
+    except OSError as error:
+        return _explain(key, error)
+    return ""
+
+
+def _try_out_unix(path: str) -> None:
+    is_stale(path)
+    if not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
+        os.stat(os.path.dirname(path) or ".")  # it says more where there is no such directory
+        raise PermissionError(errno.EACCES, "permission denied")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        # No path can be made to see whether it is too long; connecting knows, and nobody is there.
+        try:
+            sock.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return
+
+
+def _bind_tcp(key: str, *, dual: bool) -> Listener:
+    sock = _bound_tcp(key, dual=dual)
+    try:
+        sock.listen(_backlog())
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return Listener(key, sock)
+
+
+def _bound_tcp(key: str, *, dual: bool) -> socket.socket:
+    """A socket that is bound, and listens not yet."""
+    host, _, port = key.rpartition("|")
+    if host != "*":
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return _bound(family, host, int(port), dual=dual)
+    try:
+        return _bound(socket.AF_INET6, "::", int(port), dual=dual)
+    except OSError as error:
+        if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT):
+            raise
+        return _bound(socket.AF_INET, "0.0.0.0", int(port), dual=dual)
+
+
+def _bound(family: int, host: str, port: int, *, dual: bool) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Before it listens: connections have it from their listener, and those that come before the workers are ready
+        # would wait for an acknowledgement before each last small piece, for as long as they live.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if family == socket.AF_INET6:
+            # `::` is both families, as `*` is, unless IPv4 is asked for beside it; any other is IPv6 alone.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" and dual else 1)
+        sock.bind(_sockaddr(host, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _sockaddr(host: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    address, percent, zone = host.partition("%")
+    if not percent:
+        return address, port
+    return address, port, 0, int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
+
+
+def _bind_unix(key: str) -> Listener:
+    path = key.removeprefix("unix:")
+    remove_stale(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        before = os.umask(0o777 & ~SOCKET_MODE)
+        try:
+            sock.bind(path)
+        finally:
+            os.umask(before)
+        sock.listen(_backlog())
+        sock.setblocking(False)
+        return Listener(key, sock, path, inode(path))
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _explain(key: str, error: OSError) -> str:
+    if key.startswith("unix:"):
+        return f"bind: {key}: {_words(error)}"
+    host, _, port = key.rpartition("|")
+    if error.errno == errno.EACCES:
+        return (
+            f"port {port}: permission denied; run as root or give CAP_NET_BIND_SERVICE, or choose a port above"
+            f" {first_unprivileged_port() - 1}"
+        )
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port}: address {host} is in use by another program; stop that, or choose another port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"bind: {host} is not an address of this machine"
+    return f"bind: {host} port {port}: {_words(error)}"
+
+
+def _words(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _backlog() -> int:
+    try:
+        with open("/proc/sys/net/core/somaxconn", encoding="utf-8") as file:
+            return max(socket.SOMAXCONN, int(file.read()))
+    except (OSError, ValueError):
+        return 4096
+
+
+def describe(listeners: Iterable[Listener]) -> str:
+    """The addresses in one line, with the ports that they really have."""
+    return ", ".join(str(listener) for listener in listeners)

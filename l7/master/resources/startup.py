@@ -1,0 +1,213 @@
+"""Everything between the first word of the configuration and the first fork, in the one order that is right.
+
+Sockets, pid file and log file are made while l7 may still do so; then it drops what it was allowed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+
+from l7.config.generation import Loaded
+from l7.descriptors import raise_limit
+from l7.errors import StartError
+from l7.master.control.server import ControlSocket, open_control
+from l7.master.resources.inherited import InheritedState
+from l7.master.resources.instance_paths import InstanceKey
+from l7.master.resources.listeners import Listener, Listeners, Pause
+from l7.master.resources.logfile import LogFile
+from l7.master.resources.pidfile import PidFile
+from l7.master.resources.privileges import Identity, drop, identify
+from l7.master.resources.process_attributes import close_inherited, restore_umask
+from l7.telemetry.shared_output import descriptor_of, make_lock
+
+GIVEN_PORT = frozenset({"--port", "L7_PORT"})
+"""Sources of a port that was given beside a file."""
+
+
+@dataclass
+class MasterResources:
+    """What the master stands on for its whole life."""
+
+    listeners: Listeners
+    pid_file: PidFile | None
+    output_lock: int
+    run_as: Identity | None
+    log: LogFile = field(default_factory=LogFile)
+    """The access log as it was opened with the rights we had at the start."""
+    control: ControlSocket | None = None
+    instance_key: InstanceKey = field(default_factory=InstanceKey)
+    """What the place of the control socket follows from."""
+    pid_path: str | None = None
+    """Where the pid file is to be."""
+    borrowed: bool = False
+    """Whether the l7 before us still has all of this, so that nothing of it is ours to remove."""
+
+    def leave_behind(
+        self, bridge: int, generation: int, held: Mapping[str, int], bequest: tuple[int, ...] = ()
+    ) -> InheritedState:
+        """What the next l7 inherits."""
+        bound, handed = self.listeners.places()
+        return InheritedState(
+            parent=os.getpid(),
+            bridge=bridge,
+            generation=generation,
+            output_lock=self.output_lock,
+            listeners=bound,
+            handed=handed,
+            control=None if self.control is None else (self.control.path, self.control.socket.fileno()),
+            log=self.log.held,
+            pid_file=self.pid_path,
+            held=held,
+            bequest=bequest,
+        )
+
+    def leave_to_successor(self) -> None:
+        """The next l7 has all of it: remove nothing in the end."""
+        self.listeners.leave_paths()
+        if self.control is not None:
+            self.control.leave()
+        if self.pid_file is not None:
+            self.pid_file.leave()
+            self.pid_file = None
+
+    def close_listeners(self) -> None:
+        """Let go of the listening sockets."""
+        if self.borrowed:
+            self.listeners.leave_paths()
+        self.listeners.close()
+
+    def leave(self) -> None:
+        """Remove what would name a master that is gone."""
+        if self.borrowed and self.control is not None:
+            self.control.leave()
+        self.close_listeners()
+        if self.control is not None:
+            self.control.close()
+        if self.pid_file is not None:
+            self.pid_file.remove()
+
+
+def prepare(
+    loaded: Loaded,
+    environ: MutableMapping[str, str],
+    pause: Pause,
+    warn: Callable[[str], None],
+    inheritance: InheritedState | None = None,
+) -> tuple[MasterResources, list[Listener]]:
+    """Bind, take the pid file, make the log file, become who we are to be.
+
+    What the l7 before us has left is taken as it is; the pid file is still that one's.
+
+    :raises StartError: one of these cannot be done; nothing is left behind then.
+    """
+    open_standard_descriptors()
+    restore_umask()
+    config = loaded.config
+    identity = identify(config.run_as)
+    raise_limit()
+    resources = MasterResources(Listeners(), None, -1, identity)
+    try:
+        resources.pid_path = config.pid_file
+        if inheritance is None:
+            resources.listeners.inherit(environ)
+        else:
+            _take_on(resources, inheritance)
+        close_inherited(_named(loaded))
+        if config.pid_file is not None and inheritance is None:
+            _take_pid_file(resources, config.pid_file, warn)
+        bound = resources.listeners.take(config.bind, config.port, pause)
+        resources.listeners.take_admin(config.admin, pause)
+        if trouble := resources.log.open(config.access_log, identity).trouble:
+            warn(trouble)
+        resources.instance_key = _instance_key(loaded)
+        _open_control(resources, identity, environ, warn)
+        if identity is not None:
+            _hand_over(resources, identity)
+            if resources.log.held is None:
+                resources.log.open(config.access_log)  # behind a link
+        if inheritance is None:
+            # Made last, so that whoever writes to it is already who it will be.
+            resources.output_lock = make_lock()
+    except BaseException:
+        resources.leave()
+        raise
+    return resources, bound
+
+
+def _named(loaded: Loaded) -> set[int]:
+    """The descriptors that the configuration names as paths, as in ``l7 -c <(...)``."""
+    paths = (loaded.file, loaded.config.access_log)
+    return {number for path in paths if path is not None and (number := descriptor_of(path)) is not None}
+
+
+def _take_on(resources: MasterResources, inheritance: InheritedState) -> None:
+    resources.borrowed = True
+    try:
+        resources.listeners.adopt(inheritance.listeners, inheritance.handed)
+        resources.log, resources.output_lock = LogFile(inheritance.log), inheritance.output_lock
+        if inheritance.control is not None:
+            path, descriptor = inheritance.control
+            resources.control = ControlSocket(socket.socket(fileno=descriptor), path)
+    except OSError as error:
+        raise StartError(f"cannot take over what was left: {error.strerror}") from error
+
+
+def _take_pid_file(resources: MasterResources, path: str, warn: Callable[[str], None]) -> None:
+    resources.pid_file = PidFile(path)
+    if other := resources.pid_file.stranger:
+        warn(f"pid-file: {path} was left behind: process {other} is another program by now")
+
+
+def _open_control(
+    resources: MasterResources, identity: Identity | None, environ: Mapping[str, str], warn: Callable[[str], None]
+) -> None:
+    if not _keeps_control(resources, resources.instance_key):
+        resources.control = open_control(resources.instance_key, identity, environ, warn)
+    if resources.control is not None:
+        resources.control.point(resources.instance_key, identity, environ)
+
+
+def _keeps_control(resources: MasterResources, instance_key: InstanceKey) -> bool:
+    """Whether the control socket that was left is the one that is configured; another one is let go of."""
+    if resources.control is None:
+        return False
+    if instance_key.control != "off" and instance_key.path in (None, resources.control.path):
+        return True
+    resources.control.leave()
+    resources.control.close()
+    resources.control = None
+    return False
+
+
+def _instance_key(loaded: Loaded) -> InstanceKey:
+    """What the place of the control socket follows from."""
+    config = loaded.config
+    given = loaded.sources.get(("port",)) in GIVEN_PORT
+    # Full paths: they are asked for again when the working directory may be gone.
+    control = config.control if config.control in ("auto", "off") else os.path.abspath(config.control)
+    pid_file = None if config.pid_file is None else os.path.abspath(config.pid_file)
+    file = None if loaded.file is None else os.path.abspath(os.path.expanduser(loaded.file))
+    return InstanceKey(control, pid_file, file, config.port if given else None)
+
+
+def _hand_over(resources: MasterResources, identity: Identity) -> None:
+    try:
+        resources.listeners.hand_over(identity)
+        if resources.pid_file is not None:
+            resources.pid_file.hand_over(identity)
+    except OSError as error:
+        raise StartError(f"run-as: cannot hand over to {identity}: {error.strerror}") from error
+    drop(identity)
+
+
+def open_standard_descriptors() -> None:
+    """Put the null device where a standard descriptor is closed: else the next socket would become standard output."""
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor > 2:
+            os.close(descriptor)
+            return
+        os.set_inheritable(descriptor, True)

@@ -1,0 +1,1 @@
+"""What the master knows: generations, shared memory, resolved names, overrides of servers."""

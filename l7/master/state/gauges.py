@@ -1,0 +1,59 @@
+"""Keeps the master's facts (`l7.sharedmem.master_gauges`) up to date, for whoever shows them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from l7.master.supervision.lifecycle import ENDS, MasterState, WorkerState
+from l7.master.supervision.state import SupervisorState
+from l7.sharedmem import master_gauges
+from l7.sharedmem.master_gauges import STATES, MasterGauges
+from l7.sharedmem.memory import SharedMemory
+
+STATE_OF = {
+    WorkerState.STARTING: "starting",
+    WorkerState.READY: "ready",
+    WorkerState.DRAINING: "draining",
+    WorkerState.STOPPING: "stopping",
+    WorkerState.SILENT: "lost",
+    WorkerState.ABORTED: "lost",
+    WorkerState.KILLED: "lost",
+}
+
+
+class MasterGaugeWriter:
+    """What the master posts where everybody can read it."""
+
+    def __init__(self, shared_memory: SharedMemory, generation: int) -> None:
+        self._facts = MasterGauges(shared_memory)
+        self._seen: dict[str, Any] | None = None
+        self._facts[master_gauges.STARTED] = self._facts[master_gauges.LAST_RELOAD_AT] = time.time_ns() // 1_000_000
+        self._facts[master_gauges.GENERATION] = generation
+
+    def look(self, state: SupervisorState, generation: int, verdict: dict[str, Any] | None) -> None:
+        """Post what is: the workers, the generation that is served, and how the last reload went."""
+        counts = dict.fromkeys(STATES, 0)
+        for worker in state.workers:
+            if worker.state in STATE_OF:
+                counts[STATE_OF[worker.state]] += 1
+        for place, name in enumerate(STATES):
+            self._facts[master_gauges.WORKERS + place] = counts[name]
+        self._facts[master_gauges.WANTED] = state.wanted
+        self._facts[master_gauges.GENERATION] = generation
+        self._facts[master_gauges.PHASE] = _phase(state.phase)
+        if verdict is not None and verdict is not self._seen:
+            self._seen = verdict
+            self._facts[master_gauges.RELOADS_DONE if verdict["ok"] else master_gauges.RELOADS_FAILED] += 1
+            self._facts[master_gauges.LAST_RELOAD_FAILED] = int(not verdict["ok"])
+            self._facts[master_gauges.LAST_RELOAD_AT] = int(verdict["at"] * 1000)
+
+    def started(self) -> None:
+        """A worker was started."""
+        self._facts[master_gauges.WORKER_STARTS] += 1
+
+
+def _phase(phase: MasterState) -> int:
+    if phase is MasterState.STARTING:
+        return master_gauges.STARTING
+    return master_gauges.ENDING if phase in ENDS else master_gauges.SERVING

@@ -1,0 +1,226 @@
+"""The configurations that were loaded, by number, each with the listeners it is served on."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from l7.config.changes import changes, needs_restart
+from l7.config.dump import render_dump
+from l7.config.generation import Generation, Loaded
+from l7.config.schema import Config
+from l7.errors import ConfigError, L7Error, StartError
+from l7.master.resources.cpus import usable_cpus
+from l7.master.resources.listeners import Listener, describe
+from l7.master.resources.privileges import account, first_unprivileged_port, may_bind_any_port
+from l7.master.resources.startup import MasterResources
+from l7.master.state.overrides import ServerOverrides
+from l7.master.state.rows import OutOfRowsError
+from l7.master.state.shared_state import SharedState
+from l7.master.supervision.events import GenerationPlan
+from l7.telemetry.events import Events, named, prefixed
+
+SLOTS = 4096
+"""The most workers at a time: four times the most that can be configured, for those that drain."""
+
+
+class ReloadRefused(L7Error):
+    """A reload that cannot be: ``lines`` say why, one each."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__(lines)
+        self.lines = lines
+
+
+@dataclass(frozen=True)
+class ActiveGeneration:
+    """A generation and what it listens on."""
+
+    generation: Generation
+    listeners: tuple[Listener, ...]
+    file: str | None = None
+    changes: tuple[str, ...] = ()
+    """What is different from the generation before."""
+    troubles: tuple[str, ...] = ()
+    """What did not go well when it was loaded, and keeps nobody from serving it."""
+    admin: Listener | None = None
+    """Where the monitor process listens."""
+    loaded: float = field(default_factory=time.time)
+    """When it was loaded, as seconds since 1970."""
+
+    @property
+    def sockets(self) -> tuple[Listener, ...]:
+        """All that it listens on."""
+        return self.listeners if self.admin is None else (*self.listeners, self.admin)
+
+    def plan(self) -> GenerationPlan:
+        """What the supervision has to know of it."""
+        config = self.generation.config
+        workers = usable_cpus() if config.workers == "auto" else config.workers
+        return GenerationPlan(
+            self.generation.number,
+            workers,
+            config.graceful_timeout,
+            config.drain_timeout,
+            config.worker_timeout,
+            config.canary_time,
+        )
+
+
+class Generations:
+    """Knows the present generation and, while a reload rolls, the next one too."""
+
+    def __init__(
+        self,
+        load: Callable[[], Loaded],
+        resources: MasterResources,
+        loaded: Loaded,
+        listeners: list[Listener],
+        events: Events,
+        first: int = 1,
+    ) -> None:
+        self._load = load
+        self._resources = resources
+        self._events = events
+        self.last = first
+        """The highest number so far."""
+        self._unreadable = ""
+        self._warned: list[str] = []
+        self.shared_state = SharedState(loaded.config, SLOTS)
+        self.administration = ServerOverrides(self.shared_state, events)
+        admin = resources.listeners.take_admin(loaded.config.admin)
+        self.current = ActiveGeneration(loaded.generation(first), tuple(listeners), loaded.file, admin=admin)
+        self._served = {first: self.current}
+        self._warn(loaded)
+        self._warn_of_unreadable(loaded)
+
+    def get(self, number: int) -> ActiveGeneration:
+        """A generation that is served."""
+        return self._served[number]
+
+    def load(self) -> ActiveGeneration:
+        """Read the configuration again and bind what it adds; raises `ReloadRefused`."""
+        try:
+            loaded = self._load()
+            self._check(loaded.config)
+            self.shared_state.extend(loaded.config)
+            listeners = self._resources.listeners.take(loaded.config.bind, loaded.config.port)
+            admin = self._resources.listeners.take_admin(loaded.config.admin)
+            log = self._resources.log.open(loaded.config.access_log)
+        except ConfigError as error:
+            unread = any("cannot be read" in problem.what for problem in error.problems)
+            hints = [*self._rights(), *self._working_directory()] if unread else []
+            raise ReloadRefused([*map(str, error.problems), *hints]) from error
+        except ReloadRefused:
+            raise
+        except (StartError, OutOfRowsError) as error:
+            self._resources.listeners.keep(self.current.sockets)
+            raise ReloadRefused([str(error)]) from error
+        except (Exception, SystemExit) as error:  # a reload must never be the end of a master that serves
+            self._resources.listeners.keep(self.current.sockets)
+            raise ReloadRefused([f"reload: {type(error).__name__}: {error}"]) from error
+        self.last += 1
+        lines = changes(self.current.generation.config, loaded.config)
+        if log.anew:
+            lines.append(
+                named(
+                    "log.reopened", f"access-log: {loaded.config.access_log}: opened anew", log=loaded.config.access_log
+                )
+            )
+        lines += self._resources.listeners.renewed
+        troubles = [*self._resources.listeners.troubles, *([log.trouble] if log.trouble else [])]
+        served = ActiveGeneration(
+            loaded.generation(self.last), tuple(listeners), loaded.file, tuple(lines), tuple(troubles), admin
+        )
+        self._served[self.last] = served
+        self._warn(loaded)
+        self._tell_changes(served)
+        return served
+
+    def preview(self, *, try_out: bool = False) -> tuple[list[str], list[str], str]:
+        """What a reload would change, why it would be refused, and the digest of what would be loaded.
+
+        :param try_out: find out, too, whether addresses could be bound and the access log be opened.
+        """
+        try:
+            loaded = self._load()
+            self._check(loaded.config)
+        except ConfigError as error:
+            return [], [str(problem) for problem in error.problems], ""
+        except ReloadRefused as refusal:
+            return changes(self.current.generation.config, loaded.config), refusal.lines, ""
+        except (Exception, SystemExit) as error:  # a question must never be the end of a master that serves
+            return [], [f"{type(error).__name__}: {error}"], ""
+        problems = self._try_out(loaded.config) if try_out else []
+        return changes(self.current.generation.config, loaded.config), problems, loaded.digest
+
+    def _try_out(self, new: Config) -> list[str]:
+        problems = self._resources.listeners.try_out(new.bind, new.port, new.admin)
+        log = self._resources.log.try_out(new.access_log)
+        return [*problems, log] if log else problems
+
+    def settle(self, number: int) -> None:
+        """Make one generation the present one and forget the others."""
+        self.current = self._served[number]
+        self._served = {number: self.current}
+        self.shared_state.settle([self.current.generation.config])
+        self.administration.settle()
+        self._events.generation = number
+        self._events.level = self.current.generation.config.log_level
+        gone = self._resources.listeners.keep(self.current.sockets)
+        if gone:
+            self._events.info(f"listening no more on {', '.join(listener.name for listener in gone)}")
+
+    def dump(self, workers: list[str]) -> str:
+        """The present configuration, as `USR1` shows it; ``workers`` are a line each."""
+        return f"---\n{render_dump(self.current.generation, [*workers, *self.administration.lines()])}...\n"
+
+    def _check(self, new: Config) -> None:
+        """Refuse by name what only a start can change; raises `ReloadRefused`."""
+        lines = needs_restart(
+            self.current.generation.config, new, handed=self._resources.listeners.inherited,
+            privileged=may_bind_any_port(), unprivileged_from=first_unprivileged_port(),
+        )  # fmt: skip
+        if lines:
+            raise ReloadRefused([f"{line}: needs a restart" for line in lines])
+
+    def _tell_changes(self, served: ActiveGeneration) -> None:
+        number = served.generation.number
+        for line in served.troubles:
+            self._events.write("warning", line, number)
+        for line in served.changes or ([] if served.troubles else ["nothing changed"]):
+            self._events.write("info", prefixed("reload: ", line), number)
+        added = [listener for listener in served.sockets if listener not in self.current.sockets]
+        if added:
+            self._events.write("info", f"reload: listening on {describe(added)}", number)
+
+    def _warn(self, loaded: Loaded) -> None:
+        """Say what a reader of the configuration should know, once: a reload repeats only what is new."""
+        warnings = [str(warning) for warning in loaded.warnings]
+        for warning in warnings:
+            if warning not in self._warned:
+                self._events.warning(warning)
+        self._warned = warnings
+
+    def _warn_of_unreadable(self, loaded: Loaded) -> None:
+        """Tell now what a reload would stumble over: what root could read may be closed to whom l7 has become."""
+        if loaded.file is not None and not os.access(loaded.file, os.R_OK):
+            self._unreadable = loaded.file
+            self._events.warning(f"reloads see only what is written into the same file: {self._rights()[0]}")
+
+    def _working_directory(self) -> list[str]:
+        """What to do about a file that is named from a directory that is gone; nothing in the ordinary case."""
+        try:
+            os.getcwd()
+        except OSError:
+            return ["the working directory of l7 is gone: start it with full paths, or in a directory that stays"]
+        return []
+
+    def _rights(self) -> list[str]:
+        """What to do about a file that cannot be read any more; nothing to say in the ordinary case."""
+        if not self._unreadable or os.access(self._unreadable, os.R_OK):
+            return []
+        who = self._resources.run_as or account()
+        return [f"{self._unreadable}: {who} may not read it; let its group, or choose another run-as"]

@@ -1,0 +1,112 @@
+"""Which row of the shared memory belongs to which backend and server.
+
+A backend's key is ``(route,)``, a server's ``(route, address)``, and that of one address of a server given by name
+``(route, address, "192.0.2.1:80")``. A row belongs to its key as long as a generation that is served has it, so what
+is counted and known of a server outlives a reload.
+
+A row that is given back is the last to be given away again: workers that drain may still write to it, and a server
+that returns soon finds what was counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from l7.config.schema import Config
+from l7.errors import L7Error
+from l7.networks import host_port
+from l7.sharedmem.memory import FIRST_ROW, UNROUTED, SharedMemory
+
+Key = tuple[str, ...]
+
+
+class OutOfRowsError(L7Error):
+    """The shared memory, which cannot grow while l7 runs, has no row left."""
+
+
+class RowAllocator:
+    """The rows of a shared memory, by key."""
+
+    def __init__(self, shared_memory: SharedMemory) -> None:
+        self._shared_memory = shared_memory
+        self._taken: dict[Key, int] = {(): UNROUTED}
+        self._free: dict[Key, int] = {}
+        self._next = FIRST_ROW
+
+    def __getitem__(self, key: Key) -> int:
+        return self._taken[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._taken
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._taken)
+
+    def last(self, key: Key) -> int | None:
+        """The row that a key has or had last; None when that is another's now."""
+        return self._taken.get(key, self._free.get(key))
+
+    def taken(self) -> Mapping[Key, int]:
+        """All that are taken."""
+        return dict(self._taken)
+
+    def known(self) -> dict[Key, int]:
+        """All that are taken, and those that were given back and still hold what was counted."""
+        return {**self._free, **self._taken}
+
+    def take(self, keys: Iterable[Key]) -> None:
+        """Give each key a row unless it has one; raises `OutOfRowsError`."""
+        for key in keys:
+            if key not in self._taken:
+                self._taken[key] = self._row_for(key)
+
+    def remember(self, keys: Iterable[Key]) -> None:
+        """Have a row for each of these keys, as if those that nobody has now had been given back."""
+        for key in keys:
+            if self.last(key) is None and self._next < self._shared_memory.rows:
+                self._free[key] = self._next
+                self._next += 1
+
+    def _row_for(self, key: Key) -> int:
+        row = self._free.pop(key, None)
+        if row is not None:
+            return row
+        if self._next < self._shared_memory.rows:
+            self._next += 1
+            return self._next - 1
+        if not self._free:
+            raise OutOfRowsError(
+                f"more than {self._shared_memory.rows - FIRST_ROW} backends and servers: needs a restart"
+            )
+        row = self._free.pop(next(iter(self._free)))
+        self._shared_memory.clear(row)
+        return row
+
+    def keep(self, keys: Iterable[Key]) -> None:
+        """Give back the rows of all other keys."""
+        kept = {(), *keys}
+        self.give_back([key for key in self._taken if key not in kept])
+
+    def give_back(self, keys: Iterable[Key]) -> None:
+        """Give back the rows of these keys."""
+        for key in keys:
+            self._free[key] = self._taken.pop(key)
+
+    def used(self) -> range:
+        """All rows that may hold something."""
+        return range(self._next)
+
+
+def keys_of(config: Config, resolved: Mapping[tuple[str, str], Iterable[Any]] | None = None) -> Iterator[Key]:
+    """Yield the keys of all backends and servers of a configuration.
+
+    :param resolved: for servers given by name, what they were resolved to: ``(host, port, ...)`` each.
+    """
+    for route, backend in config.backends.items():
+        yield (route,)
+        for server in backend.servers:
+            address = str(server.address)
+            yield (route, address)
+            for host, port, *_ in (resolved or {}).get((route, address), ()):
+                yield (route, address, host_port(host, port))

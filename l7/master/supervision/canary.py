@@ -1,0 +1,143 @@
+"""The trial of a new generation: its first worker, the canary, is watched before any other follows.
+
+It must become ready, live through ``canary-time`` with a beating heart, and not answer a larger share of requests with
+errors of l7's own (5xx that no server sent) than the old workers do at the same time; where these hear nothing then,
+than they did before. So that it hears something where clients keep their connections, the old workers lend it its
+share of them. The workers that follow are weighed in the same way. Pure, as all of the supervision.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from l7.master.supervision import events as v
+from l7.master.supervision.events import AnswerTally
+from l7.master.supervision.lifecycle import MasterEvent, MasterState
+from l7.master.supervision.placement import spawn
+from l7.master.supervision.state import WorkerRecord
+from l7.master.supervision.transition import Transition
+from l7.telemetry.events import named
+
+FAILURES = 2
+"""So many workers that follow the canary may fail before the old generation is taken back; the canary may not."""
+WEIGH_EVERY = 0.25
+"""Seconds between two comparisons: as often as workers show what they have answered."""
+ANSWER_WITHIN = 10.0
+"""Seconds beyond its time that a canary with requests, but without any answer yet, is waited for: a server that cannot
+be reached is found out only when the attempts to connect have timed out."""
+FEWEST_FAULTS = 3
+"""With fewer errors than these nothing is said of a share: one or two may be anybody's."""
+DEVIATIONS = 3.0
+"""How many standard deviations two shares must be apart before that is no chance."""
+
+
+def worse(new: AnswerTally, old: AnswerTally) -> bool:
+    """Whether the new worker's share of errors is larger than the old ones', beyond what chance explains.
+
+    Where the old workers have never answered anything there is nothing to compare with, and the answer is no.
+    """
+    if new.faults < FEWEST_FAULTS or not old.answers or not new.answers:
+        return False
+    both = (new.faults + old.faults) / (new.answers + old.answers)
+    spread = math.sqrt(max(0.0, both * (1 - both)) * (1 / new.answers + 1 / old.answers))
+    return new.faults / new.answers - old.faults / old.answers > DEVIATIONS * spread
+
+
+def compare(who: str, new: AnswerTally, old: AnswerTally, past: AnswerTally) -> str:
+    """What is to be said against a new worker or a new l7, where it answers worse than the old ones do, or did."""
+    word, known = ("the old workers", old) if old.answers else ("the old workers before", past)
+    return f"{who} worse: {new}; {word}: {known}" if worse(new, known) else ""
+
+
+def on_trial(transition: Transition, worker: WorkerRecord) -> bool:
+    """Whether what becomes of a worker is to be held against the new generation."""
+    trial = transition.state.phase in (MasterState.CANARY, MasterState.ROLLING)
+    return trial and worker.generation == transition.state.plan.generation
+
+
+def fail(transition: Transition, why: str, weight: int = 1) -> None:
+    """Count a failure, or one that weighs more, against the new generation; ``why`` is for people."""
+    transition.state = replace(transition.state, failures=transition.state.failures + weight, fault=why)
+
+
+def has_failed(transition: Transition) -> bool:
+    """Whether the new generation is to be given up."""
+    if transition.state.phase is MasterState.CANARY:
+        return transition.state.failures > 0
+    return transition.state.phase is MasterState.ROLLING and transition.state.failures >= FAILURES
+
+
+def watch(transition: Transition) -> None:
+    """Start the canary where there is none, and begin to watch it when it is ready."""
+    state = transition.state
+    canary = next(state.live(state.plan.generation), None)
+    if canary is None:
+        if state.may_start(0, transition.now):
+            transition.log("info", named("reload.started", "canary: one worker of the new generation is started"))
+            spawn(transition, 0, state.plan)
+    elif canary.ready and state.watched is None:
+        if not state.plan.canary:
+            prove(transition)
+            return
+        transition.log(
+            "info",
+            named(
+                "reload.watched",
+                f"canary: {canary} is ready, and watched for {state.plan.canary:g} s",
+                worker=canary.index + 1,
+            ),
+        )
+        transition.state = replace(
+            state,
+            watched=canary.slot,
+            weigh_at=transition.now + min(WEIGH_EVERY, state.plan.canary),
+        )
+        transition.act(v.StartCanaryWatch(canary.slot))
+
+
+def look(transition: Transition) -> None:
+    """Ask for the comparison that is due."""
+    transition.state = replace(transition.state, weigh_at=transition.now + WEIGH_EVERY)
+    transition.act(v.CompareCanary())
+
+
+def look_again(transition: Transition) -> None:
+    """Compare at once where the generations are compared at all: another worker of the new one serves."""
+    if transition.state.weigh_at is not None:
+        look(transition)
+
+
+def weighed(transition: Transition, event: v.CanaryCompared) -> None:
+    """Decide by a comparison: back, on, or wait for more of it."""
+    state = transition.state
+    if event.generation != state.plan.generation or state.weigh_at is None:
+        return
+    who = "the canary answers" if state.phase is MasterState.CANARY else "the new workers answer"
+    if fault := compare(who, event.new, event.old, event.past):
+        fail(transition, fault, FAILURES)
+    elif state.phase is MasterState.CANARY:
+        _judge(transition, event)
+
+
+def _judge(transition: Transition, event: v.CanaryCompared) -> None:
+    """Let a canary that is not worse pass when its time is over and it has shown what it can."""
+    watched = transition.state.watched
+    canary = None if watched is None else transition.state.worker(watched)
+    if canary is None or not canary.ready:
+        return
+    over = canary.since + transition.state.plan.canary
+    if transition.now < over:
+        transition.state = replace(transition.state, weigh_at=min(transition.now + WEIGH_EVERY, over))
+    elif event.beats and (event.new.answers or not event.pending or transition.now >= over + ANSWER_WITHIN):
+        transition.log("info", named("reload.proven", f"canary: proven; {event.new}; the old workers: {event.old}"))
+        prove(transition)
+
+
+def prove(transition: Transition) -> None:
+    """Let the others follow, and go on comparing where there was a watch."""
+    watched = transition.state.watched is not None
+    transition.enter(MasterEvent.PROVEN)
+    transition.state = replace(
+        transition.state, watched=None, weigh_at=transition.now + WEIGH_EVERY if watched else None
+    )

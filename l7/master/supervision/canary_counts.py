@@ -1,0 +1,80 @@
+"""The scales: what the workers of two generations have answered since the watch began, read from the board."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from l7.clock import monotonic
+from l7.master.supervision.events import AnswerTally, CanaryCompared
+from l7.master.supervision.state import SupervisorState, WorkerRecord
+from l7.sharedmem.scoreboard import ANSWERS, BEAT, FAULTS, IN_FLIGHT, TUNNELS, Scoreboard
+
+FRESH = 2.0
+"""Seconds for which a heartbeat counts."""
+
+Life = tuple[int, float]
+"""One worker among all that ever had its slot."""
+
+
+class CanaryCounts:
+    """Compares the generation that is wanted with the one that served before."""
+
+    def __init__(self, scoreboard: Scoreboard) -> None:
+        self.past = AnswerTally()
+        """What the old workers had answered when the watch began."""
+        self._scoreboard = scoreboard
+        self._since = 0.0
+        self._begin: dict[Life, AnswerTally] = {}
+        self._old: dict[Life, AnswerTally] = {}
+
+    def watch(self, old: Iterable[WorkerRecord]) -> None:
+        """Begin: what these workers have answered so far is the past."""
+        self._since = monotonic()
+        self._begin = {_life(worker): self._read(worker) for worker in old}
+        self._old = {}
+        self.past = _sum(self._begin.values())
+
+    def weigh(self, state: SupervisorState) -> CanaryCompared:
+        """The workers of the new generation against those that served when the watch began."""
+        now = monotonic()
+        new = list(state.live(state.plan.generation))
+        beats = [self._scoreboard.slot(one.slot)[BEAT] / 1e9 for one in new]
+        return CanaryCompared(
+            state.plan.generation,
+            self.total(new),
+            self.old(state),
+            self.past,
+            beats=all(beat > self._since and now - beat < FRESH for beat in beats),
+            pending=self.pending(new),
+        )
+
+    def old(self, state: SupervisorState) -> AnswerTally:
+        """What those who served when the watch began have answered since, also those that are gone by now."""
+        self._old |= {
+            _life(one): self._read(one) - self._begin[_life(one)] for one in state.workers if _life(one) in self._begin
+        }
+        return _sum(self._old.values())
+
+    def total(self, workers: Iterable[WorkerRecord]) -> AnswerTally:
+        """What workers have answered since they started."""
+        return _sum(map(self._read, workers))
+
+    def pending(self, workers: Iterable[WorkerRecord]) -> int:
+        """Requests that workers have not answered yet; a tunnel is none."""
+        return sum(map(self._pending, workers))
+
+    def _pending(self, worker: WorkerRecord) -> int:
+        cells = self._scoreboard.slot(worker.slot)
+        return max(0, cells[IN_FLIGHT] - cells[TUNNELS])
+
+    def _read(self, worker: WorkerRecord) -> AnswerTally:
+        cells = self._scoreboard.slot(worker.slot)
+        return AnswerTally(cells[ANSWERS], cells[FAULTS])
+
+
+def _life(worker: WorkerRecord) -> Life:
+    return worker.slot, worker.started
+
+
+def _sum(tallies: Iterable[AnswerTally]) -> AnswerTally:
+    return sum(tallies, AnswerTally())

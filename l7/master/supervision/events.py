@@ -1,0 +1,331 @@
+"""What may happen to the master, and what it may be told to do: the two alphabets of `l7.master.supervision.step.step`.
+
+A slot is the worker's row on the scoreboard and its name between the pure part and the arbiter; an index is the place
+it fills (0 to n-1). Two workers of one index, the old one and the new, have different slots.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class GenerationPlan:
+    """What the supervision must know of one generation. Times are seconds."""
+
+    generation: int
+    workers: int
+    graceful: float = 8.0
+    drain: float = 300.0
+    silence: float = 30.0
+    canary: float = 0.0
+
+
+@dataclass(frozen=True)
+class AnswerTally:
+    """How many requests were answered, and how many of them with an error of l7's own."""
+
+    answers: int = 0
+    faults: int = 0
+
+    def __add__(self, other: AnswerTally) -> AnswerTally:
+        return AnswerTally(self.answers + other.answers, self.faults + other.faults)
+
+    def __sub__(self, other: AnswerTally) -> AnswerTally:
+        return AnswerTally(self.answers - other.answers, self.faults - other.faults)
+
+    def __str__(self) -> str:
+        return f"{self.answers} answers, {self.faults} of them errors of l7's own"
+
+
+# --- events ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed."""
+
+
+@dataclass(frozen=True)
+class ReloadRequested:
+    """A reload was asked for."""
+
+
+@dataclass(frozen=True)
+class ConfigurationLoaded:
+    """The new configuration is valid and its listeners are bound."""
+
+    plan: GenerationPlan
+
+
+@dataclass(frozen=True)
+class WorkerReady:
+    """A worker reported ready."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class WorkerExited:
+    """A worker's process ended; ``why`` is for people."""
+
+    slot: int
+    why: str
+    clean: bool = False
+
+
+@dataclass(frozen=True)
+class HeartbeatLost:
+    """A worker's heartbeat stayed out for too long."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class StacksWritten:
+    """A silent worker has written its stacks."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class DrainAcknowledged:
+    """A worker that was told to drain has answered that it accepts no more connections."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class CanaryCompared:
+    """What the new generation and the old one answered since the watch began."""
+
+    generation: int
+    """The new one."""
+    new: AnswerTally
+    old: AnswerTally
+    past: AnswerTally = AnswerTally()
+    """What the old workers had answered before the watch."""
+    beats: bool = True
+    """Whether the hearts of all new workers beat."""
+    pending: int = 0
+    """Requests that the new workers have not answered yet; tunnels are none."""
+
+
+@dataclass(frozen=True)
+class UpgradeRequested:
+    """Another l7, executed anew, is to take this one's place."""
+
+
+@dataclass(frozen=True)
+class SuccessorTookOver:
+    """It has."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class UpgradeFailed:
+    """It has not, and is gone."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class TakeoverWithdrawn:
+    """This l7, executed to take another one's place, is not to take it."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class ScaleUp:
+    """One worker more."""
+
+
+@dataclass(frozen=True)
+class ScaleDown:
+    """One worker fewer."""
+
+
+@dataclass(frozen=True)
+class GracefulStopRequested:
+    """Stop when the requests in flight are done."""
+
+
+@dataclass(frozen=True)
+class QuickStopRequested:
+    """Stop now."""
+
+
+Event = (
+    Tick
+    | ReloadRequested
+    | ConfigurationLoaded
+    | WorkerReady
+    | WorkerExited
+    | HeartbeatLost
+    | StacksWritten
+    | DrainAcknowledged
+    | CanaryCompared
+    | UpgradeRequested
+    | SuccessorTookOver
+    | UpgradeFailed
+    | TakeoverWithdrawn
+    | ScaleUp
+    | ScaleDown
+    | GracefulStopRequested
+    | QuickStopRequested
+)
+
+# --- actions --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SpawnWorker:
+    """Fork a worker."""
+
+    slot: int
+    index: int
+    generation: int
+
+
+@dataclass(frozen=True)
+class DrainWorker:
+    """Tell a worker to stop accepting and to finish; ``close`` says what becomes of idle connections."""
+
+    slot: int
+    within: float
+    close: bool = False
+
+
+@dataclass(frozen=True)
+class StopWorker:
+    """Tell a worker to end at once."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class AskStacks:
+    """Make a silent worker write its greenlets' stacks."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class AbortWorker:
+    """Make a worker's interpreter write its stacks and die."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class KillWorker:
+    """End a worker's process, whatever it does."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class LoadConfiguration:
+    """Read the configuration again and bind what is new; a success comes back as `ConfigurationLoaded`."""
+
+
+@dataclass(frozen=True)
+class StartCanaryWatch:
+    """Note what everybody has answered so far, and lend the canary its share of the connections: it is on trial."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class Rebalance:
+    """Let the others of its generation give a new worker its share of their connections."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class CompareCanary:
+    """Compare the new generation with the old one; the result comes back as `CanaryCompared`."""
+
+
+@dataclass(frozen=True)
+class StartSuccessor:
+    """Start the next l7; what becomes of it comes back as `SuccessorTookOver` or `UpgradeFailed`."""
+
+
+@dataclass(frozen=True)
+class AbandonSuccessor:
+    """Give the next l7 up: it gives back what it was lent; or, when this one is to stop, it ends, too."""
+
+    stop: bool = False
+
+
+@dataclass(frozen=True)
+class ForwardReload:
+    """Let the l7 that has taken over reload: it was asked for here."""
+
+
+@dataclass(frozen=True)
+class ReturnConnections:
+    """Connections go to the l7 before this one from now on."""
+
+
+@dataclass(frozen=True)
+class CommitGeneration:
+    """The reload is over and this generation is the one: forget the others, close listeners that it has not."""
+
+    generation: int
+
+
+@dataclass(frozen=True)
+class AnnounceReady:
+    """Every worker of the first generation answered: l7 serves."""
+
+    ready: int
+    wanted: int
+
+
+@dataclass(frozen=True)
+class CloseListeners:
+    """Let go of the listening sockets: connections are refused once the workers have let go of them too."""
+
+
+@dataclass(frozen=True)
+class LogEvent:
+    """Say something of a generation; ``level`` is debug, info, warning or error."""
+
+    level: str
+    text: str
+    generation: int = 0
+
+
+@dataclass(frozen=True)
+class ExitMaster:
+    """End with this exit code."""
+
+    code: int
+
+
+Action = (
+    SpawnWorker
+    | DrainWorker
+    | StopWorker
+    | AskStacks
+    | AbortWorker
+    | KillWorker
+    | LoadConfiguration
+    | StartCanaryWatch
+    | Rebalance
+    | CompareCanary
+    | StartSuccessor
+    | AbandonSuccessor
+    | ForwardReload
+    | ReturnConnections
+    | CommitGeneration
+    | AnnounceReady
+    | CloseListeners
+    | LogEvent
+    | ExitMaster
+)

@@ -1,0 +1,185 @@
+"""The states of the master and of a worker, and how each becomes another: data, and nothing but data.
+
+A pair of state and event that is not listed here cannot happen; when it does all the same it is a bug, and `follow`
+raises instead of guessing. Whoever wants to know what a signal leads to reads `MASTER`; what the actions are is in
+`l7.master.supervision.step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TypeVar
+
+
+class MasterState(Enum):
+    """What the master is about."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    CANARY = "canary"
+    ROLLING = "rolling"
+    ROLLBACK = "rollback"
+    UPGRADING = "upgrading"
+    RETIRING = "retiring"
+    DRAINING = "draining"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+class MasterEvent(Enum):
+    """What changes the master's state."""
+
+    READY = "ready"
+    UNBOOTABLE = "no worker can boot"
+    LOADED = "loaded"
+    PROVEN = "proven"
+    ROLLED = "rolled"
+    FAILED = "failed"
+    UPGRADE = "upgrade"
+    REPLACED = "replaced"
+    WITHDRAW = "withdraw"
+    TERMINATE = "terminate"
+    INTERRUPT = "interrupt"
+    LATE = "late"
+    EMPTY = "no worker left"
+
+
+class WorkerState(Enum):
+    """A worker, as its master sees it."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    SILENT = "silent"
+    ABORTED = "aborted"
+    STOPPING = "stopping"
+    KILLED = "killed"
+    EXITED = "exited"
+
+
+class WorkerEvent(Enum):
+    """What changes a worker's state."""
+
+    BOOTED = "booted"
+    DRAIN = "drain"
+    SILENT = "silent"
+    STACKS = "stacks"
+    STOP = "stop"
+    LATE = "late"
+    KILL = "kill"
+    EXIT = "exit"
+
+
+_M, _ME = MasterState, MasterEvent
+
+MASTER: Mapping[tuple[MasterState, MasterEvent], MasterState] = {
+    # The first generation: one worker that boots is enough, and none is the end.
+    (_M.STARTING, _ME.READY): _M.SERVING,
+    (_M.STARTING, _ME.UNBOOTABLE): _M.STOPPING,
+    # A reload: one worker of the new generation is proven, then the others follow one by one.
+    (_M.SERVING, _ME.LOADED): _M.CANARY,
+    (_M.CANARY, _ME.PROVEN): _M.ROLLING,
+    (_M.ROLLING, _ME.ROLLED): _M.SERVING,
+    # A generation that does not boot: back to the one before, the same way, one by one.
+    (_M.CANARY, _ME.FAILED): _M.ROLLBACK,
+    (_M.ROLLING, _ME.FAILED): _M.ROLLBACK,
+    (_M.ROLLBACK, _ME.ROLLED): _M.SERVING,
+    # An upgrade: another l7 boots beside this one, and takes over or does not.
+    (_M.SERVING, _ME.UPGRADE): _M.UPGRADING,
+    (_M.UPGRADING, _ME.FAILED): _M.SERVING,
+    (_M.UPGRADING, _ME.REPLACED): _M.RETIRING,
+    (_M.UPGRADING, _ME.TERMINATE): _M.DRAINING,
+    (_M.UPGRADING, _ME.INTERRUPT): _M.STOPPING,
+    (_M.RETIRING, _ME.TERMINATE): _M.DRAINING,
+    (_M.RETIRING, _ME.INTERRUPT): _M.STOPPING,
+    (_M.RETIRING, _ME.LATE): _M.STOPPING,
+    (_M.RETIRING, _ME.EMPTY): _M.STOPPED,
+    # The other side of it: the next l7 that is not fit gives back what it has.
+    (_M.STARTING, _ME.WITHDRAW): _M.RETIRING,
+    (_M.SERVING, _ME.WITHDRAW): _M.RETIRING,
+    (_M.CANARY, _ME.WITHDRAW): _M.RETIRING,
+    (_M.ROLLING, _ME.WITHDRAW): _M.RETIRING,
+    (_M.ROLLBACK, _ME.WITHDRAW): _M.RETIRING,
+    # TERM: requests in flight are finished. Once more, or INT, or QUIT: at once.
+    (_M.STARTING, _ME.TERMINATE): _M.DRAINING,
+    (_M.SERVING, _ME.TERMINATE): _M.DRAINING,
+    (_M.CANARY, _ME.TERMINATE): _M.DRAINING,
+    (_M.ROLLING, _ME.TERMINATE): _M.DRAINING,
+    (_M.ROLLBACK, _ME.TERMINATE): _M.DRAINING,
+    (_M.DRAINING, _ME.TERMINATE): _M.STOPPING,
+    (_M.DRAINING, _ME.LATE): _M.STOPPING,
+    (_M.DRAINING, _ME.EMPTY): _M.STOPPED,
+    (_M.STARTING, _ME.INTERRUPT): _M.STOPPING,
+    (_M.SERVING, _ME.INTERRUPT): _M.STOPPING,
+    (_M.CANARY, _ME.INTERRUPT): _M.STOPPING,
+    (_M.ROLLING, _ME.INTERRUPT): _M.STOPPING,
+    (_M.ROLLBACK, _ME.INTERRUPT): _M.STOPPING,
+    (_M.DRAINING, _ME.INTERRUPT): _M.STOPPING,
+    (_M.STOPPING, _ME.TERMINATE): _M.STOPPING,
+    (_M.STOPPING, _ME.INTERRUPT): _M.STOPPING,
+    # A process that not even KILL ends within seconds is left to init.
+    (_M.STOPPING, _ME.LATE): _M.STOPPED,
+    (_M.STOPPING, _ME.EMPTY): _M.STOPPED,
+}
+
+_W, _WE = WorkerState, WorkerEvent
+
+WORKER: Mapping[tuple[WorkerState, WorkerEvent], WorkerState] = {
+    (_W.STARTING, _WE.BOOTED): _W.READY,
+    (_W.STARTING, _WE.SILENT): _W.SILENT,
+    (_W.STARTING, _WE.STOP): _W.STOPPING,
+    (_W.STARTING, _WE.EXIT): _W.EXITED,
+    (_W.READY, _WE.DRAIN): _W.DRAINING,
+    (_W.READY, _WE.SILENT): _W.SILENT,
+    (_W.READY, _WE.STOP): _W.STOPPING,
+    (_W.READY, _WE.EXIT): _W.EXITED,
+    # A worker that drains for a reload is told again, and to be quicker, when l7 stops.
+    (_W.DRAINING, _WE.DRAIN): _W.DRAINING,
+    (_W.DRAINING, _WE.SILENT): _W.SILENT,
+    (_W.DRAINING, _WE.STOP): _W.STOPPING,
+    (_W.DRAINING, _WE.LATE): _W.KILLED,
+    (_W.DRAINING, _WE.KILL): _W.KILLED,
+    (_W.DRAINING, _WE.EXIT): _W.EXITED,
+    # A hung worker: its stacks are asked for, then its interpreter's, then it is killed.
+    (_W.SILENT, _WE.STACKS): _W.KILLED,
+    (_W.SILENT, _WE.LATE): _W.ABORTED,
+    (_W.SILENT, _WE.KILL): _W.KILLED,
+    (_W.SILENT, _WE.EXIT): _W.EXITED,
+    (_W.ABORTED, _WE.STACKS): _W.KILLED,
+    (_W.ABORTED, _WE.LATE): _W.KILLED,
+    (_W.ABORTED, _WE.KILL): _W.KILLED,
+    (_W.ABORTED, _WE.EXIT): _W.EXITED,
+    # One that was to finish what it may have begun to serve is told to be quicker.
+    (_W.STOPPING, _WE.STOP): _W.STOPPING,
+    (_W.STOPPING, _WE.LATE): _W.KILLED,
+    (_W.STOPPING, _WE.EXIT): _W.EXITED,
+    (_W.KILLED, _WE.KILL): _W.KILLED,
+    (_W.KILLED, _WE.EXIT): _W.EXITED,
+}
+
+ROLLS = frozenset({_M.CANARY, _M.ROLLING, _M.ROLLBACK})
+"""One generation is being replaced by another."""
+ENDS = frozenset({_M.RETIRING, _M.DRAINING, _M.STOPPING, _M.STOPPED})
+"""Nothing is started any more."""
+LIVE = frozenset({_W.STARTING, _W.READY})
+"""A worker that fills its place, or will in a moment."""
+EXAMINED = frozenset({_W.SILENT, _W.ABORTED})
+"""A worker that hangs and is being asked where."""
+BEATS = frozenset({_W.READY, _W.DRAINING})
+"""A worker whose heartbeat counts; one that boots has a deadline of its own."""
+
+_State = TypeVar("_State")
+_Event = TypeVar("_Event")
+
+
+class LifecycleError(Exception):
+    """A state met an event that it cannot meet: a bug in l7."""
+
+
+def follow(table: Mapping[tuple[_State, _Event], _State], state: _State, event: _Event) -> _State:
+    """The state after ``event``; raises `LifecycleError` for a pair that the table does not list."""
+    try:
+        return table[state, event]
+    except KeyError:
+        raise LifecycleError(f"{state} cannot meet {event}") from None

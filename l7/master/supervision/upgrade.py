@@ -1,0 +1,81 @@
+"""The upgrade as the supervision sees it: the next l7 is awaited for a while, then this one drains. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from l7.master.supervision import events as v
+from l7.master.supervision.lifecycle import BEATS, ENDS, MasterEvent, MasterState
+from l7.master.supervision.transition import MARGIN, Transition
+from l7.telemetry.events import named
+
+UPGRADE_WITHIN = 30.0
+"""Seconds that the next l7 has, beside what its workers may take to boot and to be watched."""
+
+
+def upgrade(transition: Transition, event: v.Event) -> None:
+    """Start the next l7, unless something else is under way."""
+    if transition.state.phase is not MasterState.SERVING:
+        phase = transition.state.phase.value
+        transition.log("warning", named("upgrade.refused", f"no upgrade while l7 is {phase}; ask again", state=phase))
+        return
+    plan = transition.state.plan
+    transition.log("info", named("upgrade.started", "upgrade: the next l7 is started"))
+    transition.enter(MasterEvent.UPGRADE, until=transition.now + UPGRADE_WITHIN + plan.silence + plan.canary)
+    transition.act(v.StartSuccessor())
+
+
+def replaced(transition: Transition, event: v.Event) -> None:
+    """Make way: everything is handed over or finished."""
+    assert isinstance(event, v.SuccessorTookOver)
+    if transition.state.phase is not MasterState.UPGRADING:
+        return
+    done = f"upgrade done: process {event.pid} has taken over; this one drains"
+    transition.log("info", named("upgrade.done", done, pid=event.pid))
+    if transition.state.again:
+        pass_on(transition)
+    _retire(transition, MasterEvent.REPLACED, transition.state.plan.drain)
+
+
+def withdraw(transition: Transition, event: v.Event) -> None:
+    """Make way for the l7 before us: what was lent to this one goes back."""
+    assert isinstance(event, v.TakeoverWithdrawn)
+    if transition.state.phase in ENDS:
+        return
+    unfit = f"not fit to take over: {event.why}; what is served here goes back"
+    transition.log("error", named("upgrade.withdrawn", unfit, reason=event.why))
+    transition.act(v.ReturnConnections())
+    transition.state = replace(transition.state, code=1)
+    _retire(transition, MasterEvent.WITHDRAW, transition.state.plan.graceful)
+
+
+def pass_on(transition: Transition) -> None:
+    """Leave a reload that was asked for here to the l7 that has taken over."""
+    transition.log("info", named("reload.passed-on", "the reload is left to the l7 that has taken over"))
+    transition.act(v.ForwardReload())
+
+
+def _retire(transition: Transition, event: MasterEvent, within: float) -> None:
+    transition.enter(event, until=transition.now + within + MARGIN)
+    transition.state = replace(transition.state, since=transition.now)
+    for worker in transition.state.workers:
+        if worker.state in BEATS:
+            transition.drain(worker, within)
+        else:
+            transition.dismiss(worker, transition.state.plan.graceful)
+    transition.act(v.CloseListeners())
+
+
+def failed(transition: Transition, event: v.Event) -> None:
+    """Go on as if nothing had been."""
+    assert isinstance(event, v.UpgradeFailed)
+    if transition.state.phase is not MasterState.UPGRADING:
+        return
+    transition.log("error", named("upgrade.failed", f"upgrade failed: {event.why}; this l7 goes on", reason=event.why))
+    transition.enter(MasterEvent.FAILED)
+
+
+def expire(transition: Transition) -> None:
+    """The next l7 has had its time."""
+    transition.act(v.AbandonSuccessor())
+    failed(transition, v.UpgradeFailed("the next l7 is not ready in time"))

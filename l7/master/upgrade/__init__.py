@@ -1,0 +1,1 @@
+"""Upgrade in place (USR2), on both sides."""

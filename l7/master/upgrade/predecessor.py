@@ -1,0 +1,247 @@
+"""Upgrade in place, seen from the l7 that is to be replaced: start the next one, listen to it, make way for it.
+
+The next l7 is the same command line from the same place, executed anew: new code, new dependencies, this
+configuration. It inherits the sockets and a bridge, boots beside us, and proves itself on a share of our connections:
+it says what it answers, and that it is ready. Then we let go of the pid file, it takes that and the control socket, and
+we drain. Until then it is only a child that may fail, and gives back what it was lent.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+from l7.clock import monotonic
+from l7.errors import StartError
+from l7.ipc.channel import Channel, pair
+from l7.ipc.messages import (
+    PROTOCOL,
+    Adopt,
+    AnswerCounts,
+    BootFailed,
+    Hello,
+    Message,
+    Serving,
+    Stop,
+    TakeOver,
+    TookOver,
+    Unfit,
+    Withdraw,
+    shortened,
+)
+from l7.master.children.handle import describe_end
+from l7.master.children.poll import Poll, PolledChannel
+from l7.master.resources.inherited import VARIABLE, InheritedState
+from l7.master.resources.pidfile import PidFile
+from l7.master.resources.startup import MasterResources
+from l7.master.supervision import events as v
+from l7.master.upgrade.comparison import UpgradeComparison
+from l7.master.upgrade.successor_counts import SuccessorCounts
+
+KILL_AFTER = 2.0
+"""Seconds beyond ``graceful-timeout`` that a next l7 which was given up has to end by itself."""
+END_WITHIN = 5.0
+"""Seconds that a next l7 which has hung up has to end, so that its exit status can be told."""
+
+
+class PredecessorSide:
+    """One attempt.
+
+    :param post: takes what becomes of it: `v.SuccessorTookOver` or `v.UpgradeFailed`.
+    :param leave: writes down what the next l7 is to know when it takes over.
+    :param report: takes what is wrong with a message of the next l7.
+    """
+
+    def __init__(
+        self, poll: Poll, resources: MasterResources, post: Callable[[v.Event], None], company: UpgradeComparison,
+        leave: Callable[[], None], report: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.bridge: Channel | None = None
+        self.pid = 0
+        self._poll = poll
+        self._resources = resources
+        self._post = post
+        self._company = company
+        self._graceful = 0.0
+        self._leave = leave
+        self._report = report
+        self._proof = SuccessorCounts()
+        self._polled: PolledChannel | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._why = ""
+        self._kill_at: float | None = None
+        self._gone_at: float | None = None
+        self._over = False
+        self._way_made = False
+
+    def start(
+        self, generation: int, graceful: float, held: dict[str, int], bequest: tuple[int, ...] = ()
+    ) -> None:  # fmt: skip
+        """Execute the next l7, which is given ``graceful`` seconds to end where it is given up.
+
+        The descriptors that it inherits stay the caller's.
+        """
+        self._graceful = graceful
+        if os.getpid() == 1:
+            self._fail("process 1 of a container cannot be replaced; start another container")
+            return
+        ours, theirs = pair()
+        with theirs:
+            left = self._resources.leave_behind(theirs.fileno(), generation, held, bequest)
+            try:
+                self._child = subprocess.Popen(
+                    [sys.executable, *sys.orig_argv[1:]], env=_environment(left), pass_fds=left.descriptors
+                )
+            except OSError as error:
+                ours.close()
+                hint = "; whom l7 runs as must be able to" if isinstance(error, PermissionError) else ""
+                self._fail(f"cannot execute {sys.executable}: {(error.strerror or str(error)).lower()}{hint}")
+                return
+        self.bridge, self.pid = Channel(ours, self._report), self._child.pid
+        self._polled = PolledChannel(self._poll, self.bridge, self._hear)
+
+    def abandon(self, *, quick: bool = False) -> None:
+        """Give the next l7 up: it gives back what it was lent, finishes what it serves, and ends, or is made to.
+
+        ``quick`` makes it end like one that is told to stop, because this one ends, too.
+        """
+        if self._over:
+            return
+        self._over = True
+        self._take_back()
+        self._company.end()
+        if self._child is not None and self._child.poll() is None:
+            why = self._why or "the l7 before it stops"
+            if self.bridge is not None:
+                self.bridge.send(Withdraw(shortened(why)))
+            if quick or self.bridge is None or self.bridge.broken:
+                self._child.terminate()
+            self._kill_at = monotonic() + self._graceful + KILL_AFTER
+
+    def see_off(self, pause: Callable[[], bool]) -> None:
+        """Wait for a next l7 that was given up to end, so that who stops this one has stopped all of it."""
+        while self._kill_at is not None and self._child is not None:
+            if not pause() and self._child.poll() is None:
+                self._child.send_signal(signal.SIGINT)
+            self.look()
+
+    @property
+    def child(self) -> int | None:
+        """The process of the next l7, until it has been reaped."""
+        return None if self._child is None or self._child.returncode is not None else self._child.pid
+
+    @property
+    def due(self) -> float | None:
+        """When to look again."""
+        moments = [moment for moment in (self._kill_at, self._gone_at) if moment is not None]
+        return min(moments, default=None)
+
+    def look(self) -> None:
+        """See whether the next l7 has ended."""
+        if self._child is None:
+            return
+        now = monotonic()
+        if self._kill_at is not None and now >= self._kill_at:
+            self._child.kill()
+            self._kill_at = None
+        if self._child.poll() is not None:
+            self._kill_at = None
+            self._hear()
+        if self._gone_at is not None and (self._child.poll() is not None or now >= self._gone_at):
+            self._gone_at = None
+            self._fail(self._end())
+
+    def close(self) -> None:
+        """Let go of the bridge."""
+        if self.bridge is not None and self._polled is not None:
+            self._polled.drop()
+            self.bridge.close()
+            self.bridge = None
+
+    def _hear(self) -> None:
+        if self.bridge is None:
+            return
+        for received in self.bridge.receive():
+            message, descriptor = received
+            if isinstance(message, Adopt) and descriptor is not None:
+                self._company.take_back(message, descriptor)
+                continue
+            received.discard()
+            if not self._over:
+                self._listen_to(message)
+            elif isinstance(message, Stop):
+                self._post(v.QuickStopRequested() if message.quick else v.GracefulStopRequested())
+        if self.bridge.closed:
+            self.close()
+            if not self._over:
+                # Before it has taken over, that is the end of the attempt; how it ended is known in a moment.
+                self._gone_at = monotonic() + END_WITHIN
+                self.look()
+
+    def _listen_to(self, message: Message) -> None:
+        if isinstance(message, Hello) and message.protocol != PROTOCOL:
+            self._fail(f"l7 {message.version} cannot take over from this version: stop this one, and start that", True)
+        elif isinstance(message, Serving) and self.bridge is not None:
+            self._company.begin(self.bridge, message.workers)
+        elif isinstance(message, AnswerCounts):
+            self._weigh(message)
+        elif isinstance(message, TookOver):
+            self._over = True
+            self._company.end()
+            self._resources.leave_to_successor()
+            self._post(v.SuccessorTookOver(self.pid))
+        elif isinstance(message, BootFailed):
+            self._why = message.why
+        elif isinstance(message, Unfit):
+            self._fail(f"it is not fit: {message.why}")
+
+    def _weigh(self, counts: AnswerCounts) -> None:
+        if self._way_made:
+            return
+        self._proof.hear(counts)
+        if fault := self._proof.fault(*self._company.answers()):
+            self._fail(fault)
+        elif self._proof.complete:
+            self._make_way()
+
+    def _make_way(self) -> None:
+        """Let go of what only one can have."""
+        self._way_made = True
+        if self._resources.pid_file is not None:
+            self._resources.pid_file.unlock()
+        self._leave()
+        if self.bridge is not None:
+            self.bridge.send(TakeOver())
+
+    def _end(self) -> str:
+        """How the next l7 has ended, in words."""
+        status = None if self._child is None else self._child.returncode
+        if status is None:
+            word = "it hung up"
+        else:
+            word = "it ended with " + (f"exit status {status}" if status >= 0 else describe_end(-status))
+        return word + (f" ({self._why})" if self._why else "")
+
+    def _fail(self, why: str, quick: bool = False) -> None:
+        self._why = why
+        self.abandon(quick=quick)
+        self._post(v.UpgradeFailed(why))
+
+    def _take_back(self) -> None:
+        """Have the pid file for ourselves again."""
+        file = self._resources.pid_file
+        if file is None or file.descriptor >= 0:
+            return
+        try:
+            self._resources.pid_file = PidFile(file.path)
+        except StartError:
+            self._resources.pid_file = None  # somebody else has it, and it is not ours to remove
+
+
+def _environment(left: InheritedState) -> dict[str, str]:
+    """Ours, with what is left; systemd's watchdog counts for whoever is the main process."""
+    kept = {name: value for name, value in os.environ.items() if name != "WATCHDOG_PID"}
+    return {**kept, VARIABLE: left.variable()}

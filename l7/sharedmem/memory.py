@@ -1,0 +1,129 @@
+"""The shared memory: what all processes know of servers and backends, in shared memory and without a lock.
+
+A row is a server or a backend, a lane is one writer: lane 0 the master, lane 1 the monitor process, then one for each
+slot of the board. Each cell has one writer, so a process that dies cannot corrupt what others wrote; an aligned store
+of 8 bytes is atomic on every machine that Linux runs on. Counters are never cleared as long as a row belongs to the
+same server: a lane that gets a new worker goes on counting where the last one ended, and sums never go backwards.
+
+The memory is reserved for all rows of all lanes, but a page costs something only once it is written.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import weakref
+from collections.abc import Iterable
+
+from l7.sharedmem.layout import (
+    BEAT,
+    CHANGED,
+    CHANGES,
+    EJECTED_AT,
+    EJECTED_GOOD,
+    EJECTED_UNTIL,
+    GAUGES,
+    REMEMBERED,
+    ROW,
+    WRITERS,
+)
+
+MASTER = 0
+CONTROL = 1
+FIRST_WORKER = 2
+"""The lane of the worker in slot 0 of the board."""
+
+OF_LANE = 0
+"""The row about the lane itself."""
+UNROUTED = 1
+"""The row for requests that no backend is for."""
+OF_MASTER = 2
+"""The row for what only the master knows (`l7.sharedmem.master_gauges`)."""
+FIRST_ROW = 3
+"""The first row that can be given to a server or a backend."""
+
+
+class SharedMemory:
+    """``rows`` times ``writers`` times `ROW` integers of 64 bits, shared with each process forked after it was made."""
+
+    def __init__(self, rows: int, writers: int, left: int | None = None) -> None:
+        """Make one, or read the one that another l7 has left as the descriptor ``left``."""
+        self.rows = rows
+        self.writers = writers
+        size = rows * writers * ROW * 8
+        self.descriptor = os.memfd_create("l7-shared memory", os.MFD_CLOEXEC) if left is None else left
+        weakref.finalize(self, os.close, self.descriptor)
+        if left is None:
+            os.ftruncate(self.descriptor, size)
+        self._memory = mmap.mmap(self.descriptor, size, access=mmap.ACCESS_WRITE if left is None else mmap.ACCESS_READ)
+        self.cells = memoryview(self._memory).cast("q")
+        """All cells: that of a row in a lane is at ``lane * rows * ROW + row * ROW + cell``."""
+        if left is None:
+            self.cells[WRITERS] = FIRST_WORKER
+
+    def base(self, writer: int, row: int = 0) -> int:
+        """Where the cells of a row in a lane begin."""
+        return (writer * self.rows + row) * ROW
+
+    def writer(self, writer: int) -> memoryview:
+        """All cells of one lane."""
+        return self.cells[self.base(writer) : self.base(writer + 1)]
+
+    @property
+    def used(self) -> int:
+        """How many lanes have ever been used: there is nothing in those above."""
+        return self.cells[WRITERS]
+
+    def read(self, writer: int, row: int, cell: int) -> int:
+        """One cell."""
+        return self.cells[self.base(writer, row) + cell]
+
+    def write(self, writer: int, row: int, cell: int, value: int) -> None:
+        """Set one cell: for the lane's writer."""
+        self.cells[self.base(writer, row) + cell] = value
+
+    def column(self, row: int, cell: int) -> list[int]:
+        """One cell of a row in each lane that has been used."""
+        first = self.base(0, row) + cell
+        return self.cells[first : first + (self.used - 1) * self.rows * ROW + 1 : self.rows * ROW].tolist()
+
+    def total(self, row: int, cell: int) -> int:
+        """One cell of a row, summed over the lanes."""
+        return sum(self.column(row, cell))
+
+    def changed(self, writer: int, row: int) -> None:
+        """Let readers look again at whether a server may be picked, 0: at all of them; for the lane's writer."""
+        at = self.base(writer)
+        self.cells[at + CHANGED + self.cells[at + CHANGES] % REMEMBERED] = row
+        self.cells[at + CHANGES] += 1
+
+    # --- for the master ---------------------------------------------------------------------------------------------
+
+    def open(self, writer: int) -> None:
+        """Get a lane ready for a new writer."""
+        self.cells[WRITERS] = max(self.used, writer + 1)
+        self.cells[self.base(writer) + BEAT] = 0
+
+    def retire(self, writer: int, rows: Iterable[int]) -> None:
+        """Zero the gauges of a lane whose writer is gone; what it knew of ejections is kept in the master's lane."""
+        for row in rows:
+            at, kept = self.base(writer, row), self.base(MASTER, row)
+            if self._ejection(at) > self._ejection(kept):
+                for cell in range(EJECTED_AT, EJECTED_GOOD + 1):
+                    self.cells[kept + cell] = self.cells[at + cell]
+            for cell in range(GAUGES):
+                if self.cells[at + cell]:
+                    self.cells[at + cell] = 0
+        self.changed(MASTER, OF_LANE)
+
+    def _ejection(self, at: int) -> tuple[int, int]:
+        """When, and until when, a server was ejected last."""
+        return self.cells[at + EJECTED_AT], self.cells[at + EJECTED_UNTIL]
+
+    def clear(self, row: int) -> None:
+        """Zero a row in all lanes, because it is given to another server."""
+        for writer in range(self.used):
+            at = self.base(writer, row)
+            for cell in range(ROW):
+                if self.cells[at + cell]:
+                    self.cells[at + cell] = 0

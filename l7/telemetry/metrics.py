@@ -1,0 +1,269 @@
+"""The figures of ``/metrics`` (`l7.telemetry.catalogue`) as they are read from the shared memory and the board.
+
+Nothing here is written, and nobody is asked.
+"""
+
+from __future__ import annotations
+
+import operator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
+
+from l7 import __version__
+from l7.balancing.dns_records import ResolvedEndpoint
+from l7.balancing.server_state import ServerState, StateRules, evaluate
+from l7.balancing.server_state import read_record as standing
+from l7.compiled import is_compiled
+from l7.config.addresses import Address
+from l7.config.schema import Config
+from l7.sharedmem import layout, master_gauges
+from l7.sharedmem import scoreboard as slots
+from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.master_gauges import MasterGauges
+from l7.sharedmem.memory import MASTER, OF_MASTER, UNROUTED, SharedMemory
+from l7.sharedmem.predecessor_counters import COUNTED, PredecessorCounters
+from l7.sharedmem.scoreboard import Scoreboard
+from l7.telemetry.catalogue import (
+    ADDRESSES,
+    BACKEND,
+    BUILD,
+    BUSY,
+    CLASSES,
+    DURATION,
+    ERRORS,
+    HEALTH_CHANGES,
+    IN_FLIGHT,
+    OF_CLIENTS,
+    OPEN,
+    OUT,
+    PLACES,
+    PLAIN,
+    REASONS,
+    RELOADS,
+    REQUESTS,
+    SERVER,
+    SUCCESS,
+    UP,
+    WORKERS,
+    MetricFamily,
+)
+
+UNROUTED_HOST = "-"
+"""The ``host`` of requests that no backend is for: one for all, whatever clients ask for."""
+
+
+class MetricSample(NamedTuple):
+    """One series: ``suffix`` is what its name has beyond that of its family, ``labels`` are as they are written."""
+
+    suffix: str
+    labels: str
+    value: float
+
+
+class FamilySamples(NamedTuple):
+    """A figure and its series now."""
+
+    figure: MetricFamily
+    samples: Iterator[MetricSample]
+
+
+TELLING: Final = (layout.HEALTH, layout.EJECTED_UNTIL, layout.ADMIN)
+"""Without any of these a server is up."""
+OUT_OF: Final = {
+    ServerState.DOWN: "check", ServerState.EJECTED: "ejected", ServerState.DRAIN: "drain", ServerState.MAINT: "maint",
+}  # fmt: skip
+
+ROWS = 100
+"""Rows that are read at a time."""
+
+T = TypeVar("T")
+Key = tuple[str, ...]
+
+
+class Metrics:
+    """Reads them all.
+
+    :param rows: the shared memory's rows by key; those of addresses that a name no longer has, too, so that no sum
+    shrinks.
+    :param resolved: what the names of servers stand for now.
+    :param formers: what those before this l7 have counted.
+    """
+
+    def __init__(
+        self, shared_memory: SharedMemory, scoreboard: Scoreboard, config: Config, rows: Mapping[Key, int],
+        resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]], formers: Sequence[PredecessorCounters] = (),
+    ) -> None:  # fmt: skip
+        self._formers = formers
+        self._shared_memory, self._scoreboard, self._config, self._rows, self._resolved = (
+            shared_memory,
+            scoreboard,
+            config,
+            rows,
+            resolved,
+        )
+        self._facts = MasterGauges(shared_memory)
+        self._writer = CounterWriter(shared_memory.cells, shared_memory.rows * layout.ROW, MASTER)
+
+    def families(self, pause: Callable[[], None]) -> Iterator[FamilySamples]:
+        """Every figure with its series, as they are now; ``pause`` is called every few milliseconds."""
+        backends = _at_ease(self._backends(), pause)
+        servers = _at_ease(self._servers(), pause)
+        yield FamilySamples(REQUESTS, (
+            MetricSample("", f'{host},code="{code}"', row[layout.STATUS + place])
+            for host, row in backends for place, code in enumerate(CLASSES)
+        ))  # fmt: skip
+        yield FamilySamples(DURATION, (sample for host, row in backends for sample in _histogram(host, row)))
+        yield FamilySamples(BUSY, (MetricSample("", host, count) for host, count in _busy(backends, servers).items()))
+        for figure, cell in BACKEND:
+            yield FamilySamples(figure, _each(backends, cell))
+        yield from self._of_servers(servers)
+        yield FamilySamples(OPEN, iter([MetricSample("", "", sum(self._scoreboard.column(slots.CONNECTIONS)))]))
+        yield FamilySamples(PLACES, iter([MetricSample("", "", sum(self._scoreboard.column(slots.PLACES)))]))
+        for figure, cell in OF_CLIENTS:
+            yield FamilySamples(figure, iter([MetricSample("", "", self._fact(cell))]))
+        yield from self._of_master()
+
+    def _of_servers(self, servers: Sequence[_ServerSeries]) -> Iterator[FamilySamples]:
+        yield FamilySamples(UP, (MetricSample("", one.labels, int(not one.out)) for one in servers))
+        yield FamilySamples(OUT, (
+            MetricSample("", f'{one.labels},reason="{reason}"', int(reason in one.out))
+            for one in servers for reason in OUT_OF.values()
+        ))  # fmt: skip
+        yield FamilySamples(IN_FLIGHT, (MetricSample("", one.labels, one.sums[layout.IN_FLIGHT]) for one in servers))
+        for figure, cell in SERVER:
+            yield FamilySamples(figure, _counted(servers, cell))
+        yield FamilySamples(ERRORS, (
+            MetricSample("", f'{one.labels},reason="{reason}"', one.sums[cell])
+            for one in servers for reason, cell in REASONS.items()
+        ))  # fmt: skip
+        yield FamilySamples(HEALTH_CHANGES, (
+            MetricSample("", f'{one.labels},to="{to}"', one.sums[cell])
+            for one in servers for to, cell in (("up", layout.RISES), ("down", layout.FALLS))
+        ))  # fmt: skip
+        yield FamilySamples(ADDRESSES, (MetricSample("", one.labels, one.addresses) for one in servers))
+
+    def _of_master(self) -> Iterator[FamilySamples]:
+        known = self._facts
+        yield FamilySamples(
+            WORKERS, (MetricSample("", f'state="{state}"', count) for state, count in known.workers().items())
+        )
+        results = (("done", master_gauges.RELOADS_DONE), ("failed", master_gauges.RELOADS_FAILED))
+        yield FamilySamples(
+            RELOADS, (MetricSample("", f'result="{result}"', self._fact(cell)) for result, cell in results)
+        )
+        yield FamilySamples(SUCCESS, iter([MetricSample("", "", 1 - known[master_gauges.LAST_RELOAD_FAILED])]))
+        for figure, cell, unit in PLAIN:
+            yield FamilySamples(figure, iter([MetricSample("", "", self._fact(cell) * unit)]))
+        build = f"{_label('version', __version__)},{_label('compiled', str(is_compiled()).lower())}"
+        yield FamilySamples(BUILD, iter([MetricSample("", build, 1)]))
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def _sums(self, row: int) -> list[int]:
+        """A row, summed over all lanes."""
+        shared_memory = self._shared_memory
+        starts = (shared_memory.base(writer, row) for writer in range(shared_memory.used))
+        writers = (shared_memory.cells[at : at + layout.ROW].tolist() for at in starts)
+        return list(map(sum, zip(*writers, strict=True)))
+
+    def _with_formers(self, key: Key, sums: list[int]) -> list[int]:
+        for former in self._formers:
+            sums = list(map(operator.add, sums, former.sums(key)))
+        return sums
+
+    def _fact(self, cell: int) -> int:
+        formers = self._formers if cell in COUNTED else ()
+        return self._shared_memory.total(OF_MASTER, cell) + sum(former.fact(cell) for former in formers)
+
+    def _backends(self) -> Iterator[tuple[str, list[int]]]:
+        for route in self._config.backends:
+            if (route,) in self._rows:
+                yield _label("host", route), self._with_formers((route,), self._sums(self._rows[route,]))
+        yield _label("host", UNROUTED_HOST), self._with_formers((), self._sums(UNROUTED))
+
+    def _servers(self) -> Iterator[_ServerSeries]:
+        now = time.monotonic_ns()
+        former: dict[Key, list[int]] = {}
+        for key, row in list(self._rows.items()):
+            if len(key) == 3:
+                former.setdefault(key[:2], []).append(row)
+        for route, backend in self._config.backends.items():
+            for address in dict.fromkeys(server.address for server in backend.servers):
+                key = (route, str(address))
+                if key in self._rows:
+                    yield self._server(key, address, former.get(key, []), StateRules.of(backend), now)
+
+    def _server(
+        self, key: tuple[str, str], address: Address, others: list[int], rules: StateRules, now: int
+    ) -> _ServerSeries:
+        """Everything counted for all addresses that a server has had, and how those that it has now are."""
+        own = self._rows[key]
+        found = self._resolved.get(key, ())
+        present = {one.row for one in found} or {own}
+        sums = [0] * layout.ROW
+        for row in {own, *others, *present}:
+            sums = list(map(operator.add, sums, self._sums(row)))
+        outs: list[str | None]
+        if rules.starts_up and not any(sums[cell] for cell in TELLING):
+            outs = [None]  # nothing has ever been said against it
+        else:
+            verdicts = (evaluate(standing(self._writer, row, own), 1, rules, now) for row in present)
+            outs = [OUT_OF.get(verdict.state) for verdict in verdicts]
+        # A server with several addresses is out when all of them are.
+        out = {reason for reason in outs if reason} if all(outs) else set()
+        host = _label("host", key[0])
+        labels = f"{host},{_label('server', key[1])}"
+        return _ServerSeries(host, labels, self._with_formers(key, sums), out, len(found) if address.named else 1)
+
+
+class _ServerSeries(NamedTuple):
+    """One server of the configuration."""
+
+    host: str
+    labels: str
+    sums: list[int]
+    out: set[str]
+    addresses: int
+
+
+def _label(name: str, value: str) -> str:
+    """A label as it is written; what configurations may hold besides is escaped."""
+    escaped = value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    return f'{name}="{escaped}"'
+
+
+def _at_ease(found: Iterator[T], pause: Callable[[], None]) -> list[T]:
+    """All of them, with pauses in between."""
+    taken = []
+    for one in found:
+        taken.append(one)
+        if len(taken) % ROWS == 0:
+            pause()
+    return taken
+
+
+def _each(backends: Sequence[tuple[str, list[int]]], cell: int) -> Iterator[MetricSample]:
+    return (MetricSample("", host, row[cell]) for host, row in backends)
+
+
+def _busy(backends: Sequence[tuple[str, list[int]]], servers: Sequence[_ServerSeries]) -> dict[str, int]:
+    """For each backend what its servers have: backends count that themselves only where they have a limit."""
+    found = dict.fromkeys((host for host, _ in backends), 0)
+    for one in servers:
+        if one.host in found:
+            found[one.host] += one.sums[layout.IN_FLIGHT]
+    return found
+
+
+def _counted(servers: Sequence[_ServerSeries], cell: int) -> Iterator[MetricSample]:
+    return (MetricSample("", one.labels, one.sums[cell]) for one in servers)
+
+
+def _histogram(host: str, row: Sequence[int]) -> Iterator[MetricSample]:
+    count = 0
+    for place, bound in enumerate([*map(str, layout.BOUNDS), "+Inf"]):
+        count += row[layout.DURATION + place]
+        yield MetricSample("_bucket", f'{host},le="{bound}"', count)
+    yield MetricSample("_sum", host, row[layout.DURATION_SUM] / 1e6)
+    yield MetricSample("_count", host, count)

@@ -1,0 +1,84 @@
+"""A worker's share of the connections: who holds more than its part lets the others go first.
+
+One queue of new connections is shared by all workers, and the kernel wakes who slept last: left alone, one worker gets
+most of them. Each worker writes how many it holds into its row of the scoreboard as they come and go, and reads the
+others'. Who is above the mean waits a few milliseconds before it takes the next one: whoever is below takes it
+meanwhile, and if nobody does it is taken all the same, so nothing starves.
+
+Hot where each request opens a connection: see `l7.workers.server`.
+"""
+
+from __future__ import annotations
+
+import time
+
+from l7.sharedmem import integers
+from l7.sharedmem.scoreboard import ACCEPTING, ADOPTED, BEAT, CONNECTIONS, PLACES, Scoreboard
+
+EXCESS = 1.1
+"""How far above the mean a worker may be before it waits."""
+SLACK = 4
+"""So many connections above that are never unfair."""
+FRESH = 10_000_000
+"""Nanoseconds for which it is known who accepts."""
+STALE = 2_000_000_000
+"""Nanoseconds without a heartbeat after which a worker is taken for dead or hung: it accepts nothing."""
+
+
+# Numbers of cells as the compiler's own integers: see the .pxd.
+_ACCEPTING = ACCEPTING
+_ADOPTED = ADOPTED
+_CONNECTIONS = CONNECTIONS
+_PLACES = PLACES
+
+
+class AcceptBalancer:
+    """Compares the worker of ``slot`` with the others that accept."""
+
+    __slots__ = ("_cells", "_looked", "_peers", "_scoreboard", "_slot")
+
+    def __init__(self, scoreboard: Scoreboard, slot: int) -> None:
+        self._scoreboard = scoreboard
+        self._slot = slot
+        self._cells = integers.view(scoreboard.slot(slot))
+        self._peers: list[memoryview] = []
+        self._looked = 0
+
+    def _look(self, now: int) -> None:
+        """Find out who accepts."""
+        self._looked = now
+        fresh = now - STALE
+        accepting = self._scoreboard.column(ACCEPTING)
+        rows = [self._scoreboard.slot(slot) for slot, state in enumerate(accepting) if state and slot != self._slot]
+        self._peers = [row for row in rows if row[BEAT] > fresh]
+
+    def holds(self, count: int) -> None:
+        """Show how many connections this worker has now."""
+        integers.store(self._cells, _CONNECTIONS, count)
+
+    def adopts(self) -> None:
+        """Count a connection that came from another worker."""
+        integers.add(self._cells, _ADOPTED, 1)
+
+    def may_hold(self, count: int) -> None:
+        """Show how many connections this worker may have."""
+        integers.store(self._cells, _PLACES, count)
+
+    def accepts(self, *, accepting: bool) -> None:
+        """Show whether this worker takes connections."""
+        integers.store(self._cells, _ACCEPTING, accepting)
+
+    def others_accept(self) -> bool:
+        """Whether other workers take connections."""
+        now = time.monotonic_ns()
+        if now - self._looked > FRESH:
+            self._look(now)
+        return bool(self._peers)
+
+    def exceeded(self, count: int) -> bool:
+        """Whether ``count`` connections are more than this worker's fair part."""
+        if count <= SLACK or not self.others_accept():
+            return False
+        peers = self._peers
+        total = count + sum([row[CONNECTIONS] for row in peers])
+        return count > EXCESS * total / (len(peers) + 1) + SLACK

@@ -1,0 +1,124 @@
+"""Room for new clients when all places are taken, and descriptors when there are none: what is idle makes place.
+
+A connection on which a client waits with its next request is closed before its time when another client needs its
+place: the one that has waited longest. So clients that keep their connections cannot keep others out. Descriptors are
+taken from idle connections to servers as well. Nothing here is done, or kept in order, as long as there is room.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from heapq import nsmallest
+from select import POLLIN, poll  # by name: patching replaces what the module has
+
+from l7.clock import monotonic
+from l7.sharedmem.layout import ROW
+from l7.sharedmem.master_gauges import BUSY_TOLD_AT, IDLE_CLOSED, IDLE_TOLD_AT, WAITED
+from l7.sharedmem.memory import OF_MASTER
+from l7.telemetry.events import named
+from l7.workers.downstream.connection import ClientConnection
+from l7.workers.upstream.backend import BackendTable
+
+SETTLED = 0.2
+"""Seconds that a client's connection has to be idle before it makes place: a request may be on its way before that."""
+BATCH = 64
+"""How many of those that have waited longest are looked up at a time."""
+TELL_EVERY = 60 * 1_000_000_000
+"""Nanoseconds between two events about the same, of all workers."""
+
+_AT = OF_MASTER * ROW
+
+
+class ConnectionReclaimer:
+    """Makes place among ``sessions``, of which there may be ``most``; tells and counts that.
+
+    :param upstreams: what has idle connections to servers.
+    :param report: takes events.
+    """
+
+    def __init__(
+        self, sessions: set[ClientConnection], most: int, upstreams: BackendTable, report: Callable[[str], None]
+    ) -> None:  # fmt: skip
+        self._sessions = sessions
+        self._most = most
+        self._upstreams = upstreams
+        self._writer = upstreams.writer
+        self._report = report
+        self._longest: list[tuple[float, ClientConnection]] = []
+        """Sessions that were idle, and since when; the one that had waited longest is the last."""
+        self._look_at = 0.0
+        """Before that there can be nobody who has waited for long enough."""
+
+    def idle_client(self) -> ClientConnection | None:
+        """The session that has waited longest for a request, none of which has come; None when none has for long."""
+        now = monotonic()
+        found = self._next()
+        if found is None and now >= self._look_at:
+            self._look(now)
+            found = self._next()
+        return found
+
+    def _next(self) -> ClientConnection | None:
+        while self._longest:
+            since, session = self._longest[-1]
+            # One that has served a request meanwhile is idle since another time.
+            if session.since == since and session.idle and not session.stream.has_bytes():
+                return session
+            self._longest.pop()
+        return None
+
+    def _look(self, now: float) -> None:
+        settled = now - SETTLED
+        idle = [(session.since, session) for session in self._sessions if session.idle]
+        self._longest = nsmallest(BATCH, (one for one in idle if one[0] <= settled), key=lambda one: one[0])
+        self._longest.reverse()
+        if not self._longest:
+            self._look_at = min((since for since, _ in idle), default=now) + SETTLED
+
+    def replace(self, session: ClientConnection) -> None:
+        """Close an idle session, because a new client has taken its place."""
+        session.close()
+        self._writer.add(_AT + IDLE_CLOSED, 1)
+        text = "the clients that have been idle longest make place for new ones"
+        self._tell(IDLE_TOLD_AT, f"all {self._most} places for clients are taken: {text}")
+
+    def all_busy(self) -> None:
+        """A client has to wait, because nobody can make place for it."""
+        words = f"all {self._most} places for clients are taken, none is idle: new clients wait"
+        self._tell(BUSY_TOLD_AT, named("accept.full", words))
+
+    def waited(self) -> None:
+        """A client that had to wait was let in."""
+        self._writer.add(_AT + WAITED, 1)
+
+    def free_descriptor(self) -> bool:
+        """Close the idle connection, of a client or to a server, that has waited longest; False when there is none."""
+        client = self.idle_client()
+        pool = self._upstreams.longest_idle()
+        if pool is not None and (client is None or pool.idle_since() <= client.since):
+            pool.close_oldest()
+        elif client is not None:
+            client.close()
+            self._writer.add(_AT + IDLE_CLOSED, 1)
+        else:
+            return False
+        words = "no file descriptor is left: connections that have been idle longest are closed"
+        self._tell(IDLE_TOLD_AT, named("descriptors.scarce", words))
+        return True
+
+    def _tell(self, cell: int, text: str) -> None:
+        """Tell it unless any worker has in the last `TELL_EVERY`."""
+        now, at = time.monotonic_ns(), _AT + cell
+        last = self._writer.read(self._writer.latest(at), at)
+        if not last or now - last > TELL_EVERY:
+            self._writer.put(at, now)
+            self._report(text)
+
+
+def has_waiting(listener: socket.socket) -> bool:
+    """Whether a connection waits to be accepted (one system call)."""
+    ready = poll()
+    ready.register(listener, POLLIN)
+    return bool(ready.poll(0))

@@ -1,0 +1,37 @@
+"""What a worker's proxy shares with the other processes: its lane of the shared memory and what the master knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from l7.balancing.dns_records import ResolvedEndpoint
+from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.layout import ROW
+from l7.sharedmem.memory import SharedMemory
+from l7.workers.upstream.connector import LookUp, nobody
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    """One worker's part of what all have in common.
+
+    ``rows`` has the rows of backends by ``(route,)`` and of servers by ``(route, address)``; ``resolved`` the
+    addresses of servers given by name by ``(route, address)``.
+    """
+
+    writer: CounterWriter
+    rows: Mapping[tuple[str, ...], int]
+    resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]] = field(default_factory=dict)
+    cookie_key: bytes = b""
+    report: Callable[[str], None] = field(default=lambda text: None)
+    """Takes what an operator should know."""
+    debug: Callable[[str], None] = field(default=lambda text: None)
+    """Takes what only those want to know who look for a fault."""
+    look_up: LookUp = nobody
+    """Looks up servers given by name, until the monitor process has."""
+
+
+def writer_of(shared_memory: SharedMemory, number: int) -> CounterWriter:
+    """A process's view of a shared memory whose lane ``number`` it writes."""
+    return CounterWriter(shared_memory.cells, shared_memory.rows * ROW, number)

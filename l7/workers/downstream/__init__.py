@@ -1,0 +1,1 @@
+"""The client's side: connections, request bodies, hand-over between workers."""

@@ -1,0 +1,247 @@
+"""A request's body on its way up: read from the client, framed anew, sent while its answer is awaited or relayed.
+
+Hot for requests with bodies: one that comes whole with its head costs 8,500 instructions more than none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from gevent import get_hub
+from gevent.event import Event
+
+from l7.clock import monotonic
+from l7.errors import BODY_TIMEOUT, CLIENT_GONE_DATA, RESPONSE_TIMEOUT, ProxyError
+from l7.exchange import Exchange
+from l7.http.forwarding import Hop
+from l7.http.framing import BodyReader, LengthReader, rechunk
+from l7.workers.transport.splice import LEAST, Pipe
+from l7.workers.transport.stream import NEVER, Stream, StreamClosed, StreamTimeout
+
+T = TypeVar("T")
+
+DRAINABLE = 64 * 1024
+"""Bytes of an unwanted body that are read so that the connection can live on."""
+
+
+class BodySource(Protocol):
+    """Where a body comes from: what is read beyond its end is the beginning of the next request."""
+
+    stream: Stream
+    hop: Hop
+    buffer: bytes
+
+
+class RequestBody:
+    """What is still to come of a request's body; what comes behind it is left in the buffer of its ``source``.
+
+    ``seconds`` is how long the client may take between two pieces. ``first`` is what had come with the head: it is
+    kept, so that a request which is whole in it can be sent again.
+    """
+
+    __slots__ = ("_exchange", "_reader", "_seconds", "_source", "broken", "first", "stream", "streamed", "unsent")
+
+    def __init__(self, reader: BodyReader, source: BodySource, exchange: Exchange, seconds: float) -> None:
+        self._reader = reader
+        self._source = source
+        self._exchange = exchange
+        self._seconds = seconds
+        self.stream = source.stream
+        self.first = b""
+        self.unsent: bytes | memoryview = b""
+        self.broken = False
+        """Whether the server took no more of it."""
+        self.streamed = False
+        """Whether more than ``first`` was read: then it is gone, and the request cannot be sent again."""
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it has been read from the client."""
+        return self._reader.done
+
+    @property
+    def sent(self) -> bool:
+        """Whether all of it has gone to the server."""
+        return self._reader.done and not self.unsent and not self.broken
+
+    @property
+    def drainable(self) -> bool:
+        """Whether so little is missing that reading it is cheaper than a new connection."""
+        return self.done or (isinstance(self._reader, LengthReader) and self._reader.left <= DRAINABLE)
+
+    def begin(self) -> None:
+        """Take what came with the head; raises `ProxyError` for a broken body."""
+        data, self._source.buffer = self._source.buffer, b""
+        if self._reader.done:
+            self._source.buffer = data
+        elif data:
+            self.first = self._frame(data)
+
+    def read(self) -> bytes:
+        """The next piece, framed anew; raises `ProxyError` for a broken body, a slow client or one that left."""
+        data = self._receive(lambda: self.stream.receive())
+        if not data:
+            raise ProxyError(CLIENT_GONE_DATA, "closed within the request body")
+        return self._frame(data)
+
+    def _receive(self, take: Callable[[], T]) -> T:
+        """Take more from the client with ``take``, which waits."""
+        stream = self.stream
+        stream.deadline = monotonic() + self._seconds
+        self.streamed = True
+        try:
+            return take()
+        except StreamTimeout:
+            raise ProxyError(BODY_TIMEOUT, f"nothing came for {self._seconds:g} s") from None
+        except StreamClosed as lost:
+            raise ProxyError(CLIENT_GONE_DATA, str(lost)) from None
+        finally:
+            stream.deadline = NEVER
+
+    def _frame(self, data: bytes) -> bytes:
+        payload = self._reader.feed(data)
+        if self._reader.done:
+            self._source.buffer = self._reader.rest
+        self._exchange.received += len(payload)
+        if isinstance(self._reader, LengthReader):
+            return payload
+        pieces: list[bytes] = []
+        rechunk(payload, self._reader, pieces)
+        return b"".join(pieces)
+
+    def restart(self) -> None:
+        """Begin anew with another connection: nothing of the body has gone there yet."""
+        self.unsent = b""
+        self.broken = False
+
+    def send_until_answer(self, server: Stream, seconds: float, *, expects: bool) -> None:
+        """Send the body until all of it is sent or ``server`` says something; what did not leave stays ``unsent``.
+
+        ``seconds`` is how long the server may take to take more; while the client waits for 100 Continue (``expects``)
+        that is also how long it may take to say so. A server that closes is found by whoever reads its answer.
+        """
+        try:
+            while not server.ready and not self.broken:
+                if self.unsent:
+                    self.unsent = server.push(self.unsent, seconds)
+                elif self.done:
+                    return
+                else:
+                    self._await_more(server, seconds, expects=expects)
+                    if not server.ready:
+                        self.pass_on(server, seconds, until_heard=True)
+        except StreamTimeout:
+            raise ProxyError(RESPONSE_TIMEOUT, "the server does not take the request body") from None
+        except StreamClosed:
+            self.broken = True
+
+    def pass_on(self, server: Stream, seconds: float, *, until_heard: bool) -> None:
+        """Read the next piece; of a large body it goes on to ``server`` at once. What did not leave is ``unsent``.
+
+        ``until_heard`` stops sending as soon as the server says something.
+        """
+        ahead = self._reader.ahead()
+        pipe = Pipe.open() if ahead >= LEAST else None
+        if pipe is None:
+            self.unsent = self.read()
+            return
+        framed = not isinstance(self._reader, LengthReader)
+        with pipe:
+            size = self._receive(lambda: pipe.pull(self.stream, ahead))
+            if not size:
+                raise ProxyError(CLIENT_GONE_DATA, "closed within the request body")
+            self._exchange.received += size
+            self._reader.skip(size)
+            begun: bytes | memoryview = b""
+            if framed and until_heard:
+                begun = server.push(b"%x\r\n" % size, seconds)
+            elif framed:
+                server.send(b"%x\r\n" % size, seconds)  # somebody else waits for what the server says
+            if not begun:
+                pipe.push(server, seconds, until_heard=until_heard)
+            self.unsent = bytes(begun) + pipe.rest() + (b"\r\n" if framed else b"")
+
+    def _await_more(self, server: Stream, seconds: float, *, expects: bool) -> None:
+        """Wait until the client sends more or the server answers early."""
+        client = self.stream
+        waited_for = server if expects else client
+        waited_for.deadline = monotonic() + (seconds if expects else self._seconds)
+        try:
+            client.wait_either(server)
+        except StreamTimeout:
+            if expects:
+                raise ProxyError(RESPONSE_TIMEOUT, "neither 100 Continue nor an answer") from None
+            raise ProxyError(BODY_TIMEOUT, f"nothing came for {self._seconds:g} s") from None
+        finally:
+            waited_for.deadline = NEVER
+
+    def drain(self) -> bool:
+        """Read and forget what is left of a `drainable` body; returns whether the connection can go on."""
+        until = monotonic() + self._seconds
+        try:
+            while not self.done and self._seconds > 0:
+                self.read()
+                self._seconds = until - monotonic()
+        except ProxyError:
+            return False
+        return self.done
+
+    def discard(self) -> bool:
+        """Read and forget the next piece of what the client sends, of which nothing is wanted; False at its end."""
+        try:
+            return bool(self.stream.receive())
+        except (StreamClosed, StreamTimeout):
+            return False
+
+
+class BodyPump:
+    """Sends the rest of a body while its answer is already being relayed: both directions flow at once.
+
+    What the server does not take is read and forgotten: a client that reads only after it has sent all would never come
+    to read an answer that is larger than the buffers between.
+
+    ``run`` is a job of the crew; the greenlet that relays the answer calls `stop` when it is through.
+    """
+
+    __slots__ = ("_body", "_ended", "_seconds", "_server", "failure", "stopped")
+
+    def __init__(self, body: RequestBody, server: Stream, seconds: float) -> None:
+        self._body = body
+        self._server = server
+        self._seconds = seconds
+        self._ended = Event()
+        self.stopped = False
+        self.failure: ProxyError | None = None
+        """What went wrong with the client: the server's stream was closed because of it."""
+
+    def run(self) -> None:
+        """Read and send until the body is whole or it is stopped."""
+        body = self._body
+        try:
+            while not (self.stopped or body.sent or body.broken):
+                if body.unsent:
+                    self._server.send(body.unsent, self._seconds)
+                    body.unsent = b""
+                else:
+                    body.pass_on(self._server, self._seconds, until_heard=False)
+        except (StreamClosed, StreamTimeout):
+            body.broken = True
+        except ProxyError as failure:
+            body.broken = True
+            if not self.stopped:
+                self.failure = failure
+                self._server.close()
+        while not (self.stopped or self.failure is not None or body.done):
+            if not body.discard():
+                break
+        self._ended.set()
+
+    def stop(self) -> None:
+        """End it and wait until it has ended: nobody wants the rest, and the streams are needed."""
+        if self._ended.is_set():
+            return
+        self.stopped = True
+        self._server.close()
+        get_hub().loop.run_callback(self._body.stream.interrupt)
+        self._ended.wait()

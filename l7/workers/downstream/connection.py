@@ -1,0 +1,285 @@
+"""One client connection: its requests one after the other, its deadlines, its end.
+
+An idle connection has no greenlet: the session is the keeper of its stream, and when bytes come one of the crew runs
+`ClientConnection.serve` until there is nothing left to serve. Pipelined requests are answered in order because nobody
+looks at the second before the first is done (RFC 9112, 9.3.2).
+
+Hot: 630 instructions a request are spent here itself, from its first byte to the connection's next rest.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from l7.clock import monotonic
+from l7.errors import CLIENT_GONE_REQUEST, HEAD_TIMEOUT, ProxyError
+from l7.exchange import Exchange
+from l7.http import slices
+from l7.http.forwarding import Hop
+from l7.http.framing import request_reader
+from l7.http.grammar import CRLF
+from l7.http.heads import END, HeadReader
+from l7.http.messages import UNTIL_CLOSE, RequestHead
+from l7.workers.downstream.body import RequestBody
+from l7.workers.proxy import Proxy
+from l7.workers.transport.stream import NEVER, Stream, StreamClosed, StreamTimeout
+
+LINGER = 2.0
+"""Seconds of silence after which a connection that ends is closed, whether or not the client has ended it."""
+LONGEST_LOGGED = 1024
+"""Bytes of a malformed request line that are kept for the log."""
+
+
+class ConnectionOwner(Protocol):
+    """Who keeps the sessions of a worker."""
+
+    def gone(self, session: ClientConnection) -> None:
+        """The session has ended."""
+
+    def hand_over(self, session: ClientConnection) -> bool:
+        """Let the next generation go on with the session; returns False when that cannot be."""
+
+
+class ClientConnection:
+    """A client's connection, from its first byte to its last; ``proxy`` serves it, ``owner`` is told of its end."""
+
+    __slots__ = (
+        "_owner",
+        "_proxy",
+        "buffer",
+        "gathering",
+        "hop",
+        "last",
+        "linger_until",
+        "lingered",
+        "since",
+        "stream",
+        "trusted",
+    )
+
+    def __init__(self, stream: Stream, hop: Hop, owner: ConnectionOwner, proxy: Proxy, *, trusted: bool) -> None:
+        self.stream = stream
+        self.hop = hop
+        self.trusted = trusted
+        self.buffer = b""
+        self.gathering: HeadReader | None = None
+        """What has come of a request head that is not whole yet."""
+        self.last = False
+        """Whether the next answer is the connection's last: it cannot be handed over."""
+        self.lingered = -1
+        """Bytes forgotten since the connection began to end; negative before."""
+        self.linger_until = NEVER
+        """When the connection is closed whatever the client does."""
+        self._owner = owner
+        self._proxy = proxy
+        stream.handler = self
+        self.since = monotonic()
+        """When it last began to wait for a request."""
+        stream.deadline = self.since + proxy.bounds.head_seconds
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for a request, with nobody serving it."""
+        return self.stream.handler is self and self.lingered < 0 and not self.stream.ready
+
+    def spent(self) -> bool:
+        """Whether no other request can come: the client has half-closed, and nothing is left of what it had sent."""
+        return self.stream.half_closed and not self.buffer
+
+    def on_ready(self, stream: Stream) -> None:
+        """Bytes came while nobody served us."""
+        if self.lingered >= 0:
+            self._linger_more()
+            return
+        stream.handler = None
+        self._proxy.greenlets.begin(self.serve)
+
+    def on_expired(self, stream: Stream) -> None:
+        """Nothing came for too long: an idle connection just ends."""
+        self.close()
+
+    def serve(self) -> None:
+        """Serve requests until the connection is idle or over: a job of the crew."""
+        proxy = self._proxy
+        stream = self.stream
+        while not stream.closed:
+            started = monotonic()
+            head = self._next_head(started)
+            if head is None:
+                return
+            exchange = Exchange(self.hop.client, started)
+            if not proxy.handle(exchange, head, self):
+                self.end()
+                return
+            if proxy.parting and self._leave(started + exchange.total_time):
+                return
+            if not self.buffer and not stream.ready:
+                self._rest(started + exchange.total_time)
+                return
+
+    def _leave(self, now: float) -> bool:
+        """After an answer: be handed over, or end with it, where that is called for. Returns False to stay."""
+        if self._proxy.stopping:
+            if self.buffer or self.stream.ready:
+                return False
+            self.end()
+            return True
+        self.since = now
+        self.stream.deadline = now + self._proxy.bounds.idle_seconds
+        return self._proxy.handing and not self.last and self._owner.hand_over(self)
+
+    def _rest(self, now: float) -> None:
+        """Become idle ``now``."""
+        stream = self.stream
+        stream.handler = self
+        self.since = now
+        stream.deadline = now + self._proxy.bounds.idle_seconds
+        if not stream.watching:
+            stream.watch()
+
+    def resume(self) -> None:
+        """Go on with a connection that came with, or kept, bytes already read: for callbacks of the loop."""
+        if self.buffer:
+            self.stream.handler = None
+            self._proxy.greenlets.begin(self.serve)
+        else:
+            self.stream.handler = self
+            self.stream.watch()
+
+    def _next_head(self, started: float) -> RequestHead | None:
+        """The next request; None when the connection came to its end instead, which is then seen to."""
+        proxy = self._proxy
+        data = self.buffer
+        stream = self.stream
+        if not data:
+            try:
+                data = stream.receive()
+            except (StreamClosed, StreamTimeout):
+                data = b""
+            if not data:
+                self.close()
+                return None
+        try:
+            head = proxy.parser.take(data)
+        except ProxyError as failure:
+            self._refuse_head(failure, data, started)
+            return None
+        if head is None or head.size > proxy.bounds.head + len(END):
+            return self._gather_head(data, started)
+        stream.deadline = NEVER
+        size = len(data)
+        self.buffer = slices.cut(data, head.size, size) if size > head.size else b""
+        return head
+
+    def _gather_head(self, data: bytes, started: float) -> RequestHead | None:
+        """As `_next_head`, for a head that comes in pieces, or after empty lines."""
+        bounds = self._proxy.bounds
+        reader = self.gathering = HeadReader(bounds.head, self._proxy.parser)
+        stream = self.stream
+        stream.deadline = started + bounds.head_seconds
+        try:
+            head = reader.feed(data)
+            while head is None:
+                data = stream.receive()
+                if not data:
+                    raise StreamClosed("closed within the request head")
+                head = reader.feed(data)
+            stream.deadline = NEVER
+            self.buffer = reader.rest
+            return self._proxy.parser.parse(head)
+        except ProxyError as failure:
+            self._refuse_head(failure, reader.beginning, started)
+        except StreamTimeout:
+            if stream.deadline != NEVER and self._proxy.handing and self._pass_on(reader):
+                return None
+            late = ProxyError(HEAD_TIMEOUT, f"not whole within {bounds.head_seconds:g} s")
+            self._refuse_head(late, reader.beginning, started)
+        except StreamClosed as lost:
+            if reader.beginning:
+                self._refuse_head(ProxyError(CLIENT_GONE_REQUEST, str(lost)), reader.beginning, started)
+            else:
+                self.close()
+        finally:
+            self.gathering = None
+        return None
+
+    def _pass_on(self, reader: HeadReader) -> bool:
+        """Hand the connection over with what has come of its next head."""
+        self.buffer = reader.gathered
+        return self._owner.hand_over(self)
+
+    def _refuse_head(self, failure: ProxyError, data: bytes, started: float) -> None:
+        """Answer what is no request, and read nothing of this connection as one any more."""
+        self.stream.deadline = NEVER
+        self.buffer = b""
+        exchange = Exchange(self.hop.client, started)
+        exchange.request_line = data.lstrip(CRLF).partition(CRLF)[0][:LONGEST_LOGGED]
+        exchange.request_id = self._proxy.next_request_id()
+        self._proxy.refuse(failure, exchange, None, None, self)
+        self._proxy.finish(exchange)
+        self.end()
+
+    def body(self, exchange: Exchange, head: RequestHead) -> RequestBody:
+        """The body that ``head`` announces, begun with what came behind it; raises `ProxyError` (413, 400)."""
+        bounds = self._proxy.bounds
+        reader = request_reader(head.length, bounds.fields, bounds.head, bounds.body)
+        body = RequestBody(reader, self, exchange, bounds.body_seconds)
+        body.begin()
+        return body
+
+    def send(self, data: bytes) -> bool:
+        """Send an answer of ours; returns whether the client took it."""
+        try:
+            self.stream.send(data, self._proxy.bounds.write_seconds)
+        except (StreamClosed, StreamTimeout):
+            return False
+        return True
+
+    def end(self) -> None:
+        """End the connection: half-close, then read and forget what still comes until the client ends it, too.
+
+        Closing at once would reset a connection on which a client goes on sending, and the reset can overtake the
+        answer (RFC 9112, 9.6). Many clients read only after they have sent all, so this goes on for as long as they
+        send, within ``timeouts.body`` and ``limits.discarded-body``.
+        """
+        stream = self.stream
+        self.buffer = b""
+        if stream.closed:
+            self.close()
+            return
+        stream.finish_sending()
+        self.lingered = 0
+        now = monotonic()
+        self.linger_until = now + (LINGER if self._proxy.closing else self._proxy.bounds.body_seconds)
+        stream.deadline = min(now + LINGER, self.linger_until)
+        stream.handler = self
+        stream.watch()
+
+    def _linger_more(self) -> None:
+        """Forget what came; called by the loop, so it takes one piece at a time."""
+        stream = self.stream
+        try:
+            data = stream.receive()
+        except StreamClosed:
+            data = b""
+        self.lingered += len(data)
+        most = self._proxy.bounds.discarded
+        if not data or (most is not None and self.lingered > most):
+            self.close()
+        else:
+            stream.deadline = min(monotonic() + LINGER, self.linger_until)
+
+    def hurry(self) -> None:
+        """Linger no longer than a moment: the process is about to end, or others wait for the place."""
+        self.linger_until = min(self.linger_until, monotonic() + LINGER)
+
+    def cut(self, framing: int) -> None:
+        """Abort within an answer, so that the client sees it was cut short, however it was framed."""
+        if framing == UNTIL_CLOSE:
+            self.stream.reset()
+        self.close()
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self.stream.close()
+        self._owner.gone(self)

@@ -1,0 +1,95 @@
+"""Handing client connections to the next generation: the descriptor travels, the client notices nothing.
+
+A worker that drains sends each idle connection to the master, with what it has read of the next request; the master
+passes it on to a worker of the new generation. Both ways are one `Adopt` on the worker's channel, the descriptor beside
+it. Our copy is closed without a shutdown, so the connection itself never ends.
+
+Nothing here waits: a channel that takes no more is watched until it does, and meanwhile a connection on which a request
+comes in is served where it is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+from l7.clock import monotonic
+from l7.ipc.messages import Adopt
+from l7.workers.channel import LoopChannel
+from l7.workers.downstream.connection import ClientConnection
+from l7.workers.transport.stream import NEVER
+
+MOST_READ = 44 * 1024
+"""Bytes already read that a connection can take with it: more do not fit into a message, as base64."""
+
+
+class HandoverSource(Protocol):
+    """Where connections leave from."""
+
+    def gone(self, session: ClientConnection) -> None:
+        """The session is no longer ours."""
+
+    def stay(self, session: ClientConnection) -> None:
+        """The session cannot be handed over and has to be served here to its end."""
+
+
+class HandoverQueue:
+    """Connections on their way to the master, as its channel has room; messages overtake them."""
+
+    def __init__(self, channel: LoopChannel, origin: HandoverSource) -> None:
+        self._channel = channel
+        self._origin = origin
+        self._leaving: deque[tuple[ClientConnection, float | None]] = deque()
+        """Who waits; where nobody serves it meanwhile, with when its idle time would be over."""
+        self._waiting = False
+
+    def hand_over(self, session: ClientConnection) -> bool:
+        """Send an idle session away as soon as the channel takes it; returns False when it must stay.
+
+        One that waits for its next request is served as long as it is here; one with bytes already read waits.
+        """
+        if self._channel.broken or len(session.buffer) > MOST_READ:
+            return False
+        stream = session.stream
+        until = stream.deadline if session.buffer else None
+        if session.buffer:
+            stream.handler = None
+            stream.pause()
+        else:
+            stream.handler = session
+            if not stream.watching:
+                stream.watch()
+        self._leaving.append((session, until))
+        if not self._waiting:
+            self._push()
+        return True
+
+    def cancel(self) -> None:
+        """Hand nothing over any more: what still waits stays here."""
+        leaving, self._leaving = self._leaving, deque()
+        for session, until in leaving:
+            if until is not None and not session.stream.closed:
+                self._origin.stay(session)
+
+    def _push(self) -> None:
+        """Send until there is nothing left or no room."""
+        self._waiting = False
+        while self._leaving:
+            session, until = self._leaving[0]
+            if session.stream.closed or not (until is not None or session.idle):
+                self._leaving.popleft()
+            elif self._send(session, session.stream.deadline if until is None else until):
+                self._leaving.popleft()
+                session.stream.detach()
+                self._origin.gone(session)
+            elif self._channel.broken:
+                self.cancel()
+            else:
+                self._waiting = True
+                self._channel.when_there_is_room(self._push)
+                return
+
+    def _send(self, session: ClientConnection, until: float) -> bool:
+        left = None if until == NEVER else round(max(until - monotonic(), 0.1), 3)
+        message = Adopt(session.hop.client, session.hop.port, session.buffer, left)
+        return self._channel.try_send(message, session.stream.socket.fileno())

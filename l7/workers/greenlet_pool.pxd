@@ -1,0 +1,9 @@
+# Types for the compiled l7/workers/greenlet_pool.py.
+
+cdef class GreenletPool:
+    cdef object _hub
+    cdef list _parked
+    cdef public int working
+
+    cpdef start(self, object task)
+    cpdef begin(self, object task)

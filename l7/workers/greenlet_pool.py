@@ -1,0 +1,60 @@
+"""Greenlets that wait for work: starting one costs 8 µs, waking a parked one 0.2.
+
+An idle connection has no greenlet. When bytes come, one of the crew serves it until it is idle again.
+
+Hot: a request that comes on an idle connection is two switches here and two in `l7.workers.transport.stream`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from gevent import get_hub
+from greenlet import getcurrent, greenlet
+
+Task = Callable[[], None]
+
+switch_to = greenlet.switch
+"""Gives control to the hub. ``Hub.switch`` does the same after looking for a hook that our greenlets do not have."""
+
+PARKED = 256
+"""How many greenlets are kept for later: each holds some 10 KB."""
+
+
+class GreenletPool:
+    """Runs jobs, each in a greenlet of its own."""
+
+    __slots__ = ("_hub", "_parked", "working")
+
+    def __init__(self) -> None:
+        self._hub = get_hub()
+        self._parked: list[greenlet] = []
+        self.working = 0
+
+    def start(self, task: Task) -> None:
+        """Run ``task`` as soon as the loop is reached: for greenlets, which go on first."""
+        self._hub.loop.run_callback(self.begin, task)
+
+    def begin(self, task: Task) -> None:
+        """Run ``task`` now: for callbacks of the loop; returns when the job waits for the first time or is done."""
+        if self._parked:
+            self._parked.pop().switch(task)
+        else:
+            greenlet(self._work, self._hub).switch(task)
+
+    def _work(self, task: Task) -> None:
+        while True:
+            self.working += 1
+            try:
+                task()
+            except (
+                Exception
+            ):  # the loop must live on whatever a job does; the hub would print, too, but end this greenlet
+                sys.excepthook(*sys.exc_info())
+            self.working -= 1
+            if len(self._parked) >= PARKED:
+                return
+            del task
+            self._parked.append(getcurrent())
+            task = switch_to(self._hub)

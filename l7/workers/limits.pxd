@@ -1,0 +1,16 @@
+# Types for the compiled l7/workers/limits.py.
+
+from l7.http.framing cimport BodyReader
+from l7.http.parser cimport ResponseParser
+
+cdef class ClientLimits:
+    cdef public Py_ssize_t head, fields
+    cdef public object body, discarded
+    cdef public double head_seconds, body_seconds, idle_seconds, write_seconds
+
+cdef class BackendLimits:
+    cdef public double connect, response, idle, write, half_closed
+    cdef public Py_ssize_t head, fields
+    cdef public ResponseParser parser
+
+    cdef BodyReader reader(self, long long length, Py_ssize_t came)

@@ -1,0 +1,62 @@
+"""The limits and timeouts of the configuration as plain numbers: bytes, fields and seconds.
+
+Hot only as types: what is declared here is read by others without asking Python.
+"""
+
+from __future__ import annotations
+
+from l7.config.schema import Limits, Timeouts
+from l7.http.framing import WHOLE, BodyReader, LengthReader, response_reader
+from l7.http.parser import ResponseParser
+
+
+class ClientLimits:
+    """The limits and timeouts that apply towards clients, as plain numbers: bytes, fields and seconds."""
+
+    __slots__ = ("body", "body_seconds", "discarded", "fields", "head", "head_seconds", "idle_seconds", "write_seconds")
+
+    def __init__(self, limits: Limits, timeouts: Timeouts) -> None:
+        self.head = limits.head
+        self.fields = limits.headers
+        self.body = limits.body
+        """None: no limit."""
+        self.discarded = limits.discarded_body
+        """None: no limit."""
+        self.head_seconds = timeouts.head
+        self.body_seconds = timeouts.body
+        self.idle_seconds = timeouts.idle
+        self.write_seconds = timeouts.write
+
+
+class BackendLimits:
+    """The limits and timeouts that apply to one backend on one listener; seconds and bytes."""
+
+    __slots__ = ("connect", "fields", "half_closed", "head", "idle", "parser", "response", "write")
+
+    def __init__(
+        self,
+        connect: float,
+        response: float,
+        idle: float,
+        write: float,
+        head: int,
+        fields: int,
+        half_closed: float = 0.0,
+    ) -> None:
+        self.connect = connect
+        self.response = response
+        """For the head of an answer, and for the server to take what it is sent."""
+        self.idle = idle
+        """Between two pieces of an answer's body; and without a byte in a tunnel."""
+        self.write = write
+        self.half_closed = half_closed
+        """For what the server says next, once the client has half-closed: it may be gone."""
+        self.head = head
+        self.fields = fields
+        self.parser = ResponseParser(fields)
+
+    def reader(self, length: int, came: int) -> BodyReader:
+        """The reader for a response whose head said ``length``, and behind which so much has come already."""
+        if length == came:
+            return WHOLE
+        return LengthReader(length) if length >= 0 else response_reader(length, self.fields, self.head)

@@ -1,0 +1,1 @@
+"""The monitor process: health checks, names, the admin endpoint."""

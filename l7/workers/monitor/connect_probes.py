@@ -1,0 +1,179 @@
+"""Knocking: servers that took no connection are tried by a bare one every `KNOCK` seconds, by one process for all.
+
+Only those are knocked at that workers could not reach, so ten thousand that are well cost nothing. What comes of it
+goes to the shared memory: a server that was ejected because it refused connections is used again at once when it takes
+them, and requests that wait for one go on. Nothing is sent, and nothing of it is counted as a request or a connection.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import gevent
+
+from l7.balancing.server_state import KNOCK
+from l7.clock import monotonic
+from l7.sharedmem import layout
+from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.memory import CONTROL, SharedMemory
+from l7.telemetry.events import Events, named
+from l7.workers.transport.dial import Endpoint, OutOfResources, QueueFull, dial
+from l7.workers.transport.stream import DeadlineSweeper, StreamClosed, StreamTimeout
+
+WITHIN = 1.0
+"""Seconds that a connection may take."""
+BATCH = 0.01
+"""Seconds between two looks at what is due."""
+MOST_AT_ONCE = 10
+"""Knocks that are begun in one batch at most: a thousand a second. Of more servers each has to wait longer."""
+MOST_UNDER_WAY = 500
+LOOK = 0.05
+"""Seconds between two looks at whether workers could not reach a server."""
+ROWS = 500
+"""Servers that are looked at in one go."""
+
+Key = tuple[str, str]
+
+
+@dataclass(eq=False)
+class ProbedServer:
+    """One address of one server."""
+
+    backend: str
+    server: str
+    endpoint: Endpoint
+    row: int
+    due: float = 0.0
+    dropped: bool = False
+
+    def __lt__(self, other: ProbedServer) -> bool:
+        """Order by when they are due."""
+        return self.due < other.due
+
+
+class ConnectProbes:
+    """All servers of this machine; made in the monitor process only, the lane's one writer."""
+
+    def __init__(self, shared_memory: SharedMemory, events: Events) -> None:
+        self._shared_memory = shared_memory
+        self._events = events
+        self._writer = CounterWriter(shared_memory.cells, shared_memory.rows * layout.ROW, CONTROL)
+        self._sweeper = DeadlineSweeper(KNOCK / 2)
+        self._by_row: dict[int, ProbedServer] = {}
+        self._by_server: dict[Key, list[ProbedServer]] = {}
+        self._queue: list[ProbedServer] = []
+        self._closed: dict[int, ProbedServer] = {}
+        """Those that are knocked at, by row."""
+        self._under_way = 0
+        self._changes = -1
+        self._seen: list[int] = []
+
+    def start(self) -> None:
+        """Begin, with those that could not be reached before."""
+        self._sweeper.start()
+        gevent.spawn(self._look)
+        gevent.spawn(self._run)
+
+    def __len__(self) -> int:
+        return len(self._closed)
+
+    def change(self, server: Key, doors: Sequence[ProbedServer]) -> None:
+        """From now on a server has these addresses and no others."""
+        stay = {(door.row, door.endpoint) for door in doors}
+        for door in self._by_server.get(server, ()):
+            if (door.row, door.endpoint) not in stay:
+                door.dropped = True
+                self._by_row.pop(door.row, None)
+                self._closed.pop(door.row, None)
+        self._by_server[server] = kept = []
+        for door in doors:
+            kept.append(self._by_row.setdefault(door.row, door))
+        self._consider([door.row for door in doors])
+
+    # --- which --------------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """See which servers workers could not reach."""
+        while True:
+            changes = self._writer.changes
+            if changes != self._changes:
+                self._changes = changes
+                rows = self._writer.changed_since(self._seen)
+                found = list(self._by_row) if rows is None else list(rows)
+                for first in range(0, len(found), ROWS):
+                    self._consider(found[first : first + ROWS])
+                    gevent.sleep(0)
+            gevent.sleep(LOOK)
+
+    def _consider(self, rows: Iterable[int]) -> None:
+        for row in rows:
+            door = self._by_row.get(row)
+            if door is not None and row not in self._closed and self._is_closed(row):
+                self._closed[row] = door
+                door.due = monotonic() + random.random() * KNOCK
+                heapq.heappush(self._queue, door)
+
+    def _is_closed(self, row: int) -> bool:
+        shared_memory = self._shared_memory
+        return max(shared_memory.column(row, layout.UNREACHED_AT)) > max(shared_memory.column(row, layout.REACHED_AT))
+
+    # --- knocking -----------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            now = monotonic()
+            begun = 0
+            while self._queue and self._queue[0].due <= now and begun < MOST_AT_ONCE:
+                if self._under_way >= MOST_UNDER_WAY:
+                    break
+                door = heapq.heappop(self._queue)
+                if not door.dropped and self._closed.get(door.row) is door:
+                    begun += 1
+                    self._under_way += 1
+                    gevent.spawn(self._knock, door)
+            gevent.sleep(BATCH if self._queue else LOOK)
+
+    def _knock(self, door: ProbedServer) -> None:
+        following = max(door.due, monotonic() - KNOCK) + KNOCK
+        try:
+            opens = takes_connections(door.endpoint, self._sweeper)
+        finally:
+            self._under_way -= 1
+        if door.dropped:
+            return
+        if opens is False and not self._is_closed(door.row):
+            opens = True  # a worker has a connection by now
+        if opens:
+            self._open(door)
+            return
+        if opens is False:
+            self._writer.put(door.row * layout.ROW + layout.KNOCKED_AT, time.monotonic_ns())
+        door.due = following
+        heapq.heappush(self._queue, door)
+
+    def _open(self, door: ProbedServer) -> None:
+        """Tell that a server takes connections."""
+        del self._closed[door.row]
+        now = time.monotonic_ns()
+        since = max(self._shared_memory.column(door.row, layout.UNREACHED_AT))
+        self._writer.put(door.row * layout.ROW + layout.REACHED_AT, now)
+        self._writer.changed(door.row)
+        words = f"{door.backend}: server {door.server} takes connections again, after {(now - since) / 1e9:.1f} s"
+        self._events.info(named("server.reached", words, backend=door.backend, server=door.server))
+
+
+def takes_connections(where: Endpoint, sweeper: DeadlineSweeper) -> bool | None:
+    """Whether a server takes a connection now; None when that could not be tried, for want of something of our own."""
+    try:
+        dial(where, sweeper, WITHIN).reset()  # without a last round trip, and without a trace in the system's tables
+    except OutOfResources:
+        return None
+    except QueueFull:
+        return True  # somebody listens who has much to do
+    except (OSError, StreamClosed, StreamTimeout):
+        return False
+    return True

@@ -1,0 +1,110 @@
+"""The names that servers are given by, each looked up again as its time to live ends, for as long as l7 runs.
+
+Each name has a greenlet of its own: one whose name server is slow holds up no other. What changes is told to the
+master; that a name cannot be looked up is told, too, and changes no addresses.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+
+import gevent
+from gevent.lock import BoundedSemaphore
+
+from l7.balancing.dns_records import FoundAddress, NameRecord, ResolvedEndpoint
+from l7.config.addresses import Address
+from l7.config.schema import Config
+from l7.ipc.messages import Resolved, shortened
+from l7.telemetry.events import Events, named
+from l7.workers.monitor.resolver import NameResolver
+
+AT_A_TIME = 64
+"""Look-ups under way at a time."""
+MOST_NAMED = 5
+"""Addresses that are written out in an event."""
+
+Known = Mapping[tuple[str, str], Sequence[ResolvedEndpoint]]
+Tell = Callable[[Resolved], None]
+
+
+class DnsRefresher:
+    """All names of a configuration. ``known`` is what was found out before, by route and server."""
+
+    def __init__(
+        self, config: Config, resolver: NameResolver, known: Known, tell: Tell,
+        events: Events,
+    ) -> None:  # fmt: skip
+        self._resolver = resolver
+        self._settings = config.resolver
+        self._tell = tell
+        self._events = events
+        self._known = known
+        self._turns = BoundedSemaphore(AT_A_TIME)
+        self._servers: dict[Address, dict[str, None]] = {}
+        """For each name the routes that use it."""
+        for route, backend in config.backends.items():
+            for server in backend.servers:
+                if server.address.named:
+                    self._servers.setdefault(server.address, {})[route] = None
+
+    def __len__(self) -> int:
+        return len(self._servers)
+
+    def start(self) -> None:
+        """Begin."""
+        for address in self._servers:
+            gevent.spawn(self._follow, address)
+
+    def _follow(self, address: Address) -> None:
+        knowledge = NameRecord(self._settings.min_ttl, self._settings.max_ttl, self._recall(address))
+        first = True
+        while True:
+            with self._turns:
+                answer = self._resolver.look_up(address)
+            # Found out by an l7 before this one, and told after this had begun.
+            knowledge.found = before = knowledge.found or self._recall(address)
+            changed = knowledge.note(answer)
+            if changed:
+                self._say(address, before, knowledge)
+            if changed or first:
+                for route in self._servers[address]:
+                    self._publish(route, address, knowledge)
+            first = False
+            gevent.sleep(knowledge.next_look(answer.ttl, random.random()))
+
+    def _recall(self, address: Address) -> tuple[FoundAddress, ...]:
+        """What the monitor process before this one has found out."""
+        for route in self._servers[address]:
+            known = self._known.get((route, str(address)))
+            if known:
+                return tuple(FoundAddress(one.host, one.port, one.weight, one.reserve) for one in known)
+        return ()
+
+    def _publish(self, route: str, address: Address, knowledge: NameRecord) -> None:
+        self._tell(Resolved(route, str(address), knowledge.found, shortened(knowledge.why)))
+
+    def _say(self, address: Address, before: tuple[FoundAddress, ...], knowledge: NameRecord) -> None:
+        if knowledge.why:
+            stays = "the last answer stays" if knowledge.found else "it has no servers until it can"
+            words = f"the name {address} cannot be looked up: {knowledge.why}; {stays}"
+            self._events.warning(named("name.failed", words, name=address, reason=knowledge.why))
+            return
+        come, gone = _others(knowledge.found, before), _others(before, knowledge.found)
+        text = _listed("", come) if not before else _listed("joined by ", come) + _listed("left by ", gone)
+        if not text:
+            text = "looked up again" if knowledge.found == before else "weighted anew"
+        self._events.info(named("name.changed", f"the name {address} is {text}".rstrip("; "), name=address))
+
+
+def _others(found: Sequence[FoundAddress], than: Sequence[FoundAddress]) -> list[FoundAddress]:
+    """The addresses that are not among ``than``, whatever their weights."""
+    known = {(one.host, one.port) for one in than}
+    return [one for one in found if (one.host, one.port) not in known]
+
+
+def _listed(verb: str, found: list[FoundAddress]) -> str:
+    if not found:
+        return ""
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return verb + ", ".join(map(str, found[:MOST_NAMED])) + more + "; "

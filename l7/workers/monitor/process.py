@@ -1,0 +1,232 @@
+"""The monitor process: what is done once per machine. It checks servers, knocks at them and looks names up.
+
+No request passes through it. What it finds out about servers it writes into its lane of the shared memory, where all
+workers read; what names stand for it tells the master, which tells everybody. Workers go on with the last of both when
+it is gone. It is supervised by `l7.master.monitor.state`, and does nothing before it is told to begin: until then
+another monitor process may still be at work.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gevent import get_hub, monkey
+from gevent import socket as green
+from gevent.event import Event
+from gevent.util import format_run_info
+
+from l7.balancing.dns_records import ResolvedEndpoint
+from l7.config.addresses import Address
+from l7.config.generation import Generation
+from l7.config.schema import Backend, Config
+from l7.descriptors import raise_limit
+from l7.ipc.channel import Channel, Received
+from l7.ipc.messages import (
+    BeginChecks,
+    BootFailed,
+    ControlClient,
+    OpenAdmin,
+    Ready,
+    SetMembers,
+    Stop,
+    shortened,
+)
+from l7.sharedmem import scoreboard as cells
+from l7.sharedmem.master_gauges import MasterGauges
+from l7.sharedmem.memory import SharedMemory
+from l7.sharedmem.predecessor_counters import PredecessorCounters
+from l7.sharedmem.scoreboard import Scoreboard
+from l7.telemetry.events import Events
+from l7.telemetry.metrics import Metrics
+from l7.workers.channel import LoopChannel
+from l7.workers.monitor.admin import AdminServer
+from l7.workers.monitor.connect_probes import ConnectProbes, ProbedServer
+from l7.workers.monitor.dns_refresher import DnsRefresher
+from l7.workers.monitor.health_checks import CheckTarget, HealthChecks
+from l7.workers.monitor.resolver import NameResolver
+from l7.workers.process import CANNOT_BOOT, MASTER_GONE
+from l7.workers.transport.dial import endpoint, endpoint_of
+from l7.workers.watchdog import TICK, Watchdog
+
+Row = tuple[str, ...]
+_Place = tuple[str, tuple[int, object], int, str]
+
+
+@dataclass(frozen=True)
+class MonitorSpec:
+    """What a monitor process is born with; as `l7.workers.process.WorkerSpec`."""
+
+    generation: Generation
+    slot: int
+    channel: socket.socket
+    scoreboard: Scoreboard
+    shared_memory: SharedMemory
+    rows: Mapping[Row, int]
+    resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]]
+    """What is known of names, by route and server."""
+    formers: Sequence[PredecessorCounters] = ()
+    """What those before this l7 have counted."""
+    admin: socket.socket | None = None
+    """Where the admin endpoint listens."""
+
+
+def needs_monitor(config: Config) -> bool:
+    """Whether a configuration has work for a monitor process; without any, l7 is a process lighter."""
+    return config.admin is not None or any(backend.servers for backend in config.backends.values())
+
+
+def run(spec: MonitorSpec) -> int:
+    """Live as the monitor process; returns the exit status. Call it in a newly forked process, once."""
+    events = Events(spec.generation.config.log_level, generation=spec.generation.number)
+    channel = Channel(spec.channel, events.warning)
+    try:
+        monkey.patch_all()
+        controller = MonitorWorker(spec, channel, events)
+    except Exception as failure:  # whatever it is, the master must hear why
+        channel.send(BootFailed(shortened(f"{type(failure).__name__}: {failure}")))
+        return CANNOT_BOOT
+    return controller.run()
+
+
+class MonitorWorker:
+    """The monitor process at work."""
+
+    def __init__(self, spec: MonitorSpec, channel: Channel, events: Events) -> None:
+        self._boot = spec
+        self._events = events
+        self._config = spec.generation.config
+        raise_limit()
+        self._channel = LoopChannel(channel, self._on_message, self._on_end)
+        self.checks = HealthChecks(spec.shared_memory, events)
+        self.knocks = ConnectProbes(spec.shared_memory, events)
+        self._rows, self._resolved = dict(spec.rows), dict(spec.resolved)
+        self._naming = DnsRefresher(
+            self._config, NameResolver(self._config.resolver), self._resolved, self._channel.send, events
+        )
+        figures = Metrics(spec.shared_memory, spec.scoreboard, self._config, self._rows, self._resolved, spec.formers)
+        self._admin = AdminServer(figures, MasterGauges(spec.shared_memory), self._visit)
+        self._members: dict[tuple[str, str], list[CheckTarget]] = {}
+        self._cells = spec.scoreboard.slot(spec.slot)
+        self._watchdog = Watchdog(self._config.block_warning, events.warning)
+        self._begun = False
+        self._leave = Event()
+        self._timers: list[Any] = []
+
+    def run(self) -> int:
+        """Work until told to stop, or until the master is gone."""
+        self._listen_to_signals()
+        self._beat()
+        self._every(cells.BEAT_INTERVAL, self._beat)
+        self._every(TICK, self._watchdog.turned)
+        self._channel.listen()
+        self._watchdog.start()
+        self._channel.send(Ready())
+        self._leave.wait()
+        self._admin.close()
+        return 0
+
+    def _every(self, seconds: float, call: Callable[[], None]) -> None:
+        timer = get_hub().loop.timer(seconds, seconds)
+        timer.start(call)
+        self._timers.append(timer)
+
+    def _beat(self) -> None:
+        self._cells[cells.CHECKED], self._cells[cells.NAMES] = len(self.checks), len(self._naming)
+        self._cells[cells.BEAT] = time.monotonic_ns()
+
+    # --- the master's wishes ----------------------------------------------------------------------------------------
+
+    def _on_message(self, received: Received) -> None:
+        message = received.message
+        if isinstance(message, BeginChecks):
+            self._begin()
+        elif isinstance(message, SetMembers):
+            self._on_members(message)
+        elif isinstance(message, OpenAdmin) and self._boot.admin is not None:
+            self._admin.start(self._boot.admin)
+        elif isinstance(message, Stop):
+            self._leave.set()
+        else:
+            received.discard()
+
+    def _visit(self) -> green.socket:
+        """Connect to the master, as over the control socket; raises ``OSError`` when it takes nothing now."""
+        ours, theirs = green.socketpair()
+        with theirs:
+            if not self._channel.try_send(ControlClient(), theirs.fileno()):
+                ours.close()
+                raise OSError("the master does not read what it is told")
+        return ours
+
+    def _on_end(self) -> None:
+        self._events.debug(MASTER_GONE)
+        self._leave.set()
+
+    def _begin(self) -> None:
+        self._begun = True
+        for name, backend in self._config.backends.items():
+            for server in backend.servers:
+                self._watch(name, backend, server.address, self._resolved.get((name, str(server.address)), ()))
+        self.checks.start()
+        self.knocks.start()
+        self._naming.start()
+
+    def _on_members(self, message: SetMembers) -> None:
+        name, label = message.backend, message.server
+        self._resolved[name, label] = members = [ResolvedEndpoint(*member) for member in message.members]
+        self._rows.update({(name, label, str(Address(one.host, one.port))): one.row for one in members})
+        backend = self._config.backends.get(name)
+        if backend is None or not self._begun:
+            return
+        for server in backend.servers:
+            if str(server.address) == label:
+                self._watch(name, backend, server.address, members)
+
+    def _watch(self, name: str, backend: Backend, address: Address, resolved: Sequence[ResolvedEndpoint]) -> None:
+        """Knock at and check a server, at all the addresses that it has now, and at no others any more."""
+        places = list(self._places(name, address, resolved))
+        self.knocks.change(
+            (name, str(address)), [ProbedServer(name, label, where, row) for label, where, row, _ in places]
+        )
+        if backend.health is None:
+            return
+        key = (name, str(address))
+        check, limits = backend.health, self._config.limits
+        targets = [CheckTarget(name, label, where, row, check, host, limits) for label, where, row, host in places]
+        before = {target.key: target for target in self._members.get(key, ())}
+        stay = {target.key for target in targets}
+        self.checks.change(targets, [target for each, target in before.items() if each not in stay])
+        self._members[key] = [before.get(target.key, target) for target in targets]
+
+    def _places(self, name: str, address: Address, resolved: Sequence[ResolvedEndpoint]) -> Iterator[_Place]:
+        """Where a server is: its name for people, its endpoint, its row and what checks ask for there."""
+        literal = endpoint_of(address)
+        if literal is not None:
+            host = "localhost" if address.path else address.authority
+            yield str(address), literal, self._boot.rows[name, str(address)], host
+            return
+        for one in resolved:
+            found = Address(one.host, one.port)
+            asked = (found if address.srv else address).authority
+            yield f"{address} at {found}", endpoint(one.host, one.port), one.row, asked
+
+    # --- signals ----------------------------------------------------------------------------------------------------
+
+    def _listen_to_signals(self) -> None:
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: get_hub().loop.run_callback_threadsafe(self._leave.set))
+        signal.signal(signal.SIGUSR2, self._on_show_stacks)
+        faulthandler.enable(all_threads=True)
+
+    def _on_show_stacks(self, _number: int, _frame: object) -> None:
+        text = "\n".join(format_run_info(thread_stacks=False))
+        os.write(2, f"monitor process {os.getpid()}: the stacks of all greenlets\n{text}\n".encode("utf-8", "replace"))

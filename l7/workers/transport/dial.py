@@ -1,0 +1,134 @@
+"""Opening a connection to a server: for requests and for health checks alike, so that both mean the same by it.
+
+What fails is one of four: the server (``OSError``, with the system's number), the time (`StreamTimeout`), or we
+ourselves (`OutOfResources`), which no server is blamed for.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from _socket import socket as Socket
+from typing import Any
+
+import gevent
+
+from l7.clock import monotonic
+from l7.config.addresses import Address
+from l7.errors import L7Error
+from l7.oserrors import DESCRIPTORS, NO_PORT, SCARCE, describe
+from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamTimeout
+
+FIRST_PAUSE = 0.001
+"""Seconds until a unix socket whose queue was full is tried again; it doubles."""
+LONGEST_PAUSE = 0.1
+
+Endpoint = tuple[int, Any]
+"""Address family and what ``connect`` takes."""
+
+_FLAGS = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+
+
+class OutOfResources(L7Error):
+    """We have no descriptor, no memory or no local port for a connection; ``errno`` is one of `l7.oserrors`."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(describe(number))
+        self.errno = number
+
+
+class QueueFull(StreamTimeout):
+    """Nobody took a connection from the full queue of a unix socket in time."""
+
+
+def endpoint_of(address: Address) -> Endpoint | None:
+    """Where a server is; None for one that is given by name."""
+    if address.path is not None:
+        return socket.AF_UNIX, address.path
+    return None if address.named else endpoint(address.host, address.port)
+
+
+def endpoint(host: str, port: int) -> Endpoint:
+    """Where an IP address and a port are."""
+    family = socket.AF_INET if ipaddress.ip_address(host).version == 4 else socket.AF_INET6
+    return family, (host, port)
+
+
+def dial(where: Endpoint, sweeper: DeadlineSweeper, seconds: float) -> Stream:
+    """Open a connection within ``seconds``.
+
+    Raises `OutOfResources`, `StreamTimeout` (`QueueFull` among them), ``StreamClosed`` when it was closed here
+    meanwhile, and ``OSError`` as the system tells it.
+    """
+    family, address = where
+    try:
+        sock = _socket(family, sweeper)
+        if family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stream = Stream(sock, sweeper, connecting=True)
+        try:
+            _connect(stream, family, address, seconds)
+        except BaseException:
+            stream.close()
+            raise
+    except OSError as failure:
+        lack = _lack(failure.errno, where)
+        if lack:
+            raise OutOfResources(lack) from None
+        raise
+    return stream
+
+
+def _socket(family: int, sweeper: DeadlineSweeper) -> Socket:
+    """A new socket; when no descriptor is left for it, something idle makes place."""
+    try:
+        return Socket(family, socket.SOCK_STREAM | _FLAGS)
+    except OSError as failure:
+        if failure.errno not in DESCRIPTORS or not sweeper.free_descriptor():
+            raise
+    return Socket(family, socket.SOCK_STREAM | _FLAGS)
+
+
+def _connect(stream: Stream, family: int, address: Any, seconds: float) -> None:
+    """Connect; where the queue of a unix socket is full the system does not let us wait, so we come back."""
+    until = monotonic() + seconds
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            stream.connect(address, max(until - monotonic(), 0.001))
+            return
+        except BlockingIOError:
+            if family != socket.AF_UNIX:
+                raise
+        left = until - monotonic()
+        if left <= 0:
+            raise QueueFull
+        gevent.sleep(min(pause, left))
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _lack(number: int | None, where: Endpoint) -> int:
+    """What we lack where that is why a connection could not be opened; 0 where it is not."""
+    if number in SCARCE or (number == errno.EAGAIN and where[0] != socket.AF_UNIX):
+        return number or 0
+    return NO_PORT if number == errno.EADDRNOTAVAIL and _is_reachable(where) else 0
+
+
+def _is_reachable(where: Endpoint) -> bool:
+    """Whether there is a local address from which this one can be reached; nothing is sent to find out.
+
+    Without one, as for ``::1`` where IPv6 is off, the system says the same as when no local port is left.
+    """
+    family, address = where
+    try:
+        sock = Socket(family, socket.SOCK_DGRAM | _FLAGS)
+    except OSError:
+        return True
+    try:
+        sock.connect(address)
+    except OSError as failure:
+        return failure.errno != errno.EADDRNOTAVAIL
+    finally:
+        sock.close()
+    return True

@@ -1,0 +1,398 @@
+"""A socket with readiness and deadlines: the one place where `OSError` becomes ours.
+
+Hot: every wait and every byte goes through here, and three measurements shaped it.
+
+* One io watcher a socket, level-triggered, for the socket's whole life: no ``epoll_ctl`` per wait. Its callback
+  switches to the greenlet that waits; when none waits it notes ``ready`` and stops the watcher until somebody asks.
+  So we wait first and receive then, and never see ``EAGAIN``; and the same mark tells without a second greenlet that an
+  idle pooled connection was closed or that a client left.
+* No timer per operation: a deadline is a number on the stream, and one `DeadlineSweeper` looks at all of them.
+* No greenlet for an idle connection: it has a *keeper* that is called when bytes come or time runs out.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from _socket import socket as Socket
+from collections.abc import Callable
+from select import epoll as _Epoll  # by name: patching takes it out of the module
+from typing import Any, Protocol
+
+from gevent import get_hub
+from greenlet import getcurrent, greenlet
+
+from l7.clock import monotonic
+from l7.workers.transport.stream_errors import StreamClosed as StreamClosed
+from l7.workers.transport.stream_errors import StreamTimeout as StreamTimeout
+from l7.workers.transport.stream_errors import gone as gone
+from l7.workers.transport.stream_errors import is_hung_up
+
+switch_to = greenlet.switch
+"""Gives control to the hub. ``Hub.switch`` does the same after looking for a hook that our greenlets do not have."""
+
+NEVER = float("inf")
+"""A deadline that does not come."""
+
+CHUNK = 64 * 1024
+"""Bytes asked for in one receive: what a connection can make l7 hold."""
+
+
+class ReadinessHandler(Protocol):
+    """Who is told about a stream that nobody waits on."""
+
+    def on_ready(self, stream: Stream) -> None:
+        """Bytes came, or the end; when they are not taken at once the stream does not listen any more."""
+
+    def on_expired(self, stream: Stream) -> None:
+        """Its ``deadline`` passed."""
+
+
+class Stream:
+    """A connected, non-blocking socket. Use it from one reading and one writing greenlet at a time.
+
+    The socket is the C class below `socket.socket`: half the memory, and not what monkey-patching makes of it.
+    """
+
+    __slots__ = (
+        "_expired", "_hub", "_write_expired", "_write_watcher", "_writer", "closed", "deadline", "half_closed",
+        "handler", "reader", "ready", "seen", "socket", "sweeper", "watcher", "watching", "write_deadline",
+    )  # fmt: skip
+
+    def __init__(self, sock: Socket, sweeper: DeadlineSweeper, *, connecting: bool = False) -> None:
+        self.socket = sock
+        self.sweeper = sweeper
+        self.deadline = NEVER
+        """When the reader, or the keeper, is told that time is up."""
+        self.write_deadline = NEVER
+        self.ready = False
+        """Whether something can be received: bytes, the end or an error."""
+        self.watching = not connecting
+        self.closed = False
+        self.half_closed = False
+        """Whether `take` came to the end of what the peer sends; it may still receive."""
+        self.handler: ReadinessHandler | None = None
+        self.reader: greenlet | None = None
+        self._writer: greenlet | None = None
+        self.seen = 0.0
+        """When the loop had last looked at its sockets as this one was put aside (``loop.now``)."""
+        self._expired = False
+        self._write_expired = False
+        self._write_watcher: Any = None
+        self._hub = self.sweeper.hub
+        self.watcher = self.sweeper.loop.io(sock.fileno(), 1)
+        if connecting:
+            # Of what one poll brings, servers are heard first: an idle connection that spoke out of turn is gone
+            # before a client's request in the same batch could be sent on it.
+            self.watcher.priority = self.sweeper.loop.MAXPRI
+        if not connecting:
+            self.watcher.start(self._on_readable)
+        self.sweeper.streams.add(self)
+
+    def _on_readable(self) -> None:
+        """Called by the loop: wake who waits, else remember and be quiet."""
+        reader = self.reader
+        self.ready = True
+        if reader is not None:
+            self.reader = None
+            reader.switch()
+            return
+        if self.handler is not None:
+            self.handler.on_ready(self)
+        if self.ready and not self.closed:
+            self.watcher.stop()
+            self.watching = False
+
+    def watch(self) -> None:
+        """Listen again after ``ready`` was acted on."""
+        self.ready = False
+        if not self.watching:
+            self.watching = True
+            self.watcher.start(self._on_readable)
+
+    def pause(self) -> None:
+        """Do not listen for now, and let no time run."""
+        self.deadline = NEVER
+        self.watcher.stop()
+        self.watching = False
+
+    def wait(self) -> None:
+        """Wait until something can be received; raises `StreamTimeout` at the deadline, `StreamClosed` when closed."""
+        if self.ready:
+            return
+        if not self.watching:
+            self.watch()
+        self.reader = getcurrent()
+        switch_to(self._hub)
+        self.reader = None
+        if self._expired:
+            self._wake_failed()
+
+    def wait_either(self, other: Stream) -> None:
+        """Wait until this stream or ``other`` can be received from; the deadlines of both apply."""
+        if self.ready or other.ready:
+            return
+        if not self.watching:
+            self.watch()
+        if not other.watching:
+            other.watch()
+        self.reader = other.reader = getcurrent()
+        switch_to(self._hub)
+        self.reader = other.reader = None
+        if self._expired:
+            self._wake_failed()
+        if other._expired:
+            other._wake_failed()
+
+    def _wake_failed(self) -> None:
+        self._expired = False
+        if self.closed:
+            raise StreamClosed("closed here")
+        raise StreamTimeout
+
+    def receive(self, size: int = CHUNK) -> bytes:
+        """Wait for bytes and return at most ``size`` of them; empty at the end. Raises as `wait`, and when reset."""
+        if not self.ready:
+            self.wait()
+        while True:
+            try:
+                data = self.socket.recv(size)
+            except BlockingIOError:
+                self.watch()
+                self.wait()
+            except OSError as failure:
+                raise gone(failure) from None
+            else:
+                self.watch()
+                return data
+
+    def take(self) -> bytes | None:
+        """Bytes that are there now, None for nothing, empty at the end. Raises `StreamClosed` when reset."""
+        try:
+            data = self.socket.recv(CHUNK)
+        except BlockingIOError:
+            data = None
+        except OSError as failure:
+            raise gone(failure) from None
+        if data == b"":  # it stays ready from now on: watched, it would call for ever
+            self.half_closed = self.ready = True
+            self.watcher.stop()
+            self.watching = False
+        else:
+            self.watch()
+        return data
+
+    def hung_up(self) -> bool:
+        """Whether the peer is known to receive nothing any more (`is_hung_up`)."""
+        return self.closed or is_hung_up(self.socket.fileno())
+
+    def has_bytes(self) -> bool:
+        """Whether anything at all could be received now, the end included (one system call)."""
+        try:
+            self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def send(self, data: bytes | memoryview, seconds: float) -> None:
+        """Send all of ``data``; raises `StreamClosed`, or `StreamTimeout` after ``seconds`` without progress."""
+        rest = self._send_now(data)
+        unsent = len(rest) == len(data)
+        while rest:
+            self.wait_writable(seconds)
+            try:
+                rest = self._send_now(rest)
+            except StreamClosed as failure:
+                failure.unsent = unsent
+                raise
+            unsent = False
+
+    def push(self, data: bytes | memoryview, seconds: float) -> bytes | memoryview:
+        """Send ``data`` until all is sent or the peer says something: returns what is left. Raises as `send`."""
+        rest = self._send_now(data)
+        sent = len(rest) < len(data)
+        while rest and not self.ready:
+            self.wait_writable_or_ready(seconds)
+            if not self.ready:
+                try:
+                    rest = self._send_now(rest)
+                except StreamClosed as failure:
+                    failure.unsent = not sent
+                    raise
+                sent = True
+        return rest
+
+    def _send_now(self, data: bytes | memoryview) -> bytes | memoryview:
+        """Send what the kernel takes at once; returns the rest."""
+        try:
+            sent = self.socket.send(data)
+        except BlockingIOError:
+            return data
+        except OSError as failure:
+            raise gone(failure) from None
+        return b"" if sent == len(data) else memoryview(data)[sent:]
+
+    def wait_writable_or_ready(self, seconds: float) -> None:
+        """Wait until more can be sent, or something can be received; raises as `wait_writable`."""
+        if not self.watching:
+            self.watch()
+        self.reader = getcurrent()
+        try:
+            self.wait_writable(seconds)
+        finally:
+            self.reader = None
+
+    def wait_writable(self, seconds: float) -> None:
+        """Wait until more can be sent; raises `StreamTimeout` after ``seconds``, `StreamClosed` when closed here."""
+        if self.closed:
+            raise StreamClosed("closed here")
+        if self._write_watcher is None:
+            self._write_watcher = self._hub.loop.io(self.socket.fileno(), 2)
+        self.write_deadline = monotonic() + seconds
+        self._writer = getcurrent()
+        self._write_watcher.start(self._on_writable)
+        switch_to(self._hub)
+        self._writer = None
+        if self._write_watcher is not None:
+            self._write_watcher.stop()
+        self.write_deadline = NEVER
+        if self._write_expired:
+            self._write_expired = False
+            if self.closed:
+                raise StreamClosed("closed here")
+            raise StreamTimeout
+
+    def _on_writable(self) -> None:
+        writer = self._writer
+        if writer is not None:
+            self._writer = None
+            writer.switch()
+
+    def _interrupt_writer(self) -> None:
+        writer = self._writer
+        if writer is not None:
+            self._writer = None
+            self._write_expired = True
+            writer.switch()
+
+    def connect(self, address: Any, seconds: float) -> None:
+        """Open a connection to ``address``; raises `OSError` as the kernel tells it, or `StreamTimeout`."""
+        status = self.socket.connect_ex(address)
+        if status == errno.EINPROGRESS:
+            self.wait_writable(seconds)
+            status = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if status:
+            raise OSError(status, errno.errorcode.get(status, str(status)))
+        self.watch()
+
+    def expire(self, now: float) -> None:
+        """Called by the sweeper: end the waits whose time is up."""
+        if now >= self.deadline:
+            self.deadline = NEVER
+            if self.reader is not None:
+                self.interrupt()
+            elif self.handler is not None:
+                self.handler.on_expired(self)
+        if now >= self.write_deadline and self._writer is not None:
+            self._interrupt_writer()
+
+    def interrupt(self) -> None:
+        """End the reader's wait as if its time were up."""
+        reader = self.reader
+        if reader is not None:
+            self._expired = True
+            self.reader = None
+            reader.switch()
+
+    def finish_sending(self) -> None:
+        """Half-close: the peer sees the end, and can still be read from."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def try_send(self, data: bytes) -> None:
+        """Send a few last bytes if the kernel takes them at once; never waits, never raises."""
+        try:
+            self.socket.send(data)
+        except OSError:
+            pass
+
+    def detach(self) -> None:
+        """Close our descriptor of a connection that lives on in another process.
+
+        The loop's ``epoll`` would go on watching it: closing a descriptor ends that only when it was the last one.
+        """
+        number = self.socket.fileno()
+        self.watcher.stop()
+        try:
+            with _Epoll.fromfd(os.dup(self._hub.loop.fileno())) as watched:
+                watched.unregister(number)
+        except OSError:
+            pass
+        self.close()
+
+    def reset(self) -> None:
+        """Close so that the peer sees an error, not an end."""
+        if not self.closed:
+            try:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            except OSError:
+                pass
+            self.close()
+
+    def close(self) -> None:
+        """Let the socket go; who still waits on it is woken by `StreamClosed`."""
+        if self.closed:
+            return
+        self.closed = True
+        self.sweeper.streams.discard(self)
+        self.handler = None
+        self.watcher.close()
+        if self._write_watcher is not None:
+            self._write_watcher.close()
+            self._write_watcher = None
+        self.socket.close()
+        self.ready = True
+        if self.reader is not None:
+            self._hub.loop.run_callback(self.interrupt)
+        if self._writer is not None:
+            self._hub.loop.run_callback(self._interrupt_writer)
+
+
+class DeadlineSweeper:
+    """Looks at the deadlines of all streams of a worker, every ``interval`` seconds."""
+
+    __slots__ = ("_timer", "free_descriptor", "hub", "interval", "loop", "streams")
+
+    def __init__(self, interval: float = 0.25) -> None:
+        self.interval = interval
+        self.streams: set[Stream] = set()
+        self.free_descriptor: Callable[[], bool] = bool
+        """Closes what is idle, for who needs a descriptor; False where nothing is, or nobody has told it what."""
+        self.hub = get_hub()
+        self.loop = self.hub.loop
+        self._timer = self.loop.timer(interval, interval)
+
+    def start(self) -> None:
+        """Begin."""
+        self._timer.start(self.sweep)
+
+    def stop(self) -> None:
+        """End."""
+        self._timer.stop()
+        self._timer.close()
+
+    def sweep(self) -> None:
+        """Expire what is due; what a callback opens or closes meanwhile waits for the next time."""
+        now = monotonic()
+        due = []
+        for stream in self.streams:  # not a comprehension, whose variable has no type when it is compiled
+            if now >= stream.deadline or now >= stream.write_deadline:
+                due.append(stream)
+        for stream in due:
+            if not stream.closed:
+                stream.expire(now)

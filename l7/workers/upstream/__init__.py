@@ -1,0 +1,1 @@
+"""The server's side: backends, selection, pools, relaying."""

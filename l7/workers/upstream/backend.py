@@ -1,0 +1,390 @@
+"""A backend as one worker runs it: its members with their connections, who of them can be picked, and by what policy.
+
+Hot: most backends need no more for a request than the policy's pick; `BackendRuntime.plain` says so. What can be picked
+is worked out when something has changed: our own failures at once, what others found out within `BackendTable.tick`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from l7.balancing import health
+from l7.balancing.budget import RetryBudget
+from l7.balancing.dns_records import ResolvedEndpoint
+from l7.balancing.members import Member
+from l7.balancing.outlier_detection import OutlierDetector, count_failure
+from l7.balancing.policies import POLICIES, Policy
+from l7.balancing.server_state import ServerState, StateRules, evaluate_backend, last_resort, read_record
+from l7.clock import monotonic
+from l7.config.addresses import Address
+from l7.config.backends import merged
+from l7.config.schema import Backend, Config, Server
+from l7.errors import CONNECT_REFUSED, CONNECT_TIMEOUT, NO_SERVER, ProxyError, Retry, Side
+from l7.sharedmem.layout import IN_FLIGHT, REACHED_AT, RETRIES, ROW, UNREACHED_AT
+from l7.telemetry.events import named
+from l7.workers.context import WorkerContext
+from l7.workers.limits import BackendLimits
+from l7.workers.transport.stream import NEVER, DeadlineSweeper, Stream
+from l7.workers.upstream.pool import ConnectionPool
+from l7.workers.upstream.retry_queue import RetryQueue
+from l7.workers.upstream.selection import Selection
+
+_UNREACHED = frozenset((CONNECT_REFUSED, CONNECT_TIMEOUT))
+"""What says that a server takes no connections now."""
+_NOTHING_SENT = frozenset((Retry.NOT_REACHED, Retry.NOTHING_SENT))
+TICK = 0.05
+"""Seconds within which a worker notices what others found out."""
+
+
+class BackendRuntime:
+    """One backend."""
+
+    __slots__ = (
+        "_arranged",
+        "_context",
+        "_given",
+        "_passive",
+        "_rules",
+        "_servers",
+        "_sweeper",
+        "_timed",
+        "again",
+        "at",
+        "available",
+        "backend",
+        "bounds",
+        "budget",
+        "last_resort",
+        "limit",
+        "members",
+        "plain",
+        "policy",
+        "retries",
+        "retry_queue",
+        "route",
+        "row",
+        "selection",
+        "total",
+        "waiting",
+        "writer",
+    )
+
+    def __init__(
+        self,
+        route: str,
+        backend: Backend,
+        config: Config,
+        sweeper: DeadlineSweeper,
+        context: WorkerContext,
+        timed: set[BackendRuntime],
+    ) -> None:
+        self.route = route
+        self.backend = backend
+        self.writer = context.writer
+        self.row = context.rows[(route,)]
+        self.at = self.row * ROW
+        self.retries = backend.retries
+        self.limit = backend.max_connections or 0
+        self.total = backend.timeouts.total or 0.0
+        self.bounds = _bounds(backend, config)
+        self.policy: Policy = POLICIES[backend.balance]()
+        self.budget = RetryBudget(context.writer, self.row, backend.retry_budget, monotonic())
+        self.waiting: dict[Stream, tuple[Member, Any]] | None = None if backend.health is None else {}
+        """What is awaited on which connection, where checks can tell that it will not come."""
+        self._timed = timed
+        self._context = context
+        self._sweeper = sweeper
+        self._rules = StateRules.of(backend)
+        self._passive = self._outlier_detector(backend)
+        self._servers = merged(backend.servers)
+        self._given: dict[str, list[Member]] = {address: self._first(one) for address, one in self._servers.items()}
+        self._begin_without_members()
+        self.selection = Selection(self, context.cookie_key)
+        self.retry_queue = RetryQueue(self, context.writer, backend.retry_for)
+        self.plain = True
+        """Whether the policy alone decides, so that nothing has to be claimed or looked up."""
+        self._take_members()
+
+    def _outlier_detector(self, backend: Backend) -> OutlierDetector | None:
+        if backend.ejection is None:
+            return None
+        return OutlierDetector(backend.ejection, backend.panic, self.writer, self._refresh_now)
+
+    def _begin_without_members(self) -> None:
+        self.members: list[Member] = []
+        self._arranged: tuple[tuple[Member, int], ...] | None = None
+        self.available: tuple[Member, ...] = ()
+        """The members that the policy picks from."""
+        self.last_resort: tuple[Member, ...] = ()
+        """The members that are asked, in this order, when those have failed a request."""
+        self.again = 0
+        """When this can change by itself, in nanoseconds; 0: never."""
+
+    # --- members ------------------------------------------------------------------------------------------------------
+
+    def _first(self, server: Server) -> list[Member]:
+        """The members of a server as they are known at the beginning."""
+        name = (self.route, str(server.address))
+        found = self._context.resolved.get(name)
+        if found is not None:
+            return [self._resolved(server, one) for one in found]
+        return [self._member(server, server.address, self._context.rows[name], server.weight)]
+
+    def _member(
+        self, server: Server, address: Address, row: int, weight: int, parent: int = 0, *, reserve: bool = False
+    ) -> Member:
+        limit, backup = server.max_connections or 0, server.backup or reserve
+        member = Member(str(address), self.writer, row, weight, limit, parent, backup=backup)
+        member.pool = ConnectionPool(address, self.backend.timeouts.idle, self._sweeper, self._context.look_up)
+        return member
+
+    def _resolved(self, server: Server, found: ResolvedEndpoint) -> Member:
+        parent = self._context.rows[self.route, str(server.address)]
+        weight = server.weight if found.weight < 0 else found.weight
+        return self._member(server, Address(found.host, found.port), found.row, weight, parent, reserve=found.reserve)
+
+    def set_members(self, address: str, found: Iterable[ResolvedEndpoint]) -> None:
+        """Use these addresses for the server ``address``: those that stay go on, those that leave finish."""
+        server = self._servers.get(address)
+        if server is None:
+            return
+        before = {member.row: member for member in self._given[address]}
+        members = []
+        for one in found:
+            member = before.pop(one.row, None) or self._resolved(server, one)
+            member.weight = server.weight if one.weight < 0 else one.weight
+            member.backup = server.backup or one.reserve
+            members.append(member)
+        self._given[address] = members
+        for member in before.values():
+            member.pool.retire()
+        self._take_members()
+
+    def _take_members(self) -> None:
+        self.members = [member for given in self._given.values() for member in given]
+        self.selection.arrange(self.members)
+        if self._passive is not None:
+            self._passive.arrange(self.members)
+        self._refresh_now()
+
+    # --- who can be picked --------------------------------------------------------------------------------------------
+
+    def refresh(self, now: int) -> None:
+        """Work out anew who can be picked, from what everybody knows at ``now`` (nanoseconds)."""
+        up = [member for member in self.members if member.verdict.state is not ServerState.DOWN]
+        self.available, self.again = evaluate_backend(self.members, self._rules, self.backend.panic, now)
+        if self.again:
+            self._timed.add(self)
+        else:
+            self._timed.discard(self)
+        for member in up:
+            if member.verdict.state is ServerState.DOWN:
+                self._leave(member)
+        arranged = tuple([(member, member.share) for member in self.available])
+        if arranged != self._arranged:
+            self._arranged = arranged
+            self.policy.arrange(self.available)
+        self.last_resort = last_resort(self.members, self.available)
+        self.settle()
+
+    def settle(self) -> None:
+        """Work out anew whether the policy alone decides."""
+        capped = self.limit or [member for member in self.members if member.effective_limit]
+        self.plain = not (self.selection.particular or capped or self.retry_queue.waiting)
+
+    def _refresh_now(self) -> None:
+        self.refresh(time.monotonic_ns())
+
+    def _leave(self, member: Member) -> None:
+        """Checks say that a server is down: what waits for its answer, and can, is tried on another one."""
+        member.pool.close()
+        if self.waiting is None or not [one for one in self.available if one.verdict.pickable]:
+            return
+        for server, (asked, forwarded) in list(self.waiting.items()):
+            if asked is member and forwarded.move():
+                server.close()
+
+    # --- one request --------------------------------------------------------------------------------------------------
+
+    def pick(self, forwarded: Any, tried: Sequence[Member]) -> Member | None:
+        """Give a request a member, which counts as busy until `release`; None when there is none left.
+
+        Waits where it has to; raises `ProxyError` when nobody has room.
+        """
+        if not self.plain:
+            return self.selection.pick(forwarded, tried)
+        member = self.policy.pick(tried)
+        if member is None:
+            return self.selection.claim_last_resort(tried)
+        member.begin()
+        return member
+
+    def wait(self, forwarded: Any, failure: ProxyError | None) -> Sequence[Member]:
+        """Let a request that no server has taken wait for one that does; raises the last failure when none does.
+
+        Returns those that need not be tried, because others are known to take connections by then.
+        """
+        failure = failure or ProxyError(NO_SERVER, "no server can be used")
+        kind = failure.kind
+        waits = kind is NO_SERVER or (kind.side is Side.UPSTREAM and kind.retry in _NOTHING_SENT)
+        if not waits or not self.backend.retry_for or not [one for one in self.members if one.verdict.usable]:
+            raise failure
+        self.retry_queue.wait(forwarded, failure)
+        self.budget.pass_by()
+        closed = [member for member in self.members if member.unreachable]
+        return closed if len(closed) < len(self.members) else ()
+
+    def release(self, member: Member) -> None:
+        """A member has done with a request."""
+        member.end()
+        if self.plain:
+            return
+        if self.limit:
+            self.writer.add(self.at + IN_FLIGHT, -1)
+        if self.selection.queue.waiting:
+            self.selection.queue.move()
+
+    def answered(self, member: Member, status: int) -> None:
+        """A request was answered whole."""
+        if member.answered(status):
+            self._look(member, status)
+
+    def _look(self, member: Member, status: int) -> None:
+        if status < 500:
+            self.writer.changed(member.row)  # it has proven itself
+            self._refresh_now()
+        elif self._passive is not None:
+            self._act(member, self._passive.answered(member, status, self.available))
+
+    def reached(self, member: Member) -> None:
+        """A connection was made to a member of which it is known that it takes none."""
+        self.writer.put(member.at + REACHED_AT, time.monotonic_ns())
+        self.writer.changed(member.row)
+        self._refresh_now()
+
+    def failed(self, member: Member, failure: ProxyError) -> None:
+        """A request was not."""
+        if failure.kind.side is not Side.DOWNSTREAM:
+            self._context.debug(f"{self.route}: server {member.label}: {failure.reason}")
+        if failure.kind in _UNREACHED and not member.unreachable:
+            self.writer.put(member.at + UNREACHED_AT, time.monotonic_ns())
+            self.writer.changed(member.row)
+            self._refresh_now()
+        if self._passive is not None:
+            self._act(member, self._passive.failed(member, failure, self.available))
+        else:
+            count_failure(member, failure)
+
+    def _act(self, member: Member, ejected: str) -> None:
+        """A member was ejected, or not."""
+        if ejected:
+            self._refresh_now()
+            words = f"{self.route}: {ejected}"
+            self._context.report(named("server.ejected", words, backend=self.route, server=member.label))
+
+    def may_retry(self, forwarded: Any, failure: ProxyError, tried: Sequence[Member]) -> bool:
+        """Whether a request that the last of ``tried`` has failed, and that may be sent again, is tried once more.
+
+        A connection that was refused costs nothing. Where nobody is left, the request may wait (`wait`).
+        """
+        rule = failure.kind.retry
+        left = [one for one in (*self.available, *self.last_resort) if one not in tried]
+        if rule is Retry.NOT_REACHED:
+            if left:
+                self.budget.pass_by()
+                self.writer.add(tried[-1].at + RETRIES, 1)
+            return True
+        if not left:
+            return rule is Retry.NOTHING_SENT
+        if forwarded.spent >= self.retries or not self.budget.take(monotonic()):
+            return False
+        forwarded.spent += 1
+        self.writer.add(tried[-1].at + RETRIES, 1)
+        return True
+
+    def checks_fail(self, member: Member) -> bool:
+        """Whether the last check of a server has failed, be it down already or not."""
+        return self.backend.health is not None and health.has_failed(read_record(self.writer, member.row).health_why)
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        for member in self.members:
+            member.pool.close()
+
+
+class BackendTable:
+    """All backends of a worker, by route."""
+
+    __slots__ = ("_by_row", "_changes", "_seen", "_timed", "by_route", "writer")
+
+    def __init__(self, config: Config, sweeper: DeadlineSweeper, context: WorkerContext) -> None:
+        self.writer = context.writer
+        self.writer.moment = monotonic()
+        self._changes = context.writer.changes
+        self._seen: list[int] = []
+        context.writer.changed_since(self._seen)
+        self._timed: set[BackendRuntime] = set()
+        """Those in which something changes by itself."""
+        self.by_route: Mapping[str, BackendRuntime] = {
+            route: BackendRuntime(route, backend, config, sweeper, context, self._timed)
+            for route, backend in config.backends.items()
+        }
+        self._by_row: dict[int, BackendRuntime] = {}
+        for upstream in self.by_route.values():
+            self._note(upstream)
+
+    def _note(self, upstream: BackendRuntime) -> None:
+        for member in upstream.members:
+            self._by_row[member.row] = self._by_row[member.parent] = upstream
+
+    def tick(self) -> None:
+        """Look whether anybody has changed who can be picked: to be called every `TICK`."""
+        self.writer.moment = monotonic()
+        now = time.monotonic_ns()
+        for upstream in [one for one in self._timed if now >= one.again]:
+            upstream.refresh(now)
+        changes = self.writer.changes
+        if changes == self._changes:
+            return
+        self._changes = changes
+        rows = self.writer.changed_since(self._seen)
+        concerned = (
+            self.by_route.values() if rows is None else {self._by_row[row] for row in rows & self._by_row.keys()}
+        )
+        for upstream in concerned:
+            upstream.refresh(now)
+
+    def set_members(self, route: str, address: str, found: Iterable[ResolvedEndpoint]) -> None:
+        """Use other addresses for a server that is given by name."""
+        upstream = self.by_route.get(route)
+        if upstream is not None:
+            upstream.set_members(address, found)
+            self._note(upstream)
+
+    def longest_idle(self) -> ConnectionPool | None:
+        """Whose idle connection has waited longest for a request; None when there is none."""
+        pools: list[ConnectionPool] = [
+            member.pool for upstream in self.by_route.values() for member in upstream.members
+        ]
+        longest = min(pools, key=lambda pool: pool.idle_since(), default=None)
+        return longest if longest is not None and longest.idle_since() != NEVER else None
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        for upstream in self.by_route.values():
+            upstream.close()
+
+
+def _bounds(backend: Backend, config: Config) -> BackendLimits:
+    timeouts = backend.timeouts
+    return BackendLimits(
+        timeouts.connect,
+        timeouts.response,
+        timeouts.idle,
+        config.timeouts.write,
+        config.limits.response_head,
+        config.limits.response_headers,
+        NEVER if config.timeouts.half_closed is None else config.timeouts.half_closed,
+    )

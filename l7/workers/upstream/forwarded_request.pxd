@@ -1,0 +1,25 @@
+# Types for the compiled l7/workers/upstream/forwarded_request.py.
+
+from l7.exchange cimport Exchange
+from l7.balancing.members cimport Member
+from l7.http.messages cimport RequestHead
+from l7.workers.downstream.body cimport RequestBody
+from l7.workers.upstream.relay cimport Relay
+from l7.workers.upstream.backend cimport BackendRuntime
+
+cdef class ForwardedRequest:
+    cdef public bint answered
+    cdef public RequestBody body
+    cdef public Exchange exchange
+    cdef public RequestHead head
+    cdef public object session
+    cdef public BackendRuntime upstream
+    cdef public bytes opening, cookie
+    cdef public double until
+    cdef public object total
+    cdef public Relay relay
+    cdef public bint moved, released
+    cdef public Py_ssize_t spent
+    cdef public double failing_since
+
+    cpdef bint may_retry(self, object failure, Member leaving=*) except -1

@@ -1,0 +1,107 @@
+"""Idle connections to one server: checked out for a request, checked in after it.
+
+An idle connection that shows anything at all, bytes or its end, is closed: nothing that comes unasked is ever taken
+for an answer (RFC 9112, 6.3), and a connection the server closed is found before it is used.
+
+Hot: 1,700 instructions to check a connection out and in, and no system call: what the loop has seen is enough.
+"""
+
+from __future__ import annotations
+
+from gevent import get_hub
+
+from l7.clock import monotonic
+from l7.config.addresses import Address
+from l7.workers.transport.stream import NEVER, DeadlineSweeper, Stream
+from l7.workers.upstream.connector import Connector, LookUp, nobody
+
+NEWEST = 16
+"""Of the idle connections, how many are looked through for one that the loop has looked at."""
+MOST_IDLE = 256
+"""Idle connections kept to one server by one worker."""
+
+
+class ConnectionPool:
+    """One server of a backend, as this worker knows it; policies pick among them.
+
+    ``idle_timeout`` is in seconds.
+    """
+
+    __slots__ = ("_idle", "_loop", "_most", "connector", "idle_timeout", "label")
+
+    def __init__(
+        self, address: Address, idle_timeout: float, sweeper: DeadlineSweeper, look_up: LookUp = nobody
+    ) -> None:
+        self.label = str(address)
+        self.idle_timeout = idle_timeout
+        self.connector = Connector(address, sweeper, look_up)
+        self._idle: list[Stream] = []
+        self._most = MOST_IDLE
+        self._loop = get_hub().loop
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.label}, {len(self._idle)} idle>"
+
+    def check_out(self) -> Stream | None:
+        """The connection used last that still looks well, or None.
+
+        The watcher of an idle connection closes it as soon as the loop sees something on it, so one that the loop has
+        looked at since it was checked in is known to be well. Where there is none the socket is asked itself.
+        """
+        idle = self._idle
+        now = self._loop.now()
+        for place in range(len(idle) - 1, max(len(idle) - NEWEST, 0) - 1, -1):
+            stream = idle[place]
+            if stream.seen != now and not stream.ready:
+                del idle[place]
+                stream.handler = None
+                stream.deadline = NEVER  # that of an idle connection would end whatever it waits for next
+                return stream
+        while idle:
+            stream = idle.pop()
+            if stream.ready or stream.has_bytes():
+                stream.close()
+                continue
+            stream.handler = None
+            stream.deadline = NEVER
+            return stream
+        return None
+
+    def check_in(self, stream: Stream) -> None:
+        """Keep a connection whose last answer was complete; close it when it has said more than that."""
+        if stream.ready or len(self._idle) >= self._most:
+            stream.close()
+            return
+        stream.handler = self
+        stream.deadline = monotonic() + self.idle_timeout
+        stream.seen = self._loop.now()
+        if not stream.watching:
+            stream.watch()
+        self._idle.append(stream)
+
+    def on_ready(self, stream: Stream) -> None:
+        """An idle connection was closed by the server, or speaks out of turn: either way it is over."""
+        self._idle.remove(stream)
+        stream.close()
+
+    def on_expired(self, stream: Stream) -> None:
+        """Idle for too long."""
+        self.on_ready(stream)
+
+    def idle_since(self) -> float:
+        """When the first of its idle connections became idle; never (infinity) when there is none."""
+        return self._idle[0].deadline - self.idle_timeout if self._idle else NEVER
+
+    def close_oldest(self) -> None:
+        """Close that one: somebody needs its descriptor."""
+        self._idle.pop(0).close()
+
+    def retire(self) -> None:
+        """Keep no connection any more: those that are used are closed when they are checked in."""
+        self._most = 0
+        self.close()
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        while self._idle:
+            self._idle.pop().close()

@@ -1,0 +1,62 @@
+"""``timeouts.total``: the end of a request that takes too long, whatever it waits for.
+
+A timer closes the connection to the server, which wakes whoever waits for it; a request that is still not over a moment
+later waits for its client, and is cut. Who is to blame is whom the request waited for as its time came: a client that
+is slow to send or to take a body is no fault of the server.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gevent import get_hub
+
+from l7.clock import monotonic
+from l7.errors import BODY_TIMEOUT, WRITE_TIMEOUT, Kind
+from l7.workers.transport.stream import NEVER, Stream
+
+MOMENT = 0.25
+
+
+class RequestDeadline:
+    """Watches one request; ``over`` says that its time has come."""
+
+    __slots__ = ("_client", "_least", "_timer", "asked", "client_fault", "over", "server", "server_had_too_little_time")
+
+    def __init__(self, client: Stream, seconds: float) -> None:
+        self.over = False
+        self.client_fault: Kind | None = None
+        """What the client was too slow at, when it was the client that was waited for."""
+        self.server_had_too_little_time = False
+        """Whether the server had so little of the time that it is not to blame: the queue or another one had it."""
+        self.asked = monotonic()
+        """When the server that has the request now was given it."""
+        self.server: Stream | None = None
+        """The connection that the request uses now."""
+        self._client = client
+        self._least = seconds / 2
+        self._timer: Any = get_hub().loop.timer(max(seconds, 0.0), MOMENT)
+        self._timer.start(self._expire)
+
+    def _expire(self) -> None:
+        if not self.over:
+            self.client_fault = self._client_fault()
+            self.server_had_too_little_time = monotonic() - self.asked < self._least
+        if self.server is not None:
+            if self.over:
+                self._client.close()
+            self.server.close()
+        self.over = True
+
+    def _client_fault(self) -> Kind | None:
+        client = self._client
+        if client.write_deadline != NEVER:
+            return WRITE_TIMEOUT
+        return BODY_TIMEOUT if client.deadline != NEVER and client.handler is None else None
+
+    def stop(self) -> None:
+        """The request is over, or may last."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None

@@ -1,0 +1,105 @@
+"""Upgraded connections: bytes both ways until both sides have ended (RFC 9110, 7.8)."""
+
+from __future__ import annotations
+
+from gevent.event import Event
+
+from l7.clock import monotonic
+from l7.exchange import Exchange
+from l7.workers.greenlet_pool import GreenletPool
+from l7.workers.transport.stream import NEVER, Stream, StreamClosed, StreamTimeout
+from l7.workers.upstream.websocket_frames import FrameBoundaryTracker, going_away
+
+
+class Tunnel:
+    """Copies between ``client`` and ``server``: an end in one direction is passed on, and the other goes on.
+
+    After ``idle`` seconds without a byte in either direction both are closed. ``framed`` says that it is a WebSocket.
+    """
+
+    __slots__ = ("_borders", "_exchange", "_idle", "_sending", "_server", "_stirred", "_upward_done", "client")
+
+    def __init__(
+        self, client: Stream, server: Stream, exchange: Exchange, idle: float, *, framed: bool = False
+    ) -> None:
+        self._idle = idle
+        self.client = client
+        self._server = server
+        self._exchange = exchange
+        self._upward_done = Event()
+        self._stirred = 0.0
+        self._borders = {client: FrameBoundaryTracker(), server: FrameBoundaryTracker()} if framed else {}
+        """By the stream that the bytes go to."""
+        self._sending: set[Stream] = set()
+
+    def run(self, greenlets: GreenletPool, from_client: bytes, from_server: bytes) -> None:
+        """Send what was read too early, then copy until both directions have ended; never raises for a lost peer."""
+        self._stirred = monotonic()
+        greenlets.start(lambda: self._upward(from_client))
+        self._copy(self._server, self.client, from_server, downward=True)
+        self._upward_done.wait()
+
+    def go_away(self) -> None:
+        """End it now: by a close frame 1001 to each side that is between two frames of a WebSocket."""
+        for stream, border in self._borders.items():
+            if not stream.closed and border.between and not border.closed and stream not in self._sending:
+                stream.try_send(going_away(masked=stream is self._server))
+                border.closed = True
+        for stream in (self.client, self._server):
+            stream.finish_sending()
+
+    @property
+    def streams(self) -> tuple[Stream, Stream]:
+        """Both of its connections."""
+        return self.client, self._server
+
+    def end(self) -> None:
+        """End it as if nothing had come for too long. For callbacks of the loop."""
+        self._idle = float("-inf")
+        for stream in self.streams:
+            if not stream.closed:
+                stream.expire(NEVER)
+
+    def _upward(self, first: bytes) -> None:
+        try:
+            self._copy(self.client, self._server, first, downward=False)
+        finally:
+            self._upward_done.set()
+
+    def _copy(self, source: Stream, sink: Stream, first: bytes, *, downward: bool) -> None:
+        exchange = self._exchange
+        data = first
+        try:
+            while True:
+                if data:
+                    self._stirred = monotonic()
+                    self._pass_on(data, sink)
+                    if downward:
+                        exchange.sent += len(data)
+                    else:
+                        exchange.received += len(data)
+                data = self._receive(source)
+                if not data:
+                    sink.finish_sending()
+                    return
+        except (StreamClosed, StreamTimeout):
+            source.close()
+            sink.close()
+
+    def _pass_on(self, data: bytes, sink: Stream) -> None:
+        border = self._borders.get(sink)
+        if border is not None:
+            border.feed(data)
+            self._sending.add(sink)
+        sink.send(data, self._idle)
+        self._sending.discard(sink)
+
+    def _receive(self, source: Stream) -> bytes:
+        """Wait as long as either direction is alive."""
+        while True:
+            source.deadline = self._stirred + self._idle
+            try:
+                return source.receive()
+            except StreamTimeout:
+                if monotonic() >= self._stirred + self._idle:
+                    raise

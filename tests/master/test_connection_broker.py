@@ -1,0 +1,250 @@
+"""Connections that pass through the master's hands: to whom, when nobody takes them, and that none is lost or kept."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from l7.ipc.channel import Channel, Received, pair
+from l7.ipc.messages import Adopt, Stop
+from l7.master.children import connection_broker as relays
+from l7.master.children.connection_broker import MOST_HELD, ConnectionBroker
+from l7.master.children.handle import ChildProcess
+from l7.master.children.poll import Poll
+from l7.master.children.table import ChildTable
+from l7.sharedmem.scoreboard import ADOPTED, CONNECTIONS, Scoreboard
+from tests.harness import descriptors
+
+
+class Stage:
+    """A relay, one old worker and two new ones, each with its far end in the test's hands."""
+
+    def __init__(self) -> None:
+        self.scoreboard = Scoreboard(3)
+        self.poll = Poll()
+        self.children = ChildTable(self.poll, self.note)
+        self.far: list[Channel] = []
+        for slot in range(3):
+            ours, theirs = map(Channel, pair())
+            self.children.add(ChildProcess(slot, slot, 1, 10**6 + slot, ours, 0.0))
+            self.far.append(theirs)
+        self.ready = [1, 2]
+        self.relay = ConnectionBroker(
+            self.scoreboard, self.children, lambda _: [self.children.handles[slot] for slot in self.ready]
+        )
+        self.clients: list[socket.socket] = []
+
+    def note(self, handle: ChildProcess, received: Received) -> None:
+        assert isinstance(received.message, Adopt)
+        assert received.descriptor is not None
+        self.relay.post(received.message, received.descriptor, handle)
+
+    def hand_over(self, number: int = 0, left: float | None = None) -> socket.socket:
+        """The old worker sends a connection; returns the client's end of it."""
+        client, connection = socket.socketpair()
+        client.settimeout(5)
+        with connection:
+            assert self.far[0].try_send(Adopt("192.0.2.1", number, b"GET", left), connection.fileno())
+        self.clients.append(client)
+        return client
+
+    def take(self, slot: int) -> tuple[Adopt, socket.socket] | None:
+        """What a worker has received."""
+        for message, descriptor in self.far[slot].receive():
+            assert isinstance(message, Adopt)
+            assert descriptor is not None
+            return message, socket.socket(fileno=descriptor)
+        return None
+
+    def fill(self, slot: int) -> None:
+        """Make a worker's channel so full that it takes nothing more."""
+        while not self.children.handles[slot].channel.wants_write:
+            self.children.tell(slot, Stop())
+
+    def empty(self, slot: int) -> None:
+        while self.children.handles[slot].channel.wants_write:
+            for received in self.far[slot].receive():
+                assert received.message == Stop()
+            self.poll.wait(0.0)
+        for received in self.far[slot].receive():
+            assert received.message == Stop()
+
+    def listen(self) -> None:
+        self.poll.wait(0.0)
+
+    def close(self) -> None:
+        self.relay.close()
+        for end in [*self.far, *self.clients]:
+            end.close()
+        self.children.release()
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    before = descriptors()
+    one = Stage()
+    yield one
+    one.close()
+    assert not descriptors() - before, "a descriptor is left"
+
+
+def test_it_arrives_with_what_was_read_and_the_master_keeps_no_copy(stage):
+    before = descriptors()
+    client = stage.hand_over(left=12.5)
+    stage.listen()
+    message, connection = stage.take(1)
+    assert message == Adopt("192.0.2.1", 0, b"GET", 12.5)
+    with connection:
+        connection.sendall(b"hello")
+        assert client.recv(9) == b"hello"
+    assert client.recv(9) == b"", "the last copy was the worker's"
+    assert stage.relay.passed == 1
+    assert len(descriptors() - before) == 1
+
+
+def test_the_worker_with_the_fewest_connections_gets_it(stage):
+    stage.scoreboard.slot(1)[CONNECTIONS] = 3
+    for _ in range(7):
+        stage.hand_over()
+    stage.listen()
+    given = {1: 0, 2: 0}
+    for slot in given:
+        while (one := stage.take(slot)) is not None:
+            one[1].close()
+            given[slot] += 1
+    assert given == {1: 2, 2: 5}
+
+
+def test_what_is_on_its_way_counts_once(stage):
+    given = []
+    for slot in (1, 2, 1, 2):
+        stage.hand_over()
+        stage.listen()
+        message = stage.take(slot)
+        assert message is not None
+        message[1].close()
+        if slot == 1:
+            # It has taken what it was given, and says so.
+            stage.scoreboard.slot(slot)[CONNECTIONS] += 1
+            stage.scoreboard.slot(slot)[ADOPTED] += 1
+        given.append(slot)
+    assert stage.relay.passed == len(given)
+
+
+def test_a_full_channel_is_passed_by(stage):
+    stage.fill(1)
+    stage.hand_over()
+    stage.listen()
+    assert stage.relay.due is None
+    stage.take(2)[1].close()
+
+
+def test_what_nobody_takes_is_held_and_passed_on_in_order(stage):
+    stage.fill(1)
+    stage.fill(2)
+    for number in range(5):
+        stage.hand_over(number)
+    stage.listen()
+    assert stage.relay.due is not None
+    stage.relay.retry()
+    stage.empty(2)
+    stage.relay.retry()
+    for number in range(5):
+        message, connection = stage.take(2)
+        connection.close()
+        assert message.port == number
+    assert stage.relay.due is None
+
+
+def test_what_nobody_takes_goes_back(stage, monkeypatch):
+    monkeypatch.setattr(relays, "HOLD", 0.0)
+    stage.ready = []
+    client = stage.hand_over()
+    stage.listen()
+    stage.relay.retry()
+    message, connection = stage.take(0)
+    assert message == Adopt("192.0.2.1", 0, b"GET", returned=True)
+    with connection:
+        connection.sendall(b"still here")
+    assert client.recv(99) == b"still here"
+    assert stage.relay.passed == 0
+
+
+def test_what_can_neither_go_on_nor_back_waits_for_a_worker(stage, monkeypatch):
+    monkeypatch.setattr(relays, "HOLD", 0.0)
+    stage.ready = []
+    stage.hand_over()
+    stage.far[0].close()
+    stage.listen()
+    stage.relay.retry()
+    assert stage.relay.due is not None
+    stage.ready = [1]
+    stage.relay.retry()
+    stage.take(1)[1].close()
+
+
+def test_only_so_many_are_held_and_the_rest_stay_where_they_are(stage):
+    stage.ready = []
+    for _ in range(MOST_HELD + 20):
+        stage.hand_over()
+    stage.listen()
+    stage.listen()
+    assert stage.relay.full
+    held = len(stage.relay._held)
+    assert held == MOST_HELD
+    stage.ready = [2]
+    stage.relay.retry()
+    stage.listen()
+    got = 0
+    while (one := stage.take(2)) is not None:
+        one[1].close()
+        got += 1
+    assert got == MOST_HELD + 20
+
+
+def test_what_a_worker_sent_last_arrives_also_when_it_has_read_nothing_more(stage):
+    stage.children.tell(0, Stop())
+    client = stage.hand_over()
+    stage.far[0].close()
+    stage.listen()
+    _, connection = stage.take(1)
+    with connection:
+        connection.sendall(b"alive")
+    assert client.recv(9) == b"alive"
+
+
+def test_another_l7_takes_them_all(stage):
+    stage.ready = []
+    ours, theirs = map(Channel, pair())
+    stage.relay.away = ours
+    stage.hand_over()
+    stage.listen()
+    (received,) = theirs.receive()
+    assert isinstance(received.message, Adopt)
+    received.discard()
+    for end in (ours, theirs):
+        end.close()
+
+
+def test_what_lies_in_the_channel_of_a_worker_that_has_ended_is_not_lost(stage, monkeypatch):
+    """Also when so much is held that it was not listened to any more."""
+    stage.ready = []
+    count = 2 * MOST_HELD
+    for number in range(count):
+        stage.hand_over(number)
+    stage.listen()
+    assert stage.relay.full
+    monkeypatch.setattr(os, "waitpid", lambda pid, _: (pid if pid == 10**6 else 0, 0))
+    stage.far[0].close()
+    assert [handle.slot for handle, _ in stage.children.reap()] == [0]
+    stage.ready = [1]
+    stage.relay.retry()
+    for number in range(count):
+        taken = stage.take(1)
+        assert taken is not None
+        message, connection = taken
+        connection.close()
+        assert message.port == number
