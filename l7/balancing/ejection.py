@@ -20,7 +20,7 @@ WORSE = 2.0
 """A server's soft failures take it out when their share is so many times that of the others."""
 
 
-class Reason(IntEnum):
+class EjectionReason(IntEnum):
     """What a server did; the numbers are in shared memory."""
 
     REFUSED = 1
@@ -37,17 +37,17 @@ class Reason(IntEnum):
 
 
 _WORDS = {
-    Reason.NO_CONNECTION: "connect timed out",
-    Reason.NO_ANSWER: "no response in time",
-    Reason.LOST: "connection lost",
-    Reason.INVALID: "invalid response",
-    Reason.CUT: "response cut short",
-    Reason.STALLED: "response stalled",
-    Reason.NO_RESOURCES: "out of resources",
+    EjectionReason.NO_CONNECTION: "connect timed out",
+    EjectionReason.NO_ANSWER: "no response in time",
+    EjectionReason.LOST: "connection lost",
+    EjectionReason.INVALID: "invalid response",
+    EjectionReason.CUT: "response cut short",
+    EjectionReason.STALLED: "response stalled",
+    EjectionReason.NO_RESOURCES: "out of resources",
 }
 
 
-def why(reason: Reason, detail: int = 0, count: int = 1) -> int:
+def why(reason: EjectionReason, detail: int = 0, count: int = 1) -> int:
     """A reason as the number that stands in a cell: the detail is a status, per cent, or an error number."""
     return layout.pack(reason, detail, count)
 
@@ -57,28 +57,28 @@ def words(number: int) -> str:
     reason, detail, count = layout.unpack(number)
     if not reason:
         return ""
-    if reason == Reason.RATE:
+    if reason == EjectionReason.RATE:
         return f"{detail} % of {count} requests failed"
-    return f"{_describe(Reason(reason), detail)} ×{count}"
+    return f"{_describe(EjectionReason(reason), detail)} ×{count}"
 
 
 def describe(number: int) -> str:
     """As `words`, without how often."""
     reason, detail, _ = layout.unpack(number)
-    return _describe(Reason(reason), detail) if reason else ""
+    return _describe(EjectionReason(reason), detail) if reason else ""
 
 
-def _describe(reason: Reason, detail: int) -> str:
-    if reason is Reason.REFUSED:
+def _describe(reason: EjectionReason, detail: int) -> str:
+    if reason is EjectionReason.REFUSED:
         return oserrors.describe_connect(detail)
-    if reason is Reason.STATUS:
+    if reason is EjectionReason.STATUS:
         return f"status {detail}"
     return f"{_WORDS[reason]}: {oserrors.describe(detail)}" if detail else _WORDS[reason]
 
 
 def is_refusal(number: int) -> bool:
     """Whether the reason is that nobody listened: that is over as soon as somebody does."""
-    return number & 0xFF == Reason.REFUSED
+    return number & 0xFF == EjectionReason.REFUSED
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class OutcomeCounts:
         return OutcomeCounts(max(0, self.good - before.good), max(0, self.bad - before.bad))
 
 
-class Window:
+class OutcomeWindow:
     """The scores of all servers of a backend as they were between half a window and a whole one ago.
 
     It is looked at only when something fails, so a backend whose servers answer pays nothing for it.

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from l7.balancing import ejection
-from l7.balancing.ejection import EjectionLimits, OutcomeCounts, Reason, Window
+from l7.balancing.ejection import EjectionLimits, EjectionReason, OutcomeCounts, OutcomeWindow
 from l7.balancing.members import Member
 from l7.config.backends import Ejection
 from l7.errors import (
@@ -39,34 +39,34 @@ LOOKS = 16
 """Errors of a streak at which the share is looked at whatever `REST` says. One is not enough: others may have answered
 nothing yet since the window began, and workers that count together may both miss the very number."""
 
-_FAILURES: dict[str, tuple[int, Reason]] = {
-    CONNECT_REFUSED.name: (layout.FAILED_CONNECT, Reason.REFUSED),
-    CONNECT_TIMEOUT.name: (layout.FAILED_TIMEOUT, Reason.NO_CONNECTION),
-    RESPONSE_TIMEOUT.name: (layout.FAILED_TIMEOUT, Reason.NO_ANSWER),
-    TOTAL_TIMEOUT.name: (layout.FAILED_TIMEOUT, Reason.NO_ANSWER),
-    TOTAL_CUT.name: (layout.FAILED_TIMEOUT, Reason.STALLED),
-    BODY_STALLED.name: (layout.FAILED_TIMEOUT, Reason.STALLED),
-    CLOSED_UNSENT.name: (layout.FAILED_RESPONSE, Reason.LOST),
-    CLOSED_EARLY.name: (layout.FAILED_RESPONSE, Reason.LOST),
-    BAD_RESPONSE.name: (layout.FAILED_RESPONSE, Reason.INVALID),
-    TRUNCATED.name: (layout.FAILED_RESPONSE, Reason.CUT),
+_FAILURES: dict[str, tuple[int, EjectionReason]] = {
+    CONNECT_REFUSED.name: (layout.FAILED_CONNECT, EjectionReason.REFUSED),
+    CONNECT_TIMEOUT.name: (layout.FAILED_TIMEOUT, EjectionReason.NO_CONNECTION),
+    RESPONSE_TIMEOUT.name: (layout.FAILED_TIMEOUT, EjectionReason.NO_ANSWER),
+    TOTAL_TIMEOUT.name: (layout.FAILED_TIMEOUT, EjectionReason.NO_ANSWER),
+    TOTAL_CUT.name: (layout.FAILED_TIMEOUT, EjectionReason.STALLED),
+    BODY_STALLED.name: (layout.FAILED_TIMEOUT, EjectionReason.STALLED),
+    CLOSED_UNSENT.name: (layout.FAILED_RESPONSE, EjectionReason.LOST),
+    CLOSED_EARLY.name: (layout.FAILED_RESPONSE, EjectionReason.LOST),
+    BAD_RESPONSE.name: (layout.FAILED_RESPONSE, EjectionReason.INVALID),
+    TRUNCATED.name: (layout.FAILED_RESPONSE, EjectionReason.CUT),
 }
 """Which rows of the failure table count against a server, and as what; none of the others does."""
 
 
-def count_failure(member: Member, failure: ProxyError) -> Reason | None:
+def count_failure(member: Member, failure: ProxyError) -> EjectionReason | None:
     """Count a failed request against its server; None when the server is not to blame."""
     found = _FAILURES.get(failure.kind.name)
     if found is None:
         if failure.kind is NO_RESOURCES:
-            _note_error(member, Reason.NO_RESOURCES, failure.errno)
+            _note_error(member, EjectionReason.NO_RESOURCES, failure.errno)
         return None
     _note_error(member, found[1], failure.errno)
     member.writer.add(member.at + found[0], 1)
     return found[1]
 
 
-def _note_error(member: Member, reason: Reason, number: int) -> None:
+def _note_error(member: Member, reason: EjectionReason, number: int) -> None:
     """Let everybody who asks see what happened last when the server was needed."""
     member.writer.put(member.at + layout.LAST_ERROR, ejection.why(reason, number))
     member.writer.put(member.at + layout.LAST_ERROR_AT, time.monotonic_ns())
@@ -91,14 +91,14 @@ class OutlierDetector:
         self._refresh = refresh
         self._clock = clock
         self._seconds = settings.window
-        self._window = Window(settings.window)
+        self._window = OutcomeWindow(settings.window)
         self._members: Sequence[Member] = ()
         self._looked = 0
 
     def arrange(self, members: Sequence[Member]) -> None:
         """Watch these."""
         self._members = tuple(members)
-        self._window = Window(self._seconds)
+        self._window = OutcomeWindow(self._seconds)
 
     def failed(self, member: Member, failure: ProxyError, available: Sequence[Member]) -> str:
         """A request failed; returns what to tell people when the member was ejected for it."""
@@ -107,14 +107,14 @@ class OutlierDetector:
 
     def answered(self, member: Member, status: int, available: Sequence[Member]) -> str:
         """As `failed`, for a response with a status of 500 or more, which is counted already."""
-        return self._weigh(member, Reason.STATUS, status, available)
+        return self._weigh(member, EjectionReason.STATUS, status, available)
 
-    def _weigh(self, member: Member, reason: Reason, detail: int, available: Sequence[Member]) -> str:
+    def _weigh(self, member: Member, reason: EjectionReason, detail: int, available: Sequence[Member]) -> str:
         streak = self._lengthen(member)
         if not self._may_leave(member):
             return ""
         now = self._clock()
-        soft = reason is Reason.STATUS
+        soft = reason is EjectionReason.STATUS
         over = streak - self._limits.failures
         enough = 0 <= over < LOOKS if soft else over >= 0
         if not enough and not member.half_open and now - self._looked < REST:
@@ -136,7 +136,8 @@ class OutlierDetector:
         if not self._may_leave(member):
             return ""
         if streak < self._limits.failures:
-            return self._eject(member, ejection.why(Reason.RATE, round(own.share * 100), own.good + own.bad), now)
+            why = ejection.why(EjectionReason.RATE, round(own.share * 100), own.good + own.bad)
+            return self._eject(member, why, now)
         return self._eject(member, ejection.why(reason, detail, streak), now)
 
     def _lengthen(self, member: Member) -> int:

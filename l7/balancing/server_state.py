@@ -188,14 +188,14 @@ def _step(back: int, slow_start: int, now: int) -> tuple[int, int]:
     return step, back + (step + 1) * slow_start // STEPS
 
 
-class StatedServer(Protocol):
+class ServerWithStatus(Protocol):
     """A server with its verdict."""
 
     backup: bool
     verdict: ServerStatus
 
 
-J = TypeVar("J", bound=StatedServer)
+J = TypeVar("J", bound=ServerWithStatus)
 
 
 def choose(servers: Sequence[J], panic: float) -> tuple[J, ...]:
@@ -232,7 +232,7 @@ def last_resort(servers: Sequence[J], available: Sequence[J]) -> tuple[J, ...]:
     return tuple(sorted(rest, key=_resort))
 
 
-def _resort(server: StatedServer) -> tuple[int, bool]:
+def _resort(server: ServerWithStatus) -> tuple[int, bool]:
     verdict = server.verdict
     if verdict.state is ServerState.DOWN:
         rank = 4 if server.backup else 3
@@ -243,13 +243,13 @@ def _resort(server: StatedServer) -> tuple[int, bool]:
     return rank, verdict.unreachable
 
 
-def _wanted(server: StatedServer) -> bool:
+def _wanted(server: ServerWithStatus) -> bool:
     """Whether a server would be used if only it were up; one that is to be checked first is not yet."""
     verdict = server.verdict
     return verdict.usable and not verdict.unknown
 
 
-class EvaluatedServer(StatedServer, Protocol):
+class EvaluableServer(ServerWithStatus, Protocol):
     """A server that can be judged, and told what follows for it."""
 
     writer: CounterWriter
@@ -263,7 +263,7 @@ class EvaluatedServer(StatedServer, Protocol):
     effective_limit: int
 
 
-A = TypeVar("A", bound=EvaluatedServer)
+A = TypeVar("A", bound=EvaluableServer)
 
 
 def evaluate_backend(servers: Sequence[A], rules: StateRules, panic: float, now: int) -> tuple[tuple[A, ...], int]:

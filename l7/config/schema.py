@@ -48,8 +48,8 @@ Bind = Annotated[
     Form("address or list of addresses", values.show_bind, jsontypes.BIND),
 ]
 RunAs = Annotated[str | None, BeforeValidator(values.run_as), Form("USER[:GROUP]", schema=jsontypes.ACCOUNT)]
-LogFile = Annotated[str, BeforeValidator(values.path), Form("path", schema=jsontypes.PATH)]
-PidFile = Annotated[str | None, BeforeValidator(values.optional_path), Form("path", schema=jsontypes.PATH)]
+LogPath = Annotated[str, BeforeValidator(values.path), Form("path", schema=jsontypes.PATH)]
+PidPath = Annotated[str | None, BeforeValidator(values.optional_path), Form("path", schema=jsontypes.PATH)]
 Control = Annotated[str, BeforeValidator(values.control), Form("path, `auto` or `off`", schema=jsontypes.PATH)]
 TrustedProxy = Annotated[
     IPv4Network | IPv6Network | Literal["unix:"],
@@ -182,7 +182,7 @@ class Config(Section):
         description="Whom to become after binding; `nobody` when started as root, else unchanged.",
         examples=["www-data:www-data"],
     )
-    access_log: Annotated[LogFile, Flag("--access-log", metavar="FILE")] = Field(
+    access_log: Annotated[LogPath, Flag("--access-log", metavar="FILE")] = Field(
         default="-",
         description="The file to write the access log to; `-` is standard output, `off` writes none.",
         examples=["/var/log/l7/access.log"],
@@ -196,7 +196,7 @@ class Config(Section):
         default="info",
         description="Which events go to standard error: `debug`, `info`, `warning` or `error` and above.",
     )
-    pid_file: Annotated[PidFile, Flag("--pid-file", metavar="FILE")] = Field(
+    pid_file: Annotated[PidPath, Flag("--pid-file", metavar="FILE")] = Field(
         default=None, description="The file to write the master's process id to.", examples=["/run/l7.pid"]
     )
     control: Annotated[Control, Flag("--control", metavar="PATH")] = Field(

@@ -164,10 +164,10 @@ def request_id_of(head: RequestHead) -> bytes:
     return head.request_id if REQUEST_ID.fullmatch(head.request_id) else b""
 
 
-Trusted = Callable[[str], bool]
+IsTrusted = Callable[[str], bool]
 
 
-def believe(head: RequestHead, hop: Hop, trusted: Trusted) -> tuple[str, bytes]:
+def believe(head: RequestHead, hop: Hop, trusted: IsTrusted) -> tuple[str, bytes]:
     """The client's address and the forwarding lines for a request that a trusted proxy passed on.
 
     The client is the last address in X-Forwarded-For that is not itself trusted: what stands before it anybody can
@@ -231,7 +231,7 @@ def _parts(value: bytes) -> list[bytes]:
     return [part for part in [raw.strip(OWS) for raw in value.split(b",")] if part]
 
 
-def _client_of(elements: list[Element], peer: str, trusted: Trusted) -> tuple[str, Element]:
+def _client_of(elements: list[Element], peer: str, trusted: IsTrusted) -> tuple[str, Element]:
     """The client, and what the proxy that it asked says of it."""
     client, found = peer, Element()
     for element in reversed(elements):

@@ -18,12 +18,12 @@ PROTOCOL = 1
 LONGEST_TEXT = 8000
 """Characters of what is said for people in a message; each may take six bytes on the wire."""
 
-Member = tuple[str, int, int, int, bool]
+MemberAddress = tuple[str, int, int, int, bool]
 """One address of a server: host, port, row of the shared memory, weight (-1: the server's own), whether it is a
 reserve.
 """
-Address = tuple[str, int, int, bool]
-"""One address that a name was resolved to: as `Member`, without a row."""
+NameAddress = tuple[str, int, int, bool]
+"""One address that a name was resolved to: as `MemberAddress`, without a row."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class SetMembers(Message):
 
     backend: str
     server: str
-    members: tuple[Member, ...]
+    members: tuple[MemberAddress, ...]
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Resolved(Message):
 
     backend: str
     server: str
-    addresses: tuple[Address, ...]
+    addresses: tuple[NameAddress, ...]
     why: str = ""
 
 

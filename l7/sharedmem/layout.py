@@ -1,4 +1,4 @@
-"""The cells of a server's row and of a backend's row in the shared memory (`l7.telemetry.shared memory`), by number.
+"""The cells of a server's row and of a backend's row in the shared memory (`l7.sharedmem.memory`), by number.
 
 A row has `ROW` cells in every lane; a lane has one writer. What is known of a server or a backend is the sum over the
 lanes, or for a moment in time the latest one. The first cells are gauges: they are zeroed when a lane's writer is
@@ -6,6 +6,9 @@ gone, all others only ever grow. Moments are ``time.monotonic_ns``, which is the
 """
 
 from __future__ import annotations
+
+RowKey = tuple[str, ...]
+"""Which backend or server a row is of: ``(route,)``, ``(route, address)`` or ``(route, address, "192.0.2.1:80")``."""
 
 ROW = 40
 """Cells in a row: five cache lines."""

@@ -78,7 +78,6 @@ ROWS = 100
 """Rows that are read at a time."""
 
 T = TypeVar("T")
-Key = tuple[str, ...]
 
 
 class Metrics:
@@ -91,7 +90,7 @@ class Metrics:
     """
 
     def __init__(
-        self, shared_memory: SharedMemory, scoreboard: Scoreboard, config: Config, rows: Mapping[Key, int],
+        self, shared_memory: SharedMemory, scoreboard: Scoreboard, config: Config, rows: Mapping[layout.RowKey, int],
         resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]], formers: Sequence[PredecessorCounters] = (),
     ) -> None:  # fmt: skip
         self._formers = formers
@@ -167,7 +166,7 @@ class Metrics:
         writers = (shared_memory.cells[at : at + layout.ROW].tolist() for at in starts)
         return list(map(sum, zip(*writers, strict=True)))
 
-    def _with_formers(self, key: Key, sums: list[int]) -> list[int]:
+    def _with_formers(self, key: layout.RowKey, sums: list[int]) -> list[int]:
         for former in self._formers:
             sums = list(map(operator.add, sums, former.sums(key)))
         return sums
@@ -184,7 +183,7 @@ class Metrics:
 
     def _servers(self) -> Iterator[_ServerSeries]:
         now = time.monotonic_ns()
-        former: dict[Key, list[int]] = {}
+        former: dict[layout.RowKey, list[int]] = {}
         for key, row in list(self._rows.items()):
             if len(key) == 3:
                 former.setdefault(key[:2], []).append(row)

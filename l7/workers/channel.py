@@ -8,7 +8,7 @@ from gevent import get_hub
 
 from l7.ipc.channel import Channel, Received
 from l7.ipc.messages import Message
-from l7.workers.oneshot import OneShot
+from l7.workers.oneshot import OneShotTimer
 
 RETRY = 0.05
 """Seconds to wait when the system has no room for a descriptor on its way."""
@@ -28,7 +28,7 @@ class LoopChannel:
         loop = get_hub().loop
         self._readable = loop.io(channel.fileno(), 1)
         self._writable = loop.io(channel.fileno(), 2)
-        self._timer = OneShot(RETRY)
+        self._timer = OneShotTimer(RETRY)
         channel.on_wants_write = self._watch
 
     @property

@@ -64,7 +64,7 @@ def claimed_login(authorization: bytes | None) -> bytes:
     return pair[0] if pair is not None else b""
 
 
-class Credentials:
+class Authenticator:
     """The logins of one generation. Passwords are compared as UTF-8.
 
     A login whose password is the redacted placeholder, or looks like a bcrypt hash and is none, can never come in.
@@ -88,7 +88,7 @@ class Credentials:
         self._pool = ThreadPool(THREADS) if self._expense else None
 
     def __repr__(self) -> str:
-        return f"<Credentials of {len(self._users)} logins>"
+        return f"<Authenticator of {len(self._users)} logins>"
 
     def check(self, authorization: bytes | None) -> bytes | None:
         """Give the login of an Authorization value, or ``None``. May let other greenlets run (bcrypt)."""
@@ -122,7 +122,7 @@ class Credentials:
             waiting = self._waiting.get(login, 0)
             if len(self._flights) >= WAITING or waiting >= WAITING_FOR_LOGIN:
                 return False
-            flight = self._launch(mark, login, _Trial(password, secret, self._expense))
+            flight = self._launch(mark, login, _PasswordCheck(password, secret, self._expense))
             self._waiting[login] = waiting + 1
         # A greenlet of its own: it goes on, for the others, when the one who asked first is killed.
         right: bool = flight.get()
@@ -130,7 +130,7 @@ class Credentials:
             self._remember(mark, login)
         return right
 
-    def _launch(self, mark: bytes, login: bytes, trial: _Trial) -> gevent.Greenlet[[], bool]:
+    def _launch(self, mark: bytes, login: bytes, trial: _PasswordCheck) -> gevent.Greenlet[[], bool]:
         assert self._pool is not None
 
         def land(_: object) -> None:
@@ -181,7 +181,7 @@ class _Secret:
         self.cost = cost
 
 
-class _Trial:
+class _PasswordCheck:
     """One bcrypt check; a failure has cost as much as a hash of the cost ``expense``, whoever it was for."""
 
     __slots__ = ("_expense", "_password", "_secret")

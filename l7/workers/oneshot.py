@@ -7,7 +7,7 @@ from collections.abc import Callable
 from gevent import get_hub
 
 
-class OneShot:
+class OneShotTimer:
     """Calls something once, ``seconds`` after it was started last."""
 
     __slots__ = ("_seconds", "_timer")

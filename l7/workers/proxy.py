@@ -40,7 +40,7 @@ from l7.telemetry.access_log import NullAccessLog
 from l7.telemetry.counters import RequestCounters
 from l7.workers import responses
 from l7.workers.context import WorkerContext
-from l7.workers.credentials import Credentials, claimed_login
+from l7.workers.credentials import Authenticator, claimed_login
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.interface import ClientSide
 from l7.workers.greenlet_pool import GreenletPool
@@ -54,9 +54,9 @@ from l7.workers.upstream.request_deadline import RequestDeadline
 from l7.workers.upstream.tunnel import Tunnel
 
 
-def _credentials(config: Config) -> Credentials | None:
+def _credentials(config: Config) -> Authenticator | None:
     users = {login: password.get_secret_value() for login, password in config.users.items()}
-    return Credentials(users) if users else None
+    return Authenticator(users) if users else None
 
 
 class Proxy:

@@ -30,7 +30,7 @@ from l7.workers.connection_reclaimer import ConnectionReclaimer, has_waiting
 from l7.workers.downstream.connection import ClientConnection
 from l7.workers.downstream.handover import MOST_READ, HandoverQueue
 from l7.workers.downstream.rebalance import ConnectionRebalancer
-from l7.workers.oneshot import OneShot
+from l7.workers.oneshot import OneShotTimer
 from l7.workers.proxy import Proxy
 from l7.workers.transport.stream import DeadlineSweeper, Stream
 
@@ -119,8 +119,8 @@ class ConnectionAcceptor:
         self._most = most
         self._report = report
         self._listeners: list[WorkerListener] = []
-        self._timer = OneShot(BACK_OFF)
-        self._turn = OneShot(YIELD)
+        self._timer = OneShotTimer(BACK_OFF)
+        self._turn = OneShotTimer(YIELD)
         self._told = False
         """Whether it was said that the system has no more, and nothing has been accepted since."""
         self._backs_off = False

@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from l7.balancing import ejection
-from l7.balancing.ejection import EjectionLimits, OutcomeCounts, Reason, Window, describe, is_out, term
+from l7.balancing.ejection import EjectionLimits, EjectionReason, OutcomeCounts, OutcomeWindow, describe, is_out, term
 from l7.balancing.members import Member
 from l7.balancing.outlier_detection import OutlierDetector
 from l7.balancing.server_state import ServerState, StateRules, choose, evaluate, read_record
@@ -299,7 +299,7 @@ def test_terms_double_up_to_a_cap_and_are_forgotten_with_time() -> None:
 
 
 def test_a_window_forgets() -> None:
-    window = Window(10)
+    window = OutcomeWindow(10)
     assert window.since([OutcomeCounts(100, 0)], 0) == [OutcomeCounts(0, 0)]
     assert window.since([OutcomeCounts(110, 4)], 3) == [OutcomeCounts(10, 4)]
     assert window.since([OutcomeCounts(120, 8)], 6) == [OutcomeCounts(20, 8)]
@@ -334,9 +334,9 @@ def test_when_a_server_is_out(
 
 def test_reasons_in_words() -> None:
     assert ejection.words(0) == ""
-    assert ejection.words(ejection.why(Reason.STATUS, 502, 4)) == "status 502 ×4"
-    assert ejection.words(ejection.why(Reason.RATE, 60, 25)) == "60 % of 25 requests failed"
-    for reason in Reason:
+    assert ejection.words(ejection.why(EjectionReason.STATUS, 502, 4)) == "status 502 ×4"
+    assert ejection.words(ejection.why(EjectionReason.RATE, 60, 25)) == "60 % of 25 requests failed"
+    for reason in EjectionReason:
         assert ejection.words(ejection.why(reason, 1, 1))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from l7.balancing import ejection
-from l7.balancing.ejection import Reason
+from l7.balancing.ejection import EjectionReason
 from l7.balancing.members import Member, alone
 from l7.balancing.server_state import (
     STEPS,
@@ -58,7 +58,7 @@ def test_an_administrator_is_above_checks_and_these_above_requests(
 
 
 def test_an_ejection_says_why_and_when_it_ends() -> None:
-    why = ejection.why(Reason.REFUSED, count=3)
+    why = ejection.why(EjectionReason.REFUSED, count=3)
     verdict = evaluate(ServerRecord(ejected_until=NOW + S, ejected_why=why), 1, StateRules(), NOW)
     assert (verdict.why, verdict.again, verdict.pickable) == ("connect refused ×3", NOW + S, False)
 

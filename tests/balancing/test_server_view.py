@@ -8,7 +8,7 @@ import pytest
 
 from l7.balancing import ejection, health
 from l7.balancing.dns_records import ResolvedEndpoint
-from l7.balancing.ejection import Reason
+from l7.balancing.ejection import EjectionReason
 from l7.balancing.explanation import explain
 from l7.balancing.server_view import SharedView, server_view
 from l7.balancing.sticky import token
@@ -109,7 +109,7 @@ def test_who_checks_find_down_gets_nothing_and_says_why() -> None:
 
 def test_who_was_ejected_says_for_how_long() -> None:
     house = House([ONE, TWO])
-    why = ejection.why(Reason.LOST, count=3)
+    why = ejection.why(EjectionReason.LOST, count=3)
     house.know(ONE, FIRST_WORKER, ejected_at=NOW - S, ejected_until=NOW + 4 * S, ejected_why=why, ejected_times=1)
     one = house.look()["servers"][0]
     assert (one["state"], one["why"], one["since"], one["until"]) == ("ejected", "connection lost ×3", 1.0, 4.0)

@@ -34,7 +34,7 @@ def test_each_process_is_told_of_as_the_board_knows_it(handle):
     assert [re.sub(r"(age|for) [\d.]+ s", r"\1 N s", line) for line in lines] == [
         "worker 2: pid 1000001, generation 1, digest abc123, age N s, requests in flight 0, connections 0, draining,"
         " no heartbeat for N s",
-        "control: pid 1000002, generation 2, digest abc123, age N s, servers checked 4, names 5, gone",
+        "monitor: pid 1000002, generation 2, digest abc123, age N s, servers checked 4, names 5, gone",
         "worker 1: pid 1000000, generation 2, digest abc123, age N s, requests in flight 2, connections 3, ready",
     ]
     ages = [float(found[1]) for line in lines if (found := re.search(r"age ([\d.]+) s", line))]

@@ -14,7 +14,7 @@ import pytest
 from gevent.event import Event
 
 from l7.workers import credentials
-from l7.workers.credentials import REMEMBERED_FOR, Credentials, claimed_login, parse_basic
+from l7.workers.credentials import REMEMBERED_FOR, Authenticator, claimed_login, parse_basic
 
 
 def hashed(password: str, cost: int = 4, prefix: bytes = b"2b") -> str:
@@ -61,7 +61,7 @@ class Work:
         self.comparisons += 1
         return self._compare(one, other)
 
-    def of(self, subject: Credentials, header: bytes) -> tuple[int, int]:
+    def of(self, subject: Authenticator, header: bytes) -> tuple[int, int]:
         self.expense = self.comparisons = 0
         subject.check(header)
         return self.expense, self.comparisons
@@ -89,7 +89,7 @@ USERS = {"admin": "admin", "someone": "my:pass wörd", "empty": ""}
 
 @pytest.mark.parametrize("login", USERS)
 def test_plain_passwords(login: str) -> None:
-    subject = Credentials(USERS)
+    subject = Authenticator(USERS)
     for _ in range(2):
         assert subject.check(basic(login, USERS[login])) == login.encode()
         assert subject.check(basic(login, USERS[login] + "x")) is None
@@ -99,7 +99,7 @@ def test_plain_passwords(login: str) -> None:
 
 @pytest.mark.parametrize("prefix", [b"2a", b"2b", b"2y"])
 def test_bcrypt_hashes(prefix: bytes) -> None:
-    subject = Credentials({"admin": hashed("secret", prefix=prefix)})
+    subject = Authenticator({"admin": hashed("secret", prefix=prefix)})
     for _ in range(2):
         assert subject.check(basic("admin", "secret")) == b"admin"
         assert subject.check(basic("admin", "Secret")) is None
@@ -129,7 +129,7 @@ def test_bcrypt_hashes(prefix: bytes) -> None:
     ],
 )
 def test_only_well_formed_credentials_count(header: bytes | None) -> None:
-    assert Credentials({"admin": "admin"}).check(header) is None
+    assert Authenticator({"admin": "admin"}).check(header) is None
     assert claimed_login(header) == b""
 
 
@@ -140,19 +140,19 @@ def test_the_first_colon_separates() -> None:
 
 
 def test_no_login_at_all() -> None:
-    assert Credentials({}).check(basic("", "")) is None
+    assert Authenticator({}).check(basic("", "")) is None
 
 
 @pytest.mark.parametrize("password", ["***", "$2b$12$tooshort", "$2b$99$" + "." * 53, "$2x$04$" + "." * 53, "$2$x"])
 def test_what_is_no_password_lets_nobody_in(password: str) -> None:
-    subject = Credentials({"admin": password, "other": "fine"})
+    subject = Authenticator({"admin": password, "other": "fine"})
     assert subject.check(basic("admin", password)) is None
     assert subject.check(basic("other", "fine")) == b"other"
 
 
 @pytest.mark.parametrize("password", ["x" * 73, "x" * 5000, "secret\0", "secret\0more", ""])
 def test_passwords_that_bcrypt_cannot_tell_apart_are_wrong(password: str, work: Work) -> None:
-    subject = Credentials({"admin": hashed("secret"), "long": hashed("x" * 72)})
+    subject = Authenticator({"admin": hashed("secret"), "long": hashed("x" * 72)})
     for login in ("admin", "long"):
         assert work.of(subject, basic(login, password)) == (16, 1)
         assert subject.check(basic(login, password)) is None
@@ -160,16 +160,16 @@ def test_passwords_that_bcrypt_cannot_tell_apart_are_wrong(password: str, work: 
 
 
 def test_every_refusal_costs_the_same(work: Work) -> None:
-    mixed = Credentials({"cheap": hashed("a"), "dear": hashed("b", 7), "plain": "c", "redacted": "***"})
+    mixed = Authenticator({"cheap": hashed("a"), "dear": hashed("b", 7), "plain": "c", "redacted": "***"})
     costs = {login: work.of(mixed, basic(login, "wrong")) for login in ("cheap", "dear", "plain", "redacted", "nobody")}
     assert set(costs.values()) == {(2**7, 1)}, costs
-    plain = Credentials({"plain": "c"})
+    plain = Authenticator({"plain": "c"})
     assert work.of(plain, basic("plain", "wrong")) == work.of(plain, basic("nobody", "wrong")) == (0, 1)
 
 
 def test_a_right_hash_is_computed_once(work: Work) -> None:
     clock = Clock()
-    subject = Credentials({"admin": hashed("secret")}, clock=clock)
+    subject = Authenticator({"admin": hashed("secret")}, clock=clock)
     for _ in range(200):
         assert subject.check(basic("admin", "secret")) == b"admin"
     assert subject.check(basic("admin", "secret", "BASIC ")) == b"admin"
@@ -180,7 +180,7 @@ def test_a_right_hash_is_computed_once(work: Work) -> None:
 
 
 def test_wrong_ones_are_not_remembered(work: Work) -> None:
-    subject = Credentials({"admin": hashed("secret")})
+    subject = Authenticator({"admin": hashed("secret")})
     for number in range(20):
         assert subject.check(basic("admin", f"wrong-{number % 10}")) is None
     assert work.calls == 20
@@ -191,7 +191,7 @@ def test_wrong_ones_are_not_remembered(work: Work) -> None:
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "REMEMBERED", 10)
-    subject = Credentials({f"user{number}": "x" for number in range(30)})
+    subject = Authenticator({f"user{number}": "x" for number in range(30)})
     for number in range(30):
         assert subject.check(basic(f"user{number}", "x"))
     assert len(subject._known) == 10
@@ -199,7 +199,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_many_at_once_are_checked_once(work: Work) -> None:
-    subject = Credentials({"admin": hashed("secret")})
+    subject = Authenticator({"admin": hashed("secret")})
     work.gate.clear()
     jobs = [gevent.spawn(subject.check, basic("admin", "secret")) for _ in range(50)]
     jobs += [gevent.spawn(subject.check, basic("admin", "wrong")) for _ in range(50)]
@@ -213,7 +213,7 @@ def test_many_at_once_are_checked_once(work: Work) -> None:
 
 
 def test_a_check_survives_the_one_who_asked_first(work: Work) -> None:
-    subject = Credentials({"admin": hashed("secret")})
+    subject = Authenticator({"admin": hashed("secret")})
     work.gate.clear()
     first, second = (gevent.spawn(subject.check, basic("admin", "secret")) for _ in range(2))
     settle(lambda: bool(subject._flights))
@@ -224,7 +224,7 @@ def test_a_check_survives_the_one_who_asked_first(work: Work) -> None:
 
 
 def test_a_flood_takes_few_threads_and_bounded_places(work: Work) -> None:
-    subject = Credentials({"admin": hashed("secret"), "plain": "x", "known": hashed("y"), "second": hashed("z")})
+    subject = Authenticator({"admin": hashed("secret"), "plain": "x", "known": hashed("y"), "second": hashed("z")})
     assert subject.check(basic("known", "y")) == b"known"
     work.most = 0
     work.gate.clear()
@@ -249,7 +249,7 @@ def test_a_flood_takes_few_threads_and_bounded_places(work: Work) -> None:
 
 
 def test_the_loop_turns_while_a_hash_is_computed(work: Work) -> None:
-    subject = Credentials({"admin": hashed("secret")})
+    subject = Authenticator({"admin": hashed("secret")})
     work.gate.clear()
     forwarded = gevent.spawn(subject.check, basic("admin", "secret"))
     turned = Event()
@@ -262,14 +262,14 @@ def test_the_loop_turns_while_a_hash_is_computed(work: Work) -> None:
 
 def test_nothing_shows_a_password(work: Work) -> None:
     plain, secret = "plain" * 2, "hash" * 2  # put together here: stacks show the lines of this test
-    subject = Credentials({"admin": plain, "other": hashed(secret)})
+    subject = Authenticator({"admin": plain, "other": hashed(secret)})
     work.gate.clear()
     header = basic("other", secret)
     forwarded = gevent.spawn(lambda: subject.check(header))
     settle(lambda: bool(subject._flights))
     shown = repr(subject) + "".join(gevent.util.format_run_info())
     shown += "".join(repr(flight) for flight in subject._flights.values())
-    assert "_Trial" in shown
+    assert "_PasswordCheck" in shown
     for hidden in (plain, secret, "$2b$", header.decode()[6:]):
         assert hidden not in shown
     work.gate.set()

@@ -28,7 +28,7 @@ CRASHED = 1
 """The exit status of a worker that ended with an exception."""
 
 
-class ForkResult(Protocol):
+class ChildSpec(Protocol):
     """What a child is given."""
 
     @property
@@ -36,7 +36,7 @@ class ForkResult(Protocol):
         """What it serves."""
 
 
-B = TypeVar("B", bound=ForkResult)
+B = TypeVar("B", bound=ChildSpec)
 
 
 def spawn(

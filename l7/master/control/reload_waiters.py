@@ -15,7 +15,7 @@ QUIET = 0.1
 NOISY = 2.0
 """Seconds after which a verdict is given although connections are still handed over."""
 
-Answer = Callable[[ControlConnection, dict[str, Any]], None]
+SendVerdict = Callable[[ControlConnection, dict[str, Any]], None]
 
 
 class ReloadWaiters:
@@ -25,7 +25,7 @@ class ReloadWaiters:
     :param passed: how many connections were handed over since the master started.
     """
 
-    def __init__(self, answer: Answer, passed: Callable[[], int]) -> None:
+    def __init__(self, answer: SendVerdict, passed: Callable[[], int]) -> None:
         self.last: dict[str, Any] | None = None
         """The last verdict, with when it was given."""
         self._answer = answer

@@ -32,7 +32,7 @@ from l7.sharedmem.memory import MASTER
 
 
 @dataclass(eq=False)
-class _Judged:
+class _ServerEntry:
     """One server, or one address of its name."""
 
     server: Server
@@ -70,7 +70,7 @@ def table(config: Config, shared_state: SharedState) -> Iterator[dict[str, Any]]
 
 def _judge(
     route: str, backend: Backend, shared_state: SharedState, writer: CounterWriter, now: int
-) -> Iterator[_Judged]:
+) -> Iterator[_ServerEntry]:
     rules = StateRules.of(backend)
     for server in merged(backend.servers).values():
         name = (route, str(server.address))
@@ -79,13 +79,13 @@ def _judge(
             if not server.address.srv:
                 known = read_record(writer, parent)
                 verdict = evaluate(known, server.weight, rules, now)
-                yield _Judged(server, None, parent, known, verdict, server.backup)
+                yield _ServerEntry(server, None, parent, known, verdict, server.backup)
             continue
         for one in shared_state.resolved[name]:
             known = read_record(writer, one.row, parent)
             verdict = evaluate(known, server.weight if one.weight < 0 else one.weight, rules, now)
             address = str(Address(one.host, one.port))
-            yield _Judged(server, address, one.row, known, verdict, server.backup or one.reserve)
+            yield _ServerEntry(server, address, one.row, known, verdict, server.backup or one.reserve)
 
 
 def _failure(shared_state: SharedState, route: str, server: Server) -> str:
@@ -119,7 +119,7 @@ def _last_error(writer: CounterWriter, at: int, now: int) -> dict[str, Any] | No
     return {"what": what, "ago": round(max(0, now - moment) / NANO, 1)}
 
 
-def _why(one: _Judged, backend: Backend, now: int) -> str:
+def _why(one: _ServerEntry, backend: Backend, now: int) -> str:
     """Why a server is what it is, or what is to be known of one that is up."""
     verdict, known, check = one.verdict, one.known, backend.health
     out = why_out(verdict, known, check)

@@ -125,7 +125,7 @@ class MonitorExited:
     why: str
 
 
-Event = MonitorTick | MonitorWanted | MonitorReady | MonitorHeartbeatLost | MonitorExited
+MonitorEvent = MonitorTick | MonitorWanted | MonitorReady | MonitorHeartbeatLost | MonitorExited
 
 # --- actions --------------------------------------------------------------------------------------------------------
 
@@ -174,14 +174,14 @@ class LogMonitorEvent:
     text: str
 
 
-Action = SpawnMonitor | ActivateMonitor | StopMonitor | AbortMonitor | KillMonitor | LogMonitorEvent
+MonitorAction = SpawnMonitor | ActivateMonitor | StopMonitor | AbortMonitor | KillMonitor | LogMonitorEvent
 
 # --- the step -------------------------------------------------------------------------------------------------------
 
 
-def step(post: MonitorState, event: Event, now: float) -> tuple[MonitorState, list[Action]]:
+def step(post: MonitorState, event: MonitorEvent, now: float) -> tuple[MonitorState, list[MonitorAction]]:
     """What becomes of the post by an event, and what is to be done about it."""
-    transition = _Transition(post, now)
+    transition = _MonitorTransition(post, now)
     if isinstance(event, MonitorWanted):
         transition.want(event)
     elif isinstance(event, MonitorReady):
@@ -195,11 +195,11 @@ def step(post: MonitorState, event: Event, now: float) -> tuple[MonitorState, li
     return transition.post, transition.actions
 
 
-class _Transition:
+class _MonitorTransition:
     def __init__(self, post: MonitorState, now: float) -> None:
         self.post = post
         self.now = now
-        self.actions: list[Action] = []
+        self.actions: list[MonitorAction] = []
 
     def want(self, event: MonitorWanted) -> None:
         if event.generation != self.post.wanted:

@@ -163,12 +163,12 @@ class MonitorSupervisor:
     def _last_beat(self, one: MonitorProcess, awake_since: float) -> float:
         return max(self._scoreboard.slot(SLOTS + one.slot)[BEAT] / 1e9, one.started, awake_since)
 
-    def _step(self, event: c.Event) -> None:
+    def _step(self, event: c.MonitorEvent) -> None:
         self._post, actions = c.step(self._post, event, monotonic())
         for action in actions:
             self._act(action)
 
-    def _act(self, action: c.Action) -> None:
+    def _act(self, action: c.MonitorAction) -> None:
         if isinstance(action, c.LogMonitorEvent):
             self._events.write(action.level, action.text, self._post.wanted)
         elif isinstance(action, c.SpawnMonitor):

@@ -17,7 +17,6 @@ from l7.config.names import did_you_mean, printable
 from l7.config.routekeys import normal_route_key
 from l7.errors import L7Error
 from l7.ipc.requests import Answer, ServerRequest, refusal
-from l7.master.state.rows import Key
 from l7.master.state.shared_state import SharedState
 from l7.sharedmem import layout
 from l7.sharedmem.memory import MASTER
@@ -60,7 +59,7 @@ class ServerOverrides:
     def __init__(self, shared_state: SharedState, events: Events) -> None:
         self._shared_state = shared_state
         self._events = events
-        self._orders: dict[Key, Override] = {}
+        self._orders: dict[layout.RowKey, Override] = {}
 
     def answer(self, request: ServerRequest) -> Answer:
         """Follow an order; the answer is for who gave it."""
@@ -71,7 +70,7 @@ class ServerOverrides:
             return refusal(str(error))
         return {"ok": True, "servers": [self._order(key, change) for key in keys]}
 
-    def _order(self, key: Key, change: OverrideChange) -> dict[str, Any]:
+    def _order(self, key: layout.RowKey, change: OverrideChange) -> dict[str, Any]:
         before = self._orders.get(key, NO_ORDER)
         order = change(before)
         if change.of_weight:
@@ -90,31 +89,31 @@ class ServerOverrides:
             "in-flight": self._in_flight(key),
         }
 
-    def _is_overruled(self, key: Key, order: Override) -> bool:
+    def _is_overruled(self, key: layout.RowKey, order: Override) -> bool:
         """Whether something was said later of the name that an address belongs to, or of an address of the name."""
         related = (other for other in self._orders if other[:2] == key[:2] and len(other) != len(key))
         return any(self._orders[other].since > order.since for other in related)
 
-    def _forget_weights_below(self, name: Key) -> None:
+    def _forget_weights_below(self, name: layout.RowKey) -> None:
         """Let the weight of a name be that of all its addresses."""
         for key, order in list(self._orders.items()):
             if len(name) == 2 and len(key) == 3 and key[:2] == name and order.weight is not None:
                 self._orders[key] = replace(order, weight=None)
                 self._write(key, self._orders[key])
 
-    def _in_flight(self, key: Key) -> int:
+    def _in_flight(self, key: layout.RowKey) -> int:
         return sum(
             self._shared_state.shared_memory.total(self._shared_state.rows[each], layout.IN_FLIGHT)
             for each in self._below(key)
         )
 
-    def _below(self, key: Key) -> Iterator[Key]:
+    def _below(self, key: layout.RowKey) -> Iterator[layout.RowKey]:
         """A server, and all addresses of its name."""
         yield key
         for host, port, *_ in self._shared_state.resolved.get((key[0], key[1]), ()) if len(key) == 2 else ():
             yield (*key, str(Address(host, port)))
 
-    def _find(self, host: str, address: str) -> list[Key]:
+    def _find(self, host: str, address: str) -> list[layout.RowKey]:
         """The server that is meant; several where an address stands for more than one name."""
         try:
             route = normal_route_key(host)
@@ -147,7 +146,7 @@ class ServerOverrides:
             if order.state or order.weight is not None:
                 self._events.info(f"{key[0]}: server {key[1]} is gone, and so is what was wanted of it: {order}")
 
-    def _write(self, key: Key, order: Override) -> None:
+    def _write(self, key: layout.RowKey, order: Override) -> None:
         shared_memory, row = self._shared_state.shared_memory, self._shared_state.rows.last(key)
         if row is None:
             return

@@ -16,9 +16,8 @@ from typing import Any
 from l7.config.schema import Config
 from l7.errors import L7Error
 from l7.networks import host_port
+from l7.sharedmem.layout import RowKey
 from l7.sharedmem.memory import FIRST_ROW, UNROUTED, SharedMemory
-
-Key = tuple[str, ...]
 
 
 class OutOfRowsError(L7Error):
@@ -30,45 +29,45 @@ class RowAllocator:
 
     def __init__(self, shared_memory: SharedMemory) -> None:
         self._shared_memory = shared_memory
-        self._taken: dict[Key, int] = {(): UNROUTED}
-        self._free: dict[Key, int] = {}
+        self._taken: dict[RowKey, int] = {(): UNROUTED}
+        self._free: dict[RowKey, int] = {}
         self._next = FIRST_ROW
 
-    def __getitem__(self, key: Key) -> int:
+    def __getitem__(self, key: RowKey) -> int:
         return self._taken[key]
 
     def __contains__(self, key: object) -> bool:
         return key in self._taken
 
-    def __iter__(self) -> Iterator[Key]:
+    def __iter__(self) -> Iterator[RowKey]:
         return iter(self._taken)
 
-    def last(self, key: Key) -> int | None:
+    def last(self, key: RowKey) -> int | None:
         """The row that a key has or had last; None when that is another's now."""
         return self._taken.get(key, self._free.get(key))
 
-    def taken(self) -> Mapping[Key, int]:
+    def taken(self) -> Mapping[RowKey, int]:
         """All that are taken."""
         return dict(self._taken)
 
-    def known(self) -> dict[Key, int]:
+    def known(self) -> dict[RowKey, int]:
         """All that are taken, and those that were given back and still hold what was counted."""
         return {**self._free, **self._taken}
 
-    def take(self, keys: Iterable[Key]) -> None:
+    def take(self, keys: Iterable[RowKey]) -> None:
         """Give each key a row unless it has one; raises `OutOfRowsError`."""
         for key in keys:
             if key not in self._taken:
                 self._taken[key] = self._row_for(key)
 
-    def remember(self, keys: Iterable[Key]) -> None:
+    def remember(self, keys: Iterable[RowKey]) -> None:
         """Have a row for each of these keys, as if those that nobody has now had been given back."""
         for key in keys:
             if self.last(key) is None and self._next < self._shared_memory.rows:
                 self._free[key] = self._next
                 self._next += 1
 
-    def _row_for(self, key: Key) -> int:
+    def _row_for(self, key: RowKey) -> int:
         row = self._free.pop(key, None)
         if row is not None:
             return row
@@ -83,12 +82,12 @@ class RowAllocator:
         self._shared_memory.clear(row)
         return row
 
-    def keep(self, keys: Iterable[Key]) -> None:
+    def keep(self, keys: Iterable[RowKey]) -> None:
         """Give back the rows of all other keys."""
         kept = {(), *keys}
         self.give_back([key for key in self._taken if key not in kept])
 
-    def give_back(self, keys: Iterable[Key]) -> None:
+    def give_back(self, keys: Iterable[RowKey]) -> None:
         """Give back the rows of these keys."""
         for key in keys:
             self._free[key] = self._taken.pop(key)
@@ -98,7 +97,7 @@ class RowAllocator:
         return range(self._next)
 
 
-def keys_of(config: Config, resolved: Mapping[tuple[str, str], Iterable[Any]] | None = None) -> Iterator[Key]:
+def keys_of(config: Config, resolved: Mapping[tuple[str, str], Iterable[Any]] | None = None) -> Iterator[RowKey]:
     """Yield the keys of all backends and servers of a configuration.
 
     :param resolved: for servers given by name, what they were resolved to: ``(host, port, ...)`` each.

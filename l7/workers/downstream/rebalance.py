@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from l7.workers.downstream.connection import ClientConnection
-from l7.workers.oneshot import OneShot
+from l7.workers.oneshot import OneShotTimer
 from l7.workers.proxy import Proxy
 
 WITHIN = 1.0
@@ -19,7 +19,7 @@ class ConnectionRebalancer:
         self._proxy = proxy
         self.chosen: set[ClientConnection] = set()
         """Those that have not left yet."""
-        self._timer = OneShot(WITHIN)
+        self._timer = OneShotTimer(WITHIN)
 
     def choose(self, sessions: Iterable[ClientConnection], count: int) -> list[ClientConnection]:
         """Choose so many sessions, and return those of them that are idle and can leave at once.

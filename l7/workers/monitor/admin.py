@@ -44,7 +44,7 @@ TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 
 
-class AdminPage(NamedTuple):
+class AdminResponse(NamedTuple):
     """What is answered."""
 
     status: int
@@ -60,10 +60,10 @@ class AdminServer:
 
     def __init__(self, figures: Metrics, facts: MasterGauges, visit: Callable[[], green.socket]) -> None:
         self._figures, self._facts, self._visit = figures, facts, visit
-        self._pages: dict[bytes, Callable[[], AdminPage]] = {
+        self._pages: dict[bytes, Callable[[], AdminResponse]] = {
             b"/metrics": self._metrics,
             b"/status": self._status,
-            b"/healthz": lambda: AdminPage(200, TEXT, b"ok\n"),
+            b"/healthz": lambda: AdminResponse(200, TEXT, b"ok\n"),
             b"/readyz": self._readyz,
         }
         self._parser = RequestParser(100, 8192)
@@ -73,7 +73,7 @@ class AdminServer:
         self._closing = False
         self._listener: socket.socket | None = None
         self._watcher: Any = None
-        self._asked: tuple[float, AsyncResult[AdminPage]] | None = None
+        self._asked: tuple[float, AsyncResult[AdminResponse]] | None = None
 
     def start(self, listener: socket.socket) -> None:
         """Take connections from now on."""
@@ -153,7 +153,7 @@ class AdminServer:
         page = self._page(head)
         return _write(page, head, keep=keep), keep
 
-    def _page(self, head: RequestHead) -> AdminPage:
+    def _page(self, head: RequestHead) -> AdminResponse:
         if _has_body(head):
             return _refusal(400, "no body is read here")
         find = self._pages.get(head.path.partition(b"?")[0])
@@ -165,38 +165,38 @@ class AdminServer:
 
     # --- the pages --------------------------------------------------------------------------------------------------
 
-    def _metrics(self) -> AdminPage:
-        return AdminPage(200, CONTENT_TYPE, expose(self._figures.families(_pause), _pause))
+    def _metrics(self) -> AdminResponse:
+        return AdminResponse(200, CONTENT_TYPE, expose(self._figures.families(_pause), _pause))
 
-    def _readyz(self) -> AdminPage:
+    def _readyz(self) -> AdminResponse:
         why = self._facts.unready()
-        return _refusal(503, why) if why else AdminPage(200, TEXT, b"ready\n")
+        return _refusal(503, why) if why else AdminResponse(200, TEXT, b"ready\n")
 
-    def _status(self) -> AdminPage:
+    def _status(self) -> AdminResponse:
         """What the master says; who asks while it is asked waits for the same answer."""
         if self._asked is None or monotonic() - self._asked[0] > STATUS_AGE:
-            result: AsyncResult[AdminPage] = AsyncResult()
+            result: AsyncResult[AdminResponse] = AsyncResult()
             self._asked = monotonic(), result
             result.set(self._ask())
-        page: AdminPage = self._asked[1].get()
+        page: AdminResponse = self._asked[1].get()
         return page
 
-    def _ask(self) -> AdminPage:
+    def _ask(self) -> AdminResponse:
         try:
             with Timeout(STATUS_WITHIN), self._visit() as control_server:
                 control_server.sendall(REQUESTS.encode(StatusRequest()) + b"\n")
                 answer = json.loads(b"".join(iter(lambda: control_server.recv(65536), b"")))
         except (OSError, ValueError, Timeout):
             return _refusal(503, "the master does not answer")
-        return AdminPage(200 if answer.get("ok") else 503, JSON, json.dumps(answer, indent=2).encode() + b"\n")
+        return AdminResponse(200 if answer.get("ok") else 503, JSON, json.dumps(answer, indent=2).encode() + b"\n")
 
 
 def _pause() -> None:
     gevent.sleep(0)
 
 
-def _refusal(status: int, why: str) -> AdminPage:
-    return AdminPage(status, TEXT, f"{status} {phrase(status)}: {why}\n".encode("utf-8", "replace"))
+def _refusal(status: int, why: str) -> AdminResponse:
+    return AdminResponse(status, TEXT, f"{status} {phrase(status)}: {why}\n".encode("utf-8", "replace"))
 
 
 def _has_body(head: RequestHead) -> bool:
@@ -229,7 +229,7 @@ def _linger(sock: Any) -> None:
             pass
 
 
-def _write(page: AdminPage, head: RequestHead | None, *, keep: bool) -> bytes:
+def _write(page: AdminResponse, head: RequestHead | None, *, keep: bool) -> bytes:
     lines = [
         f"HTTP/1.1 {page.status} {phrase(page.status)}",
         f"Date: {http_date().decode('ascii')}",

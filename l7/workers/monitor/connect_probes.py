@@ -21,7 +21,7 @@ from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.memory import CONTROL, SharedMemory
 from l7.telemetry.events import Events, named
-from l7.workers.transport.dial import Endpoint, OutOfResources, QueueFull, dial
+from l7.workers.transport.dial import BacklogFull, Endpoint, OutOfResources, dial
 from l7.workers.transport.stream import DeadlineSweeper, StreamClosed, StreamTimeout
 
 WITHIN = 1.0
@@ -36,7 +36,7 @@ LOOK = 0.05
 ROWS = 500
 """Servers that are looked at in one go."""
 
-Key = tuple[str, str]
+ServerKey = tuple[str, str]
 
 
 @dataclass(eq=False)
@@ -64,7 +64,7 @@ class ConnectProbes:
         self._writer = CounterWriter(shared_memory.cells, shared_memory.rows * layout.ROW, CONTROL)
         self._sweeper = DeadlineSweeper(KNOCK / 2)
         self._by_row: dict[int, ProbedServer] = {}
-        self._by_server: dict[Key, list[ProbedServer]] = {}
+        self._by_server: dict[ServerKey, list[ProbedServer]] = {}
         self._queue: list[ProbedServer] = []
         self._closed: dict[int, ProbedServer] = {}
         """Those that are knocked at, by row."""
@@ -81,7 +81,7 @@ class ConnectProbes:
     def __len__(self) -> int:
         return len(self._closed)
 
-    def change(self, server: Key, doors: Sequence[ProbedServer]) -> None:
+    def change(self, server: ServerKey, doors: Sequence[ProbedServer]) -> None:
         """From now on a server has these addresses and no others."""
         stay = {(door.row, door.endpoint) for door in doors}
         for door in self._by_server.get(server, ()):
@@ -172,7 +172,7 @@ def takes_connections(where: Endpoint, sweeper: DeadlineSweeper) -> bool | None:
         dial(where, sweeper, WITHIN).reset()  # without a last round trip, and without a trace in the system's tables
     except OutOfResources:
         return None
-    except QueueFull:
+    except BacklogFull:
         return True  # somebody listens who has much to do
     except (OSError, StreamClosed, StreamTimeout):
         return False

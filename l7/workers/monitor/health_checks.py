@@ -30,7 +30,7 @@ from l7.http.parser import ResponseParser
 from l7.sharedmem import layout
 from l7.sharedmem.memory import CONTROL, SharedMemory
 from l7.telemetry.events import Events, Named, named
-from l7.workers.transport.dial import Endpoint, OutOfResources, QueueFull, dial
+from l7.workers.transport.dial import BacklogFull, Endpoint, OutOfResources, dial
 from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamClosed, StreamTimeout
 
 JITTER = 0.1
@@ -220,7 +220,7 @@ def probe(target: CheckTarget, sweeper: DeadlineSweeper) -> int | None:
         return HEALTHY
     except OutOfResources:
         return None
-    except QueueFull:
+    except BacklogFull:
         return finding(Fault.UNREACHABLE, errno.EAGAIN)
     except StreamTimeout:
         return finding(Fault.NO_CONNECTION if stream is None else Fault.NO_ANSWER)

@@ -38,7 +38,7 @@ class OutOfResources(L7Error):
         self.errno = number
 
 
-class QueueFull(StreamTimeout):
+class BacklogFull(StreamTimeout):
     """Nobody took a connection from the full queue of a unix socket in time."""
 
 
@@ -58,7 +58,7 @@ def endpoint(host: str, port: int) -> Endpoint:
 def dial(where: Endpoint, sweeper: DeadlineSweeper, seconds: float) -> Stream:
     """Open a connection within ``seconds``.
 
-    Raises `OutOfResources`, `StreamTimeout` (`QueueFull` among them), ``StreamClosed`` when it was closed here
+    Raises `OutOfResources`, `StreamTimeout` (`BacklogFull` among them), ``StreamClosed`` when it was closed here
     meanwhile, and ``OSError`` as the system tells it.
     """
     family, address = where
@@ -103,7 +103,7 @@ def _connect(stream: Stream, family: int, address: Any, seconds: float) -> None:
                 raise
         left = until - monotonic()
         if left <= 0:
-            raise QueueFull
+            raise BacklogFull
         gevent.sleep(min(pause, left))
         pause = min(2 * pause, LONGEST_PAUSE)
 

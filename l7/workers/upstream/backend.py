@@ -29,7 +29,7 @@ from l7.workers.limits import BackendLimits
 from l7.workers.transport.stream import NEVER, DeadlineSweeper, Stream
 from l7.workers.upstream.pool import ConnectionPool
 from l7.workers.upstream.retry_queue import RetryQueue
-from l7.workers.upstream.selection import Selection
+from l7.workers.upstream.selection import MemberSelector
 
 _UNREACHED = frozenset((CONNECT_REFUSED, CONNECT_TIMEOUT))
 """What says that a server takes no connections now."""
@@ -101,7 +101,7 @@ class BackendRuntime:
         self._servers = merged(backend.servers)
         self._given: dict[str, list[Member]] = {address: self._first(one) for address, one in self._servers.items()}
         self._begin_without_members()
-        self.selection = Selection(self, context.cookie_key)
+        self.selection = MemberSelector(self, context.cookie_key)
         self.retry_queue = RetryQueue(self, context.writer, backend.retry_for)
         self.plain = True
         """Whether the policy alone decides, so that nothing has to be claimed or looked up."""

@@ -12,7 +12,7 @@ from l7.clock import monotonic
 from l7.config.addresses import Address
 from l7.errors import CONNECT_REFUSED, CONNECT_TIMEOUT, NO_RESOURCES, ProxyError
 from l7.oserrors import UNRESOLVED, describe, describe_connect
-from l7.workers.transport.dial import Endpoint, OutOfResources, QueueFull, dial, endpoint, endpoint_of
+from l7.workers.transport.dial import BacklogFull, Endpoint, OutOfResources, dial, endpoint, endpoint_of
 from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamClosed, StreamTimeout
 
 _FRESH = 5.0
@@ -67,7 +67,7 @@ class Connector:
             return dial(where, self._sweeper, seconds)
         except OutOfResources as lack:
             raise ProxyError(NO_RESOURCES, str(lack), lack.errno) from None
-        except QueueFull:
+        except BacklogFull:
             raise ProxyError(CONNECT_TIMEOUT, f"its queue was full for {seconds:.3g} s", errno.EAGAIN) from None
         except StreamTimeout:
             raise ProxyError(CONNECT_TIMEOUT, f"no answer within {seconds:.3g} s") from None

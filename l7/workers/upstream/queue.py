@@ -37,7 +37,7 @@ ASLEEP = 250_000_000
 switch_to = greenlet.switch
 
 
-class SlotSource(Protocol):
+class MemberSource(Protocol):
     """Who gives places away."""
 
     def claim(self, forwarded: Any, tried: Sequence[Member]) -> Member | None:
@@ -144,7 +144,7 @@ class RequestQueue:
 
     __slots__ = ("_at", "_places", "_settings", "_timer", "_waiters", "_writer", "waiting")
 
-    def __init__(self, places: SlotSource, writer: CounterWriter, row: int, settings: Settings) -> None:
+    def __init__(self, places: MemberSource, writer: CounterWriter, row: int, settings: Settings) -> None:
         self._places = places
         self._writer = writer
         self._at = row * ROW

@@ -41,7 +41,7 @@ class SelectableBackend(Protocol):
     retry_queue: RetryQueue
 
 
-class Selection:
+class MemberSelector:
     """How the members of one backend are picked, beyond its policy."""
 
     __slots__ = ("_hash_kind", "_hash_name", "_sticky", "_upstream", "particular", "queue")
