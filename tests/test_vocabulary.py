@@ -22,9 +22,7 @@ CAMEL = re.compile(r"[A-Z][a-z]+|[A-Z]+[0-9]*(?=[A-Z][a-z]|$)|[0-9]+")
 
 def _sources() -> dict[str, str]:
     paths = sorted((CHECKOUT / "l7").rglob("*.py"))
-    return {
-        path.relative_to(CHECKOUT).as_posix(): path.read_text("utf-8") for path in paths
-    }
+    return {path.relative_to(CHECKOUT).as_posix(): path.read_text("utf-8") for path in paths}
 
 
 def _types(source: str) -> Iterator[str]:
@@ -33,12 +31,8 @@ def _types(source: str) -> Iterator[str]:
         if isinstance(node, ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Assign | ast.AnnAssign):
-            for target in (
-                node.targets if isinstance(node, ast.Assign) else [node.target]
-            ):
-                if isinstance(target, ast.Name) and re.search(
-                    "^[A-Z].*[a-z]", target.id
-                ):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name) and re.search("^[A-Z].*[a-z]", target.id):
                     yield target.id
 
 
@@ -55,10 +49,6 @@ def test_a_type_has_a_name_of_its_own() -> None:
     assert sorted(names_of_two_things(_sources())) == sorted(TWICE)
 
 
-@pytest.mark.parametrize(
-    "source", ["class Thing: ...", "Thing = tuple[str, int]", "Thing: TypeAlias = int"]
-)
+@pytest.mark.parametrize("source", ["class Thing: ...", "Thing = tuple[str, int]", "Thing: TypeAlias = int"])
 def test_a_name_of_two_things_is_found(source: str) -> None:
-    assert names_of_two_things({"a.py": "class Thing: ...", "b.py": source}) == {
-        "Thing": ["a.py", "b.py"]
-    }
+    assert names_of_two_things({"a.py": "class Thing: ...", "b.py": source}) == {"Thing": ["a.py", "b.py"]}

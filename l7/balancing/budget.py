@@ -10,7 +10,7 @@ from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import NOT_RETRIED, RETRIED, RETRIED_FREE, ROW, STATUS
 
 WINDOW = 10.0
-"""Seconds that "lately" means; between half of that and all of it are looked at."""
+"""Seconds of requests and retries that count; at least half of that time is looked at."""
 ALWAYS = 100
 """Retries within the window that are always allowed."""
 
@@ -35,7 +35,7 @@ class RetryBudget:
         return answered, retried
 
     def pass_by(self) -> None:
-        """Count a retry that costs nothing: a server refused the connection."""
+        """Count a retry that the budget does not limit: a server refused the connection."""
         self._writer.add(self._at + RETRIED_FREE, 1)
         self._writer.add(self._at + RETRIED, 1)
 

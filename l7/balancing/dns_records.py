@@ -1,4 +1,4 @@
-"""What is known of a name: its last good answer, how long that is fresh, when to ask again. Pure.
+"""A name's record: its last good answer, its time to live, when to look it up again. Pure.
 
 An answer that is not good (no such name, no name server, no answer in time) changes nothing about the addresses: a
 name server that fails must not take servers away that serve.
@@ -15,11 +15,11 @@ FIRST_PAUSE = 1.0
 """Seconds until a name is asked for again after a first failure; it doubles."""
 LONGEST_PAUSE = 30.0
 JITTER = 0.1
-"""Part of a time by which it may be longer, so that many names are not asked for at once for ever."""
+"""Part of a time to live by which a look-up may be later, so that many names are not looked up at once."""
 MOST = 256
-"""Addresses of one name that are used."""
+"""The most addresses of one name that are used."""
 UNWEIGHTED = -1
-"""The weight of an address whose name says none: that of its server counts."""
+"""The weight of an address without a weight of its own: that of its server counts."""
 
 
 class FoundAddress(NamedTuple):
@@ -45,7 +45,7 @@ class ResolvedEndpoint(NamedTuple):
 
 
 class NameAnswer(NamedTuple):
-    """What came of one look-up: addresses, or ``why`` there are none."""
+    """The result of one look-up: addresses, or ``why`` there are none."""
 
     found: tuple[FoundAddress, ...]
     ttl: float = 0.0
@@ -64,7 +64,7 @@ class NameRecord:
     _failures: int = field(default=0, repr=False)
 
     def note(self, answer: NameAnswer) -> bool:
-        """Take an answer; returns whether the addresses are others now, or whether it works at all."""
+        """Take an answer; returns whether the addresses have changed, or whether look-ups began or ceased to work."""
         before = (self.found, self.why)
         if answer.found:
             self.found, self.why, self._failures = normal(answer.found), "", 0
@@ -74,7 +74,7 @@ class NameRecord:
         return before != (self.found, self.why)
 
     def next_look(self, ttl: float, draw: float) -> float:
-        """Seconds until the name is to be asked for again; ``draw`` is between 0 and 1."""
+        """Seconds until the name is looked up again; ``draw``, between 0 and 1, is the random part."""
         if self._failures:
             seconds = min(FIRST_PAUSE * float(2 ** min(self._failures - 1, 16)), LONGEST_PAUSE, self.longest)
         else:
@@ -83,9 +83,9 @@ class NameRecord:
 
 
 def normal(found: tuple[FoundAddress, ...]) -> tuple[FoundAddress, ...]:
-    """The addresses in order, each once: so that an answer that is only shuffled is the same.
+    """The addresses sorted, each once, so that a reordered answer is equal.
 
-    One that is listed as a reserve as well is none.
+    An address that is listed both as a reserve and not is no reserve.
     """
     unique = {(one.host, one.port): one for one in sorted(found, key=lambda one: (one.reserve, one), reverse=True)}
     return tuple(sorted(unique.values()))[:MOST]
@@ -101,7 +101,7 @@ class SrvRecord(NamedTuple):
 
 
 def scale(services: tuple[SrvRecord, ...], most: int) -> tuple[SrvRecord, ...]:
-    """The services with weights of at most ``most`` that keep their proportions; 0 stays the least there is, 1.
+    """The services with weights scaled to at most ``most``, in proportion; 0 becomes 1, the least weight.
 
     Weights are compared within one priority only.
     """

@@ -1,4 +1,4 @@
-"""Passive checks: when a server that fails the requests it is given is left alone, for how long, and why.
+"""Ejection rules (outlier detection): when a server that fails requests is ejected, for how long, and why.
 
 Pure. A failure counts towards a streak, which one good answer anywhere ends, and towards the share of failures within
 a window. A response with a status of 500 or more is a failure of the softer kind: it may be the application's answer
@@ -15,13 +15,13 @@ from l7 import oserrors
 from l7.sharedmem import layout
 
 LEAST = 10
-"""Requests within the window below which no share is taken."""
+"""Requests within the window below which no failure rate is computed."""
 WORSE = 2.0
-"""A server's soft failures take it out when their share is so many times that of the others."""
+"""A server's responses of 500 and more eject it when their rate is so many times that of the others."""
 
 
 class EjectionReason(IntEnum):
-    """What a server did; the numbers are in shared memory."""
+    """Why a request to a server failed; the numbers are stored in shared memory."""
 
     REFUSED = 1
     NO_CONNECTION = 2
@@ -33,7 +33,7 @@ class EjectionReason(IntEnum):
     STATUS = 8
     RATE = 9
     NO_RESOURCES = 10
-    """It did nothing: we have no descriptor, memory or local port for a connection to it."""
+    """Not the server's fault: l7 has no descriptor, memory or local port for a connection."""
 
 
 _WORDS = {
@@ -48,12 +48,12 @@ _WORDS = {
 
 
 def why(reason: EjectionReason, detail: int = 0, count: int = 1) -> int:
-    """A reason as the number that stands in a cell: the detail is a status, per cent, or an error number."""
+    """Pack a reason into one cell: ``detail`` is a status, per cent, or an error number."""
     return layout.pack(reason, detail, count)
 
 
 def words(number: int) -> str:
-    """The same for people: ``connect refused ×3``."""
+    """A packed reason as text: ``connect refused ×3``."""
     reason, detail, count = layout.unpack(number)
     if not reason:
         return ""
@@ -63,7 +63,7 @@ def words(number: int) -> str:
 
 
 def describe(number: int) -> str:
-    """As `words`, without how often."""
+    """As `words`, without the count."""
     reason, detail, _ = layout.unpack(number)
     return _describe(EjectionReason(reason), detail) if reason else ""
 
@@ -77,31 +77,31 @@ def _describe(reason: EjectionReason, detail: int) -> str:
 
 
 def is_refusal(number: int) -> bool:
-    """Whether the reason is that nobody listened: that is over as soon as somebody does."""
+    """Whether the reason is a refused connection: such an ejection ends as soon as the server listens."""
     return number & 0xFF == EjectionReason.REFUSED
 
 
 @dataclass(frozen=True)
 class OutcomeCounts:
-    """Requests of one server that were good and that were not, from some moment on."""
+    """Good and failed requests of one server since some moment."""
 
     good: int
     bad: int
 
     @property
     def share(self) -> float:
-        """The share of those that were not."""
+        """The failure rate, 0 to 1."""
         return self.bad / (self.good + self.bad) if self.good + self.bad else 0.0
 
     def since(self, before: OutcomeCounts) -> OutcomeCounts:
-        """What has come after ``before``."""
+        """The difference to the earlier counts ``before``."""
         return OutcomeCounts(max(0, self.good - before.good), max(0, self.bad - before.bad))
 
 
 class OutcomeWindow:
-    """The scores of all servers of a backend as they were between half a window and a whole one ago.
+    """The counts of all servers of a backend as they were between half a window and a whole one ago.
 
-    It is looked at only when something fails, so a backend whose servers answer pays nothing for it.
+    It is read only when a request fails, so a backend whose servers answer pays nothing for it.
     """
 
     __slots__ = ("_before", "_half", "_latest", "_taken")
@@ -113,7 +113,7 @@ class OutcomeWindow:
         self._latest: Sequence[OutcomeCounts] = ()
 
     def since(self, scores: Sequence[OutcomeCounts], now: float) -> list[OutcomeCounts]:
-        """What came of each server since the window began."""
+        """The counts of each server since the window began."""
         if len(scores) != len(self._latest) or now - self._taken > 2 * self._half:
             self._before = self._latest = tuple(scores)
             self._taken = now
@@ -135,7 +135,7 @@ class EjectionLimits:
 def is_out(
     limits: EjectionLimits, streak: int, own: OutcomeCounts, others: Sequence[OutcomeCounts], *, soft: bool
 ) -> bool:
-    """Whether a server that has just failed is to be left alone; ``soft`` says that it answered with an error."""
+    """Whether a server whose request just failed is to be ejected; ``soft``: it answered with 500 or more."""
     failing = streak >= limits.failures or (own.good + own.bad >= LEAST and own.share >= limits.rate)
     if not failing or not soft:
         return failing
@@ -144,11 +144,11 @@ def is_out(
 
 
 def term(limits: EjectionLimits, times: int, until: int, now: int) -> tuple[int, float]:
-    """How often in a row a server will have been ejected with this time, and for how many seconds it is.
+    """The number of this ejection in a row, and its length in seconds.
 
     Each ejection is twice as long as the one before; for each of these times that passed without one, it is halved.
 
-    :param times: how often it was until now; the last time ended at ``until`` (nanoseconds, as ``now``).
+    :param times: ejections in a row so far; the last one ended at ``until`` (nanoseconds, as ``now``).
     """
     while times > 0 and (now - until) / 1e9 > _length(limits, times):
         until += int(_length(limits, times) * 1e9)

@@ -1,4 +1,4 @@
-"""Where a request would go, and why: decided by the very modules that serve requests."""
+"""Where a request would go, and why: computed by the modules that serve requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOGIN = re.compile(r"(?<=//)[^/?#]*@|^[^/?#]*@")
 
 @dataclass(frozen=True)
 class Explanation:
-    """What would become of a request; ``refused`` says why nothing serves it, in the words of the failure table."""
+    """The route of a request; ``refused`` says why no backend serves it, in the words of the failure table."""
 
     url: str
     host: str = ""
@@ -43,7 +43,7 @@ class Explanation:
         return not self.refused
 
     def plain(self) -> dict[str, Any]:
-        """The same as plain values, for programs."""
+        """The explanation as a JSON object."""
         return {
             "url": self.url,
             "host": self.host,

@@ -1,7 +1,7 @@
 """Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam 2017): the ring of the policy ``hash``.
 
-Each member has points on a ring, the more the greater its share, and a key goes to the next point after it. A member
-that comes or goes moves only its own keys.
+Each member has points on a ring in proportion to its share, and a key goes to the next point after it. A member that
+joins or leaves moves only its own keys.
 
 Hot with ``balance: hash``: `key_of` is worked out for each request there.
 """
@@ -15,18 +15,18 @@ from collections.abc import Sequence
 from l7.balancing.members import Member
 
 POINTS = 160
-"""Points of the member with the greatest share."""
+"""Points of the member with the largest share."""
 
 
 def key_of(data: bytes) -> int:
-    """The number of 64 bits that stands for ``data``: the same in every process and after every start."""
+    """The 64-bit hash of ``data``: the same in every process and after every start."""
     mixed = zlib.crc32(data) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF
     mixed = (mixed ^ (mixed >> 29)) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
     return mixed ^ (mixed >> 32)
 
 
 def ring(members: Sequence[Member]) -> tuple[list[int], list[Member]]:
-    """The points on the ring in order, and whose they are."""
+    """The points on the ring in order, and the member of each."""
     most = max([member.share for member in members], default=0)
     points: dict[int, Member] = {}
     for member in members:

@@ -1,8 +1,7 @@
-"""Health by checks: after how many findings in a row a server is up or down, and why, in words.
+"""Active health checks: after how many results in a row a server is up or down, and why, as text.
 
-Pure: whoever probes tells what it found (`l7.workers.monitor.health_checks`), and is told whether that changed
-anything. A finding is one integer, so that it fits into a cell of shared memory and every process can put it into
-words.
+Pure: `l7.workers.monitor.health_checks` passes in each result and is told whether the state changed. A result is one
+integer, so that it fits into a cell of shared memory and every process can describe it.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from l7.units import show_duration
 
 
 class HealthState(IntEnum):
-    """What checks say of a server."""
+    """The state of a server by its health checks."""
 
     UNKNOWN = 0
     UP = layout.UP
@@ -25,12 +24,12 @@ class HealthState(IntEnum):
 
 
 class Fault(IntEnum):
-    """What was wrong with a check's answer; the numbers are in shared memory."""
+    """Why a check failed; the numbers are stored in shared memory."""
 
     NONE = 0
     REFUSED = 1
     UNREACHABLE = 2
-    """The system lets nobody connect there; the detail is its error number."""
+    """``connect`` failed; the detail is the error number."""
     NO_CONNECTION = 3
     NO_ANSWER = 4
     CLOSED = 5
@@ -43,7 +42,7 @@ class Fault(IntEnum):
 
 
 def finding(fault: Fault, detail: int = 0) -> int:
-    """One answer of a check as a number; 0 is a good one."""
+    """Pack the result of a check into a number; 0 is a success."""
     return layout.pack(fault, detail)
 
 
@@ -51,12 +50,12 @@ HEALTHY = finding(Fault.NONE)
 
 
 def has_failed(why: int) -> bool:
-    """Whether the finding is a bad one."""
+    """Whether the result is a failure."""
     return layout.unpack(why)[0] != Fault.NONE
 
 
 def words(why: int, check: Health) -> str:
-    """A finding, and how often in a row it was made, for people; ``check`` is what was asked for."""
+    """A result and its count in a row as text; ``check`` is the configured check."""
     fault, detail, count = layout.unpack(why)
     return _describe(Fault(fault), detail, check) + (f" ×{count}" if count > 1 else "")
 
@@ -85,10 +84,10 @@ _WORDS = {
 
 
 class HealthStatus:
-    """What is thought of one server: ``state``, and ``why`` as a number for `words`.
+    """The health of one server: ``state``, and ``why`` as a number for `words`.
 
-    The first finding decides at once; after that it takes ``rise`` good ones in a row to be up again and ``fall`` bad
-    ones to be down. A verdict that was reached before is gone on from.
+    The first result decides at once; after that it takes ``rise`` successes in a row to be up again and ``fall``
+    failures to be down. A state that was reached before is kept at the start.
     """
 
     __slots__ = ("_fall", "_rise", "_streak", "state", "why")
@@ -97,17 +96,17 @@ class HealthStatus:
         self._rise = rise
         self._fall = fall
         self._streak = 0
-        """Findings in a row that speak against the state."""
+        """Results in a row that contradict the state."""
         self.state = state
         self.why = why
 
     @property
     def returning(self) -> bool:
-        """Whether it is down, and the last findings were good."""
+        """Whether the server is down and its last checks succeeded."""
         return self.state is HealthState.DOWN and self._streak > 0
 
     def note(self, found: int) -> bool:
-        """Take one more finding into account; returns whether the state has changed."""
+        """Take one more result into account; returns whether the state has changed."""
         self._remember(found)
         wanted = HealthState.UP if found == HEALTHY else HealthState.DOWN
         if wanted is self.state:

@@ -1,8 +1,7 @@
-"""A member of a backend: one address of one server, as one worker knows it. Policies pick among members.
+"""A member of a backend: one address of one server, as one worker sees it. Policies pick among members.
 
-Hot: what a request changes here are additions to the worker's own cells. Whatever follows from settings and from what
-is known of the server (`verdict`, ``share``, ``effective_limit``) is worked out when that changes, not when a request
-comes.
+Hot: a request adds to the worker's own cells. What follows from settings and from the server's state (``verdict``,
+``share``, ``effective_limit``) is computed when these change, not for a request.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from l7.sharedmem.layout import ANSWERED_5XX, CONNECTS, GOOD, IN_FLIGHT, REQUEST
 
 SILENT = 3
 SILENT_FOR = 0.25
-"""After so many requests and so many seconds in which a server has not begun to answer any of them, others are
-preferred that do."""
+"""Seconds without the beginning of an answer after which, with `SILENT` requests unanswered, other members are
+preferred."""
 
 UP = ServerStatus(ServerState.UP, 1)
 
@@ -31,11 +30,11 @@ _ROW = ROW
 
 
 class Member:
-    """A server, or one of the addresses that its name stands for.
+    """A server, or one of the addresses that its name resolves to.
 
-    :param lane: the worker's view of the shared memory, in which ``row`` is the member's.
+    :param lane: the worker's writer of the shared memory, in which ``row`` is the member's.
     :param parent: the row of the name that it is an address of.
-    :param limit: the most requests that it may have at a time; 0 for any number.
+    :param limit: the most requests in flight (``max-connections``); 0 for any number.
     """
 
     __slots__ = (
@@ -77,38 +76,38 @@ class Member:
         self.limit = limit
         self.at = row * _ROW
         self.pool: Any = None
-        """Its connections: the caller's business."""
+        """The member's connection pool; set and used by the worker."""
         self.verdict = UP
         self.share = weight * STEPS
-        """Its part of the requests, as against that of others."""
+        """The effective weight: its part of the requests, relative to that of other members."""
         self.half_open = False
-        """Whether the next good answer proves that it has recovered."""
+        """Whether it was ejected and is on probation: the next good answer ends that (half-open)."""
         self.unreachable = False
-        """Whether it is known to take no connections now."""
+        """Whether connections to it fail at present."""
         self.unanswered = 0
-        """How many requests this worker has given it since it last began to answer one."""
+        """Requests that this worker has sent since the member last began to answer one."""
         self.asked = 0.0
-        """When the first of them was (`CounterWriter.moment`)."""
+        """When the first of the unanswered requests was sent (`CounterWriter.moment`)."""
         self.effective_limit = limit
-        """As ``limit``, but 1 for who has to prove itself."""
+        """As ``limit``, but 1 for a member that is half-open."""
 
     def __repr__(self) -> str:
         return f"<Member {self.label}: {self.verdict.state.value}, {self.share}>"
 
     def load(self) -> int:
-        """The requests it has now, over all workers."""
+        """Requests in flight, over all workers."""
         return self.writer.total(self.at + _IN_FLIGHT)
 
     def begin(self) -> None:
-        """It is given a request."""
+        """Count a request that is given to the member."""
         self._ask()
         self.writer.add(self.at + _IN_FLIGHT, 1)
         self.writer.add(self.at + _REQUESTS, 1)
 
     def claim(self) -> bool:
-        """As `begin`, if that leaves it within its cap, over all workers; returns whether it does.
+        """As `begin`, unless that would exceed ``effective_limit`` over all workers; returns whether it was counted.
 
-        Two workers that claim the last place at once may both be refused, and never both be given it.
+        Two workers that claim the last free request at once may both be refused, but never both get it.
         """
         self.writer.add(self.at + _IN_FLIGHT, 1)
         if self.effective_limit and self.load() > self.effective_limit:
@@ -124,21 +123,21 @@ class Member:
         self.unanswered += 1
 
     def is_silent(self) -> bool:
-        """Whether it owes this worker an answer to each of the last few requests."""
+        """Whether the last few requests of this worker are all unanswered (see `SILENT_FOR`)."""
         if self.unanswered < SILENT or self.writer.moment - self.asked < SILENT_FOR:
             return False
         return self.writer.get(self.at + _IN_FLIGHT) >= SILENT
 
     def end(self) -> None:
-        """It has one request less."""
+        """Count the end of a request."""
         self.writer.add(self.at + _IN_FLIGHT, -1)
 
     def connected(self) -> None:
-        """A connection to it was opened."""
+        """Count a connection that was opened to the member."""
         self.writer.add(self.at + _CONNECTS, 1)
 
     def answered(self, status: int) -> bool:
-        """It has answered a request whole; returns whether somebody has to look at that."""
+        """Count a complete response; returns whether the backend has to act on it (an error, or a probation)."""
         if status >= 500:
             self.writer.add(self.at + _ANSWERED_5XX, 1)
             return True
@@ -147,7 +146,7 @@ class Member:
 
 
 def alone(label: str, weight: int = 1, *, writers: int = 1, backup: bool = False) -> Member:
-    """A member with a shared memory of its own, for those who only want to see a policy at work."""
+    """A member with a shared memory of its own, for trying out a policy without workers."""
     cells = memoryview(bytearray(2 * _ROW * writers * 8)).cast("q")
     cells[WRITERS] = writers
     return Member(label, CounterWriter(cells, 2 * _ROW, 0), 1, weight, backup=backup)

@@ -1,8 +1,8 @@
-"""Passive checks at work: what requests met with goes to the shared memory, and who sees that it is enough ejects.
+"""Outlier detection: workers count failed requests in the shared memory and eject a server that fails too often.
 
-All workers write failures and look at the sum, so a server fails three times, not three times for each worker. The
-last server that can be used is never ejected, nor one whose loss would leave fewer than the panic share; what other
-workers have ejected in this moment is looked at before.
+Failures are summed over all workers, so a server is ejected after three failures, not after three in each worker. The
+last usable server is never ejected, nor one whose loss would leave fewer than the panic share; ejections that other
+workers have just made are counted in.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from l7.sharedmem.counters import CounterWriter
 from l7.units import show_duration
 
 REST = 50_000_000
-"""Nanoseconds between two looks at the share of failures of one backend."""
+"""Nanoseconds between two computations of the failure rates of one backend."""
 
 LOOKS = 16
-"""Errors of a streak at which the share is looked at whatever `REST` says. One is not enough: others may have answered
-nothing yet since the window began, and workers that count together may both miss the very number."""
+"""Every so many errors of a streak the failure rate is computed even within `REST`. A single time is not enough: the
+other servers may not have answered since the window began, and workers that count at once may both skip the number."""
 
 _FAILURES: dict[str, tuple[int, EjectionReason]] = {
     CONNECT_REFUSED.name: (layout.FAILED_CONNECT, EjectionReason.REFUSED),
@@ -51,11 +51,11 @@ _FAILURES: dict[str, tuple[int, EjectionReason]] = {
     BAD_RESPONSE.name: (layout.FAILED_RESPONSE, EjectionReason.INVALID),
     TRUNCATED.name: (layout.FAILED_RESPONSE, EjectionReason.CUT),
 }
-"""Which rows of the failure table count against a server, and as what; none of the others does."""
+"""The rows of the failure table that count against a server, each with its cell and its reason."""
 
 
 def count_failure(member: Member, failure: ProxyError) -> EjectionReason | None:
-    """Count a failed request against its server; None when the server is not to blame."""
+    """Count a failed request against its server; None when the failure is not the server's."""
     found = _FAILURES.get(failure.kind.name)
     if found is None:
         if failure.kind is NO_RESOURCES:
@@ -67,13 +67,13 @@ def count_failure(member: Member, failure: ProxyError) -> EjectionReason | None:
 
 
 def _note_error(member: Member, reason: EjectionReason, number: int) -> None:
-    """Let everybody who asks see what happened last when the server was needed."""
+    """Store the server's last error, for status and explanations."""
     member.writer.put(member.at + layout.LAST_ERROR, ejection.why(reason, number))
     member.writer.put(member.at + layout.LAST_ERROR_AT, time.monotonic_ns())
 
 
 class OutlierDetector:
-    """Watches the members of one backend. ``refresh`` brings their verdicts up to date."""
+    """Ejects members of one backend. ``refresh`` brings their `ServerStatus` up to date."""
 
     __slots__ = ("_clock", "_limits", "_looked", "_members", "_panic", "_refresh", "_seconds", "_window", "_writer")
 
@@ -96,17 +96,17 @@ class OutlierDetector:
         self._looked = 0
 
     def arrange(self, members: Sequence[Member]) -> None:
-        """Watch these."""
+        """Set the members to watch."""
         self._members = tuple(members)
         self._window = OutcomeWindow(self._seconds)
 
     def failed(self, member: Member, failure: ProxyError, available: Sequence[Member]) -> str:
-        """A request failed; returns what to tell people when the member was ejected for it."""
+        """Count a failed request; returns the text of an event if the member was ejected for it, else an empty one."""
         reason = count_failure(member, failure)
         return "" if reason is None else self._weigh(member, reason, failure.errno, available)
 
     def answered(self, member: Member, status: int, available: Sequence[Member]) -> str:
-        """As `failed`, for a response with a status of 500 or more, which is counted already."""
+        """As `failed`, for a response with a status of 500 or more, which `Member.answered` has counted."""
         return self._weigh(member, EjectionReason.STATUS, status, available)
 
     def _weigh(self, member: Member, reason: EjectionReason, detail: int, available: Sequence[Member]) -> str:
@@ -141,7 +141,7 @@ class OutlierDetector:
         return self._eject(member, ejection.why(reason, detail, streak), now)
 
     def _lengthen(self, member: Member) -> int:
-        """Add a failure to the member's streak; returns how long it is over all workers."""
+        """Add a failure to the member's streak; returns its length over all workers."""
         writer, at = self._writer, member.at
         good = writer.total(at + layout.GOOD)
         if writer.get(at + layout.STREAK_AT) != good:
@@ -151,7 +151,7 @@ class OutlierDetector:
         return writer.total_where(at + layout.STREAK, at + layout.STREAK_AT, good)
 
     def _may_leave(self, member: Member) -> bool:
-        """Whether enough others are left that have proven themselves; a backup is enough for the last one."""
+        """Whether enough other members are left that are not half-open; for the last one a backup is enough."""
         if not member.verdict.pickable:
             return False
         left = [
@@ -170,14 +170,14 @@ class OutlierDetector:
         times, seconds = ejection.term(self._limits, times, until, now)
         how_long = f"for {show_duration(seconds)}"
         if ejection.is_refusal(why):
-            # It is not left alone for longer and longer: whether it listens again is soon known, and costs nobody much.
+            # The time does not grow: connect probes soon find out whether it listens again, and cost little.
             times, seconds, how_long = times - 1, self._limits.time, "until it takes connections"
         for cell, value in (
             (layout.EJECTED_UNTIL, now + int(seconds * 1e9)),
             (layout.EJECTED_TIMES, times),
             (layout.EJECTED_WHY, why),
             (layout.EJECTED_GOOD, writer.total(at + layout.GOOD)),
-            (layout.EJECTED_AT, now),  # the last one: by it the others are found
+            (layout.EJECTED_AT, now),  # written last: readers look for the lane with the highest value
         ):
             writer.put(at + cell, value)
         writer.add(at + layout.EJECTIONS, 1)

@@ -1,12 +1,12 @@
 """Which server of a backend gets the next request.
 
-A policy is told which members can be used whenever that changes, and is then asked, for each try of each request, for
-one that this request has not tried yet. ``tests/conformance.py`` holds what every policy must pass.
+A policy gets the usable members whenever they change (`arrange`), and picks, for each attempt of each request, one that
+this request has not tried yet. ``tests/conformance.py`` holds what every policy must pass.
 
-`Member.share` is a member's part of the requests and never 0. Turns are kept by each worker for itself, in cycles that
-are exact and begin by lot; what is in flight is counted over all workers.
+`Member.share` is the effective weight and never 0. Each worker keeps turns of its own, in exact cycles that begin at a
+random place; requests in flight are counted over all workers.
 
-Hot: 270 instructions a pick by turns. All are made from `Policy`, so that a compiled caller reaches them by a pointer.
+Hot: 270 instructions a pick by turns. All derive from `Policy`, so that a compiled caller reaches them by a pointer.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ from l7.balancing.hashring import ring
 from l7.balancing.members import Member
 
 LONGEST_CYCLE = 16 * 1024
-"""Turns in a cycle; shares that would need more are rounded."""
+"""The most turns in a cycle; shares that would need more are rounded."""
 DRAWS = 8
-"""How often two members are drawn until they are two."""
+"""Attempts to draw a second, different member."""
 BOUND = 1.25
-"""How far above its part of the load a member may be that keys are given to."""
+"""How far above its part of all requests in flight a member may be that a key maps to."""
 SLACK = 4
-"""So many requests at a time are never too many."""
+"""Requests in flight a member may always have, whatever `BOUND` says."""
 
 
 class Policy:
-    """What picks a member for one try of one request."""
+    """Picks a member for one attempt of one request."""
 
     __slots__ = ()
 
     def arrange(self, members: Sequence[Member]) -> None:
-        """From now on pick among these; their shares are as they are to be."""
+        """Pick among these members from now on, by the shares that they have now."""
         raise NotImplementedError
 
     def pick(self, tried: Collection[Member], key: int = 0) -> Member | None:
-        """Give a member that is not among ``tried``; ``None`` when there is none left.
+        """Return a member that is not among ``tried``; ``None`` when there is none left.
 
-        ``key`` is a number of 64 bits that is the same for requests that belong together.
+        ``key`` is a 64-bit hash that is equal for requests that belong together.
         """
         raise NotImplementedError
 
 
 def cycle(members: Sequence[Member]) -> list[Member]:
-    """The turns of smooth weighted round-robin: each member as often as its share, and spread out as evenly."""
+    """The turns of smooth weighted round-robin: each member as often as its share, evenly spread."""
     shares = [member.share for member in members]
     total = sum(shares)
     if not total:
@@ -73,11 +73,11 @@ def cycle(members: Sequence[Member]) -> list[Member]:
 
 
 class RoundRobin(Policy):
-    """One member after the other, each as often as its share says: smooth weighted round-robin, as nginx has it.
+    """Smooth weighted round-robin, as in nginx: one member after the other, each as often as its share says.
 
-    The first turn is drawn by lot, so that many workers started together do not all begin with the first server.
-    A retry moves the turn on as a first try does: what a dead server leaves is shared out evenly, too. A server that
-    falls silent is passed by as long as others answer: it takes a handful of requests with it and not all of them.
+    The first turn is random, so that workers started together do not all begin with the first server. A retry takes a
+    turn as a first attempt does, so the requests of a dead server are spread evenly, too. A server that stops answering
+    is skipped as long as others answer: a handful of requests wait for it and not all of them.
     """
 
     __slots__ = ("_next", "_turns")
@@ -87,16 +87,16 @@ class RoundRobin(Policy):
         self._next = 0
 
     def arrange(self, members: Sequence[Member]) -> None:
-        """Lay out the turns."""
+        """Compute the turns."""
         self.begin(members, random.randrange(1 << 30))
 
     def begin(self, members: Sequence[Member], start: int) -> None:
-        """The same, beginning with turn ``start``."""
+        """As `arrange`, beginning with turn ``start``."""
         self._turns = cycle(members)
         self._next = start % len(self._turns) if self._turns else 0
 
     def pick(self, tried: Collection[Member], key: int = 0) -> Member | None:
-        """Give the next member in turn, stepping over those already tried for this request."""
+        """Return the next member in turn, skipping those already tried for this request."""
         turns = self._turns
         count = len(turns)
         silent = -1
@@ -119,7 +119,7 @@ class RoundRobin(Policy):
 
 
 class LeastRequests(Policy):
-    """The member with the fewest requests in flight for its share, over all workers; among equals by turns."""
+    """The member with the fewest requests in flight for its share, over all workers; in turn among equals."""
 
     __slots__ = ("_members", "_turns")
 
@@ -128,12 +128,12 @@ class LeastRequests(Policy):
         self._turns = RoundRobin()
 
     def arrange(self, members: Sequence[Member]) -> None:
-        """Remember the members and lay out the turns."""
+        """Set the members and compute the turns."""
         self._members = tuple(members)
         self._turns.arrange(members)
 
     def pick(self, tried: Collection[Member], key: int = 0) -> Member | None:
-        """Give the least busy one."""
+        """Return the least busy member."""
         best = self._turns.pick(tried)
         if best is None:
             return None
@@ -150,7 +150,7 @@ class LeastRequests(Policy):
 
 
 class TwoChoices(Policy):
-    """The less busy of two members drawn by lot, weighted by their shares: nearly as good as looking at all."""
+    """The less busy of two random members, weighted by their shares: nearly as good as comparing all."""
 
     __slots__ = ("_state", "_turns")
 
@@ -159,11 +159,11 @@ class TwoChoices(Policy):
         self._state = random.getrandbits(64) if seed is None else seed
 
     def arrange(self, members: Sequence[Member]) -> None:
-        """Make the urn that is drawn from: each member as often as its share."""
+        """Make the list to draw from: each member as often as its share."""
         self._turns = cycle(members)
 
     def pick(self, tried: Collection[Member], key: int = 0) -> Member | None:
-        """Draw two, give the one with fewer requests for its share."""
+        """Draw two members, return the one with fewer requests for its share."""
         first = self._draw(tried, None)
         if first is None:
             return None
@@ -173,13 +173,13 @@ class TwoChoices(Policy):
         return second
 
     def _draw(self, tried: Collection[Member], other: Member | None) -> Member | None:
-        """A member that is neither tried nor ``other``; None when luck did not bring one, and there may be none."""
+        """A random member that is neither tried nor ``other``; None when `DRAWS` draws found none."""
         turns = self._turns
         count = len(turns)
         if not count:
             return None
         for _ in range(DRAWS):
-            # Knuth's MMIX generator: one multiplication, and its upper half is random enough for a lot.
+            # Knuth's MMIX generator: one multiplication, and its upper half is random enough.
             self._state = (self._state * 6364136223846793005 + 1442695040888963407) & 0xFFFFFFFFFFFFFFFF
             member = turns[(self._state >> 33) % count]
             if member is not other and member not in tried:
@@ -191,7 +191,7 @@ class TwoChoices(Policy):
 
 
 class First(Policy):
-    """The first member in the order of the configuration: the others only get what it may not have or has failed."""
+    """The first member in the order of the configuration; the others get what it has no room for or has failed."""
 
     __slots__ = ("_members",)
 
@@ -199,11 +199,11 @@ class First(Policy):
         self._members: tuple[Member, ...] = ()
 
     def arrange(self, members: Sequence[Member]) -> None:
-        """Remember the order."""
+        """Set the members, in order."""
         self._members = tuple(members)
 
     def pick(self, tried: Collection[Member], key: int = 0) -> Member | None:
-        """Give the first that was not tried."""
+        """Return the first that was not tried."""
         for member in self._members:
             if member not in tried:
                 return member
@@ -211,10 +211,10 @@ class First(Policy):
 
 
 class Hash(Policy):
-    """Always the same member for the same key.
+    """Consistent hashing with bounded loads: the same member for the same key.
 
-    One that has more than 1.25 times its part of what is in flight is passed by, so that a key that many ask for cannot
-    drown a server.
+    A member with more than `BOUND` times its part of all requests in flight is skipped, so that a popular key cannot
+    overload a server.
     """
 
     __slots__ = ("_members", "_owners", "_points", "_total")
@@ -226,13 +226,13 @@ class Hash(Policy):
         self._total = 0
 
     def arrange(self, members: Sequence[Member]) -> None:
-        """Make the ring."""
+        """Compute the ring."""
         self._members = tuple(members)
         self._total = sum([member.share for member in members])
         self._points, self._owners = ring(members)
 
     def pick(self, tried: Collection[Member], key: int = 0) -> Member | None:
-        """Give the first member behind the key that may have more; any that was not tried when none may."""
+        """Return the first member behind the key with room; when none has room, any that was not tried."""
         count = len(self._owners)
         if not count:
             return None

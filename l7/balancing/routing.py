@@ -3,7 +3,7 @@
 The order is: the exact host, then the longest wildcard (``*.example.com`` stands for any depth of labels below
 example.com, not for example.com itself), then ``*``. Within one host pattern the longest path prefix wins, prefixes
 ending at segment borders: ``/api`` is for ``/api``, ``/api/x`` and ``/api?x``, not for ``/apix``. A pattern whose path
-prefixes all fail hands the request down to the next pattern.
+prefixes all fail leaves the request to the next pattern.
 
 Paths are compared byte by byte as the client sent them, case and percent-encoding included: a route chooses a server,
 it does not guard one. Lookups cost the same for one host as for ten thousand, and no request makes an object here.

@@ -1,7 +1,7 @@
-"""Whether a server may be picked, and with which share: decided from what the shared memory knows of it, and the time.
+"""Whether a server may be picked, and with which weight: computed from its record in the shared memory, and the time.
 
-Pure. An administrator's word stands above what checks find, and that above what requests have met with; who recovers
-is given its share step by step.
+Pure. Precedence: administrator's override > active health check > ejection by failed requests. A server that recovers
+gets its weight back step by step (slow start).
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ from l7.units import show_duration
 
 NANO = 1_000_000_000
 KNOCK = 0.1
-"""Seconds between two knocks at a server that takes no connections."""
+"""Seconds between two connect probes of a server that takes no connections."""
 KNOCKED = f"knocked at every {show_duration(KNOCK)}"
 HOLD = 2 * NANO
-"""For so long a knock in vain keeps a server ejected that refused connections."""
+"""Nanoseconds for which a failed connect probe keeps a server ejected that refused connections."""
 STEPS = 10
-"""In so many steps a server comes to its full share."""
+"""Steps of a slow start."""
 
 
 class ServerState(Enum):
-    """What a server is to those who pick."""
+    """The state of a server, as picking, status and metrics see it."""
 
     UP = "up"
     EJECTED = "ejected"
-    """It failed requests and is left alone for a while."""
+    """It failed requests and gets none for a while."""
     DOWN = "down"
-    """Checks fail."""
+    """Its health checks fail."""
     DRAIN = "drain"
-    """It gets only requests of clients that stick to it."""
+    """By an administrator: it gets only requests of clients whose cookie names it."""
     MAINT = "maint"
-    """It gets nothing."""
+    """By an administrator: it gets no requests."""
 
 
 @dataclass(frozen=True)
 class ServerRecord:
-    """What the shared memory knows of one server; moments are nanoseconds."""
+    """What the shared memory holds of one server; times are nanoseconds."""
 
     admin: int = 0
     admin_since: int = 0
     admin_weight: int = 0
-    """Plus 1; 0 for none."""
+    """The administrator's weight plus 1; 0 for none."""
     health: int = 0
     health_since: int = 0
     health_why: int = 0
@@ -65,9 +65,9 @@ class ServerRecord:
 
 
 def read_record(writer: CounterWriter, row: int, parent: int = 0) -> ServerRecord:
-    """Read what is known of the server in ``row``; ``parent`` is the row of the name that it is an address of."""
+    """Read the record of the server in ``row``; ``parent`` is the row of the name that it is an address of."""
     at = row * layout.ROW
-    # What an administrator says of a name holds for all its addresses.
+    # An override of a name holds for all its addresses.
     of_name = (parent or row) * layout.ROW
     admin = at if writer.read(0, at + layout.ADMIN_SINCE) > writer.read(0, of_name + layout.ADMIN_SINCE) else of_name
     weighed = at if writer.read(0, at + layout.ADMIN_WEIGHT) else of_name
@@ -94,7 +94,7 @@ def read_record(writer: CounterWriter, row: int, parent: int = 0) -> ServerRecor
 
 @dataclass(frozen=True)
 class StateRules:
-    """What a backend's settings say about standing; times are nanoseconds."""
+    """The settings of a backend that decide about server states; times are nanoseconds."""
 
     checked: bool = False
     starts_up: bool = True
@@ -102,43 +102,43 @@ class StateRules:
 
     @classmethod
     def of(cls, backend: Backend) -> StateRules:
-        """Those of a backend."""
+        """The rules of a backend."""
         health = backend.health
         return cls(health is not None, health is None or health.start == "up", int(backend.slow_start * NANO))
 
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """What follows: the standing, the weight that counts, the share of it in tenths, when to look again (0: never)."""
+    """A server's state, its weight, the part of it in tenths (slow start), and when to evaluate again (0: never)."""
 
     state: ServerState
     weight: int
     tenths: int = STEPS
     half_open: bool = False
-    """Whether it is given one request at a time, because nobody knows yet whether it has recovered."""
+    """Whether it gets one request at a time, because it was ejected and no request has succeeded since."""
     again: int = 0
     unknown: bool = False
-    """Whether it is down only because it was not checked yet."""
+    """Whether it is down only because no check has finished yet."""
     why: str = ""
-    """Why it is ejected; why checks fail is told by `l7.balancing.health.words`."""
+    """Why it is ejected; for why checks fail see `l7.balancing.health.words`."""
     refused: bool = False
-    """Whether it is ejected because it refused connections: until it takes one."""
+    """Whether it is ejected because it refused connections; that ends when it takes one."""
     unreachable: bool = False
-    """Whether no connection could be made since one could not be made: it is knocked at."""
+    """Whether the last connection failed: it is probed by connecting (`l7.workers.monitor.connect_probes`)."""
 
     @property
     def pickable(self) -> bool:
-        """Whether it gets requests by the policy."""
+        """Whether the policy may pick it."""
         return self.state is ServerState.UP and self.weight > 0
 
     @property
     def usable(self) -> bool:
-        """Whether it may be asked for something at all, be it as a last resort."""
+        """Whether it may get requests at all, if only as a last resort."""
         return self.weight > 0 and self.state not in (ServerState.DRAIN, ServerState.MAINT)
 
 
 def evaluate(known: ServerRecord, weight: int, rules: StateRules, now: int) -> ServerStatus:
-    """What is to be thought of a server of the configured ``weight`` at ``now``."""
+    """The status of a server of the configured ``weight`` at ``now``."""
     if known.admin_weight:
         weight = known.admin_weight - 1
     unreachable = known.unreached_at > known.reached_at
@@ -165,10 +165,10 @@ def evaluate(known: ServerRecord, weight: int, rules: StateRules, now: int) -> S
 
 
 def _term(known: ServerRecord, *, early: bool) -> tuple[int, int]:
-    """Until when a server is left alone, and since when it is back if that is over.
+    """Until when a server is ejected, and since when it is back if that is over.
 
-    Checks that find it well again end it ``early``. One that refused connections is left alone as long as it does: it
-    is knocked at, and whoever has a connection ends that; without news of it the time that was set holds.
+    Successful health checks end an ejection ``early``. One for refused connections lasts until a connect probe or a
+    worker connects; without news from either the time that was set holds.
     """
     if early:
         return 0, known.health_since
@@ -181,7 +181,7 @@ def _term(known: ServerRecord, *, early: bool) -> tuple[int, int]:
 
 
 def _step(back: int, slow_start: int, now: int) -> tuple[int, int]:
-    """The share in tenths of a server that is back since ``back``, and when the next step is due."""
+    """Slow start: the part in tenths of the weight of a server that is back since ``back``, and when it next grows."""
     if not slow_start or not back or now >= back + slow_start:
         return STEPS, 0
     step = max(1, (now - back) * STEPS // slow_start)
@@ -189,7 +189,7 @@ def _step(back: int, slow_start: int, now: int) -> tuple[int, int]:
 
 
 class ServerWithStatus(Protocol):
-    """A server with its verdict."""
+    """A server with its status."""
 
     backup: bool
     verdict: ServerStatus
@@ -199,7 +199,7 @@ J = TypeVar("J", bound=ServerWithStatus)
 
 
 def choose(servers: Sequence[J], panic: float) -> tuple[J, ...]:
-    """Those among which a policy picks.
+    """The servers that a policy picks from.
 
     Backups are used when nothing else can be, and beside the others when these are less than the share ``panic`` of
     those that are meant to be used. When that is still less than this share, all of them are used: so few up means more
@@ -223,10 +223,10 @@ def choose(servers: Sequence[J], panic: float) -> tuple[J, ...]:
 
 
 def last_resort(servers: Sequence[J], available: Sequence[J]) -> tuple[J, ...]:
-    """Who is asked, in this order, when all of the ``available`` have failed a request of which nothing was sent.
+    """The servers to try, in this order, when all ``available`` have failed a request of which nothing was sent.
 
-    First those that were ejected, which is their trial; then backups; then those that checks find down or have not
-    looked at yet. Of each kind those come first that are not known to refuse connections.
+    First ejected ones, for which this is a probe; then backups; then those that checks find down or have not checked
+    yet. Of each kind those that are not known to refuse connections come first.
     """
     rest = [one for one in servers if one.verdict.usable and one not in available]
     return tuple(sorted(rest, key=_resort))
@@ -244,13 +244,13 @@ def _resort(server: ServerWithStatus) -> tuple[int, bool]:
 
 
 def _wanted(server: ServerWithStatus) -> bool:
-    """Whether a server would be used if only it were up; one that is to be checked first is not yet."""
+    """Whether a server would be used if it were up; one whose first check is not done does not count."""
     verdict = server.verdict
     return verdict.usable and not verdict.unknown
 
 
 class EvaluableServer(ServerWithStatus, Protocol):
-    """A server that can be judged, and told what follows for it."""
+    """A server whose status can be evaluated, and that takes the result."""
 
     writer: CounterWriter
     row: int
@@ -267,7 +267,7 @@ A = TypeVar("A", bound=EvaluableServer)
 
 
 def evaluate_backend(servers: Sequence[A], rules: StateRules, panic: float, now: int) -> tuple[tuple[A, ...], int]:
-    """Judge the servers of a backend; those among whom a policy picks, and when to look again (0: never)."""
+    """Evaluate a backend's servers; returns those that a policy picks from, and when to evaluate again (0: never)."""
     moments = []
     for one in servers:
         verdict = evaluate(read_record(one.writer, one.row, one.parent), one.weight, rules, now)
@@ -276,7 +276,7 @@ def evaluate_backend(servers: Sequence[A], rules: StateRules, panic: float, now:
         if verdict.again:
             moments.append(verdict.again)
     available = choose(servers, panic)
-    # Who has to prove itself gets one request at a time, as long as others can have the rest.
+    # A half-open server gets one request at a time, as long as other servers can have the rest.
     proven = any(not one.half_open and not one.unreachable for one in available)
     for one in servers:
         one.effective_limit = 1 if one.half_open and proven else one.limit

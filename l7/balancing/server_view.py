@@ -1,7 +1,7 @@
-"""How the servers of a backend stand at this moment, and how likely each is to get the next request.
+"""The servers of a backend now, and how likely each is to get the next request: for ``l7 explain``.
 
-For people who ask; decided by the very modules that decide for requests. What is in flight is taken as it is now, so a
-chance of 100 % under ``least-requests`` says who is next and nothing of the one after.
+Computed by the modules that decide for requests, with the requests in flight of this moment: a chance of 100 % under
+``least-requests`` says which server is next, and nothing about the request after that.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import QUEUED, RETRYING, ROW
 
 DRAWS = 4096
-"""Picks from which a chance is taken; policies that go by turns are asked for whole cycles and are exact."""
+"""Picks from which a chance is estimated; for policies that go by turns whole cycles are picked, which is exact."""
 
 PROVING = "was ejected: one request at a time, until one goes well"
-"""Of a server that is up, and on trial."""
+"""The explanation of a server that is up and half-open."""
 
 
 @dataclass(frozen=True)
 class SharedView:
-    """What is known besides the configuration; as a worker has it."""
+    """The state beside the configuration, as a worker has it."""
 
     writer: CounterWriter
     rows: Mapping[tuple[str, ...], int]
@@ -53,7 +53,7 @@ class SharedView:
 
 
 def server_view(route: str, backend: Backend, head: RequestHead, known: SharedView, now: int) -> dict[str, Any]:
-    """The servers of a backend at ``now`` (nanoseconds), and what their chances are for a request with this head."""
+    """The servers of a backend at ``now`` (nanoseconds), and their chances for a request with this head."""
     seats = list(_seats(route, backend, known))
     members = [member for member, _ in seats]
     available, _ = evaluate_backend(members, StateRules.of(backend), backend.panic, now)
@@ -72,7 +72,7 @@ def server_view(route: str, backend: Backend, head: RequestHead, known: SharedVi
 
 
 def _seats(route: str, backend: Backend, known: SharedView) -> Iterator[tuple[Member, str]]:
-    """The members that workers have, each with the server of the configuration that it is."""
+    """The members that workers have, each with its server of the configuration."""
     for label, server in merged(backend.servers).items():
         row = known.rows[route, label]
         found = known.resolved.get((route, label))
@@ -94,7 +94,7 @@ def _member(server: Server, address: str, writer: CounterWriter, row: int, weigh
 
 
 def _chances(backend: Backend, head: RequestHead, available: Sequence[Member]) -> dict[Member, float]:
-    """How often the policy picks each of them, as busy as they are, when it is asked often."""
+    """How often the policy picks each member, with the requests in flight as they are."""
     policy = POLICIES[backend.balance]()
     policy.arrange(available)
     key = _key(backend, head)
@@ -114,7 +114,7 @@ def _chances(backend: Backend, head: RequestHead, available: Sequence[Member]) -
 
 
 def _key(backend: Backend, head: RequestHead) -> int | None:
-    """What ``hash`` goes by for this request; None where that is the client, whom nobody knows here."""
+    """The key of ``hash`` for this request; None where that is the client's address, which is not known here."""
     kind, _, name = backend.hash_key.partition(":")
     found = b""
     if kind == "target":
@@ -129,7 +129,7 @@ def _key(backend: Backend, head: RequestHead) -> int | None:
 def _stuck(
     route: str, backend: Backend, head: RequestHead, known: SharedView, members: Sequence[Member]
 ) -> Member | None:
-    """The member that a cookie of the request sticks to."""
+    """The member that a sticky cookie of the request names."""
     if backend.sticky is None:
         return None
     sticky = Stickiness(backend.sticky, route, known.cookie_key)

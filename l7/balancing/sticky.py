@@ -1,8 +1,8 @@
 """Sticky sessions: a cookie that brings a client back to the server it had.
 
-The cookie names the server by a keyed digest (HMAC-SHA256 of route and address): nobody can make one without the key,
-it tells nothing of the address, and it means the same server after a reload, in every worker and in whatever order
-the servers are written.
+The cookie names the server by a keyed digest (HMAC-SHA256 of route and address): it cannot be made without the key,
+does not reveal the address, and names the same server after a reload, in every worker and in whatever order the
+servers are written.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from l7.balancing.members import Member
 from l7.config.backends import Sticky
 
 SIZE = 18
-"""Bytes of a digest that are used: 24 characters."""
+"""Bytes of a digest that are used: 24 characters in base64."""
 
 
 def token(key: bytes, route: str, label: str) -> bytes:
-    """What stands in the cookie for one server."""
+    """The cookie's value for one server."""
     digest = hmac.digest(key, f"{route}\0{label}".encode(), hashlib.sha256)
     return base64.urlsafe_b64encode(digest[:SIZE])
 
 
 class Stickiness:
-    """The cookies of one backend: which member each means, and what has to be sent to set it."""
+    """The sticky cookies of one backend: the member that each names, and the field that sets it."""
 
     __slots__ = ("_attributes", "_by_member", "_by_token", "_key", "_route", "name")
 
@@ -48,16 +48,16 @@ class Stickiness:
         self._attributes = "".join(f"; {one}" for one in attributes).encode("ascii")
 
     def arrange(self, members: Iterable[Member]) -> None:
-        """Know these members, and no others."""
+        """Set the members that cookies may name."""
         self._by_member = {member: token(self._key, self._route, member.label) for member in members}
         self._by_token = {text: member for member, text in self._by_member.items()}
 
     def member(self, cookie: bytes) -> Member | None:
-        """The member that a cookie's value means."""
+        """The member that a cookie's value names, if any."""
         return self._by_token.get(cookie)
 
     def field(self, member: Member, cookie: bytes) -> bytes:
-        """The response's field that is needed so that the client comes back to ``member``; empty when it will."""
+        """The Set-Cookie field that binds the client to ``member``; empty when its cookie does already."""
         text = self._by_member.get(member, b"")
         if not text or text == cookie:
             return b""

@@ -1,4 +1,4 @@
-"""Who is asked: ``uri-host [ ":" port ]`` checked once and reduced to the host that routing knows.
+"""The host of a request: ``uri-host [ ":" port ]`` checked once and reduced to the normal form that routing uses.
 
 Hot: looked up for each request. One that was checked is remembered: 150 instructions.
 """

@@ -119,16 +119,16 @@ class Field:
 
 
 class Table:
-    """What each field means in one place: memories of lines and of names over a table of names in lower case."""
+    """The kind of each field in one kind of head: caches of lines and of names over a table of names in lower case."""
 
     __slots__ = ("_start", "bounds", "failure", "fields", "known", "names", "prefix", "underscores")
 
     def __init__(self, fields: dict[bytes, int], failure: Kind, prefix: int, *, underscores: bool = False) -> None:
         self.fields = fields
         self.failure = failure
-        """What a malformed field is: the client's fault or the server's."""
+        """The failure of a malformed field: the client's or the server's."""
         self.bounds = limits.REQUEST if failure is BAD_REQUEST else limits.RESPONSE
-        """How its limits are called."""
+        """The names of its limits, for errors."""
         self.prefix = prefix
         """The kind of all names that begin with ``x-forwarded-``."""
         self.underscores = underscores

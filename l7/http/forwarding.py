@@ -33,15 +33,15 @@ _VIA_10 = b"\r\nVia: 1.0 l7\r\nX-Request-ID: "
 
 
 _ARRIVALS: dict[int, bytes] = {}
-"""What is said of how a request came, by the port: there are as many as listeners."""
+"""The lines about the listener of a request, by its port."""
 
 
 class Hop:
     """One client connection: what it adds to each request, written once, and how answers are framed for it.
 
-    ``client`` is the address of the peer, ``port`` the one it connected to, ``authority`` what stands in for Host when
-    an HTTP/1.0 client names none. Whoever comes by a unix socket (`UNIX`) has neither address nor port, and is somebody
-    else's proxy: how its client came only it can tell.
+    ``client`` is the address of the peer, ``port`` the one it connected to, ``authority`` the Host of an HTTP/1.0
+    request that names none. A peer on a unix socket (`UNIX`) has neither address nor port, and is taken for a proxy:
+    only its own forwarding fields can say how the client came.
     """
 
     __slots__ = ("authority", "client", "line", "port")
@@ -206,7 +206,7 @@ _SCHEMES = (b"http", b"https")
 
 
 def _said(head: RequestHead) -> tuple[dict[bytes, bytes], list[bytes]]:
-    """What was said in the fields that l7 sets, by name, and the lines of all others."""
+    """The values of the fields that l7 sets, by name, and the lines of all others."""
     told: dict[bytes, bytes] = {}
     others: list[bytes] = []
     for line in head.forwarded.split(CRLF) if head.forwarded else []:

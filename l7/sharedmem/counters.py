@@ -1,4 +1,4 @@
-"""One process's view of the shared memory's cells: it reads those of all lanes and writes those of its own.
+"""One process's access to the shared memory's cells: it reads those of all lanes and writes those of its own.
 
 Hot: what is counted for a request is a handful of additions to memory. ``at`` is ``row * ROW + cell`` throughout.
 """
@@ -14,7 +14,7 @@ _CHANGES = CHANGES
 
 
 class CounterWriter:
-    """The cells of a shared memory with ``stride`` cells a lane, for the writer of lane ``number``."""
+    """Reads and writes a shared memory with ``stride`` cells a lane, as the writer of lane ``number``."""
 
     __slots__ = ("_cells", "_own", "_stride", "moment")
 
@@ -23,18 +23,18 @@ class CounterWriter:
         self._stride = stride
         self._own = number * stride
         self.moment = 0.0
-        """The time, as exact as whoever sets it now and then: in a worker to some 50 ms."""
+        """The monotonic time in seconds as last set by its owner: in a worker it is at most some 50 ms old."""
 
     def add(self, at: int, amount: int) -> None:
-        """Add to a cell of our own."""
+        """Add to a cell of this lane."""
         integers.add(self._cells, self._own + at, amount)
 
     def put(self, at: int, value: int) -> None:
-        """Set a cell of our own."""
+        """Set a cell of this lane."""
         integers.store(self._cells, self._own + at, value)
 
     def get(self, at: int) -> int:
-        """A cell of our own."""
+        """A cell of this lane."""
         return integers.load(self._cells, self._own + at)
 
     def read(self, number: int, at: int) -> int:
@@ -61,7 +61,7 @@ class CounterWriter:
         return total
 
     def latest(self, at: int, then: int = 0) -> int:
-        """The lane in which a cell is highest; among equals that in which the cell ``then`` is, where one is given."""
+        """The lane in which a cell is highest; among equals the one in which the cell ``then`` is, if one is given."""
         found, highest = 0, None
         for writer in range(self.used):
             standing = (self.read(writer, at), then and self.read(writer, then))
@@ -75,31 +75,31 @@ class CounterWriter:
 
     @property
     def used(self) -> int:
-        """How many lanes there may be something in."""
+        """How many lanes have ever been used."""
         return integers.load(self._cells, _LANES)
 
     @property
     def changes(self) -> int:
-        """A number that is another one when somebody has changed who may be picked."""
+        """A number that differs from an earlier one when any process has changed which servers may be picked."""
         return self.total(_CHANGES)
 
     def changed(self, row: int) -> None:
-        """Let everybody look again at whether the server in ``row`` may be picked; 0: at all of them."""
+        """Make all processes evaluate the server in ``row`` again; 0: all servers."""
         count = self.get(_CHANGES)
         self.put(CHANGED + count % REMEMBERED, row)
         self.put(_CHANGES, count + 1)
 
     def changed_since(self, seen: list[int]) -> set[int] | None:
-        """The rows that were changed since the counts in ``seen``, one a lane, which are brought up to date.
+        """The rows that were changed since the counts in ``seen``, one for each lane, which are brought up to date.
 
-        None when it may be any row: one change was about all, or there were too many to remember.
+        None when it may be any row: a change concerned all, or there were too many to remember.
         """
         rows: set[int] = set()
         seen += [0] * (self.used - len(seen))
         for writer in range(self.used):
             before, now = seen[writer], self.read(writer, _CHANGES)
             seen[writer] = now
-            # One place less: the writer may be at it for the next time.
+            # One entry less: the writer may be overwriting the oldest.
             if now - before >= REMEMBERED:
                 rows.add(0)
             else:

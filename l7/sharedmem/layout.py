@@ -1,8 +1,8 @@
 """The cells of a server's row and of a backend's row in the shared memory (`l7.sharedmem.memory`), by number.
 
-A row has `ROW` cells in every lane; a lane has one writer. What is known of a server or a backend is the sum over the
-lanes, or for a moment in time the latest one. The first cells are gauges: they are zeroed when a lane's writer is
-gone, all others only ever grow. Moments are ``time.monotonic_ns``, which is the same in all processes.
+A lane is the part of the memory that one process writes; a row has `ROW` cells in every lane. The value of a cell is
+the sum over the lanes, or for a point in time the latest one. The first cells are gauges: they are zeroed when the
+lane's writer has ended; all others only grow. Times are ``time.monotonic_ns``, which is the same in all processes.
 """
 
 from __future__ import annotations
@@ -13,61 +13,61 @@ RowKey = tuple[str, ...]
 ROW = 40
 """Cells in a row: five cache lines."""
 GAUGES = 8
-"""So many cells at the beginning of a row say what is now, not what has been."""
+"""Cells at the beginning of a row that are gauges, not counters."""
 
 # --- row 0 of each lane: the lane itself ----------------------------------------------------------------------------
 
 CHANGES = 8
-"""How often the lane's writer has changed something that decides who may be picked."""
+"""How often the lane's writer has changed something that decides which servers may be picked."""
 BEAT = 0
-"""When the writer last showed that it lives; a gauge."""
+"""The writer's last heartbeat; a gauge."""
 CHANGED = 16
-"""The rows that this was about, the latest `REMEMBERED` of them in turn; row 0 stands for all."""
+"""The rows of the latest `REMEMBERED` changes, as a ring; row 0 stands for all."""
 REMEMBERED = 16
 WRITERS = 9
-"""In lane 0 only: how many lanes have ever been used; there is nothing in those above."""
+"""In lane 0 only: how many lanes have ever been used; those above are zero."""
 
 # --- a server, in the lanes of workers ------------------------------------------------------------------------------
 
 IN_FLIGHT = 0
-"""Requests that it has now."""
+"""Requests in flight."""
 STREAK = 1
-"""Failures since the machine-wide count of good answers was `STREAK_AT`."""
+"""Failures since the sum of `GOOD` over all lanes was `STREAK_AT`."""
 STREAK_AT = 2
 EJECTED_AT = 3
-"""When it was ejected last."""
+"""When it was last ejected."""
 EJECTED_UNTIL = 4
 EJECTED_TIMES = 5
-"""How often it was ejected in a row, up to that one."""
+"""How often it was ejected in a row, including that one."""
 EJECTED_WHY = 6
-"""See `l7.balancing.ejection.words`."""
+"""Why, for `l7.balancing.ejection.words`."""
 EJECTED_GOOD = 7
-"""The machine-wide count of good answers when it was ejected: one more, and it has proven itself."""
+"""The sum of `GOOD` when it was ejected: one more ends the probation."""
 
 REQUESTS = 8
-"""Requests that it was given, each try counted."""
+"""Requests sent to it, each attempt counted."""
 GOOD = 9
-"""Requests that it answered whole, and with a status below 500."""
+"""Complete responses with a status below 500."""
 CONNECTS = 10
-"""Connections that were opened to it."""
+"""Connections opened to it."""
 FAILED_CONNECT = 11
-"""Connections that were refused or could not be made."""
+"""Connections refused or failed."""
 FAILED_TIMEOUT = 12
-"""Connections and responses that did not come in time."""
+"""Connections and responses that timed out."""
 FAILED_RESPONSE = 13
-"""Connections that were lost before the end of a response, and responses that were none."""
+"""Connections lost before the end of a response, and invalid responses."""
 ANSWERED_5XX = 14
-"""Responses with a status of 500 or more."""
+"""Complete responses with a status of 500 or more."""
 RETRIES = 15
-"""Requests that were tried again after it had failed."""
+"""Requests that were retried after it had failed them."""
 LAST_ERROR = 30
-"""What it did when it failed last, or what we lacked for a connection to it; see `l7.balancing.ejection.words`."""
+"""Its last failure, or the resource that l7 lacked for a connection; for `l7.balancing.ejection.words`."""
 LAST_ERROR_AT = 31
 
 # --- a server, in the lane of the monitor process --------------------------------------------------------------------
 
 HEALTH = 16
-"""0 not known, `UP` or `DOWN`: what active checks say."""
+"""The state by active health checks: 0 (not known), `UP` or `DOWN`."""
 HEALTH_SINCE = 17
 HEALTH_WHY = 18
 RISES = 19
@@ -79,12 +79,12 @@ DOWN = 2
 # --- a server, in the lane of the master ----------------------------------------------------------------------------
 
 ADMIN = 21
-"""0 ready, `DRAIN` or `MAINT`: what an administrator wants."""
+"""The administrator's override: 0 (ready), `DRAIN` or `MAINT`."""
 ADMIN_SINCE = 22
 ADMIN_WEIGHT = 23
-"""The weight that an administrator wants, plus 1; 0 for that of the configuration."""
+"""The administrator's weight plus 1; 0 for that of the configuration."""
 EJECTIONS = 24
-"""How often it was ejected, in the lanes of workers."""
+"""How often it was ejected; in the lanes of workers, too."""
 
 DRAIN = 1
 MAINT = 2
@@ -92,50 +92,50 @@ MAINT = 2
 # --- a server, in the lanes of workers and of the monitor process ----------------------------------------------------
 
 UNREACHED_AT = 25
-"""When a connection could not be made, for the first time since `REACHED_AT`; in the lanes of workers."""
+"""When a connection first failed since `REACHED_AT`; in the lanes of workers."""
 REACHED_AT = 26
-"""When a connection was made again after that: by a worker, or as the monitor process knocked."""
+"""When a connection succeeded again after that: of a worker, or of a connect probe."""
 KNOCKED_AT = 27
-"""When the monitor process last knocked in vain."""
+"""When a connect probe of the monitor process last failed."""
 
 # --- a backend, in the lanes of workers -----------------------------------------------------------------------------
 
 QUEUED = 1
-"""Requests that wait; `IN_FLIGHT` is for a backend what it is for a server."""
+"""Requests in the queue; `IN_FLIGHT` is for a backend what it is for a server."""
 OLDEST = 2
-"""Since when the first of those waits that can take a place at any server; 0 when none does."""
+"""Since when the first queued request waits that may go to any server; 0 when there is none."""
 LOOKED = 3
-"""When the worker last looked for a place for those that wait."""
+"""When the worker last looked for a free server for its queue."""
 RETRYING = 4
-"""Requests that wait for a server that takes connections."""
+"""Requests in the retry queue: no server takes connections."""
 RETRYING_OLDEST = 5
-"""When the first of those failed for the first time; 0 when none waits."""
+"""When the first of those first failed; 0 when the retry queue is empty."""
 RETRYING_LOOKED = 6
-"""When the worker last looked whether one of them can go on."""
+"""When the worker last looked whether one of them can be retried."""
 
 STATUS = 8
-"""Requests by the first digit of the status they were answered with: six cells, the first for those without one."""
+"""Requests by the first digit of their status: six cells, the first for requests without an answer."""
 DURATION = 14
-"""Requests by their duration: a cell for each of `BOUNDS` and one for all that were longer; not cumulative."""
+"""Requests by duration: a cell for each of `BOUNDS` and one for all longer ones; not cumulative."""
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 DURATION_SUM = 26
-"""Microseconds that all of them took together."""
+"""The sum of the durations in microseconds."""
 RECEIVED = 27
 """Bytes of request bodies."""
 SENT = 28
 """Bytes of response bodies."""
 RETRIED = 29
-"""Tries beyond the first of each request."""
+"""Attempts beyond the first of each request."""
 NOT_RETRIED = 30
-"""Requests that the retry budget did not allow another try."""
+"""Requests that the retry budget did not allow another attempt."""
 OVERFLOWED = 31
-"""Requests that were refused because the queue was full, or that waited too long in it."""
+"""Requests refused because the queue was full or their time in it was over."""
 RETRIED_FREE = 32
-"""Those of `RETRIED` that the retry budget does not count: a connection was refused."""
+"""The part of `RETRIED` that the retry budget does not count: refused connections."""
 RETRY_WAITS = 33
-"""Requests that had to wait for a server that takes connections."""
+"""Requests that entered the retry queue."""
 CUT = 34
-"""Requests that l7 ended itself because it, or a worker, had to end."""
+"""Requests that l7 cut off because it, or a worker, had to stop."""
 
 # --- a cell that says why ---------------------------------------------------------------------------------------------
 
@@ -144,10 +144,10 @@ _COUNT_AT, _COUNT = 32, 0x7FFFFFFF
 
 
 def pack(kind: int, detail: int = 0, count: int = 0) -> int:
-    """What happened, with a detail (a status, an error number) and how often in a row, as one cell has room for it."""
+    """Pack a reason, a detail (a status, an error number) and a count in a row into one cell."""
     return kind | (detail & _DETAIL) << _DETAIL_AT | min(count, _COUNT) << _COUNT_AT
 
 
 def unpack(cell: int) -> tuple[int, int, int]:
-    """What `pack` was given."""
+    """The arguments of `pack`."""
     return cell & 0xFF, cell >> _DETAIL_AT & _DETAIL, cell >> _COUNT_AT & _COUNT

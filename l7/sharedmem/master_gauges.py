@@ -1,7 +1,6 @@
-"""What only the master knows and others show, and what workers count that is of no backend: in a row of its own of the
-shared memory, in the lane of who writes it.
+"""The master's gauges, and the workers' counters that belong to no backend: one row of the shared memory.
 
-So a scrape asks nobody, and is answered also while the master is busy.
+A scrape reads them there without asking the master, so it is answered also while the master is busy.
 """
 
 from __future__ import annotations
@@ -13,42 +12,42 @@ from l7.sharedmem.memory import MASTER, OF_MASTER, SharedMemory
 STARTED = 10
 """When l7 was started, as milliseconds since 1970; an upgrade in place is a start."""
 GENERATION = 11
-"""The generation that is served; the new one from the moment in which all workers have it."""
+"""The generation that is served; during a reload the old one until all workers are of the new one."""
 PHASE = 12
-"""One of the three below."""
+"""The master's phase: one of the three below."""
 WANTED = 13
-"""How many workers there are to be."""
+"""The configured number of workers, changed by TTIN and TTOU."""
 RELOADS_DONE = 14
 RELOADS_FAILED = 15
-"""Refused, or brought back to the old generation."""
+"""Reloads that were refused or rolled back."""
 LAST_RELOAD_FAILED = 16
 LAST_RELOAD_AT = 17
-"""Milliseconds since 1970; the start is the first."""
+"""When the last reload ended, in milliseconds since 1970; the start counts as one."""
 WORKER_STARTS = 18
-"""How often a worker was started."""
+"""Workers started."""
 WORKERS = 19
-"""How many workers are in each of `STATES`."""
+"""Workers in each of `STATES`: a cell for each."""
 
 IDLE_CLOSED = 24
-"""Idle connections of clients that were closed because others needed their places, or their descriptors; this and the
-following are counted by workers, each in its own lane."""
+"""Idle client connections that were closed because new ones needed their places or descriptors; this and the
+following cells are written by workers, each in its own lane."""
 WAITED = 25
-"""Connections of clients that had to wait for a place, because nobody was idle."""
+"""Client connections that had to wait for a place because none was idle."""
 IDLE_TOLD_AT = 26
-"""When it was last told that idle connections make place; nanoseconds."""
+"""When an event last said that idle connections are closed for new ones; nanoseconds."""
 BUSY_TOLD_AT = 27
-"""When it was last told that clients wait."""
+"""When an event last said that clients wait; nanoseconds."""
 
 STARTING, SERVING, ENDING = range(3)
 
 STATES: Final = ("starting", "ready", "draining", "stopping", "lost")
-"""States of a worker as they are counted; ``lost`` is one whose heartbeat stays out, until it is gone."""
+"""States of a worker as they are counted; ``lost`` is one without a heartbeat, until it has exited."""
 
 assert WORKERS + len(STATES) <= IDLE_CLOSED
 
 
 class MasterGauges:
-    """Reads and, in the master, writes these cells."""
+    """Reads these cells and, in the master, writes them."""
 
     def __init__(self, shared_memory: SharedMemory) -> None:
         self._cells = shared_memory.cells
@@ -61,11 +60,11 @@ class MasterGauges:
         self._cells[self._base + cell] = value
 
     def workers(self) -> dict[str, int]:
-        """How many workers there are, by state."""
+        """The number of workers by state."""
         return {state: self[WORKERS + place] for place, state in enumerate(STATES)}
 
     def unready(self) -> str:
-        """Why no traffic should be sent here, in words; empty when there is no reason."""
+        """Why ``/readyz`` should answer no, as text; empty when l7 is ready."""
         phase, ready = self[PHASE], self.workers()["ready"]
         if phase == ENDING:
             return "stopping"

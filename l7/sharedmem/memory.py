@@ -1,11 +1,12 @@
-"""The shared memory: what all processes know of servers and backends, in shared memory and without a lock.
+"""The shared memory: counters and states of servers and backends, written and read by all processes without a lock.
 
-A row is a server or a backend, a lane is one writer: lane 0 the master, lane 1 the monitor process, then one for each
-slot of the board. Each cell has one writer, so a process that dies cannot corrupt what others wrote; an aligned store
-of 8 bytes is atomic on every machine that Linux runs on. Counters are never cleared as long as a row belongs to the
-same server: a lane that gets a new worker goes on counting where the last one ended, and sums never go backwards.
+A row is a server or a backend, a lane is the part of one writer: lane 0 the master's, lane 1 the monitor process's,
+then one for each slot of the scoreboard. Each cell has one writer, so a process that dies cannot corrupt what others
+wrote; an aligned store of 8 bytes is atomic on every machine that Linux runs on. Counters are never cleared as long as
+a row belongs to the same server: a lane that gets a new worker counts on where the last one ended, so sums never go
+backwards.
 
-The memory is reserved for all rows of all lanes, but a page costs something only once it is written.
+The memory is reserved for all rows of all lanes, but a page takes memory only once it is written.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ from l7.sharedmem.layout import (
 MASTER = 0
 CONTROL = 1
 FIRST_WORKER = 2
-"""The lane of the worker in slot 0 of the board."""
+"""The lane of the worker in slot 0 of the scoreboard."""
 
 OF_LANE = 0
-"""The row about the lane itself."""
+"""The row about the lane itself: heartbeat and changes."""
 UNROUTED = 1
-"""The row for requests that no backend is for."""
+"""The row for requests without a backend."""
 OF_MASTER = 2
-"""The row for what only the master knows (`l7.sharedmem.master_gauges`)."""
+"""The row of `l7.sharedmem.master_gauges`."""
 FIRST_ROW = 3
 """The first row that can be given to a server or a backend."""
 
@@ -57,7 +58,7 @@ class SharedMemory:
             os.ftruncate(self.descriptor, size)
         self._memory = mmap.mmap(self.descriptor, size, access=mmap.ACCESS_WRITE if left is None else mmap.ACCESS_READ)
         self.cells = memoryview(self._memory).cast("q")
-        """All cells: that of a row in a lane is at ``lane * rows * ROW + row * ROW + cell``."""
+        """All cells: a row's cell in a lane is at ``lane * rows * ROW + row * ROW + cell``."""
         if left is None:
             self.cells[WRITERS] = FIRST_WORKER
 
@@ -71,7 +72,7 @@ class SharedMemory:
 
     @property
     def used(self) -> int:
-        """How many lanes have ever been used: there is nothing in those above."""
+        """How many lanes have ever been used: those above are zero."""
         return self.cells[WRITERS]
 
     def read(self, writer: int, row: int, cell: int) -> int:
@@ -79,7 +80,7 @@ class SharedMemory:
         return self.cells[self.base(writer, row) + cell]
 
     def write(self, writer: int, row: int, cell: int, value: int) -> None:
-        """Set one cell: for the lane's writer."""
+        """Set one cell; only the lane's writer may."""
         self.cells[self.base(writer, row) + cell] = value
 
     def column(self, row: int, cell: int) -> list[int]:
@@ -92,7 +93,7 @@ class SharedMemory:
         return sum(self.column(row, cell))
 
     def changed(self, writer: int, row: int) -> None:
-        """Let readers look again at whether a server may be picked, 0: at all of them; for the lane's writer."""
+        """Make all processes evaluate the server in ``row`` again (0: all servers); only the lane's writer may."""
         at = self.base(writer)
         self.cells[at + CHANGED + self.cells[at + CHANGES] % REMEMBERED] = row
         self.cells[at + CHANGES] += 1
@@ -100,12 +101,12 @@ class SharedMemory:
     # --- for the master ---------------------------------------------------------------------------------------------
 
     def open(self, writer: int) -> None:
-        """Get a lane ready for a new writer."""
+        """Prepare a lane for a new writer."""
         self.cells[WRITERS] = max(self.used, writer + 1)
         self.cells[self.base(writer) + BEAT] = 0
 
     def retire(self, writer: int, rows: Iterable[int]) -> None:
-        """Zero the gauges of a lane whose writer is gone; what it knew of ejections is kept in the master's lane."""
+        """Zero the gauges of a lane whose writer has ended; its ejections are copied to the master's lane."""
         for row in rows:
             at, kept = self.base(writer, row), self.base(MASTER, row)
             if self._ejection(at) > self._ejection(kept):
@@ -117,11 +118,11 @@ class SharedMemory:
         self.changed(MASTER, OF_LANE)
 
     def _ejection(self, at: int) -> tuple[int, int]:
-        """When, and until when, a server was ejected last."""
+        """When, and until when, a server was last ejected."""
         return self.cells[at + EJECTED_AT], self.cells[at + EJECTED_UNTIL]
 
     def clear(self, row: int) -> None:
-        """Zero a row in all lanes, because it is given to another server."""
+        """Zero a row in all lanes, because it is assigned to another server."""
         for writer in range(self.used):
             at = self.base(writer, row)
             for cell in range(ROW):

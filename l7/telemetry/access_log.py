@@ -1,8 +1,8 @@
-"""The access log: lines are gathered by the loop and written in batches by one thread beside it.
+"""The access log: the event loop collects lines, and one thread beside it writes them in batches.
 
-The loop never waits for a disk or a pipe: ``log`` appends to a list, and 64 KiB or the next ``tick`` hand what there
-is to the thread. What cannot be written is lost, never a request: memory is bounded, a full disk, a closed pipe and a
-reader that stopped cost lines, and each such episode is reported when it begins and, with their number, when it ends.
+The loop never waits for a disk or a pipe: ``log`` appends to a list, and 64 KiB or the next ``tick`` pass the list to
+the thread. Lines that cannot be written are lost, never requests: memory is bounded; a full disk, a closed pipe or a
+reader that stopped cost lines, and each such period is reported when it begins and, with the number, when it ends.
 
 One loop, one thread: ``log``, ``tick`` and ``close`` belong to the loop, ``_run`` and what it calls to the
 thread. They share a deque and single-writer counters; an eventfd wakes the thread.
@@ -25,13 +25,13 @@ from l7.telemetry.events import named
 from l7.telemetry.shared_output import NATIVE, NativeThreading, SharedOutput, descriptor_of, open_for_lines
 
 BATCH = 64 * 1024
-"""Bytes that are handed over without waiting for a tick."""
+"""Bytes that are passed to the thread without waiting for a tick."""
 BACKLOG = 1024 * 1024
-"""Bytes that wait for the thread at most: further lines are lost."""
+"""The most bytes that wait for the thread: further lines are lost."""
 
 
 def to_stderr(message: str) -> None:
-    """Report by a line on standard error, if anybody listens there."""
+    """Report by a line on standard error; errors of writing are ignored."""
     try:
         os.write(2, f"l7: {message}\n".encode("utf-8", "backslashreplace"))
     except OSError:
@@ -39,7 +39,7 @@ def to_stderr(message: str) -> None:
 
 
 class NullAccessLog:
-    """An access log; this one is off, and what others are made from."""
+    """The access log when it is off; base class of `AccessLog`."""
 
     __slots__ = ()
 
@@ -49,20 +49,20 @@ class NullAccessLog:
         return 0
 
     def log(self, exchange: Exchange) -> None:
-        """Forget the exchange."""
+        """Log nothing."""
 
     def tick(self) -> None:
         """Do nothing."""
 
     def close(self, timeout: float = 1.0) -> bool:
-        """Say that all is written."""
+        """Return True: there is nothing to write."""
         return True
 
 
 class AccessLog(NullAccessLog):
     """The access log of one worker.
 
-    ``target`` is a path, ``-`` for standard output (so is what leads to /dev/stdout); ``form`` one of
+    ``target`` is a path, ``-`` for standard output (as is a path that leads to /dev/stdout); ``form`` one of
     `FORMATS`; ``lock`` the descriptor that all writers to the same output share
     (`l7.telemetry.shared_output.make_lock`); ``native`` the unpatched primitives; ``report`` takes events, on the loop.
     Raises ``OSError`` when the target cannot be opened and is not ``held``: a descriptor of it from before the
@@ -92,9 +92,9 @@ class AccessLog(NullAccessLog):
         self._output = self._open()
         self._lines: list[str] = []
         self._batches: deque[tuple[list[str], int]] = deque()
-        # Bytes gathered, handed to the thread, and done with by the thread.
+        # Bytes collected, passed to the thread, and finished by the thread.
         self._size = self._handed = self._written = 0
-        # Lines that found the backlog full, lines that could not be written; what was last seen and told of both.
+        # Lines lost to a full backlog, lines that could not be written; both as last seen and last reported.
         self._dropped = self._failed = self._seen = self._told = 0
         self._trouble = ""
         self._episode = self._closing = self._finished = False
@@ -108,7 +108,7 @@ class AccessLog(NullAccessLog):
         return self._dropped + self._failed
 
     def log(self, exchange: Exchange) -> None:
-        """Take note of a finished exchange; never waits."""
+        """Log a finished exchange; never waits."""
         line = self._form.line(exchange)
         self._lines.append(line)
         self._size += len(line)
@@ -116,14 +116,14 @@ class AccessLog(NullAccessLog):
             self._hand_over()
 
     def tick(self) -> None:
-        """Let the thread write what was gathered, and report losses: to be called about four times a second."""
+        """Pass the collected lines to the thread, and report losses: to be called about four times a second."""
         if self._lines:
             self._hand_over()
         if self._episode or self._told != self._dropped + self._failed:
             self._tell()
 
     def close(self, timeout: float = 1.0) -> bool:
-        """Write what is left within ``timeout`` seconds, waiting for it; says whether the thread came to its end."""
+        """Write what is left, waiting at most ``timeout`` seconds; returns whether the thread has finished."""
         if self._closing:
             return self._finished
         if self._lines:
@@ -131,7 +131,7 @@ class AccessLog(NullAccessLog):
         self._deadline = monotonic() + timeout
         self._closing = True
         os.eventfd_write(self._wake, 1)
-        # The thread gives up at the deadline by itself, and a moment later where it had to wait for its turn.
+        # The thread gives up at the deadline by itself, or a moment later where it had to wait for the lock.
         while not self._finished and monotonic() < self._deadline + 0.2:
             time.sleep(0.002)
         if self._finished:
@@ -151,7 +151,7 @@ class AccessLog(NullAccessLog):
         try:
             descriptor = open_for_lines(self.target)
         except OSError:
-            # We are not who opened it at the start, or its directory is gone: no reason not to serve.
+            # The account has changed since it was opened, or its directory was removed: no reason not to serve.
             if self._held is None:
                 raise
             descriptor = os.dup(self._held)
@@ -168,7 +168,7 @@ class AccessLog(NullAccessLog):
         os.eventfd_write(self._wake, 1)
 
     def _tell(self) -> None:
-        """Report losses once when they begin and once when they are over: all is written, nothing was lost since."""
+        """Report losses once when they begin and once when they end: all is written and nothing was lost since."""
         lost = self.lost
         if not self._episode:
             self._episode = True
@@ -184,7 +184,7 @@ class AccessLog(NullAccessLog):
 
     def _run(self) -> None:
         """Write batches as they come until the log is closed: the thread."""
-        # The loop's signals are for the loop's thread: one that is delivered here would not wake it.
+        # Signals must go to the loop's thread: one that is delivered to this thread would not wake the loop.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while self._batches or not self._closing:
             os.read(self._wake, 8)

@@ -4,8 +4,8 @@ Every line is ASCII, ends with its only newline and has a fixed number of fields
 sends can end a line, leave its quotes or add a field. Bytes that could are written ``\\xHH``, as nginx's default
 escaping does; a space is escaped, too, where a field stands without quotes.
 
-Hot: a line of the format ``l7`` takes 5,700 of a request's 57,000 instructions. It is one format for the whole of it;
-what was escaped before is remembered, and what is known to need no escaping is not looked at again.
+Hot: a line of the format ``l7`` takes 5,700 of a request's 57,000 instructions. The whole line is one format string;
+escaped values are cached, and values known to need no escaping are not checked again.
 """
 
 from __future__ import annotations
@@ -80,14 +80,14 @@ def milliseconds(seconds: float) -> int:
 
 
 class CombinedFormat:
-    """nginx's ``combined``: who, when, what, how it ended, from where, with what."""
+    """nginx's ``combined``: client, user, time, request, status, bytes, referer and user agent."""
 
     __slots__ = ("_bare", "_local", "_now", "_quoted")
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._local = LocalTime()
-        # What was written before and how: clients, hosts, servers and programs are few, requests are many.
+        # Caches of escaped values: clients, hosts, servers and user agents are few, requests are many.
         self._bare: dict[str, str] = {}
         self._quoted: dict[bytes, str] = {}
 
@@ -134,10 +134,10 @@ class CombinedFormat:
 
 
 class L7Format(CombinedFormat):
-    """The ``l7`` format: combined, then what a proxy knows.
+    """The ``l7`` format: combined, then the proxy's own fields.
 
-    The id of the request, the host, the server, ``queue/connect/first-byte/total`` in milliseconds (-1: not reached),
-    tries, bytes of request body, between quotes why it failed, and the termination code.
+    The request id, the host, the server, ``queue/connect/first-byte/total`` in milliseconds (-1: not reached),
+    attempts, bytes of request body, in quotes the reason of a failure, and the termination code.
     """
 
     __slots__ = ()
@@ -149,7 +149,7 @@ class L7Format(CombinedFormat):
         response = milliseconds(exchange.response_time)
         total = milliseconds(exchange.total_time)
         reason = "-" if exchange.failure is None else escape(reason_of(exchange))
-        # The beginning as in `CombinedFormat.line`: all of it at once, because nearly every request is written this
+        # The beginning is that of `CombinedFormat.line`, written in one go because most requests are logged this
         # way.
         return (
             f"{self.bare(exchange.client)} - {self.user(exchange)} [{self._local.nginx(self._now())}] "
@@ -182,7 +182,7 @@ class JsonFormat(CombinedFormat):
 
 
 def reason_of(exchange: Exchange) -> bytes:
-    """Why it failed, for who runs l7; empty when it did not."""
+    """Why the request failed, for operators; empty when it did not."""
     return b"" if exchange.failure is None else exchange.failure.reason.encode("utf-8", "backslashreplace")
 
 

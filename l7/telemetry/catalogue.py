@@ -1,7 +1,7 @@
-"""Which figures there are: name, kind, labels, words, and the cells of the shared memory that they are read from.
+"""All metrics: name, kind, labels, help, and the cells of the shared memory that they are read from.
 
-`FIGURES` is the whole list; the reference in the documentation is made of it. Labels have no values but those that the
-configuration or `l7.telemetry.metrics` names, so no client can make a series.
+`FIGURES` is the whole list; the reference in the documentation is generated from it. Label values come only from the
+configuration or from `l7.telemetry.metrics`, so no client can create a series.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from l7.sharedmem import layout, master_gauges
 
 
 class MetricFamily(NamedTuple):
-    """One family of series. ``kind`` is ``counter``, ``gauge`` or ``histogram``, ``help`` what it says."""
+    """One family of series. ``kind`` is ``counter``, ``gauge`` or ``histogram``, ``help`` its description."""
 
     name: str
     kind: str
@@ -102,7 +102,7 @@ BACKEND: Final = (
     (MetricFamily("l7_request_body_bytes_total", "counter", _HOST, "Bytes of request bodies."), layout.RECEIVED),
     (MetricFamily("l7_response_body_bytes_total", "counter", _HOST, "Bytes of response bodies."), layout.SENT),
 )
-"""What is one cell of a backend's row."""
+"""The metrics that are one cell of a backend's row."""
 
 SERVER: Final = (
     (
@@ -128,7 +128,7 @@ SERVER: Final = (
         layout.EJECTIONS,
     ),
 )
-"""What is one cell of a server's row, and only ever grows."""
+"""The counters that are one cell of a server's row."""
 
 IN_FLIGHT = MetricFamily("l7_server_in_flight", "gauge", _SERVER, "Requests that the server has now.")
 
@@ -167,7 +167,7 @@ OF_CLIENTS: Final = (
         master_gauges.WAITED,
     ),
 )
-"""What workers count of clients' connections."""
+"""The counters of client connections, written by workers."""
 WORKERS = MetricFamily(
     "l7_workers",
     "gauge",
@@ -203,7 +203,7 @@ PLAIN: Final = (
     ),
     (MetricFamily("l7_start_time_seconds", "gauge", (), "When l7 was started."), master_gauges.STARTED, 1e-3),
 )
-"""What is one of the master's facts."""
+"""The metrics that are one of the master's gauges."""
 
 FIGURES: Final = (
     REQUESTS, DURATION, BUSY, *(one for one, _ in BACKEND),

@@ -1,4 +1,4 @@
-"""What every request adds to the figures of its backend, in the shared memory. Hot: a few additions to memory."""
+"""What every request adds to its backend's counters in the shared memory. Hot: a few additions to memory."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class RequestCounters:
         self._writer = writer
         self._bounds = integers.view(memoryview(array("q", [round(bound * 1e6) for bound in BOUNDS])))
         self.muted = False
-        """Whether nothing is counted: while l7 talks to itself."""
+        """Whether nothing is counted: during a worker's self-test."""
 
     def cut(self, exchange: Exchange) -> None:
-        """Count a request that l7 ends."""
+        """Count a request that l7 cuts off."""
         self._writer.add((exchange.row or _UNROUTED) * _ROW + CUT, 1)
 
     def count(self, exchange: Exchange) -> None:
-        """Count a request that is over."""
+        """Count a finished request."""
         if self.muted:
             return
         writer = self._writer

@@ -1,7 +1,7 @@
-"""The names of events: stable, for whoever waits for one or counts them; the words that follow them are for people.
+"""The names of events: stable, for programs that wait for one or count them; the text after them is for people.
 
-A name is ``SUBJECT.WHAT``; its facts are ``key=value``, ``generation`` first where there is one. A name is never given
-to another event, and facts are only added. The table in :doc:`operations` is made of this one (``make generated``).
+A name is ``SUBJECT.WHAT``; its fields are ``key=value``, ``generation`` first where there is one. A name is never
+reused for another event, and fields are only added. The table in :doc:`operations` is generated from this one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Meaning(NamedTuple):
-    """What an event says: the facts that it always has beside ``generation``, and when it is written."""
+    """What an event means: the fields that it always has beside ``generation``, and when it is written."""
 
     facts: tuple[str, ...]
     words: str

@@ -1,10 +1,9 @@
-"""Events: what l7 has to tell people, one line each on standard error.
+"""Events: the log of l7 itself, one line each on standard error.
 
 A line is ``2026-11-23T15:19:00.123Z info l7[4711] generation 3: text``. An event that a program may wait for has a name
-and facts in place of the generation, ``info l7[4711] reload.done generation=3 workers=2: text``; the names are those of
-`l7.telemetry.eventnames`, and grep finds them. A line is written with one system call and only
-where it does not block: a standard error that is closed, full or stalled loses lines, it never holds up a process.
-Whoever writes an event keeps passwords out of it.
+and fields in place of the generation, ``info l7[4711] reload.done generation=3 workers=2: text``; the names are those
+of `l7.telemetry.eventnames`. A line is written with one system call and only where it does not block: a standard error
+that is closed, full or stalled loses lines, it never holds up a process. Callers keep passwords out of events.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from select import PIPE_BUF, POLLOUT, poll  # by name: a worker's loop may not s
 from l7.units import one_line
 
 LEVELS = ("debug", "info", "warning", "error")
-"""From the most talkative to the least."""
+"""From the most verbose to the least."""
 LONGEST = PIPE_BUF - 1
-"""The longest line in bytes without its end: a pipe takes that many at once or none."""
+"""The longest line in bytes without its newline: a pipe takes that many at once or none."""
 PATIENCE = 100
 """Milliseconds to wait for a reader that lags behind."""
 
 
 _QUOTED = re.compile(r"[\s\"]")
-"""What a fact may hold between quotation marks alone."""
+"""Characters that make a field's value need quotation marks."""
 
 
 class Named(str):
-    """The words of an event that has a name, and the facts that follow it; for whoever takes a ``str``, the words."""
+    """The text of an event that has a name and fields; as a ``str`` it is the text alone."""
 
     __slots__ = ("facts", "name")
 
@@ -40,14 +39,14 @@ class Named(str):
 
 
 def named(name: str, words: str, /, **facts: object) -> Named:
-    """Give the words of an event its name, one of `l7.telemetry.eventnames`, with its facts."""
+    """An event's text with its name, one of `l7.telemetry.eventnames`, and its fields."""
     text = Named(words)
     text.name, text.facts = name, facts
     return text
 
 
 def prefixed(prefix: str, text: str) -> str:
-    """``text`` behind more words, with its name, if it has one."""
+    """``text`` behind a prefix, keeping its name, if it has one."""
     return named(text.name, prefix + text, **text.facts) if isinstance(text, Named) else prefix + text
 
 
@@ -61,23 +60,23 @@ class Events:
         self._lost = 0
 
     def debug(self, text: str) -> None:
-        """Something for who looks for a fault."""
+        """Write a detail for debugging."""
         self.write("debug", text)
 
     def info(self, text: str) -> None:
-        """Something that went as asked."""
+        """Write something that went as asked."""
         self.write("info", text)
 
     def warning(self, text: str) -> None:
-        """Something that l7 copes with and somebody should know."""
+        """Write something that l7 copes with and an operator should know."""
         self.write("warning", text)
 
     def error(self, text: str) -> None:
-        """Something that somebody has to look at."""
+        """Write something that an operator has to act on."""
         self.write("error", text)
 
     def write(self, level: str, text: str, generation: int | None = None) -> None:
-        """Write one event, unless its level is below the wanted one; never raises for the sake of the output."""
+        """Write one event, unless its level is below the configured one; never raises for a failing output."""
         if LEVELS.index(level) < LEVELS.index(self.level):
             return
         number = self.generation if generation is None else generation
@@ -106,7 +105,7 @@ class Events:
 
 
 def _about(text: str, generation: int) -> str:
-    """What stands before the words: the name and the facts, or the generation alone."""
+    """The part before the text: name and fields, or the generation alone."""
     if not isinstance(text, Named):
         return f"generation {generation}: " if generation else ""
     facts = {"generation": generation, **text.facts} if generation else text.facts
@@ -123,7 +122,7 @@ def _timestamp() -> str:
 
 
 def complain(text: str) -> None:
-    """Tell the user at the terminal, line by line; nobody who listens is nobody to tell."""
+    """Write to standard error, line by line, for the user at the terminal; errors of writing are ignored."""
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()

@@ -1,7 +1,4 @@
-"""The figures of ``/metrics`` (`l7.telemetry.catalogue`) as they are read from the shared memory and the board.
-
-Nothing here is written, and nobody is asked.
-"""
+"""The metrics of ``/metrics`` (`l7.telemetry.catalogue`), read from the shared memory and the scoreboard alone."""
 
 from __future__ import annotations
 
@@ -50,11 +47,11 @@ from l7.telemetry.catalogue import (
 )
 
 UNROUTED_HOST = "-"
-"""The ``host`` of requests that no backend is for: one for all, whatever clients ask for."""
+"""The label ``host`` of requests without a backend: one for all, whatever clients ask for."""
 
 
 class MetricSample(NamedTuple):
-    """One series: ``suffix`` is what its name has beyond that of its family, ``labels`` are as they are written."""
+    """One series: ``suffix`` is added to the family's name, ``labels`` are as they are written."""
 
     suffix: str
     labels: str
@@ -62,14 +59,14 @@ class MetricSample(NamedTuple):
 
 
 class FamilySamples(NamedTuple):
-    """A figure and its series now."""
+    """A metric family and its series now."""
 
     figure: MetricFamily
     samples: Iterator[MetricSample]
 
 
 TELLING: Final = (layout.HEALTH, layout.EJECTED_UNTIL, layout.ADMIN)
-"""Without any of these a server is up."""
+"""A server for which all of these cells are zero is up."""
 OUT_OF: Final = {
     ServerState.DOWN: "check", ServerState.EJECTED: "ejected", ServerState.DRAIN: "drain", ServerState.MAINT: "maint",
 }  # fmt: skip
@@ -81,12 +78,12 @@ T = TypeVar("T")
 
 
 class Metrics:
-    """Reads them all.
+    """Reads all metrics.
 
-    :param rows: the shared memory's rows by key; those of addresses that a name no longer has, too, so that no sum
+    :param rows: the shared memory's rows by key; also those of addresses that a name no longer has, so that no sum
     shrinks.
-    :param resolved: what the names of servers stand for now.
-    :param formers: what those before this l7 have counted.
+    :param resolved: the addresses that the names of servers resolve to now.
+    :param formers: the counters of the l7 before this one.
     """
 
     def __init__(
@@ -105,7 +102,7 @@ class Metrics:
         self._writer = CounterWriter(shared_memory.cells, shared_memory.rows * layout.ROW, MASTER)
 
     def families(self, pause: Callable[[], None]) -> Iterator[FamilySamples]:
-        """Every figure with its series, as they are now; ``pause`` is called every few milliseconds."""
+        """Every metric family with its series; ``pause`` is called every few milliseconds."""
         backends = _at_ease(self._backends(), pause)
         servers = _at_ease(self._servers(), pause)
         yield FamilySamples(REQUESTS, (
@@ -196,7 +193,7 @@ class Metrics:
     def _server(
         self, key: tuple[str, str], address: Address, others: list[int], rules: StateRules, now: int
     ) -> _ServerSeries:
-        """Everything counted for all addresses that a server has had, and how those that it has now are."""
+        """The counters summed over all addresses that a server has had, and the states of those that it has now."""
         own = self._rows[key]
         found = self._resolved.get(key, ())
         present = {one.row for one in found} or {own}
@@ -205,7 +202,7 @@ class Metrics:
             sums = list(map(operator.add, sums, self._sums(row)))
         outs: list[str | None]
         if rules.starts_up and not any(sums[cell] for cell in TELLING):
-            outs = [None]  # nothing has ever been said against it
+            outs = [None]  # never checked, ejected or overridden: it is up
         else:
             verdicts = (evaluate(standing(self._writer, row, own), 1, rules, now) for row in present)
             outs = [OUT_OF.get(verdict.state) for verdict in verdicts]
@@ -227,13 +224,13 @@ class _ServerSeries(NamedTuple):
 
 
 def _label(name: str, value: str) -> str:
-    """A label as it is written; what configurations may hold besides is escaped."""
+    """A label as it is written, its value escaped."""
     escaped = value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
     return f'{name}="{escaped}"'
 
 
 def _at_ease(found: Iterator[T], pause: Callable[[], None]) -> list[T]:
-    """All of them, with pauses in between."""
+    """The list of all items, calling ``pause`` in between."""
     taken = []
     for one in found:
         taken.append(one)
@@ -247,7 +244,7 @@ def _each(backends: Sequence[tuple[str, list[int]]], cell: int) -> Iterator[Metr
 
 
 def _busy(backends: Sequence[tuple[str, list[int]]], servers: Sequence[_ServerSeries]) -> dict[str, int]:
-    """For each backend what its servers have: backends count that themselves only where they have a limit."""
+    """Requests in flight of each backend, summed over its servers: its own cell counts them only under a limit."""
     found = dict.fromkeys((host for host, _ in backends), 0)
     for one in servers:
         if one.host in found:

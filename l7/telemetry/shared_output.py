@@ -1,14 +1,14 @@
-"""Writing whole lines to a descriptor that other processes write to as well, without waiting for ever.
+"""Writing whole lines to a descriptor that other processes write to as well, with a bounded wait.
 
 Standard output is shared: every worker's access log and the master's dump go there. They take turns by an advisory
 lock (``fcntl.lockf``) on a descriptor that the master makes before it forks (`make_lock`). Such a lock belongs to a
-*process*: it does not keep two threads of one process apart, a fork does not inherit it, it is dropped when its process
-ends, and **it is lost when any descriptor of the locked file is closed in its process**: nobody here closes or
-duplicates the lock's descriptor.
+*process*: it does not exclude two threads of one process, a fork does not inherit it, it is released when its process
+ends, and **it is lost when any descriptor of the locked file is closed in its process**: so the lock's descriptor is
+never closed or duplicated.
 
-A pipe without a reader at work fills up. Nothing here makes a descriptor non-blocking (the open file is shared with
-strangers); instead a write waits until there is room and is never larger than what then surely fits: all that a pipe
-holds when it is empty, else one piece.
+A pipe whose reader has stopped fills up. Descriptors stay blocking (the open file is shared with other programs);
+instead a write waits until there is room and is never larger than what then surely fits: a pipe's capacity when it is
+empty, else ``PIPE_BUF``.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-# What a writable pipe takes at once, and what it never interleaves with other writers (POSIX: PIPE_BUF).
+# A writable pipe takes so many bytes at once, and never interleaves them with other writers (POSIX: PIPE_BUF).
 PIECE = select.PIPE_BUF
 
 LOG_MODE = 0o640
-"""Permissions of a file that is made for lines."""
+"""Permissions of a log file that is created."""
 
 _MOST_LINKS = 40
 _STALL_SLICE = 50  # milliseconds between two looks at whether to give up
 _LOCK_SLICE = 0.002
 
 Impatience = Callable[[], bool]
-"""Says whether it is time to give up waiting."""
+"""Returns whether it is time to give up waiting."""
 
 
 class NativeThreading(NamedTuple):
-    """What a thread beside an event loop may use: in a monkey-patched process, the originals."""
+    """The threading functions for a thread beside an event loop: in a monkey-patched process, the originals."""
 
     start_thread: Callable[[Callable[[], None], tuple[()]], Any] = _thread.start_new_thread
     poll: Callable[[], Any] = select.poll
@@ -47,14 +47,14 @@ class NativeThreading(NamedTuple):
 
 
 NATIVE = NativeThreading()
-"""The primitives as this module found them when it was imported."""
+"""The functions as they were when this module was imported."""
 
 
 def descriptor_of(path: str) -> int | None:
     """The descriptor of this process that a path names, itself or by links: ``/dev/stdout``, ``/dev/fd/3``; else None.
 
-    What the descriptor was opened as is not followed: a pipe, a socket or a file that only root may open cannot be
-    opened anew by that path, and need not be.
+    The path behind the descriptor is not looked up: a pipe, a socket or a file that only root may open cannot be opened
+    again by a path, and need not be.
     """
     for _ in range(_MOST_LINKS):
         try:
@@ -69,8 +69,8 @@ def descriptor_of(path: str) -> int | None:
 
 
 def open_for_lines(path: str, flags: int = 0) -> int:
-    """Open a file to append to, or make it; raises ``OSError``. ``flags`` are added to those of ``open``."""
-    # O_NONBLOCK: a named pipe without a reader is an error now rather than a wait that nothing ends.
+    """Open a file for appending, or create it; raises ``OSError``. ``flags`` are added to those of ``open``."""
+    # O_NONBLOCK: a named pipe without a reader is an error at once rather than an endless wait.
     flags |= os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     try:
         # Without O_CREAT first: with it, not even root may open another account's file in /tmp (fs.protected_regular).
@@ -80,12 +80,12 @@ def open_for_lines(path: str, flags: int = 0) -> int:
 
 
 def make_lock() -> int:
-    """Make the descriptor that writers to one output lock: before the fork, once; it lives as long as its processes."""
+    """Make the descriptor that writers to one output lock: once, before the fork; it is never closed."""
     return os.memfd_create("l7-output", os.MFD_CLOEXEC)
 
 
 class SharedOutput:
-    """A descriptor for whole lines. ``lock`` is a descriptor of `make_lock`, or ``None`` for an output of our own."""
+    """A descriptor for whole lines. ``lock`` is from `make_lock`, or ``None`` for an output with one writer."""
 
     __slots__ = ("_lock", "_native", "_pipe", "_poll", "_torn", "_unbounded", "fd")
 
@@ -101,9 +101,9 @@ class SharedOutput:
         self._torn = False
 
     def write(self, data: bytes, raise_on_stop: Impatience) -> tuple[int, OSError | None]:
-        """Write lines in turn with the other processes: returns how many bytes went out, and the error that ended it.
+        """Write lines in turn with the other processes: returns the bytes written, and the error that ended it.
 
-        Fewer bytes and no error: ``raise_on_stop`` said that it was time. Never raises ``OSError``.
+        Fewer bytes and no error: ``raise_on_stop`` returned True. Never raises ``OSError``.
         """
         locked = self._acquire(raise_on_stop)
         try:
@@ -137,7 +137,7 @@ class SharedOutput:
 
     def _write(self, data: bytes, raise_on_stop: Impatience) -> tuple[int, OSError | None]:
         if self._torn:
-            # What was cut off stays a line of its own: it must not be read as the beginning of another one.
+            # A line that was cut off gets its newline: it must not be read as the beginning of the next one.
             ended, error = self._write_bytes(b"\n", raise_on_stop)
             if not ended:
                 return 0, error
@@ -164,7 +164,7 @@ class SharedOutput:
         return written, None
 
     def _await_room(self, raise_on_stop: Impatience) -> int:
-        """Wait until something can be written without blocking (or will fail at once): how many bytes, 0 for none."""
+        """Wait until a write does not block (or fails at once); returns how many bytes, 0 when time is up."""
         if self._unbounded:
             return sys.maxsize
         if self._pipe and not any(fcntl.ioctl(self.fd, termios.FIONREAD, b"\0\0\0\0")):
@@ -176,7 +176,7 @@ class SharedOutput:
 
 
 def _end_of_lines(data: bytes, begin: int, room: int) -> int:
-    """Where a write of at most ``room`` bytes ends: behind the last whole line, or within one that is longer."""
+    """Where a write of at most ``room`` bytes ends: behind the last whole line, or within a line that is longer."""
     if len(data) - begin <= room:
         return len(data)
     return data.rfind(b"\n", begin, begin + room) + 1 or begin + room
