@@ -1,11 +1,11 @@
-"""The words of the house: one name, one thing."""
+"""The words of the house: one name, one thing; and names that the glossary of docs/architecture.rst explains."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -17,7 +17,23 @@ TWICE: dict[str, str] = {
 }
 """Names that two modules give to a class or a type, and why both are right."""
 
-CAMEL = re.compile(r"[A-Z][a-z]+|[A-Z]+[0-9]*(?=[A-Z][a-z]|$)|[0-9]+")
+ORDINARY = """
+    abandon abort accept acceptor acknowledged action activate active add address admin allocator announce answer ask
+    balancer begin begun body bound boundary broker buffer busy called change child close closed command commit compare
+    compared comparison connect connector context coordinator count current descriptor dns done down entry error exit
+    exited failed failure file finish finished forward forwarded frame full gauge graceful handler head health identity
+    idle inherited interface key kill lifecycle limit link load loaded log look lookup loop loss lost mode name new
+    notifier of old one open opened opener out over owner password path phase pid pipe plain plan poll polled port
+    preflight probe probed process proxy pump quick raw reached readiness reader ready rebalance rebalancer
+    reclaimer record refresher refused registry release request requested resolver resource response result
+    retried return role row rule runtime scale secret selectable
+    selector settings shot side signal socket source spare spawn spec stacks start started state stop supervisor sweeper
+    systemd table take takeover tally target tick time timeout timer tls told took tracker transition transport unix up
+    wait waiter wanted watch watchdog watched wire with withdrawn writer written
+"""
+"""Words of class names that need no line in the glossary."""
+
+CAMEL = re.compile(r"[A-Z][a-z]+|[A-Z]+(?![a-z])")
 
 
 def _sources() -> dict[str, str]:
@@ -52,3 +68,34 @@ def test_a_type_has_a_name_of_its_own() -> None:
 @pytest.mark.parametrize("source", ["class Thing: ...", "Thing = tuple[str, int]", "Thing: TypeAlias = int"])
 def test_a_name_of_two_things_is_found(source: str) -> None:
     assert names_of_two_things({"a.py": "class Thing: ...", "b.py": source}) == {"Thing": ["a.py", "b.py"]}
+
+
+def _glossary() -> str:
+    """The terms of the glossary in docs/architecture.rst."""
+    page = (CHECKOUT / "docs" / "architecture.rst").read_text("utf-8")
+    _, _, found = page.partition(".. glossary::\n")
+    entries = re.findall(r"^   (\S.*)\n      \S", found, re.MULTILINE)
+    assert 40 <= len(entries) <= 60
+    return " ".join(entries)
+
+
+def words_without_a_meaning(names: Iterable[str], known: str) -> Iterator[str]:
+    """Words of class names that are neither in the glossary nor ordinary; a plural is its singular."""
+    words = set(re.findall("[a-z]+", known.lower()))
+    for name in names:
+        for word in CAMEL.findall(name):
+            if not words.intersection((word.lower(), word.lower().removesuffix("s"), word.lower().removesuffix("d"))):
+                yield f"{name}: {word}"
+
+
+def test_class_names_are_made_of_the_glossary() -> None:
+    sources = [source for path, source in _sources().items() if path.startswith(("l7/master/", "l7/workers/"))]
+    classes = [node.name for source in sources for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
+    assert classes
+    assert not list(words_without_a_meaning(classes, f"{_glossary()} {ORDINARY}"))
+
+
+def test_a_riddle_is_found() -> None:
+    names = ["DrainWorker", "Office", "ConnectionLedger", "_BackendTables", "TLSPool"]
+    found = list(words_without_a_meaning(names, "drain worker connection backend table tls pool"))
+    assert found == ["Office: Office", "ConnectionLedger: Ledger"]
