@@ -1,4 +1,4 @@
-"""A backend as one worker runs it: its members with their connections, who of them can be picked, and by what policy.
+"""A backend in one worker: its members with their pools, which of them can be picked, and by what policy.
 
 Hot: most backends need no more for a request than the policy's pick; `BackendRuntime.plain` says so. What can be picked
 is worked out when something has changed: our own failures at once, what others found out within `BackendTable.tick`.
@@ -32,14 +32,14 @@ from l7.workers.upstream.retry_queue import RetryQueue
 from l7.workers.upstream.selection import MemberSelector
 
 _UNREACHED = frozenset((CONNECT_REFUSED, CONNECT_TIMEOUT))
-"""What says that a server takes no connections now."""
+"""The failures that mark a server as unreachable."""
 _NOTHING_SENT = frozenset((Retry.NOT_REACHED, Retry.NOTHING_SENT))
 TICK = 0.05
-"""Seconds within which a worker notices what others found out."""
+"""Seconds within which a worker notices what other processes changed."""
 
 
 class BackendRuntime:
-    """One backend."""
+    """One backend in this worker."""
 
     __slots__ = (
         "_arranged",
@@ -92,7 +92,7 @@ class BackendRuntime:
         self.policy: Policy = POLICIES[backend.balance]()
         self.budget = RetryBudget(context.writer, self.row, backend.retry_budget, monotonic())
         self.waiting: dict[Stream, tuple[Member, Any]] | None = None if backend.health is None else {}
-        """What is awaited on which connection, where checks can tell that it will not come."""
+        """The member and the request awaited on each connection, where health checks can end the wait; else None."""
         self._timed = timed
         self._context = context
         self._sweeper = sweeper
@@ -104,7 +104,7 @@ class BackendRuntime:
         self.selection = MemberSelector(self, context.cookie_key)
         self.retry_queue = RetryQueue(self, context.writer, backend.retry_for)
         self.plain = True
-        """Whether the policy alone decides, so that nothing has to be claimed or looked up."""
+        """Whether the policy alone decides, so that nothing has to be claimed or looked up in the request."""
         self._take_members()
 
     def _outlier_detector(self, backend: Backend) -> OutlierDetector | None:
@@ -118,14 +118,14 @@ class BackendRuntime:
         self.available: tuple[Member, ...] = ()
         """The members that the policy picks from."""
         self.last_resort: tuple[Member, ...] = ()
-        """The members that are asked, in this order, when those have failed a request."""
+        """The members to try, in this order, when all available ones have failed a request."""
         self.again = 0
-        """When this can change by itself, in nanoseconds; 0: never."""
+        """When this can change by time alone, in nanoseconds; 0: never."""
 
     # --- members ------------------------------------------------------------------------------------------------------
 
     def _first(self, server: Server) -> list[Member]:
-        """The members of a server as they are known at the beginning."""
+        """The members of a server at the start."""
         name = (self.route, str(server.address))
         found = self._context.resolved.get(name)
         if found is not None:
@@ -146,7 +146,7 @@ class BackendRuntime:
         return self._member(server, Address(found.host, found.port), found.row, weight, parent, reserve=found.reserve)
 
     def set_members(self, address: str, found: Iterable[ResolvedEndpoint]) -> None:
-        """Use these addresses for the server ``address``: those that stay go on, those that leave finish."""
+        """Use these addresses for the server ``address``: members that stay are kept, those that leave drain."""
         server = self._servers.get(address)
         if server is None:
             return
@@ -172,7 +172,7 @@ class BackendRuntime:
     # --- who can be picked --------------------------------------------------------------------------------------------
 
     def refresh(self, now: int) -> None:
-        """Work out anew who can be picked, from what everybody knows at ``now`` (nanoseconds)."""
+        """Compute which members can be picked, from the shared memory at ``now`` (nanoseconds)."""
         up = [member for member in self.members if member.verdict.state is not ServerState.DOWN]
         self.available, self.again = evaluate_backend(self.members, self._rules, self.backend.panic, now)
         if self.again:
@@ -190,7 +190,7 @@ class BackendRuntime:
         self.settle()
 
     def settle(self) -> None:
-        """Work out anew whether the policy alone decides."""
+        """Compute whether the policy alone decides."""
         capped = self.limit or [member for member in self.members if member.effective_limit]
         self.plain = not (self.selection.particular or capped or self.retry_queue.waiting)
 
@@ -198,7 +198,7 @@ class BackendRuntime:
         self.refresh(time.monotonic_ns())
 
     def _leave(self, member: Member) -> None:
-        """Checks say that a server is down: what waits for its answer, and can, is tried on another one."""
+        """Retry, on another server, requests that wait for an answer of one that health checks found down."""
         member.pool.close()
         if self.waiting is None or not [one for one in self.available if one.verdict.pickable]:
             return
@@ -211,7 +211,7 @@ class BackendRuntime:
     def pick(self, forwarded: Any, tried: Sequence[Member]) -> Member | None:
         """Give a request a member, which counts as busy until `release`; None when there is none left.
 
-        Waits where it has to; raises `ProxyError` when nobody has room.
+        Waits in the queue where it has to; raises `ProxyError` when no server has room in time.
         """
         if not self.plain:
             return self.selection.pick(forwarded, tried)
@@ -222,9 +222,9 @@ class BackendRuntime:
         return member
 
     def wait(self, forwarded: Any, failure: ProxyError | None) -> Sequence[Member]:
-        """Let a request that no server has taken wait for one that does; raises the last failure when none does.
+        """Let a request that no server has taken wait in the retry queue; raises the last failure when time is up.
 
-        Returns those that need not be tried, because others are known to take connections by then.
+        Returns the members to skip in the next attempt, because others are known to take connections.
         """
         failure = failure or ProxyError(NO_SERVER, "no server can be used")
         kind = failure.kind
@@ -237,7 +237,7 @@ class BackendRuntime:
         return closed if len(closed) < len(self.members) else ()
 
     def release(self, member: Member) -> None:
-        """A member has done with a request."""
+        """Count the end of a request, and let queued ones take its place."""
         member.end()
         if self.plain:
             return
@@ -247,25 +247,25 @@ class BackendRuntime:
             self.selection.queue.move()
 
     def answered(self, member: Member, status: int) -> None:
-        """A request was answered whole."""
+        """Count a complete response."""
         if member.answered(status):
             self._look(member, status)
 
     def _look(self, member: Member, status: int) -> None:
         if status < 500:
-            self.writer.changed(member.row)  # it has proven itself
+            self.writer.changed(member.row)  # the probation is over
             self._refresh_now()
         elif self._passive is not None:
             self._act(member, self._passive.answered(member, status, self.available))
 
     def reached(self, member: Member) -> None:
-        """A connection was made to a member of which it is known that it takes none."""
+        """Note a connection that succeeded to a member marked unreachable."""
         self.writer.put(member.at + REACHED_AT, time.monotonic_ns())
         self.writer.changed(member.row)
         self._refresh_now()
 
     def failed(self, member: Member, failure: ProxyError) -> None:
-        """A request was not."""
+        """Count a failed request."""
         if failure.kind.side is not Side.DOWNSTREAM:
             self._context.debug(f"{self.route}: server {member.label}: {failure.reason}")
         if failure.kind in _UNREACHED and not member.unreachable:
@@ -278,7 +278,7 @@ class BackendRuntime:
             count_failure(member, failure)
 
     def _act(self, member: Member, ejected: str) -> None:
-        """A member was ejected, or not."""
+        """Log an ejection and compute anew which members can be picked; does nothing for an empty text."""
         if ejected:
             self._refresh_now()
             words = f"{self.route}: {ejected}"
@@ -287,7 +287,7 @@ class BackendRuntime:
     def may_retry(self, forwarded: Any, failure: ProxyError, tried: Sequence[Member]) -> bool:
         """Whether a request that the last of ``tried`` has failed, and that may be sent again, is tried once more.
 
-        A connection that was refused costs nothing. Where nobody is left, the request may wait (`wait`).
+        A refused connection is retried without the budget. Where no member is left, the request may wait (`wait`).
         """
         rule = failure.kind.retry
         left = [one for one in (*self.available, *self.last_resort) if one not in tried]
@@ -305,7 +305,7 @@ class BackendRuntime:
         return True
 
     def checks_fail(self, member: Member) -> bool:
-        """Whether the last check of a server has failed, be it down already or not."""
+        """Whether the last health check of a server failed, whether or not it is down yet."""
         return self.backend.health is not None and health.has_failed(read_record(self.writer, member.row).health_why)
 
     def close(self) -> None:
@@ -326,7 +326,7 @@ class BackendTable:
         self._seen: list[int] = []
         context.writer.changed_since(self._seen)
         self._timed: set[BackendRuntime] = set()
-        """Those in which something changes by itself."""
+        """Backends whose members change by time alone."""
         self.by_route: Mapping[str, BackendRuntime] = {
             route: BackendRuntime(route, backend, config, sweeper, context, self._timed)
             for route, backend in config.backends.items()
@@ -340,7 +340,7 @@ class BackendTable:
             self._by_row[member.row] = self._by_row[member.parent] = upstream
 
     def tick(self) -> None:
-        """Look whether anybody has changed who can be picked: to be called every `TICK`."""
+        """Refresh backends whose servers other processes have changed: to be called every `TICK`."""
         self.writer.moment = monotonic()
         now = time.monotonic_ns()
         for upstream in [one for one in self._timed if now >= one.again]:
@@ -357,14 +357,14 @@ class BackendTable:
             upstream.refresh(now)
 
     def set_members(self, route: str, address: str, found: Iterable[ResolvedEndpoint]) -> None:
-        """Use other addresses for a server that is given by name."""
+        """Use these addresses for a server that is given by name."""
         upstream = self.by_route.get(route)
         if upstream is not None:
             upstream.set_members(address, found)
             self._note(upstream)
 
     def longest_idle(self) -> ConnectionPool | None:
-        """Whose idle connection has waited longest for a request; None when there is none."""
+        """The pool whose idle connection has been idle longest; None when there is none."""
         pools: list[ConnectionPool] = [
             member.pool for upstream in self.by_route.values() for member in upstream.members
         ]

@@ -21,19 +21,19 @@ _AGAIN = 1.0
 """Seconds after which a name that could not be looked up is tried again."""
 
 LookUp = Callable[[Address], NameAnswer]
-"""Finds out what a name stands for; never raises."""
+"""Resolves a name; never raises."""
 
 
 def nobody(_address: Address) -> NameAnswer:
-    """Look nothing up: for those who dial literal addresses only."""
+    """Resolve nothing: for callers with literal addresses only."""
     return NameAnswer((), why="there is no resolver")
 
 
 class Connector:
     """Opens connections to one server.
 
-    One that is given by name is looked up here only until the monitor process has told its addresses: then each of them
-    is a server of its own. Requests that come meanwhile share one look-up, and try its addresses in order.
+    A name is resolved here only until the monitor process has reported its addresses: then each of them is a member of
+    its own. Requests that come meanwhile share one look-up, and try its addresses in order.
     """
 
     __slots__ = ("_address", "_endpoints", "_literal", "_look_up", "_searching", "_sweeper", "_until", "_why")
@@ -90,7 +90,7 @@ class Connector:
         return self._endpoints
 
     def _search(self) -> None:
-        """Look the name up, for all who wait for it; those that are to be used only without the others come last."""
+        """Resolve the name, for all waiting requests; reserve addresses come last."""
         try:
             answer = self._look_up(self._address)
             found = sorted(answer.found, key=lambda one: one.reserve)

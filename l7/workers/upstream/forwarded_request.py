@@ -1,4 +1,4 @@
-"""One request on its way to a server: what every try of it needs, and what may still be done with it.
+"""One request on its way to a server: what every attempt needs, and whether it may be retried.
 
 Hot: one is made a request; 1,200 instructions to make and free it.
 """
@@ -21,7 +21,7 @@ _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE
 
 
 class ForwardedRequest:
-    """One request on its way: what every try of it needs."""
+    """One request on its way to a server; shared by all its attempts."""
 
     __slots__ = (
         "answered", "body", "cookie", "exchange", "failing_since", "head", "moved", "opening", "relay", "released",
@@ -44,25 +44,25 @@ class ForwardedRequest:
         self.upstream = upstream
         self.answered = False
         self.cookie = b""
-        """A field of ours that goes into the answer, so that the client comes back to its server."""
+        """The Set-Cookie field that goes into the answer for sticky sessions; empty for none."""
         self.relay: Relay | None = None
-        """What carries it now."""
+        """The relay of the present attempt."""
         self.moved = False
-        """Whether it is to go to another server at once."""
+        """Whether the present attempt is to be given up for another server."""
         self.spent = 0
-        """How many of its `retries` it has used up."""
+        """Retries used so far, of the backend's ``retries``."""
         self.failing_since = 0.0
-        """When a server failed it for the first time, or it began to wait behind such; 0 before."""
+        """When a server first failed it, or it entered the retry queue; 0 before."""
         self.released = False
-        """Whether it has waited for a server that takes connections, and tries its luck again."""
+        """Whether it was released from the retry queue for another attempt."""
         self.until = NEVER
-        """When `timeouts.total` ends."""
+        """When ``timeouts.total`` ends."""
         self.total: RequestDeadline | None = None
         self.opening = opening
-        """The head and what has come of the body, as they go to the server."""
+        """The head and the part of the body received so far, as they go to the server."""
 
     def verdict(self, failure: ProxyError) -> ProxyError:
-        """What a failure is called: when the time for all was up, that is what failed."""
+        """The failure to report: ``timeouts.total`` when that was over, else ``failure`` itself."""
         if self.total is None or not self.total.over:
             return failure
         kind = self.total.client_fault or (TOTAL_CUT if self.answered else TOTAL_TIMEOUT)
@@ -84,12 +84,12 @@ class ForwardedRequest:
         return rule is Retry.IDEMPOTENT or (leaving is not None and self.upstream.checks_fail(leaving))
 
     def _repeatable(self) -> bool:
-        """Whether sending it again does no harm, and can be done."""
+        """Whether the request is idempotent and its body is complete and kept."""
         whole = self.body is None or (self.body.done and not self.body.streamed)
         return self.head.method in _IDEMPOTENT and whole
 
     def move(self) -> bool:
-        """Go to another server instead of waiting for this one; returns whether that can be."""
+        """Give up the present attempt for another server; returns whether that is possible."""
         relay = self.relay
         if self.answered or relay is None or relay.answered or relay.announced or not self._repeatable():
             return False

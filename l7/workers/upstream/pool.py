@@ -1,7 +1,7 @@
 """Idle connections to one server: checked out for a request, checked in after it.
 
-An idle connection that shows anything at all, bytes or its end, is closed: nothing that comes unasked is ever taken
-for an answer (RFC 9112, 6.3), and a connection the server closed is found before it is used.
+An idle connection on which bytes or the end arrive is closed: unrequested bytes are never taken for an answer (RFC
+9112, 6.3), and a connection that the server closed is found before it is used.
 
 Hot: 1,700 instructions to check a connection out and in, and no system call: what the loop has seen is enough.
 """
@@ -16,16 +16,13 @@ from l7.workers.transport.stream import NEVER, DeadlineSweeper, Stream
 from l7.workers.upstream.connector import Connector, LookUp, nobody
 
 NEWEST = 16
-"""Of the idle connections, how many are looked through for one that the loop has looked at."""
+"""The most recently used idle connections that are searched for one that the loop has polled since check-in."""
 MOST_IDLE = 256
-"""Idle connections kept to one server by one worker."""
+"""The most idle connections kept to one server by one worker."""
 
 
 class ConnectionPool:
-    """One server of a backend, as this worker knows it; policies pick among them.
-
-    ``idle_timeout`` is in seconds.
-    """
+    """The idle connections of this worker to one server; ``idle_timeout`` is in seconds."""
 
     __slots__ = ("_idle", "_loop", "_most", "connector", "idle_timeout", "label")
 
@@ -43,10 +40,10 @@ class ConnectionPool:
         return f"<Pool {self.label}, {len(self._idle)} idle>"
 
     def check_out(self) -> Stream | None:
-        """The connection used last that still looks well, or None.
+        """The most recently used connection that is still open, or None.
 
-        The watcher of an idle connection closes it as soon as the loop sees something on it, so one that the loop has
-        looked at since it was checked in is known to be well. Where there is none the socket is asked itself.
+        The watcher of an idle connection closes it as soon as the loop sees it readable, so one that was polled
+        since it was checked in is known to be open. Where there is none, a system call asks the socket.
         """
         idle = self._idle
         now = self._loop.now()
@@ -68,7 +65,7 @@ class ConnectionPool:
         return None
 
     def check_in(self, stream: Stream) -> None:
-        """Keep a connection whose last answer was complete; close it when it has said more than that."""
+        """Keep a connection whose last answer was complete; close it when the server has sent more than that."""
         if stream.ready or len(self._idle) >= self._most:
             stream.close()
             return
@@ -80,24 +77,24 @@ class ConnectionPool:
         self._idle.append(stream)
 
     def on_ready(self, stream: Stream) -> None:
-        """An idle connection was closed by the server, or speaks out of turn: either way it is over."""
+        """Close an idle connection that the server has closed, or on which it sent bytes without a request."""
         self._idle.remove(stream)
         stream.close()
 
     def on_expired(self, stream: Stream) -> None:
-        """Idle for too long."""
+        """Close a connection that was idle for too long."""
         self.on_ready(stream)
 
     def idle_since(self) -> float:
-        """When the first of its idle connections became idle; never (infinity) when there is none."""
+        """When the longest idle connection became idle; infinity when there is none."""
         return self._idle[0].deadline - self.idle_timeout if self._idle else NEVER
 
     def close_oldest(self) -> None:
-        """Close that one: somebody needs its descriptor."""
+        """Close the longest idle connection, because its descriptor is needed."""
         self._idle.pop(0).close()
 
     def retire(self) -> None:
-        """Keep no connection any more: those that are used are closed when they are checked in."""
+        """Close idle connections, and from now on each one that is checked in."""
         self._most = 0
         self.close()
 

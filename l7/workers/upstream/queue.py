@@ -1,10 +1,10 @@
 """Waiting for a server with room: first come, first served, over all workers.
 
-Each worker keeps its own requests in order and shows since when its first one waits; only the worker whose first one
-waits longest takes a place that is free. It looks when one of its own requests ends, and every millisecond,
-because the others' end without a word. Who leaves meanwhile gives up its place in the queue, and a worker that hangs
-is not waited for. A request that some servers have failed already can take a place at the others only: it has its
-turn before who comes after it, but holds nobody up who can take what it cannot.
+Each worker keeps its own requests in order and publishes since when its first one waits; only the worker whose first
+one waits longest takes free capacity. It looks when one of its own requests ends, and every millisecond, because the
+end of other workers' requests is not announced. A client that disconnects leaves the queue, and a worker that hangs is
+ignored. A request that some servers have failed already can go to the others only: it precedes later ones, but does
+not block those that can go where it cannot.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from l7.workers.transport.stream import NEVER, Stream, StreamClosed
 from l7.workers.upstream.relay import MOST_EARLY
 
 LOOK = 0.001
-"""Seconds between two looks for a place while anybody waits.
+"""Seconds between two looks for a free server while any request waits.
 
 It takes one or two per cent of a CPU meanwhile; with five times as much, quick servers were idle a third of theirs.
 """
 ASLEEP = 250_000_000
-"""Nanoseconds without a look after which a worker that shows somebody waiting is taken for dead or hung."""
+"""Nanoseconds without a look after which a worker with queued requests is taken for dead or hung."""
 
 switch_to = greenlet.switch
 
 
 class MemberSource(Protocol):
-    """Who gives places away."""
+    """What gives a request a member with room."""
 
     def claim(self, forwarded: Any, tried: Sequence[Member]) -> Member | None:
-        """A member that has room now."""
+        """A member that has room now; None when none has."""
 
 
 class QueuedRequest:
-    """One request that waits: the keeper of its client's stream meanwhile."""
+    """One request that waits; meanwhile it is the readiness handler of its client's stream."""
 
     __slots__ = (
         "_greenlet",
@@ -65,18 +65,18 @@ class QueuedRequest:
         self.tried = tried
         self.since = time.monotonic_ns()
         self.member: Member | None = None
-        """What it was given."""
+        """The member that it was given."""
         self.gone = False
-        """Whether the client has left."""
+        """Whether the client has disconnected."""
         self.late = False
         """Whether its time was up."""
         self.until = NEVER
-        """When it will be."""
+        """When its time is up."""
         self._greenlet = getcurrent()
         self.woken = False
-        """Whether it goes on as soon as the loop is reached."""
+        """Whether its greenlet is scheduled to go on."""
         self._leaves = False
-        """Whether its deadline is that of a client which has half-closed."""
+        """Whether its deadline is that of a half-closed client."""
 
     def attend(self, until: float) -> None:
         """Watch the client until the greenlet is woken, or it is ``until``."""
@@ -89,7 +89,7 @@ class QueuedRequest:
             stream.watch()
 
     def detach(self) -> None:
-        """Watch it no more."""
+        """Stop watching the client."""
         stream = self.forwarded.session.stream
         if stream.handler is self:
             stream.handler = None
@@ -102,7 +102,7 @@ class QueuedRequest:
             get_hub().loop.run_callback(self._greenlet.switch)
 
     def on_ready(self, stream: Stream) -> None:
-        """The client sends, or has left. What it sends is its next request, unless its body is not whole yet."""
+        """Read what the client sends, its next request unless its body is incomplete; or note that it disconnected."""
         session, body = self.forwarded.session, self.forwarded.body
         if (body is not None and not body.done) or len(session.buffer) >= MOST_EARLY:
             return
@@ -116,21 +116,21 @@ class QueuedRequest:
         elif data is not None and stream.hung_up():
             self._leave()
         elif data is not None:
-            # It waits for its answer, or has left: nobody can tell before something is sent.
+            # It waits for its answer, or has gone: TCP does not show which before something is sent.
             until = monotonic() + self.forwarded.upstream.bounds.half_closed
             if until < stream.deadline:
                 stream.deadline = until
                 self._leaves = True
 
     def on_expired(self, stream: Stream) -> None:
-        """Nobody had room in time, or the client has been half-closed for too long."""
+        """End the wait: no server had room in time, or the client was half-closed for too long."""
         if self._leaves:
             self._leave()
         else:
             self.time_out()
 
     def time_out(self) -> None:
-        """Its time is up."""
+        """End the wait with ``late``."""
         self.late = True
         self.wake()
 
@@ -140,7 +140,7 @@ class QueuedRequest:
 
 
 class RequestQueue:
-    """The requests of one backend that wait in this worker."""
+    """The requests of one backend that wait in this worker for a server with room."""
 
     __slots__ = ("_at", "_places", "_settings", "_timer", "_waiters", "_writer", "waiting")
 
@@ -154,7 +154,7 @@ class RequestQueue:
         self.waiting = 0
 
     def wait(self, forwarded: Any, tried: Sequence[Member]) -> Member:
-        """Wait for a member; raises `ProxyError` when the time is up or the client leaves."""
+        """Wait for a member; raises `ProxyError` when the time is up or the client disconnects."""
         waiter = QueuedRequest(forwarded, tuple(tried))
         self._waiters.append(waiter)
         self._show()
@@ -174,7 +174,7 @@ class RequestQueue:
         raise ProxyError(QUEUE_TIMEOUT, f"waited {forwarded.exchange.queue_time:.3g} s")
 
     def move(self) -> None:
-        """Give the places that are free to those whose turn it is."""
+        """Give members with room to the requests whose turn it is."""
         self._writer.put(self._at + LOOKED, time.monotonic_ns())
         for waiter in tuple(self._waiters):
             if waiter.woken:
@@ -191,7 +191,7 @@ class RequestQueue:
                 break
 
     def _is_our_turn(self, since: int) -> bool:
-        """Whether nobody waits longer in another worker, unless that one hangs; equal times go by lane."""
+        """Whether no request waits longer in another worker that does not hang; equal times go by lane."""
         awake = time.monotonic_ns() - ASLEEP
         for number in range(self._writer.used):
             if 0 < self._writer.read(number, self._at + OLDEST) < since and self._looked(number) > awake:
@@ -199,11 +199,11 @@ class RequestQueue:
         return True
 
     def _looked(self, number: int) -> int:
-        """When the worker of lane ``number`` last looked for a place."""
+        """When the worker of lane ``number`` last looked for a free server."""
         return self._writer.read(number, self._at + LOOKED)
 
     def _show(self) -> None:
-        """Let the other workers see how many wait here, and since when the first of those that can take any place."""
+        """Publish how many requests wait here, and since when the first of those that any server may get."""
         self.waiting = len(self._waiters)
         oldest = next((waiter.since for waiter in self._waiters if not waiter.tried), 0)
         self._writer.put(self._at + LOOKED, time.monotonic_ns())

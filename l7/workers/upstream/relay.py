@@ -1,8 +1,8 @@
-"""One request through one server connection: head and body up, interim responses, head and body down.
+"""One request over one server connection: head and body up, interim responses, head and body down.
 
 Hot: a request without a body and an answer that comes in one piece take one send and one receive a side. Nothing is
-held beyond one receive, so memory is constant whatever the size of a body, and an event is passed on as it comes.
-Every loss is translated here into its row of the failure table; that is why each wait knows whom it waits for.
+held beyond one receive, so memory is constant whatever the size of a body, and each piece is passed on as it comes.
+Every lost connection becomes its row of the failure table here, so each wait knows which side it waits for.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ from l7.workers.transport.stream import NEVER, Stream, StreamClosed, StreamTimeo
 T = TypeVar("T")
 
 MOST_INTERIM = 64
-"""Interim responses (1xx) taken before one answer."""
+"""The most interim responses (1xx) before an answer."""
 LOOK = 1.0
-"""Seconds between two looks whether a client that has half-closed is gone."""
+"""Seconds between two checks whether a half-closed client has gone."""
 MOST_EARLY = 64 * 1024
-"""Bytes of further requests that are taken while one is served."""
+"""The most bytes of pipelined requests that are read while one is served."""
 
 
 class Relay:
-    """Carries one request and its answer over one connection to a server."""
+    """Sends one request and relays its answer over one connection to a server."""
 
     __slots__ = (
         "_body",
@@ -92,9 +92,9 @@ class Relay:
         self._pump: BodyPump | None = None
         self._sent_at = 0.0
         self.answered = False
-        """Whether the answer has begun to go to the client: from then on it can only be cut."""
+        """Whether part of the answer was sent to the client: from then on it can only be cut off."""
         self.announced = False
-        """Whether the client has heard an interim response: from then on nothing is tried again."""
+        """Whether an interim response was sent to the client: from then on nothing is retried."""
         self.reusable = False
         """Whether the server's connection can take another request."""
         self.client_framing = ABSENT
@@ -102,7 +102,7 @@ class Relay:
 
     @property
     def leftover(self) -> bytes:
-        """What the server sent behind the head of its answer."""
+        """The bytes that the server sent behind the head of its answer."""
         return self._buffer
 
     def request(self, opening: bytes, greenlets: GreenletPool) -> ResponseHead:
@@ -126,13 +126,13 @@ class Relay:
         self._exchange.response_time = monotonic() - self._sent_at
         self.response = response
         if body is not None and not body.sent and not expects:
-            body.broken = body.broken or response.status >= 400  # it has heard enough
+            body.broken = body.broken or response.status >= 400  # the server wants no more of the body
             self._pump = BodyPump(body, self._server, seconds)
             greenlets.start(self._pump.run)
         return response
 
     def _send(self, opening: bytes) -> None:
-        """Send the head and what has come of the body; a server that answers meanwhile is heard."""
+        """Send the head and the part of the body received so far, until the server answers."""
         body = self._body
         try:
             if body is None:
@@ -150,7 +150,7 @@ class Relay:
                 body.broken = True
 
     def _response_head(self) -> ResponseHead:
-        """The next head, interim or final; what follows it stays in the buffer."""
+        """The next head, interim or final; the bytes behind it stay in the buffer."""
         data = self._buffer
         self._buffer = b""
         server = self._server
@@ -184,7 +184,7 @@ class Relay:
         return self._bounds.parser.parse(whole, self._head.method)
 
     def _await_answer(self) -> bytes:
-        """The first bytes of an answer; meanwhile a client that leaves cancels its request."""
+        """The first bytes of an answer; a client that disconnects meanwhile cancels its request."""
         server = self._server
         if not server.ready:
             self._await_server(CLIENT_GONE_HEAD)
@@ -199,7 +199,7 @@ class Relay:
             self._to_client(forwarding.interim_head(response))
 
     def accepts_upgrade(self) -> bool:
-        """Whether a 101 answers what was asked: a protocol the client offered, and the request is whole."""
+        """Whether a 101 is valid: its protocol is one that the client offered, and the request is complete."""
         offered = elements(self._head.upgrade)
         chosen = elements(self.response.upgrade)
         whole = self._body is None or self._body.sent
@@ -255,7 +255,7 @@ class Relay:
                 self._to_client(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def _splice(self, pipe: Pipe, reader: BodyReader, count: int) -> None:
-        """Pass ``count`` bytes of the body without looking at them, each piece a chunk where the client gets chunks."""
+        """Splice ``count`` bytes of the body, each piece a chunk where the client gets chunks."""
         framed = self.client_framing == CHUNKED
         with pipe:
             while count:
@@ -284,7 +284,7 @@ class Relay:
         return self._wait_for_more(lambda: self._server.receive())
 
     def _wait_for_more(self, take: Callable[[], T]) -> T:
-        """Take more of the body with ``take``, which waits; what fails is the server, or a client that left."""
+        """Take more of the body with ``take``, which waits; raises the server's failure, or that the client left."""
         server = self._server
         server.deadline = monotonic() + self._bounds.idle
         try:
@@ -301,10 +301,10 @@ class Relay:
             server.deadline = NEVER
 
     def _await_server(self, gone: Kind) -> None:
-        """Wait until the server says something, and notice a client that leaves meanwhile.
+        """Wait until the server sends something, and notice a client that disconnects meanwhile.
 
-        What a client sends meanwhile is its next request. It is taken, so that the end behind it can be seen, but only
-        so much of it; and nothing is while its body is still being sent: that is the body's business.
+        What the client sends meanwhile is its next request. Up to `MOST_EARLY` bytes of it are read, so that the end
+        behind it is seen; nothing is read while the request's body is being sent, because `RequestBody` reads then.
         """
         server, client = self._server, self._client
         whole = self._body is None or self._body.done
@@ -325,10 +325,10 @@ class Relay:
                     self._source.buffer += early
 
     def _await_for_half_closed(self, gone: Kind) -> None:
-        """As `_await_server`, for a client that sends nothing more: it waits for its answer, or has left.
+        """As `_await_server`, for a half-closed client: it waits for its answer, or has gone.
 
-        TCP does not tell which before something is sent. So the server has a time to say what can be sent; a client
-        that was reset meanwhile, or that has closed a unix socket, is known to have left.
+        TCP does not show which before something is sent. So the server has ``half_closed`` seconds; a client that was
+        reset meanwhile, or that has closed a unix socket, is known to have gone.
         """
         server, client = self._server, self._client
         late, patience = server.deadline, self._bounds.half_closed
@@ -346,7 +346,7 @@ class Relay:
         server.deadline = late
 
     def _frame(self, reader: BodyReader, payload: bytes, pieces: list[bytes]) -> None:
-        """Write ``payload`` behind ``pieces`` as the client gets it."""
+        """Append ``payload`` to ``pieces``, framed for the client."""
         self._exchange.sent += len(payload)
         if self.client_framing == CHUNKED:
             rechunk(payload, reader, pieces)
@@ -362,7 +362,7 @@ class Relay:
             raise ProxyError(CLIENT_GONE_DATA, str(lost)) from None
 
     def _finish(self, reader: BodyReader, *, whole: bool) -> None:
-        """Settle whether the server's connection can be used again: it said all it had to, and no more."""
+        """Decide whether the server's connection can be used again: the answer was complete, with nothing behind it."""
         if self._pump is not None:
             self._pump.stop()
         clean = not reader.rest and self.response.length != UNTIL_CLOSE

@@ -1,8 +1,8 @@
 """``timeouts.total``: the end of a request that takes too long, whatever it waits for.
 
-A timer closes the connection to the server, which wakes whoever waits for it; a request that is still not over a moment
-later waits for its client, and is cut. Who is to blame is whom the request waited for as its time came: a client that
-is slow to send or to take a body is no fault of the server.
+A timer closes the connection to the server, which ends the wait for it; a request that has not ended a moment later
+waits for its client, and is cut off. The failure is counted against the side that the request was waiting for: a
+client that is slow to send or to receive a body is no fault of the server.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ MOMENT = 0.25
 
 
 class RequestDeadline:
-    """Watches one request; ``over`` says that its time has come."""
+    """Watches one request; ``over`` is True once its time is up."""
 
     __slots__ = ("_client", "_least", "_timer", "asked", "client_fault", "over", "server", "server_had_too_little_time")
 
     def __init__(self, client: Stream, seconds: float) -> None:
         self.over = False
         self.client_fault: Kind | None = None
-        """What the client was too slow at, when it was the client that was waited for."""
+        """The failure, when the request was waiting for its client."""
         self.server_had_too_little_time = False
-        """Whether the server had so little of the time that it is not to blame: the queue or another one had it."""
+        """True when the server had less than half of the total timeout; its failure is not counted."""
         self.asked = monotonic()
-        """When the server that has the request now was given it."""
+        """When the request was given to its present server."""
         self.server: Stream | None = None
-        """The connection that the request uses now."""
+        """The server's connection that the request uses now."""
         self._client = client
         self._least = seconds / 2
         self._timer: Any = get_hub().loop.timer(max(seconds, 0.0), MOMENT)
@@ -55,7 +55,7 @@ class RequestDeadline:
         return BODY_TIMEOUT if client.deadline != NEVER and client.handler is None else None
 
     def stop(self) -> None:
-        """The request is over, or may last."""
+        """Stop the timer: the request has ended, or may last for any time."""
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()

@@ -1,12 +1,12 @@
 """Waiting for a server that takes connections: requests that all servers have refused, first come, first served.
 
-Nothing of them was sent, so nothing is lost by waiting. Who comes while others wait, waits behind them. As soon as a
-server is known to take connections again (`Member.unreachable`) the first one tries its luck; each that has its
-connection lets the next ones go, so that a server with a short backlog is not overrun; one that is refused once more is
-back at its old place. Where nobody knocks at the servers, one request every `PAUSE` does.
+Nothing of them was sent, so nothing is lost by waiting. A request that comes while others wait, waits behind them. As
+soon as a server is known to take connections again (`Member.unreachable`) the first one is retried; each that gets a
+connection releases the next ones, so that a server with a short backlog is not overrun; one that is refused again goes
+back to its old position. Where no connect probes run, one request every `PAUSE` is the probe.
 
-Each worker keeps its own in order and shows since when the first one waits: nobody goes much before who waits longer
-in another worker.
+Each worker keeps its own requests in order and publishes since when the first one waits: a request is retried at most
+`UNFAIR` before one that waits longer in another worker.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from l7.sharedmem.memory import CONTROL
 from l7.workers.upstream.queue import ASLEEP, QueuedRequest
 
 LOOK = 0.01
-"""Seconds between two looks at whether somebody can go on."""
+"""Seconds between two looks at whether a request can be retried."""
 PAUSE = 0.1
-"""Seconds between two tries where nobody knows whether a server takes connections, or one does that then fails."""
+"""Seconds between two retries where no server is known to take connections, or one takes them and then fails."""
 MOST_TRYING = 32
-"""Requests of one worker at most that are on their way to a connection at a time."""
+"""The most requests of one worker that connect at a time."""
 UNFAIR = 100_000_000
-"""Nanoseconds by which who waits in one worker may go before who waits in another."""
+"""Nanoseconds by which a request may precede one that has waited longer in another worker."""
 
 switch_to = greenlet.switch
 
@@ -45,11 +45,11 @@ class RetriedBackend(Protocol):
     members: list[Member]
 
     def settle(self) -> None:
-        """Somebody waits now, or nobody does any more."""
+        """Called when the first request begins to wait, and when the last one has ended its wait."""
 
 
 class RetryQueue:
-    """The requests of one backend that wait in this worker, for so many ``seconds`` from their first failure."""
+    """The requests of one backend that wait in this worker, each at most ``seconds`` from its first failure."""
 
     __slots__ = (
         "_at",
@@ -73,23 +73,23 @@ class RetryQueue:
         self._line: list[QueuedRequest] = []
         self._timer: Any = None
         self._trying = 0
-        """How many have gone on and have no connection yet."""
+        """Released requests without a connection yet."""
         self._window = 1
-        """How many may be."""
+        """The most requests that may be released without a connection."""
         self._next = 0.0
-        """When the next one may go on."""
+        """When the next one may be released."""
         self._latest = 0.0
-        """When the latest one did."""
+        """When the last one was released."""
         self._failure = ProxyError(NO_SERVER)
-        """What the last one has met with: for those who came while others waited."""
+        """The last failure of any request: reported by those that queued without an attempt of their own."""
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """The number of requests that wait."""
         return len(self._line)
 
     def wait(self, forwarded: Any, failure: ProxyError | None = None) -> None:
-        """Wait until the request may try again; raises ``failure`` when its time is up, or that its client has left."""
+        """Wait until the request may be retried; raises ``failure`` at the end of its time, or that its client left."""
         self._note(forwarded, failure)
         if not forwarded.failing_since:
             forwarded.failing_since = monotonic()
@@ -115,7 +115,7 @@ class RetryQueue:
         raise failure or self._failure
 
     def _note(self, forwarded: Any, failure: ProxyError | None) -> None:
-        """Take note of what the request has met with, that comes to wait for the first time or once more."""
+        """Note the failure of a request that enters the queue, for the first time or again."""
         if not forwarded.failing_since or not forwarded.exchange.queue_time:
             self._writer.add(self._at + RETRY_WAITS, 1)
         if forwarded.released:
@@ -127,19 +127,19 @@ class RetryQueue:
                 self._next = monotonic() + PAUSE
 
     def settled(self, forwarded: Any) -> None:
-        """A request that went on is in nobody's way any more: it has a connection, or has failed."""
+        """Count a released request as connected or failed."""
         forwarded.released = False
         self._trying -= 1
 
     def connected(self, forwarded: Any) -> None:
-        """A request that went on has a connection: let others follow."""
+        """Note that a released request has a connection, and allow more to be released."""
         self.settled(forwarded)
         self._window = min(self._window + 1, MOST_TRYING)
         if self._line:
             self.move()
 
     def move(self) -> None:
-        """Let those go on whose turn it is."""
+        """Release the requests whose turn it is."""
         now = monotonic()
         while self._line and self._line[0].until <= now:
             self._line.pop(0).time_out()
@@ -156,7 +156,7 @@ class RetryQueue:
         self._show()
 
     def _may_try(self, now: float) -> bool:
-        """Whether it is of use to try, and how many may: one more now and then while nothing is heard of the others."""
+        """Whether one more may be released; while earlier ones are undecided, one more now and then."""
         promising = self._is_promising()
         if not promising and not self._is_forsaken():
             return False
@@ -166,16 +166,16 @@ class RetryQueue:
         return promising and self._trying < self._window
 
     def _is_promising(self) -> bool:
-        """Whether a server may take connections."""
+        """Whether any server may take connections."""
         return any(one.verdict.usable and not one.unreachable for one in self._upstream.members)
 
     def _is_forsaken(self) -> bool:
-        """Whether nobody has knocked at any of the servers lately."""
+        """Whether no server was probed lately."""
         knocked = (self._writer.read(CONTROL, one.at + KNOCKED_AT) for one in self._upstream.members)
         return max(knocked, default=0) < time.monotonic_ns() - 2 * ASLEEP
 
     def _is_our_turn(self) -> bool:
-        """Whether nobody has waited much longer in another worker, unless that one hangs."""
+        """Whether no request has waited much longer in another worker that does not hang."""
         writer, at = self._writer, self._at
         latest, awake = self._line[0].since - UNFAIR, time.monotonic_ns() - ASLEEP
         for number in range(writer.used):
@@ -187,7 +187,7 @@ class RetryQueue:
         return True
 
     def _show(self) -> None:
-        """Let the other workers see how many wait here, and since when the first one does."""
+        """Publish how many requests wait here, and since when the first one does."""
         line, writer, at = self._line, self._writer, self._at
         writer.put(at + RETRYING_LOOKED, time.monotonic_ns())
         writer.put(at + RETRYING, len(line))

@@ -1,7 +1,7 @@
-"""Picking a member where the policy alone does not decide: sticky clients, hash keys, limits, the queue behind them.
+"""Picking a member where the policy alone does not decide: sticky cookies, hash keys, limits, queues.
 
-A place is claimed by raising our own count and adding up everybody's: whoever finds that it was one too many gives it
-back. Nobody claims past those who wait.
+A worker claims a request in flight by raising its own count and adding up the counts of all; where the sum exceeds the
+limit it takes its count back. New requests do not overtake queued ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from l7.workers.upstream.queue import RequestQueue
 from l7.workers.upstream.retry_queue import RetryQueue
 
 STICKS = frozenset((ServerState.UP, ServerState.DRAIN))
-"""Where a client that sticks to a server is still sent."""
+"""States of a server in which it still gets the clients whose cookie names it."""
 
 
 class SelectableBackend(Protocol):
@@ -42,7 +42,7 @@ class SelectableBackend(Protocol):
 
 
 class MemberSelector:
-    """How the members of one backend are picked, beyond its policy."""
+    """Picks the members of one backend, by cookie, key, limit and policy."""
 
     __slots__ = ("_hash_kind", "_hash_name", "_sticky", "_upstream", "particular", "queue")
 
@@ -57,17 +57,17 @@ class MemberSelector:
             self._sticky = Stickiness(backend.sticky, upstream.route, cookie_key)
         self.queue = RequestQueue(self, upstream.writer, upstream.row, backend.queue)
         self.particular = bool(kind) or self._sticky is not None
-        """Whether each request has to be looked at."""
+        """Whether the pick depends on the request: a cookie or a hash key."""
 
     def arrange(self, members: Sequence[Member]) -> None:
-        """Let clients stick to these members."""
+        """Set the members that cookies may name."""
         if self._sticky is not None:
             self._sticky.arrange(members)
 
     def pick(self, forwarded: Any, tried: Sequence[Member]) -> Member | None:
         """Give a request a member, after waiting for one if need be; raises `ProxyError` when none has room.
 
-        While others wait for a server that takes connections, it waits behind them.
+        While others wait in the retry queue, it waits behind them.
         """
         upstream = self._upstream
         if upstream.retry_queue.waiting and not forwarded.released and not tried:
@@ -101,7 +101,7 @@ class MemberSelector:
         return self.queue.wait(forwarded, tried)
 
     def claim(self, forwarded: Any, tried: Sequence[Member]) -> Member | None:
-        """Give a request a member that has room now."""
+        """Give a request a member that has room now; None when none has."""
         upstream = self._upstream
         if not self._claim_backend():
             return None
@@ -130,7 +130,7 @@ class MemberSelector:
         return member if member is not None and member.claim() else None
 
     def _stuck(self, forwarded: Any, tried: Sequence[Member]) -> Member | None:
-        """The member that the client sticks to, which may be one that no others are sent to."""
+        """The member that the client's cookie names, if it may still be used: also one that drains."""
         if self._sticky is None:
             return None
         member = self._sticky.member(self._cookie(forwarded))
@@ -148,9 +148,9 @@ class MemberSelector:
             full.append(member)
 
     def claim_last_resort(self, tried: Sequence[Member]) -> Member | None:
-        """Give a request that all members have failed who can be picked one of the others that has room.
+        """Give a request that all available members have failed another one with room (`BackendRuntime.last_resort`).
 
-        One that was ejected is on trial: it gets one request at a time as long as there is another one to ask.
+        An ejected member gets one request at a time as long as there is another one to try.
         """
         rest = _untried(self._upstream.last_resort, tried)
         waiting = [one for one in rest[:-1] if one.verdict.state is ServerState.EJECTED and one.load()]
@@ -160,7 +160,7 @@ class MemberSelector:
         return None
 
     def _cookie(self, forwarded: Any) -> bytes:
-        """The first cookie of ours that means one of the members; clients also send those of other paths."""
+        """The first sticky cookie that names one of the members; clients also send those of other paths."""
         assert self._sticky is not None
         for cookie in cookies_of(forwarded.head.lines, self._sticky.name):
             if self._sticky.member(cookie) is not None:
@@ -168,7 +168,7 @@ class MemberSelector:
         return b""
 
     def _key(self, forwarded: Any) -> int:
-        """What the policy `hash` goes by."""
+        """The key of the policy ``hash``: 64 bits."""
         kind = self._hash_kind
         if not kind:
             return 0

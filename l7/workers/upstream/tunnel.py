@@ -29,18 +29,18 @@ class Tunnel:
         self._upward_done = Event()
         self._stirred = 0.0
         self._borders = {client: FrameBoundaryTracker(), server: FrameBoundaryTracker()} if framed else {}
-        """By the stream that the bytes go to."""
+        """The frame tracker of each direction, by the stream that the bytes go to."""
         self._sending: set[Stream] = set()
 
     def run(self, greenlets: GreenletPool, from_client: bytes, from_server: bytes) -> None:
-        """Send what was read too early, then copy until both directions have ended; never raises for a lost peer."""
+        """Send bytes already read, then copy until both directions have ended; never raises for a lost peer."""
         self._stirred = monotonic()
         greenlets.start(lambda: self._upward(from_client))
         self._copy(self._server, self.client, from_server, downward=True)
         self._upward_done.wait()
 
     def go_away(self) -> None:
-        """End it now: by a close frame 1001 to each side that is between two frames of a WebSocket."""
+        """End it now, with a close frame 1001 to each side that is between two WebSocket frames."""
         for stream, border in self._borders.items():
             if not stream.closed and border.between and not border.closed and stream not in self._sending:
                 stream.try_send(going_away(masked=stream is self._server))
@@ -50,11 +50,11 @@ class Tunnel:
 
     @property
     def streams(self) -> tuple[Stream, Stream]:
-        """Both of its connections."""
+        """Both connections."""
         return self.client, self._server
 
     def end(self) -> None:
-        """End it as if nothing had come for too long. For callbacks of the loop."""
+        """End it as the idle timeout does. For callbacks of the loop."""
         self._idle = float("-inf")
         for stream in self.streams:
             if not stream.closed:
@@ -95,7 +95,7 @@ class Tunnel:
         self._sending.discard(sink)
 
     def _receive(self, source: Stream) -> bytes:
-        """Wait as long as either direction is alive."""
+        """Wait for bytes; the idle timeout ends only when both directions are silent."""
         while True:
             source.deadline = self._stirred + self._idle
             try:
