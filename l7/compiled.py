@@ -34,6 +34,7 @@ HOT = (
     "l7.telemetry.counters",
     "l7.telemetry.access_log_formats",
     "l7.telemetry.access_log",
+    "l7.workers.transport.plain",
     "l7.workers.transport.stream",
     "l7.workers.greenlet_pool",
     "l7.workers.upstream.pool",

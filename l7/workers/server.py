@@ -223,8 +223,14 @@ class ConnectionAcceptor:
         session.resume()
 
     def hand_over(self, session: ClientConnection) -> bool:
-        """Let another worker go on with an idle session; returns False when it has to stay for now."""
+        """Let another worker go on with an idle session; returns False when it has to stay for now.
+
+        One whose transport lives in this process ends with its next answer.
+        """
         if not self.proxy.draining and not self._lending.takes(session):
+            return False
+        if not session.stream.transport.can_detach:
+            session.last = True
             return False
         return self.handover_queue is not None and self.handover_queue.hand_over(session)
 
@@ -239,7 +245,7 @@ class ConnectionAcceptor:
             if session.idle:
                 self.hand_over(session)
             elif session.gathering is not None:
-                if len(session.gathering.gathered) <= MOST_READ:
+                if session.stream.transport.can_detach and len(session.gathering.gathered) <= MOST_READ:
                     session.stream.interrupt()
                 else:
                     session.last = True

@@ -14,6 +14,7 @@ from l7.config.schema import Config
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.memory import FIRST_ROW, SharedMemory
 from l7.workers.context import WorkerContext, writer_of
+from l7.workers.transport.plain import PlainTransport
 from l7.workers.transport.stream import DeadlineSweeper, Stream
 
 TIMEOUT = 15.0
@@ -61,7 +62,14 @@ class Ends:
         self.sweeper = sweeper
         self._stack = contextlib.ExitStack()
 
-    def pair(self, *, tcp: bool = False, buffer: int = 0, server: bool = False) -> tuple[Stream, green.socket]:
+    def pair(
+        self,
+        *,
+        tcp: bool = False,
+        buffer: int = 0,
+        server: bool = False,
+        transport: Callable[[Socket], PlainTransport] = PlainTransport,
+    ) -> tuple[Stream, green.socket]:
         """A stream and its peer; *buffer* bounds, in bytes and roughly, what can be sent and is not received."""
         if tcp:
             with green.socket() as listener:
@@ -79,7 +87,7 @@ class Ends:
         family, kind = ours.family, ours.type
         sock = Socket(family, kind, 0, ours.detach())
         sock.setblocking(False)
-        stream = Stream(sock, self.sweeper, connecting=server)
+        stream = Stream(sock, self.sweeper, transport(sock), connecting=server)
         if server:
             stream.watch()
         self._stack.callback(stream.close)

@@ -10,6 +10,7 @@ import pytest
 from gevent import socket as green
 
 from l7.clock import monotonic
+from l7.workers.transport.dial import connect
 from l7.workers.transport.stream import CHUNK, NEVER, Stream, StreamClosed, StreamTimeout
 from tests.workers.loop import TIMEOUT, received, turn, until
 
@@ -299,7 +300,7 @@ def test_connecting(ends):
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         stream = Stream(Socket(green.AF_INET, green.SOCK_STREAM | green.SOCK_NONBLOCK), ends.sweeper, connecting=True)
-        stream.connect(listener.getsockname(), 5.0)
+        connect(stream, listener.getsockname(), 5.0)
         peer, _ = listener.accept()
         with peer:
             peer.sendall(b"hello")
@@ -312,7 +313,7 @@ def test_connecting_to_nobody(ends):
         unanswered.bind(("127.0.0.1", 0))
         stream = Stream(Socket(green.AF_INET, green.SOCK_STREAM | green.SOCK_NONBLOCK), ends.sweeper, connecting=True)
         with pytest.raises(OSError, match="ECONNREFUSED"):
-            stream.connect(unanswered.getsockname(), 5.0)
+            connect(stream, unanswered.getsockname(), 5.0)
         stream.close()
 
 

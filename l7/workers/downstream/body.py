@@ -142,7 +142,7 @@ class RequestBody:
         ``until_heard`` stops sending as soon as the server says something.
         """
         ahead = self._reader.ahead()
-        pipe = Pipe.open() if ahead >= LEAST else None
+        pipe = Pipe.between(self.stream, server) if ahead >= LEAST else None
         if pipe is None:
             self.unsent = self.read()
             return

@@ -96,7 +96,7 @@ def _connect(stream: Stream, family: int, address: Any, seconds: float) -> None:
     pause = FIRST_PAUSE
     while True:
         try:
-            stream.connect(address, max(until - monotonic(), 0.001))
+            connect(stream, address, max(until - monotonic(), 0.001))
             return
         except BlockingIOError:
             if family != socket.AF_UNIX:
@@ -106,6 +106,17 @@ def _connect(stream: Stream, family: int, address: Any, seconds: float) -> None:
             raise BacklogFull
         gevent.sleep(min(pause, left))
         pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def connect(stream: Stream, address: Any, seconds: float) -> None:
+    """Open a connection to ``address``; raises ``OSError`` as the kernel tells it, or `StreamTimeout`."""
+    status = stream.socket.connect_ex(address)
+    if status == errno.EINPROGRESS:
+        stream.wait_writable(seconds)
+        status = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if status:
+        raise OSError(status, errno.errorcode.get(status, str(status)))
+    stream.watch()
 
 
 def _lack(number: int | None, where: Endpoint) -> int:

@@ -90,6 +90,11 @@ class Pipe:
         """Bytes in the pipe."""
 
     @classmethod
+    def between(cls, source: Stream, sink: Stream) -> Pipe | None:
+        """As `open`; None also where the transport of one of them does not pass bytes as they are."""
+        return cls.open() if source.transport.can_splice and sink.transport.can_splice else None
+
+    @classmethod
     def open(cls) -> Pipe | None:
         """An empty pipe; None when there can be no more: then the body is copied."""
         ends = SHELF.take()

@@ -2,6 +2,8 @@
 
 cimport cython
 
+from l7.workers.transport.plain cimport PlainTransport
+
 cdef class DeadlineSweeper:
     cdef public double interval
     cdef public set streams
@@ -14,12 +16,14 @@ cdef class DeadlineSweeper:
 cdef class Stream:
     cdef public object socket, handler, reader, watcher
     cdef public DeadlineSweeper sweeper
+    cdef public PlainTransport transport
     cdef public double deadline, write_deadline, seen
     cdef public bint ready, watching, closed, half_closed
     cdef object _hub, _writer, _write_watcher
     cdef bint _expired, _write_expired
 
     cpdef watch(self)
+    cdef _hold_pending(self)
     cpdef wait(self)
     cpdef wait_either(self, Stream other)
     cdef _wake_failed(self)

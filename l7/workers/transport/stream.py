@@ -8,22 +8,23 @@ Hot: every wait and every byte goes through here, and three measurements shaped 
   idle pooled connection was closed or that a client left.
 * No timer per operation: a deadline is a number on the stream, and one `DeadlineSweeper` looks at all of them.
 * No greenlet for an idle connection: it has a *keeper* that is called when bytes come or time runs out.
+
+What the bytes are on the wire is the business of the transport below (`l7.workers.transport.plain`). Of one that is not
+plain a readable socket need not mean that there is something to receive, nor need that show at the socket.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import socket
 from _socket import socket as Socket
 from collections.abc import Callable
-from select import epoll as _Epoll  # by name: patching takes it out of the module
 from typing import Any, Protocol
 
 from gevent import get_hub
 from greenlet import getcurrent, greenlet
 
 from l7.clock import monotonic
+from l7.descriptors import unwatch
+from l7.workers.transport.plain import PlainTransport
 from l7.workers.transport.stream_errors import StreamClosed as StreamClosed
 from l7.workers.transport.stream_errors import StreamTimeout as StreamTimeout
 from l7.workers.transport.stream_errors import gone as gone
@@ -52,16 +53,20 @@ class ReadinessHandler(Protocol):
 class Stream:
     """A connected, non-blocking socket. Use it from one reading and one writing greenlet at a time.
 
-    The socket is the C class below `socket.socket`: half the memory, and not what monkey-patching makes of it.
+    The socket is the C class below `socket.socket`: half the memory, and not what monkey-patching makes of it. It is
+    here to be watched, spliced and handed over; bytes go through ``transport``, which is plain where none is given.
     """
 
     __slots__ = (
         "_expired", "_hub", "_write_expired", "_write_watcher", "_writer", "closed", "deadline", "half_closed",
-        "handler", "reader", "ready", "seen", "socket", "sweeper", "watcher", "watching", "write_deadline",
+        "handler", "reader", "ready", "seen", "socket", "sweeper", "transport", "watcher", "watching", "write_deadline",
     )  # fmt: skip
 
-    def __init__(self, sock: Socket, sweeper: DeadlineSweeper, *, connecting: bool = False) -> None:
+    def __init__(
+        self, sock: Socket, sweeper: DeadlineSweeper, transport: PlainTransport | None = None, connecting: bool = False
+    ) -> None:
         self.socket = sock
+        self.transport = PlainTransport(sock) if transport is None else transport
         self.sweeper = sweeper
         self.deadline = NEVER
         """When the reader, or the keeper, is told that time is up."""
@@ -92,6 +97,8 @@ class Stream:
 
     def _on_readable(self) -> None:
         """Called by the loop: wake who waits, else remember and be quiet."""
+        if not self.transport.can_splice and not self.transport.peek():
+            return  # what came is not yet, or is not, anything to receive
         reader = self.reader
         self.ready = True
         if reader is not None:
@@ -105,11 +112,24 @@ class Stream:
             self.watching = False
 
     def watch(self) -> None:
-        """Listen again after ``ready`` was acted on."""
+        """Listen again after ``ready`` was acted on; what the transport holds is told of at once, or soon."""
+        if self.transport.pending:
+            self._hold_pending()
+            return
         self.ready = False
         if not self.watching:
             self.watching = True
             self.watcher.start(self._on_readable)
+
+    def _hold_pending(self) -> None:
+        """The loop does not tell of what has left the socket already."""
+        self.ready = True
+        if self.handler is not None:
+            self._hub.loop.run_callback(self._on_pending)
+
+    def _on_pending(self) -> None:
+        if self.handler is not None and self.transport.pending and not self.closed:
+            self.handler.on_ready(self)
 
     def pause(self) -> None:
         """Do not listen for now, and let no time run."""
@@ -157,7 +177,7 @@ class Stream:
             self.wait()
         while True:
             try:
-                data = self.socket.recv(size)
+                data = self.transport.recv(size)
             except BlockingIOError:
                 self.watch()
                 self.wait()
@@ -170,7 +190,7 @@ class Stream:
     def take(self) -> bytes | None:
         """Bytes that are there now, None for nothing, empty at the end. Raises `StreamClosed` when reset."""
         try:
-            data = self.socket.recv(CHUNK)
+            data = self.transport.recv(CHUNK)
         except BlockingIOError:
             data = None
         except OSError as failure:
@@ -189,12 +209,10 @@ class Stream:
 
     def has_bytes(self) -> bool:
         """Whether anything at all could be received now, the end included (one system call)."""
-        try:
-            self.socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
+        if not self.transport.peek():
             return False
-        except OSError:
-            return True
+        if self.transport.pending:
+            self._hold_pending()
         return True
 
     def send(self, data: bytes | memoryview, seconds: float) -> None:
@@ -228,7 +246,7 @@ class Stream:
     def _send_now(self, data: bytes | memoryview) -> bytes | memoryview:
         """Send what the kernel takes at once; returns the rest."""
         try:
-            sent = self.socket.send(data)
+            sent = self.transport.send(data)
         except BlockingIOError:
             return data
         except OSError as failure:
@@ -278,16 +296,6 @@ class Stream:
             self._write_expired = True
             writer.switch()
 
-    def connect(self, address: Any, seconds: float) -> None:
-        """Open a connection to ``address``; raises `OSError` as the kernel tells it, or `StreamTimeout`."""
-        status = self.socket.connect_ex(address)
-        if status == errno.EINPROGRESS:
-            self.wait_writable(seconds)
-            status = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if status:
-            raise OSError(status, errno.errorcode.get(status, str(status)))
-        self.watch()
-
     def expire(self, now: float) -> None:
         """Called by the sweeper: end the waits whose time is up."""
         if now >= self.deadline:
@@ -310,14 +318,14 @@ class Stream:
     def finish_sending(self) -> None:
         """Half-close: the peer sees the end, and can still be read from."""
         try:
-            self.socket.shutdown(socket.SHUT_WR)
+            self.transport.shutdown()
         except OSError:
             pass
 
     def try_send(self, data: bytes) -> None:
         """Send a few last bytes if the kernel takes them at once; never waits, never raises."""
         try:
-            self.socket.send(data)
+            self.transport.send(data)
         except OSError:
             pass
 
@@ -326,22 +334,14 @@ class Stream:
 
         The loop's ``epoll`` would go on watching it: closing a descriptor ends that only when it was the last one.
         """
-        number = self.socket.fileno()
         self.watcher.stop()
-        try:
-            with _Epoll.fromfd(os.dup(self._hub.loop.fileno())) as watched:
-                watched.unregister(number)
-        except OSError:
-            pass
+        unwatch(self._hub.loop.fileno(), self.socket.fileno())
         self.close()
 
     def reset(self) -> None:
         """Close so that the peer sees an error, not an end."""
         if not self.closed:
-            try:
-                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            except OSError:
-                pass
+            self.transport.abort()
             self.close()
 
     def close(self) -> None:
@@ -355,7 +355,7 @@ class Stream:
         if self._write_watcher is not None:
             self._write_watcher.close()
             self._write_watcher = None
-        self.socket.close()
+        self.transport.close()
         self.ready = True
         if self.reader is not None:
             self._hub.loop.run_callback(self.interrupt)

@@ -236,7 +236,7 @@ class Relay:
     def _relay_body(self, reader: BodyReader) -> None:
         while not reader.done:
             ahead = reader.ahead()
-            pipe = Pipe.open() if ahead >= LEAST else None
+            pipe = Pipe.between(self._server, self._client) if ahead >= LEAST else None
             if pipe is not None:
                 self._splice(pipe, reader, ahead)
                 continue

@@ -1,0 +1,12 @@
+# Types for the compiled l7/workers/transport/plain.py.
+
+cdef class PlainTransport:
+    cdef public object socket
+    cdef public Py_ssize_t pending
+    cdef public bint can_splice, can_detach
+
+    cpdef bytes recv(self, Py_ssize_t size)
+    cpdef Py_ssize_t send(self, object data) except -1
+    cpdef bint peek(self) except -1
+    cpdef shutdown(self)
+    cpdef close(self)
