@@ -1,4 +1,4 @@
-"""Fork: one process becomes two, and the new one becomes a worker with nothing of the master's in its hands."""
+"""Fork a child: a worker or the monitor process, with the master's descriptors closed in it."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from l7.telemetry.events import Events
 from l7.workers.process import WorkerSpec
 
 Run = Callable[[WorkerSpec], int]
-"""What a worker does with its life: it returns the exit status."""
+"""What a worker runs; returns the exit status."""
 CRASHED = 1
 """The exit status of a worker that ended with an exception."""
 
 
 class ChildSpec(Protocol):
-    """What a child is given."""
+    """What a child gets from the master."""
 
     @property
     def generation(self) -> Generation:
-        """What it serves."""
+        """The generation that it serves."""
 
 
 B = TypeVar("B", bound=ChildSpec)
@@ -47,17 +47,17 @@ def spawn(
     events: Events,
     title: str,
 ) -> ChildProcess:
-    """Fork a worker; raises ``OSError`` when the system has no room for another process.
+    """Fork a child; raises ``OSError`` when the system allows no further process.
 
-    :param handle_of: makes the master's view of the child from its pid and the channel to it.
-    :param boot_of: makes what the child is given from its end of the channel.
-    :param release: closes, in the child, what is the master's only.
-    :param title: what ``ps`` shows for it.
+    :param handle_of: makes the master's handle of the child from its pid and the channel to it.
+    :param boot_of: makes the child's spec from its end of the channel.
+    :param release: closes the master's own descriptors in the child.
+    :param title: the process title that ``ps`` shows.
     """
     ours, theirs = pair()
     with theirs:
         flush()
-        # What lives now lives on in the child: its collector is not to touch, and so copy, the pages that it shares.
+        # Objects of the master live on in the child, whose collector must not touch, and so copy, the shared pages.
         gc.collect()
         gc.freeze()
         # A signal that came between fork and reset would be noted in the child for a loop that never runs there.
@@ -70,7 +70,7 @@ def spawn(
             ours.close()
             raise
         finally:
-            gc.unfreeze()  # in the master, which may have to collect it one day; a child never comes here
+            gc.unfreeze()  # in the master only: a child does not return here
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return handle_of(pid, Channel(ours, lambda text: events.warning(f"process {pid}: {text}")))
 
@@ -79,7 +79,7 @@ def _live(
     ours: socket.socket, boot_of: Callable[[], B], run: Callable[[B], int], release: Callable[[], None],
     events: Events, title: str,
 ) -> NoReturn:  # fmt: skip
-    """The whole life of a child; it never returns into the master's code."""
+    """Run the child and exit with its status; never returns into the master's code."""
     status = CRASHED
     try:
         release()
@@ -92,21 +92,21 @@ def _live(
         status = run(boot)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else CRASHED
-    except BaseException as fault:  # the child is at its end whatever it was, and must say so
-        _confess(fault, events)
+    except BaseException as fault:  # whatever it was, the child exits, and must report it
+        _report_crash(fault, events)
     finally:
         flush()
         os._exit(status)
 
 
 def _arm() -> None:
-    """Let a child that hangs before it serves say where: USR2 until the worker takes it over, ABRT for ever."""
+    """Make a child that hangs during its boot write its stacks: on USR2 until it serves, on ABRT always."""
     with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):
         faulthandler.enable()
         faulthandler.register(signal.SIGUSR2)
 
 
-def _confess(fault: BaseException, events: Events) -> None:
+def _report_crash(fault: BaseException, events: Events) -> None:
     last = traceback.extract_tb(fault.__traceback__)[-1:]
     where = f" at {last[0].filename}:{last[0].lineno}" if last else ""
     events.error(f"worker failed: {type(fault).__name__}: {fault}{where}")
@@ -116,12 +116,12 @@ def _confess(fault: BaseException, events: Events) -> None:
 
 
 def title(index: int, generation: int) -> str:
-    """What ``ps`` shows for a worker."""
+    """The process title of a worker."""
     return f"l7: worker {index + 1} (generation {generation})"
 
 
 def flush() -> None:
-    """Write what is buffered, so that no two processes do."""
+    """Flush standard output and error, so that the child does not write buffered text again."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()

@@ -13,7 +13,7 @@ from l7.ipc.channel import Channel
 
 @dataclass(eq=False)
 class ChildProcess:
-    """One child process that has not been reaped, so that its pid is its own."""
+    """One child process that has not been reaped, so its pid cannot belong to another process."""
 
     slot: int
     index: int
@@ -24,7 +24,7 @@ class ChildProcess:
     digest: str = ""
     """The digest of the configuration that it runs with."""
     why: str = ""
-    """What the worker itself said about its end."""
+    """The worker's own message about its exit, if any."""
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; a process that is gone and not reaped yet takes it without an error."""
@@ -34,15 +34,15 @@ class ChildProcess:
             return
 
     def reap(self) -> int | None:
-        """The wait status if the process has ended; it is gone for good then."""
+        """Reap the process if it has exited; returns its wait status, or None."""
         try:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
         except ChildProcessError:
-            return 0  # somebody set SIGCHLD to be ignored before l7 was started
+            return 0  # SIGCHLD was ignored before l7 was started
         return status if pid else None
 
     def await_end(self, seconds: float) -> bool:
-        """Wait for the process to end, for so long: only where the master has nothing else left to do."""
+        """Wait at most ``seconds`` for the process to exit: only where the master has nothing else left to do."""
         until = monotonic() + seconds
         while self.reap() is None:
             if monotonic() >= until:
@@ -52,7 +52,7 @@ class ChildProcess:
 
 
 def describe_end(status: int, why: str = "") -> str:
-    """A wait status in words, with what the worker itself had to say."""
+    """A wait status as text, with the worker's own message."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         try:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 
 def reap_orphans(own: Collection[int]) -> None:
-    """Ask for those that have ended and are not in ``own``, whose end is somebody else's to hear of.
+    """Reap exited children that are not in ``own``; those in ``own`` are reaped by `ChildTable.reap`.
 
     One of ``own`` that has ended hides those behind it until it is reaped: call this again after that.
     """

@@ -1,8 +1,8 @@
-"""Signals: the handlers only note what came, the loop does the rest.
+"""Signals: handlers only queue requests, the arbiter's loop takes them.
 
-``set_wakeup_fd`` makes a descriptor readable, so that the loop's poll ends; the note itself is taken by a handler,
-which runs in the main thread between two bytecodes and does nothing that could fail or block. Only while the first
-configuration is read does a wish to stop raise: reading may wait for ever, and the loop is not there yet.
+``set_wakeup_fd`` makes a descriptor readable, so that the loop's poll ends; the handler runs in the main thread between
+two bytecodes and does nothing that could fail or block. Only while the first configuration is read does a request to
+stop raise: reading may block for ever, and the loop does not run yet.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from l7.master.resources.process_attributes import restore_signals
 
 
 class SignalRequest(Enum):
-    """What somebody wants who sends a signal."""
+    """What a signal asks the master to do."""
 
     RELOAD = "reload"
     DUMP = "dump"
@@ -45,10 +45,10 @@ WISHES: Mapping[signal.Signals, SignalRequest] = {
     signal.SIGTTOU: SignalRequest.FEWER,
     signal.SIGCHLD: SignalRequest.REAP,
 }
-"""What each signal to the master asks for."""
+"""The request of each signal to the master."""
 
 COUNTED = frozenset({SignalRequest.MORE, SignalRequest.FEWER})
-"""Wishes that are two wishes when they come twice; of the others one is kept until it is heard."""
+"""Requests that count each time; of the others one is kept until it is taken."""
 
 FOR_THE_MASTER = (
     signal.SIGHUP,
@@ -58,16 +58,16 @@ FOR_THE_MASTER = (
     signal.SIGTTIN,
     signal.SIGTTOU,
 )
-"""What a terminal or a supervisor sends to the whole process group, and a worker leaves to its master."""
+"""Signals that a terminal or a supervisor sends to the whole process group: ignored in workers."""
 
 NAP = 0.05
-"""Seconds between two looks at the signals while an address, or another l7, is waited for."""
+"""Seconds between two checks for signals while the master waits for an address or another l7."""
 
 Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 
 
 class SignalQueue:
-    """Signals that have come and are not heard yet. ``descriptor`` is readable when there may be one."""
+    """Requests of signals that were not taken yet. ``descriptor`` is readable when there may be one."""
 
     def __init__(self) -> None:
         self._impatient = False
@@ -77,7 +77,7 @@ class SignalQueue:
         self._wakeup = -1
 
     def open(self) -> None:
-        """Take the signals from now on, whatever the parent did with them."""
+        """Install the handlers, whatever dispositions were inherited."""
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in WISHES:
             self._handlers[number] = signal.signal(number, self._note)
@@ -85,7 +85,7 @@ class SignalQueue:
 
     @contextmanager
     def raise_on_stop(self) -> Iterator[None]:
-        """Within, a wish to stop raises `StartError`: nobody else ends the wait for a file that never comes."""
+        """Within, a request to stop raises `StartError`, which ends a read that would block for ever."""
         self._impatient = True
         try:
             yield
@@ -93,7 +93,7 @@ class SignalQueue:
             self._impatient = False
 
     def close(self) -> None:
-        """Give the signals back to whoever had them before."""
+        """Restore the previous handlers."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers.clear()
@@ -101,9 +101,9 @@ class SignalQueue:
         self.release()
 
     def mute(self) -> None:
-        """Hear no more, at the end of the master: a signal that comes too late must not change its exit code.
+        """Ignore signals at the end of the master, so that a late one cannot change its exit code.
 
-        They are ignored, because handlers of ours are gone before the interpreter is.
+        The interpreter drops its own handlers before it exits, so ignoring is the only safe disposition.
         """
         for number in set(self._handlers) - {signal.SIGCHLD}:
             signal.signal(number, signal.SIG_IGN)
@@ -111,14 +111,14 @@ class SignalQueue:
         self.release()
 
     def release(self) -> None:
-        """Close the descriptors only: what a child does with what it inherited."""
+        """Close the descriptors only: called in a forked child."""
         for descriptor in (self.descriptor, self._write):
             if descriptor >= 0:
                 os.close(descriptor)
         self.descriptor = self._write = -1
 
     def take(self) -> list[SignalRequest]:
-        """What has come since the last time, in order."""
+        """The requests since the last call, in order."""
         try:
             while len(os.read(self.descriptor, 4096)) == 4096:
                 continue
@@ -130,16 +130,16 @@ class SignalQueue:
         return requests
 
     def wants(self, request: SignalRequest) -> bool:
-        """Whether a wish waits to be taken."""
+        """Whether this request waits to be taken."""
         return request in tuple(self._wishes)
 
     @property
     def is_told_to_stop(self) -> bool:
-        """Whether a wish to stop waits to be taken."""
+        """Whether a request to stop waits to be taken."""
         return self.wants(SignalRequest.TERMINATE) or self.wants(SignalRequest.INTERRUPT)
 
     def pause(self, seconds: float) -> bool:
-        """Wait so long; returns False, and at once, when there is a wish to stop."""
+        """Sleep for ``seconds``; returns False, and at once, when there is a request to stop."""
         end = monotonic() + seconds
         while monotonic() < end and not self.is_told_to_stop:
             time.sleep(NAP)
@@ -154,7 +154,7 @@ class SignalQueue:
 
 
 def become_worker() -> None:
-    """In a new child: forget the master's handlers; call it with all signals blocked, it lets them through again."""
+    """In a new child: reset the master's handlers; to be called with all signals blocked, which it unblocks."""
     signal.set_wakeup_fd(-1)
     for number in WISHES:
         signal.signal(number, signal.SIG_IGN if number in FOR_THE_MASTER else signal.SIG_DFL)

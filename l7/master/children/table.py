@@ -1,4 +1,4 @@
-"""The children that live: their processes, their channels, and what comes over these."""
+"""The live children: their processes, their channels, and the messages that come over these."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Note = Callable[[ChildProcess, Received], None]
 
 
 class ChildTable:
-    """Every child that has not been reaped, by slot; ``note`` is called with what each says."""
+    """Every child that has not been reaped, by slot; ``note`` is called with each message."""
 
     def __init__(self, poll: Poll, note: Note) -> None:
         self.handles: dict[int, ChildProcess] = {}
@@ -24,16 +24,16 @@ class ChildTable:
         self._muted: set[int] = set()
 
     def add(self, handle: ChildProcess) -> None:
-        """Listen to a new worker."""
+        """Add a new child and read from its channel."""
         self.handles[handle.slot] = handle
         self._polled[handle.slot] = PolledChannel(self._poll, handle.channel, lambda: self._hear(handle))
 
     def get(self, slot: int) -> ChildProcess | None:
-        """The worker in a slot, if there is one."""
+        """The child in a slot, if there is one."""
         return self.handles.get(slot)
 
     def tell(self, slot: int, message: Message) -> None:
-        """Send a message to a worker, in order and as soon as it reads; it is dropped when the worker is gone."""
+        """Send a message to a child, in order and as soon as it reads; dropped when the child has exited."""
         handle = self.handles.get(slot)
         if handle is not None:
             handle.channel.send(message)
@@ -51,27 +51,27 @@ class ChildTable:
                 handle.signal(number)
 
     def mute(self, handle: ChildProcess) -> None:
-        """Leave what a worker sends in its channel for a while: it notices, and holds back."""
+        """Stop reading from a worker's channel, so that its handovers pause, until `unmute`."""
         if handle.slot not in self._muted and not handle.channel.closed:
             self._muted.add(handle.slot)
             self._polled[handle.slot].pause(True)
 
     def unmute(self) -> None:
-        """Listen to everybody again."""
+        """Read from all channels again."""
         for slot in self._muted:
             self._polled[slot].pause(False)
         self._muted.clear()
 
     def reap(self) -> Iterator[tuple[ChildProcess, int]]:
-        """Take leave of own children only, each by its pid.
+        """Reap the children of this table, each by its pid.
 
-        Yields each worker that has ended, with its wait status, when all that it had to say was heard.
+        Yields each child that has exited, with its wait status, after its last messages were read.
         """
         for handle in list(self.handles.values()):
             status = handle.reap()
             if status is None:
                 continue
-            # All of it, muted or not: with the channel go the connections that still lie in it.
+            # Read all of it, muted or not: closing the channel would close the connections that are still in it.
             for received in handle.channel.receive():
                 self._note(handle, received)
             self._muted.discard(handle.slot)
@@ -81,7 +81,7 @@ class ChildTable:
             yield handle, status
 
     def release(self) -> None:
-        """Close all channels: what a child does with what it inherited."""
+        """Close all channels: called in a forked child."""
         for handle in self.handles.values():
             handle.channel.close()
 
@@ -91,5 +91,5 @@ class ChildTable:
             if handle.slot in self._muted:
                 return
         if handle.channel.closed:
-            # It will not speak again; whether it lives is for the reaper to see.
+            # The channel is at its end; whether the process has exited is found by `reap`.
             self._polled[handle.slot].drop()

@@ -1,4 +1,4 @@
-"""What is asked over the control socket, and who answers it: reload, dry run, status, orders about servers."""
+"""The commands of the control socket: reload, dry run, status, explain, server overrides."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from l7.sharedmem.scoreboard import Scoreboard
 
 
 class ControlCommands:
-    """Takes questions and sees to it that each is answered, without ever waiting.
+    """Answers each request of the control socket, without ever waiting.
 
-    :param fleet: what the supervision knows now.
+    :param fleet: returns the supervision's state.
     :param reload: asks for a reload, as HUP does.
-    :param monitor_status: what is to be said of the monitor process.
+    :param monitor_status: returns the status of the monitor process.
     """
 
     def __init__(
@@ -68,16 +68,16 @@ class ControlCommands:
         return min((moment for moment in moments if moment is not None), default=None)
 
     def look(self) -> None:
-        """Answer what can be answered by now."""
+        """Answer the requests that can be answered by now."""
         self.reload_waiters.look()
         self.control_server.expire()
         if self._wants_reload and self._state().phase not in {MasterState.UPGRADING, *ENDS}:
-            # While another l7 is about to take over, whoever asks waits: that one does the reload, or we when it fails.
+            # While a successor is about to take over, a reload waits: it is done by that one, or here when it fails.
             self._wants_reload = False
             self._reload()
 
     def close(self, why: str, *, again: bool = False) -> None:
-        """Answer whoever waits, and take no more questions; ``again`` says that another l7 takes them now."""
+        """Answer all that wait, and take no more requests; ``again`` says that another l7 takes them now."""
         self.reload_waiters.stopped(why, again=again)
         self.control_server.close()
 

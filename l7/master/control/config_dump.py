@@ -1,4 +1,4 @@
-"""The dump of USR1: what the master and the shared memory know of each process, and how it is written."""
+"""The dump of USR1: a line for each process, from the master's state and the scoreboard, and its output."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from l7.sharedmem.scoreboard import BEAT, CHECKED, CONNECTIONS, IN_FLIGHT, NAMES
 from l7.telemetry.shared_output import SharedOutput
 
 LATE = 2.0
-"""Seconds without a heartbeat after which that is told."""
+"""Seconds without a heartbeat after which the dump says so."""
 WRITE_WITHIN = 5.0
-"""Seconds after which a reader that does not read is left without its dump."""
+"""Seconds after which a dump that is not read is given up."""
 STDOUT = 1
 
 
@@ -39,8 +39,8 @@ def _line(handle: ChildProcess, state: str, cells: memoryview) -> str:
 def write(text: str, lock: int, hurry: Callable[[], bool], warn: Callable[[str], None]) -> None:
     """Write to standard output, between the lines of the workers and never within one.
 
-    It is given up, with a warning, when nobody reads it in time, or nobody can, or ``hurry`` says that there are other
-    things to do; never raises and never waits for longer.
+    It is given up, with a warning, when it is not read in time, cannot be written, or ``hurry`` returns True; never
+    raises.
     """
     content = text.encode("utf-8", "backslashreplace")
     deadline = monotonic() + WRITE_WITHIN

@@ -1,4 +1,4 @@
-"""What the master answers when it is asked where a request would go: by what is served, as the servers are now."""
+"""``l7 explain`` on the running l7: the route of a request and the servers as they are now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts on reloads: what became of each, for whoever asked for it and for `l7 status`."""
+"""Results of reloads, for the commands that wait for them and for ``l7 status``."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ SendVerdict = Callable[[ControlConnection, dict[str, Any]], None]
 
 
 class ReloadWaiters:
-    """Who waits for which reload, and how the last one went.
+    """The control connections that wait for a reload, and the result of the last one.
 
-    :param answer: tells a visitor.
+    :param answer: sends the result to one.
     :param passed: how many connections were handed over since the master started.
     """
 
     def __init__(self, answer: SendVerdict, passed: Callable[[], int]) -> None:
         self.last: dict[str, Any] | None = None
-        """The last verdict, with when it was given."""
+        """The last result, with its time."""
         self._answer = answer
         self._passed = passed
         self._next: list[ControlConnection] = []
@@ -44,39 +44,39 @@ class ReloadWaiters:
         self._latest = 0.0
 
     def want(self, visitor: ControlConnection) -> None:
-        """Somebody waits for the next reload that begins."""
+        """Let a connection wait for the next reload that begins."""
         self._next.append(visitor)
 
     def begin(self) -> None:
-        """A reload begins."""
+        """Note that a reload begins."""
         self.publish()
         self._now, self._next = self._next, []
         self._begin, self._passed_before = monotonic(), self._passed()
         self._changes, self._reasons, self._wanted, self._open = [], [], 0, True
 
     def loaded(self, number: int, changes: list[str], troubles: list[str]) -> None:
-        """The new configuration is valid, and is generation ``number``; ``troubles`` are told, whatever comes of it."""
+        """Note that the new configuration is valid, as generation ``number``; ``troubles`` are reported in any case."""
         self._wanted, self._changes, self._troubles = number, changes, troubles
 
     def note(self, level: str, text: str) -> None:
-        """Something was said meanwhile: what is not well is a reason."""
+        """Note an event during the reload: warnings and errors become reasons."""
         if self._open and level in ("warning", "error"):
             self._reasons.append(text)
 
     def refused(self, lines: list[str], stays: int) -> None:
-        """The new configuration cannot be."""
+        """Publish that the new configuration was refused, for the reasons ``lines``."""
         self._close({"ok": False, "generation": stays, "changes": [], "reasons": lines})
         self.publish()
 
     def settled(self, number: int) -> None:
-        """A generation is the one: the new one, or the old one again."""
+        """Note the generation that is served in the end: the new one, or the old one again."""
         if self._open:
             done = number == self._wanted
             reasons = self._troubles if done else [*self._troubles, *self._reasons]
             self._close({"ok": done, "generation": number, "changes": self._changes, "reasons": reasons})
 
     def stopped(self, why: str, *, again: bool) -> None:
-        """There will be no reload any more; ``again`` says that another l7 answers now."""
+        """Answer all that wait: there will be no reload; ``again`` says that another l7 answers now."""
         self.publish()
         waiting, self._now, self._next = [*self._now, *self._next], [], []
         for visitor in waiting:
@@ -84,11 +84,11 @@ class ReloadWaiters:
 
     @property
     def due(self) -> float | None:
-        """When to look again whether the verdict can be published."""
+        """When to check again whether the result can be published."""
         return None if self._settled is None else min(self._seen[1] + QUIET, self._latest)
 
     def look(self) -> None:
-        """Publish the verdict when no more connections are handed over."""
+        """Publish the result when no more connections are handed over."""
         if self._settled is None:
             return
         now = monotonic()
@@ -98,7 +98,7 @@ class ReloadWaiters:
             self.publish()
 
     def publish(self) -> None:
-        """Tell everybody who waits what became of the reload that is over."""
+        """Send the result of the finished reload to all that wait."""
         if self._settled is None:
             return
         verdict, self._settled = self._settled, None

@@ -1,7 +1,7 @@
-"""The control socket: `l7 reload` and `l7 status` ask here, one question a connection, one line of JSON each way.
+"""The control socket: one request a connection (``l7 reload``, ``l7 status``), one line of JSON each way.
 
-Whoever may connect may reload, so the socket is for the account that l7 runs as (and root). Nobody who connects can
-hold up the master: it reads and writes what is possible at once, and lets a visitor go who takes too long.
+Access to the socket is permission to reload, so it is for the account that l7 runs as (and root). No client can hold up
+the master: it reads and writes what is possible at once, and closes a connection that takes too long.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ from l7.master.resources.socket_paths import inode, is_gone, remove_stale
 MOST_VISITORS = 32
 BACKLOG = 128
 PATIENCE = 5.0
-"""Seconds that a visitor has to ask, and then to take an answer that does not fit into the socket."""
+"""Seconds that a client has to send its request, and to read an answer that does not fit into the socket."""
 LONGEST_QUESTION = 64 * 1024
-"""Bytes: a URL and header fields, as long as a request may have them."""
+"""The longest request in bytes: room for a URL and header fields."""
 
 
 class ControlSocket:
-    """A listening socket that is ours, and its path, which is removed in the end."""
+    """The listening control socket, and its path, which is removed in the end."""
 
     def __init__(self, sock: socket.socket, path: str) -> None:
         self.socket = sock
         self.path = path
         self.pointers: InstanceLinks | None = None
-        # One that was handed down may have been swept before: then nothing at that path is ours.
+        # The path of an inherited one may have been removed before: then a file there is not ours.
         self._inode: tuple[int, int] | None = inode(path) if os.path.lexists(path) else (0, 0)
 
     @property
     def is_gone(self) -> bool:
-        """Whether its path leads to it no more, so that nobody can ask."""
+        """Whether its path was removed or replaced, so that clients cannot connect."""
         return is_gone(self.path, self._inode)
 
     def leave(self) -> None:
-        """Leave the path to another process, which has the socket too."""
+        """Keep the path in the end: another process has the socket, too."""
         self._inode = None
         self.pointers = None
 
     def point(self, instance_key: InstanceKey, identity: Identity | None, environ: Mapping[str, str]) -> None:
-        """Prepare pointers to it, which are made when it is open."""
+        """Prepare links to it in the runtime directory, which are made when it is open."""
         if instance_key.file is None:
             return
         try:
@@ -63,7 +63,7 @@ class ControlSocket:
         self.pointers = InstanceLinks(directory, instance_key.names, self.path)
 
     def close(self) -> None:
-        """Let go of the socket, and remove the path if it is still ours. Never raises."""
+        """Close the socket, and remove the path if it is still ours. Never raises."""
         self.socket.close()
         if self.pointers is not None:
             self.pointers.remove()
@@ -79,7 +79,7 @@ def open_control(
 ) -> ControlSocket | None:
     """Make the control socket, before the privileges are dropped.
 
-    One in the place that follows from other settings never keeps l7 from starting: it is warned of instead.
+    A failure at a default path does not keep l7 from starting: there is a warning instead.
 
     :raises StartError: ``control`` names a path where it cannot be.
     """
@@ -106,12 +106,12 @@ def _bind_in_runtime_directory(
         try:
             remove_stale(path)
         except OSError:
-            continue  # somebody answers there
+            continue  # another process answers there
     path = f"{directory}/{instance_key.name}"
     try:
         return _bind(path, identity)
     except FileExistsError:
-        # Another l7 with the same signs, on other sockets that were handed to it.
+        # Another l7 with the same instance key, on other inherited sockets.
         return _bind(f"{path}.{os.getpid()}", identity)
 
 
@@ -157,7 +157,7 @@ class ControlConnection:
 
 
 class ControlServer:
-    """Whoever has a question; ``ask`` gets it, and answers now or later by `answer`."""
+    """Accepts connections; ``ask`` gets each request, and answers now or later by `answer`."""
 
     def __init__(
         self, poll: Poll, control: ControlSocket | None, ask: Callable[[ControlConnection, Request], None]
@@ -167,10 +167,10 @@ class ControlServer:
         self._ask = ask
         self._visitors: dict[int, ControlConnection] = {}
         self.is_open = self.is_closed = False
-        """Whether this l7 is the one to ask, and whether it is no more."""
+        """Whether it accepts connections, and whether it has stopped for good."""
 
     def open(self, control: ControlSocket | None = None) -> None:
-        """Take visitors, from now on at ``control`` where that is given."""
+        """Accept connections, from now on at ``control`` where that is given."""
         if control is not None and self._control is not None:
             self._poll.drop(self._control.socket.fileno())
         self.is_open, self._control = True, control or self._control
@@ -180,7 +180,7 @@ class ControlServer:
                 self._control.pointers.set()
 
     def welcome(self, descriptor: int) -> None:
-        """Take a visitor who comes over another way, as long as any are taken."""
+        """Take a connection that was made elsewhere (by the admin endpoint), unless closed."""
         sock = socket.socket(fileno=descriptor)
         if self.is_closed:
             sock.close()
@@ -188,7 +188,7 @@ class ControlServer:
             self._take(sock)
 
     def close(self) -> None:
-        """Take no more; those who are here are let go."""
+        """Accept no more, and close the connections."""
         self.is_open, self.is_closed = False, True
         if self._control is not None:
             self._poll.drop(self._control.socket.fileno())
@@ -197,24 +197,24 @@ class ControlServer:
             self._let_go(visitor)
 
     def release(self) -> None:
-        """Close the visitors' descriptors only: what a child does with what it inherited."""
+        """Close the descriptors only: called in a forked child."""
         for visitor in self._visitors.values():
             visitor.socket.close()
 
     @property
     def due(self) -> float | None:
-        """When the next visitor's patience is over."""
+        """When the next connection times out."""
         return min((one.deadline for one in self._visitors.values() if one.deadline is not None), default=None)
 
     def expire(self) -> None:
-        """Let those go whose time is over."""
+        """Close the connections whose time is over."""
         now = monotonic()
         for visitor in list(self._visitors.values()):
             if visitor.deadline is not None and visitor.deadline <= now:
                 self._let_go(visitor)
 
     def answer(self, visitor: ControlConnection, answer: Answer) -> None:
-        """Give a visitor the answer; one that has left does not mind."""
+        """Send the answer; ignored for a connection that was closed."""
         if visitor.socket.fileno() < 0:
             return
         visitor.write += json.dumps(answer).encode() + b"\n"

@@ -1,6 +1,4 @@
-"""What is to be thought of every server now, and why, for ``l7 status``: read from the shared memory as workers read
-it.
-"""
+"""The state of every server, and why, for ``l7 status``: read from the shared memory as workers read it."""
 
 from __future__ import annotations
 
@@ -44,7 +42,7 @@ class _ServerEntry:
 
 
 def table(config: Config, shared_state: SharedState) -> Iterator[dict[str, Any]]:
-    """Give an entry for each server, and for each address of a name."""
+    """Yield an entry for each server, and for each address of a name."""
     writer = CounterWriter(shared_state.shared_memory.cells, shared_state.shared_memory.rows * layout.ROW, MASTER)
     now = time.monotonic_ns()
     for route, backend in config.backends.items():
@@ -94,7 +92,7 @@ def _failure(shared_state: SharedState, route: str, server: Server) -> str:
 
 
 def _unknown(route: str, server: Server, why: str) -> dict[str, Any]:
-    """An entry for a service of which nobody knows an address."""
+    """An entry for a name without a known address."""
     return {
         "backend": route,
         "server": str(server.address),
@@ -110,7 +108,7 @@ def _unknown(route: str, server: Server, why: str) -> dict[str, Any]:
 
 
 def _last_error(writer: CounterWriter, at: int, now: int) -> dict[str, Any] | None:
-    """What happened when a request last failed at a server, and how many seconds ago; None when none ever did."""
+    """The last failure of a request at a server, and how many seconds ago; None when there was none."""
     last = writer.latest(at + layout.LAST_ERROR_AT)
     moment = writer.read(last, at + layout.LAST_ERROR_AT)
     if not moment:
@@ -120,7 +118,7 @@ def _last_error(writer: CounterWriter, at: int, now: int) -> dict[str, Any] | No
 
 
 def _why(one: _ServerEntry, backend: Backend, now: int) -> str:
-    """Why a server is what it is, or what is to be known of one that is up."""
+    """Why a server is in its state, or a remark about one that is up."""
     verdict, known, check = one.verdict, one.known, backend.health
     out = why_out(verdict, known, check)
     if verdict.state is ServerState.EJECTED and not verdict.refused:

@@ -1,4 +1,4 @@
-"""What `l7 status` shows: every worker and the configuration that runs, as one plain value."""
+"""The answer to ``l7 status``: every worker and the running configuration, as a JSON object."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from l7.sharedmem.scoreboard import BEAT, BEAT_INTERVAL, CONNECTIONS, IN_FLIGHT,
 def workers(
     state: SupervisorState, handles: Mapping[int, ChildProcess], scoreboard: Scoreboard
 ) -> list[dict[str, Any]]:
-    """One entry for each worker, those that drain too; what a worker counts is at most 0.25 s old."""
+    """One entry for each worker, draining ones too; a worker's counts are at most 0.25 s old."""
     order = sorted(state.workers, key=lambda worker: (-worker.generation, worker.index, worker.slot))
     return [_entry(one, handles[one.slot], scoreboard.slot(one.slot)) for one in order if one.slot in handles]
 
@@ -42,7 +42,7 @@ def _entry(worker: WorkerRecord, handle: ChildProcess, cells: memoryview) -> dic
 
 
 def connections(scoreboard: Scoreboard, shared_memory: SharedMemory) -> dict[str, int]:
-    """What is to be said of the connections of clients: how many there are and may be, and what came of that."""
+    """Client connections: how many there are, may be, were closed for new ones, and had to wait."""
     return {
         "open": sum(scoreboard.column(CONNECTIONS)),
         "limit": sum(scoreboard.column(PLACES)),
@@ -61,5 +61,5 @@ def memory(pid: int) -> int | None:
 
 
 def moment(seconds: float) -> str:
-    """A time of day for people and programs."""
+    """A time as ISO 8601."""
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,6 +1,5 @@
-"""What names stand for, as the monitor process finds out: remembered, given rows of the shared memory, told to
-everybody.
-"""
+"""The addresses of names as the monitor process resolves them: kept, given rows of the shared memory, sent to all
+workers."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ Name = tuple[str, str]
 
 
 class DnsResults:
-    """All names that were looked up."""
+    """Takes the results of look-ups and sends them to workers."""
 
     def __init__(
         self, shared_state: SharedState, administration: ServerOverrides, children: ChildTable, events: Events
@@ -30,16 +29,16 @@ class DnsResults:
         self._events = events
 
     def note(self, message: Resolved) -> None:
-        """Take what the monitor process found out."""
+        """Take the result of a look-up by the monitor process."""
         name = (message.backend, message.server)
         if name not in self._shared_state.rows:
-            return  # of a generation that is gone
+            return  # of a generation that is not served any more
         self._shared_state.unresolved[name] = message.why
         if message.addresses:
             self._resolve(name, message.addresses)
 
     def inherit(self, name: Name, found: Sequence[Sequence[Any]]) -> None:
-        """Take what the l7 before has found out, where that is better than nothing."""
+        """Take the addresses that the predecessor found, where this l7 has none."""
         if name in self._shared_state.rows and not self._shared_state.resolved.get(name):
             self._resolve(name, found)
 

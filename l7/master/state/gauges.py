@@ -1,4 +1,4 @@
-"""Keeps the master's facts (`l7.sharedmem.master_gauges`) up to date, for whoever shows them."""
+"""Writes the master's gauges (`l7.sharedmem.master_gauges`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STATE_OF = {
 
 
 class MasterGaugeWriter:
-    """What the master posts where everybody can read it."""
+    """Writes the master's gauges into the shared memory."""
 
     def __init__(self, shared_memory: SharedMemory, generation: int) -> None:
         self._facts = MasterGauges(shared_memory)
@@ -32,7 +32,7 @@ class MasterGaugeWriter:
         self._facts[master_gauges.GENERATION] = generation
 
     def look(self, state: SupervisorState, generation: int, verdict: dict[str, Any] | None) -> None:
-        """Post what is: the workers, the generation that is served, and how the last reload went."""
+        """Write the current state: the workers, the generation that is served, and the result of the last reload."""
         counts = dict.fromkeys(STATES, 0)
         for worker in state.workers:
             if worker.state in STATE_OF:
@@ -49,7 +49,7 @@ class MasterGaugeWriter:
             self._facts[master_gauges.LAST_RELOAD_AT] = int(verdict["at"] * 1000)
 
     def started(self) -> None:
-        """A worker was started."""
+        """Count a started worker."""
         self._facts[master_gauges.WORKER_STARTS] += 1
 
 

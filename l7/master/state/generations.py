@@ -27,7 +27,7 @@ SLOTS = 4096
 
 
 class ReloadRefused(L7Error):
-    """A reload that cannot be: ``lines`` say why, one each."""
+    """A reload that is refused; ``lines`` are the reasons."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__(lines)
@@ -36,27 +36,27 @@ class ReloadRefused(L7Error):
 
 @dataclass(frozen=True)
 class ActiveGeneration:
-    """A generation and what it listens on."""
+    """A generation with its bound listeners."""
 
     generation: Generation
     listeners: tuple[Listener, ...]
     file: str | None = None
     changes: tuple[str, ...] = ()
-    """What is different from the generation before."""
+    """The differences to the generation before, as text."""
     troubles: tuple[str, ...] = ()
-    """What did not go well when it was loaded, and keeps nobody from serving it."""
+    """Problems found when it was loaded that do not prevent serving it."""
     admin: Listener | None = None
-    """Where the monitor process listens."""
+    """The listener of the admin endpoint."""
     loaded: float = field(default_factory=time.time)
     """When it was loaded, as seconds since 1970."""
 
     @property
     def sockets(self) -> tuple[Listener, ...]:
-        """All that it listens on."""
+        """All its listeners."""
         return self.listeners if self.admin is None else (*self.listeners, self.admin)
 
     def plan(self) -> GenerationPlan:
-        """What the supervision has to know of it."""
+        """The values that the supervision needs of it."""
         config = self.generation.config
         workers = usable_cpus() if config.workers == "auto" else config.workers
         return GenerationPlan(
@@ -70,7 +70,7 @@ class ActiveGeneration:
 
 
 class Generations:
-    """Knows the present generation and, while a reload rolls, the next one too."""
+    """The generations that are served: the present one and, during a reload, the next one."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Generations:
         return self._served[number]
 
     def load(self) -> ActiveGeneration:
-        """Read the configuration again and bind what it adds; raises `ReloadRefused`."""
+        """Read the configuration again and bind new listeners; raises `ReloadRefused`."""
         try:
             loaded = self._load()
             self._check(loaded.config)
@@ -197,7 +197,7 @@ class Generations:
             self._events.write("info", f"reload: listening on {describe(added)}", number)
 
     def _warn(self, loaded: Loaded) -> None:
-        """Say what a reader of the configuration should know, once: a reload repeats only what is new."""
+        """Log the warnings about the configuration; a reload repeats only new ones."""
         warnings = [str(warning) for warning in loaded.warnings]
         for warning in warnings:
             if warning not in self._warned:
@@ -205,13 +205,13 @@ class Generations:
         self._warned = warnings
 
     def _warn_of_unreadable(self, loaded: Loaded) -> None:
-        """Tell now what a reload would stumble over: what root could read may be closed to whom l7 has become."""
+        """Warn of files that root could read but the account that l7 runs as cannot: a reload would fail."""
         if loaded.file is not None and not os.access(loaded.file, os.R_OK):
             self._unreadable = loaded.file
             self._events.warning(f"reloads see only what is written into the same file: {self._rights()[0]}")
 
     def _working_directory(self) -> list[str]:
-        """What to do about a file that is named from a directory that is gone; nothing in the ordinary case."""
+        """Advice where the working directory was removed, so that a relative path fails; else nothing."""
         try:
             os.getcwd()
         except OSError:
@@ -219,7 +219,7 @@ class Generations:
         return []
 
     def _rights(self) -> list[str]:
-        """What to do about a file that cannot be read any more; nothing to say in the ordinary case."""
+        """Advice where a file cannot be read any more with the account's rights; else nothing."""
         if not self._unreadable or os.access(self._unreadable, os.R_OK):
             return []
         who = self._resources.run_as or account()

@@ -1,8 +1,7 @@
 """What an administrator wants of single servers: ``l7 server HOST ADDRESS drain|ready|maint|weight N``.
 
-An order is written into the master's lane of the shared memory, where all workers notice it within milliseconds. It
-holds over reloads, crashes and upgrades until another one is given, and ends with the server: a configuration without
-it is no place to keep it.
+An override is written into the master's lane of the shared memory, where all workers notice it within milliseconds. It
+holds over reloads, crashes and upgrades until it is changed, and ends when the configuration has the server no more.
 """
 
 from __future__ import annotations
@@ -23,23 +22,23 @@ from l7.sharedmem.memory import MASTER
 from l7.telemetry.events import Events, named
 
 STATES = {"ready": 0, "drain": layout.DRAIN, "maint": layout.MAINT}
-"""What a server may be told to be, as the shared memory has it."""
+"""The states that can be set, as the shared memory stores them."""
 HEAVIEST = 256
 DEFAULT = "default"
-"""The weight of the configuration."""
+"""The word for the weight of the configuration."""
 
 _NAMES = {number: name for name, number in STATES.items()}
 
 
 class OverrideError(L7Error):
-    """An order that cannot be followed; in words."""
+    """An override that is refused; the text says why."""
 
 
 @dataclass(frozen=True)
 class Override:
-    """What is wanted of one server.
+    """The override of one server.
 
-    ``since`` is when its state was last changed: by `time.monotonic_ns`, which an upgrade does not change.
+    ``since`` is when its state was last changed (`time.monotonic_ns`, which an upgrade does not change).
     """
 
     state: int = 0
@@ -54,7 +53,7 @@ NO_ORDER = Override()
 
 
 class ServerOverrides:
-    """All orders, by the key of the server or of one address of a name."""
+    """All overrides, by the key of the server or of one address of a name."""
 
     def __init__(self, shared_state: SharedState, events: Events) -> None:
         self._shared_state = shared_state
@@ -62,7 +61,7 @@ class ServerOverrides:
         self._orders: dict[layout.RowKey, Override] = {}
 
     def answer(self, request: ServerRequest) -> Answer:
-        """Follow an order; the answer is for who gave it."""
+        """Set an override as requested; returns the answer to the command."""
         try:
             keys = self._find(request.host, request.address)
             change = _change(request.want, request.weight)
@@ -90,12 +89,12 @@ class ServerOverrides:
         }
 
     def _is_overruled(self, key: layout.RowKey, order: Override) -> bool:
-        """Whether something was said later of the name that an address belongs to, or of an address of the name."""
+        """Whether a later override, of the address's name or of one of the name's addresses, replaces it."""
         related = (other for other in self._orders if other[:2] == key[:2] and len(other) != len(key))
         return any(self._orders[other].since > order.since for other in related)
 
     def _forget_weights_below(self, name: layout.RowKey) -> None:
-        """Let the weight of a name be that of all its addresses."""
+        """Remove the weights of a name's addresses, so that the name's weight holds for all."""
         for key, order in list(self._orders.items()):
             if len(name) == 2 and len(key) == 3 and key[:2] == name and order.weight is not None:
                 self._orders[key] = replace(order, weight=None)
@@ -114,7 +113,7 @@ class ServerOverrides:
             yield (*key, str(Address(host, port)))
 
     def _find(self, host: str, address: str) -> list[layout.RowKey]:
-        """The server that is meant; several where an address stands for more than one name."""
+        """The keys of the server that is named; several where an address belongs to more than one name."""
         try:
             route = normal_route_key(host)
             wanted = str(Address.parse(address))
@@ -133,13 +132,13 @@ class ServerOverrides:
     # --- keeping them -----------------------------------------------------------------------------------------------
 
     def renew(self) -> None:
-        """Write down again what is wanted of servers whose row is another one now, or new."""
+        """Write the overrides again, for servers whose row is new."""
         for key, order in self._orders.items():
             if key in self._shared_state.rows:
                 self._write(key, order)
 
     def settle(self) -> None:
-        """Forget servers that are in no configuration any more."""
+        """Remove overrides of servers that are in no served configuration."""
         for key in [key for key in self._orders if key[:2] not in self._shared_state.rows]:
             order = self._orders.pop(key)
             self._write(key, NO_ORDER)  # it may come back to the same row
@@ -163,7 +162,7 @@ class ServerOverrides:
     # --- showing them, and handing them down ------------------------------------------------------------------------
 
     def lines(self) -> list[str]:
-        """What is wanted, for the dump."""
+        """The overrides as lines of the dump."""
         return [
             f"server {key[0]} {' at '.join(key[1:])}: {order}, as an administrator wants"
             for key, order in sorted(self._orders.items())
@@ -171,11 +170,11 @@ class ServerOverrides:
         ]
 
     def plain(self) -> list[list[Any]]:
-        """All orders as plain values, for the next l7."""
+        """All overrides as plain values, for the successor."""
         return [[list(key), order.state, order.since, order.weight] for key, order in self._orders.items()]
 
     def adopt(self, orders: list[list[Any]]) -> None:
-        """Take over what the l7 before this one was told."""
+        """Take over the predecessor's overrides."""
         for key, state, since, weight in orders:
             wanted = None if weight is None else int(weight)
             self._orders[tuple(map(str, key))] = Override(int(state), int(since), wanted)
@@ -184,13 +183,13 @@ class ServerOverrides:
 
 @dataclass(frozen=True)
 class OverrideChange:
-    """What is changed of an order: its weight, or its state."""
+    """A change of an override: its weight, or its state."""
 
     of_weight: bool
     value: int | None
 
     def __call__(self, order: Override) -> Override:
-        """Change it."""
+        """Return the changed override."""
         return replace(order, weight=self.value) if self.of_weight else replace(order, state=self.value or 0)
 
 

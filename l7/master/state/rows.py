@@ -43,19 +43,19 @@ class RowAllocator:
         return iter(self._taken)
 
     def last(self, key: RowKey) -> int | None:
-        """The row that a key has or had last; None when that is another's now."""
+        """The row that a key has or last had; None when another key has it now."""
         return self._taken.get(key, self._free.get(key))
 
     def taken(self) -> Mapping[RowKey, int]:
-        """All that are taken."""
+        """The assigned rows by key."""
         return dict(self._taken)
 
     def known(self) -> dict[RowKey, int]:
-        """All that are taken, and those that were given back and still hold what was counted."""
+        """The assigned rows, and released ones that still hold the counters of their key."""
         return {**self._free, **self._taken}
 
     def take(self, keys: Iterable[RowKey]) -> None:
-        """Give each key a row unless it has one; raises `OutOfRowsError`."""
+        """Assign a row to each key that has none; raises `OutOfRowsError`."""
         for key in keys:
             if key not in self._taken:
                 self._taken[key] = self._row_for(key)
@@ -83,17 +83,17 @@ class RowAllocator:
         return row
 
     def keep(self, keys: Iterable[RowKey]) -> None:
-        """Give back the rows of all other keys."""
+        """Release the rows of all other keys."""
         kept = {(), *keys}
         self.give_back([key for key in self._taken if key not in kept])
 
     def give_back(self, keys: Iterable[RowKey]) -> None:
-        """Give back the rows of these keys."""
+        """Release the rows of these keys."""
         for key in keys:
             self._free[key] = self._taken.pop(key)
 
     def used(self) -> range:
-        """All rows that may hold something."""
+        """All rows that may hold counters."""
         return range(self._next)
 
 

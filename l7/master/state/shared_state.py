@@ -1,4 +1,4 @@
-"""What the master keeps for the balancing of all workers: the shared memory, its rows, what names were resolved to."""
+"""The master's side of the shared memory: its rows, its lanes, and the addresses that names resolved to."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from l7.sharedmem.memory import CONTROL, FIRST_WORKER, SharedMemory
 from l7.sharedmem.predecessor_counters import PredecessorCounters
 
 LEAST_ROWS = 16 * 1024
-"""Backends and servers for which there is room at least; pages that nobody writes cost nothing."""
+"""The least number of rows; pages that are never written cost no memory."""
 HEADROOM = 4
-"""So many times what is configured at the start."""
+"""Rows are so many times those configured at the start."""
 
 
 class SharedState:
-    """The shared memory and who has which part of it."""
+    """The shared memory, with the assignment of its rows and lanes."""
 
     def __init__(self, config: Config, slots: int) -> None:
         wanted = sum(1 for _ in keys_of(config))
@@ -30,13 +30,13 @@ class SharedState:
         self.rows = RowAllocator(self.shared_memory)
         self.rows.take(keys_of(config))
         self.resolved: dict[tuple[str, str], list[ResolvedEndpoint]] = {}
-        """By route and address; what is not in it has not been resolved yet."""
+        """Addresses by route and server; a missing name has not been resolved yet."""
         self.formers: list[PredecessorCounters] = []
         """What those before this l7 have counted."""
         self.unresolved: dict[tuple[str, str], str] = {}
-        """Why the last look-up of a name failed, where it did."""
+        """Why the last look-up of a name failed, by route and server."""
         self.cookie_key = secrets.token_bytes(32)
-        """What sticky cookies are signed with where the configuration has no secret."""
+        """The key of sticky cookies where the configuration has no secret."""
 
     @property
     def ledgers(self) -> list[PredecessorCounters]:
@@ -48,7 +48,7 @@ class SharedState:
         self.rows.take(keys_of(config, self.resolved))
 
     def settle(self, configs: Iterable[Config]) -> None:
-        """Give back what no generation that is served needs."""
+        """Release rows and addresses that no served generation has."""
         served = list(configs)
         self.rows.keep(key for config in served for key in keys_of(config, self.resolved))
         names = {key for config in served for key in keys_of(config)}
@@ -58,12 +58,12 @@ class SharedState:
             del self.unresolved[name]
 
     def resolve(self, name: tuple[str, str], found: Iterable[Sequence[Any]]) -> bool:
-        """Take other addresses for a server given by name; returns whether they are other ones.
+        """Set the addresses of a server given by name; returns whether they have changed.
 
-        The rows of those that leave are the last to be given away again: what is in flight there is still counted.
+        The rows of removed addresses are the last to be reused: requests in flight there are still counted.
 
         :param found: the fields of a `FoundAddress` each.
-        :raises OutOfRowsError: there is no room for them, and nothing has changed.
+        :raises OutOfRowsError: there are not enough rows; nothing was changed.
         """
         addresses = {(*name, str(one)): one for one in (FoundAddress(*fields) for fields in found)}
         self.rows.take(addresses)
@@ -77,13 +77,13 @@ class SharedState:
         return before != resolved
 
     def writer(self, slot: int) -> int:
-        """The lane of the worker in a slot of the board."""
+        """The lane of the worker in a slot of the scoreboard."""
         return FIRST_WORKER + slot
 
     def open(self, slot: int) -> None:
-        """Get a lane ready for the worker that is to have a slot of the board."""
+        """Prepare the lane of a slot for a new worker."""
         self.shared_memory.open(self.writer(slot))
 
     def retire(self, slot: int) -> None:
-        """The worker of a slot is gone: nothing is in flight there any more."""
+        """Zero the gauges of a slot's lane: its worker has exited."""
         self.shared_memory.retire(self.writer(slot), self.rows.used())
