@@ -12,7 +12,6 @@ import pytest
 from tests.harness.checkout import CHECKOUT
 
 TWICE: dict[str, str] = {
-    "Rebalance": "what the supervision decides, and the message that tells a worker so",
     "StacksWritten": "the message of a worker, and the event that it is for the supervision",
 }
 """Names that two modules give to a class or a type, and why both are right."""

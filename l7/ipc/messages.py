@@ -12,7 +12,7 @@ from typing import Literal
 
 from l7.ipc.codec import Codec
 
-PROTOCOL = 1
+PROTOCOL = 2
 """The version of what two l7 say to each other during an upgrade: an l7 is not replaced by one with another number."""
 
 LONGEST_TEXT = 8000
@@ -67,13 +67,6 @@ class SetMembers(Message):
     backend: str
     server: str
     members: tuple[MemberAddress, ...]
-
-
-@dataclass(frozen=True)
-class Rebalance(Message):
-    """Hand ``connections`` client connections over, although this worker goes on serving."""
-
-    connections: int
 
 
 @dataclass(frozen=True)
@@ -157,13 +150,6 @@ class TakeOver(Message):
 
 
 @dataclass(frozen=True)
-class Withdraw(Message):
-    """Do not take over: give the connections back, and exit."""
-
-    why: str
-
-
-@dataclass(frozen=True)
 class Reload(Message):
     """Reload: it was asked of the old l7, and the new one has taken over."""
 
@@ -182,26 +168,12 @@ class Hello(Message):
 
 @dataclass(frozen=True)
 class Serving(Message):
-    """All of the new l7's ``workers`` are ready: lend it connections."""
-
-    workers: int
-
-
-@dataclass(frozen=True)
-class AnswerCounts(Message):
-    """What the new l7's workers have answered since they started; with ``ready``, it wants to take over."""
-
-    answers: int
-    faults: int
-    """Answers that are l7's own errors."""
-    pending: int
-    """Requests without an answer so far."""
-    ready: bool = False
+    """All workers of the new l7 are ready: it can take over. Answered by `TakeOver`."""
 
 
 @dataclass(frozen=True)
 class Unfit(Message):
-    """The new l7 will not take over."""
+    """The new l7 will not take over, and stops."""
 
     why: str
 
@@ -215,7 +187,6 @@ KINDS: dict[str, type[Message]] = {
     "drain": Drain,
     "stop": Stop,
     "set-members": SetMembers,
-    "rebalance": Rebalance,
     "adopt": Adopt,
     "ready": Ready,
     "boot-failed": BootFailed,
@@ -226,11 +197,9 @@ KINDS: dict[str, type[Message]] = {
     "resolved": Resolved,
     "control-client": ControlClient,
     "take-over": TakeOver,
-    "withdraw": Withdraw,
     "reload": Reload,
     "hello": Hello,
     "serving": Serving,
-    "answer-counts": AnswerCounts,
     "unfit": Unfit,
     "took-over": TookOver,
 }

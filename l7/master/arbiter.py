@@ -27,7 +27,6 @@ from l7.master.children.fork import Run, spawn, title
 from l7.master.children.handle import ChildProcess, describe_end
 from l7.master.children.orphans import reap_orphans
 from l7.master.children.poll import Poll
-from l7.master.children.rebalance import lend
 from l7.master.children.signals import NAP, SignalQueue, SignalRequest
 from l7.master.children.table import ChildTable
 from l7.master.control.commands import ControlCommands
@@ -46,7 +45,6 @@ from l7.master.supervision.canary_counts import CanaryCounts
 from l7.master.supervision.lifecycle import BEATS, ENDS, LifecycleError, MasterState
 from l7.master.supervision.state import SupervisorState, initial_state
 from l7.master.supervision.step import step
-from l7.master.upgrade.comparison import UpgradeComparison
 from l7.master.upgrade.coordinator import UpgradeCoordinator, report_failure
 from l7.sharedmem.scoreboard import BEAT, Scoreboard
 from l7.telemetry.events import Events, complain, named
@@ -127,12 +125,9 @@ class Arbiter:
         self._notifier = SystemdNotifier(environ)
         self._queue: deque[v.Event] = deque()
         names = DnsResults(generations.shared_state, generations.administration, self._children, events)
-        company = UpgradeComparison(
-            self._scoreboard, self._children, self._relay, self._canary_counts, lambda: self._state
-        )
         self._upgrades = UpgradeCoordinator(
             self._poll, resources, generations, self._relay, self._commands, self._notifier, events,
-            self._queue.append, inheritance, held, company, names,
+            self._queue.append, inheritance, held, names,
         )  # fmt: skip
         self._state: SupervisorState = initial_state(generations.current.plan(), SLOTS, monotonic())
         self._monitor = MonitorSupervisor(
@@ -175,7 +170,7 @@ class Arbiter:
             self._awake_since = monotonic()
         self._relay.retry()
         self._commands.look()
-        self._upgrades.look(self._state)
+        self._upgrades.look()
 
     def _next_silence(self) -> float | None:
         silence = self._state.plan.silence
@@ -230,9 +225,8 @@ class Arbiter:
             self._queue.append(v.WorkerExited(handle.slot, describe_end(status, handle.why), status == 0))
         reap_orphans({*self._upgrades.children, *(handle.pid for handle in self._children.handles.values())})
 
-    def _takers(self, origin: ChildProcess | None) -> list[ChildProcess]:
-        takers = self._state.takers(None if origin is None else origin.slot)
-        return [handle for worker in takers if (handle := self._children.get(worker.slot)) is not None]
+    def _takers(self) -> list[ChildProcess]:
+        return [handle for worker in self._state.takers() if (handle := self._children.get(worker.slot)) is not None]
 
     # --- step -------------------------------------------------------------------------------------------------------
 
@@ -326,10 +320,6 @@ class Arbiter:
 
     def _watch(self, action: v.StartCanaryWatch) -> None:
         self._canary_counts.watch(one for one in self._state.live() if one.generation != self._state.plan.generation)
-        lend(self._scoreboard, self._children, self._state.live(), action.slot)
-
-    def _level(self, action: v.Rebalance) -> None:
-        lend(self._scoreboard, self._children, self._state.live(self._state.plan.generation), action.slot, trial=False)
 
     def _settle(self, action: v.CommitGeneration) -> None:
         self._generations.settle(action.generation)
@@ -386,12 +376,10 @@ _ACTIONS: dict[type[v.Action], Callable[[Arbiter, Any], None]] = {
     v.KillWorker: lambda self, action: self._children.signal(action.slot, signal.SIGKILL),
     v.LoadConfiguration: Arbiter._load,
     v.StartCanaryWatch: Arbiter._watch,
-    v.Rebalance: Arbiter._level,
     v.CompareCanary: lambda self, action: self._queue.append(self._canary_counts.weigh(self._state)),
     v.StartSuccessor: lambda self, action: self._upgrades.execute(self._state),
-    v.AbandonSuccessor: lambda self, action: self._upgrades.abandon(stop=action.stop),
+    v.AbandonSuccessor: lambda self, action: self._upgrades.abandon(),
     v.ForwardReload: lambda self, action: self._upgrades.pass_on(),
-    v.ReturnConnections: lambda self, action: self._upgrades.give_back(),
     v.CommitGeneration: Arbiter._settle,
     v.AnnounceReady: Arbiter._announce,
     v.CloseListeners: Arbiter._close_listeners,

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import weakref
 from collections.abc import Iterable
 
 from l7.sharedmem.layout import (
@@ -47,20 +46,19 @@ FIRST_ROW = 3
 class SharedMemory:
     """``rows`` times ``writers`` times `ROW` integers of 64 bits, shared with each process forked after it was made."""
 
-    def __init__(self, rows: int, writers: int, left: int | None = None) -> None:
-        """Make one, or read the one that another l7 has left as the descriptor ``left``."""
+    def __init__(self, rows: int, writers: int) -> None:
         self.rows = rows
         self.writers = writers
-        size = rows * writers * ROW * 8
-        self.descriptor = os.memfd_create("l7-shared memory", os.MFD_CLOEXEC) if left is None else left
-        weakref.finalize(self, os.close, self.descriptor)
-        if left is None:
-            os.ftruncate(self.descriptor, size)
-        self._memory = mmap.mmap(self.descriptor, size, access=mmap.ACCESS_WRITE if left is None else mmap.ACCESS_READ)
+        # A file in memory: an anonymous mapping would be charged for pages that nobody writes (overcommit).
+        descriptor = os.memfd_create("l7-counters", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(descriptor, rows * writers * ROW * 8)
+            self._memory = mmap.mmap(descriptor, 0)
+        finally:
+            os.close(descriptor)
         self.cells = memoryview(self._memory).cast("q")
         """All cells: a row's cell in a lane is at ``lane * rows * ROW + row * ROW + cell``."""
-        if left is None:
-            self.cells[WRITERS] = FIRST_WORKER
+        self.cells[WRITERS] = FIRST_WORKER
 
     def base(self, writer: int, row: int = 0) -> int:
         """Where the cells of a row in a lane begin."""

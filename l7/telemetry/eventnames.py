@@ -51,7 +51,6 @@ NAMES = {
     "upgrade.done": Meaning(("pid",), "that process has taken over from this one"),
     "upgrade.taken": Meaning(("pid",), "this process has taken over from that one"),
     "upgrade.failed": Meaning(("reason",), "the next l7 is given up, and this one goes on"),
-    "upgrade.withdrawn": Meaning(("reason",), "the next l7 itself: it gives up"),
     "server.up": Meaning(("backend", "server"), "checks pass again, or at last (level debug the first time)"),
     "server.down": Meaning(("backend", "server"), "checks have failed"),
     "server.ejected": Meaning(("backend", "server"), "it has failed requests, and gets none for a while"),

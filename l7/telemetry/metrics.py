@@ -19,7 +19,6 @@ from l7.sharedmem import scoreboard as slots
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.master_gauges import MasterGauges
 from l7.sharedmem.memory import MASTER, OF_MASTER, UNROUTED, SharedMemory
-from l7.sharedmem.predecessor_counters import COUNTED, PredecessorCounters
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.catalogue import (
     ADDRESSES,
@@ -83,14 +82,12 @@ class Metrics:
     :param rows: the shared memory's rows by key; also those of addresses that a name no longer has, so that no sum
     shrinks.
     :param resolved: the addresses that the names of servers resolve to now.
-    :param formers: the counters of the l7 before this one.
     """
 
     def __init__(
         self, shared_memory: SharedMemory, scoreboard: Scoreboard, config: Config, rows: Mapping[layout.RowKey, int],
-        resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]], formers: Sequence[PredecessorCounters] = (),
+        resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]],
     ) -> None:  # fmt: skip
-        self._formers = formers
         self._shared_memory, self._scoreboard, self._config, self._rows, self._resolved = (
             shared_memory,
             scoreboard,
@@ -163,32 +160,26 @@ class Metrics:
         writers = (shared_memory.cells[at : at + layout.ROW].tolist() for at in starts)
         return list(map(sum, zip(*writers, strict=True)))
 
-    def _with_formers(self, key: layout.RowKey, sums: list[int]) -> list[int]:
-        for former in self._formers:
-            sums = list(map(operator.add, sums, former.sums(key)))
-        return sums
-
     def _fact(self, cell: int) -> int:
-        formers = self._formers if cell in COUNTED else ()
-        return self._shared_memory.total(OF_MASTER, cell) + sum(former.fact(cell) for former in formers)
+        return self._shared_memory.total(OF_MASTER, cell)
 
     def _backends(self) -> Iterator[tuple[str, list[int]]]:
         for route in self._config.backends:
             if (route,) in self._rows:
-                yield _label("host", route), self._with_formers((route,), self._sums(self._rows[route,]))
-        yield _label("host", UNROUTED_HOST), self._with_formers((), self._sums(UNROUTED))
+                yield _label("host", route), self._sums(self._rows[route,])
+        yield _label("host", UNROUTED_HOST), self._sums(UNROUTED)
 
     def _servers(self) -> Iterator[_ServerSeries]:
         now = time.monotonic_ns()
-        former: dict[layout.RowKey, list[int]] = {}
+        addresses: dict[layout.RowKey, list[int]] = {}
         for key, row in list(self._rows.items()):
             if len(key) == 3:
-                former.setdefault(key[:2], []).append(row)
+                addresses.setdefault(key[:2], []).append(row)
         for route, backend in self._config.backends.items():
             for address in dict.fromkeys(server.address for server in backend.servers):
                 key = (route, str(address))
                 if key in self._rows:
-                    yield self._server(key, address, former.get(key, []), StateRules.of(backend), now)
+                    yield self._server(key, address, addresses.get(key, []), StateRules.of(backend), now)
 
     def _server(
         self, key: tuple[str, str], address: Address, others: list[int], rules: StateRules, now: int
@@ -210,7 +201,7 @@ class Metrics:
         out = {reason for reason in outs if reason} if all(outs) else set()
         host = _label("host", key[0])
         labels = f"{host},{_label('server', key[1])}"
-        return _ServerSeries(host, labels, self._with_formers(key, sums), out, len(found) if address.named else 1)
+        return _ServerSeries(host, labels, sums, out, len(found) if address.named else 1)
 
 
 class _ServerSeries(NamedTuple):

@@ -32,7 +32,6 @@ from l7.ipc.messages import (
     Drain,
     Drained,
     Ready,
-    Rebalance,
     SetMembers,
     StacksWritten,
     Stop,
@@ -249,8 +248,6 @@ class Worker:
             self._proxy.set_members(
                 message.backend, message.server, [ResolvedEndpoint(*one) for one in message.members]
             )
-        elif isinstance(message, Rebalance):
-            self._server.lend(message.connections)
         else:
             received.discard()
 
@@ -260,7 +257,7 @@ class Worker:
         Idle connections are handed over (``handover``), closed (``close``), or end with their next answer (``last``).
         """
         proxy, server = self._proxy, self._server
-        proxy.draining = proxy.parting = True
+        proxy.draining = True
         proxy.handing = idle == "handover"
         proxy.closing = not proxy.handing
         server.on_drained = self._leave.set

@@ -27,7 +27,7 @@ cdef class Proxy:
     cdef public ClientLimits bounds
     cdef public GreenletPool greenlets
     cdef public RequestParser parser
-    cdef public bint draining, parting, closing, handing, stopping, cutting
+    cdef public bint draining, closing, handing, stopping, cutting
     cdef public long in_flight, requests, answered, faults
     cdef public set tunnels
     cdef object _id_prefix, _trusted

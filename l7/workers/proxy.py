@@ -83,8 +83,6 @@ class Proxy:
         self.bounds = ClientLimits(config.limits, config.timeouts)
         self.draining = False
         """Whether another generation serves what comes next: no connection to a server is kept."""
-        self.parting = False
-        """Whether connections may leave after an answer: in a worker that drains, or that lends some."""
         self.closing = False
         """Whether each answer is the last of its connection."""
         self.handing = False

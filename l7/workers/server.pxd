@@ -34,7 +34,7 @@ cdef class ConnectionAcceptor:
     cdef DeadlineSweeper _sweeper
     cdef AcceptBalancer _share
     cdef Py_ssize_t _most
-    cdef object _report, _timer, _turn, _lending, _room
+    cdef object _report, _timer, _turn, _room
     cdef list _listeners
     cdef bint _told, _backs_off, _paused, _crowded
     cdef dict _authorities

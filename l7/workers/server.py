@@ -29,7 +29,6 @@ from l7.workers.accept_balancer import AcceptBalancer
 from l7.workers.connection_reclaimer import ConnectionReclaimer, has_waiting
 from l7.workers.downstream.connection import ClientConnection
 from l7.workers.downstream.handover import MOST_READ, HandoverQueue
-from l7.workers.downstream.rebalance import ConnectionRebalancer
 from l7.workers.oneshot import OneShotTimer
 from l7.workers.proxy import Proxy
 from l7.workers.transport.stream import DeadlineSweeper, Stream
@@ -133,7 +132,6 @@ class ConnectionAcceptor:
         self._room = ConnectionReclaimer(self.sessions, most, proxy.upstreams, report)
         sweeper.free_descriptor = self._room.free_descriptor
         self._authorities: dict[int, bytes] = {}
-        self._lending = ConnectionRebalancer(proxy)
 
     def listen(self, sockets: Sequence[socket.socket]) -> None:
         """Begin to accept on ``sockets``, which must be listening."""
@@ -227,17 +225,10 @@ class ConnectionAcceptor:
 
         One whose transport lives in this process ends with its next answer.
         """
-        if not self.proxy.draining and not self._lending.takes(session):
-            return False
         if not session.stream.transport.can_detach:
             session.last = True
             return False
         return self.handover_queue is not None and self.handover_queue.hand_over(session)
-
-    def lend(self, count: int) -> None:
-        """Give so many connections to a worker that is on trial; those that are busy after their next answer."""
-        for session in self._lending.choose(self.sessions, count):
-            self.hand_over(session)
 
     def hand_over_idle(self) -> None:
         """Hand over every connection on which no request is being served, with what has come of its next one."""
@@ -258,8 +249,6 @@ class ConnectionAcceptor:
     def gone(self, session: ClientConnection) -> None:
         """Forget a session that ended, and accept again where that makes room."""
         self.sessions.discard(session)
-        if self._lending.chosen:
-            self._lending.forget(session)
         self._share.holds(len(self.sessions))
         if self.stopped:
             if not self.sessions:

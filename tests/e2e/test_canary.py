@@ -12,7 +12,7 @@ import pytest
 from tests.harness.client import get
 from tests.harness.l7process import CONFIG, NOBODY, L7Process
 from tests.harness.lifecycle import canary
-from tests.harness.load import KeptConnections, Load, load_without_loss
+from tests.harness.load import Load, load_without_loss
 from tests.harness.origin import Reply
 
 
@@ -97,45 +97,6 @@ def test_no_canary_time_is_no_watch(l7, origin):
     assert not any("watched" in line for line in proxy.events)
 
 
-@pytest.mark.parametrize(("workers", "clients", "idle"), [(1, 1, 0), (2, 9, 0), (2, 3, 20)])
-def test_where_all_clients_keep_their_connections_it_is_lent_some_and_found_out(l7, origin, workers, clients, idle):
-    options = "canary-time: 1s\naccess-log: off\n"
-    good = origin()
-    proxy = l7(CONFIG.format(good.address) + options, workers=workers)
-    old = proxy.workers()
-    with KeptConnections(proxy, clients, idle) as kept:
-        proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
-        proxy.write_config(NOBODY + options)
-        proxy.hup()
-        line = proxy.wait_for_event("reload failed: .*").group()
-        assert "the canary answers worse: " in line
-        assert "errors of l7's own; the old workers" in line
-        proxy.wait_for_event("reload.undone", generation=1)
-        proxy.wait_for(lambda: proxy.workers() == old, "the canary's end")
-        before = kept.afresh()
-        proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
-    good.close()
-    assert kept.lost == [], proxy.transcript()
-    assert set(before) == {200, 502}
-    assert set(kept.answers) == {200}, "the old workers have it all again"
-
-
-def test_what_it_was_lent_it_keeps_when_it_is_proven(l7, origin):
-    options = "canary-time: 1s\naccess-log: off\n"
-    good = origin()
-    proxy = l7(CONFIG.format(good.address) + options, workers=2)
-    with KeptConnections(proxy, 12, 6) as kept:  # of 18 connections it is lent 6; of the 12 that ask, 5 at most
-        proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
-        proxy.hup()
-        found = proxy.wait_for_event(r"canary: proven; (\d+) answers, 0 .*; the old workers: (\d+) answers")
-        new, old = int(found[1]), int(found[2])
-        assert new > 0 and old > 0, "each has some"
-        proxy.wait_for_event("reload.done", generation=2)
-    good.close()
-    assert kept.lost == [], proxy.transcript()
-    assert set(kept.answers) == {200}
-
-
 def test_one_whose_server_does_not_even_refuse_is_waited_for(l7, origin):
     """Connecting times out long after ``canary-time``: until then it has answered nothing, well or badly."""
     options = "canary-time: 200ms\naccess-log: off\n"
@@ -147,15 +108,13 @@ def test_one_whose_server_does_not_even_refuse_is_waited_for(l7, origin):
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with contextlib.ExitStack() as queue:
             fill(queue, silent)
-            with KeptConnections(proxy, 8) as kept:
-                proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
+            with Load(proxy, 8) as load:
+                load.more()
                 backend = f"{{servers: ['{address}'], timeouts: {{connect: 1s}}, retries: 0, retry-for: 0s}}"
                 proxy.write_config(f"backends: {{'*': {backend}}}\n" + options)
                 proxy.hup()
                 proxy.wait_for_event("reload failed: the canary answers worse: ")
                 proxy.wait_for_event("reload.undone", generation=1)
-    good.close()
-    assert kept.lost == [], proxy.transcript()
 
 
 def fill(queue: contextlib.ExitStack, listening: socket.socket) -> None:

@@ -20,17 +20,11 @@ import pytest
 from l7.master.resources.privileges import first_unprivileged_port
 from tests.harness.accounts import free_privileged_port
 from tests.harness.client import TIMEOUT, Client, get
-from tests.harness.l7process import CONFIG, NOBODY, ROOT, L7Process
-from tests.harness.lifecycle import stop_successor, upgrade
-from tests.harness.load import Gate, KeptConnections, in_flight, load_without_loss
+from tests.harness.l7process import CONFIG, ROOT, L7Process
+from tests.harness.lifecycle import stop_successor, suspended_successor, upgrade
+from tests.harness.load import Gate, in_flight, load_without_loss
 
 QUICK = "canary-time: 200ms\n"
-
-
-def next_of(proxy: L7Process) -> int:
-    """Ask for the first upgrade, wait until the next l7 has booted and is on trial, and return its pid."""
-    proxy.signal(signal.SIGUSR2)
-    return int(proxy.wait_for_event(r"l7\[(\d+)\] master\.ready generation=2 ").group(1))
 
 
 def status(*options: str) -> dict[str, object]:
@@ -144,128 +138,109 @@ def test_one_that_speaks_another_protocol_does_not_take_over(l7, origin, tmp_pat
     proxy.wait_for(lambda: proxy.workers() == before, "its end")
 
 
-def test_one_whose_worker_dies_while_it_proves_itself_is_not_fit(l7, origin):
-    proxy = l7(CONFIG.format(origin().address) + "canary-time: 8s\n", leaks=False)
-    next_one = next_of(proxy)
-    for worker in psutil.Process(next_one).children():
-        worker.kill()
-    proxy.wait_for_event("upgrade.failed")
-    proxy.wait_for(lambda: not psutil.pid_exists(next_one), "its end")
-    assert get(proxy.address, host="a").status == 200
-    assert proxy.process.poll() is None
+@pytest.fixture
+def second_worker_fails(tmp_path) -> dict[str, str]:
+    """Environment in which one of the workers of the next l7 cannot boot."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\n"
+        "if 'L7_UPGRADE_FDS' in os.environ:\n"
+        "    from l7.workers import process\n"
+        "    run = process.run\n"
+        "    process.run = lambda spec: 1 if spec.index == 1 else run(spec)\n"
+    )
+    return {"PYTHONPATH": str(tmp_path)}
 
 
-@pytest.mark.parametrize("clients", [1, 9])
-def test_one_that_answers_worse_gives_back_what_it_was_lent(l7, origin, clients):
-    options = "canary-time: 1s\naccess-log: off\n"
-    good = origin()
-    proxy = l7(CONFIG.format(good.address) + options, workers=2)
-    old = proxy.workers()
-    with KeptConnections(proxy, clients, idle=4) as kept:
-        proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
-        proxy.write_config(NOBODY + options)
+def test_one_whose_workers_do_not_all_boot_is_not_fit(l7, origin, second_worker_fails):
+    proxy = l7(CONFIG.format(origin().address) + QUICK, workers=2, env=second_worker_fails)
+    before = proxy.workers()
+    with load_without_loss(proxy) as load:
         proxy.signal(signal.SIGUSR2)
-        line = proxy.wait_for_event("upgrade failed: .*; this l7 goes on").group()
-        assert "the next l7 answers worse: " in line
-        proxy.wait_for(lambda: proxy.workers() == old, "the end of the next one")
-        before = kept.afresh()
-        proxy.wait_for(lambda: kept.answers[200] > 100, "answers")
-    good.close()
-    assert kept.lost == [], proxy.transcript()
-    assert before[502] > 0
-    assert set(kept.answers) == {200}, "the old one has it all again"
+        proxy.wait_for_event("upgrade failed: it is not fit: 1 of 2 workers are ready, some have died; this l7 goes on")
+        proxy.wait_for(lambda: proxy.workers() == before, "its end")
+        load.more()
+
+
+def test_what_it_has_accepted_does_not_hold_it_up(l7, origin):
+    gate = Gate()
+    proxy = l7(CONFIG.format(origin(gate).address) + "canary-time: 0s\n")
+    (old,) = proxy.workers()
+    with suspended_successor(proxy) as successor:
+        os.kill(old, signal.SIGSTOP)  # so that the other one takes what comes
+        with in_flight(proxy, gate) as client:
+            os.kill(old, signal.SIGCONT)
+            successor.resume()
+            proxy.wait_for_event("upgrade.done", pid=successor.pid)
+            gate.opened.set()
+            assert client.read_response().body == b"late"
+    proxy.wait()
+    stop_successor(proxy, successor.pid)
 
 
 def test_a_reload_asked_for_meanwhile_is_done_by_whoever_serves_then(l7, origin):
-    config = CONFIG.format(origin().address)
-    proxy = l7(config + "canary-time: 6s\n")
-    next_one = next_of(proxy)
-    proxy.write_config(config + "canary-time: 0s\ngraceful-timeout: 7s\n")
-    proxy.hup()
-    proxy.wait_for_event("reload.remembered")
+    config = CONFIG.format(origin().address) + QUICK
+    proxy = l7(config)
+    with suspended_successor(proxy) as successor:
+        proxy.write_config(config + "graceful-timeout: 7s\n")
+        proxy.hup()
+        proxy.wait_for_event("reload.remembered")
     proxy.wait_for_event("reload.passed-on")
-    proxy.wait_for_event(rf"l7\[{next_one}\] generation 3: reload: graceful-timeout: 8s -> 7s")
+    proxy.wait_for_event(rf"l7\[{successor.pid}\] generation 3: reload: graceful-timeout: 8s -> 7s")
     proxy.wait_for_event("reload.done", generation=3)
     proxy.wait()
-    stop_successor(proxy, next_one)
+    stop_successor(proxy, successor.pid)
+
+
+def asks_for_a_reload(proxy: L7Process, control: Path) -> subprocess.Popen[str]:
+    """`l7 reload`, once it is connected."""
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "l7", "reload", "--control", str(control)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    proxy.wait_for(lambda: psutil.Process(waiting.pid).net_connections("unix"), "its question")
+    return waiting
 
 
 def test_whoever_waits_for_a_reload_meanwhile_is_answered_by_the_next_one(l7, origin):
     control = Path("/tmp") / f"l7-upgrade-{os.getpid()}.control"
-    config = CONFIG.format(origin().address) + f"control: {control}\n"
-    proxy = l7(config + "canary-time: 6s\n")
-    next_one = next_of(proxy)
-    proxy.write_config(config + "canary-time: 0s\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "l7", "reload", "--control", str(control)],
-        capture_output=True, text=True, cwd=ROOT, timeout=2 * TIMEOUT, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    assert re.match("reload done: generation 3, ", done.stdout), "one reload is enough"
+    proxy = l7(CONFIG.format(origin().address) + f"control: {control}\n" + QUICK)
+    with suspended_successor(proxy) as successor:
+        waiting = asks_for_a_reload(proxy, control)
+    found = waiting.communicate(timeout=2 * TIMEOUT)[0]
+    assert re.match("reload done: generation 3, ", found), "one reload is enough"
+    assert waiting.returncode == 0
     proxy.wait()
-    stop_successor(proxy, next_one)
+    stop_successor(proxy, successor.pid)
 
 
 def test_whoever_waits_for_a_reload_meanwhile_is_answered_by_the_old_one_when_the_next_one_fails(l7, origin):
     control = Path("/tmp") / f"l7-upgrade-{os.getpid()}.control"
-    proxy = l7(CONFIG.format(origin().address) + f"canary-time: 3s\ncontrol: {control}\n", leaks=False)
-    proxy.signal(signal.SIGUSR2)
-    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] master\.ready generation=2 ").group(1))
-    waiting = subprocess.Popen(
-        [sys.executable, "-m", "l7", "reload", "--control", str(control)], stdout=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    os.kill(next_one, signal.SIGKILL)
-    proxy.wait_for_event("upgrade.failed")
+    proxy = l7(CONFIG.format(origin().address) + f"control: {control}\n" + QUICK, leaks=False)
+    with suspended_successor(proxy) as successor:
+        waiting = asks_for_a_reload(proxy, control)
+        successor.kill()
+        proxy.wait_for_event("upgrade.failed")
     assert "reload done: generation 2, " in waiting.communicate(timeout=2 * TIMEOUT)[0]
 
 
 def test_a_stop_meanwhile_waits_for_what_the_next_one_serves(l7, origin):
     gate = Gate()
-    proxy = l7(CONFIG.format(origin(gate).address) + "canary-time: 60s\ngraceful-timeout: 60s\n", leaks=False)
+    proxy = l7(CONFIG.format(origin(gate).address) + "graceful-timeout: 60s\n", leaks=False)
     (old,) = proxy.workers()
-    proxy.signal(signal.SIGUSR2)
-    next_one = int(proxy.wait_for_event(r"l7\[(\d+)\] master\.ready generation=2 ").group(1))
-    os.kill(old, signal.SIGSTOP)  # so that the other one takes what comes
-    try:
-        with in_flight(proxy, gate) as client:
-            os.kill(old, signal.SIGCONT)
-            proxy.term()
-            proxy.wait_for(lambda: not psutil.pid_exists(old), "the end of the old worker")
-            proxy.wait_for_event("not fit to take over: the l7 before it stops")
-            with pytest.raises(subprocess.TimeoutExpired):
-                proxy.process.wait(0.5)
-            gate.opened.set()
-            assert client.read_response().body == b"late"
-    finally:
-        gate.opened.set()
-    assert proxy.wait() == 0
-    assert not psutil.pid_exists(next_one), "a stop is a stop of all of it"
-
-
-def test_a_worker_that_serves_before_its_master_knows_finishes_all_the_same(l7, origin):
-    gate = Gate()
-    proxy = l7(CONFIG.format(origin(gate).address) + "canary-time: 60s\ngraceful-timeout: 60s\n", leaks=False)
-    (old,) = proxy.workers()
-    proxy.signal(signal.SIGUSR2)
-    family = psutil.Process(proxy.pid)
-    while not (found := [w for one in family.children() if one.pid != old for w in one.children()]):
-        time.sleep(0.001)
-    next_one = found[0].parent()
-    next_one.suspend()
-    os.kill(old, signal.SIGSTOP)
-    try:
+    with suspended_successor(proxy) as successor:
+        os.kill(old, signal.SIGSTOP)  # so that the other one takes what comes
         with in_flight(proxy, gate) as client:
             proxy.term()
             os.kill(old, signal.SIGCONT)
             proxy.wait_for_event("master.stopping")
-            next_one.resume()
-            proxy.wait_for_event("not fit to take over: the l7 before it stops")
-            client.pump(0.5)
+            successor.resume()
+            proxy.wait_for_event(rf"l7\[{successor.pid}\] master\.stopping ")
+            proxy.wait_for(lambda: not psutil.pid_exists(old), "the end of the old worker")
+            with pytest.raises(subprocess.TimeoutExpired):
+                proxy.process.wait(0.5)
             gate.opened.set()
             assert client.read_response().body == b"late"
-    finally:
-        gate.opened.set()
     assert proxy.wait() == 0
+    assert not psutil.pid_exists(successor.pid), "a stop is a stop of all of it"
 
 
 @pytest.mark.parametrize("quick", [False, True])
@@ -290,58 +265,53 @@ def test_a_stop_of_the_new_one_is_one_of_the_old_one_that_still_drains(l7, origi
 
 
 def test_a_reload_asked_of_the_next_one_waits_until_it_has_taken_over(l7, origin):
-    config = CONFIG.format(origin().address)
-    proxy = l7(config + "canary-time: 5s\n")
-    next_one = next_of(proxy)
-    proxy.write_config(config + "canary-time: 0s\n")
-    os.kill(next_one, signal.SIGHUP)
-    proxy.wait_for_event(rf"l7\[{next_one}\] upgrade\.taken ")
+    proxy = l7(CONFIG.format(origin().address) + QUICK)
+    with suspended_successor(proxy) as successor:
+        successor.send_signal(signal.SIGHUP)
+    proxy.wait_for_event(rf"l7\[{successor.pid}\] upgrade\.taken ")
     proxy.wait_for_event("reload.done", generation=3)
     proxy.wait()
-    stop_successor(proxy, next_one)
+    stop_successor(proxy, successor.pid)
 
 
-def test_one_that_is_not_fit_leaves_unix_sockets_alone(l7, origin):
+def test_one_that_is_not_fit_leaves_unix_sockets_alone(l7, origin, second_worker_fails):
     path = Path("/tmp") / f"l7-upgrade-{os.getpid()}.sock"
     config = CONFIG.format(origin().address) + f"bind: ['unix:{path}']\n"
-    proxy = l7(config + "canary-time: 8s\n", inherit=False, leaks=False)
-    next_one = next_of(proxy)
-    for worker in psutil.Process(next_one).children():
-        worker.kill()
+    proxy = l7(config, inherit=False, workers=2, env=second_worker_fails)
+    before = proxy.workers()
+    proxy.signal(signal.SIGUSR2)
     proxy.wait_for_event("upgrade failed: it is not fit: ")
-    proxy.wait_for(lambda: not psutil.pid_exists(next_one), "its end")
+    proxy.wait_for(lambda: proxy.workers() == before, "its end")
     assert get(str(path), host="a").status == 200
 
 
 def test_one_that_is_killed_while_it_boots_changes_nothing(l7, origin):
-    proxy = l7(CONFIG.format(origin().address) + "canary-time: 10s\n", leaks=False)
-    next_one = next_of(proxy)
-    os.kill(next_one, signal.SIGKILL)
-    proxy.wait_for_event("upgrade failed: it ended with killed by SIGKILL; this l7 goes on")
+    proxy = l7(CONFIG.format(origin().address) + QUICK, leaks=False)
+    with suspended_successor(proxy) as successor:
+        successor.kill()
+        proxy.wait_for_event("upgrade failed: it ended with killed by SIGKILL; this l7 goes on")
     assert get(proxy.address, host="a").status == 200
-    pid = None
-    proxy.write_config(CONFIG.format(origin().address) + QUICK)
     pid = upgrade(proxy)
     proxy.wait()
     stop_successor(proxy, pid)
 
 
 def test_when_the_old_master_is_killed_meanwhile_the_next_one_takes_over_at_once(l7, origin):
-    proxy = l7(CONFIG.format(origin().address) + "canary-time: 30s\n", leaks=False)
-    next_one = next_of(proxy)
-    proxy.signal(signal.SIGKILL)
-    proxy.wait_for_event(rf"l7\[{next_one}\] upgrade\.taken .*pid={proxy.pid}:")
+    proxy = l7(CONFIG.format(origin().address) + QUICK, leaks=False)
+    with suspended_successor(proxy) as successor:
+        proxy.signal(signal.SIGKILL)
+    proxy.wait_for_event(rf"l7\[{successor.pid}\] upgrade\.taken .*pid={proxy.pid}:")
     assert get(proxy.address, host="a").status == 200
     proxy.process.wait()
-    stop_successor(proxy, next_one)
+    stop_successor(proxy, successor.pid)
 
 
 def test_term_while_the_next_one_boots_stops_both(l7, origin):
-    proxy = l7(CONFIG.format(origin().address) + "canary-time: 30s\n", leaks=False)
-    proxy.signal(signal.SIGUSR2)
-    proxy.wait_for_event("master.ready", generation=2)
-    proxy.signal(signal.SIGTERM)
-    proxy.wait_for_event("not fit to take over: the l7 before it stops; what is served here goes back")
+    proxy = l7(CONFIG.format(origin().address) + QUICK, leaks=False)
+    with suspended_successor(proxy) as successor:
+        proxy.term()
+        proxy.wait_for_event("master.stopping", generation=1)
+    proxy.wait_for_event(rf"l7\[{successor.pid}\] master\.stopping ")
     assert proxy.wait() == 0
     proxy.assert_nothing_left(TIMEOUT)
 

@@ -25,10 +25,7 @@ def seeds() -> Iterator[bytes]:
     yield b'{"kind":"adopt","peer":"::1","port":80,"data":"R0VU","idle_left":2,"returned":false}'
     yield b'{"kind":"set-members","backend":"a","server":"b:80","members":[["::1",80,3,-1,false]]}'
     yield b'{"kind":"resolved","backend":"a","server":"b:80","addresses":[["::1",80,-1,true]],"why":""}'
-    yield b'{"kind":"rebalance","connections":3}'
     yield b'{"kind":"hello","protocol":1,"version":"0.1.0"}'
-    yield b'{"kind":"answer-counts","answers":1,"faults":0,"pending":2,"ready":true}'
-    yield b'{"kind":"serving","workers":2}'
     for name in KINDS:
         yield b'{"kind":"%s","why":"it is told not to","quick":true}' % name.encode()
 

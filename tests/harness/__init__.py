@@ -5,7 +5,7 @@
                           and asserts that nothing is left behind
 `harness.origin`          `Origin`: a server whose answers are scripted and that records every byte it was sent
 `harness.client`          `Client`, `exchange`: sends any bytes in any slices, reads answers with a strict parser
-`harness.load`            `LoadConfiguration`, `KeptConnections`: clients that ask all the time, and what became of each
+`harness.load`            `Load`, `Gate`, `in_flight`: clients that ask all the time, and one whose answer waits
 request;
                           `Gate`, `in_flight`: a request that is answered when the test says so
 `harness.lifecycle`       `reload`, `upgrade`, `canary`, `wait_for_control`: what is done to a running l7, and awaited

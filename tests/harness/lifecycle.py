@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
 
@@ -36,6 +39,29 @@ def upgrade(proxy: L7Process, pid: int | None = None) -> int:
     os.kill(proxy.pid if pid is None else pid, signal.SIGUSR2)
     found = proxy.wait_for_event(r"upgrade\.done .*pid=(\d+):", start=start)
     return int(found.group(1))
+
+
+@contextmanager
+def suspended_successor(proxy: L7Process) -> Iterator[psutil.Process]:
+    """Ask for an upgrade, and stop the next master while its first worker boots; it goes on at the end.
+
+    Its worker may serve meanwhile, and its master does not know.
+    """
+    master = psutil.Process(proxy.pid)
+    before = {child.pid for child in master.children()}
+    proxy.signal(signal.SIGUSR2)
+    until = time.monotonic() + TIMEOUT
+    while not (booting := [one for child in master.children() if child.pid not in before for one in child.children()]):
+        assert time.monotonic() < until, "no next l7"
+        time.sleep(0.001)
+    successor = booting[0].parent()
+    assert successor is not None
+    successor.suspend()
+    try:
+        yield successor
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            successor.resume()
 
 
 def stop_successor(proxy: L7Process, pid: int) -> None:

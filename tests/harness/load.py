@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -85,56 +84,3 @@ def load_without_loss(proxy: L7Process) -> Iterator[Load]:
         yield load
         load.more()
     assert load.bad == [], f"{len(load.bad)} of {load.good + len(load.bad)} lost: {load.bad[:5]}\n{proxy.transcript()}"
-
-
-class KeptConnections:
-    """Clients that keep their connections, and ask again and again; ``answers`` counts what they were answered."""
-
-    def __init__(self, proxy: L7Process, clients: int, idle: int = 0) -> None:
-        self.answers: Counter[int] = Counter()
-        self.lost: list[str] = []
-        self._clients = [Client(proxy.address) for _ in range(clients)]
-        self._idle = [Client(proxy.address) for _ in range(idle)]
-        self._done = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(client,)) for client in self._clients]
-
-    def _run(self, client: Client) -> None:
-        while not self._done.wait(0.005):
-            answers = self.answers
-            try:
-                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-                answer = client.read_response()
-                if answer.closes:
-                    raise AssertionError(f"a {answer.status} that closes")
-                answers[answer.status] += 1
-            except (OSError, AssertionError) as error:
-                self.lost.append(f"{type(error).__name__}: {error}")
-                return
-
-    def afresh(self) -> Counter[int]:
-        """Begin to count what is asked from now on, however late the answer to an earlier request comes.
-
-        Returns what was counted so far, and still counts what was under way.
-        """
-        before, self.answers = self.answers, Counter()
-        return before
-
-    def __enter__(self) -> KeptConnections:
-        for client in self._idle:
-            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert client.read_response().status == 200
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join(TIMEOUT)
-        try:
-            for client in self._idle:
-                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-                assert client.read_response().status == 200
-        finally:
-            for client in (*self._clients, *self._idle):
-                client.close()

@@ -33,7 +33,7 @@ class Stage:
             self.far.append(theirs)
         self.ready = [1, 2]
         self.relay = ConnectionBroker(
-            self.scoreboard, self.children, lambda _: [self.children.handles[slot] for slot in self.ready]
+            self.scoreboard, self.children, lambda: [self.children.handles[slot] for slot in self.ready]
         )
         self.clients: list[socket.socket] = []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 
@@ -16,15 +15,10 @@ from l7.master.state.dns_results import DnsResults
 from l7.master.state.overrides import ServerOverrides
 from l7.master.state.shared_state import SharedState
 from l7.master.upgrade import state_file
-from l7.sharedmem import layout
-from l7.sharedmem.memory import FIRST_WORKER
-from l7.sharedmem.predecessor_counters import PredecessorCounters
 from l7.telemetry.events import Events
 
 ONE, NAME = "127.0.0.1:8081", "app.test:8080"
 KEY = ("a", NAME)
-ENDED = 2**22 + 1
-"""No process: more than the kernel gives."""
 FOUND = [["10.0.0.1", 8080, -1, False]]
 
 
@@ -36,9 +30,6 @@ class Side:
         self.shared_state = SharedState(Config(backends={"a": {"servers": [ONE, NAME]}}), 8)
         self.control_server = ServerOverrides(self.shared_state, events)
         self.names = DnsResults(self.shared_state, self.control_server, ChildTable(Poll(), lambda *_: None), events)
-
-    def ledgers(self) -> list[int]:
-        return [os.dup(one.shared_memory.descriptor) for one in self.shared_state.ledgers]
 
     def order(self, want: str) -> None:
         assert self.control_server.answer(ServerRequest("a", ONE, want))["ok"]
@@ -56,7 +47,7 @@ def test_what_came_up_in_between_is_taken_over_too(file: int) -> None:
     old, new = Side(), Side()
     old.order("drain")
     state_file.write(file, old.shared_state, old.control_server)
-    state_file.take((file, *old.ledgers()), new.shared_state, new.control_server)
+    state_file.take(file, new.shared_state, new.control_server)
     assert new.control_server.lines() == [f"server a {ONE}: drain, as an administrator wants"]
     assert new.shared_state.resolved == {}
     old.shared_state.resolve(KEY, FOUND)
@@ -74,30 +65,11 @@ def test_what_the_next_one_found_out_itself_is_newer(file: int) -> None:
     assert [one.host for one in new.shared_state.resolved[KEY]] == ["10.0.0.2"]
 
 
-def test_what_was_counted_of_addresses_that_have_left_is_kept(file: int) -> None:
-    old, new = Side(), Side()
-    old.shared_state.resolve(KEY, FOUND)
-    row = old.shared_state.rows[(*KEY, "10.0.0.1:8080")]
-    old.shared_state.open(0)
-    old.shared_state.shared_memory.write(FIRST_WORKER, row, layout.REQUESTS, 7)
-    old.shared_state.resolve(KEY, [["10.0.0.2", 8080, -1, False]])
-    state_file.write(file, old.shared_state, old.control_server)
-    over = json.loads(os.pread(file, 1 << 20, 0))
-    over["shared memories"][0]["pid"] = ENDED
-    os.ftruncate(file, 0)
-    os.pwrite(file, json.dumps(over).encode(), 0)
-    state_file.take((file, *old.ledgers()), new.shared_state, new.control_server)
-    told = PredecessorCounters(new.shared_state.shared_memory, new.shared_state.rows.known(), os.getpid())
-    assert told.sums(KEY)[layout.REQUESTS] == 7
-    state_file.take_rest(file, new.names)
-    assert told.sums(KEY)[layout.REQUESTS] == 7
-
-
 def test_one_that_died_while_it_wrote_leaves_what_was_taken_at_first(file: int) -> None:
     old, new = Side(), Side()
     old.order("drain")
     state_file.write(file, old.shared_state, old.control_server)
-    state_file.take((file, *old.ledgers()), new.shared_state, new.control_server)
+    state_file.take(file, new.shared_state, new.control_server)
     os.ftruncate(file, 20)
     state_file.take_rest(file, new.names)
     assert new.control_server.lines() == [f"server a {ONE}: drain, as an administrator wants"]

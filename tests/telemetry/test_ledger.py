@@ -77,6 +77,6 @@ def test_pages_that_nobody_writes_cost_nothing() -> None:
     shared_memory = SharedMemory(16 * 1024, 4098)
     shared_memory.write(4097, 16 * 1024 - 1, layout.ROW - 1, 1)
     with open("/proc/self/smaps", encoding="utf-8") as maps:
-        lines = maps.read().split("l7-shared memory")[1].splitlines()
+        lines = maps.read().split("l7-counters")[1].splitlines()
     resident = next(int(line.split()[1]) for line in lines if line.startswith("Rss:"))
     assert resident <= 64

@@ -75,7 +75,7 @@ class Side:
         return client
 
     def drain(self) -> None:
-        self.proxy.draining = self.proxy.parting = self.proxy.handing = True
+        self.proxy.draining = self.proxy.handing = True
         self.server.stop()
         on_loop(self.server.hand_over_idle)
 

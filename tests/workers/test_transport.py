@@ -261,7 +261,7 @@ def test_who_cannot_be_handed_over_is_told_with_its_next_answer(house):
     house.client.send(ask("/one"))
     house.answer()
     until(lambda: house.session.idle)
-    house.proxy.draining = house.proxy.parting = house.proxy.handing = True
+    house.proxy.draining = house.proxy.handing = True
     house.server.hand_over_idle()
     turn()
     assert not house.session.stream.closed
@@ -275,7 +275,7 @@ def test_half_a_head_stays_with_who_cannot_be_handed_over(house):
     request = ask("/one")
     house.client.send(request[:10])
     until(lambda: house.session.gathering)
-    house.proxy.draining = house.proxy.parting = house.proxy.handing = True
+    house.proxy.draining = house.proxy.handing = True
     house.server.hand_over_idle()
     house.client.send(request[10:])
     head, body = house.answer()

@@ -1,4 +1,4 @@
-"""Client connections on their way from a worker that drains, or that lends them, to one that serves.
+"""Client connections on their way from a worker that drains to one that serves.
 
 The descriptor comes with a message of the old worker and goes on with one to a new worker; between the two it is held
 here, and only while nobody can take it. Nothing is lost on the way: what no worker takes within a moment goes back to
@@ -27,8 +27,8 @@ HOLD = 1.0
 RETRY = 0.02
 """Seconds between two tries to pass on what is held."""
 
-Takers = Callable[[ChildProcess | None], list[ChildProcess]]
-"""Who may be given a connection that comes from a worker now, or from elsewhere."""
+Takers = Callable[[], list[ChildProcess]]
+"""The workers that may be given a connection now."""
 
 
 @dataclass
@@ -47,8 +47,6 @@ class ConnectionBroker:
         """Connections passed on since the master started."""
         self.away: Channel | None = None
         """A channel to another l7 that takes them all."""
-        self.loan: Channel | None = None
-        """A channel to another l7 that takes what our workers give; what it does not take stays here."""
         self._scoreboard = scoreboard
         self._children = children
         self._takers = takers
@@ -91,7 +89,7 @@ class ConnectionBroker:
             os.close(self._held.popleft().descriptor)
 
     def _pass_on(self, held: _QueuedConnection) -> bool:
-        for channel, taker in self._channels(held.origin):
+        for channel, taker in self._channels():
             if channel.try_send(held.message, held.descriptor):
                 os.close(held.descriptor)
                 self.passed += 1
@@ -100,13 +98,11 @@ class ConnectionBroker:
                 return True
         return False
 
-    def _channels(self, origin: ChildProcess | None) -> Iterator[tuple[Channel, ChildProcess | None]]:
+    def _channels(self) -> Iterator[tuple[Channel, ChildProcess | None]]:
         if self.away is not None:
             yield self.away, None
             return
-        if self.loan is not None and origin is not None:
-            yield self.loan, None
-        for handle in sorted(self._takers(origin), key=self._load):
+        for handle in sorted(self._takers(), key=self._load):
             yield handle.channel, handle
 
     def _load(self, handle: ChildProcess) -> int:

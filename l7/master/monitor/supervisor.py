@@ -210,7 +210,6 @@ class MonitorSupervisor:
             shared_memory=shared_state.shared_memory,
             rows=shared_state.rows.known(),
             resolved=shared_state.resolved,
-            formers=shared_state.formers,
             admin=None if served.admin is None or served.admin.socket.fileno() < 0 else served.admin.socket,
         )
 

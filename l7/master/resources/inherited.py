@@ -47,15 +47,16 @@ class InheritedState:
     pid_file: str | None = None
     held: Mapping[str, int] = field(default_factory=dict)
     """Configuration files that only root could open, by name."""
-    bequest: tuple[int, ...] = ()
-    """What the l7 before knew (`l7.master.upgrade.state_file`), and the shared memories that it speaks of."""
+    state_file: int | None = None
+    """What the l7 before knew (`l7.master.upgrade.state_file`)."""
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """All of them."""
         places = [place.descriptor for place in (*self.listeners, *self.handed)]
         pairs = [pair[1] for pair in (self.control, self.log) if pair is not None and pair[1] > 2]
-        return (self.bridge, self.output_lock, *places, *pairs, *self.held.values(), *self.bequest)
+        left = [] if self.state_file is None else [self.state_file]
+        return (self.bridge, self.output_lock, *places, *pairs, *self.held.values(), *left)
 
     def variable(self) -> str:
         """The value of the variable that carries it."""
@@ -71,7 +72,7 @@ class InheritedState:
                 "log": self.log,
                 "pid-file": self.pid_file,
                 "held": dict(self.held),
-                "bequest": self.bequest,
+                "state-file": self.state_file,
             }
         )
 
@@ -107,7 +108,7 @@ def _parse(value: dict[str, Any]) -> InheritedState:
         log=_pair(value["log"]),
         pid_file=value["pid-file"],
         held={str(path): int(descriptor) for path, descriptor in value["held"].items()},
-        bequest=tuple(map(int, value.get("bequest", ()))),
+        state_file=None if value.get("state-file") is None else int(value["state-file"]),
     )
 
 

@@ -46,7 +46,7 @@ class MasterResources:
     """Whether the l7 before us still has all of this, so that nothing of it is ours to remove."""
 
     def leave_behind(
-        self, bridge: int, generation: int, held: Mapping[str, int], bequest: tuple[int, ...] = ()
+        self, bridge: int, generation: int, held: Mapping[str, int], state_file: int | None = None
     ) -> InheritedState:
         """What the next l7 inherits."""
         bound, handed = self.listeners.places()
@@ -61,7 +61,7 @@ class MasterResources:
             log=self.log.held,
             pid_file=self.pid_path,
             held=held,
-            bequest=bequest,
+            state_file=state_file,
         )
 
     def leave_to_successor(self) -> None:

@@ -60,13 +60,6 @@ class RowAllocator:
             if key not in self._taken:
                 self._taken[key] = self._row_for(key)
 
-    def remember(self, keys: Iterable[RowKey]) -> None:
-        """Have a row for each of these keys, as if those that nobody has now had been given back."""
-        for key in keys:
-            if self.last(key) is None and self._next < self._shared_memory.rows:
-                self._free[key] = self._next
-                self._next += 1
-
     def _row_for(self, key: RowKey) -> int:
         row = self._free.pop(key, None)
         if row is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,7 +11,6 @@ from l7.config.schema import Config
 from l7.master.state.rows import RowAllocator, keys_of
 from l7.networks import host_port
 from l7.sharedmem.memory import CONTROL, FIRST_WORKER, SharedMemory
-from l7.sharedmem.predecessor_counters import PredecessorCounters
 
 LEAST_ROWS = 16 * 1024
 """The least number of rows; pages that are never written cost no memory."""
@@ -31,17 +29,10 @@ class SharedState:
         self.rows.take(keys_of(config))
         self.resolved: dict[tuple[str, str], list[ResolvedEndpoint]] = {}
         """Addresses by route and server; a missing name has not been resolved yet."""
-        self.formers: list[PredecessorCounters] = []
-        """What those before this l7 have counted."""
         self.unresolved: dict[tuple[str, str], str] = {}
         """Why the last look-up of a name failed, by route and server."""
         self.cookie_key = secrets.token_bytes(32)
         """The key of sticky cookies where the configuration has no secret."""
-
-    @property
-    def ledgers(self) -> list[PredecessorCounters]:
-        """What the next l7 needs to go on counting."""
-        return [PredecessorCounters(self.shared_memory, self.rows.known(), os.getpid()), *self.formers]
 
     def extend(self, config: Config) -> None:
         """Make room for a new generation; raises `OutOfRowsError`."""

@@ -2,8 +2,8 @@
 
 It must become ready, live through ``canary-time`` with a beating heart, and not answer a larger share of requests with
 errors of l7's own (5xx that no server sent) than the old workers do at the same time; where these hear nothing then,
-than they did before. So that it hears something where clients keep their connections, the old workers lend it its
-share of them. The workers that follow are weighed in the same way. Pure, as all of the supervision.
+than they did before. It is judged by what comes over new connections: those that clients keep stay with the old workers
+until these drain. The workers that follow are compared in the same way. Pure, as all of the supervision.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def worse(new: AnswerTally, old: AnswerTally) -> bool:
 
 
 def compare(who: str, new: AnswerTally, old: AnswerTally, past: AnswerTally) -> str:
-    """What is to be said against a new worker or a new l7, where it answers worse than the old ones do, or did."""
+    """What is to be said against new workers, where they answer worse than the old ones do, or did."""
     word, known = ("the old workers", old) if old.answers else ("the old workers before", past)
     return f"{who} worse: {new}; {word}: {known}" if worse(new, known) else ""
 
@@ -93,7 +93,7 @@ def watch(transition: Transition) -> None:
             watched=canary.slot,
             weigh_at=transition.now + min(WEIGH_EVERY, state.plan.canary),
         )
-        transition.act(v.StartCanaryWatch(canary.slot))
+        transition.act(v.StartCanaryWatch())
 
 
 def look(transition: Transition) -> None:

@@ -20,11 +20,10 @@ class CanaryCounts:
     """Compares the generation that is wanted with the one that served before."""
 
     def __init__(self, scoreboard: Scoreboard) -> None:
-        self.past = AnswerTally()
-        """What the old workers had answered when the watch began."""
         self._scoreboard = scoreboard
         self._since = 0.0
         self._begin: dict[Life, AnswerTally] = {}
+        """What each old worker had answered when the watch began."""
         self._old: dict[Life, AnswerTally] = {}
 
     def watch(self, old: Iterable[WorkerRecord]) -> None:
@@ -32,7 +31,6 @@ class CanaryCounts:
         self._since = monotonic()
         self._begin = {_life(worker): self._read(worker) for worker in old}
         self._old = {}
-        self.past = _sum(self._begin.values())
 
     def weigh(self, state: SupervisorState) -> CanaryCompared:
         """The workers of the new generation against those that served when the watch began."""
@@ -41,29 +39,22 @@ class CanaryCounts:
         beats = [self._scoreboard.slot(one.slot)[BEAT] / 1e9 for one in new]
         return CanaryCompared(
             state.plan.generation,
-            self.total(new),
-            self.old(state),
-            self.past,
+            _sum(map(self._read, new)),
+            self._old_since(state),
+            _sum(self._begin.values()),
             beats=all(beat > self._since and now - beat < FRESH for beat in beats),
-            pending=self.pending(new),
+            pending=sum(map(self._pending, new)),
         )
 
-    def old(self, state: SupervisorState) -> AnswerTally:
+    def _old_since(self, state: SupervisorState) -> AnswerTally:
         """What those who served when the watch began have answered since, also those that are gone by now."""
         self._old |= {
             _life(one): self._read(one) - self._begin[_life(one)] for one in state.workers if _life(one) in self._begin
         }
         return _sum(self._old.values())
 
-    def total(self, workers: Iterable[WorkerRecord]) -> AnswerTally:
-        """What workers have answered since they started."""
-        return _sum(map(self._read, workers))
-
-    def pending(self, workers: Iterable[WorkerRecord]) -> int:
-        """Requests that workers have not answered yet; a tunnel is none."""
-        return sum(map(self._pending, workers))
-
     def _pending(self, worker: WorkerRecord) -> int:
+        """Requests that a worker has not answered yet; a tunnel is none."""
         cells = self._scoreboard.slot(worker.slot)
         return max(0, cells[IN_FLIGHT] - cells[TUNNELS])
 

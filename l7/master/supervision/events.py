@@ -118,21 +118,14 @@ class UpgradeRequested:
 
 @dataclass(frozen=True)
 class SuccessorTookOver:
-    """It has."""
+    """The next l7, process ``pid``, has taken over."""
 
     pid: int
 
 
 @dataclass(frozen=True)
 class UpgradeFailed:
-    """It has not, and is gone."""
-
-    why: str
-
-
-@dataclass(frozen=True)
-class TakeoverWithdrawn:
-    """This l7, executed to take another one's place, is not to take it."""
+    """The next l7 has not taken over, and ends."""
 
     why: str
 
@@ -170,7 +163,6 @@ Event = (
     | UpgradeRequested
     | SuccessorTookOver
     | UpgradeFailed
-    | TakeoverWithdrawn
     | ScaleUp
     | ScaleDown
     | GracefulStopRequested
@@ -233,16 +225,7 @@ class LoadConfiguration:
 
 @dataclass(frozen=True)
 class StartCanaryWatch:
-    """Note what everybody has answered so far, and lend the canary its share of the connections: it is on trial."""
-
-    slot: int
-
-
-@dataclass(frozen=True)
-class Rebalance:
-    """Let the others of its generation give a new worker its share of their connections."""
-
-    slot: int
+    """Note what the workers of the old generation have answered so far."""
 
 
 @dataclass(frozen=True)
@@ -257,19 +240,12 @@ class StartSuccessor:
 
 @dataclass(frozen=True)
 class AbandonSuccessor:
-    """Give the next l7 up: it gives back what it was lent; or, when this one is to stop, it ends, too."""
-
-    stop: bool = False
+    """End the next l7, which has not taken over."""
 
 
 @dataclass(frozen=True)
 class ForwardReload:
     """Let the l7 that has taken over reload: it was asked for here."""
-
-
-@dataclass(frozen=True)
-class ReturnConnections:
-    """Connections go to the l7 before this one from now on."""
 
 
 @dataclass(frozen=True)
@@ -317,12 +293,10 @@ Action = (
     | KillWorker
     | LoadConfiguration
     | StartCanaryWatch
-    | Rebalance
     | CompareCanary
     | StartSuccessor
     | AbandonSuccessor
     | ForwardReload
-    | ReturnConnections
     | CommitGeneration
     | AnnounceReady
     | CloseListeners

@@ -38,7 +38,6 @@ class MasterEvent(Enum):
     FAILED = "failed"
     UPGRADE = "upgrade"
     REPLACED = "replaced"
-    WITHDRAW = "withdraw"
     TERMINATE = "terminate"
     INTERRUPT = "interrupt"
     LATE = "late"
@@ -95,12 +94,6 @@ MASTER: Mapping[tuple[MasterState, MasterEvent], MasterState] = {
     (_M.RETIRING, _ME.INTERRUPT): _M.STOPPING,
     (_M.RETIRING, _ME.LATE): _M.STOPPING,
     (_M.RETIRING, _ME.EMPTY): _M.STOPPED,
-    # The other side of it: the next l7 that is not fit gives back what it has.
-    (_M.STARTING, _ME.WITHDRAW): _M.RETIRING,
-    (_M.SERVING, _ME.WITHDRAW): _M.RETIRING,
-    (_M.CANARY, _ME.WITHDRAW): _M.RETIRING,
-    (_M.ROLLING, _ME.WITHDRAW): _M.RETIRING,
-    (_M.ROLLBACK, _ME.WITHDRAW): _M.RETIRING,
     # TERM: requests in flight are finished. Once more, or INT, or QUIT: at once.
     (_M.STARTING, _ME.TERMINATE): _M.DRAINING,
     (_M.SERVING, _ME.TERMINATE): _M.DRAINING,

@@ -76,4 +76,4 @@ def come_to_an_end(transition: Transition) -> None:
 
 def _abandon_upgrade(transition: Transition) -> None:
     if transition.state.phase is MasterState.UPGRADING:
-        transition.act(v.AbandonSuccessor(stop=True))
+        transition.act(v.AbandonSuccessor())

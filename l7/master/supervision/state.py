@@ -93,21 +93,16 @@ class SupervisorState:
         """The indexes whose worker is of the wanted generation, and ready."""
         return {worker.index for worker in self.live(self.plan.generation) if worker.ready}
 
-    def takers(self, origin: int | None = None) -> list[WorkerRecord]:
-        """Who may be given a connection that comes from a worker, or from another l7.
+    def takers(self) -> list[WorkerRecord]:
+        """The workers that may be given a connection which another one hands over.
 
-        In a reload those that stay, whichever generation that is to be; but what an old worker that serves gives away
-        while the canary is on trial is lent to the canary.
+        In a reload those that stay: the old generation's while the canary is watched, then the new one's.
         """
         if self.phase in ENDS:
             return []
         ready = [worker for worker in self.live() if worker.ready]
-        if self.phase is MasterState.CANARY and self.before is not None:
-            giver = None if origin is None else self.worker(origin)
-            lent = giver is not None and giver.ready
-            stays = (self if lent and self.watched is not None else self.before).plan.generation
-        else:
-            stays = self.plan.generation
+        in_trial = self.phase is MasterState.CANARY and self.before is not None
+        stays = (self.before if in_trial and self.before else self).plan.generation
         return [worker for worker in ready if worker.generation == stays] or ready
 
     def free_slot(self) -> int | None:

@@ -76,7 +76,7 @@ def _hangup(transition: Transition, event: v.Event) -> None:
                 "info", named("reload.remembered", "reload remembered: it begins when the present one is done")
             )
         transition.state = replace(transition.state, again=True)
-    elif transition.state.phase is MasterState.RETIRING and not transition.state.code:
+    elif transition.state.phase is MasterState.RETIRING:
         upgrade.pass_on(transition)
 
 
@@ -103,7 +103,6 @@ def _booted(transition: Transition, event: v.Event) -> None:
     if transition.state.phase in (MasterState.ROLLING, MasterState.ROLLBACK):
         took = f"{took}: {len(transition.state.proven())} of {transition.state.wanted}"
         transition.log("info", named("worker.ready", took, worker=worker.index + 1))
-        transition.act(v.Rebalance(worker.slot))
         look_again(transition)
     else:
         transition.log("debug", named("worker.ready", took, worker=worker.index + 1))
@@ -194,7 +193,6 @@ _HANDLERS: dict[type[v.Event], Callable[[Transition, v.Event], None]] = {
     v.UpgradeRequested: upgrade.upgrade,
     v.SuccessorTookOver: upgrade.replaced,
     v.UpgradeFailed: upgrade.failed,
-    v.TakeoverWithdrawn: upgrade.withdraw,
     v.ScaleUp: _more,
     v.ScaleDown: _fewer,
     v.GracefulStopRequested: shutdown.terminate,

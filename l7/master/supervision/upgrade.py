@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from l7.master.supervision import events as v
-from l7.master.supervision.lifecycle import BEATS, ENDS, MasterEvent, MasterState
+from l7.master.supervision.lifecycle import BEATS, MasterEvent, MasterState
 from l7.master.supervision.transition import MARGIN, Transition
 from l7.telemetry.events import named
 
 UPGRADE_WITHIN = 30.0
-"""Seconds that the next l7 has, beside what its workers may take to boot and to be watched."""
+"""Seconds that the next l7 has to take over, beside what its workers may take to boot."""
 
 
 def upgrade(transition: Transition, event: v.Event) -> None:
@@ -21,7 +21,7 @@ def upgrade(transition: Transition, event: v.Event) -> None:
         return
     plan = transition.state.plan
     transition.log("info", named("upgrade.started", "upgrade: the next l7 is started"))
-    transition.enter(MasterEvent.UPGRADE, until=transition.now + UPGRADE_WITHIN + plan.silence + plan.canary)
+    transition.enter(MasterEvent.UPGRADE, until=transition.now + UPGRADE_WITHIN + plan.silence)
     transition.act(v.StartSuccessor())
 
 
@@ -34,19 +34,7 @@ def replaced(transition: Transition, event: v.Event) -> None:
     transition.log("info", named("upgrade.done", done, pid=event.pid))
     if transition.state.again:
         pass_on(transition)
-    _retire(transition, MasterEvent.REPLACED, transition.state.plan.drain)
-
-
-def withdraw(transition: Transition, event: v.Event) -> None:
-    """Make way for the l7 before us: what was lent to this one goes back."""
-    assert isinstance(event, v.TakeoverWithdrawn)
-    if transition.state.phase in ENDS:
-        return
-    unfit = f"not fit to take over: {event.why}; what is served here goes back"
-    transition.log("error", named("upgrade.withdrawn", unfit, reason=event.why))
-    transition.act(v.ReturnConnections())
-    transition.state = replace(transition.state, code=1)
-    _retire(transition, MasterEvent.WITHDRAW, transition.state.plan.graceful)
+    _retire(transition)
 
 
 def pass_on(transition: Transition) -> None:
@@ -55,8 +43,9 @@ def pass_on(transition: Transition) -> None:
     transition.act(v.ForwardReload())
 
 
-def _retire(transition: Transition, event: MasterEvent, within: float) -> None:
-    transition.enter(event, until=transition.now + within + MARGIN)
+def _retire(transition: Transition) -> None:
+    within = transition.state.plan.drain
+    transition.enter(MasterEvent.REPLACED, until=transition.now + within + MARGIN)
     transition.state = replace(transition.state, since=transition.now)
     for worker in transition.state.workers:
         if worker.state in BEATS:

@@ -11,7 +11,7 @@ from setproctitle import setproctitle
 from l7.clock import monotonic
 from l7.config.held import HeldFiles
 from l7.ipc.channel import Channel
-from l7.ipc.messages import BootFailed, Reload, shortened
+from l7.ipc.messages import Adopt, BootFailed, Reload, shortened
 from l7.master.children.connection_broker import ConnectionBroker
 from l7.master.children.poll import Poll
 from l7.master.control.commands import ControlCommands
@@ -24,7 +24,6 @@ from l7.master.supervision import events as v
 from l7.master.supervision.state import SupervisorState
 from l7.master.supervision.transition import MARGIN
 from l7.master.upgrade import state_file
-from l7.master.upgrade.comparison import UpgradeComparison
 from l7.master.upgrade.predecessor import PredecessorSide
 from l7.master.upgrade.successor import SuccessorSide
 from l7.telemetry.events import Events, named
@@ -55,29 +54,28 @@ class UpgradeCoordinator:
         post: Callable[[v.Event], None],
         inheritance: InheritedState | None,
         held: HeldFiles | None,
-        company: UpgradeComparison,
         names: DnsResults,
     ) -> None:
         self._poll, self._resources, self._generations, self._relay = poll, resources, generations, relay
         self._commands, self._notifier, self._events, self._post = commands, notifier, events, post
-        self._held, self._company, self._names = held, company, names
+        self._held, self._names = held, names
         self._parent = 0 if inheritance is None else inheritance.parent
         self._upgrade: PredecessorSide | None = None
         self._until = 0.0
         """How long the l7 before is waited for in the end."""
         self._left = -1
         """What the l7 before leaves us, or we the next one, while that is not done."""
-        if inheritance is not None and inheritance.bequest:
-            self._left = inheritance.bequest[0]
-            state_file.take(inheritance.bequest, generations.shared_state, generations.administration)
+        if inheritance is not None and inheritance.state_file is not None:
+            self._left = inheritance.state_file
+            state_file.take(self._left, generations.shared_state, generations.administration)
         self._successor = None if inheritance is None else SuccessorSide(poll, resources, inheritance, events, post)
         if self._successor is not None:
-            self._successor.listen(self._on_taken, company.take_back)
+            self._successor.listen(self._on_taken, self._on_connection)
 
     def announce(self, where: str, state: SupervisorState) -> None:
-        """The first workers are ready: this is the master now, or will be when it is proven."""
+        """The first workers are ready: this is the master now, or asks to be."""
         if self._successor is not None and not self._successor.taken:
-            self._successor.prove(state.plan.canary, state.wanted)
+            self._successor.offer(state)
             return
         self._commands.control_server.open()
         self._notifier.ready(f"listening on {where}")
@@ -92,20 +90,19 @@ class UpgradeCoordinator:
     def execute(self, state: SupervisorState) -> None:
         """Start the next l7."""
         self._upgrade = PredecessorSide(
-            self._poll, self._resources, self._on_outcome, self._company, self._leave, self._events.warning
+            self._poll, self._resources, self._on_outcome, self._leave, self._events.warning
         )
         held = {} if self._held is None else self._held.descriptors()
         self._let_go()
         self._left = state_file.create()
         self._leave()
-        ledgers = [one.shared_memory.descriptor for one in self._generations.shared_state.ledgers]
-        self._upgrade.start(self._generations.last, state.plan.graceful, held, (self._left, *ledgers))
+        self._upgrade.start(self._generations.last, state.plan.graceful, held, self._left)
 
-    def abandon(self, *, stop: bool) -> None:
-        """Give the next l7 up."""
+    def abandon(self) -> None:
+        """End the next l7."""
         self._let_go()
         if self._upgrade is not None:
-            self._upgrade.abandon(quick=stop)
+            self._upgrade.abandon()
 
     def stop(self, *, quick: bool, within: float) -> None:
         """This l7 stops: so does one before it that still drains."""
@@ -128,11 +125,6 @@ class UpgradeCoordinator:
         if self._upgrade is not None and self._upgrade.bridge is not None:
             self._upgrade.bridge.send(Reload())
 
-    def give_back(self) -> None:
-        """Let the connections of our workers go to the l7 before us."""
-        if self._successor is not None:
-            self._relay.away = self._successor.bridge
-
     @property
     def children(self) -> tuple[int, ...]:
         """The process of a next l7 that has not been reaped."""
@@ -141,17 +133,16 @@ class UpgradeCoordinator:
     @property
     def due(self) -> float | None:
         """When to look again."""
-        moments = [one.due for one in (self._upgrade, self._successor, self._notifier) if one is not None]
+        moments = [one.due for one in (self._upgrade, self._notifier) if one is not None]
         return min((moment for moment in moments if moment is not None), default=None)
 
-    def look(self, state: SupervisorState) -> None:
+    def look(self) -> None:
         """See what has become due on either side."""
         self._notifier.look()
         if self._upgrade is not None:
             self._upgrade.look()
         if self._successor is not None:
             self._successor.hold_back(self._relay.full)
-            self._successor.look(state, self._company.own)
 
     def release(self) -> None:
         """Close what only the master needs: what a child does with what it inherited."""
@@ -178,6 +169,9 @@ class UpgradeCoordinator:
             setproctitle("l7: master (replaced)")
         self._let_go()
         self._post(event)
+
+    def _on_connection(self, message: Adopt, descriptor: int) -> None:
+        self._relay.post(message, descriptor, None)
 
     def _on_taken(self) -> None:
         self._events.info(named("upgrade.taken", f"has taken over from process {self._parent}", pid=self._parent))

@@ -1,9 +1,9 @@
 """Upgrade in place, seen from the l7 that is to be replaced: start the next one, listen to it, make way for it.
 
 The next l7 is the same command line from the same place, executed anew: new code, new dependencies, this
-configuration. It inherits the sockets and a bridge, boots beside us, and proves itself on a share of our connections:
-it says what it answers, and that it is ready. Then we let go of the pid file, it takes that and the control socket, and
-we drain. Until then it is only a child that may fail, and gives back what it was lent.
+configuration. It inherits the sockets and a bridge, boots beside us, and says when all of its workers are ready. Then
+we let go of the pid file, it takes that and the control socket, and we drain. Until then it is only a child that may
+fail: it is told to stop, finishes what it has accepted, and this l7 goes on.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from l7.errors import StartError
 from l7.ipc.channel import Channel, pair
 from l7.ipc.messages import (
     PROTOCOL,
-    Adopt,
-    AnswerCounts,
     BootFailed,
     Hello,
     Message,
@@ -29,8 +27,6 @@ from l7.ipc.messages import (
     TakeOver,
     TookOver,
     Unfit,
-    Withdraw,
-    shortened,
 )
 from l7.master.children.handle import describe_end
 from l7.master.children.poll import Poll, PolledChannel
@@ -38,8 +34,6 @@ from l7.master.resources.inherited import VARIABLE, InheritedState
 from l7.master.resources.pidfile import PidFile
 from l7.master.resources.startup import MasterResources
 from l7.master.supervision import events as v
-from l7.master.upgrade.comparison import UpgradeComparison
-from l7.master.upgrade.successor_counts import SuccessorCounts
 
 KILL_AFTER = 2.0
 """Seconds beyond ``graceful-timeout`` that a next l7 which was given up has to end by itself."""
@@ -56,29 +50,29 @@ class PredecessorSide:
     """
 
     def __init__(
-        self, poll: Poll, resources: MasterResources, post: Callable[[v.Event], None], company: UpgradeComparison,
-        leave: Callable[[], None], report: Callable[[str], None],
+        self, poll: Poll, resources: MasterResources, post: Callable[[v.Event], None], leave: Callable[[], None],
+        report: Callable[[str], None],
     ) -> None:  # fmt: skip
         self.bridge: Channel | None = None
         self.pid = 0
         self._poll = poll
         self._resources = resources
         self._post = post
-        self._company = company
         self._graceful = 0.0
         self._leave = leave
         self._report = report
-        self._proof = SuccessorCounts()
         self._polled: PolledChannel | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._why = ""
         self._kill_at: float | None = None
         self._gone_at: float | None = None
         self._over = False
-        self._way_made = False
+        """Whether it has taken over, or has failed."""
+        self._replaced = False
+        """Whether it has taken over."""
 
     def start(
-        self, generation: int, graceful: float, held: dict[str, int], bequest: tuple[int, ...] = ()
+        self, generation: int, graceful: float, held: dict[str, int], state_file: int | None = None
     ) -> None:  # fmt: skip
         """Execute the next l7, which is given ``graceful`` seconds to end where it is given up.
 
@@ -90,7 +84,7 @@ class PredecessorSide:
             return
         ours, theirs = pair()
         with theirs:
-            left = self._resources.leave_behind(theirs.fileno(), generation, held, bequest)
+            left = self._resources.leave_behind(theirs.fileno(), generation, held, state_file)
             try:
                 self._child = subprocess.Popen(
                     [sys.executable, *sys.orig_argv[1:]], env=_environment(left), pass_fds=left.descriptors
@@ -103,21 +97,17 @@ class PredecessorSide:
         self.bridge, self.pid = Channel(ours, self._report), self._child.pid
         self._polled = PolledChannel(self._poll, self.bridge, self._hear)
 
-    def abandon(self, *, quick: bool = False) -> None:
-        """Give the next l7 up: it gives back what it was lent, finishes what it serves, and ends, or is made to.
+    def abandon(self, *, stops_itself: bool = False) -> None:
+        """End the next l7: it finishes what it serves, as one that is told to stop, and is killed if it does not end.
 
-        ``quick`` makes it end like one that is told to stop, because this one ends, too.
+        ``stops_itself`` is for one that has said so: a second TERM would be a quick stop.
         """
         if self._over:
             return
         self._over = True
         self._take_back()
-        self._company.end()
         if self._child is not None and self._child.poll() is None:
-            why = self._why or "the l7 before it stops"
-            if self.bridge is not None:
-                self.bridge.send(Withdraw(shortened(why)))
-            if quick or self.bridge is None or self.bridge.broken:
+            if not stops_itself:
                 self._child.terminate()
             self._kill_at = monotonic() + self._graceful + KILL_AFTER
 
@@ -165,14 +155,11 @@ class PredecessorSide:
         if self.bridge is None:
             return
         for received in self.bridge.receive():
-            message, descriptor = received
-            if isinstance(message, Adopt) and descriptor is not None:
-                self._company.take_back(message, descriptor)
-                continue
             received.discard()
+            message = received.message
             if not self._over:
                 self._listen_to(message)
-            elif isinstance(message, Stop):
+            elif self._replaced and isinstance(message, Stop):
                 self._post(v.QuickStopRequested() if message.quick else v.GracefulStopRequested())
         if self.bridge.closed:
             self.close()
@@ -183,33 +170,20 @@ class PredecessorSide:
 
     def _listen_to(self, message: Message) -> None:
         if isinstance(message, Hello) and message.protocol != PROTOCOL:
-            self._fail(f"l7 {message.version} cannot take over from this version: stop this one, and start that", True)
-        elif isinstance(message, Serving) and self.bridge is not None:
-            self._company.begin(self.bridge, message.workers)
-        elif isinstance(message, AnswerCounts):
-            self._weigh(message)
+            self._fail(f"l7 {message.version} cannot take over from this version: stop this one, and start that")
+        elif isinstance(message, Serving):
+            self._make_way()
         elif isinstance(message, TookOver):
-            self._over = True
-            self._company.end()
+            self._over = self._replaced = True
             self._resources.leave_to_successor()
             self._post(v.SuccessorTookOver(self.pid))
         elif isinstance(message, BootFailed):
             self._why = message.why
         elif isinstance(message, Unfit):
-            self._fail(f"it is not fit: {message.why}")
-
-    def _weigh(self, counts: AnswerCounts) -> None:
-        if self._way_made:
-            return
-        self._proof.hear(counts)
-        if fault := self._proof.fault(*self._company.answers()):
-            self._fail(fault)
-        elif self._proof.complete:
-            self._make_way()
+            self._fail(f"it is not fit: {message.why}", stops_itself=True)
 
     def _make_way(self) -> None:
         """Let go of what only one can have."""
-        self._way_made = True
         if self._resources.pid_file is not None:
             self._resources.pid_file.unlock()
         self._leave()
@@ -225,9 +199,8 @@ class PredecessorSide:
             word = "it ended with " + (f"exit status {status}" if status >= 0 else describe_end(-status))
         return word + (f" ({self._why})" if self._why else "")
 
-    def _fail(self, why: str, quick: bool = False) -> None:
-        self._why = why
-        self.abandon(quick=quick)
+    def _fail(self, why: str, *, stops_itself: bool = False) -> None:
+        self.abandon(stops_itself=stops_itself)
         self._post(v.UpgradeFailed(why))
 
     def _take_back(self) -> None:

@@ -1,15 +1,14 @@
 """What an l7 knows that the next one, which takes its place, should not have to find out anew.
 
-What administrators want, what names stand for, what checks have found, what cookies are signed with, and what was
-counted. It is handed down as an anonymous file, because it may be larger than a variable of the environment can be, and
-beside it the shared memories themselves. It is written twice: when the next l7 is started, and when that takes over.
+What administrators want, what names stand for, what checks have found, and what cookies are signed with. Counters begin
+anew. It is handed down as an anonymous file, because it may be larger than a variable of the environment can be, and is
+written twice: when the next l7 is started, and when that takes over.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from typing import Any
 
 from l7.master.state.dns_results import DnsResults
@@ -17,15 +16,14 @@ from l7.master.state.overrides import ServerOverrides
 from l7.master.state.rows import OutOfRowsError
 from l7.master.state.shared_state import SharedState
 from l7.sharedmem import layout
-from l7.sharedmem.memory import CONTROL, SharedMemory
-from l7.sharedmem.predecessor_counters import LAYOUT, PredecessorCounters
+from l7.sharedmem.memory import CONTROL
 
 _HEALTH = (layout.HEALTH, layout.HEALTH_SINCE, layout.HEALTH_WHY)
 
 
 def create() -> int:
     """Make the file; returns its descriptor."""
-    return os.memfd_create("l7-bequest", os.MFD_CLOEXEC)
+    return os.memfd_create("l7-state", os.MFD_CLOEXEC)
 
 
 def write(descriptor: int, shared_state: SharedState, administration: ServerOverrides) -> None:
@@ -38,7 +36,6 @@ def write(descriptor: int, shared_state: SharedState, administration: ServerOver
         ],
         "health": [[list(key), *health] for key in shared_state.rows if (health := _health(shared_state, key))[0]],
         "cookie-key": shared_state.cookie_key.hex(),
-        "shared memories": [_told(one) for one in shared_state.ledgers],
     }
     os.ftruncate(descriptor, 0)
     with os.fdopen(os.dup(descriptor), "wb") as file:
@@ -46,9 +43,8 @@ def write(descriptor: int, shared_state: SharedState, administration: ServerOver
         file.write(json.dumps(known).encode())
 
 
-def take(descriptors: Sequence[int], shared_state: SharedState, administration: ServerOverrides) -> None:
+def take(descriptor: int, shared_state: SharedState, administration: ServerOverrides) -> None:
     """Take over what is of use for this configuration, before the first fork. The file stays open."""
-    descriptor, *ledgers = descriptors
     known = _read(descriptor)
     shared_state.cookie_key = bytes.fromhex(known["cookie-key"])
     for route, address, found in known["names"]:
@@ -59,11 +55,10 @@ def take(descriptors: Sequence[int], shared_state: SharedState, administration: 
             for cell, value in zip(_HEALTH, health, strict=True):
                 shared_state.shared_memory.write(CONTROL, shared_state.rows[place], cell, int(value))
     administration.adopt(known["orders"])
-    _take_counts(shared_state, known.get("shared memories", []), ledgers)
 
 
 def take_rest(descriptor: int, names: DnsResults) -> None:
-    """Take over what the l7 before found out while this one proved itself, and close the file.
+    """Take over what the l7 before found out while this one booted, and close the file.
 
     That is what names stand for: what is checked is checked by this one too, and orders are refused meanwhile.
     """
@@ -82,33 +77,6 @@ def _read(descriptor: int) -> dict[str, Any]:
         file.seek(0)
         known: dict[str, Any] = json.loads(file.read())
         return known
-
-
-def _take_counts(shared_state: SharedState, told: list[dict[str, Any]], descriptors: list[int]) -> None:
-    """Read what the l7 before goes on counting, and add what was counted before that to our own."""
-    for one, descriptor in zip(told, descriptors, strict=True):
-        if one["layout"] != LAYOUT:  # cells mean something else in that version: counting begins anew
-            os.close(descriptor)
-            continue
-        rows = {tuple(map(str, key)): int(row) for row, *key in one["keys"]}
-        former = PredecessorCounters(SharedMemory(one["rows"], one["writers"], descriptor), rows, one["pid"])
-        if former.over:
-            shared_state.rows.remember(former.rows)  # also of addresses that a name has no more: they are in its sum
-            former.add_to(shared_state.shared_memory, shared_state.rows.known())
-        else:
-            shared_state.formers.append(former)
-
-
-def _told(former: PredecessorCounters) -> dict[str, Any]:
-    keys = [[row, *key] for key, row in former.rows.items()]
-    shared_memory = former.shared_memory
-    return {
-        "layout": LAYOUT,
-        "rows": shared_memory.rows,
-        "writers": shared_memory.writers,
-        "pid": former.pid,
-        "keys": keys,
-    }
 
 
 def _take_name(shared_state: SharedState, name: tuple[str, str], found: list[Any]) -> None:

@@ -111,7 +111,7 @@ class ClientConnection:
             if not proxy.handle(exchange, head, self):
                 self.end()
                 return
-            if proxy.parting and self._leave(started + exchange.total_time):
+            if proxy.draining and self._leave(started + exchange.total_time):
                 return
             if not self.buffer and not stream.ready:
                 self._rest(started + exchange.total_time)

@@ -41,7 +41,6 @@ from l7.ipc.messages import (
 from l7.sharedmem import scoreboard as cells
 from l7.sharedmem.master_gauges import MasterGauges
 from l7.sharedmem.memory import SharedMemory
-from l7.sharedmem.predecessor_counters import PredecessorCounters
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.events import Events
 from l7.telemetry.metrics import Metrics
@@ -71,8 +70,6 @@ class MonitorSpec:
     rows: Mapping[Row, int]
     resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]]
     """What is known of names, by route and server."""
-    formers: Sequence[PredecessorCounters] = ()
-    """What those before this l7 have counted."""
     admin: socket.socket | None = None
     """Where the admin endpoint listens."""
 
@@ -110,7 +107,7 @@ class MonitorWorker:
         self._naming = DnsRefresher(
             self._config, NameResolver(self._config.resolver), self._resolved, self._channel.send, events
         )
-        figures = Metrics(spec.shared_memory, spec.scoreboard, self._config, self._rows, self._resolved, spec.formers)
+        figures = Metrics(spec.shared_memory, spec.scoreboard, self._config, self._rows, self._resolved)
         self._admin = AdminServer(figures, MasterGauges(spec.shared_memory), self._visit)
         self._members: dict[tuple[str, str], list[CheckTarget]] = {}
         self._cells = spec.scoreboard.slot(spec.slot)
