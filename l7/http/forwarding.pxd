@@ -12,7 +12,7 @@ cdef dict _ARRIVALS
 cdef class Hop:
     cdef public str client
     cdef public int port
-    cdef public bytes authority, line
+    cdef public bytes authority, line, scheme
 
     @cython.locals(pieces=list, authority=bytes)
     cpdef bytes request_head(self, RequestHead head, bytes request_id, object believed=*, bytes body=*)

@@ -32,28 +32,30 @@ _VIA_11 = b"\r\nVia: 1.1 l7\r\nX-Request-ID: "
 _VIA_10 = b"\r\nVia: 1.0 l7\r\nX-Request-ID: "
 
 
-_ARRIVALS: dict[int, bytes] = {}
-"""The lines about the listener of a request, by its port."""
+_ARRIVALS: dict[tuple[bytes, int], bytes] = {}
+"""The lines about the listener of a request, by its scheme and port."""
 
 
 class Hop:
     """One client connection: what it adds to each request, written once, and how answers are framed for it.
 
-    ``client`` is the address of the peer, ``port`` the one it connected to, ``authority`` the Host of an HTTP/1.0
-    request that names none. A peer on a unix socket (`UNIX`) has neither address nor port, and is taken for a proxy:
-    only its own forwarding fields can say how the client came.
+    ``client`` is the address of the peer, ``port`` the one it connected to, ``scheme`` what it speaks there,
+    ``authority`` the Host of an HTTP/1.0 request that names none. A peer on a unix socket (`UNIX`) has neither address
+    nor port, and is taken for a proxy: only its own forwarding fields can say how the client came.
     """
 
-    __slots__ = ("authority", "client", "line", "port")
+    __slots__ = ("authority", "client", "line", "port", "scheme")
 
-    def __init__(self, client: str, port: int, authority: bytes) -> None:
+    def __init__(self, client: str, port: int, authority: bytes, scheme: bytes = b"http") -> None:
         self.client = client
         self.port = port
         self.authority = authority
-        arrival = _ARRIVALS.get(port)
+        self.scheme = scheme
+        came = (scheme, port)
+        arrival = _ARRIVALS.get(came)
         if arrival is None:
-            arrival = b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: %d\r\nX-Forwarded-Host: " % port
-            _ARRIVALS[port] = arrival
+            arrival = b"\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Port: %d\r\nX-Forwarded-Host: " % came
+            _ARRIVALS[came] = arrival
         if client == UNIX:
             self.line = b"\r\nX-Forwarded-Host: "
         else:
@@ -185,7 +187,7 @@ def believe(head: RequestHead, hop: Hop, trusted: IsTrusted) -> tuple[str, bytes
     client, found = _client_of(elements, hop.client, trusted)
     if hop.client != UNIX:
         chain.append(hop.client.encode("ascii"))
-        told.setdefault(b"x-forwarded-proto", found.proto.lower() if found.proto.lower() in _SCHEMES else b"http")
+        told.setdefault(b"x-forwarded-proto", found.proto.lower() if found.proto.lower() in _SCHEMES else hop.scheme)
         told.setdefault(b"x-forwarded-port", b"%d" % hop.port)
     elif found.proto.lower() in _SCHEMES:
         told.setdefault(b"x-forwarded-proto", found.proto.lower())

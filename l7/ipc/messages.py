@@ -86,6 +86,8 @@ class Adopt(Message):
     idle_left: float | None = None
     """Seconds for which it may stay idle; None: as a new one."""
     returned: bool = False
+    scheme: str = "http"
+    """What the client speaks with that listener."""
 
 
 # --- worker to master -----------------------------------------------------------------------------------------------

@@ -272,7 +272,7 @@ class Arbiter:
             slot=action.slot,
             index=action.index,
             workers=self._state.wanted,
-            listeners=[listener.socket for listener in served.listeners],
+            listeners=served.bound(),
             channel=channel,
             scoreboard=self._scoreboard,
             shared_memory=shared_state.shared_memory,

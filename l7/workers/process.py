@@ -43,6 +43,7 @@ from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.access_log import NullAccessLog, open_log
 from l7.telemetry.events import Events, named
 from l7.workers.accept_balancer import AcceptBalancer
+from l7.workers.bound_listener import BoundListener
 from l7.workers.channel import LoopChannel
 from l7.workers.context import WorkerContext, writer_of
 from l7.workers.downstream.handover import HandoverQueue
@@ -85,7 +86,7 @@ class WorkerSpec:
     slot: int
     index: int
     workers: int
-    listeners: list[socket.socket]
+    listeners: Sequence[BoundListener]
     channel: socket.socket
     scoreboard: Scoreboard
     shared_memory: SharedMemory

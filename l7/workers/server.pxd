@@ -11,7 +11,7 @@ from l7.workers.transport.stream cimport DeadlineSweeper
 cdef int _IPV4, _UNIX
 
 cdef class WorkerListener:
-    cdef public object sock
+    cdef public object sock, config
     cdef public int family, port
     cdef public bytes authority
     cdef public bint watching

@@ -26,6 +26,7 @@ from l7.networks import UNIX, of_peer
 from l7.oserrors import DESCRIPTORS, SCARCE, describe
 from l7.telemetry.events import named
 from l7.workers.accept_balancer import AcceptBalancer
+from l7.workers.bound_listener import BoundListener
 from l7.workers.connection_reclaimer import ConnectionReclaimer, has_waiting
 from l7.workers.downstream.connection import ClientConnection
 from l7.workers.downstream.handover import MOST_READ, HandoverQueue
@@ -44,10 +45,11 @@ _REMEMBERED = 1024
 class WorkerListener:
     """One listening socket as a worker sees it."""
 
-    __slots__ = ("_hops", "_server", "_watcher", "authority", "family", "port", "sock", "watching")
+    __slots__ = ("_hops", "_server", "_watcher", "authority", "config", "family", "port", "sock", "watching")
 
-    def __init__(self, sock: socket.socket, server: ConnectionAcceptor) -> None:
-        self.sock = sock
+    def __init__(self, bound: BoundListener, server: ConnectionAcceptor) -> None:
+        sock = self.sock = bound.socket
+        self.config = bound.config
         self.family = int(sock.family)
         self._server = server
         self.port, self.authority = _own_name(sock)
@@ -78,7 +80,7 @@ class WorkerListener:
         if hop is None:
             if len(self._hops) >= _REMEMBERED:
                 self._hops.clear()
-            hop = self._hops[client] = Hop(client, self.port, self.authority)
+            hop = self._hops[client] = Hop(client, self.port, self.authority, self.config.scheme)
         return hop
 
     def _on_connection(self) -> None:
@@ -133,13 +135,14 @@ class ConnectionAcceptor:
         sweeper.free_descriptor = self._room.free_descriptor
         self._authorities: dict[int, bytes] = {}
 
-    def listen(self, sockets: Sequence[socket.socket]) -> None:
-        """Begin to accept on ``sockets``, which must be listening."""
-        for sock in sockets:
+    def listen(self, listeners: Sequence[BoundListener]) -> None:
+        """Begin to accept on the sockets of ``listeners``."""
+        for bound in listeners:
+            sock = bound.socket
             sock.setblocking(False)
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            listener = WorkerListener(sock, self)
+            listener = WorkerListener(bound, self)
             self._authorities[listener.port] = listener.authority
             self._listeners.append(listener)
         self._share.may_hold(self._most)
@@ -206,7 +209,7 @@ class ConnectionAcceptor:
         sock.setblocking(False)
         port = f":{message.port}" if message.port else ""
         authority = self._authorities.get(message.port) or f"localhost{port}".encode("ascii")
-        session = self._begin(sock, Hop(message.peer, message.port, authority))
+        session = self._begin(sock, Hop(message.peer, message.port, authority, message.scheme.encode("ascii")))
         self._share.adopts()
         session.buffer = message.data
         session.last = message.returned

@@ -299,3 +299,12 @@ def test_framing_towards_the_client(fields, minor, framing):
 def test_no_body_stays_no_body():
     for minor in (0, 1):
         assert HOP.framing(answer(b"Transfer-Encoding: chunked", method=b"HEAD"), minor) == ABSENT
+
+
+def test_what_clients_speak_is_what_their_listener_says():
+    hop = forwarding.Hop("192.0.2.7", 8443, b"proxy.test:8443", b"https")
+    lines = hop.request_head(parse(), b"id1").split(b"\r\n")
+    assert b"X-Forwarded-Proto: https" in lines and b"X-Forwarded-Port: 8443" in lines
+    _, believed = forwarding.believe(parse(), hop, trusted)
+    assert b"X-Forwarded-Proto: https" in believed.split(b"\r\n")
+    assert FORWARDED[1] in forward(), "of another listener on another port nothing has changed"

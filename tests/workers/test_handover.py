@@ -11,6 +11,7 @@ import pytest
 from gevent import get_hub
 from gevent import socket as green
 
+from l7.config.listeners import HANDED_DOWN, ListenerConfig
 from l7.config.schema import Config
 from l7.ipc.channel import LONGEST, Channel, Received
 from l7.ipc.channel import pair as sockets
@@ -18,6 +19,7 @@ from l7.ipc.messages import Adopt, Message, Ready
 from l7.sharedmem.scoreboard import ACCEPTING, CONNECTIONS, Scoreboard
 from l7.telemetry.access_log import NullAccessLog
 from l7.workers.accept_balancer import AcceptBalancer
+from l7.workers.bound_listener import BoundListener
 from l7.workers.channel import LoopChannel
 from l7.workers.downstream.handover import MOST_READ, HandoverQueue
 from l7.workers.greenlet_pool import GreenletPool
@@ -62,10 +64,10 @@ class Side:
         """Nothing is told to a worker here: what the master has is given to it by the test."""
         raise AssertionError(received)
 
-    def accept(self) -> None:
+    def accept(self, config: ListenerConfig = HANDED_DOWN) -> None:
         listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
         self.address = listener.getsockname()
-        self.server.listen([listener])
+        self.server.listen([BoundListener(listener, config)])
 
     def connect(self) -> green.socket:
         count = len(self.server.sessions)
@@ -372,4 +374,17 @@ def test_without_the_remaining_time_it_is_idle_anew(stage):
     stage.relay(old, new, idle_left=None)
     (session,) = new.server.sessions
     assert session.idle
+    client.close()
+
+
+def test_a_connection_knows_its_listener_also_elsewhere(stage):
+    old, new = stage(), stage()
+    old.accept(ListenerConfig(scheme=b"https"))
+    client = old.connect()
+    (session,) = old.server.sessions
+    assert (session.hop.scheme, session.hop.port) == (b"https", old.address[1])
+    old.drain()
+    assert stage.relay(old, new) == 1
+    (session,) = new.server.sessions
+    assert (session.hop.scheme, session.hop.port) == (b"https", old.address[1])
     client.close()

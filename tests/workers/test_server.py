@@ -24,6 +24,7 @@ from l7.telemetry.access_log import NullAccessLog
 from l7.workers import connection_reclaimer
 from l7.workers import server as accepting
 from l7.workers.accept_balancer import SLACK, AcceptBalancer
+from l7.workers.bound_listener import BoundListener
 from l7.workers.connection_reclaimer import SETTLED, ConnectionReclaimer
 from l7.workers.greenlet_pool import GreenletPool
 from l7.workers.proxy import Proxy
@@ -47,7 +48,7 @@ class House:
         self.server = ConnectionAcceptor(self.proxy, sweeper, most, self.events.append, self.share)
         self.listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
         self.others = [listener.dup() for listener in self.listeners]
-        self.server.listen(self.listeners)
+        self.server.listen([BoundListener(sock) for sock in self.listeners])
         self.clients: list[socket.socket] = []
 
     def connect(self, count: int = 1, listener: int = 0) -> None:

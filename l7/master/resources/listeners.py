@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 
 from l7.config.addresses import Address
+from l7.config.listeners import ListenerConfig, listeners_of
 from l7.errors import StartError
 from l7.master.resources.inherited import InheritedSocket
 from l7.master.resources.privileges import Identity, first_unprivileged_port
@@ -77,13 +78,14 @@ def show(sock: socket.socket) -> str:
     return host_port(name[0], name[1])
 
 
+def key_of(listener: ListenerConfig) -> str:
+    """What the socket of a listener is known by."""
+    return f"unix:{listener.path}" if listener.path is not None else f"{listener.host}|{listener.port}"
+
+
 def wanted_keys(bind: Iterable[str], port: int) -> list[str]:
     """The keys of the listeners that a configuration asks for, in its order."""
-    keys: dict[str, None] = {}
-    for address in bind:
-        host = address[1:-1] if address.startswith("[") and address.endswith("]") else address
-        keys[address if address.startswith("unix:") else f"{host}|{port}"] = None
-    return list(keys)
+    return [key_of(listener) for listener in listeners_of(tuple(bind), port)]
 
 
 class Listeners:

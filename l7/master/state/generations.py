@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from l7.config.changes import changes, needs_restart
 from l7.config.dump import render_dump
 from l7.config.generation import Generation, Loaded
+from l7.config.listeners import HANDED_DOWN, listeners_of
 from l7.config.schema import Config
 from l7.errors import ConfigError, L7Error, StartError
 from l7.master.resources.cpus import usable_cpus
-from l7.master.resources.listeners import Listener, describe
+from l7.master.resources.listeners import Listener, describe, key_of
 from l7.master.resources.privileges import account, first_unprivileged_port, may_bind_any_port
 from l7.master.resources.startup import MasterResources
 from l7.master.state.overrides import ServerOverrides
@@ -21,6 +22,7 @@ from l7.master.state.rows import OutOfRowsError
 from l7.master.state.shared_state import SharedState
 from l7.master.supervision.events import GenerationPlan
 from l7.telemetry.events import Events, named, prefixed
+from l7.workers.bound_listener import BoundListener
 
 SLOTS = 4096
 """The most workers at a time: four times the most that can be configured, for those that drain."""
@@ -54,6 +56,12 @@ class ActiveGeneration:
     def sockets(self) -> tuple[Listener, ...]:
         """All its listeners."""
         return self.listeners if self.admin is None else (*self.listeners, self.admin)
+
+    def bound(self) -> list[BoundListener]:
+        """What its workers accept on. Sockets that were handed down stand for no listener of the configuration."""
+        config = self.generation.config
+        configs = {key_of(one): one for one in listeners_of(config.bind, config.port)}
+        return [BoundListener(one.socket, configs.get(one.key, HANDED_DOWN)) for one in self.listeners]
 
     def plan(self) -> GenerationPlan:
         """The values that the supervision needs of it."""

@@ -91,5 +91,6 @@ class HandoverQueue:
 
     def _send(self, session: ClientConnection, until: float) -> bool:
         left = None if until == NEVER else round(max(until - monotonic(), 0.1), 3)
-        message = Adopt(session.hop.client, session.hop.port, session.buffer, left)
+        hop = session.hop
+        message = Adopt(hop.client, hop.port, session.buffer, left, scheme=hop.scheme.decode("ascii"))
         return self._channel.try_send(message, session.stream.socket.fileno())
