@@ -22,10 +22,10 @@ REQUESTS = 3
 LAG = 4
 """How late the last beat came, in microseconds."""
 ANSWERS = 5
-"""Requests finished since the worker started, whatever the answer."""
+"""Requests finished since the worker started, whatever the answer, and those that had to wait for a server."""
 FAULTS = 6
-"""Those of `ANSWERS` that l7 answered 5xx itself, not because of the client: an unreachable server counts, a server's
-own 500 does not."""
+"""Those of `ANSWERS` that l7 answered 5xx itself, not because of the client, or that waited as no server took them: an
+unreachable server counts, a server's own 500 does not."""
 ACCEPTING = 7
 """1 while the worker accepts connections."""
 TUNNELS = 8

@@ -226,8 +226,10 @@ class Worker:
         slot[cells.REQUESTS] = proxy.requests
         begin, before = self._samples[0]
         slot[cells.RATE] = (proxy.requests - before) * 10**12 // max(1, time.monotonic_ns() - begin)
-        slot[cells.ANSWERS] = proxy.answered
-        slot[cells.FAULTS] = proxy.faults
+        # A request that waits for a server counts at once, not when its time is up: a canary is compared sooner.
+        waits = proxy.upstreams.retry_waits()
+        slot[cells.ANSWERS] = proxy.answered + waits
+        slot[cells.FAULTS] = proxy.faults + waits
 
     # --- the master's wishes ------------------------------------------------------------------------------------------
 

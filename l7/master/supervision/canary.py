@@ -24,8 +24,8 @@ FAILURES = 2
 WEIGH_EVERY = 0.25
 """Seconds between two comparisons: as often as workers show what they have answered."""
 ANSWER_WITHIN = 10.0
-"""Seconds beyond its time that a canary with requests, but without any answer yet, is waited for: a server that cannot
-be reached is found out only when the attempts to connect have timed out."""
+"""Seconds beyond its time that a canary with requests, but without any good answer yet, is waited for: a server that
+cannot be reached is found out only when the attempts to connect have timed out, or requests have waited for it."""
 FEWEST_FAULTS = 3
 """With fewer errors than these nothing is said of a share: one or two may be anybody's."""
 DEVIATIONS = 3.0
@@ -129,9 +129,16 @@ def _judge(transition: Transition, event: v.CanaryCompared) -> None:
     over = canary.since + transition.state.plan.canary
     if transition.now < over:
         transition.state = replace(transition.state, weigh_at=min(transition.now + WEIGH_EVERY, over))
-    elif event.beats and (event.new.answers or not event.pending or transition.now >= over + ANSWER_WITHIN):
+    elif event.beats and (not _is_undecided(event) or transition.now >= over + ANSWER_WITHIN):
         transition.log("info", named("reload.proven", f"canary: proven; {event.new}; the old workers: {event.old}"))
         prove(transition)
+
+
+def _is_undecided(event: v.CanaryCompared) -> bool:
+    """Whether the canary has requests and no good answer yet, where the old workers do or did better."""
+    old = event.old if event.old.answers else event.past
+    as_bad = old.answers > 0 and old.answers == old.faults
+    return event.pending > 0 and event.new.answers == event.new.faults and not as_bad
 
 
 def prove(transition: Transition) -> None:

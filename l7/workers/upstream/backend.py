@@ -356,6 +356,10 @@ class BackendTable:
         for upstream in concerned:
             upstream.refresh(now)
 
+    def retry_waits(self) -> int:
+        """Requests that have waited for a server that takes connections, since the worker started."""
+        return sum(backend.retry_queue.entered for backend in self.by_route.values())
+
     def set_members(self, route: str, address: str, found: Iterable[ResolvedEndpoint]) -> None:
         """Use these addresses for a server that is given by name."""
         upstream = self.by_route.get(route)

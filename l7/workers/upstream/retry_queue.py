@@ -62,6 +62,7 @@ class RetryQueue:
         "_trying",
         "_upstream",
         "_window",
+        "entered",
         "_writer",
     )
 
@@ -70,6 +71,8 @@ class RetryQueue:
         self._writer = writer
         self._at = upstream.at
         self._seconds = seconds
+        self.entered = 0
+        """Requests that have entered the queue since the worker started."""
         self._line: list[QueuedRequest] = []
         self._timer: Any = None
         self._trying = 0
@@ -118,6 +121,7 @@ class RetryQueue:
         """Note the failure of a request that enters the queue, for the first time or again."""
         if not forwarded.failing_since or not forwarded.exchange.queue_time:
             self._writer.add(self._at + RETRY_WAITS, 1)
+            self.entered += 1
         if forwarded.released:
             self.settled(forwarded)
             self._window = 1
