@@ -1,9 +1,9 @@
-"""A worker's share of the connections: who holds more than its part lets the others go first.
+"""Fair accepting: a worker with more connections than the mean lets the others accept first.
 
-One queue of new connections is shared by all workers, and the kernel wakes who slept last: left alone, one worker gets
-most of them. Each worker writes how many it holds into its row of the scoreboard as they come and go, and reads the
-others'. Who is above the mean waits a few milliseconds before it takes the next one: whoever is below takes it
-meanwhile, and if nobody does it is taken all the same, so nothing starves.
+All workers share one queue of new connections, and the kernel wakes the last sleeper, so one worker would get most of
+them. Each worker keeps its number of connections in its slot of the scoreboard, and reads the others'. A worker above
+the mean waits 5 ms (`l7.workers.server.YIELD`) before it accepts the next one: a worker below the mean accepts it
+meanwhile; if none does, this worker does, so nothing starves.
 
 Hot where each request opens a connection: see `l7.workers.server`.
 """
@@ -16,11 +16,11 @@ from l7.sharedmem import integers
 from l7.sharedmem.scoreboard import ACCEPTING, ADOPTED, BEAT, CONNECTIONS, PLACES, Scoreboard
 
 EXCESS = 1.1
-"""How far above the mean a worker may be before it waits."""
+"""Factor above the mean at which a worker waits."""
 SLACK = 4
-"""So many connections above that are never unfair."""
+"""Connections above that which never make a worker wait."""
 FRESH = 10_000_000
-"""Nanoseconds for which it is known who accepts."""
+"""Nanoseconds for which the set of accepting workers is cached."""
 STALE = 2_000_000_000
 """Nanoseconds without a heartbeat after which a worker is taken for dead or hung: it accepts nothing."""
 
@@ -45,7 +45,7 @@ class AcceptBalancer:
         self._looked = 0
 
     def _look(self, now: int) -> None:
-        """Find out who accepts."""
+        """Read which workers accept."""
         self._looked = now
         fresh = now - STALE
         accepting = self._scoreboard.column(ACCEPTING)
@@ -53,23 +53,23 @@ class AcceptBalancer:
         self._peers = [row for row in rows if row[BEAT] > fresh]
 
     def holds(self, count: int) -> None:
-        """Show how many connections this worker has now."""
+        """Publish how many connections this worker has now."""
         integers.store(self._cells, _CONNECTIONS, count)
 
     def adopts(self) -> None:
-        """Count a connection that came from another worker."""
+        """Count a connection that another worker handed over."""
         integers.add(self._cells, _ADOPTED, 1)
 
     def may_hold(self, count: int) -> None:
-        """Show how many connections this worker may have."""
+        """Publish how many connections this worker may have."""
         integers.store(self._cells, _PLACES, count)
 
     def accepts(self, *, accepting: bool) -> None:
-        """Show whether this worker takes connections."""
+        """Publish whether this worker accepts connections."""
         integers.store(self._cells, _ACCEPTING, accepting)
 
     def others_accept(self) -> bool:
-        """Whether other workers take connections."""
+        """Whether other workers accept connections."""
         now = time.monotonic_ns()
         if now - self._looked > FRESH:
             self._look(now)

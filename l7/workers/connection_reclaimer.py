@@ -1,8 +1,8 @@
-"""Room for new clients when all places are taken, and descriptors when there are none: what is idle makes place.
+"""Closes idle connections for new clients when ``limits.connections`` is reached or descriptors run out.
 
-A connection on which a client waits with its next request is closed before its time when another client needs its
-place: the one that has waited longest. So clients that keep their connections cannot keep others out. Descriptors are
-taken from idle connections to servers as well. Nothing here is done, or kept in order, as long as there is room.
+The client connection that has been idle longest is closed before its timeout when a new client needs its place, so
+clients that keep connections cannot lock others out. Descriptors are taken from idle connections to servers as well.
+Nothing is done, or kept sorted, as long as there is room.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from l7.workers.downstream.connection import ClientConnection
 from l7.workers.upstream.backend import BackendTable
 
 SETTLED = 0.2
-"""Seconds that a client's connection has to be idle before it makes place: a request may be on its way before that."""
+"""Seconds that a client connection has to be idle before it is closed: a request may be on its way before that."""
 BATCH = 64
-"""How many of those that have waited longest are looked up at a time."""
+"""How many of the longest idle connections are collected at a time."""
 TELL_EVERY = 60 * 1_000_000_000
-"""Nanoseconds between two events about the same, of all workers."""
+"""Nanoseconds between two events of the same kind, over all workers."""
 
 _AT = OF_MASTER * ROW
 
 
 class ConnectionReclaimer:
-    """Makes place among ``sessions``, of which there may be ``most``; tells and counts that.
+    """Closes idle connections among ``sessions``, of which there may be ``most``; reports and counts them.
 
-    :param upstreams: what has idle connections to servers.
+    :param upstreams: the backends, which have idle connections to servers.
     :param report: takes events.
     """
 
@@ -47,12 +47,12 @@ class ConnectionReclaimer:
         self._writer = upstreams.writer
         self._report = report
         self._longest: list[tuple[float, ClientConnection]] = []
-        """Sessions that were idle, and since when; the one that had waited longest is the last."""
+        """Connections that were idle, and since when; the longest idle one is the last."""
         self._look_at = 0.0
-        """Before that there can be nobody who has waited for long enough."""
+        """No connection can have been idle for long enough before this time."""
 
     def idle_client(self) -> ClientConnection | None:
-        """The session that has waited longest for a request, none of which has come; None when none has for long."""
+        """The client connection that has been idle longest, with no bytes to read; None when none is for `SETTLED`."""
         now = monotonic()
         found = self._next()
         if found is None and now >= self._look_at:
@@ -63,7 +63,7 @@ class ConnectionReclaimer:
     def _next(self) -> ClientConnection | None:
         while self._longest:
             since, session = self._longest[-1]
-            # One that has served a request meanwhile is idle since another time.
+            # One that has served a request meanwhile is idle since a later time.
             if session.since == since and session.idle and not session.stream.has_bytes():
                 return session
             self._longest.pop()
@@ -78,23 +78,23 @@ class ConnectionReclaimer:
             self._look_at = min((since for since, _ in idle), default=now) + SETTLED
 
     def replace(self, session: ClientConnection) -> None:
-        """Close an idle session, because a new client has taken its place."""
+        """Close an idle connection, because a new client takes its place."""
         session.close()
         self._writer.add(_AT + IDLE_CLOSED, 1)
         text = "the clients that have been idle longest make place for new ones"
         self._tell(IDLE_TOLD_AT, f"all {self._most} places for clients are taken: {text}")
 
     def all_busy(self) -> None:
-        """A client has to wait, because nobody can make place for it."""
+        """Report that a client has to wait, because no connection is idle."""
         words = f"all {self._most} places for clients are taken, none is idle: new clients wait"
         self._tell(BUSY_TOLD_AT, named("accept.full", words))
 
     def waited(self) -> None:
-        """A client that had to wait was let in."""
+        """Count a client that had to wait and was accepted."""
         self._writer.add(_AT + WAITED, 1)
 
     def free_descriptor(self) -> bool:
-        """Close the idle connection, of a client or to a server, that has waited longest; False when there is none."""
+        """Close the longest idle connection, of a client or to a server; returns False when there is none."""
         client = self.idle_client()
         pool = self._upstreams.longest_idle()
         if pool is not None and (client is None or pool.idle_since() <= client.since):
@@ -109,7 +109,7 @@ class ConnectionReclaimer:
         return True
 
     def _tell(self, cell: int, text: str) -> None:
-        """Tell it unless any worker has in the last `TELL_EVERY`."""
+        """Write an event unless any worker has in the last `TELL_EVERY`."""
         now, at = time.monotonic_ns(), _AT + cell
         last = self._writer.read(self._writer.latest(at), at)
         if not last or now - last > TELL_EVERY:

@@ -1,4 +1,4 @@
-"""What a worker's proxy shares with the other processes: its lane of the shared memory and what the master knows."""
+"""What the backends of a worker need from outside: its lane of the shared memory, addresses, keys, the log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from l7.workers.upstream.connector import LookUp, nobody
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """One worker's part of what all have in common.
+    """The environment of a worker's backends.
 
     ``rows`` has the rows of backends by ``(route,)`` and of servers by ``(route, address)``; ``resolved`` the
     addresses of servers given by name by ``(route, address)``.
@@ -25,13 +25,13 @@ class WorkerContext:
     resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]] = field(default_factory=dict)
     cookie_key: bytes = b""
     report: Callable[[str], None] = field(default=lambda text: None)
-    """Takes what an operator should know."""
+    """Writes an event for operators."""
     debug: Callable[[str], None] = field(default=lambda text: None)
-    """Takes what only those want to know who look for a fault."""
+    """Writes an event for debugging."""
     look_up: LookUp = nobody
-    """Looks up servers given by name, until the monitor process has."""
+    """Resolves servers given by name, until the monitor process has."""
 
 
 def writer_of(shared_memory: SharedMemory, number: int) -> CounterWriter:
-    """A process's view of a shared memory whose lane ``number`` it writes."""
+    """The writer of lane ``number`` of a shared memory."""
     return CounterWriter(shared_memory.cells, shared_memory.rows * ROW, number)

@@ -1,6 +1,6 @@
 """Greenlets that wait for work: starting one costs 8 µs, waking a parked one 0.2.
 
-An idle connection has no greenlet. When bytes come, one of the crew serves it until it is idle again.
+An idle connection has no greenlet. When bytes come, a greenlet of the pool serves it until it is idle again.
 
 Hot: a request that comes on an idle connection is two switches here and two in `l7.workers.transport.stream`.
 """
@@ -23,7 +23,7 @@ PARKED = 256
 
 
 class GreenletPool:
-    """Runs jobs, each in a greenlet of its own."""
+    """Runs tasks, each in a greenlet of its own."""
 
     __slots__ = ("_hub", "_parked", "working")
 
@@ -37,7 +37,7 @@ class GreenletPool:
         self._hub.loop.run_callback(self.begin, task)
 
     def begin(self, task: Task) -> None:
-        """Run ``task`` now: for callbacks of the loop; returns when the job waits for the first time or is done."""
+        """Run ``task`` now: for callbacks of the loop; returns when the task first waits or is done."""
         if self._parked:
             self._parked.pop().switch(task)
         else:
@@ -50,7 +50,7 @@ class GreenletPool:
                 task()
             except (
                 Exception
-            ):  # the loop must live on whatever a job does; the hub would print, too, but end this greenlet
+            ):  # the loop must go on whatever a task does; the hub would print, too, but end this greenlet
                 sys.excepthook(*sys.exc_info())
             self.working -= 1
             if len(self._parked) >= PARKED:

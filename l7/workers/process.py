@@ -59,15 +59,15 @@ from l7.workers.upstream.backend import TICK
 from l7.workers.watchdog import Watchdog
 
 TRIM_INTERVAL = 2.0
-"""Seconds without a large body after which its pipes are given back."""
+"""Seconds without a large body after which idle pipes are closed."""
 MOST_SPARE = 512
-"""Where descriptors are scarce, so many at most are kept for the servers of as many clients."""
+"""The most descriptors that are reserved for connections to servers where descriptors are scarce."""
 OTHERS = 8
 """Descriptors for logs, look-ups and the like."""
 GOODBYE = 0.2
-"""Seconds between the end of draining and the end of the worker: for what was said last to arrive."""
+"""Seconds between the end of draining and the exit of the worker: for the last bytes to arrive."""
 IN_TRANSIT = 0.1
-"""Seconds that a connection which waits for a request has for it when l7 stops: it may be new, or that on its way."""
+"""Seconds that an idle connection still has for a request when l7 stops: one may be on its way."""
 SAMPLES = 5
 """Heartbeats over which requests a second are counted: two seconds."""
 MASTER_GONE = "the master is gone"
@@ -80,7 +80,7 @@ preload()
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """What a worker is born with. ``index`` is its place among ``workers``, ``slot`` its row of the board."""
+    """What a worker gets from the master. ``index`` is its place, ``slot`` its row of the scoreboard."""
 
     generation: Generation
     slot: int
@@ -91,11 +91,11 @@ class WorkerSpec:
     scoreboard: Scoreboard
     shared_memory: SharedMemory
     writer: int
-    """The part of the shared memory that this worker writes."""
+    """The lane of the shared memory that this worker writes."""
     rows: Mapping[tuple[str, ...], int]
     """The shared memory's rows: of backends by ``(route,)``, of servers by ``(route, address)``."""
     resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]]
-    """What is known of servers given by name: host, port, row and weight (-1: the server's own) of each address."""
+    """The resolved addresses of servers given by name, by ``(route, address)``."""
     cookie_key: bytes
     """What sticky cookies are signed with where the configuration has no secret."""
     log_lock: int | None = None
@@ -104,20 +104,20 @@ class WorkerSpec:
 
 
 def run(spec: WorkerSpec) -> int:
-    """Live as a worker; returns the exit status. Call it in a newly forked process, once."""
+    """Run a worker; returns the exit status. To be called once, in a newly forked process."""
     events = Events(spec.generation.config.log_level, generation=spec.generation.number)
     channel = Channel(spec.channel, events.warning)
     try:
         monkey.patch_all()
         worker = Worker(spec, channel, events)
-    except Exception as failure:  # whatever it is, the master must hear why this generation cannot run
+    except Exception as failure:  # whatever it is, the master must be told why this generation cannot run
         channel.send(BootFailed(shortened(f"{type(failure).__name__}: {failure}")))
         return CANNOT_BOOT
     return worker.run()
 
 
 class Worker:
-    """One worker: its proxy, its server, its conversation with the master."""
+    """One worker: its proxy, its acceptor, its channel to the master."""
 
     def __init__(self, spec: WorkerSpec, channel: Channel, events: Events) -> None:
         self._boot = spec
@@ -140,12 +140,12 @@ class Worker:
         self._watchdog = Watchdog(config.block_warning, events.warning)
         self._beaten = 0
         self._samples: deque[tuple[int, int]] = deque(maxlen=SAMPLES)
-        """When the heart beat, and how many requests there had been."""
+        """Times of heartbeats, each with the number of requests by then."""
         self._leave = Event()
         self._timers: list[Any] = []
 
     def _places(self, descriptors: int) -> int:
-        """How many clients may have a connection here; the first worker tells where that is less than was wanted."""
+        """The most client connections of this worker; the first one warns where descriptors allow too few."""
         wanted, workers = self._boot.generation.config.limits.connections, self._boot.workers
         share, extra = divmod(wanted, workers)
         share += self._boot.index < extra
@@ -161,7 +161,7 @@ class Worker:
         return min(share, able)
 
     def run(self) -> int:
-        """Serve until told to stop, or until the master is gone."""
+        """Serve until told to stop, or until the master has exited."""
         self._listen_to_signals()
         self._beat()
         self._every(cells.BEAT_INTERVAL, self._beat)
@@ -208,7 +208,7 @@ class Worker:
         self._show()
 
     def _beat(self) -> None:
-        """Show that the loop turns, how late, and how busy it is."""
+        """Publish the heartbeat, the loop's lag, and the counts."""
         slot = self._cells
         now = time.monotonic_ns()
         if self._beaten:
@@ -218,7 +218,7 @@ class Worker:
         self._show()
 
     def _show(self) -> None:
-        """Show how busy it is."""
+        """Publish the counts."""
         slot, proxy = self._cells, self._proxy
         slot[cells.CONNECTIONS] = len(self._server.sessions)
         slot[cells.IN_FLIGHT] = proxy.in_flight
@@ -278,7 +278,7 @@ class Worker:
             self._leave.set()
 
     def _cut_off(self, why: str, goodbye: float) -> None:
-        """End what is in flight, give tunnels ``goodbye`` seconds to end by themselves, and leave."""
+        """Cut off requests in flight, give tunnels ``goodbye`` seconds to end by themselves, and exit."""
         count, tunnels = self._proxy.cut(), len(self._proxy.tunnels)
         if count:
             which = f", {tunnels} of them upgraded connections" if tunnels else ""
@@ -324,6 +324,6 @@ def _context(spec: WorkerSpec, events: Events) -> WorkerContext:
 
 
 def clients_of(descriptors: int) -> int:
-    """How many clients may have one, so that there is one for the server of each, or, of many, for each third."""
+    """How many clients ``descriptors`` allow, each with one more for a server (of many clients, for every third)."""
     spare = max(descriptors // 4, min(descriptors // 2, MOST_SPARE))
     return max(1, descriptors - spare - OTHERS)

@@ -1,8 +1,8 @@
-"""Says where the loop is stuck, while it is: a thread beside it that looks whether it turns.
+"""Watches the event loop from a thread beside it, and logs where a blocked loop is stuck.
 
-A greenlet cannot tell, because none runs then. The thread wakes twice a second and compares two numbers; only when the
-loop stands still does it cost anything. A loop that stands still cannot notice either that its master is gone: then the
-thread ends the process, which would keep the port for ever.
+A greenlet cannot do that, because none runs then. The thread wakes twice a second and compares two numbers, and costs
+more only while the loop is blocked. A blocked loop cannot notice that its master has exited: then the thread ends the
+process, which would hold the port for ever.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from l7.telemetry.events import named
 from l7.telemetry.shared_output import NATIVE
 
 INTERVAL = 0.5
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 TICK = 0.25
-"""Seconds between two signs of life of a loop that turns."""
+"""Seconds between two ticks of a running loop."""
 ORPHANED = 3.0
-"""Seconds for which a loop may stand still once the master is gone: nobody else would end the process then."""
+"""Seconds for which a loop may be blocked once the master has exited, before the thread ends the process."""
 DEEPEST = 24
-"""Functions of a stack that are shown, the innermost first."""
+"""The most functions of a stack that are logged, the innermost first."""
 
 
 class Watchdog:
@@ -43,7 +43,7 @@ class Watchdog:
         NATIVE.start_thread(self._watch, ())
 
     def turned(self) -> None:
-        """Tell that the loop turns: called by the loop, every `TICK`."""
+        """Note that the loop runs: called by the loop, every `TICK`."""
         self._turned = monotonic()
 
     def _watch(self) -> None:
@@ -62,13 +62,13 @@ class Watchdog:
                     self._report(named("loop.resumed", words, seconds=round(stood, 1)))
                     stuck_at = 0.0
             elif now - turned > self._threshold + TICK and now - asleep < 2 * INTERVAL:
-                # Where this thread overslept as well, the whole process did not run: nobody is to blame.
+                # Where this thread was late as well, the whole process was stopped, not the loop blocked.
                 stuck_at = turned
                 words = f"the loop stands still for {now - turned:.1f} s, in {self._where()}"
                 self._report(named("loop.stuck", words, seconds=round(now - turned, 1)))
 
     def _where(self) -> str:
-        """What the loop's thread executes now."""
+        """The stack of the loop's thread."""
         frame = sys._current_frames().get(self._main)
         return stack(frame) if frame is not None else "an unknown place"
 

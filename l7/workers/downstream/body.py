@@ -26,7 +26,7 @@ DRAINABLE = 64 * 1024
 
 
 class BodySource(Protocol):
-    """Where a body comes from: what is read beyond its end is the beginning of the next request."""
+    """The connection that a body is read from; bytes beyond its end are the beginning of the next request."""
 
     stream: Stream
     hop: Hop
@@ -51,9 +51,9 @@ class RequestBody:
         self.first = b""
         self.unsent: bytes | memoryview = b""
         self.broken = False
-        """Whether the server took no more of it."""
+        """Whether the server stopped reading it."""
         self.streamed = False
-        """Whether more than ``first`` was read: then it is gone, and the request cannot be sent again."""
+        """Whether more than ``first`` was read: that is not kept, so the request cannot be sent again."""
 
     @property
     def done(self) -> bool:
@@ -67,7 +67,7 @@ class RequestBody:
 
     @property
     def drainable(self) -> bool:
-        """Whether so little is missing that reading it is cheaper than a new connection."""
+        """Whether at most `DRAINABLE` bytes are missing, so that reading them is cheaper than a new connection."""
         return self.done or (isinstance(self._reader, LengthReader) and self._reader.left <= DRAINABLE)
 
     def begin(self) -> None:
@@ -79,7 +79,7 @@ class RequestBody:
             self.first = self._frame(data)
 
     def read(self) -> bytes:
-        """The next piece, framed anew; raises `ProxyError` for a broken body, a slow client or one that left."""
+        """The next piece, framed anew; raises `ProxyError` for a broken body, a slow client or a lost one."""
         data = self._receive(lambda: self.stream.receive())
         if not data:
             raise ProxyError(CLIENT_GONE_DATA, "closed within the request body")
@@ -157,7 +157,7 @@ class RequestBody:
             if framed and until_heard:
                 begun = server.push(b"%x\r\n" % size, seconds)
             elif framed:
-                server.send(b"%x\r\n" % size, seconds)  # somebody else waits for what the server says
+                server.send(b"%x\r\n" % size, seconds)  # another greenlet reads from the server
             if not begun:
                 pipe.push(server, seconds, until_heard=until_heard)
             self.unsent = bytes(begun) + pipe.rest() + (b"\r\n" if framed else b"")
@@ -177,7 +177,7 @@ class RequestBody:
             waited_for.deadline = NEVER
 
     def drain(self) -> bool:
-        """Read and forget what is left of a `drainable` body; returns whether the connection can go on."""
+        """Read and discard the rest of a `drainable` body; returns whether the connection can be kept."""
         until = monotonic() + self._seconds
         try:
             while not self.done and self._seconds > 0:
@@ -188,7 +188,7 @@ class RequestBody:
         return self.done
 
     def discard(self) -> bool:
-        """Read and forget the next piece of what the client sends, of which nothing is wanted; False at its end."""
+        """Read and discard the next piece; returns False at the end."""
         try:
             return bool(self.stream.receive())
         except (StreamClosed, StreamTimeout):
@@ -198,10 +198,10 @@ class RequestBody:
 class BodyPump:
     """Sends the rest of a body while its answer is already being relayed: both directions flow at once.
 
-    What the server does not take is read and forgotten: a client that reads only after it has sent all would never come
-    to read an answer that is larger than the buffers between.
+    What the server does not take is read and discarded: a client that reads only after it has sent all would never read
+    an answer that is larger than the buffers between.
 
-    ``run`` is a job of the crew; the greenlet that relays the answer calls `stop` when it is through.
+    ``run`` is a task of `GreenletPool`; the greenlet that relays the answer calls `stop` when it has finished.
     """
 
     __slots__ = ("_body", "_ended", "_seconds", "_server", "failure", "stopped")
@@ -213,7 +213,7 @@ class BodyPump:
         self._ended = Event()
         self.stopped = False
         self.failure: ProxyError | None = None
-        """What went wrong with the client: the server's stream was closed because of it."""
+        """The client's failure, because of which the server's stream was closed."""
 
     def run(self) -> None:
         """Read and send until the body is whole or it is stopped."""
@@ -238,7 +238,7 @@ class BodyPump:
         self._ended.set()
 
     def stop(self) -> None:
-        """End it and wait until it has ended: nobody wants the rest, and the streams are needed."""
+        """Stop the pump and wait until its greenlet has finished, because the streams are needed."""
         if self._ended.is_set():
             return
         self.stopped = True

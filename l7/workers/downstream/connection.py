@@ -1,8 +1,8 @@
 """One client connection: its requests one after the other, its deadlines, its end.
 
-An idle connection has no greenlet: the session is the keeper of its stream, and when bytes come one of the crew runs
-`ClientConnection.serve` until there is nothing left to serve. Pipelined requests are answered in order because nobody
-looks at the second before the first is done (RFC 9112, 9.3.2).
+An idle connection has no greenlet: it is the readiness handler of its stream, and when bytes come a greenlet runs
+`ClientConnection.serve` until there is nothing left to serve. Pipelined requests are answered in order because the
+second is not parsed before the first is done (RFC 9112, 9.3.2).
 
 Hot: 630 instructions a request are spent here itself, from its first byte to the connection's next rest.
 """
@@ -31,13 +31,13 @@ LONGEST_LOGGED = 1024
 
 
 class ConnectionOwner(Protocol):
-    """Who keeps the sessions of a worker."""
+    """What holds the client connections of a worker."""
 
     def gone(self, session: ClientConnection) -> None:
-        """The session has ended."""
+        """Called when the connection has ended."""
 
     def hand_over(self, session: ClientConnection) -> bool:
-        """Let the next generation go on with the session; returns False when that cannot be."""
+        """Hand the connection over to the next generation; returns False when that is not possible."""
 
 
 class ClientConnection:
@@ -63,11 +63,11 @@ class ClientConnection:
         self.trusted = trusted
         self.buffer = b""
         self.gathering: HeadReader | None = None
-        """What has come of a request head that is not whole yet."""
+        """The reader of a request head that is not complete yet."""
         self.last = False
-        """Whether the next answer is the connection's last: it cannot be handed over."""
+        """Whether the next answer is the connection's last, because it cannot be handed over."""
         self.lingered = -1
-        """Bytes forgotten since the connection began to end; negative before."""
+        """Bytes discarded since the connection began to linger; negative before."""
         self.linger_until = NEVER
         """When the connection is closed whatever the client does."""
         self._owner = owner
@@ -79,7 +79,7 @@ class ClientConnection:
 
     @property
     def idle(self) -> bool:
-        """Whether it waits for a request, with nobody serving it."""
+        """Whether it waits for a request, without a greenlet."""
         return self.stream.handler is self and self.lingered < 0 and not self.stream.ready
 
     def spent(self) -> bool:
@@ -87,7 +87,7 @@ class ClientConnection:
         return self.stream.half_closed and not self.buffer
 
     def on_ready(self, stream: Stream) -> None:
-        """Bytes came while nobody served us."""
+        """Start a greenlet to serve the bytes that came."""
         if self.lingered >= 0:
             self._linger_more()
             return
@@ -95,11 +95,11 @@ class ClientConnection:
         self._proxy.greenlets.begin(self.serve)
 
     def on_expired(self, stream: Stream) -> None:
-        """Nothing came for too long: an idle connection just ends."""
+        """Close a connection that was idle for too long."""
         self.close()
 
     def serve(self) -> None:
-        """Serve requests until the connection is idle or over: a job of the crew."""
+        """Serve requests until the connection is idle or closed: run by `GreenletPool`."""
         proxy = self._proxy
         stream = self.stream
         while not stream.closed:
@@ -118,7 +118,7 @@ class ClientConnection:
                 return
 
     def _leave(self, now: float) -> bool:
-        """After an answer: be handed over, or end with it, where that is called for. Returns False to stay."""
+        """After an answer: hand the connection over or end it, where the worker drains; returns False to stay."""
         if self._proxy.stopping:
             if self.buffer or self.stream.ready:
                 return False
@@ -138,7 +138,7 @@ class ClientConnection:
             stream.watch()
 
     def resume(self) -> None:
-        """Go on with a connection that came with, or kept, bytes already read: for callbacks of the loop."""
+        """Serve a connection that has bytes already read: for callbacks of the loop."""
         if self.buffer:
             self.stream.handler = None
             self._proxy.greenlets.begin(self.serve)
@@ -147,7 +147,7 @@ class ClientConnection:
             self.stream.watch()
 
     def _next_head(self, started: float) -> RequestHead | None:
-        """The next request; None when the connection came to its end instead, which is then seen to."""
+        """The next request; None when the connection has ended instead, and was closed."""
         proxy = self._proxy
         data = self.buffer
         stream = self.stream
@@ -204,12 +204,12 @@ class ClientConnection:
         return None
 
     def _pass_on(self, reader: HeadReader) -> bool:
-        """Hand the connection over with what has come of its next head."""
+        """Hand the connection over with the part of its next head received so far."""
         self.buffer = reader.gathered
         return self._owner.hand_over(self)
 
     def _refuse_head(self, failure: ProxyError, data: bytes, started: float) -> None:
-        """Answer what is no request, and read nothing of this connection as one any more."""
+        """Answer a malformed head, and parse no further request of this connection."""
         self.stream.deadline = NEVER
         self.buffer = b""
         exchange = Exchange(self.hop.client, started)
@@ -228,7 +228,7 @@ class ClientConnection:
         return body
 
     def send(self, data: bytes) -> bool:
-        """Send an answer of ours; returns whether the client took it."""
+        """Send an answer of l7's own; returns whether all of it was sent."""
         try:
             self.stream.send(data, self._proxy.bounds.write_seconds)
         except (StreamClosed, StreamTimeout):
@@ -236,7 +236,7 @@ class ClientConnection:
         return True
 
     def end(self) -> None:
-        """End the connection: half-close, then read and forget what still comes until the client ends it, too.
+        """End the connection: half-close, then read and discard what still comes until the client closes, too (linger).
 
         Closing at once would reset a connection on which a client goes on sending, and the reset can overtake the
         answer (RFC 9112, 9.6). Many clients read only after they have sent all, so this goes on for as long as they
@@ -256,7 +256,7 @@ class ClientConnection:
         stream.watch()
 
     def _linger_more(self) -> None:
-        """Forget what came; called by the loop, so it takes one piece at a time."""
+        """Discard what came; called by the loop, so one piece at a time."""
         stream = self.stream
         try:
             data = stream.receive()
@@ -270,7 +270,7 @@ class ClientConnection:
             stream.deadline = min(monotonic() + LINGER, self.linger_until)
 
     def hurry(self) -> None:
-        """Linger no longer than a moment: the process is about to end, or others wait for the place."""
+        """Linger no longer than a moment: the process is about to exit, or new clients need the place."""
         self.linger_until = min(self.linger_until, monotonic() + LINGER)
 
     def cut(self, framing: int) -> None:
@@ -280,6 +280,6 @@ class ClientConnection:
         self.close()
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection and tell its owner."""
         self.stream.close()
         self._owner.gone(self)

@@ -24,23 +24,23 @@ MOST_READ = 44 * 1024
 
 
 class HandoverSource(Protocol):
-    """Where connections leave from."""
+    """What holds the connections that are handed over."""
 
     def gone(self, session: ClientConnection) -> None:
-        """The session is no longer ours."""
+        """Called when the connection was handed over or has ended."""
 
     def stay(self, session: ClientConnection) -> None:
-        """The session cannot be handed over and has to be served here to its end."""
+        """Called when the connection cannot be handed over and has to be served here to its end."""
 
 
 class HandoverQueue:
-    """Connections on their way to the master, as its channel has room; messages overtake them."""
+    """Connections that wait for room in the channel to the master; messages overtake them."""
 
     def __init__(self, channel: LoopChannel, origin: HandoverSource) -> None:
         self._channel = channel
         self._origin = origin
         self._leaving: deque[tuple[ClientConnection, float | None]] = deque()
-        """Who waits; where nobody serves it meanwhile, with when its idle time would be over."""
+        """The connections that wait; each with its idle deadline where it is not served meanwhile."""
         self._waiting = False
 
     def hand_over(self, session: ClientConnection) -> bool:
@@ -65,14 +65,14 @@ class HandoverQueue:
         return True
 
     def cancel(self) -> None:
-        """Hand nothing over any more: what still waits stays here."""
+        """Hand over no more connections: those that wait stay here."""
         leaving, self._leaving = self._leaving, deque()
         for session, until in leaving:
             if until is not None and not session.stream.closed:
                 self._origin.stay(session)
 
     def _push(self) -> None:
-        """Send until there is nothing left or no room."""
+        """Send until the queue is empty or the channel full."""
         self._waiting = False
         while self._leaving:
             session, until = self._leaving[0]

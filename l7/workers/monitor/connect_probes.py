@@ -1,8 +1,8 @@
-"""Knocking: servers that took no connection are tried by a bare one every `KNOCK` seconds, by one process for all.
+"""Connect probes: servers that workers could not connect to are tried every `KNOCK` seconds, by one process for all.
 
-Only those are knocked at that workers could not reach, so ten thousand that are well cost nothing. What comes of it
-goes to the shared memory: a server that was ejected because it refused connections is used again at once when it takes
-them, and requests that wait for one go on. Nothing is sent, and nothing of it is counted as a request or a connection.
+Only unreachable servers are probed, so ten thousand that are well cost nothing. The result goes to the shared memory: a
+server that was ejected because it refused connections is used again as soon as it takes them, and requests in the
+retry queue go on. Nothing is sent, and a probe is not counted as a request or a connection.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from l7.workers.transport.dial import BacklogFull, Endpoint, OutOfResources, dia
 from l7.workers.transport.stream import DeadlineSweeper, StreamClosed, StreamTimeout
 
 WITHIN = 1.0
-"""Seconds that a connection may take."""
+"""The timeout of a probe in seconds."""
 BATCH = 0.01
-"""Seconds between two looks at what is due."""
+"""Seconds between two batches of probes that are due."""
 MOST_AT_ONCE = 10
-"""Knocks that are begun in one batch at most: a thousand a second. Of more servers each has to wait longer."""
+"""The most probes that a batch begins: a thousand a second. With more servers each waits longer."""
 MOST_UNDER_WAY = 500
 LOOK = 0.05
-"""Seconds between two looks at whether workers could not reach a server."""
+"""Seconds between two reads of which servers workers could not reach."""
 ROWS = 500
-"""Servers that are looked at in one go."""
+"""Servers whose rows are read in one go."""
 
 ServerKey = tuple[str, str]
 
 
 @dataclass(eq=False)
 class ProbedServer:
-    """One address of one server."""
+    """One address of one server, probed while it is unreachable."""
 
     backend: str
     server: str
@@ -56,7 +56,7 @@ class ProbedServer:
 
 
 class ConnectProbes:
-    """All servers of this machine; made in the monitor process only, the lane's one writer."""
+    """Probes all servers of the configuration; for the monitor process only, the one writer of its lane."""
 
     def __init__(self, shared_memory: SharedMemory, events: Events) -> None:
         self._shared_memory = shared_memory
@@ -67,13 +67,13 @@ class ConnectProbes:
         self._by_server: dict[ServerKey, list[ProbedServer]] = {}
         self._queue: list[ProbedServer] = []
         self._closed: dict[int, ProbedServer] = {}
-        """Those that are knocked at, by row."""
+        """The servers that are probed now, by row."""
         self._under_way = 0
         self._changes = -1
         self._seen: list[int] = []
 
     def start(self) -> None:
-        """Begin, with those that could not be reached before."""
+        """Begin, with servers that were unreachable before."""
         self._sweeper.start()
         gevent.spawn(self._look)
         gevent.spawn(self._run)
@@ -82,7 +82,7 @@ class ConnectProbes:
         return len(self._closed)
 
     def change(self, server: ServerKey, doors: Sequence[ProbedServer]) -> None:
-        """From now on a server has these addresses and no others."""
+        """Set the addresses of a server."""
         stay = {(door.row, door.endpoint) for door in doors}
         for door in self._by_server.get(server, ()):
             if (door.row, door.endpoint) not in stay:
@@ -97,7 +97,7 @@ class ConnectProbes:
     # --- which --------------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """See which servers workers could not reach."""
+        """Read which servers workers could not reach."""
         while True:
             changes = self._writer.changes
             if changes != self._changes:
@@ -156,7 +156,7 @@ class ConnectProbes:
         heapq.heappush(self._queue, door)
 
     def _open(self, door: ProbedServer) -> None:
-        """Tell that a server takes connections."""
+        """Note in the shared memory that a server takes connections."""
         del self._closed[door.row]
         now = time.monotonic_ns()
         since = max(self._shared_memory.column(door.row, layout.UNREACHED_AT))
@@ -167,13 +167,13 @@ class ConnectProbes:
 
 
 def takes_connections(where: Endpoint, sweeper: DeadlineSweeper) -> bool | None:
-    """Whether a server takes a connection now; None when that could not be tried, for want of something of our own."""
+    """Whether a server takes a connection now; None when l7 lacked a resource to try."""
     try:
         dial(where, sweeper, WITHIN).reset()  # without a last round trip, and without a trace in the system's tables
     except OutOfResources:
         return None
     except BacklogFull:
-        return True  # somebody listens who has much to do
+        return True  # it listens, and its backlog is full
     except (OSError, StreamClosed, StreamTimeout):
         return False
     return True

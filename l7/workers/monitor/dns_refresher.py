@@ -1,7 +1,7 @@
-"""The names that servers are given by, each looked up again as its time to live ends, for as long as l7 runs.
+"""Resolves the names of servers again as their time to live ends.
 
-Each name has a greenlet of its own: one whose name server is slow holds up no other. What changes is told to the
-master; that a name cannot be looked up is told, too, and changes no addresses.
+Each name has a greenlet of its own, so a slow name server delays no other name. Changes are sent to the master; a
+failed look-up is sent, too, and changes no addresses.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from l7.workers.monitor.resolver import NameResolver
 AT_A_TIME = 64
 """Look-ups under way at a time."""
 MOST_NAMED = 5
-"""Addresses that are written out in an event."""
+"""The most addresses that an event lists."""
 
 Known = Mapping[tuple[str, str], Sequence[ResolvedEndpoint]]
 Tell = Callable[[Resolved], None]
 
 
 class DnsRefresher:
-    """All names of a configuration. ``known`` is what was found out before, by route and server."""
+    """Resolves all names of a configuration. ``known`` are the addresses found before, by route and server."""
 
     def __init__(
         self, config: Config, resolver: NameResolver, known: Known, tell: Tell,
@@ -42,7 +42,7 @@ class DnsRefresher:
         self._known = known
         self._turns = BoundedSemaphore(AT_A_TIME)
         self._servers: dict[Address, dict[str, None]] = {}
-        """For each name the routes that use it."""
+        """The routes that use each name."""
         for route, backend in config.backends.items():
             for server in backend.servers:
                 if server.address.named:
@@ -62,7 +62,7 @@ class DnsRefresher:
         while True:
             with self._turns:
                 answer = self._resolver.look_up(address)
-            # Found out by an l7 before this one, and told after this had begun.
+            # Found by the predecessor, and received after this one had begun.
             knowledge.found = before = knowledge.found or self._recall(address)
             changed = knowledge.note(answer)
             if changed:
@@ -74,7 +74,7 @@ class DnsRefresher:
             gevent.sleep(knowledge.next_look(answer.ttl, random.random()))
 
     def _recall(self, address: Address) -> tuple[FoundAddress, ...]:
-        """What the monitor process before this one has found out."""
+        """The addresses that the previous monitor process found."""
         for route in self._servers[address]:
             known = self._known.get((route, str(address)))
             if known:

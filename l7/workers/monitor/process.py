@@ -1,9 +1,9 @@
-"""The monitor process: what is done once per machine. It checks servers, knocks at them and looks names up.
+"""The monitor process: what is done once per machine: health checks, connect probes, DNS, the admin endpoint.
 
-No request passes through it. What it finds out about servers it writes into its lane of the shared memory, where all
-workers read; what names stand for it tells the master, which tells everybody. Workers go on with the last of both when
-it is gone. It is supervised by `l7.master.monitor.state`, and does nothing before it is told to begin: until then
-another monitor process may still be at work.
+No request passes through it. It writes the states of servers into its lane of the shared memory, which all workers
+read, and sends the addresses of names to the master, which sends them to all workers. Workers go on with the last of
+both when it has exited. It is supervised by `l7.master.monitor.state`, and does nothing before the message that it may
+begin: until then another monitor process may still run.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _Place = tuple[str, tuple[int, object], int, str]
 
 @dataclass(frozen=True)
 class MonitorSpec:
-    """What a monitor process is born with; as `l7.workers.process.WorkerSpec`."""
+    """What a monitor process gets from the master; as `l7.workers.process.WorkerSpec`."""
 
     generation: Generation
     slot: int
@@ -69,9 +69,9 @@ class MonitorSpec:
     shared_memory: SharedMemory
     rows: Mapping[Row, int]
     resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]]
-    """What is known of names, by route and server."""
+    """The resolved addresses of names, by route and server."""
     admin: socket.socket | None = None
-    """Where the admin endpoint listens."""
+    """The listening socket of the admin endpoint."""
 
 
 def needs_monitor(config: Config) -> bool:
@@ -80,20 +80,20 @@ def needs_monitor(config: Config) -> bool:
 
 
 def run(spec: MonitorSpec) -> int:
-    """Live as the monitor process; returns the exit status. Call it in a newly forked process, once."""
+    """Run the monitor process; returns the exit status. To be called once, in a newly forked process."""
     events = Events(spec.generation.config.log_level, generation=spec.generation.number)
     channel = Channel(spec.channel, events.warning)
     try:
         monkey.patch_all()
         controller = MonitorWorker(spec, channel, events)
-    except Exception as failure:  # whatever it is, the master must hear why
+    except Exception as failure:  # whatever it is, the master must be told why
         channel.send(BootFailed(shortened(f"{type(failure).__name__}: {failure}")))
         return CANNOT_BOOT
     return controller.run()
 
 
 class MonitorWorker:
-    """The monitor process at work."""
+    """The monitor process: its checks, probes, names, admin endpoint, and channel to the master."""
 
     def __init__(self, spec: MonitorSpec, channel: Channel, events: Events) -> None:
         self._boot = spec
@@ -117,7 +117,7 @@ class MonitorWorker:
         self._timers: list[Any] = []
 
     def run(self) -> int:
-        """Work until told to stop, or until the master is gone."""
+        """Run until told to stop, or until the master has exited."""
         self._listen_to_signals()
         self._beat()
         self._every(cells.BEAT_INTERVAL, self._beat)
@@ -187,7 +187,7 @@ class MonitorWorker:
                 self._watch(name, backend, server.address, members)
 
     def _watch(self, name: str, backend: Backend, address: Address, resolved: Sequence[ResolvedEndpoint]) -> None:
-        """Knock at and check a server, at all the addresses that it has now, and at no others any more."""
+        """Check and probe a server at the addresses that it has now, and at no others."""
         places = list(self._places(name, address, resolved))
         self.knocks.change(
             (name, str(address)), [ProbedServer(name, label, where, row) for label, where, row, _ in places]
@@ -203,7 +203,7 @@ class MonitorWorker:
         self._members[key] = [before.get(target.key, target) for target in targets]
 
     def _places(self, name: str, address: Address, resolved: Sequence[ResolvedEndpoint]) -> Iterator[_Place]:
-        """Where a server is: its name for people, its endpoint, its row and what checks ask for there."""
+        """For each address of a server: its label, its endpoint, its row and the Host of its checks."""
         literal = endpoint_of(address)
         if literal is not None:
             host = "localhost" if address.path else address.authority

@@ -1,7 +1,7 @@
-"""Opening a connection to a server: for requests and for health checks alike, so that both mean the same by it.
+"""Opening a connection to a server, in the same way for requests, health checks and connect probes.
 
-What fails is one of four: the server (``OSError``, with the system's number), the time (`StreamTimeout`), or we
-ourselves (`OutOfResources`), which no server is blamed for.
+A failure is the server's (``OSError``, with the system's number), a timeout (`StreamTimeout`), or a lack of resources
+of l7's own (`OutOfResources`), which is not counted against the server.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FLAGS = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 
 class OutOfResources(L7Error):
-    """We have no descriptor, no memory or no local port for a connection; ``errno`` is one of `l7.oserrors`."""
+    """l7 has no descriptor, memory or local port for a connection; ``errno`` is one of `l7.oserrors`."""
 
     def __init__(self, number: int) -> None:
         super().__init__(describe(number))
@@ -39,7 +39,7 @@ class OutOfResources(L7Error):
 
 
 class BacklogFull(StreamTimeout):
-    """Nobody took a connection from the full queue of a unix socket in time."""
+    """The backlog of a unix socket was full until the timeout."""
 
 
 def endpoint_of(address: Address) -> Endpoint | None:
