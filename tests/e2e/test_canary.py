@@ -37,7 +37,7 @@ def test_one_that_ends_brings_the_old_generation_back(l7, origin, number):
 
 def test_one_that_hangs_brings_the_old_generation_back(l7, origin):
     proxy = l7(
-        CONFIG.format(origin().address) + "canary-time: 30s\nworker-timeout: 3s\n",
+        CONFIG.format(origin().address) + "canary-time: 30s\nworker-timeout: 6s\n",
         workers=2,
         leaks=False,
     )
@@ -115,6 +115,7 @@ def test_one_whose_server_does_not_even_refuse_is_waited_for(l7, origin):
                 proxy.hup()
                 proxy.wait_for_event("reload failed: the canary answers worse: ")
                 proxy.wait_for_event("reload.undone", generation=1)
+    good.close()
 
 
 def fill(queue: contextlib.ExitStack, listening: socket.socket) -> None:
