@@ -62,8 +62,8 @@ class RetryQueue:
         "_trying",
         "_upstream",
         "_window",
-        "entered",
         "_writer",
+        "entered",
     )
 
     def __init__(self, upstream: RetriedBackend, writer: CounterWriter, seconds: float) -> None:
