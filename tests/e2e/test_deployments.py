@@ -125,14 +125,14 @@ class Visitors:
             thread.join()
 
     def _live(self, kept: bool) -> None:
-        transition = 0
+        turn = 0
         client: Client | None = None
         while not self._over.is_set():
-            transition += 1
+            turn += 1
             if client is None:
                 client = Client(self._address)
             began = time.monotonic()
-            method = b"GET" if transition % 3 else b"POST"
+            method = b"GET" if turn % 3 else b"POST"
             length = b"Content-Length: 1\r\n\r\nx" if method == b"POST" else b"\r\n"
             client.send(method + b" / HTTP/1.1\r\nHost: x\r\n" + length)
             status = client.read_response().status

@@ -51,7 +51,7 @@ def config(app: Origin, half_closed: str = "100s", more: str = "") -> str:
     )
 
 
-def transition(proxy: L7Process) -> None:
+def turn(proxy: L7Process) -> None:
     """Return when the worker, the only one, has seen what was sent before: it answers this by itself."""
     with Client(proxy.port) as client:
         client.send(b"OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n")
@@ -79,7 +79,7 @@ def test_who_half_closes_gets_its_answer(l7: L7, origin: Origins, connect: Conne
         client.half_close()
     app.wait_for(1)
     client.half_close()
-    transition(proxy)
+    turn(proxy)
     held.let.set()
     answer = client.read_response(method)
     assert answer.status == 200 and answer.complete and answer.body in (b"/x", b"half done")
@@ -97,7 +97,7 @@ def test_all_that_was_sent_before_is_answered(l7: L7, origin: Origins, connect: 
     client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(4)))
     client.half_close()
     app.wait_for(1)
-    transition(proxy)
+    turn(proxy)
     held.let.set()
     answers = client.read_responses()
     assert [answer.body for answer in answers] == [b"/0", b"/1", b"/2", b"/3"]
@@ -156,7 +156,7 @@ def test_with_all_time_sending_decides(l7: L7, origin: Origins, connect: Connect
     client.send(GET)
     assert client.read_head().status == 200
     client.close()
-    transition(proxy)
+    turn(proxy)
     go_on.set()
     assert app.connections[0].wait_closed()
     proxy.wait_for_output(r'"GET /x HTTP/1\.1" 200 .* CD$')
@@ -169,7 +169,7 @@ def test_a_reset_tells_that_who_had_half_closed_has_left(l7: L7, origin: Origins
     client.send(GET)
     app.wait_for(1)
     client.half_close()
-    transition(proxy)
+    turn(proxy)
     client.reset()
     assert app.connections[0].wait_closed()
     proxy.wait_for_output(GONE)
@@ -206,7 +206,7 @@ def test_who_has_half_closed_waits_in_the_queue_like_everybody(l7: L7, origin: O
     app.wait_for(1)
     second.send(b"GET /second HTTP/1.1\r\nHost: a\r\n\r\n")
     second.half_close()
-    transition(proxy)
+    turn(proxy)
     held.let.set()
     assert first.read_response().status == 200
     answer = second.read_response()
@@ -233,7 +233,7 @@ def test_waiting_for_who_has_half_closed_costs_nothing(l7: L7, origin: Origins, 
         client.send(GET)
         client.half_close()
     app.wait_for(3)
-    transition(proxy)
+    turn(proxy)
     worker = psutil.Process(proxy.workers()[0])
     before = sum(worker.cpu_times()[:2])
     clients[0].pump(1.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import statistics
 import subprocess
@@ -638,7 +639,9 @@ def test_a_worker_without_descriptors_for_a_server_says_503(l7, origin, connect)
     worker = psutil.Process(proxy.workers()[0])
     proxy.wait_for(lambda: worker.num_fds() <= proxy.baseline["worker"] + 1, "the pooled connection to be closed")
     soft = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
-    worker.rlimit(resource.RLIMIT_NOFILE, (worker.num_fds() - 1, soft[1]))
+    taken = {int(name) for name in os.listdir(f"/proc/{worker.pid}/fd")}
+    lowest_free = min(set(range(len(taken) + 1)) - taken)
+    worker.rlimit(resource.RLIMIT_NOFILE, (lowest_free, soft[1]))
     client.send(GET)
     answer = client.read_response()
     assert (answer.status, answer.closes) == (503, False) and answer.header(b"retry-after")

@@ -148,7 +148,7 @@ def test_a_client_that_leaves_within_its_head(play, how):
     app = play()
     client = play.connect()
     client.send(b"GET /unfinished HTTP/1.1\r\nHost: a\r\nX:")
-    play.transition()
+    play.turn()
     client.reset() if how == "reset" else client.close()
     play.wait_for_log(r'"GET /unfinished HTTP/1\.1" 499 .* CR$')
     assert not app.requests
@@ -182,7 +182,7 @@ def test_a_client_that_leaves_with_requests_still_queued_cancels_the_first(play)
     client.send(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
     app.wait_for(1)
     client.send(get(1) + get(2))
-    play.transition()
+    play.turn()
     client.reset()
     assert app.connections[0].wait_closed(), "the server was not told"
     play.wait_for_log(r'"GET /hold HTTP/1\.1" 499 .* CH$')

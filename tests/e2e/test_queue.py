@@ -77,7 +77,7 @@ class Play:
         self.proxy.wait_for(lambda: len(self.gate.order) >= served, f"{served} at the server")
         assert len(self.gate.order) == served
 
-    def transition(self) -> None:
+    def turn(self) -> None:
         """Return when the worker, the only one, has seen whatever was sent before: it answers this by itself."""
         assert get(self.proxy.address, host="unknown").status == 404
 
@@ -186,7 +186,7 @@ def test_requests_in_one_connection_wait_in_order(play: Callable[..., Play]) -> 
     client.send(b"GET /2 HTTP/1.1\r\nHost: x\r\n\r\n")
     scene.settle(1, 1)
     client.send(b"GET /3 HTTP/1.1\r\nHost: x\r\n\r\n")  # while the one before it waits
-    scene.transition()
+    scene.turn()
     scene.settle(1, 1)
     scene.gate.let(3)
     assert first.read_response().body == b"/1"
@@ -201,7 +201,7 @@ def test_a_body_that_comes_while_its_request_waits_is_forwarded(play: Callable[.
     client.send(b"POST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345")
     scene.settle(1, 1)
     client.send(b"67890")
-    scene.transition()
+    scene.turn()
     scene.settle(1, 1)
     scene.gate.let(2)
     assert first.read_response().body == b"/1"

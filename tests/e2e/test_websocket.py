@@ -145,8 +145,8 @@ def test_many_at_once(proxy):
         async with connect_asyncio(
             uri, max_size=MAX_MESSAGE, ping_interval=None, compression=None, open_timeout=30
         ) as connection:
-            for transition in range(5):
-                message = hashlib.sha256(b"%d.%d" % (number, transition)).hexdigest() * (1 + 100 * (number % 7))
+            for turn in range(5):
+                message = hashlib.sha256(b"%d.%d" % (number, turn)).hexdigest() * (1 + 100 * (number % 7))
                 await connection.send(message)
                 assert await connection.recv() == message
         return "well"

@@ -45,7 +45,7 @@ def toy(boot: WorkerSpec) -> int:
 
 
 def live(boot: WorkerSpec, channel: Channel, cells: memoryview) -> int:
-    accepting = list(boot.listeners)
+    accepting = [listener.socket for listener in boot.listeners]
     while True:
         ready, _, _ = select.select([channel, *accepting], [], [], 0.2)
         cells[BEAT] = time.monotonic_ns()
