@@ -47,6 +47,13 @@ def test_decisions_have_their_parts_and_name_what_exists() -> None:
             assert (CHECKOUT / "l7" / name).is_dir() or _module(name).is_file(), f"{page.name}: {name}"
 
 
+def test_tests_that_are_named_outside_of_them_exist() -> None:
+    pages = [*DOCS.glob("**/*.rst"), *DOCS.glob("*.inc"), *(CHECKOUT / ".ci").iterdir()]
+    for path in [CHECKOUT / "Makefile", CHECKOUT / "README.rst", *pages]:
+        for name in re.findall(r"\btests/[a-z0-9_/]+[a-z0-9_](?:\.py)?", path.read_text("utf-8")):
+            assert (CHECKOUT / name).exists(), f"{path.name}: {name}"
+
+
 def _module(name: str) -> Path:
     return CHECKOUT / "l7" / f"{name}.py"
 
