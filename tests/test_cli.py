@@ -168,7 +168,7 @@ def test_version() -> None:
     for flag in ("-V", "--version"):
         code, out, _ = l7(flag)
         assert code == 0
-        assert re.fullmatch(r"l7 \d+\.\d+\.\d+ \(.+, Python \d+\.\d+\.\d+\S*, gevent .+\)\n", out)
+        assert re.fullmatch(r"l7 \d+\.\d+\.\d+ \(.+, Python \d+\.\d+\.\d+\S*, gevent .+\)\n(not compiled: .+\n)?", out)
 
 
 def test_help_and_dispatch_know_the_same_commands() -> None:
