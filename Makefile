@@ -77,7 +77,7 @@ test-asan:
 	@echo "$(SANITIZE)" > $(ASAN_VENV)/flags
 	@$(MAKE) --no-print-directory WHEEL_VENV=$(ASAN_VENV) $(ASAN_VENV)/.installed-test
 	cd $(ASAN_VENV)/suite && $(SANITIZED) $(abspath $(ASAN_VENV))/bin/python -m pytest -n $(JOBS) --dist loadfile \
-		--max-worker-restart 0 -x -q -s $(READING_TESTS) $(ARGS)
+		--max-worker-restart 0 --timeout 500 -x -q -s $(READING_TESTS) $(ARGS)
 	cd $(ASAN_VENV)/suite && $(SANITIZED) $(abspath $(ASAN_VENV))/bin/python -m tests.fuzz.mutations heads chunked responses $(MUTATE)
 
 lint: $(VENV)/.installed-lint
