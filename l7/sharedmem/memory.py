@@ -29,7 +29,7 @@ from l7.sharedmem.layout import (
 )
 
 MASTER = 0
-CONTROL = 1
+MONITOR = 1
 FIRST_WORKER = 2
 """The lane of the worker in slot 0 of the scoreboard."""
 

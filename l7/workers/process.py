@@ -120,7 +120,7 @@ class Worker:
     """One worker: its proxy, its acceptor, its channel to the master."""
 
     def __init__(self, spec: WorkerSpec, channel: Channel, events: Events) -> None:
-        self._boot = spec
+        self._spec = spec
         self._channel = LoopChannel(channel, self._on_message, self._on_master_gone)
         self._events = events
         config = spec.generation.config
@@ -146,11 +146,11 @@ class Worker:
 
     def _places(self, descriptors: int) -> int:
         """The most client connections of this worker; the first one warns where descriptors allow too few."""
-        wanted, workers = self._boot.generation.config.limits.connections, self._boot.workers
+        wanted, workers = self._spec.generation.config.limits.connections, self._spec.workers
         share, extra = divmod(wanted, workers)
-        share += self._boot.index < extra
+        share += self._spec.index < extra
         able = clients_of(descriptors - len(os.listdir("/proc/self/fd")))
-        if able < share and self._boot.index == 0:
+        if able < share and self._spec.index == 0:
             many = f"{workers} workers have" if workers > 1 else "the worker has"
             words = (
                 f"limits.connections: {wanted} are more than there are descriptors for: {many} places for "
@@ -178,7 +178,7 @@ class Worker:
         if self._leave.is_set():  # it was told so while it booted
             return self._finish()
         self._watchdog.start()
-        self._server.listen(self._boot.listeners)
+        self._server.listen(self._spec.listeners)
         self._channel.send(Ready())
         self._leave.wait()
         return self._finish()
@@ -236,7 +236,7 @@ class Worker:
     def _on_master_gone(self) -> None:
         words = f"{MASTER_GONE}: finishing what is in flight; each connection ends with its next answer"
         self._events.error(named("master.gone", words))
-        self._drain(self._boot.generation.config.graceful_timeout, "last")
+        self._drain(self._spec.generation.config.graceful_timeout, "last")
 
     def _on_message(self, received: Received) -> None:
         message, descriptor = received
@@ -305,7 +305,7 @@ class Worker:
         faulthandler.enable(all_threads=True)
 
     def _on_term(self, _number: int, _frame: object) -> None:
-        seconds = self._boot.generation.config.graceful_timeout
+        seconds = self._spec.generation.config.graceful_timeout
         get_hub().loop.run_callback_threadsafe(lambda: self._drain(seconds, "close"))
 
     def _on_show_stacks(self, _number: int, _frame: object) -> None:

@@ -24,7 +24,7 @@ from l7.errors import (
 )
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.memory import CONTROL, FIRST_ROW, FIRST_WORKER, SharedMemory
+from l7.sharedmem.memory import FIRST_ROW, FIRST_WORKER, MONITOR, SharedMemory
 
 S = 1_000_000_000
 LIMITS = EjectionLimits(failures=3, rate=0.5, time=2.0, max_time=60.0)
@@ -237,7 +237,7 @@ def test_who_refused_connections_is_left_alone_no_longer_than_it_does(place: Pla
     one = place.worker()
     for _ in range(3):
         one.fail(0)
-    knocks = CounterWriter(place.shared_memory.cells, place.shared_memory.rows * layout.ROW, CONTROL)
+    knocks = CounterWriter(place.shared_memory.cells, place.shared_memory.rows * layout.ROW, MONITOR)
     at = FIRST_ROW * layout.ROW
     for _ in range(600):
         place.now += S // 10
@@ -259,7 +259,7 @@ def test_an_ejection_that_ended_early_does_not_hide_the_next_one(place: Place) -
     for _ in range(3):
         one.fail(0, TRUNCATED)
     place.now += S
-    checks = CounterWriter(place.shared_memory.cells, place.shared_memory.rows * layout.ROW, CONTROL)
+    checks = CounterWriter(place.shared_memory.cells, place.shared_memory.rows * layout.ROW, MONITOR)
     for cell, value in ((layout.HEALTH, layout.UP), (layout.HEALTH_SINCE, place.now), (layout.FALLS, 1)):
         checks.put(FIRST_ROW * layout.ROW + cell, value)
     other.rules = one.rules = StateRules(checked=True)

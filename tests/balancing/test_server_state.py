@@ -22,7 +22,7 @@ from l7.balancing.server_state import (
 )
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.memory import CONTROL, FIRST_ROW, MASTER, SharedMemory
+from l7.sharedmem.memory import FIRST_ROW, MASTER, MONITOR, SharedMemory
 
 S = 1_000_000_000
 NOW = 100 * S
@@ -217,8 +217,8 @@ def test_facts_come_from_the_lanes_of_those_who_know() -> None:
         shared_memory.open(number)
     writer = CounterWriter(shared_memory.cells, shared_memory.rows * layout.ROW, 2)
     row, name = FIRST_ROW + 1, FIRST_ROW
-    shared_memory.write(CONTROL, row, layout.HEALTH, layout.DOWN)
-    shared_memory.write(CONTROL, row, layout.FALLS, 2)
+    shared_memory.write(MONITOR, row, layout.HEALTH, layout.DOWN)
+    shared_memory.write(MONITOR, row, layout.FALLS, 2)
     shared_memory.write(3, row, layout.EJECTED_UNTIL, 50)
     shared_memory.write(3, row, layout.EJECTED_TIMES, 1)
     shared_memory.write(4, row, layout.EJECTED_UNTIL, 60)

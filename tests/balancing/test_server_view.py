@@ -16,7 +16,7 @@ from l7.config.schema import Config
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import ROW
-from l7.sharedmem.memory import CONTROL, FIRST_WORKER, MASTER, SharedMemory
+from l7.sharedmem.memory import FIRST_WORKER, MASTER, MONITOR, SharedMemory
 
 S = 1_000_000_000
 NOW = 100 * S
@@ -101,7 +101,7 @@ def test_who_checks_find_down_gets_nothing_and_says_why() -> None:
     found = health.HealthStatus(2, 3)
     for _ in range(3):
         found.note(health.finding(health.Fault.REFUSED))
-    house.know(ONE, CONTROL, health=layout.DOWN, health_since=NOW - 5 * S, health_why=found.why, falls=1)
+    house.know(ONE, MONITOR, health=layout.DOWN, health_since=NOW - 5 * S, health_why=found.why, falls=1)
     one, two = house.look()["servers"]
     assert (one["state"], one["why"], one["since"], one["chance"]) == ("down", "connect refused ×3", 5.0, 0)
     assert (two["state"], two["why"], two["since"], two["chance"]) == ("up", "", None, 1)
@@ -134,7 +134,7 @@ def test_a_backup_is_not_needed_until_it_is() -> None:
 def test_too_few_that_are_up_are_told_of() -> None:
     house = House([ONE, TWO, THREE], health={}, panic="50%")
     for label in (ONE, TWO):
-        house.know(label, CONTROL, health=layout.DOWN, health_since=1, falls=1)
+        house.know(label, MONITOR, health=layout.DOWN, health_since=1, falls=1)
     assert house.look()["note"] == "too few are up: those that are out are used as well"
     assert house.chances() == [0.3333, 0.3333, 0.3333]
 

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.harness.client import Client, Response, get
-from tests.harness.l7process import CONTROL, L7Process
+from tests.harness.l7process import MONITOR, L7Process
 from tests.harness.lifecycle import stop_successor, upgrade, wait_for_control
 from tests.harness.load import Gate, in_flight
 from tests.harness.origin import Reply
@@ -203,7 +203,7 @@ def wait_for_children(proxy: L7Process, master: int) -> int:
 
     def there() -> bool:
         children = psutil.Process(master).children()
-        found[:] = [child.pid for child in children if " ".join(child.cmdline()).startswith(CONTROL)]
+        found[:] = [child.pid for child in children if " ".join(child.cmdline()).startswith(MONITOR)]
         return bool(found)
 
     proxy.wait_for(there, "a monitor process")

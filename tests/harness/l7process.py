@@ -37,7 +37,7 @@ ROOT = Path(__file__).absolute().parents[2]
 """Where ``tests`` lies, and programs are started: the checkout; beside an installed l7 a directory of nothing else."""
 PROGRAM = (sys.executable, "-m", "l7")
 READY = "master.ready"
-CONTROL = "l7: monitor"
+MONITOR = "l7: monitor"
 """How the title of a monitor process begins."""
 STATUS = "control.sock"
 """The control socket to start it with for who asks for its status."""
@@ -308,11 +308,11 @@ class L7Process:
 
     def workers(self) -> list[int]:
         """Pids of the worker processes: the master's children without the monitor process."""
-        return sorted(pid for pid, title in self._children().items() if not title.startswith(CONTROL))
+        return sorted(pid for pid, title in self._children().items() if not title.startswith(MONITOR))
 
     def control(self) -> int | None:
         """Pid of the monitor process, the newest where there are two; None without one."""
-        return max((pid for pid, title in self._children().items() if title.startswith(CONTROL)), default=None)
+        return max((pid for pid, title in self._children().items() if title.startswith(MONITOR)), default=None)
 
     def title(self, pid: int) -> str:
         """What ``ps`` shows for a process; empty when it is gone."""

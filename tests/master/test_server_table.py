@@ -16,7 +16,7 @@ from l7.master.control.server_table import table
 from l7.master.state.shared_state import SharedState
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.memory import CONTROL, MASTER
+from l7.sharedmem.memory import MASTER, MONITOR
 
 ONE, TWO = "127.0.0.1:8081", "127.0.0.1:8082"
 SERVICE = "srv:_http._tcp.example"
@@ -41,9 +41,9 @@ def test_a_server_that_is_written_twice_has_the_weight_of_both() -> None:
 def test_the_last_check_is_told_as_long_as_there_are_checks(health: object, why: str) -> None:
     config = Config.model_validate({"backends": {"a": {"servers": [ONE], "health": health}}})
     shared_state = SharedState(config, 2)
-    shared_state.shared_memory.write(CONTROL, shared_state.rows["a", ONE], layout.HEALTH, layout.UP)
+    shared_state.shared_memory.write(MONITOR, shared_state.rows["a", ONE], layout.HEALTH, layout.UP)
     shared_state.shared_memory.write(
-        CONTROL, shared_state.rows["a", ONE], layout.HEALTH_WHY, finding(Fault.REFUSED) | 1 << 32
+        MONITOR, shared_state.rows["a", ONE], layout.HEALTH_WHY, finding(Fault.REFUSED) | 1 << 32
     )
     assert listed(shared_state, config)[ONE]["why"] == why
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from l7.sharedmem import layout
-from l7.sharedmem.memory import CONTROL, FIRST_ROW, FIRST_WORKER, MASTER, SharedMemory
+from l7.sharedmem.memory import FIRST_ROW, FIRST_WORKER, MASTER, MONITOR, SharedMemory
 
 ROW = FIRST_ROW
 
@@ -65,7 +65,7 @@ def test_who_is_gone_leaves_its_counters_and_what_it_knew_of_ejections() -> None
 def test_a_row_for_another_server_begins_at_zero() -> None:
     shared_memory = SharedMemory(8, 3)
     shared_memory.open(2)
-    for writer in (MASTER, CONTROL, 2):
+    for writer in (MASTER, MONITOR, 2):
         shared_memory.write(writer, ROW, layout.HEALTH, layout.DOWN)
         shared_memory.write(writer, ROW + 1, layout.HEALTH, layout.DOWN)
     shared_memory.clear(ROW)

@@ -13,7 +13,7 @@ from l7.config.schema import Config
 from l7.sharedmem import layout, master_gauges
 from l7.sharedmem import scoreboard as slots
 from l7.sharedmem.master_gauges import MasterGauges
-from l7.sharedmem.memory import CONTROL, FIRST_WORKER, MASTER, SharedMemory
+from l7.sharedmem.memory import FIRST_WORKER, MASTER, MONITOR, SharedMemory
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.catalogue import FIGURES
 from l7.telemetry.exposition import expose
@@ -119,7 +119,7 @@ def test_a_histogram_is_cumulative(house: House) -> None:
 @pytest.mark.parametrize(
     ("writer", "cell", "value", "reason"),
     [
-        (CONTROL, layout.HEALTH, layout.DOWN, "check"),
+        (MONITOR, layout.HEALTH, layout.DOWN, "check"),
         (FIRST_WORKER, layout.EJECTED_UNTIL, 1 << 62, "ejected"),
         (MASTER, layout.EJECTED_UNTIL, 1 << 62, "ejected"),
         (MASTER, layout.ADMIN, layout.DRAIN, "drain"),
@@ -147,12 +147,12 @@ def test_a_name_is_one_server_whatever_it_stands_for(house: House) -> None:
     house.count(5, layout.REQUESTS, 1)
     house.count(10, layout.REQUESTS, 20)
     house.count(11, layout.REQUESTS, 300)
-    house.count(10, layout.HEALTH, layout.DOWN, CONTROL)
+    house.count(10, layout.HEALTH, layout.DOWN, MONITOR)
     series = house.series()
     assert series["l7_server_requests_total", SITE, NAMED] == 321
     assert series["l7_server_addresses", SITE, NAMED] == 2
     assert series["l7_server_up", SITE, NAMED] == 1
-    house.count(11, layout.HEALTH, layout.DOWN, CONTROL)
+    house.count(11, layout.HEALTH, layout.DOWN, MONITOR)
     assert house.series()["l7_server_up", SITE, NAMED] == 0
 
 
@@ -160,7 +160,7 @@ def test_what_was_counted_for_an_address_that_has_left_stays(house: House) -> No
     house.rows.update({(SITE, NAMED, "10.0.0.1:80"): 10, (SITE, NAMED, "10.0.0.2:80"): 11})
     house.resolved[SITE, NAMED] = [ResolvedEndpoint("10.0.0.2", 80, 11)]
     house.count(10, layout.REQUESTS, 20)
-    house.count(10, layout.HEALTH, layout.DOWN, CONTROL)
+    house.count(10, layout.HEALTH, layout.DOWN, MONITOR)
     series = house.series()
     assert series["l7_server_requests_total", SITE, NAMED] == 20
     assert series["l7_server_up", SITE, NAMED] == 1

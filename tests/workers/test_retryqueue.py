@@ -13,7 +13,7 @@ from l7.balancing.members import Member
 from l7.errors import CONNECT_REFUSED, ProxyError
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import KNOCKED_AT, RETRYING, RETRYING_LOOKED, RETRYING_OLDEST, ROW, WRITERS
-from l7.sharedmem.memory import CONTROL
+from l7.sharedmem.memory import MONITOR
 from l7.workers.transport.stream import NEVER
 from l7.workers.upstream.retry_queue import MOST_TRYING, RetryQueue
 from tests.workers.loop import Ends, until
@@ -31,7 +31,7 @@ class Play:
         cells = memoryview(bytearray(4 * ROWS * ROW * 8)).cast("q")
         cells[WRITERS] = 4
         self.writer, self.other, self.monitor = (
-            CounterWriter(cells, ROWS * ROW, number) for number in (OURS, OTHER, CONTROL)
+            CounterWriter(cells, ROWS * ROW, number) for number in (OURS, OTHER, MONITOR)
         )
         self.member = Member("a", self.writer, SERVER)
         self.at = BACKEND * ROW

@@ -23,7 +23,7 @@ STEADY = 10.0
 """Seconds after which a death says nothing about the next one."""
 PAUSES = (0.5, 30.0)
 """The first and the longest pause before one is started where others died early; it doubles in between."""
-STOP_WITHIN = 2.5
+STOP_WITHIN = 1.5
 """Seconds to end by itself, and to write its stacks."""
 
 

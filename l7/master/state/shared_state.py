@@ -10,7 +10,7 @@ from l7.balancing.dns_records import FoundAddress, ResolvedEndpoint
 from l7.config.schema import Config
 from l7.master.state.rows import RowAllocator, keys_of
 from l7.networks import host_port
-from l7.sharedmem.memory import CONTROL, FIRST_WORKER, SharedMemory
+from l7.sharedmem.memory import FIRST_WORKER, MONITOR, SharedMemory
 
 LEAST_ROWS = 16 * 1024
 """The least number of rows; pages that are never written cost no memory."""
@@ -24,7 +24,7 @@ class SharedState:
     def __init__(self, config: Config, slots: int) -> None:
         wanted = sum(1 for _ in keys_of(config))
         self.shared_memory = SharedMemory(max(LEAST_ROWS, HEADROOM * wanted), FIRST_WORKER + slots)
-        self.shared_memory.open(CONTROL)
+        self.shared_memory.open(MONITOR)
         self.rows = RowAllocator(self.shared_memory)
         self.rows.take(keys_of(config))
         self.resolved: dict[tuple[str, str], list[ResolvedEndpoint]] = {}

@@ -16,7 +16,7 @@ from l7.master.state.overrides import ServerOverrides
 from l7.master.state.rows import OutOfRowsError
 from l7.master.state.shared_state import SharedState
 from l7.sharedmem import layout
-from l7.sharedmem.memory import CONTROL
+from l7.sharedmem.memory import MONITOR
 
 _HEALTH = (layout.HEALTH, layout.HEALTH_SINCE, layout.HEALTH_WHY)
 
@@ -53,7 +53,7 @@ def take(descriptor: int, shared_state: SharedState, administration: ServerOverr
         place = tuple(map(str, key))
         if place in shared_state.rows:
             for cell, value in zip(_HEALTH, health, strict=True):
-                shared_state.shared_memory.write(CONTROL, shared_state.rows[place], cell, int(value))
+                shared_state.shared_memory.write(MONITOR, shared_state.rows[place], cell, int(value))
     administration.adopt(known["orders"])
 
 
@@ -88,4 +88,4 @@ def _take_name(shared_state: SharedState, name: tuple[str, str], found: list[Any
 
 
 def _health(shared_state: SharedState, key: tuple[str, ...]) -> list[int]:
-    return [shared_state.shared_memory.read(CONTROL, shared_state.rows[key], cell) for cell in _HEALTH]
+    return [shared_state.shared_memory.read(MONITOR, shared_state.rows[key], cell) for cell in _HEALTH]

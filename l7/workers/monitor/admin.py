@@ -33,7 +33,7 @@ MOST_CONNECTIONS = 64
 LONGEST_HEAD = 16 * 1024
 HEAD_WITHIN, IDLE, WRITE_WITHIN, LINGER = 5.0, 75.0, 30.0, 1.0
 """Seconds for a head, and for the first one to begin; between two requests; to take an answer; to close in the end."""
-FINISH_WITHIN = 2.0
+FINISH_WITHIN = 1.0
 """Seconds for answers that are owed at the end: less than `l7.master.monitor.state.STOP_WITHIN`."""
 STATUS_WITHIN = 5.0
 """Seconds that the master may take."""

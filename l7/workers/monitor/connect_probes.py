@@ -19,7 +19,7 @@ from l7.balancing.server_state import KNOCK
 from l7.clock import monotonic
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.memory import CONTROL, SharedMemory
+from l7.sharedmem.memory import MONITOR, SharedMemory
 from l7.telemetry.events import Events, named
 from l7.workers.transport.dial import BacklogFull, Endpoint, OutOfResources, dial
 from l7.workers.transport.stream import DeadlineSweeper, StreamClosed, StreamTimeout
@@ -61,7 +61,7 @@ class ConnectProbes:
     def __init__(self, shared_memory: SharedMemory, events: Events) -> None:
         self._shared_memory = shared_memory
         self._events = events
-        self._writer = CounterWriter(shared_memory.cells, shared_memory.rows * layout.ROW, CONTROL)
+        self._writer = CounterWriter(shared_memory.cells, shared_memory.rows * layout.ROW, MONITOR)
         self._sweeper = DeadlineSweeper(KNOCK / 2)
         self._by_row: dict[int, ProbedServer] = {}
         self._by_server: dict[ServerKey, list[ProbedServer]] = {}

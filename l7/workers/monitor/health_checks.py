@@ -28,7 +28,7 @@ from l7.http.framing import BodyReader, response_reader
 from l7.http.heads import HeadReader
 from l7.http.parser import ResponseParser
 from l7.sharedmem import layout
-from l7.sharedmem.memory import CONTROL, SharedMemory
+from l7.sharedmem.memory import MONITOR, SharedMemory
 from l7.telemetry.events import Events, Named, named
 from l7.workers.transport.dial import BacklogFull, Endpoint, OutOfResources, dial
 from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamClosed, StreamTimeout
@@ -134,7 +134,7 @@ class HealthChecks:
 
     def _recall(self, target: CheckTarget) -> None:
         """Go on from what was known of a server before this process was."""
-        at = self._shared_memory.base(CONTROL, target.row)
+        at = self._shared_memory.base(MONITOR, target.row)
         state, why = self._shared_memory.cells[at + layout.HEALTH], self._shared_memory.cells[at + layout.HEALTH_WHY]
         target.verdict = HealthStatus(target.check.rise, target.check.fall, HealthState(state), why)
 
@@ -174,14 +174,14 @@ class HealthChecks:
         verdict, written = target.verdict, self._shared_memory.cells
         before = verdict.state
         changed = verdict.note(found)
-        at = self._shared_memory.base(CONTROL, target.row)
+        at = self._shared_memory.base(MONITOR, target.row)
         written[at + layout.HEALTH_WHY] = verdict.why
         if not changed:
             return
         since, written[at + layout.HEALTH_SINCE] = written[at + layout.HEALTH_SINCE], time.monotonic_ns()
         written[at + (layout.RISES if verdict.state is HealthState.UP else layout.FALLS)] += 1
         written[at + layout.HEALTH] = verdict.state
-        self._shared_memory.changed(CONTROL, target.row)
+        self._shared_memory.changed(MONITOR, target.row)
         if before is HealthState.UNKNOWN and verdict.state is HealthState.UP:
             self._events.debug(_named(target, f"{target.backend}: server {target.server} is up"))
             return

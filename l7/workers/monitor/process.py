@@ -96,7 +96,7 @@ class MonitorWorker:
     """The monitor process: its checks, probes, names, admin endpoint, and channel to the master."""
 
     def __init__(self, spec: MonitorSpec, channel: Channel, events: Events) -> None:
-        self._boot = spec
+        self._spec = spec
         self._events = events
         self._config = spec.generation.config
         raise_limit()
@@ -146,8 +146,8 @@ class MonitorWorker:
             self._begin()
         elif isinstance(message, SetMembers):
             self._on_members(message)
-        elif isinstance(message, OpenAdmin) and self._boot.admin is not None:
-            self._admin.start(self._boot.admin)
+        elif isinstance(message, OpenAdmin) and self._spec.admin is not None:
+            self._admin.start(self._spec.admin)
         elif isinstance(message, Stop):
             self._leave.set()
         else:
@@ -207,7 +207,7 @@ class MonitorWorker:
         literal = endpoint_of(address)
         if literal is not None:
             host = "localhost" if address.path else address.authority
-            yield str(address), literal, self._boot.rows[name, str(address)], host
+            yield str(address), literal, self._spec.rows[name, str(address)], host
             return
         for one in resolved:
             found = Address(one.host, one.port)

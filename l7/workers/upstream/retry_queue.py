@@ -23,7 +23,7 @@ from l7.clock import monotonic
 from l7.errors import CLIENT_GONE_QUEUE, CONNECT_REFUSED, NO_SERVER, ProxyError
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import KNOCKED_AT, RETRY_WAITS, RETRYING, RETRYING_LOOKED, RETRYING_OLDEST
-from l7.sharedmem.memory import CONTROL
+from l7.sharedmem.memory import MONITOR
 from l7.workers.upstream.queue import ASLEEP, QueuedRequest
 
 LOOK = 0.01
@@ -175,7 +175,7 @@ class RetryQueue:
 
     def _is_forsaken(self) -> bool:
         """Whether no server was probed lately."""
-        knocked = (self._writer.read(CONTROL, one.at + KNOCKED_AT) for one in self._upstream.members)
+        knocked = (self._writer.read(MONITOR, one.at + KNOCKED_AT) for one in self._upstream.members)
         return max(knocked, default=0) < time.monotonic_ns() - 2 * ASLEEP
 
     def _is_our_turn(self) -> bool:
