@@ -77,10 +77,14 @@ class ConnectionReclaimer:
         if not self._longest:
             self._look_at = min((since for since, _ in idle), default=now) + SETTLED
 
-    def replace(self, session: ClientConnection) -> None:
-        """Close an idle connection, because a new client takes its place."""
-        session.close()
-        self._writer.add(_AT + IDLE_CLOSED, 1)
+    def make_room(self) -> None:
+        """Close idle connections, because a new client takes their place.
+
+        They are looked at again: a request may have come since the new client was accepted.
+        """
+        while len(self._sessions) > self._most and (session := self.idle_client()) is not None:
+            session.close()
+            self._writer.add(_AT + IDLE_CLOSED, 1)
         text = "the clients that have been idle longest make place for new ones"
         self._tell(IDLE_TOLD_AT, f"all {self._most} places for clients are taken: {text}")
 

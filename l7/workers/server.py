@@ -170,11 +170,10 @@ class ConnectionAcceptor:
         if len(self.sessions) < self._most:
             listener.accept()
         elif has_waiting(listener.sock):
-            idle = self._room.idle_client()
-            if idle is None:
+            if self._room.idle_client() is None:
                 self._wait_for_room()
             elif listener.accept():
-                self._room.replace(idle)
+                self._room.make_room()
 
     def _wait_for_room(self) -> None:
         """Accept nothing until somebody leaves; so that somebody does, answers are the last of their connections."""

@@ -15,7 +15,8 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from tests.harness.client import TIMEOUT, Client, slices
+from l7.workers.connection_reclaimer import SETTLED
+from tests.harness.client import TIMEOUT, BadResponse, Client, slices
 from tests.harness.l7process import ROOT, STATUS, L7Process
 from tests.harness.origin import Origin, Reply, Request, routes
 
@@ -476,18 +477,32 @@ def test_the_clients_that_have_been_idle_longest_make_place(l7, origin, connect,
 
 
 def test_a_request_that_is_on_its_way_is_served(l7, origin):
-    """30 clients for 20 places, each of which asks again as soon as it is answered: nobody loses a request."""
+    """30 clients for 20 places, each of which asks again as soon as it is answered: nobody loses a request.
+
+    Only who was silent for `SETTLED` may meet the end of its connection (RFC 9112 9.5), as these threads sometimes are.
+    """
     app = origin(lambda request: Reply(200, body=b"ok"))
     proxy = l7(config(app, "connections: 20"))
     over = threading.Event()
     failed: list[str] = []
+    answered: list[bool] = []
 
     def ask() -> None:
+        last = time.monotonic()
         with Client(proxy.port) as client:
             while not over.is_set():
+                began = time.monotonic()
                 client.send(GET)
-                answer = client.read_response()
+                silent = time.monotonic() - last
+                try:
+                    answer = client.read_response()
+                except BadResponse:
+                    if silent < SETTLED:
+                        raise
+                    return
+                last = began
                 assert answer.status == 200
+                answered.append(True)
                 if answer.closes:
                     break
 
@@ -506,7 +521,7 @@ def test_a_request_that_is_on_its_way_is_served(l7, origin):
     for thread in threads:
         thread.join(TIMEOUT)
     app.close()
-    assert not failed
+    assert not failed and len(answered) > 100
 
 
 def test_the_limit_is_shared_by_the_workers(l7, origin, connect):
