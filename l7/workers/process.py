@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gevent
-from gevent import get_hub, monkey
+from gevent import get_hub
 from gevent.event import Event
 from gevent.util import format_run_info
 
@@ -49,6 +49,7 @@ from l7.workers.context import WorkerContext, writer_of
 from l7.workers.downstream.handover import HandoverQueue
 from l7.workers.greenlet_pool import GreenletPool
 from l7.workers.monitor.resolver import NameResolver
+from l7.workers.patching import patch_all
 from l7.workers.preload import preload
 from l7.workers.probe import ProbeError, probe
 from l7.workers.proxy import Proxy
@@ -108,7 +109,7 @@ def run(spec: WorkerSpec) -> int:
     events = Events(spec.generation.config.log_level, generation=spec.generation.number)
     channel = Channel(spec.channel, events.warning)
     try:
-        monkey.patch_all()
+        patch_all()
         worker = Worker(spec, channel, events)
     except Exception as failure:  # whatever it is, the master must be told why this generation cannot run
         channel.send(BootFailed(shortened(f"{type(failure).__name__}: {failure}")))

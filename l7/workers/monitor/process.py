@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gevent import get_hub, monkey
+from gevent import get_hub
 from gevent import socket as green
 from gevent.event import Event
 from gevent.util import format_run_info
@@ -50,6 +50,7 @@ from l7.workers.monitor.connect_probes import ConnectProbes, ProbedServer
 from l7.workers.monitor.dns_refresher import DnsRefresher
 from l7.workers.monitor.health_checks import CheckTarget, HealthChecks
 from l7.workers.monitor.resolver import NameResolver
+from l7.workers.patching import patch_all
 from l7.workers.process import CANNOT_BOOT, MASTER_GONE
 from l7.workers.transport.dial import endpoint, endpoint_of
 from l7.workers.watchdog import TICK, Watchdog
@@ -84,7 +85,7 @@ def run(spec: MonitorSpec) -> int:
     events = Events(spec.generation.config.log_level, generation=spec.generation.number)
     channel = Channel(spec.channel, events.warning)
     try:
-        monkey.patch_all()
+        patch_all()
         controller = MonitorWorker(spec, channel, events)
     except Exception as failure:  # whatever it is, the master must be told why
         channel.send(BootFailed(shortened(f"{type(failure).__name__}: {failure}")))
