@@ -2,10 +2,9 @@
 
 ``L7_PURE_PYTHON=1`` compiles nothing. Otherwise all hot modules are compiled, or the build fails and says what to do:
 uncompiled, a request costs about twice the CPU. An editable install stays uncompiled: an extension would hide the
-source that is edited. A tree that cannot be written to is built from elsewhere.
+source that is edited. A tree that cannot be written to is built from elsewhere. An older Python than l7 needs can read
+this far, and says so.
 """
-
-from __future__ import annotations
 
 import atexit
 import gzip
@@ -22,6 +21,10 @@ import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
+
+if sys.version_info < (3, 10):  # noqa: UP036, an older Python reads this
+    raise SystemExit("\nl7: this is Python {}.{}, and l7 needs Python 3.10 or newer: make the environment "
+                     "with a newer one".format(*sys.version_info))  # fmt: skip
 
 import setuptools
 from setuptools import Extension, setup
@@ -193,7 +196,8 @@ class ReproducibleSdist(sdist):
     def make_distribution(self) -> None:
         """Make the archives, then write them anew: setuptools puts in owners, modes and times as they are here."""
         super().make_distribution()
-        if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
+        epoch = os.environ.get("SOURCE_DATE_EPOCH")
+        if epoch:
             for name in self.archive_files:
                 if str(name).endswith(".tar.gz"):
                     rewrite_archive(Path(name), int(epoch))

@@ -147,6 +147,9 @@ def _reason(absent: Sequence[str]) -> str:
     if not absent:
         return f"{PURE_PYTHON} is set (unset it)"
     if len(absent) == len(HOT):
-        return "there are no compiled modules for this Python (install l7 with pip, and not as an editable one)"
+        return (
+            "there are no compiled modules for this Python (install l7 again, not as an editable one, "
+            f"with --no-cache-dir where pip may have kept one that was built with {PURE_PYTHON}=1)"
+        )
     others = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
     return f"the compiled module of {absent[0]}{others} is missing (install l7 again)"
