@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,10 +41,10 @@ def copied(to: Path, umask: int) -> Path:
     return to
 
 
-def run(copy: Path, *words: str) -> None:
-    # The suite may be told which l7 it is to test; what runs here tests the copy.
-    environ = {name: value for name, value in os.environ.items() if name != "EXPECT_L7"}
-    environ |= {"SOURCE_DATE_EPOCH": EPOCH, "L7_PURE_PYTHON": "1", "PYTHONWARNINGS": ""}
+def run(copy: Path, *words: str, pure: str = "1") -> None:
+    # The suite may be told which l7 it is to test, and by which flags it is built; what runs here tests the copy.
+    environ = {name: value for name, value in os.environ.items() if name not in ("EXPECT_L7", "CFLAGS")}
+    environ |= {"SOURCE_DATE_EPOCH": EPOCH, "L7_PURE_PYTHON": pure, "PYTHONWARNINGS": ""}
     done = subprocess.run(
         [sys.executable, *words], cwd=copy, env=environ, capture_output=True, text=True, timeout=200, check=False
     )
@@ -55,10 +56,20 @@ def sdist(copy: Path) -> Path:
     return copy / "dist" / f"{NAME}.tar.gz"
 
 
-def wheel(copy: Path) -> Path:
-    run(copy, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-q", "-w", "dist", ".")
+def wheel(copy: Path, pure: str = "1") -> Path:
+    words = ("-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-q", "-w", "dist", ".")
+    run(copy, *words, pure=pure)
     (found,) = (copy / "dist").glob("*.whl")
     return found
+
+
+def compiled_wheel(copy: Path) -> Path:
+    """A wheel with one extension, which is enough to see whether a compiler puts in where it was built."""
+    path = copy / "l7" / "compiled.py"
+    text, changed = re.subn(r"^HOT = \(.*?^\)", 'HOT = ("l7.http.authority",)', path.read_text("utf-8"), 1, re.M | re.S)
+    assert changed == 1
+    path.write_text(text, "utf-8")
+    return wheel(copy, pure="0")
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +88,17 @@ def archive(copies: tuple[Path, Path]) -> Path:
 def test_the_same_sources_are_the_same_bytes(build: Callable[[Path], Path], copies: tuple[Path, Path]) -> None:
     one, another = (build(copy) for copy in copies)
     assert one.name == another.name
+    assert one.read_bytes() == another.read_bytes()
+
+
+def test_the_same_sources_are_the_same_extension(tmp_path: Path) -> None:
+    pytest.importorskip("setuptools", minversion="70.1")
+    copies = (copied(tmp_path / "one", 0o022), copied(tmp_path / "a" / "longer" / "directory", 0o027))
+    one, another = (compiled_wheel(copy) for copy in copies)
+    assert one.name == another.name
+    with zipfile.ZipFile(one) as content:
+        (extension,) = [name for name in content.namelist() if name.endswith(".so")]
+        assert str(tmp_path).encode() not in content.read(extension)
     assert one.read_bytes() == another.read_bytes()
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ import pytest
 
 import l7
 from l7.compiled import HOT, missing, source_of
-from tests.harness.checkout import export, tracked
+from tests.harness.checkout import CHECKOUT, export, tracked
 from tests.harness.client import get
 from tests.harness.l7process import ROOT, L7Process
 from tests.harness.origin import Origin
@@ -289,6 +290,16 @@ def test_with_an_old_cython_it_says_so(tried, tmp_path: Path) -> None:
     (tmp_path / "Cython").mkdir()
     (tmp_path / "Cython" / "__init__.py").write_text("__version__ = '0.29.36'\n", "utf-8")
     assert tried(PYTHONPATH=str(tmp_path)).startswith("l7: Cython 0.29.36 is too old: pip install 'Cython>=3.1'")
+
+
+def test_an_older_python_can_read_that_it_is_too_old() -> None:
+    source = (CHECKOUT / "setup.py").read_text("utf-8")
+    ast.parse(source, feature_version=(3, 6))
+    assert "from __future__" not in source
+    assert "python_version < '3.10'" in (CHECKOUT / "pyproject.toml").read_text("utf-8"), "pip cannot begin to build"
+    done = run(sys.executable, "-c", f"import sys; sys.version_info = (3, 7, 3); exec({source!r})", cwd=CHECKOUT)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.split("\n", 2)[1].startswith("l7: this is Python 3.7, and l7 needs Python 3.10 or newer")
 
 
 def test_an_editable_install_runs_its_sources(tmp_path: Path, environment: Environment) -> None:
