@@ -66,7 +66,9 @@ def wheel(copy: Path, pure: str = "1") -> Path:
 def compiled_wheel(copy: Path) -> Path:
     """A wheel with one extension, which is enough to see whether a compiler puts in where it was built."""
     path = copy / "l7" / "compiled.py"
-    text, changed = re.subn(r"^HOT = \(.*?^\)", 'HOT = ("l7.http.authority",)', path.read_text("utf-8"), 1, re.M | re.S)
+    text, changed = re.subn(
+        r"^HOT = \(.*?^\)", 'HOT = ("l7.http.authority",)', path.read_text("utf-8"), flags=re.M | re.S
+    )
     assert changed == 1
     path.write_text(text, "utf-8")
     return wheel(copy, pure="0")

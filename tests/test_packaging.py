@@ -234,6 +234,18 @@ def test_an_extension_of_another_build_is_named(
     assert said.endswith("install l7 again, by pip install --force-reinstall")
 
 
+@pytest.mark.parametrize("user", ["sharedmem/counters", "http/framing"])
+def test_our_own_c_is_right_in_the_newest_standard_too(user: str, tmp_path: Path) -> None:
+    """gcc 15 takes C23, where nothing else is said: an attribute stands before ``static`` in it."""
+    made = tmp_path / "made.c"
+    words = ("-m", "cython", "-3", "-X", "annotation_typing=False", f"l7/{user}.py", "-o", made)
+    done = run(sys.executable, *words, cwd=CHECKOUT)
+    assert done.returncode == 0, done.stderr
+    newest = ("-std=gnu2x", "-D__STDC_VERSION__=202311L", f"-I{sysconfig.get_path('include')}")
+    done = run("gcc", *newest, "-fsyntax-only", made)
+    assert done.returncode == 0, done.stderr
+
+
 def fake_compiler(directory: Path, script: str) -> str:
     """A compiler that is ``script`` before it is the real one; ``$source`` is what it compiles."""
     path = directory / "cc"

@@ -12,7 +12,7 @@ cdef extern from *:
             && strcmp(buffer->format, "q") == 0 && PyBuffer_IsContiguous(buffer, 'C');
     }
 
-    static CYTHON_UNUSED PyObject *l7_view(PyObject *memory) {
+    CYTHON_UNUSED static PyObject *l7_view(PyObject *memory) {
         if (!l7_holds_integers(memory)) {
             PyErr_SetString(PyExc_TypeError, "a writable memoryview of 64-bit integers is needed");
             return NULL;
