@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
-import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic.fields import FieldInfo
-
 from l7.config.dump import scalar
 from l7.config.flags import Setting, settings
-from l7.config.schema import Backend, Config, Section, Server
+from l7.config.schema import Backend, Config, Server
+from l7.config.section import SchemaField, Section, section_in
 from l7.config.values import Flag, Form
 
 INTRODUCTION = """\
@@ -112,7 +110,7 @@ class Part:
     title: str
     path: str
     section: type[Section]
-    info: FieldInfo | None = None
+    info: SchemaField | None = None
 
     def off(self) -> str:
         """What is to be said of a section that may be ``off``; nothing of others."""
@@ -125,7 +123,7 @@ class Part:
         """Yield the settings that stand in it, without those of the sections below it."""
         flagged = {setting.key: setting for setting in settings()} if self.section is Config else {}
         for name, info in self.section.model_fields.items():
-            if _section_of(info) is None:
+            if section_in(info.annotation) is None:
                 key = name.replace("_", "-")
                 path = f"{self.path}.{key}" if self.path else key
                 yield Entry(path, key, info, _type(info), self.section.shown(name, info.default), flagged.get(key))
@@ -137,7 +135,7 @@ class Entry:
 
     path: str
     key: str
-    info: FieldInfo
+    info: SchemaField
     type: str
     default: Any
     flag: Setting | None
@@ -208,7 +206,7 @@ def _repeat(flag: Flag) -> str:
     return ", may be repeated" if flag.repeat else ""
 
 
-def _type(info: FieldInfo) -> str:
+def _type(info: SchemaField) -> str:
     forms = [form.name for form in info.metadata if isinstance(form, Form)]
     choices = [str(choice) for choice in typing.get_args(info.annotation)]
     if typing.get_origin(info.annotation) is typing.Literal:
@@ -216,23 +214,14 @@ def _type(info: FieldInfo) -> str:
     if forms:
         return forms[0]
     return {"users": "mapping of logins to passwords", "backends": "mapping of hosts to backends"}.get(
-        str(info.alias), f"list of {'networks' if info.alias == 'trusted-proxies' else info.alias}"
+        info.alias, f"list of {'networks' if info.alias == 'trusted-proxies' else info.alias}"
     )
 
 
-def _section(info: FieldInfo) -> type[Section]:
-    section = _section_of(info)
+def _section(info: SchemaField) -> type[Section]:
+    section = section_in(info.annotation)
     assert section is not None
     return section
-
-
-def _section_of(info: FieldInfo) -> type[Section] | None:
-    """Return the section that a field is, if it is one."""
-    kind: Any = info.annotation
-    if isinstance(kind, types.UnionType):
-        kind = next(member for member in typing.get_args(kind) if member is not type(None))
-    is_section = isinstance(kind, type) and not isinstance(kind, types.GenericAlias) and issubclass(kind, Section)
-    return kind if is_section else None
 
 
 if __name__ == "__main__":
