@@ -149,6 +149,12 @@ def test_the_wheel_has_the_command_and_says_what_it_needs(wheel: Path) -> None:
     assert "A minimal HTTP/1.1 reverse proxy" in metadata
 
 
+def test_an_index_would_take_the_wheel(wheel: Path) -> None:
+    pytest.importorskip("twine")
+    done = run(sys.executable, "-m", "twine", "check", "--strict", wheel)
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_wheel_installs_and_proxies_compiled(wheel: Path, environment: Environment, tmp_path: Path) -> None:
     done = environment.install(wheel)
     assert done.returncode == 0, done.stderr
