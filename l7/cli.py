@@ -122,7 +122,7 @@ def _refuse_options_of_others(given: flags.Given, command: str | None) -> None:
 
 def _run(argv: list[str], environ: Environ) -> int:
     """``l7``: run the proxy; every reload reads flags, environment and file anew."""
-    from l7.master.arbiter import serve
+    from l7.master.build import serve
 
     held = HeldFiles()
     return serve(lambda: load(argv, environ, read_bytes=held.read), held=held)

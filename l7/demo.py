@@ -24,7 +24,7 @@ from setproctitle import setproctitle
 from l7.config.flags import parse_environment
 from l7.config.held import HeldFiles
 from l7.config.loading import Loaded, load
-from l7.master.arbiter import serve
+from l7.master.build import serve
 from l7.master.resources.privileges import Identity, drop, identify
 
 NAMES = ("one", "two", "three")

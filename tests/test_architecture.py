@@ -54,6 +54,25 @@ FLOORS = {
 }
 """The floor of every room; ``l7`` itself is the ground: the version, and whether the hot modules run compiled."""
 
+MASTER_FLOORS = {
+    "l7.master.supervision": 0,
+    "l7.master.resources": 1,
+    "l7.master.children": 2,
+    "l7.master.state": 3,
+    "l7.master.context": 4,
+    "l7.master.part": 4,
+    "l7.master.connection_broker": 5,
+    "l7.master.control": 5,
+    "l7.master.monitor": 6,
+    "l7.master.upgrade": 6,
+    "l7.master.announcer": 7,
+    "l7.master.reloader": 7,
+    "l7.master.worker_supervisor": 7,
+    "l7.master.arbiter": 7,
+    "l7.master.build": 8,
+}
+"""The floors inside the master: what may be known by whom, from the pure step up to the function that composes all."""
+
 SIDEWAYS = {
     ("l7", "l7.compiled"): "before any hot module it decides whether extensions or sources are found",
     ("l7.__main__", "l7.cli"): "the same command under another name",
@@ -69,7 +88,7 @@ SIDEWAYS = {
 
 LOCAL_IMPORTS: dict[tuple[str, str], str] = {
     ("l7.__main__", "l7.cli"): "Ctrl-C is to be quiet while everything else is imported",
-    ("l7.cli", "l7.master.arbiter"): "who only asks a running l7 does not wait for gevent and the proxy",
+    ("l7.cli", "l7.master.build"): "who only asks a running l7 does not wait for gevent and the proxy",
     ("l7.cli", "l7.demo"): "the same",
     ("l7.cli", "l7.completion"): "the same, and for shtab, which knows five shells",
     ("l7.cli", "l7.rehearsal.command"): "the same, and for asyncio",
@@ -85,6 +104,24 @@ UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
 
 MAX_MODULE = 400
 MAX_FUNCTION = 40
+MAX_FOLDER = 13
+"""Modules in a folder: about a dozen."""
+CROWDED = {"l7.config": 23, "l7.workers": 18}
+"""Folders with more modules: to be split."""
+MAX_FAN_OUT = 10
+"""Modules of its own room that a module imports."""
+MAX_PARAMETERS = 6
+"""Parameters of a constructor."""
+
+COMPOSERS = {
+    "l7.master.build": "puts the master together",
+    "l7.workers.process": "puts a worker together",
+    "l7.workers.proxy": "the life of a request, a verb a module",
+}
+"""Modules that may import more of their own room, and why."""
+
+WORK = re.compile(r"(os|socket|subprocess|mmap|fcntl)\.(?!path\.)|open$|fdopen$")
+"""Calls of a constructor that do something to the world: that is for a method with a name."""
 
 Complaints = Iterator[str]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -183,6 +220,74 @@ def imports_point_down(modules: list[Module]) -> Complaints:
             here, floor = FLOORS.get(module.room, 0), FLOORS.get(there, 0)
             if floor > here or (floor == here and (module.room, there) not in SIDEWAYS):
                 yield f"{module.name}:{found.line}: floor {here} imports {found.target} of floor {floor}"
+
+
+def the_master_points_down(modules: list[Module]) -> Complaints:
+    """What `imports_point_down` is between rooms, inside the largest one."""
+    names = {module.name for module in modules}
+
+    def floor(name: str) -> int | None:
+        return MASTER_FLOORS.get(".".join(name.split(".")[:3]))
+
+    for module in modules:
+        if module.room != "l7.master" or module.name == "l7.master":
+            continue
+        here = floor(module.name)
+        if here is None:
+            yield f"{module.name}: has no floor in the master"
+            continue
+        for found in module.imports(names):
+            there = floor(found.target)
+            same = module.name.split(".")[:3] == found.target.split(".")[:3]
+            if there is not None and not same and there >= here:
+                yield f"{module.name}:{found.line}: floor {here} imports {found.target} of floor {there}"
+
+
+def folders_are_small(modules: list[Module]) -> Complaints:
+    packages = {module.name.rpartition(".")[0] for module in modules}
+    for package in sorted(packages - {"", "l7"}):
+        inside = [one for one in modules if one.name.rpartition(".")[0] == package and one.name not in packages]
+        if len(inside) > CROWDED.get(package, MAX_FOLDER):
+            yield f"{package}: {len(inside)} modules"
+
+
+def fan_out_is_small(modules: list[Module]) -> Complaints:
+    names = {module.name for module in modules}
+    for module in modules:
+        own = {found.target for found in module.imports(names) if found.target.startswith(f"{module.room}.")}
+        if len(own) > MAX_FAN_OUT and module.name not in COMPOSERS:
+            yield f"{module.name}: imports {len(own)} modules of {module.room}"
+
+
+def _constructors(modules: list[Module]) -> Iterator[tuple[Module, str, Function]]:
+    for module in modules:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ClassDef):
+                for child in node.body:
+                    if isinstance(child, Function) and child.name == "__init__":
+                        yield module, node.name, child
+
+
+def constructors_take_few_things(modules: list[Module]) -> Complaints:
+    for module, name, function in _constructors(modules):
+        spec = function.args
+        if (count := len([*spec.posonlyargs, *spec.args, *spec.kwonlyargs]) - 1) > MAX_PARAMETERS:
+            yield f"{module.name}:{function.lineno}: {name} takes {count} things"
+
+
+def constructors_tie_nothing(modules: list[Module]) -> Complaints:
+    """A lambda in a constructor refers to what does not exist yet."""
+    for module, name, function in _constructors(modules):
+        if any(isinstance(node, ast.Lambda) for node in ast.walk(function)):
+            yield f"{module.name}:{function.lineno}: {name} has a lambda in its constructor"
+
+
+def constructors_do_no_work(modules: list[Module]) -> Complaints:
+    """In the master, where the order of what is opened counts."""
+    for module, name, function in _constructors(modules):
+        for node in ast.walk(function):
+            if module.room == "l7.master" and isinstance(node, ast.Call) and WORK.match(ast.unparse(node.func)):
+                yield f"{module.name}:{node.lineno}: {name} calls {ast.unparse(node.func)} in its constructor"
 
 
 def no_cycles(modules: list[Module]) -> Complaints:
@@ -305,6 +410,18 @@ Checker = Callable[[list[Module]], Complaints]
 BAD: dict[Checker, dict[str, str]] = {
     every_room_has_a_floor: {"l7.attic": ""},
     imports_point_down: {"l7.http.parser": "from l7.workers.proxy import handle"},
+    the_master_points_down: {
+        "l7.master.state.rows": "from l7.master.control.server import ControlServer",
+        "l7.master.control.server": "",
+    },
+    folders_are_small: {f"l7.http.m{number}": "" for number in range(MAX_FOLDER + 1)},
+    fan_out_is_small: {
+        "l7.http.parser": "\n".join(f"import l7.http.m{number}" for number in range(MAX_FAN_OUT + 1)),
+        **{f"l7.http.m{number}": "" for number in range(MAX_FAN_OUT + 1)},
+    },
+    constructors_take_few_things: {"l7.cli": "class A:\n    def __init__(self, a, b, c, d, e, *, f, g): ..."},
+    constructors_tie_nothing: {"l7.cli": "class A:\n    def __init__(self):\n        self.f = lambda: self.g()"},
+    constructors_do_no_work: {"l7.master.arbiter": "class A:\n    def __init__(self):\n        self.f = os.pipe()"},
     no_cycles: {"l7.http.a": "import l7.http.b", "l7.http.b": "from l7.http import a"},
     only_workers_know_gevent: {"l7.master.arbiter": "def f():\n    from gevent import sleep"},
     some_rooms_are_standard_library: {"l7.ipc.codec": "import yaml"},
@@ -341,6 +458,15 @@ SIDE_STEP = {"l7.config.schema": "from l7.http.grammar import CRLF", "l7.http.gr
     ("checker", "modules", "complaints"),
     [
         (imports_point_down, SIDE_STEP, 1),
+        (the_master_points_down, {"l7.master.lobby": ""}, 1),
+        (the_master_points_down, {"l7.master.state.a": "import l7.master.state.b", "l7.master.state.b": ""}, 0),
+        (
+            constructors_do_no_work,
+            {"l7.master.a": "class A:\n    def __init__(self): os.path.abspath('a')"},
+            0,
+        ),
+        (constructors_do_no_work, {"l7.master.a": "class A:\n    def start(self): self.p = os.pipe()"}, 0),
+        (constructors_take_few_things, {"l7.cli": "class A:\n    def __init__(self, a, b, c, d, e, f): ..."}, 0),
         (imports_point_down, {"l7.cli": "from l7.demo import main", "l7.demo": ""}, 0),
         (imports_point_down, {"l7.cli": "from l7 import __version__"}, 0),
         (imports_point_down, {"l7.http.parser": "import typing\nif typing.TYPE_CHECKING:\n    import l7.workers"}, 1),
@@ -525,7 +651,7 @@ def test_hot_modules_are_those_with_types() -> None:
 def test_master_runs_no_gevent() -> None:
     """It imports what workers need, so that they are born with it; a hub or a patch would be a worker's inheritance."""
     code = (
-        "import sys, l7.master.arbiter\n"
+        "import sys, l7.master.build\n"
         "from gevent import _hub_local, monkey\n"
         "sys.exit(_hub_local.get_hub_if_exists() is not None or any(map(monkey.is_module_patched, sys.modules)))"
     )

@@ -33,7 +33,6 @@ class Member:
     """A server, or one of the addresses that its name resolves to.
 
     :param lane: the worker's writer of the shared memory, in which ``row`` is the member's.
-    :param parent: the row of the name that it is an address of.
     :param limit: the most requests in flight (``max-connections``); 0 for any number.
     """
 
@@ -63,14 +62,14 @@ class Member:
         row: int,
         weight: int = 1,
         limit: int = 0,
-        parent: int = 0,
         *,
         backup: bool = False,
     ) -> None:
         self.label = label
         self.writer = writer
         self.row = row
-        self.parent = parent
+        self.parent = 0
+        """The row of the name that it is an address of; 0 for none."""
         self.weight = weight
         self.backup = backup
         self.limit = limit

@@ -87,7 +87,9 @@ def _seats(route: str, backend: Backend, known: SharedView) -> Iterator[tuple[Me
 
 
 def _member(server: Server, address: str, writer: CounterWriter, row: int, weight: int, parent: int) -> Member:
-    return Member(address, writer, row, weight, server.max_connections or 0, parent, backup=server.backup)
+    member = Member(address, writer, row, weight, server.max_connections or 0, backup=server.backup)
+    member.parent = parent
+    return member
 
 
 # --- the chances ----------------------------------------------------------------------------------------------------

@@ -41,7 +41,6 @@ class BackendLimits:
         write: float,
         head: int,
         fields: int,
-        half_closed: float = 0.0,
     ) -> None:
         self.connect = connect
         self.response = response
@@ -49,7 +48,7 @@ class BackendLimits:
         self.idle = idle
         """Between two pieces of an answer's body; and without a byte in a tunnel."""
         self.write = write
-        self.half_closed = half_closed
+        self.half_closed = 0.0
         """For what the server says next, once the client has half-closed: it may be gone."""
         self.head = head
         self.fields = fields

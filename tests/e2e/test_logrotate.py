@@ -53,7 +53,7 @@ class OwnAccount(L7Process):
         words = super()._command(*arguments)
         # Everything is imported before: the account may not be able to read the interpreter.
         script = (
-            "import encodings.utf_8_sig, os, sys, l7.master.arbiter\nfrom l7.cli import main\n"
+            "import encodings.utf_8_sig, os, sys, l7.master.build\nfrom l7.cli import main\n"
             f"os.setgroups([]); os.setgid({NOBODY.pw_gid}); os.setuid({NOBODY.pw_uid})\nsys.exit(main(sys.argv[1:]))"
         )
         return [sys.executable, "-c", script, *words[3:]]

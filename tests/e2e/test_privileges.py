@@ -28,7 +28,7 @@ def identity(pid: int) -> dict[str, list[int]]:
 def run_to_the_end(*words: str, before: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command line in a process that first executes ``before``."""
     # Everything is imported before: whom the process becomes may not be able to read the interpreter.
-    script = f"import sys, os, l7.master.arbiter\nfrom l7.cli import main\n{before}\nsys.exit(main({list(words)!r}))"
+    script = f"import sys, os, l7.master.build\nfrom l7.cli import main\n{before}\nsys.exit(main({list(words)!r}))"
     return subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=TIMEOUT, cwd=ROOT, check=False
     )

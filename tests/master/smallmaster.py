@@ -16,7 +16,7 @@ import time
 from l7.config.loading import load
 from l7.ipc.channel import Channel
 from l7.ipc.messages import BootFailed, Drain, Drained, Message, Ready, StacksWritten
-from l7.master.arbiter import serve
+from l7.master.build import serve
 from l7.master.supervision import step
 from l7.sharedmem.scoreboard import BEAT
 from l7.workers.process import WorkerSpec

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from l7.master.resources.cpus import usable_cpus
+from l7.master.state.cpus import usable_cpus
 
 
 @pytest.mark.parametrize(

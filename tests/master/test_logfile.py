@@ -102,7 +102,7 @@ def test_anothers_file_in_tmp_is_opened_without_making_it(tmp_path, monkeypatch)
         return really(name, flags, *args, **options)
 
     monkeypatch.setattr(os, "open", protected)
-    for make in (lambda path: LogFile().open(path), lambda path: PidFile(path)):
+    for make in (lambda path: LogFile().open(path), lambda path: PidFile.take(path)):
         path = tmp_path / "file"
         path.touch()
         make(str(path))

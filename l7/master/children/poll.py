@@ -26,6 +26,10 @@ class Poll:
         self._calls[descriptor] = call
         self._poll.register(descriptor, events)
 
+    def wake(self, descriptor: int) -> None:
+        """End `wait` when the descriptor is readable; whoever waits looks at it afterwards."""
+        self.add(descriptor, _nothing)
+
     def want(self, descriptor: int, events: int) -> None:
         """Wait for other events from now on; 0 waits for the peer's hang-up only."""
         if descriptor in self._calls:
@@ -44,6 +48,10 @@ class Poll:
             call = self._calls.get(descriptor)
             if call is not None:  # else a callback before it has dropped it
                 call()
+
+
+def _nothing() -> None:
+    """It was enough to wake up."""
 
 
 class PolledChannel:

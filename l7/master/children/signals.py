@@ -72,12 +72,13 @@ class SignalQueue:
     def __init__(self) -> None:
         self._impatient = False
         self._wishes: deque[SignalRequest] = deque()
-        self.descriptor, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.descriptor = self._write = -1
         self._handlers: dict[signal.Signals, Handler] = {}
         self._wakeup = -1
 
     def open(self) -> None:
         """Install the handlers, whatever dispositions were inherited."""
+        self.descriptor, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in WISHES:
             self._handlers[number] = signal.signal(number, self._note)

@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from l7.ipc.channel import Received
 from l7.ipc.messages import Message
 from l7.master.children.handle import ChildProcess
 from l7.master.children.poll import Poll, PolledChannel
 
-Note = Callable[[ChildProcess, Received], None]
+
+class ChildOwner(Protocol):
+    """Who has started a child."""
+
+    def note(self, handle: ChildProcess, received: Received) -> None:
+        """Take a message of the child; its descriptor is the owner's to close."""
+
+    def gone(self, handle: ChildProcess, status: int) -> None:
+        """Take its end, with its wait status, after its last messages."""
 
 
 class ChildTable:
-    """Every child that has not been reaped, by slot; ``note`` is called with each message."""
+    """Every child that has not been reaped, by slot."""
 
-    def __init__(self, poll: Poll, note: Note) -> None:
+    def __init__(self, poll: Poll) -> None:
         self.handles: dict[int, ChildProcess] = {}
         self._poll = poll
-        self._note = note
+        self._owners: dict[int, ChildOwner] = {}
         self._polled: dict[int, PolledChannel] = {}
         self._muted: set[int] = set()
 
-    def add(self, handle: ChildProcess) -> None:
+    def add(self, handle: ChildProcess, owner: ChildOwner) -> None:
         """Add a new child and read from its channel."""
         self.handles[handle.slot] = handle
+        self._owners[handle.slot] = owner
         self._polled[handle.slot] = PolledChannel(self._poll, handle.channel, lambda: self._hear(handle))
 
     def get(self, slot: int) -> ChildProcess | None:
         """The child in a slot, if there is one."""
         return self.handles.get(slot)
+
+    def of(self, owner: ChildOwner) -> list[ChildProcess]:
+        """The children of one owner."""
+        return [handle for slot, handle in self.handles.items() if self._owners[slot] is owner]
+
+    def pids(self) -> set[int]:
+        """The processes of all children."""
+        return {handle.pid for handle in self.handles.values()}
 
     def tell(self, slot: int, message: Message) -> None:
         """Send a message to a child, in order and as soon as it reads; dropped when the child has exited."""
@@ -62,23 +79,21 @@ class ChildTable:
             self._polled[slot].pause(False)
         self._muted.clear()
 
-    def reap(self) -> Iterator[tuple[ChildProcess, int]]:
-        """Reap the children of this table, each by its pid.
-
-        Yields each child that has exited, with its wait status, after its last messages were read.
-        """
+    def reap(self) -> None:
+        """Reap the children that have ended, each by its pid, and tell their owners."""
         for handle in list(self.handles.values()):
             status = handle.reap()
             if status is None:
                 continue
             # Read all of it, muted or not: closing the channel would close the connections that are still in it.
+            owner = self._owners[handle.slot]
             for received in handle.channel.receive():
-                self._note(handle, received)
+                owner.note(handle, received)
             self._muted.discard(handle.slot)
             self._polled.pop(handle.slot).drop()
-            del self.handles[handle.slot]
+            del self.handles[handle.slot], self._owners[handle.slot]
             handle.channel.close()
-            yield handle, status
+            owner.gone(handle, status)
 
     def release(self) -> None:
         """Close all channels: called in a forked child."""
@@ -87,7 +102,7 @@ class ChildTable:
 
     def _hear(self, handle: ChildProcess) -> None:
         for received in handle.channel.receive():
-            self._note(handle, received)
+            self._owners[handle.slot].note(handle, received)
             if handle.slot in self._muted:
                 return
         if handle.channel.closed:

@@ -17,76 +17,77 @@ from l7.ipc.requests import (
     StatusRequest,
     refusal,
 )
-from l7.master.children.connection_broker import ConnectionBroker
-from l7.master.children.poll import Poll
-from l7.master.children.table import ChildTable
+from l7.master.context import MasterContext
 from l7.master.control.explain import insight
 from l7.master.control.reload_waiters import ReloadWaiters
-from l7.master.control.server import ControlConnection, ControlServer, ControlSocket
+from l7.master.control.server import ControlConnection, ControlServer
 from l7.master.control.server_table import table
 from l7.master.control.status import connections, moment, workers
-from l7.master.state.generations import Generations
+from l7.master.part import MasterPart
+from l7.master.supervision.events import ReloadRequested
 from l7.master.supervision.lifecycle import ENDS, MasterState
-from l7.master.supervision.state import SupervisorState
-from l7.sharedmem.scoreboard import Scoreboard
 
 
-class ControlCommands:
+class ControlCommands(MasterPart):
     """Answers each request of the control socket, without ever waiting.
 
-    :param fleet: returns the supervision's state.
-    :param reload: asks for a reload, as HUP does.
     :param monitor_status: returns the status of the monitor process.
     """
 
     def __init__(
         self,
-        poll: Poll,
-        control: ControlSocket | None,
-        scoreboard: Scoreboard,
-        children: ChildTable,
-        relay: ConnectionBroker,
-        generations: Generations,
-        state: Callable[[], SupervisorState],
-        reload: Callable[[], None],
+        context: MasterContext,
+        control_server: ControlServer,
+        reload_waiters: ReloadWaiters,
         monitor_status: Callable[[], Answer | None],
     ) -> None:
-        self.control_server = ControlServer(poll, control, self._ask)
-        self.reload_waiters = ReloadWaiters(self.control_server.answer, lambda: relay.passed)
-        self._scoreboard = scoreboard
-        self._children = children
-        self._generations = generations
-        self._state = state
-        self._reload = reload
+        self._context = context
+        self._machine = context.machine
+        self._generations = context.generations
+        self._server = control_server
+        self._reload_waiters = reload_waiters
         self._monitor_status = monitor_status
         self._wants_reload = False
+
+    def start(self) -> None:
+        """Answer from now on; the socket is opened when this is the master."""
+        self._context.close_in_child.add(self._server.release)
+        self._server.handle(self._ask)
+
+    def open(self) -> None:
+        """Open the control socket: this is the master now."""
+        self._server.open()
 
     @property
     def due(self) -> float | None:
         """When to look again."""
-        moments = [self.control_server.due, self.reload_waiters.due]
+        moments = [self._server.due, self._reload_waiters.due]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def look(self) -> None:
         """Answer the requests that can be answered by now."""
-        self.reload_waiters.look()
-        self.control_server.expire()
-        if self._wants_reload and self._state().phase not in {MasterState.UPGRADING, *ENDS}:
+        self._reload_waiters.look()
+        self._server.expire()
+        if self._wants_reload and self._machine.state.phase not in {MasterState.UPGRADING, *ENDS}:
             # While a successor is about to take over, a reload waits: it is done by that one, or here when it fails.
             self._wants_reload = False
-            self._reload()
+            self._machine.post(ReloadRequested())
 
-    def close(self, why: str, *, again: bool = False) -> None:
+    def close(self) -> None:
+        """Answer all that wait, and take no more requests: the master ends."""
+        self.hand_over("l7 has stopped", again=False)
+
+    def hand_over(self, why: str, *, again: bool = True) -> None:
         """Answer all that wait, and take no more requests; ``again`` says that another l7 takes them now."""
-        self.reload_waiters.stopped(why, again=again)
-        self.control_server.close()
+        self._reload_waiters.stopped(why, again=again)
+        self._server.close()
 
     def _ask(self, visitor: ControlConnection, request: Request) -> None:
-        if isinstance(request, ReloadRequest) and self._state().phase not in ENDS:
-            self.reload_waiters.want(visitor)
+        if isinstance(request, ReloadRequest) and self._machine.state.phase not in ENDS:
+            self._reload_waiters.want(visitor)
             self._wants_reload = True
         else:
-            self.control_server.answer(visitor, self._answer(request))
+            self._server.answer(visitor, self._answer(request))
 
     def _answer(self, request: Request) -> Answer:
         if isinstance(request, StatusRequest):
@@ -100,7 +101,7 @@ class ControlCommands:
         return refusal("l7 is stopping")
 
     def _order(self, request: ServerRequest) -> Answer:
-        phase = self._state().phase
+        phase = self._machine.state.phase
         if phase in ENDS or phase is MasterState.UPGRADING:
             return refusal(f"l7 is {phase.value}; ask again")
         return self._generations.administration.answer(request)
@@ -111,10 +112,10 @@ class ControlCommands:
         return {"ok": not problems, "generation": number, "changes": changes, "reasons": problems}
 
     def _status(self) -> Answer:
-        served, state = self._generations.current, self._state()
+        served, state = self._generations.current, self._machine.state
         changes, problems, digest = self._generations.preview()
         on_disk = "invalid" if problems else "same" if digest == served.generation.digest else "differs"
-        last = self.reload_waiters.last
+        last = self._reload_waiters.last
         return {
             "ok": True,
             "version": __version__,
@@ -133,8 +134,8 @@ class ControlCommands:
                 "problems": problems,
             },
             "last-reload": None if last is None else {**last, "at": moment(last["at"])},
-            "connections": connections(self._scoreboard, self._generations.shared_state.shared_memory),
-            "workers": workers(state, self._children.handles, self._scoreboard),
+            "connections": connections(self._context.scoreboard, self._generations.shared_state.shared_memory),
+            "workers": workers(state, self._context.children.handles, self._context.scoreboard),
             "monitor": (monitor := self._monitor_status()),
             "control": monitor,  # its key in 0.1
             "servers": list(table(served.generation.config, self._generations.shared_state)),

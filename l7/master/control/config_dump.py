@@ -6,6 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from l7.clock import monotonic
 from l7.master.children.handle import ChildProcess
+from l7.master.children.signals import SignalRequest
+from l7.master.context import MasterContext
+from l7.master.part import MasterPart
+from l7.master.supervision.lifecycle import ENDS
 from l7.sharedmem.scoreboard import BEAT, CHECKED, CONNECTIONS, IN_FLIGHT, NAMES, Scoreboard
 from l7.telemetry.shared_output import SharedOutput
 
@@ -14,6 +18,41 @@ LATE = 2.0
 WRITE_WITHIN = 5.0
 """Seconds after which a dump that is not read is given up."""
 STDOUT = 1
+
+
+class ConfigDumper(MasterPart):
+    """Writes the dump that USR1 asks for.
+
+    :param monitor_states: returns the states of monitor processes by slot.
+    """
+
+    def __init__(self, context: MasterContext, monitor_states: Callable[[], Mapping[int, str]]) -> None:
+        self._context = context
+        self._monitor_states = monitor_states
+        self._wanted = False
+
+    @property
+    def signals(self) -> Mapping[SignalRequest, Callable[[], None]]:
+        """USR1."""
+        return {SignalRequest.DUMP: self._want}
+
+    def look(self) -> None:
+        """Write the dump if one is wanted: only when nothing is left to decide, because it may take a while."""
+        if not self._wanted:
+            return
+        self._wanted = False
+        context = self._context
+        states = {worker.slot: worker.state.value for worker in context.machine.state.workers}
+        states |= self._monitor_states()
+        lines = process_lines(context.children.handles.values(), states, context.scoreboard)
+        text = context.generations.dump(lines)
+        write(text, context.resources.output_lock, self._is_in_a_hurry, context.events.warning)
+
+    def _want(self) -> None:
+        self._wanted = True
+
+    def _is_in_a_hurry(self) -> bool:
+        return self._context.machine.state.phase in ENDS or self._context.signal_queue.is_told_to_stop
 
 
 def process_lines(handles: Iterable[ChildProcess], states: Mapping[int, str], scoreboard: Scoreboard) -> list[str]:

@@ -1,148 +1,26 @@
-"""The control socket: one request a connection (``l7 reload``, ``l7 status``), one line of JSON each way.
+"""The server on the control socket: one request a connection (``l7 reload``, ``l7 status``), a line of JSON each way.
 
-Access to the socket is permission to reload, so it is for the account that l7 runs as (and root). No client can hold up
-the master: it reads and writes what is possible at once, and closes a connection that takes too long.
+No client can hold up the master: it reads and writes what is possible at once, and closes a connection that takes too
+long.
 """
 
 from __future__ import annotations
 
-import glob
 import json
-import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from l7.clock import monotonic
-from l7.config.addresses import LONGEST_UNIX_PATH
-from l7.errors import StartError
 from l7.ipc.codec import DecodeError
 from l7.ipc.requests import REQUESTS, Answer, Request, refusal
 from l7.master.children.poll import READ, WRITE, Poll
-from l7.master.resources.instance_links import InstanceLinks, remove_dead
-from l7.master.resources.instance_paths import SUFFIX, InstanceKey, make_directory
-from l7.master.resources.privileges import Identity
-from l7.master.resources.socket_paths import inode, is_gone, remove_stale
+from l7.master.resources.control_socket import ControlSocket
 
 MOST_VISITORS = 32
-BACKLOG = 128
 PATIENCE = 5.0
 """Seconds that a client has to send its request, and to read an answer that does not fit into the socket."""
 LONGEST_QUESTION = 64 * 1024
 """The longest request in bytes: room for a URL and header fields."""
-
-
-class ControlSocket:
-    """The listening control socket, and its path, which is removed in the end."""
-
-    def __init__(self, sock: socket.socket, path: str) -> None:
-        self.socket = sock
-        self.path = path
-        self.pointers: InstanceLinks | None = None
-        # The path of an inherited one may have been removed before: then a file there is not ours.
-        self._inode: tuple[int, int] | None = inode(path) if os.path.lexists(path) else (0, 0)
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether its path was removed or replaced, so that clients cannot connect."""
-        return is_gone(self.path, self._inode)
-
-    def leave(self) -> None:
-        """Keep the path in the end: another process has the socket, too."""
-        self._inode = None
-        self.pointers = None
-
-    def point(self, instance_key: InstanceKey, identity: Identity | None, environ: Mapping[str, str]) -> None:
-        """Prepare links to it in the runtime directory, which are made when it is open."""
-        if instance_key.file is None:
-            return
-        try:
-            directory = make_directory(*_owner(identity), environ)
-        except OSError:
-            return  # there is no runtime directory here
-        remove_dead(glob.glob(f"{glob.escape(directory)}/*{SUFFIX}*"))
-        self.pointers = InstanceLinks(directory, instance_key.names, self.path)
-
-    def close(self) -> None:
-        """Close the socket, and remove the path if it is still ours. Never raises."""
-        self.socket.close()
-        if self.pointers is not None:
-            self.pointers.remove()
-        try:
-            if self._inode is not None and inode(self.path) == self._inode:
-                os.unlink(self.path)
-        except OSError:
-            return  # the next one that starts replaces it
-
-
-def open_control(
-    instance_key: InstanceKey, identity: Identity | None, environ: Mapping[str, str], warn: Callable[[str], None]
-) -> ControlSocket | None:
-    """Make the control socket, before the privileges are dropped.
-
-    A failure at a default path does not keep l7 from starting: there is a warning instead.
-
-    :raises StartError: ``control`` names a path where it cannot be.
-    """
-    if instance_key.control == "off":
-        return None
-    try:
-        if instance_key.path is not None:
-            return _bind(instance_key.path, identity)
-        return _bind_in_runtime_directory(instance_key, identity, environ)
-    except OSError as error:
-        where = error.filename or instance_key.path or instance_key.name
-        what = f"control: {where}: {(error.strerror or str(error)).lower()}"
-        if instance_key.control != "auto":
-            raise StartError(what) from error
-        warn(f"{what}; `l7 reload` and `l7 status` cannot reach this l7")
-        return None
-
-
-def _bind_in_runtime_directory(
-    instance_key: InstanceKey, identity: Identity | None, environ: Mapping[str, str]
-) -> ControlSocket:
-    directory = make_directory(*_owner(identity), environ)
-    for path in glob.glob(f"{glob.escape(directory)}/*{SUFFIX}*"):
-        try:
-            remove_stale(path)
-        except OSError:
-            continue  # another process answers there
-    path = f"{directory}/{instance_key.name}"
-    try:
-        return _bind(path, identity)
-    except FileExistsError:
-        # Another l7 with the same instance key, on other inherited sockets.
-        return _bind(f"{path}.{os.getpid()}", identity)
-
-
-def _owner(identity: Identity | None) -> tuple[int, int]:
-    return (identity.uid, identity.gid) if identity else (os.geteuid(), os.getegid())
-
-
-def _bind(path: str, identity: Identity | None) -> ControlSocket:
-    if len(os.fsencode(path)) > LONGEST_UNIX_PATH:
-        raise OSError(36, f"the path of a socket may have at most {LONGEST_UNIX_PATH} bytes", path)
-    try:
-        remove_stale(path)
-    except OSError as error:
-        raise FileExistsError(17, "another l7 answers there, or it is no socket", path) from error
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        before = os.umask(0o177)
-        try:
-            sock.bind(path)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, path) from error
-        finally:
-            os.umask(before)
-        if identity is not None:
-            os.chown(path, identity.uid, identity.gid, follow_symlinks=False)
-        sock.listen(BACKLOG)
-        sock.setblocking(False)
-        return ControlSocket(sock, path)
-    except BaseException:
-        sock.close()
-        raise
 
 
 class ControlConnection:
@@ -157,17 +35,19 @@ class ControlConnection:
 
 
 class ControlServer:
-    """Accepts connections; ``ask`` gets each request, and answers now or later by `answer`."""
+    """Accepts connections; its handler gets each request, and answers now or later by `answer`."""
 
-    def __init__(
-        self, poll: Poll, control: ControlSocket | None, ask: Callable[[ControlConnection, Request], None]
-    ) -> None:
+    def __init__(self, poll: Poll, control: ControlSocket | None) -> None:
         self._poll = poll
         self._control = control
-        self._ask = ask
+        self._handler: Callable[[ControlConnection, Request], None] = self._refuse
         self._visitors: dict[int, ControlConnection] = {}
         self.is_open = self.is_closed = False
         """Whether it accepts connections, and whether it has stopped for good."""
+
+    def handle(self, handler: Callable[[ControlConnection, Request], None]) -> None:
+        """Let ``handler`` get each request."""
+        self._handler = handler
 
     def open(self, control: ControlSocket | None = None) -> None:
         """Accept connections, from now on at ``control`` where that is given."""
@@ -254,11 +134,14 @@ class ControlServer:
         elif b"\n" in data and not visitor.asked:
             visitor.asked, visitor.deadline = True, None
             try:
-                self._ask(visitor, REQUESTS.decode(visitor.read))
+                self._handler(visitor, REQUESTS.decode(visitor.read))
             except DecodeError as error:
                 self.answer(visitor, refusal(f"unknown request: {error}"))
             except Exception as error:  # a request must never be the end of a master that serves
                 self.answer(visitor, refusal(f"{type(error).__name__}: {error}"))
+
+    def _refuse(self, visitor: ControlConnection, request: Request) -> None:
+        self.answer(visitor, refusal("l7 is starting"))
 
     def _send(self, visitor: ControlConnection) -> None:
         try:

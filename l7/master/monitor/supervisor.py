@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from l7.clock import monotonic
@@ -13,18 +12,16 @@ from l7.ipc.channel import Received
 from l7.ipc.messages import BeginChecks, BootFailed, ControlClient, OpenAdmin, Ready, Resolved, Stop
 from l7.master.children.fork import spawn
 from l7.master.children.handle import ChildProcess, describe_end
-from l7.master.children.table import ChildTable
+from l7.master.context import MasterContext
 from l7.master.control.server import ControlServer
 from l7.master.control.status import memory
 from l7.master.monitor import state as c
 from l7.master.monitor.state import MonitorPhase, MonitorProcess, MonitorState
-from l7.master.resources.listeners import Listener
+from l7.master.part import MasterPart
 from l7.master.state.dns_results import DnsResults
-from l7.master.state.generations import SLOTS, Generations
+from l7.master.state.generations import SLOTS
 from l7.master.supervision.lifecycle import ENDS, MasterState
-from l7.master.supervision.state import SupervisorState
-from l7.sharedmem.scoreboard import BEAT, Scoreboard
-from l7.telemetry.events import Events, named
+from l7.telemetry.events import named
 from l7.workers.monitor.process import MonitorSpec, needs_monitor, run
 
 PLACES = SLOTS + c.SLOTS
@@ -35,57 +32,52 @@ DIES_WITHIN = 1.0
 """Seconds for which the master waits, at its own end, for a monitor process that was killed."""
 
 
-class MonitorSupervisor:
+class MonitorSupervisor(MasterPart):
     """Keeps the monitor process, as long as the generation that is wanted has work for it.
 
-    :param desk: answers what the admin endpoint asks the master.
-    :param release: closes, in a child, what is the master's only, but for some listeners.
+    :param control_server: answers what the admin endpoint asks the master.
     """
 
-    def __init__(
-        self, scoreboard: Scoreboard, children: ChildTable, generations: Generations, control_server: ControlServer,
-        release: Callable[[Sequence[Listener]], None], names: DnsResults, events: Events,
-    ) -> None:  # fmt: skip
-        self._scoreboard = scoreboard
-        self._children = children
-        self._generations = generations
+    def __init__(self, context: MasterContext, control_server: ControlServer, names: DnsResults) -> None:
+        self._context = context
+        self._machine = context.machine
+        self._scoreboard = context.scoreboard
+        self._children = context.children
+        self._generations = context.generations
+        self._events = context.events
         self._server = control_server
-        self._release = release
-        self._events = events
+        self._names = names
         self._post = MonitorState()
         self._opened = 0
         """The process that has been told to open the admin endpoint."""
         self._asked = (0, False)
         """A generation, and whether it has work for a monitor process."""
-        self._names = names
 
     # --- what the loop calls ----------------------------------------------------------------------------------------
 
-    def due(self, awake_since: float) -> float | None:
+    @property
+    def due(self) -> float | None:
         """When to look again."""
-        beats = [self._last_beat(one, awake_since) + self._post.silence for one in self._beating()]
+        beats = [self._last_beat(one) + self._post.silence for one in self._beating()]
         moments = [self._post.next_deadline(monotonic()), *beats]
         return min((moment for moment in moments if moment is not None), default=None)
 
-    def look(self, state: SupervisorState, awake_since: float) -> None:
+    def look(self) -> None:
         """See that there is what should be."""
+        state = self._machine.state
         number = state.plan.generation
         wanted = number if self._is_needed(number) and not self._is_over(state.phase, number) else None
         if wanted != self._post.wanted or state.plan.silence != self._post.silence:
             self._step(c.MonitorWanted(wanted, state.plan.silence))
         now = monotonic()
         for one in self._beating():
-            if now - self._last_beat(one, awake_since) >= self._post.silence:
+            if now - self._last_beat(one) >= self._post.silence:
                 self._step(c.MonitorHeartbeatLost(one.slot))
         self._step(c.MonitorTick())
         self._open_admin()
 
-    def owns(self, handle: ChildProcess) -> bool:
-        """Whether it is a monitor process and not one of the workers."""
-        return handle.index == NO_INDEX
-
     def note(self, handle: ChildProcess, received: Received) -> None:
-        """Hear what it says."""
+        """Take a message of a monitor process."""
         message, descriptor = received
         if isinstance(message, ControlClient) and descriptor is not None:
             self._server.welcome(descriptor)
@@ -99,7 +91,7 @@ class MonitorSupervisor:
             received.discard()
 
     def gone(self, handle: ChildProcess, status: int) -> None:
-        """One has ended."""
+        """Take the end of a monitor process, with its wait status."""
         self._step(c.MonitorExited(handle.slot - SLOTS, describe_end(status, handle.why)))
 
     def states(self) -> dict[int, str]:
@@ -128,7 +120,7 @@ class MonitorSupervisor:
 
     def close(self) -> None:
         """End them all, as the master ends; the admin endpoint answers first who has asked it."""
-        handles = [handle for handle in self._children.handles.values() if self.owns(handle)]
+        handles = self._children.of(self)
         for handle in handles:
             handle.channel.send(Stop())
         handles = _still_running(handles, c.STOP_WITHIN)
@@ -160,8 +152,8 @@ class MonitorSupervisor:
     def _beating(self) -> list[MonitorProcess]:
         return [one for one in self._post.processes if one.phase in (MonitorPhase.WAITING, MonitorPhase.READY)]
 
-    def _last_beat(self, one: MonitorProcess, awake_since: float) -> float:
-        return max(self._scoreboard.slot(SLOTS + one.slot)[BEAT] / 1e9, one.started, awake_since)
+    def _last_beat(self, one: MonitorProcess) -> float:
+        return self._context.last_beat(SLOTS + one.slot, one.started)
 
     def _step(self, event: c.MonitorEvent) -> None:
         self._post, actions = c.step(self._post, event, monotonic())
@@ -189,14 +181,14 @@ class MonitorSupervisor:
                 lambda pid, channel: ChildProcess(slot, NO_INDEX, number, pid, channel, monotonic(), digest),
                 lambda channel: self._boot(slot, number, channel),
                 run,
-                lambda: self._release(() if admin is None else (admin,)),
+                lambda: self._context.close_in_child.close(() if admin is None else (admin,)),
                 self._events,
                 f"l7: monitor (generation {number})",
             )
         except OSError as error:
             self._step(c.MonitorExited(action.slot, f"cannot start: {error.strerror}"))
             return
-        self._children.add(handle)
+        self._children.add(handle, self)
         words = f"the monitor process is started: process {handle.pid}"
         self._events.write("debug", named("monitor.started", words, pid=handle.pid), number)
 

@@ -20,24 +20,29 @@ class PidFile:
     """A pid file that is ours. The descriptor stays open: after the drop it may be all that we can still write to."""
 
     def __init__(self, path: str, predecessor: int = 0) -> None:
-        """Take the file.
+        self.path = path
+        self._predecessor = predecessor
+        self.descriptor = -1
+        self.stranger = 0
+        """The process that the file named and that lives, although no l7 has the file; 0 for none."""
+
+    @classmethod
+    def take(cls, path: str, predecessor: int = 0) -> PidFile:
+        """Make, lock and write the file.
 
         :param predecessor: a process that lives and leaves the file to us.
         :raises StartError: it is a living l7's, or cannot be written.
         """
-        self.path = os.path.abspath(path)  # it is removed by the name it had when it was made
-        self._predecessor = predecessor
-        self.stranger = 0
-        """The process that the file named and that lives, although no l7 has the file; 0 for none."""
+        one = cls(os.path.abspath(path), predecessor)  # it is removed by the name it had when it was made
         while True:
-            self.descriptor = self._open()
+            one.descriptor = one._open()
             try:
-                if self._take():
-                    return
+                if one._take():
+                    return one
             except BaseException:
-                os.close(self.descriptor)
+                one.release()
                 raise
-            os.close(self.descriptor)
+            one.release()
 
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

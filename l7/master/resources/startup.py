@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from l7.config.generation import Loaded
 from l7.descriptors import raise_limit
 from l7.errors import StartError
-from l7.master.control.server import ControlSocket, open_control
+from l7.master.resources.control_socket import ControlSocket, open_control
 from l7.master.resources.inherited import InheritedState
 from l7.master.resources.instance_paths import InstanceKey
 from l7.master.resources.listeners import Listener, Listeners, Pause
@@ -78,6 +78,13 @@ class MasterResources:
         if self.borrowed:
             self.listeners.leave_paths()
         self.listeners.close()
+
+    def close_in_child(self) -> None:
+        """Close, in a child, the pid file and the control socket."""
+        if self.pid_file is not None:
+            self.pid_file.release()
+        if self.control is not None:
+            self.control.socket.close()
 
     def leave(self) -> None:
         """Remove what would name a master that is gone."""
@@ -150,13 +157,13 @@ def _take_on(resources: MasterResources, inheritance: InheritedState) -> None:
         resources.log, resources.output_lock = LogFile(inheritance.log), inheritance.output_lock
         if inheritance.control is not None:
             path, descriptor = inheritance.control
-            resources.control = ControlSocket(socket.socket(fileno=descriptor), path)
+            resources.control = ControlSocket.of(socket.socket(fileno=descriptor), path)
     except OSError as error:
         raise StartError(f"cannot take over what was left: {error.strerror}") from error
 
 
 def _take_pid_file(resources: MasterResources, path: str, warn: Callable[[str], None]) -> None:
-    resources.pid_file = PidFile(path)
+    resources.pid_file = PidFile.take(path)
     if other := resources.pid_file.stranger:
         warn(f"pid-file: {path} was left behind: process {other} is another program by now")
 

@@ -13,10 +13,10 @@ from l7.config.generation import Generation, Loaded
 from l7.config.listeners import HANDED_DOWN, listeners_of
 from l7.config.schema import Config
 from l7.errors import ConfigError, L7Error, StartError
-from l7.master.resources.cpus import usable_cpus
 from l7.master.resources.listeners import Listener, describe, key_of
 from l7.master.resources.privileges import account, first_unprivileged_port, may_bind_any_port
 from l7.master.resources.startup import MasterResources
+from l7.master.state.cpus import usable_cpus
 from l7.master.state.overrides import ServerOverrides
 from l7.master.state.rows import OutOfRowsError
 from l7.master.state.shared_state import SharedState

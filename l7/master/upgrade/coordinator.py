@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from setproctitle import setproctitle
 
@@ -12,21 +12,17 @@ from l7.clock import monotonic
 from l7.config.held import HeldFiles
 from l7.ipc.channel import Channel
 from l7.ipc.messages import Adopt, BootFailed, Reload, shortened
-from l7.master.children.connection_broker import ConnectionBroker
-from l7.master.children.poll import Poll
+from l7.master.children.signals import NAP, SignalRequest
+from l7.master.connection_broker import ConnectionBroker
+from l7.master.context import MasterContext
 from l7.master.control.commands import ControlCommands
+from l7.master.part import MasterPart
 from l7.master.resources.inherited import InheritedState
-from l7.master.resources.startup import MasterResources
-from l7.master.resources.systemd import SystemdNotifier
-from l7.master.state.dns_results import DnsResults
-from l7.master.state.generations import Generations
 from l7.master.supervision import events as v
-from l7.master.supervision.state import SupervisorState
-from l7.master.supervision.transition import MARGIN
-from l7.master.upgrade import state_file
 from l7.master.upgrade.predecessor import PredecessorSide
+from l7.master.upgrade.state_file import StateFile
 from l7.master.upgrade.successor import SuccessorSide
-from l7.telemetry.events import Events, named
+from l7.telemetry.events import named
 
 
 def report_failure(inheritance: InheritedState | None, why: str) -> None:
@@ -36,147 +32,157 @@ def report_failure(inheritance: InheritedState | None, why: str) -> None:
             Channel(bridge).send(BootFailed(shortened(why)))
 
 
-class UpgradeCoordinator:
-    """Predecessor and successor of this l7; mostly there is neither.
-
-    :param post: takes events of the supervision.
-    """
+class UpgradeCoordinator(MasterPart):
+    """Predecessor and successor of this l7; mostly there is neither."""
 
     def __init__(
         self,
-        poll: Poll,
-        resources: MasterResources,
-        generations: Generations,
-        relay: ConnectionBroker,
+        context: MasterContext,
+        broker: ConnectionBroker,
         commands: ControlCommands,
-        notifier: SystemdNotifier,
-        events: Events,
-        post: Callable[[v.Event], None],
+        state_file: StateFile,
         inheritance: InheritedState | None,
         held: HeldFiles | None,
-        names: DnsResults,
     ) -> None:
-        self._poll, self._resources, self._generations, self._relay = poll, resources, generations, relay
-        self._commands, self._notifier, self._events, self._post = commands, notifier, events, post
-        self._held, self._names = held, names
-        self._parent = 0 if inheritance is None else inheritance.parent
-        self._upgrade: PredecessorSide | None = None
+        self._context = context
+        self._machine = context.machine
+        self._broker = broker
+        self._commands = commands
+        self._state_file = state_file
+        self._inheritance = inheritance
+        self._held = held
+        self._predecessor_side: PredecessorSide | None = None
+        self._successor_side: SuccessorSide | None = None
         self._until = 0.0
         """How long the l7 before is waited for in the end."""
-        self._left = -1
-        """What the l7 before leaves us, or we the next one, while that is not done."""
-        if inheritance is not None and inheritance.state_file is not None:
-            self._left = inheritance.state_file
-            state_file.take(self._left, generations.shared_state, generations.administration)
-        self._successor = None if inheritance is None else SuccessorSide(poll, resources, inheritance, events, post)
-        if self._successor is not None:
-            self._successor.listen(self._on_taken, self._on_connection)
-
-    def announce(self, where: str, state: SupervisorState) -> None:
-        """The first workers are ready: this is the master now, or asks to be."""
-        if self._successor is not None and not self._successor.taken:
-            self._successor.offer(state)
-            return
-        self._commands.control_server.open()
-        self._notifier.ready(f"listening on {where}")
-
-    def remembers_reload(self) -> bool:
-        """Whether a reload has to wait until this l7 has taken over: then it is remembered."""
-        if self._successor is None or not self._successor.remembers_reload():
-            return False
-        self._events.info(named("reload.remembered", "reload remembered: it begins when this l7 has taken over"))
-        return True
-
-    def execute(self, state: SupervisorState) -> None:
-        """Start the next l7."""
-        self._upgrade = PredecessorSide(
-            self._poll, self._resources, self._on_outcome, self._leave, self._events.warning
-        )
-        held = {} if self._held is None else self._held.descriptors()
-        self._let_go()
-        self._left = state_file.create()
-        self._leave()
-        self._upgrade.start(self._generations.last, state.plan.graceful, held, self._left)
-
-    def abandon(self) -> None:
-        """End the next l7."""
-        self._let_go()
-        if self._upgrade is not None:
-            self._upgrade.abandon()
-
-    def stop(self, *, quick: bool, within: float) -> None:
-        """This l7 stops: so does one before it that still drains."""
-        self._until = monotonic() + MARGIN + (0.0 if quick else within)
-        if self._successor is not None:
-            self._successor.stop(quick=quick)
-
-    def see_off(self, pause: Callable[[], bool]) -> None:
-        """Wait for the others to end, each in its time: a supervisor takes our end for that of all.
-
-        ``pause`` waits a moment, and returns False when there is no time for it.
-        """
-        if self._upgrade is not None:
-            self._upgrade.see_off(pause)
-        if self._successor is not None:
-            self._successor.see_off(pause, self._until)
-
-    def pass_on(self) -> None:
-        """Let the l7 that has taken over reload."""
-        if self._upgrade is not None and self._upgrade.bridge is not None:
-            self._upgrade.bridge.send(Reload())
 
     @property
-    def children(self) -> tuple[int, ...]:
+    def actions(self) -> Mapping[type[v.Action], Callable[[Any], None]]:
+        """The steps of an upgrade."""
+        return {
+            v.StartSuccessor: self._execute,
+            v.AbandonSuccessor: self._abandon,
+            v.ForwardReload: self._pass_on,
+        }
+
+    @property
+    def signals(self) -> Mapping[SignalRequest, Callable[[], None]]:
+        """HUP, which waits while this l7 has not taken over."""
+        return {SignalRequest.RELOAD: self._reload}
+
+    def start(self) -> None:
+        """Listen to the l7 before this one, if there is one, and take what it knows."""
+        self._context.close_in_child.add(self._release)
+        inheritance = self._inheritance
+        if inheritance is None:
+            return
+        if inheritance.state_file is not None:
+            self._state_file.take(inheritance.state_file)
+        events = self._context.events
+        bridge = Channel(socket.socket(fileno=inheritance.bridge), events.warning)
+        self._successor_side = SuccessorSide(
+            self._context.poll, self._context.resources, bridge, inheritance.parent, events, self._machine.post
+        )
+        self._successor_side.listen(self._on_taken, self._on_connection)
+
+    def offer(self) -> bool:
+        """Ask the l7 before this one to let it take over; returns False when there is none, or it has taken over."""
+        if self._successor_side is None or self._successor_side.taken:
+            return False
+        self._successor_side.offer(self._machine.state)
+        return True
+
+    def stop(self, *, quick: bool, within: float) -> None:
+        """Let an l7 before this one, that still drains, stop as well: it has so many seconds."""
+        self._until = monotonic() + within
+        if self._successor_side is not None:
+            self._successor_side.stop(quick=quick)
+
+    def _reload(self) -> None:
+        """Reload now, or when this l7 has taken over."""
+        if self._successor_side is not None and self._successor_side.remembers_reload():
+            words = "reload remembered: it begins when this l7 has taken over"
+            self._context.events.info(named("reload.remembered", words))
+        else:
+            self._machine.post(v.ReloadRequested())
+
+    def _execute(self, action: v.StartSuccessor) -> None:
+        """Start the next l7."""
+        self._predecessor_side = PredecessorSide(
+            self._context.poll,
+            self._context.resources,
+            self._on_outcome,
+            self._state_file.write,
+            self._context.events.warning,
+        )
+        held = {} if self._held is None else self._held.descriptors()
+        self._state_file.create()
+        graceful = self._machine.state.plan.graceful
+        self._predecessor_side.start(self._context.generations.last, graceful, held, self._state_file.descriptor)
+
+    def _abandon(self, action: v.AbandonSuccessor) -> None:
+        """End the next l7."""
+        self._state_file.close()
+        if self._predecessor_side is not None:
+            self._predecessor_side.abandon()
+
+    def close(self) -> None:
+        """Wait for the others to end, each in its time: a supervisor takes our end for that of all."""
+        if self._predecessor_side is not None:
+            self._predecessor_side.await_end(self._pause)
+        if self._successor_side is not None:
+            self._successor_side.await_end(self._pause, self._until)
+
+    def _pause(self) -> bool:
+        """Wait a moment; returns False when there is no time for it."""
+        return self._context.signal_queue.pause(NAP)
+
+    def _pass_on(self, action: v.ForwardReload) -> None:
+        """Let the l7 that has taken over reload."""
+        if self._predecessor_side is not None and self._predecessor_side.bridge is not None:
+            self._predecessor_side.bridge.send(Reload())
+
+    @property
+    def pids(self) -> tuple[int, ...]:
         """The process of a next l7 that has not been reaped."""
-        return () if self._upgrade is None or self._upgrade.child is None else (self._upgrade.child,)
+        child = None if self._predecessor_side is None else self._predecessor_side.child
+        return () if child is None else (child,)
 
     @property
     def due(self) -> float | None:
         """When to look again."""
-        moments = [one.due for one in (self._upgrade, self._notifier) if one is not None]
-        return min((moment for moment in moments if moment is not None), default=None)
+        return None if self._predecessor_side is None else self._predecessor_side.due
 
     def look(self) -> None:
         """See what has become due on either side."""
-        self._notifier.look()
-        if self._upgrade is not None:
-            self._upgrade.look()
-        if self._successor is not None:
-            self._successor.hold_back(self._relay.full)
+        if self._predecessor_side is not None:
+            self._predecessor_side.look()
+        if self._successor_side is not None:
+            self._successor_side.hold_back(self._broker.full)
 
-    def release(self) -> None:
-        """Close what only the master needs: what a child does with what it inherited."""
-        self._let_go()
-        if self._successor is not None:
-            self._successor.release()
-        if self._upgrade is not None and self._upgrade.bridge is not None:
-            self._upgrade.bridge.close()
-
-    def _leave(self) -> None:
-        """Write down what we know: it is read when the next l7 is started, and when it takes over."""
-        state_file.write(self._left, self._generations.shared_state, self._generations.administration)
-
-    def _let_go(self) -> None:
-        if self._left >= 0:
-            os.close(self._left)
-            self._left = -1
+    def _release(self) -> None:
+        """Close, in a child, what only the master needs."""
+        self._state_file.close()
+        if self._successor_side is not None:
+            self._successor_side.release()
+        if self._predecessor_side is not None and self._predecessor_side.bridge is not None:
+            self._predecessor_side.bridge.close()
 
     def _on_outcome(self, event: v.Event) -> None:
-        if isinstance(event, v.SuccessorTookOver) and self._upgrade is not None:
-            self._notifier.replaced(event.pid)
-            self._relay.away = self._upgrade.bridge
-            self._commands.close(f"process {event.pid} has taken over; ask again", again=True)
+        if isinstance(event, v.SuccessorTookOver) and self._predecessor_side is not None:
+            self._context.notifier.replaced(event.pid)
+            self._broker.away = self._predecessor_side.bridge
+            self._commands.hand_over(f"process {event.pid} has taken over; ask again")
             setproctitle("l7: master (replaced)")
-        self._let_go()
-        self._post(event)
+        self._state_file.close()
+        self._machine.post(event)
 
     def _on_connection(self, message: Adopt, descriptor: int) -> None:
-        self._relay.post(message, descriptor, None)
+        self._broker.post(message, descriptor, None)
 
     def _on_taken(self) -> None:
-        self._events.info(named("upgrade.taken", f"has taken over from process {self._parent}", pid=self._parent))
-        if self._left >= 0:
-            left, self._left = self._left, -1
-            state_file.take_rest(left, self._names)
-        self._resources.listeners.keep(self._generations.current.sockets)
-        self._commands.control_server.open()
+        parent = 0 if self._inheritance is None else self._inheritance.parent
+        self._context.events.info(named("upgrade.taken", f"has taken over from process {parent}", pid=parent))
+        self._state_file.take_rest()
+        self._context.resources.listeners.keep(self._context.generations.current.sockets)
+        self._commands.open()

@@ -111,7 +111,7 @@ class PredecessorSide:
                 self._child.terminate()
             self._kill_at = monotonic() + self._graceful + KILL_AFTER
 
-    def see_off(self, pause: Callable[[], bool]) -> None:
+    def await_end(self, pause: Callable[[], bool]) -> None:
         """Wait for a next l7 that was given up to end, so that who stops this one has stopped all of it."""
         while self._kill_at is not None and self._child is not None:
             if not pause() and self._child.poll() is None:
@@ -209,7 +209,7 @@ class PredecessorSide:
         if file is None or file.descriptor >= 0:
             return
         try:
-            self._resources.pid_file = PidFile(file.path)
+            self._resources.pid_file = PidFile.take(file.path)
         except StartError:
             self._resources.pid_file = None  # somebody else has it, and it is not ours to remove
 

@@ -21,62 +21,80 @@ from l7.sharedmem.memory import MONITOR
 _HEALTH = (layout.HEALTH, layout.HEALTH_SINCE, layout.HEALTH_WHY)
 
 
-def create() -> int:
-    """Make the file; returns its descriptor."""
-    return os.memfd_create("l7-state", os.MFD_CLOEXEC)
+class StateFile:
+    """The file that this l7 leaves the next one, or has of the one before; there is one at a time, or none."""
 
+    def __init__(self, shared_state: SharedState, overrides: ServerOverrides, names: DnsResults) -> None:
+        self._shared_state = shared_state
+        self._overrides = overrides
+        self._names = names
+        self.descriptor = -1
+        """-1 when there is none."""
 
-def write(descriptor: int, shared_state: SharedState, administration: ServerOverrides) -> None:
-    """Write all of it down, in the place of what was written before."""
-    known = {
-        "orders": administration.plain(),
-        "names": [
-            [*name, [[one.host, one.port, one.weight, one.reserve] for one in found]]
-            for name, found in shared_state.resolved.items()
-        ],
-        "health": [[list(key), *health] for key in shared_state.rows if (health := _health(shared_state, key))[0]],
-        "cookie-key": shared_state.cookie_key.hex(),
-    }
-    os.ftruncate(descriptor, 0)
-    with os.fdopen(os.dup(descriptor), "wb") as file:
-        file.seek(0)
-        file.write(json.dumps(known).encode())
+    def create(self) -> None:
+        """Make a new file, and write what is known now."""
+        self.close()
+        self.descriptor = os.memfd_create("l7-state", os.MFD_CLOEXEC)
+        self.write()
 
+    def write(self) -> None:
+        """Write all of it down, in the place of what was written before."""
+        shared_state = self._shared_state
+        known = {
+            "orders": self._overrides.plain(),
+            "names": [
+                [*name, [[one.host, one.port, one.weight, one.reserve] for one in found]]
+                for name, found in shared_state.resolved.items()
+            ],
+            "health": [[list(key), *health] for key in shared_state.rows if (health := _health(shared_state, key))[0]],
+            "cookie-key": shared_state.cookie_key.hex(),
+        }
+        os.ftruncate(self.descriptor, 0)
+        with os.fdopen(os.dup(self.descriptor), "wb") as file:
+            file.seek(0)
+            file.write(json.dumps(known).encode())
 
-def take(descriptor: int, shared_state: SharedState, administration: ServerOverrides) -> None:
-    """Take over what is of use for this configuration, before the first fork. The file stays open."""
-    known = _read(descriptor)
-    shared_state.cookie_key = bytes.fromhex(known["cookie-key"])
-    for route, address, found in known["names"]:
-        _take_name(shared_state, (str(route), str(address)), found)
-    for key, *health in known["health"]:
-        place = tuple(map(str, key))
-        if place in shared_state.rows:
-            for cell, value in zip(_HEALTH, health, strict=True):
-                shared_state.shared_memory.write(MONITOR, shared_state.rows[place], cell, int(value))
-    administration.adopt(known["orders"])
+    def take(self, descriptor: int) -> None:
+        """Take over what is of use for this configuration, before the first fork. The file stays open."""
+        self.descriptor = descriptor
+        known, shared_state = self._read(), self._shared_state
+        shared_state.cookie_key = bytes.fromhex(known["cookie-key"])
+        for route, address, found in known["names"]:
+            _take_name(shared_state, (str(route), str(address)), found)
+        for key, *health in known["health"]:
+            place = tuple(map(str, key))
+            if place in shared_state.rows:
+                for cell, value in zip(_HEALTH, health, strict=True):
+                    shared_state.shared_memory.write(MONITOR, shared_state.rows[place], cell, int(value))
+        self._overrides.adopt(known["orders"])
 
+    def take_rest(self) -> None:
+        """Take over what the l7 before found out while this one booted, and close the file, if there is one.
 
-def take_rest(descriptor: int, names: DnsResults) -> None:
-    """Take over what the l7 before found out while this one booted, and close the file.
+        That is what names stand for: what is checked is checked by this one too, and overrides are refused meanwhile.
+        """
+        if self.descriptor < 0:
+            return
+        try:
+            known = self._read()
+        except ValueError:
+            return  # it was killed while it wrote; what was taken at first is all there is
+        finally:
+            self.close()
+        for route, address, found in known["names"]:
+            self._names.inherit((str(route), str(address)), found)
 
-    That is what names stand for: what is checked is checked by this one too, and orders are refused meanwhile.
-    """
-    try:
-        known = _read(descriptor)
-    except ValueError:
-        return  # it was killed while it wrote; what was taken at first is all there is
-    finally:
-        os.close(descriptor)
-    for route, address, found in known["names"]:
-        names.inherit((str(route), str(address)), found)
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
-
-def _read(descriptor: int) -> dict[str, Any]:
-    with os.fdopen(os.dup(descriptor), "rb") as file:
-        file.seek(0)
-        known: dict[str, Any] = json.loads(file.read())
-        return known
+    def _read(self) -> dict[str, Any]:
+        with os.fdopen(os.dup(self.descriptor), "rb") as file:
+            file.seek(0)
+            known: dict[str, Any] = json.loads(file.read())
+            return known
 
 
 def _take_name(shared_state: SharedState, name: tuple[str, str], found: list[Any]) -> None:

@@ -9,7 +9,6 @@ gone all at once, it takes over at once.
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable
 
 from l7 import __version__
@@ -18,7 +17,6 @@ from l7.errors import StartError
 from l7.ipc.channel import Channel
 from l7.ipc.messages import PROTOCOL, Adopt, Hello, Message, Reload, Serving, Stop, TakeOver, TookOver, Unfit
 from l7.master.children.poll import Poll, PolledChannel
-from l7.master.resources.inherited import InheritedState
 from l7.master.resources.pidfile import PidFile
 from l7.master.resources.startup import MasterResources
 from l7.master.supervision import events as v
@@ -27,24 +25,29 @@ from l7.telemetry.events import Events
 
 
 class SuccessorSide:
-    """The way from a child that boots to the master; ``post`` takes events of the supervision."""
+    """The way from a child that boots to the master.
+
+    :param bridge: the channel to the l7 before, whose process is ``parent``.
+    :param post: takes events of the supervision.
+    """
 
     def __init__(
         self,
         poll: Poll,
         resources: MasterResources,
-        inheritance: InheritedState,
+        bridge: Channel,
+        parent: int,
         events: Events,
         post: Callable[[v.Event], None],
     ) -> None:
         self.taken = False
         self._unfit = False
         """Whether it was said that this l7 is not to take over."""
-        self.bridge: Channel | None = Channel(socket.socket(fileno=inheritance.bridge), events.warning)
+        self.bridge: Channel | None = bridge
         self._polled: PolledChannel | None = None
         self._poll = poll
         self._resources = resources
-        self._parent = inheritance.parent
+        self._parent = parent
         self._events = events
         self._post = post
         self._reload = False
@@ -82,7 +85,7 @@ class SuccessorSide:
         if self.taken and self.bridge is not None:
             self.bridge.send(Stop(quick))
 
-    def see_off(self, pause: Callable[[], bool], until: float) -> None:
+    def await_end(self, pause: Callable[[], bool], until: float) -> None:
         """Wait for its end, which is that of the bridge."""
         while self.taken and self.bridge is not None and monotonic() < until:
             if not pause():
@@ -132,7 +135,7 @@ class SuccessorSide:
         path = self._resources.pid_path
         if path is not None:
             try:
-                self._resources.pid_file = PidFile(path, predecessor=self._parent)
+                self._resources.pid_file = PidFile.take(path, predecessor=self._parent)
             except StartError as error:
                 self._events.warning(f"{error}; it goes on without")
         if self.bridge is not None:

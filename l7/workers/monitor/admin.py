@@ -63,7 +63,7 @@ class AdminServer:
         self._pages: dict[bytes, Callable[[], AdminResponse]] = {
             b"/metrics": self._metrics,
             b"/status": self._status,
-            b"/healthz": lambda: AdminResponse(200, TEXT, b"ok\n"),
+            b"/healthz": _healthy,
             b"/readyz": self._readyz,
         }
         self._parser = RequestParser(100, 8192)
@@ -243,3 +243,7 @@ def _write(page: AdminResponse, head: RequestHead | None, *, keep: bool) -> byte
         lines.append("Connection: close")
     text = "\r\n".join([*lines, "", ""]).encode("ascii")
     return text if head is not None and head.method == b"HEAD" else text + page.body
+
+
+def _healthy() -> AdminResponse:
+    return AdminResponse(200, TEXT, b"ok\n")

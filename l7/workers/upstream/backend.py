@@ -136,7 +136,8 @@ class BackendRuntime:
         self, server: Server, address: Address, row: int, weight: int, parent: int = 0, *, reserve: bool = False
     ) -> Member:
         limit, backup = server.max_connections or 0, server.backup or reserve
-        member = Member(str(address), self.writer, row, weight, limit, parent, backup=backup)
+        member = Member(str(address), self.writer, row, weight, limit, backup=backup)
+        member.parent = parent
         member.pool = ConnectionPool(address, self.backend.timeouts.idle, self._sweeper, self._context.look_up)
         return member
 
@@ -383,12 +384,13 @@ class BackendTable:
 
 def _bounds(backend: Backend, config: Config) -> BackendLimits:
     timeouts = backend.timeouts
-    return BackendLimits(
+    bounds = BackendLimits(
         timeouts.connect,
         timeouts.response,
         timeouts.idle,
         config.timeouts.write,
         config.limits.response_head,
         config.limits.response_headers,
-        NEVER if config.timeouts.half_closed is None else config.timeouts.half_closed,
     )
+    bounds.half_closed = NEVER if config.timeouts.half_closed is None else config.timeouts.half_closed
+    return bounds

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from l7.errors import StartError
-from l7.master.control.server import ControlServer, open_control
+from l7.master.control.server import ControlServer
+from l7.master.resources.control_socket import open_control
 from l7.master.resources.pidfile import PidFile
 from l7.master.resources.privileges import account
 from l7.master.resources.startup import MasterResources
@@ -54,7 +55,7 @@ def _restore_pid_file(resources: MasterResources, events: Events) -> None:
     before = resources.pid_file
     if before is None or before.descriptor < 0 or not before.is_gone:
         return
-    made = _attempt(lambda: PidFile(before.path), events, f"; it was removed, and {account()} cannot make it anew")
+    made = _attempt(lambda: PidFile.take(before.path), events, f"; it was removed, and {account()} cannot make it anew")
     if made is not None:
         resources.pid_file = made
         before.release()

@@ -18,6 +18,7 @@ from l7.ipc.channel import Channel
 from l7.ipc.messages import Adopt
 from l7.master.children.handle import ChildProcess
 from l7.master.children.table import ChildTable
+from l7.master.part import MasterPart
 from l7.sharedmem.scoreboard import ADOPTED, CONNECTIONS, Scoreboard
 
 MOST_HELD = 64
@@ -27,8 +28,8 @@ HOLD = 1.0
 RETRY = 0.02
 """Seconds between two tries to pass on what is held."""
 
-Takers = Callable[[], list[ChildProcess]]
-"""The workers that may be given a connection now."""
+Takers = Callable[[], list[int]]
+"""The slots of the workers that may be given a connection now."""
 
 
 @dataclass
@@ -39,7 +40,7 @@ class _QueuedConnection:
     since: float
 
 
-class ConnectionBroker:
+class ConnectionBroker(MasterPart):
     """Passes connections on, to one of our workers or to another l7."""
 
     def __init__(self, scoreboard: Scoreboard, children: ChildTable, takers: Takers) -> None:
@@ -72,7 +73,7 @@ class ConnectionBroker:
         if self.full and origin is not None:
             self._children.mute(origin)
 
-    def retry(self) -> None:
+    def look(self) -> None:
         """Pass on what is held, or give it back."""
         if not self._held:
             return
@@ -102,7 +103,8 @@ class ConnectionBroker:
         if self.away is not None:
             yield self.away, None
             return
-        for handle in sorted(self._takers(), key=self._load):
+        found = [handle for slot in self._takers() if (handle := self._children.get(slot)) is not None]
+        for handle in sorted(found, key=self._load):
             yield handle.channel, handle
 
     def _load(self, handle: ChildProcess) -> int:

@@ -1,0 +1,134 @@
+"""Where l7 begins, and where the master is put together: each part after those that it needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, MutableMapping
+
+from l7.clock import monotonic
+from l7.compiled import caution
+from l7.config.generation import Loaded
+from l7.config.held import HeldFiles
+from l7.errors import ConfigError, StartError
+from l7.master.announcer import ServiceAnnouncer
+from l7.master.arbiter import Arbiter
+from l7.master.children.close_in_child import CloseInChild
+from l7.master.children.fork import Run
+from l7.master.children.poll import Poll
+from l7.master.children.signals import SignalQueue
+from l7.master.children.table import ChildTable
+from l7.master.connection_broker import ConnectionBroker
+from l7.master.context import MasterContext
+from l7.master.control.commands import ControlCommands
+from l7.master.control.config_dump import ConfigDumper
+from l7.master.control.reload_waiters import ReloadWaiters
+from l7.master.control.server import ControlServer
+from l7.master.monitor.supervisor import PLACES, MonitorSupervisor
+from l7.master.reloader import Reloader
+from l7.master.resources.inherited import InheritedState, inherit
+from l7.master.resources.startup import MasterResources, prepare
+from l7.master.resources.systemd import SystemdNotifier
+from l7.master.state.dns_results import DnsResults
+from l7.master.state.gauges import MasterGaugeWriter
+from l7.master.state.generations import SLOTS, Generations
+from l7.master.supervision.machine import SupervisionMachine
+from l7.master.supervision.state import initial_state
+from l7.master.upgrade.coordinator import UpgradeCoordinator, report_failure
+from l7.master.upgrade.state_file import StateFile
+from l7.master.worker_supervisor import WorkerSupervisor
+from l7.sharedmem.scoreboard import Scoreboard
+from l7.telemetry.events import Events, complain, named
+from l7.workers.process import run
+
+Load = Callable[[], Loaded]
+"""Reads flags, environment and file; raises `ConfigError`."""
+
+
+def serve(
+    load: Load, *, run: Run = run, environ: MutableMapping[str, str] = os.environ, held: HeldFiles | None = None
+) -> int:
+    """Run l7 until it is told to stop; returns the exit code.
+
+    :param load: is called at the start and at each reload.
+    :param run: what a worker does; tests put something small in its place.
+    :param held: the files that ``load`` reads.
+    """
+    events = Events()
+    signal_queue = SignalQueue()
+    signal_queue.open()
+    inheritance = None
+    try:
+        inheritance = inherit(environ)
+        if inheritance is not None and held is not None:
+            held.adopt(inheritance.held)
+        with signal_queue.raise_on_stop():
+            loaded = load()
+        events.level = loaded.config.log_level
+        resources, bound = prepare(loaded, environ, signal_queue.pause, events.warning, inheritance)
+        if uncompiled := caution():
+            events.warning(named("master.uncompiled", uncompiled))
+    except ConfigError as error:
+        report_failure(inheritance, "; ".join(map(str, error.problems)))
+        complain(str(error))
+        return 2
+    except StartError as error:
+        stopped = signal_queue.is_told_to_stop
+        report_failure(inheritance, str(error))
+        complain(f"l7: {error}")
+        return 0 if stopped else 1
+    else:
+        try:
+            first = 1 if inheritance is None else inheritance.generation + 1
+            generations = Generations(load, resources, loaded, bound, events, first)
+            context = context_of(resources, generations, signal_queue, events, environ)
+            return build(context, run, inheritance, held).loop()
+        finally:
+            resources.leave()
+    finally:
+        signal_queue.mute()
+
+
+def context_of(
+    resources: MasterResources, generations: Generations, signal_queue: SignalQueue, events: Events,
+    environ: Mapping[str, str],
+) -> MasterContext:  # fmt: skip
+    """Make what all parts of the master work on."""
+    now, poll = monotonic(), Poll()
+    children = ChildTable(poll)
+    close_in_child = CloseInChild(resources.listeners)
+    for close in (signal_queue.release, resources.close_in_child, children.release):
+        close_in_child.add(close)
+    return MasterContext(
+        machine=SupervisionMachine(initial_state(generations.current.plan(), SLOTS, now), now),
+        generations=generations,
+        resources=resources,
+        children=children,
+        scoreboard=Scoreboard(PLACES),
+        poll=poll,
+        signal_queue=signal_queue,
+        close_in_child=close_in_child,
+        notifier=SystemdNotifier(environ),
+        events=events,
+        environ=environ,
+    )
+
+
+def build(context: MasterContext, run: Run, inheritance: InheritedState | None, held: HeldFiles | None) -> Arbiter:
+    """Make the parts of the master, and the loop over them."""
+    machine, children, generations = context.machine, context.children, context.generations
+    shared_memory, number = generations.shared_state.shared_memory, generations.current.generation.number
+    gauges = MasterGaugeWriter(shared_memory, number)
+    names = DnsResults(generations.shared_state, generations.administration, children, context.events)
+    broker = ConnectionBroker(context.scoreboard, children, lambda: [worker.slot for worker in machine.state.takers()])
+    control_server = ControlServer(context.poll, context.resources.control)
+    reload_waiters = ReloadWaiters(control_server.answer, lambda: broker.passed)
+    monitor = MonitorSupervisor(context, control_server, names)
+    commands = ControlCommands(context, control_server, reload_waiters, monitor.entry)
+    state_file = StateFile(generations.shared_state, generations.administration, names)
+    upgrades = UpgradeCoordinator(context, broker, commands, state_file, inheritance, held)
+    announcer = ServiceAnnouncer(context, commands, upgrades)
+    workers = WorkerSupervisor(context, broker, gauges, run)
+    reloader = Reloader(context, control_server, reload_waiters, gauges)
+    dumper = ConfigDumper(context, monitor.states)
+    # In this order they end: who waits is answered before anything that could be told about is gone.
+    return Arbiter(context, [commands, broker, upgrades, monitor, announcer, workers, reloader, dumper])

@@ -1,0 +1,138 @@
+"""The control socket: where it is, who may connect, and that its path is removed in the end.
+
+Access to the socket is permission to reload, so it is for the account that l7 runs as (and root).
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import socket
+from collections.abc import Callable, Mapping
+
+from l7.config.addresses import LONGEST_UNIX_PATH
+from l7.errors import StartError
+from l7.master.resources.instance_links import InstanceLinks, remove_dead
+from l7.master.resources.instance_paths import SUFFIX, InstanceKey, make_directory
+from l7.master.resources.privileges import Identity
+from l7.master.resources.socket_paths import inode, is_gone, remove_stale
+
+BACKLOG = 128
+
+
+class ControlSocket:
+    """The listening control socket, and its path, which is removed in the end."""
+
+    def __init__(self, sock: socket.socket, path: str, made: tuple[int, int] | None) -> None:
+        self.socket = sock
+        self.path = path
+        self.pointers: InstanceLinks | None = None
+        self._inode = made
+
+    @classmethod
+    def of(cls, sock: socket.socket, path: str) -> ControlSocket:
+        """The one that ``sock`` is bound to; where the path was removed, a file there is not ours."""
+        return cls(sock, path, inode(path) if os.path.lexists(path) else (0, 0))
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its path was removed or replaced, so that clients cannot connect."""
+        return is_gone(self.path, self._inode)
+
+    def leave(self) -> None:
+        """Keep the path in the end: another process has the socket, too."""
+        self._inode = None
+        self.pointers = None
+
+    def point(self, instance_key: InstanceKey, identity: Identity | None, environ: Mapping[str, str]) -> None:
+        """Prepare links to it in the runtime directory, which are made when it is open."""
+        if instance_key.file is None:
+            return
+        try:
+            directory = make_directory(*_owner(identity), environ)
+        except OSError:
+            return  # there is no runtime directory here
+        remove_dead(glob.glob(f"{glob.escape(directory)}/*{SUFFIX}*"))
+        self.pointers = InstanceLinks(directory, instance_key.names, self.path)
+
+    def close(self) -> None:
+        """Close the socket, and remove the path if it is still ours. Never raises."""
+        self.socket.close()
+        if self.pointers is not None:
+            self.pointers.remove()
+        try:
+            if self._inode is not None and inode(self.path) == self._inode:
+                os.unlink(self.path)
+        except OSError:
+            return  # the next one that starts replaces it
+
+
+def open_control(
+    instance_key: InstanceKey, identity: Identity | None, environ: Mapping[str, str], warn: Callable[[str], None]
+) -> ControlSocket | None:
+    """Make the control socket, before the privileges are dropped.
+
+    A failure at a default path does not keep l7 from starting: there is a warning instead.
+
+    :raises StartError: ``control`` names a path where it cannot be.
+    """
+    if instance_key.control == "off":
+        return None
+    try:
+        if instance_key.path is not None:
+            return _bind(instance_key.path, identity)
+        return _bind_in_runtime_directory(instance_key, identity, environ)
+    except OSError as error:
+        where = error.filename or instance_key.path or instance_key.name
+        what = f"control: {where}: {(error.strerror or str(error)).lower()}"
+        if instance_key.control != "auto":
+            raise StartError(what) from error
+        warn(f"{what}; `l7 reload` and `l7 status` cannot reach this l7")
+        return None
+
+
+def _bind_in_runtime_directory(
+    instance_key: InstanceKey, identity: Identity | None, environ: Mapping[str, str]
+) -> ControlSocket:
+    directory = make_directory(*_owner(identity), environ)
+    for path in glob.glob(f"{glob.escape(directory)}/*{SUFFIX}*"):
+        try:
+            remove_stale(path)
+        except OSError:
+            continue  # another process answers there
+    path = f"{directory}/{instance_key.name}"
+    try:
+        return _bind(path, identity)
+    except FileExistsError:
+        # Another l7 with the same instance key, on other inherited sockets.
+        return _bind(f"{path}.{os.getpid()}", identity)
+
+
+def _owner(identity: Identity | None) -> tuple[int, int]:
+    return (identity.uid, identity.gid) if identity else (os.geteuid(), os.getegid())
+
+
+def _bind(path: str, identity: Identity | None) -> ControlSocket:
+    if len(os.fsencode(path)) > LONGEST_UNIX_PATH:
+        raise OSError(36, f"the path of a socket may have at most {LONGEST_UNIX_PATH} bytes", path)
+    try:
+        remove_stale(path)
+    except OSError as error:
+        raise FileExistsError(17, "another l7 answers there, or it is no socket", path) from error
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        before = os.umask(0o177)
+        try:
+            sock.bind(path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from error
+        finally:
+            os.umask(before)
+        if identity is not None:
+            os.chown(path, identity.uid, identity.gid, follow_symlinks=False)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+        return ControlSocket.of(sock, path)
+    except BaseException:
+        sock.close()
+        raise
