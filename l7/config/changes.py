@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import BaseModel, SecretStr
+
 from l7.config.dump import scalar
 from l7.config.names import printable
 from l7.config.schema import Backend, Config
-from l7.config.secret import SecretStr
-from l7.config.section import Section
 from l7.config.wildcards import collision
 
 UNPRIVILEGED_FROM = 1024
@@ -54,34 +54,34 @@ def needs_restart(
     return lines
 
 
-def _changed(name: str, old: Section, new: Section, prefix: str = "") -> str:
+def _changed(name: str, old: BaseModel, new: BaseModel, prefix: str = "") -> str:
     before, after = (_show(section, name) for section in (old, new))
     return f"{prefix}{name.replace('_', '-')}: {before} -> {after}"
 
 
-def _show(section: Section, name: str) -> str:
+def _show(section: BaseModel, name: str) -> str:
     value = getattr(section, name)
-    if isinstance(value, Section):
+    if isinstance(value, BaseModel):
         return "{" + ", ".join(_set(value)) + "}"
-    shown: Any = section.shown(name, value)
+    shown: Any = section.shown(name, value)  # type: ignore[attr-defined]
     if isinstance(shown, (list, tuple)):
         return "[" + ", ".join(scalar(str(item)) for item in shown) + "]"
     return scalar(shown)
 
 
-def _set(section: Section) -> Iterator[str]:
+def _set(section: BaseModel) -> Iterator[str]:
     """What a section sets beyond its defaults."""
     for name, info in type(section).model_fields.items():
         if getattr(section, name) != info.default:
             yield f"{name.replace('_', '-')}: {_show(section, name)}"
 
 
-def _settings(old: Section, new: Section, prefix: str) -> Iterator[str]:
+def _settings(old: BaseModel, new: BaseModel, prefix: str) -> Iterator[str]:
     for name in type(new).model_fields:
         before, after = getattr(old, name), getattr(new, name)
         if name in ("users", "backends", "servers") or before == after:
             continue
-        if isinstance(after, Section) and isinstance(before, Section):
+        if isinstance(after, BaseModel) and isinstance(before, BaseModel):
             yield from _settings(before, after, f"{prefix}{name.replace('_', '-')}.")
         else:
             yield _changed(name, old, new, prefix)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import types
+import typing
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from l7.config.names import Path, show_path
-from l7.config.section import SchemaError
+from pydantic import BaseModel, ValidationError
+
+from l7.config.generation import Path
+from l7.config.names import did_you_mean, show_path
+from l7.config.schema import Config
 from l7.errors import Problem
+from l7.units import quoted
 
 
 @dataclass(frozen=True)
@@ -18,12 +25,13 @@ class Where:
     show_path: bool
 
 
-def complaints(error: SchemaError, where: Callable[[Path], Where]) -> list[Problem]:
+def complaints(error: ValidationError, where: Callable[[Path], Where]) -> list[Problem]:
     """Return the problems in ``error``."""
     found = []
-    for path, what in error.mistakes:
+    for detail in error.errors(include_url=False):
+        path = tuple(part for part in detail["loc"] if part != "[key]")
         at = where(path)
-        found.append(Problem(at.place, show_path(path) if at.show_path else "", what))
+        found.append(Problem(at.place, show_path(path) if at.show_path else "", _what(detail, path)))
     return found
 
 
@@ -35,3 +43,59 @@ def in_order(problems: list[Problem], file: str) -> list[Problem]:
         return int(number) if number.isdigit() and number != problem.where else -1
 
     return sorted(problems, key=line)
+
+
+def _what(detail: Any, path: Path) -> str:
+    kind, value = detail["type"], detail["input"]
+    if kind == "extra_forbidden":
+        return f"unknown key{did_you_mean(str(path[-1]), _keys(path[:-1]))}"
+    if kind == "missing":
+        return "is missing"
+    if value is None:
+        return "has no value; write one or remove the key"
+    if kind == "value_error":
+        return str(detail["ctx"]["error"])
+    if kind == "literal_error":
+        return _one_of(value, _choices(path))
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return "write a mapping, `key: value`"
+    if kind in ("tuple_type", "list_type"):
+        return "write a list, `- item`"
+    return str(detail["msg"])
+
+
+def _one_of(value: Any, choices: tuple[str, ...]) -> str:
+    near = did_you_mean(value, choices) if isinstance(value, str) else ""
+    what = f"{quoted(value)} is unknown; " if isinstance(value, str) else ""
+    return f"{what}write {', '.join(choices[:-1]) + ' or ' if choices[1:] else ''}{choices[-1]}{near}"
+
+
+def _keys(path: Path) -> list[str]:
+    """Return the keys that the section at ``path`` may have."""
+    section = _type_at(path)
+    if isinstance(section, type) and issubclass(section, BaseModel):
+        return [name.replace("_", "-") for name in section.model_fields]
+    return []
+
+
+def _choices(path: Path) -> tuple[str, ...]:
+    return tuple(str(choice) for choice in typing.get_args(_type_at(path)))
+
+
+def _type_at(path: Path) -> Any:
+    """Walk the schema to the type of the value at ``path``."""
+    at: Any = Config
+    for part in path:
+        origin = typing.get_origin(at)
+        if origin is dict:
+            at = typing.get_args(at)[1]
+        elif origin is tuple:
+            at = typing.get_args(at)[0]
+        elif isinstance(at, type) and issubclass(at, BaseModel):
+            info = at.model_fields.get(str(part).replace("-", "_"))
+            at = info.annotation if info else None
+        if typing.get_origin(at) is typing.Annotated:
+            at = typing.get_args(at)[0]
+        if isinstance(at, types.UnionType):
+            at = next(member for member in typing.get_args(at) if member is not type(None))
+    return at

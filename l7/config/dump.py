@@ -8,11 +8,10 @@ from functools import lru_cache
 from typing import Any
 
 import yaml
+from pydantic import BaseModel, SecretStr
 
-from l7.config.generation import Generation, Loaded, Sources
-from l7.config.names import Path, printable
-from l7.config.secret import SecretStr
-from l7.config.section import Section
+from l7.config.generation import Generation, Loaded, Path, Sources
+from l7.config.names import printable
 from l7.config.values import REDACTED
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./](?:[A-Za-z0-9_./:@+%-]*[A-Za-z0-9_./@+%-])?", re.ASCII)
@@ -38,24 +37,24 @@ def source_of(sources: Sources, path: Path) -> str:
     return "default"
 
 
-def _section(section: Section, path: Path, sources: Sources) -> Iterator[str]:
+def _section(section: BaseModel, path: Path, sources: Sources) -> Iterator[str]:
     indent = "  " * len([part for part in path if isinstance(part, str)])
     for name in type(section).model_fields:
         value = getattr(section, name)
         key = name.replace("_", "-")
-        shown = section.shown(name, value)
-        yield from _entry(key, value if isinstance(value, (Section, dict)) else shown, (*path, key), sources, indent)
+        shown = section.shown(name, value)  # type: ignore[attr-defined]
+        yield from _entry(key, value if isinstance(value, (BaseModel, dict)) else shown, (*path, key), sources, indent)
 
 
 def _entry(key: str, value: Any, path: Path, sources: Sources, indent: str) -> Iterator[str]:
     """Yield the lines of one key and its value."""
     if isinstance(value, SecretStr):
         value = REDACTED
-    if value in ({}, [], ()) or not isinstance(value, (Section, dict, list, tuple)):
+    if value in ({}, [], ()) or not isinstance(value, (BaseModel, dict, list, tuple)):
         yield f"{indent}{scalar(key)}: {scalar(value)}  # {printable(source_of(sources, path))}"
         return
     yield f"{indent}{scalar(key)}:"
-    if isinstance(value, Section):
+    if isinstance(value, BaseModel):
         yield from _section(value, path, sources)
     elif isinstance(value, dict):
         for name, item in value.items():
@@ -66,7 +65,7 @@ def _entry(key: str, value: Any, path: Path, sources: Sources, indent: str) -> I
 
 
 def _item(item: Any, path: Path, sources: Sources, indent: str) -> Iterator[str]:
-    if not isinstance(item, Section):
+    if not isinstance(item, BaseModel):
         yield f"{indent}- {scalar(str(item))}  # {printable(source_of(sources, path))}"
         return
     lines = list(_section(item, path, sources))

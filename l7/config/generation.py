@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from l7.config.addresses import Address
-from l7.config.names import Path
+from pydantic import SecretStr
+
 from l7.config.schema import Config
-from l7.config.secret import SecretStr
-from l7.config.section import Section
 from l7.errors import Problem
 
+Path = tuple[str | int, ...]
+"""The place of a value: YAML keys and list indexes, as in ``("backends", "example.com", "servers", 0, "address")``."""
 Sources = Mapping[Path, str]
 """Where values came from: ``--port``, ``L7_PORT``, ``config.yml:3``, ``argument``. What is not in it is a default."""
 
@@ -50,11 +50,9 @@ class Generation:
 
 def digest(config: Config) -> str:
     """Return the digest of a configuration: SHA-256 over its canonical form, cut to twelve digits."""
-    canonical = json.dumps(vars(config), sort_keys=True, default=_plain)
+    canonical = json.dumps(config.model_dump(mode="python"), sort_keys=True, default=_reveal)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, (Section, Address)):
-        return vars(value)
+def _reveal(value: Any) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

@@ -11,11 +11,13 @@ import types
 import typing
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
 from l7.config.document import parse
 from l7.config.jsontypes import SCALAR, Schema
 from l7.config.loading import EXTENSION
-from l7.config.schema import Config
-from l7.config.section import SchemaField, Section
+from l7.config.schema import Config, Section
 from l7.config.values import Form
 
 
@@ -35,17 +37,17 @@ def _section(section: type[Section]) -> Schema:
     fields = section.model_fields.items()
     mapping: Schema = {
         "type": "object",
-        "properties": {info.alias: _setting(section, name, info) for name, info in fields},
+        "properties": {str(info.alias): _setting(section, name, info) for name, info in fields},
         "additionalProperties": False,
     }
-    required = [info.alias for _, info in fields if info.is_required()]
+    required = [str(info.alias) for _, info in fields if info.is_required()]
     if required:
         mapping["required"] = required
     short = section.short_form
     return mapping if short is None else {"anyOf": [_setting(section, short, section.model_fields[short]), mapping]}
 
 
-def _setting(section: type[Section], name: str, info: SchemaField) -> Schema:
+def _setting(section: type[Section], name: str, info: FieldInfo) -> Schema:
     """Return the schema of one setting, with its words and its default."""
     form = next((one for one in info.metadata if isinstance(one, Form)), None)
     schema = _type(info.annotation, form)
@@ -78,8 +80,8 @@ def _type(kind: Any, form: Form | None = None) -> Schema:
         return {"type": "object", "patternProperties": {keys["pattern"]: values}, "additionalProperties": False}
     if origin is tuple:
         return {"type": "array", "items": _type(arguments[0])}
-    if isinstance(kind, type) and issubclass(kind, Section):
-        return _section(kind)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return _section(typing.cast("type[Section]", kind))
     return {"type": SCALAR}
 
 

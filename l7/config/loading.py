@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from l7.config import flags
 from l7.config.complaints import Where, complaints, in_order
 from l7.config.document import Document, read
 from l7.config.flags import Given
-from l7.config.generation import Loaded
+from l7.config.generation import Loaded, Path
 from l7.config.held import read_file
-from l7.config.names import Path, printable
+from l7.config.names import printable
 from l7.config.routekeys import normal_route_key
 from l7.config.schema import Config
-from l7.config.section import SchemaError
 from l7.config.values import NEVER
 from l7.errors import ConfigError, Problem
 
@@ -59,8 +60,8 @@ def load(
 def _validate(merge: _Merge, problems: list[Problem]) -> Config:
     """Return the configuration or raise all problems, those of the schema included."""
     try:
-        config = Config.model_validate(merge.raw, by_name=False)
-    except SchemaError as error:
+        config = Config.model_validate(merge.raw, by_alias=True, by_name=False)
+    except ValidationError as error:
         problems += complaints(error, merge.where)
         config = None
     if config is not None and not config.backends and not problems:

@@ -8,11 +8,8 @@ from collections.abc import Iterable
 
 from l7.units import one_line
 
-Path = tuple[str | int, ...]
-"""The place of a value: YAML keys and list indexes, as in ``("backends", "example.com", "servers", 0, "address")``."""
 
-
-def show_path(path: Path) -> str:
+def show_path(path: tuple[str | int, ...]) -> str:
     """Show a path as ``backends.example.com.servers[0].address``.
 
     Except for routes, what follows a colon is left out: ``{admin:secret}`` without a space is one key in YAML.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
+import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 from l7.config.dump import scalar
 from l7.config.flags import Setting, settings
-from l7.config.schema import Backend, Config, Server
-from l7.config.section import SchemaField, Section, section_in
+from l7.config.schema import Backend, Config, Section, Server
 from l7.config.values import Flag, Form
 
 INTRODUCTION = """\
@@ -110,7 +112,7 @@ class Part:
     title: str
     path: str
     section: type[Section]
-    info: SchemaField | None = None
+    info: FieldInfo | None = None
 
     def off(self) -> str:
         """What is to be said of a section that may be ``off``; nothing of others."""
@@ -123,7 +125,7 @@ class Part:
         """Yield the settings that stand in it, without those of the sections below it."""
         flagged = {setting.key: setting for setting in settings()} if self.section is Config else {}
         for name, info in self.section.model_fields.items():
-            if section_in(info.annotation) is None:
+            if _section_of(info) is None:
                 key = name.replace("_", "-")
                 path = f"{self.path}.{key}" if self.path else key
                 yield Entry(path, key, info, _type(info), self.section.shown(name, info.default), flagged.get(key))
@@ -135,7 +137,7 @@ class Entry:
 
     path: str
     key: str
-    info: SchemaField
+    info: FieldInfo
     type: str
     default: Any
     flag: Setting | None
@@ -206,7 +208,7 @@ def _repeat(flag: Flag) -> str:
     return ", may be repeated" if flag.repeat else ""
 
 
-def _type(info: SchemaField) -> str:
+def _type(info: FieldInfo) -> str:
     forms = [form.name for form in info.metadata if isinstance(form, Form)]
     choices = [str(choice) for choice in typing.get_args(info.annotation)]
     if typing.get_origin(info.annotation) is typing.Literal:
@@ -214,14 +216,23 @@ def _type(info: SchemaField) -> str:
     if forms:
         return forms[0]
     return {"users": "mapping of logins to passwords", "backends": "mapping of hosts to backends"}.get(
-        info.alias, f"list of {'networks' if info.alias == 'trusted-proxies' else info.alias}"
+        str(info.alias), f"list of {'networks' if info.alias == 'trusted-proxies' else info.alias}"
     )
 
 
-def _section(info: SchemaField) -> type[Section]:
-    section = section_in(info.annotation)
+def _section(info: FieldInfo) -> type[Section]:
+    section = _section_of(info)
     assert section is not None
     return section
+
+
+def _section_of(info: FieldInfo) -> type[Section] | None:
+    """Return the section that a field is, if it is one."""
+    kind: Any = info.annotation
+    if isinstance(kind, types.UnionType):
+        kind = next(member for member in typing.get_args(kind) if member is not type(None))
+    is_section = isinstance(kind, type) and not isinstance(kind, types.GenericAlias) and issubclass(kind, Section)
+    return kind if is_section else None
 
 
 if __name__ == "__main__":

@@ -12,93 +12,99 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal
 
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+
 from l7.config import jsontypes, values
 from l7.config.addresses import Address
 from l7.config.backends import Backend, BackendTimeouts, Server
 from l7.config.routekeys import normal_route_key
-from l7.config.secret import SecretStr
-from l7.config.section import Parser, Section, setting
-from l7.config.settingtypes import Count, Duration, DurationOrUnlimited, Period, Timeout
+from l7.config.section import Count, Duration, DurationOrUnlimited, Period, Section, Timeout
 from l7.config.values import Flag, Form
 
 __all__ = ["Backend", "BackendTimeouts", "Config", "Limits", "Resolver", "Section", "Server", "Timeouts"]
 
-Port = Annotated[int, Parser(values.whole(0, 65535)), Form("port", schema=jsontypes.whole(0, 65535))]
-Heartbeat = Annotated[float, Parser(values.duration(1)), Form("duration", values.show_duration, jsontypes.duration(1))]
+Port = Annotated[int, BeforeValidator(values.whole(0, 65535)), Form("port", schema=jsontypes.whole(0, 65535))]
+Heartbeat = Annotated[
+    float, BeforeValidator(values.duration(1)), Form("duration", values.show_duration, jsontypes.duration(1))
+]
 HeadSize = Annotated[
     int,
-    Parser(values.size(64, 16 * 1024**2)),
+    BeforeValidator(values.size(64, 16 * 1024**2)),
     Form("size", values.show_size, jsontypes.size(64, 16 * 1024**2)),
 ]
 BodySize = Annotated[
     int | None,
-    Parser(values.size_or_unlimited),
+    BeforeValidator(values.size_or_unlimited),
     Form("size", values.show_size_or_unlimited, jsontypes.size()),
 ]
 Workers = Annotated[
     int | Literal["auto"],
-    Parser(values.workers),
+    BeforeValidator(values.workers),
     Form("number or `auto`", schema=jsontypes.whole(1, 1024)),
 ]
 Bind = Annotated[
     tuple[str, ...],
-    Parser(values.bind),
+    BeforeValidator(values.bind),
     Form("address or list of addresses", values.show_bind, jsontypes.BIND),
 ]
-RunAs = Annotated[str | None, Parser(values.run_as), Form("USER[:GROUP]", schema=jsontypes.ACCOUNT)]
-LogPath = Annotated[str, Parser(values.path), Form("path", schema=jsontypes.PATH)]
-PidPath = Annotated[str | None, Parser(values.optional_path), Form("path", schema=jsontypes.PATH)]
-Control = Annotated[str, Parser(values.control), Form("path, `auto` or `off`", schema=jsontypes.PATH)]
+RunAs = Annotated[str | None, BeforeValidator(values.run_as), Form("USER[:GROUP]", schema=jsontypes.ACCOUNT)]
+LogPath = Annotated[str, BeforeValidator(values.path), Form("path", schema=jsontypes.PATH)]
+PidPath = Annotated[str | None, BeforeValidator(values.optional_path), Form("path", schema=jsontypes.PATH)]
+Control = Annotated[str, BeforeValidator(values.control), Form("path, `auto` or `off`", schema=jsontypes.PATH)]
 TrustedProxy = Annotated[
     IPv4Network | IPv6Network | Literal["unix:"],
-    Parser(values.trusted_proxy),
+    BeforeValidator(values.trusted_proxy),
     Form("network or `unix:`", str, jsontypes.NETWORK),
 ]
-Login = Annotated[str, Parser(values.login), Form("login", schema=jsontypes.LOGIN)]
-Password = Annotated[SecretStr, Parser(values.password), Form("password", values.show_secret, jsontypes.PASSWORD)]
-Admin = Annotated[Address | None, Parser(values.admin), Form("address or `off`", values.show_or_off, jsontypes.ADMIN)]
+Login = Annotated[str, AfterValidator(values.login), Form("login", schema=jsontypes.LOGIN)]
+Password = Annotated[
+    SecretStr, BeforeValidator(values.password), Form("password", values.show_secret, jsontypes.PASSWORD)
+]
+Admin = Annotated[
+    Address | None, BeforeValidator(values.admin), Form("address or `off`", values.show_or_off, jsontypes.ADMIN)
+]
 NameServers = Annotated[
     tuple[Address, ...],
-    Parser(values.name_servers),
+    BeforeValidator(values.name_servers),
     Form("list of addresses", values.show_texts, jsontypes.NAME_SERVERS),
 ]
-RouteKey = Annotated[str, Parser(normal_route_key), Form("route", schema=jsontypes.ROUTE)]
+RouteKey = Annotated[str, AfterValidator(normal_route_key), Form("route", schema=jsontypes.ROUTE)]
 
 
 class Limits(Section):
     """How much is taken of one client, and of the head of a server's response."""
 
-    head: HeadSize = setting(
+    head: HeadSize = Field(
         default=32 * 1024,
         description="The most bytes a request's head may have (else 431), or its trailers (else 400).",
     )
-    headers: Count = setting(
+    headers: Count = Field(
         default=100, description="The most header fields a request may have (else 431), or trailer fields (else 400)."
     )
-    target: HeadSize = setting(default=8 * 1024, description="The most bytes a request's target may have (else 414).")
-    target_bytes: Annotated[Literal["ascii", "utf-8"], Form("name")] = setting(
+    target: HeadSize = Field(default=8 * 1024, description="The most bytes a request's target may have (else 414).")
+    target_bytes: Annotated[Literal["ascii", "utf-8"], Form("name")] = Field(
         default="ascii",
         description="What a request's target may be made of. A URI is `ascii` (else 400); with `utf-8` raw UTF-8 in a "
         "path or query is taken, too, and goes on as `%XX`: so it is routed and logged.",
     )
-    response_head: HeadSize = setting(
+    response_head: HeadSize = Field(
         default=256 * 1024,
         description="The most bytes a response's head may have (else 502), or its trailers (else it is cut short).",
     )
-    response_headers: Count = setting(
+    response_headers: Count = Field(
         default=500,
         description="The most header fields a response may have (else 502), or trailer fields (else it is cut short).",
     )
-    body: BodySize = setting(
+    body: BodySize = Field(
         default=None, description="The most bytes a request's body may have (else 413); `unlimited` sets no bound."
     )
-    discarded_body: BodySize = setting(
+    discarded_body: BodySize = Field(
         default=None,
         description="The most bytes that are read and forgotten of a client which goes on sending after it was "
         "answered, so that it gets to read the answer; then it is cut off. `unlimited` leaves the bound to "
         "`timeouts.body`.",
     )
-    connections: Count = setting(
+    connections: Count = Field(
         default=10_000,
         description="The most client connections l7 holds at a time, shared out evenly among its workers. When all are "
         "taken, the client that has been idle longest makes place for a new one, which waits where nobody is idle.",
@@ -108,17 +114,17 @@ class Limits(Section):
 class Timeouts(Section):
     """How long l7 waits for a client."""
 
-    head: Timeout = setting(
+    head: Timeout = Field(
         default=10.0, description="The whole head of a request must have come within this time (else 408)."
     )
-    body: Timeout = setting(
+    body: Timeout = Field(
         default=60.0,
         description="The longest pause within a request's body (else 408); and how long the rest of a body may take "
         "that is read and forgotten, because its request was answered early.",
     )
-    idle: Timeout = setting(default=75.0, description="How long a kept-alive connection may wait for its next request.")
-    write: Timeout = setting(default=60.0, description="The longest pause of a client that is being sent a response.")
-    half_closed: DurationOrUnlimited = setting(
+    idle: Timeout = Field(default=75.0, description="How long a kept-alive connection may wait for its next request.")
+    write: Timeout = Field(default=60.0, description="The longest pause of a client that is being sent a response.")
+    half_closed: DurationOrUnlimited = Field(
         default=3.0,
         description="How long a server may take to say something to a client that has half-closed its connection: it "
         "waits for the answer, or has left, and only sending tells. After that it has left (499). `0s` takes every end "
@@ -129,112 +135,111 @@ class Timeouts(Section):
 class Resolver(Section):
     """How the names of servers are looked up."""
 
-    servers: NameServers = setting(
+    servers: NameServers = Field(
         default=(),
         description="The name servers to ask, each an IP address with a port where it is not 53; without any, those "
         "of `/etc/resolv.conf`.",
         examples=["[127.0.0.1:5353]"],
     )
-    min_ttl: Period = setting(
+    min_ttl: Period = Field(
         default=5.0, description="An answer is used for at least this long, whatever its time to live."
     )
-    max_ttl: Period = setting(default=300.0, description="An answer is used for at most this long.")
-    timeout: Period = setting(default=2.0, description="How long an answer may take.")
+    max_ttl: Period = Field(default=300.0, description="An answer is used for at most this long.")
+    timeout: Period = Field(default=2.0, description="How long an answer may take.")
 
-    def check(self) -> None:
-        """Refuse bounds in the wrong order."""
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> Resolver:
         if self.max_ttl < self.min_ttl:
             raise ValueError("max-ttl is shorter than min-ttl")
+        return self
 
 
 class Config(Section):
     """Everything l7 can be told."""
 
-    port: Annotated[Port, Flag("-p", "--port", metavar="PORT")] = setting(
+    port: Annotated[Port, Flag("-p", "--port", metavar="PORT")] = Field(
         default=80, description="The port to listen on; `0` takes any free one.", examples=["8080"]
     )
-    bind: Annotated[Bind, Flag("--bind", metavar="ADDRESS", repeat=True)] = setting(
+    bind: Annotated[Bind, Flag("--bind", metavar="ADDRESS", repeat=True)] = Field(
         default=("*",),
         description="The address to listen on, or a list of them: `*` (IPv4 and IPv6), an IP address or `unix:/path`.",
         examples=["[127.0.0.1, '::1', 'unix:/run/l7.sock']"],
     )
-    users: Annotated[dict[Login, Password], Flag("--user", metavar="LOGIN:PASSWORD", repeat=True)] = setting(
+    users: Annotated[dict[Login, Password], Flag("--user", metavar="LOGIN:PASSWORD", repeat=True)] = Field(
         default={},
         description="The logins, one of which every request must carry (HTTP basic auth); without any, none is asked "
         "for. A password may hold `:` and may be a bcrypt hash (`$2b$...`).",
         examples=["{admin: '$2b$12$...', someone: 'mypasswd'}"],
     )
-    workers: Annotated[Workers, Flag("-w", "--workers", metavar="N")] = setting(
+    workers: Annotated[Workers, Flag("-w", "--workers", metavar="N")] = Field(
         default="auto",
         description="How many worker processes; `auto` is one for each CPU that this process may use (affinity, cgroup "
         "quota).",
         examples=["4"],
     )
-    run_as: Annotated[RunAs, Flag("--run-as", metavar="USER[:GROUP]")] = setting(
+    run_as: Annotated[RunAs, Flag("--run-as", metavar="USER[:GROUP]")] = Field(
         default=None,
         description="Whom to become after binding; `nobody` when started as root, else unchanged.",
         examples=["www-data:www-data"],
     )
-    access_log: Annotated[LogPath, Flag("--access-log", metavar="FILE")] = setting(
+    access_log: Annotated[LogPath, Flag("--access-log", metavar="FILE")] = Field(
         default="-",
         description="The file to write the access log to; `-` is standard output, `off` writes none.",
         examples=["/var/log/l7/access.log"],
     )
     access_log_format: Annotated[
         Literal["l7", "combined", "json"], Form("name"), Flag("--access-log-format", metavar="FORMAT")
-    ] = setting(
-        default="l7", description="The form of the access log: `l7`, `combined` (as nginx writes it) or `json`."
-    )
+    ] = Field(default="l7", description="The form of the access log: `l7`, `combined` (as nginx writes it) or `json`.")
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Form("name"), Flag("--log-level", metavar="LEVEL")
-    ] = setting(
+    ] = Field(
         default="info",
         description="Which events go to standard error: `debug`, `info`, `warning` or `error` and above.",
     )
-    pid_file: Annotated[PidPath, Flag("--pid-file", metavar="FILE")] = setting(
+    pid_file: Annotated[PidPath, Flag("--pid-file", metavar="FILE")] = Field(
         default=None, description="The file to write the master's process id to.", examples=["/run/l7.pid"]
     )
-    control: Annotated[Control, Flag("--control", metavar="PATH")] = setting(
+    control: Annotated[Control, Flag("--control", metavar="PATH")] = Field(
         default="auto",
         description="The socket that `l7 reload` and `l7 status` talk to; `auto` is beside the pid file, or else in "
         "the runtime directory; `off` makes none.",
         examples=["/run/l7.control"],
     )
-    admin: Annotated[Admin, Flag("--admin", metavar="ADDRESS")] = setting(
+    admin: Annotated[Admin, Flag("--admin", metavar="ADDRESS")] = Field(
         default=None,
         description="The address, `HOST:PORT` or `unix:/path`, where `/metrics`, `/status`, `/healthz` and `/readyz` "
         "are served without a login; `off` serves none.",
         examples=["127.0.0.1:9180"],
     )
-    canary_time: Annotated[Duration, Flag("--canary-time", metavar="TIME")] = setting(
+    canary_time: Annotated[Duration, Flag("--canary-time", metavar="TIME")] = Field(
         default=1.0,
         description="How long the first new worker of a reload is watched before the others follow; one that fails, "
         "hangs or answers with more errors than the old ones brings the old configuration back.",
     )
-    graceful_timeout: Annotated[Duration, Flag("--graceful-timeout", metavar="TIME")] = setting(
+    graceful_timeout: Annotated[Duration, Flag("--graceful-timeout", metavar="TIME")] = Field(
         default=8.0, description="How long requests in flight may take to finish after TERM (graceful stop)."
     )
-    drain_timeout: Annotated[Duration, Flag("--drain-timeout", metavar="TIME")] = setting(
+    drain_timeout: Annotated[Duration, Flag("--drain-timeout", metavar="TIME")] = Field(
         default=300.0, description="How long an old worker may take to finish its requests after a reload."
     )
-    worker_timeout: Annotated[Heartbeat, Flag("--worker-timeout", metavar="TIME")] = setting(
+    worker_timeout: Annotated[Heartbeat, Flag("--worker-timeout", metavar="TIME")] = Field(
         default=30.0, description="A worker without a heartbeat for this long is replaced."
     )
-    block_warning: Annotated[Timeout, Flag("--block-warning", metavar="TIME")] = setting(
+    block_warning: Annotated[Timeout, Flag("--block-warning", metavar="TIME")] = Field(
         default=1.0, description="A worker that is blocked for this long logs where it is stuck."
     )
-    trusted_proxies: tuple[TrustedProxy, ...] = setting(
+    trusted_proxies: tuple[TrustedProxy, ...] = Field(
         default=(),
         description="The networks whose `X-Forwarded-*`, `Forwarded` and `X-Request-ID` are believed; `unix:`, in "
         "quotes, is whoever comes by a unix socket.",
         examples=["[10.0.0.0/8, '::1', 'unix:']"],
     )
-    limits: Limits = setting(
+    limits: Limits = Field(
         default=Limits(), description="How much is taken of one client, and of the head of a server's response."
     )
-    timeouts: Timeouts = setting(default=Timeouts(), description="How long l7 waits for a client.")
-    resolver: Resolver = setting(default=Resolver(), description="How the names of servers are looked up.")
-    backends: dict[RouteKey, Backend] = setting(
+    timeouts: Timeouts = Field(default=Timeouts(), description="How long l7 waits for a client.")
+    resolver: Resolver = Field(default=Resolver(), description="How the names of servers are looked up.")
+    backends: dict[RouteKey, Backend] = Field(
         default={},
         description="The servers by host: a host, `*.example.com` or `*`, each with an optional path prefix, as in "
         "`example.com/api`.",

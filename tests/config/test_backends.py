@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from l7.config.addresses import Address
 from l7.config.backends import Ejection, Health, Server, Sticky
 from l7.config.changes import changes
 from l7.config.schema import Backend, Config
-from l7.config.section import SchemaError
 
 
 def backend(**settings: Any) -> Backend:
@@ -18,10 +18,10 @@ def backend(**settings: Any) -> Backend:
 
 
 def refusal(**settings: Any) -> str:
-    with pytest.raises(SchemaError) as caught:
+    with pytest.raises(ValidationError) as caught:
         backend(**settings)
-    (mistake,) = caught.value.mistakes
-    return f"{'.'.join(map(str, mistake.path[2:]))}: {mistake.what}"
+    (detail,) = caught.value.errors()
+    return f"{'.'.join(map(str, detail['loc'][2:]))}: {detail['ctx']['error']}"
 
 
 def test_everything_is_read() -> None:
@@ -88,7 +88,7 @@ def test_what_makes_no_sense_is_refused(settings: dict[str, Any], expected: str)
     ],
 )
 def test_what_is_not_of_a_backend(settings: dict[str, Any], expected: str) -> None:
-    with pytest.raises(SchemaError, match=expected):
+    with pytest.raises(ValidationError, match=expected):
         Config.model_validate(settings)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft7Validator
+from pydantic import ValidationError
 
 from l7.config.complaints import Where, complaints
 from l7.config.document import parse
@@ -17,7 +18,6 @@ from l7.config.jsonschema import json_schema
 from l7.config.loading import NO_BACKENDS, load
 from l7.config.reference import EXAMPLE
 from l7.config.schema import Config
-from l7.config.section import SchemaError
 from l7.errors import ConfigError
 from tests.harness.checkout import CHECKOUT
 from tests.harness.editor import as_editor
@@ -45,8 +45,8 @@ def schema_refuses(text: str) -> list[str]:
     """The same for one setting, without flags and variables, which take most of the time."""
     document = parse(text, "")
     try:
-        Config.model_validate(document.data, by_name=False)
-    except SchemaError as error:
+        Config.model_validate(document.data, by_alias=True, by_name=False)
+    except ValidationError as error:
         return [problem.what for problem in complaints(error, lambda _: Where("", show_path=False))]
     return [problem.what for problem in document.problems]
 

@@ -41,4 +41,4 @@ def test_every_flag_and_variable_is_on_it() -> None:
 def test_its_example_loads() -> None:
     found = parse(EXAMPLE, "example.yml")
     assert found.problems == ()
-    assert len(Config.model_validate(found.data, by_name=False).backends) == 3
+    assert len(Config.model_validate(found.data, by_alias=True, by_name=False).backends) == 3
