@@ -6,10 +6,10 @@ from l7.http.parser cimport ResponseParser
 cdef class ClientLimits:
     cdef public Py_ssize_t head, fields
     cdef public object body, discarded
-    cdef public double head_seconds, body_seconds, idle_seconds, write_seconds
+    cdef public double head_seconds, body_seconds, idle_seconds, write_seconds, half_closed_seconds
 
 cdef class BackendLimits:
-    cdef public double connect, response, idle, write, half_closed
+    cdef public double connect, response, idle
     cdef public Py_ssize_t head, fields
     cdef public ResponseParser parser
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 from l7.config.schema import Limits, Timeouts
 from l7.http.framing import WHOLE, BodyReader, LengthReader, response_reader
 from l7.http.parser import ResponseParser
+from l7.workers.transport.stream import NEVER
 
 
 class ClientLimits:
     """The limits and timeouts that apply towards clients, as plain numbers: bytes, fields and seconds."""
 
-    __slots__ = ("body", "body_seconds", "discarded", "fields", "head", "head_seconds", "idle_seconds", "write_seconds")
+    __slots__ = (
+        "body", "body_seconds", "discarded", "fields", "half_closed_seconds", "head", "head_seconds", "idle_seconds",
+        "write_seconds",
+    )  # fmt: skip
 
     def __init__(self, limits: Limits, timeouts: Timeouts) -> None:
         self.head = limits.head
@@ -26,30 +30,21 @@ class ClientLimits:
         self.body_seconds = timeouts.body
         self.idle_seconds = timeouts.idle
         self.write_seconds = timeouts.write
+        self.half_closed_seconds = NEVER if timeouts.half_closed is None else timeouts.half_closed
+        """For what the server says next, once the client has half-closed: it may be gone."""
 
 
 class BackendLimits:
     """The limits and timeouts that apply to one backend on one listener; seconds and bytes."""
 
-    __slots__ = ("connect", "fields", "half_closed", "head", "idle", "parser", "response", "write")
+    __slots__ = ("connect", "fields", "head", "idle", "parser", "response")
 
-    def __init__(
-        self,
-        connect: float,
-        response: float,
-        idle: float,
-        write: float,
-        head: int,
-        fields: int,
-    ) -> None:
+    def __init__(self, connect: float, response: float, idle: float, head: int, fields: int) -> None:
         self.connect = connect
         self.response = response
         """For the head of an answer, and for the server to take what it is sent."""
         self.idle = idle
         """Between two pieces of an answer's body; and without a byte in a tunnel."""
-        self.write = write
-        self.half_closed = 0.0
-        """For what the server says next, once the client has half-closed: it may be gone."""
         self.head = head
         self.fields = fields
         self.parser = ResponseParser(fields)

@@ -7,7 +7,7 @@ from l7.http.messages cimport RequestHead, ResponseHead
 from l7.telemetry.access_log cimport NullAccessLog
 from l7.workers.downstream.body cimport RequestBody
 from l7.workers.limits cimport ClientLimits
-from l7.workers.downstream.connection cimport ClientConnection
+from l7.workers.downstream.client_exchange cimport ClientExchange
 from l7.workers.upstream.pool cimport ConnectionPool
 from l7.workers.greenlet_pool cimport GreenletPool
 from l7.http.parser cimport RequestParser
@@ -33,11 +33,11 @@ cdef class Proxy:
     cdef object _id_prefix, _trusted
 
     cpdef str next_request_id(self)
-    @cython.locals(body=RequestBody, forwarded=ForwardedRequest, match=Match)
-    cpdef handle(self, Exchange exchange, RequestHead head, ClientConnection session)
+    @cython.locals(body=RequestBody, match=Match)
+    cpdef handle(self, Exchange exchange, RequestHead head, ClientExchange client)
     cpdef finish(self, Exchange exchange)
     cpdef bint trusts(self, str client) except -1
-    cdef _introduce(self, Exchange exchange, RequestHead head, ClientConnection session)
+    cdef _introduce(self, Exchange exchange, RequestHead head, ClientExchange client)
     cdef _admit(self, Exchange exchange, RequestHead head)
     @cython.locals(upstream=BackendRuntime)
     cdef _forward(self, ForwardedRequest forwarded)
@@ -45,5 +45,5 @@ cdef class Proxy:
     cdef _try_servers(self, ForwardedRequest forwarded, BackendRuntime upstream)
     @cython.locals(exchange=Exchange, server=Stream, pool=ConnectionPool)
     cdef _attempt(self, ForwardedRequest forwarded, Member member)
-    @cython.locals(relay=Relay, response=ResponseHead, session=ClientConnection, pool=ConnectionPool, waiting=dict)
+    @cython.locals(relay=Relay, response=ResponseHead, client=ClientExchange, pool=ConnectionPool, waiting=dict)
     cdef _through(self, ForwardedRequest forwarded, Member member, Stream server)

@@ -21,7 +21,6 @@ from l7.clock import monotonic
 from l7.config.schema import Config
 from l7.errors import (
     BAD_RESPONSE,
-    CLIENT_GONE_HEAD,
     INTERNAL,
     KILLED_DATA,
     LOOP,
@@ -42,7 +41,7 @@ from l7.workers import responses
 from l7.workers.context import WorkerContext
 from l7.workers.credentials import Authenticator, claimed_login
 from l7.workers.downstream.body import RequestBody
-from l7.workers.downstream.interface import ClientSide
+from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.greenlet_pool import GreenletPool
 from l7.workers.limits import ClientLimits
 from l7.workers.termination import end_waits, killed
@@ -106,8 +105,8 @@ class Proxy:
         self.requests += 1
         return f"{self._id_prefix}{self.requests:012x}"
 
-    def handle(self, exchange: Exchange, head: RequestHead, session: ClientSide) -> bool:
-        """Serve one request and say what happened; returns whether the client's connection lives on."""
+    def handle(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> None:
+        """Serve one request and say what happened; never raises."""
         self.in_flight += 1
         body: RequestBody | None = None
         exchange.request_line = head.line
@@ -116,24 +115,25 @@ class Proxy:
         exchange.user_agent = head.user_agent
         exchange.referer = head.referer
         try:
-            believed = self._introduce(exchange, head, session)
+            believed = self._introduce(exchange, head, client)
             if head.length != ABSENT:
-                body = session.body(exchange, head)
+                body = client.read_body(exchange, head)
             self._admit(exchange, head)
             if head.max_forwards == 0:
-                return self._answer_here(exchange, head, body, session)
+                exchange.sent = client.answer(responses.last_hop(head), head)
+                exchange.status = 200
+                return
             match = self.routes.match(head.host, head.path)
             if match is None:
                 raise ProxyError(NO_ROUTE, f"host {head.host or '(none)'}")
             first = b"" if body is None else body.first
-            opening = session.hop.request_head(head, exchange.request_id.encode("ascii"), believed, first)
-            forwarded = ForwardedRequest(exchange, head, body, session, match.payload, opening)
-            return self._forward(forwarded)
+            opening = client.hop.request_head(head, exchange.request_id.encode("ascii"), believed, first)
+            self._forward(ForwardedRequest(exchange, head, body, client, match.payload, opening))
         except ProxyError as failure:
-            return self.refuse(failure, exchange, head, body, session)
+            self.refuse(failure, exchange, head, client)
         except Exception:  # a fault of ours costs one request, is told to the operator, not to the client
             sys.excepthook(*sys.exc_info())
-            return self.refuse(ProxyError(INTERNAL), exchange, head, body, session)
+            self.refuse(ProxyError(INTERNAL), exchange, head, client)
         finally:
             self.in_flight -= 1
             self.finish(exchange)
@@ -145,12 +145,12 @@ class Proxy:
         self.counters.count(exchange)
         self.log.log(exchange)
 
-    def _introduce(self, exchange: Exchange, head: RequestHead, session: ClientSide) -> bytes | None:
+    def _introduce(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> bytes | None:
         """Settle who the client is and which id the request has; returns what a trusted peer makes us believe."""
-        if not session.trusted:
+        if not client.trusted:
             exchange.request_id = self.next_request_id()
             return None
-        exchange.client, believed = forwarding.believe(head, session.hop, self.trusts)
+        exchange.client, believed = forwarding.believe(head, client.hop, self.trusts)
         told = forwarding.request_id_of(head)
         exchange.request_id = told.decode("ascii") if told else self.next_request_id()
         return believed
@@ -171,21 +171,21 @@ class Proxy:
         if head.via and forwarding.loops(head):
             raise ProxyError(LOOP, f"it came through {forwarding.MOST_HOPS} times")
 
-    def _forward(self, forwarded: ForwardedRequest) -> bool:
+    def _forward(self, forwarded: ForwardedRequest) -> None:
         """Try servers until one answers; raises the `ProxyError` of the last one when none does."""
         upstream = forwarded.upstream
         if upstream.total:
             forwarded.until = forwarded.exchange.started + upstream.total
-            forwarded.total = RequestDeadline(forwarded.session.stream, forwarded.until - monotonic())
+            forwarded.total = RequestDeadline(forwarded.client, forwarded.until - monotonic())
         try:
-            return self._try_servers(forwarded, upstream)
+            self._try_servers(forwarded, upstream)
         finally:
             if forwarded.total is not None:
                 forwarded.total.stop()
             if forwarded.released:
                 upstream.retry_queue.settled(forwarded)
 
-    def _try_servers(self, forwarded: ForwardedRequest, upstream: BackendRuntime) -> bool:
+    def _try_servers(self, forwarded: ForwardedRequest, upstream: BackendRuntime) -> None:
         tried: Sequence[Member] = ()
         failure: ProxyError | None = None
         forwarded.exchange.row = upstream.row
@@ -196,9 +196,9 @@ class Proxy:
                 tried = upstream.wait(forwarded, failure)
                 continue
             try:
-                keep = self._attempt(forwarded, member)
+                self._attempt(forwarded, member)
                 upstream.answered(member, forwarded.exchange.status)
-                return keep
+                return
             except ProxyError as error:
                 failure = forwarded.verdict(error)
                 if self.cutting:
@@ -213,7 +213,7 @@ class Proxy:
             finally:
                 upstream.release(member)
 
-    def _attempt(self, forwarded: ForwardedRequest, member: Member) -> bool:
+    def _attempt(self, forwarded: ForwardedRequest, member: Member) -> None:
         """One server: first on an idle connection; one that turns out to be dead is replaced by a new one, once."""
         exchange = forwarded.exchange
         exchange.server = member.label
@@ -226,7 +226,8 @@ class Proxy:
         if server is not None:
             exchange.connect_time = 0.0
             try:
-                return self._through(forwarded, member, server)
+                self._through(forwarded, member, server)
+                return
             except ProxyError as failure:
                 over = forwarded.total is not None and forwarded.total.over
                 if over or forwarded.moved or not forwarded.may_retry(failure):
@@ -238,13 +239,13 @@ class Proxy:
         member.connected()
         if member.unreachable:
             forwarded.upstream.reached(member)
-        return self._through(forwarded, member, server)
+        self._through(forwarded, member, server)
 
-    def _through(self, forwarded: ForwardedRequest, member: Member, server: Stream) -> bool:
+    def _through(self, forwarded: ForwardedRequest, member: Member, server: Stream) -> None:
         """One connection, which is checked in when it can be used again and closed in every other case."""
-        session = forwarded.session
+        client = forwarded.client
         pool = member.pool
-        relay = Relay(forwarded.exchange, forwarded.head, forwarded.body, session, server, forwarded.upstream.bounds)
+        relay = Relay(forwarded.exchange, forwarded.head, forwarded.body, client, server, forwarded.upstream.bounds)
         if forwarded.total is not None:
             forwarded.total.server = server
         forwarded.relay = relay
@@ -259,13 +260,13 @@ class Proxy:
             if forwarded.cookie:
                 response.runs.append(forwarded.cookie)
             if response.status == 101:
-                return self._tunnel(forwarded, relay, server)
-            keep = forwarded.head.persistent and not self.closing and not session.last and not session.spent()
-            return relay.respond(keep=keep)
+                self._tunnel(forwarded, relay, server)
+            else:
+                relay.respond()
         except ProxyError:
             forwarded.answered = relay.answered or relay.announced
             if relay.answered:
-                session.cut(relay.client_framing)
+                client.abort()
             raise
         finally:
             relay.stop()
@@ -276,20 +277,17 @@ class Proxy:
             else:
                 server.close()
 
-    def _tunnel(self, forwarded: ForwardedRequest, relay: Relay, server: Stream) -> bool:
+    def _tunnel(self, forwarded: ForwardedRequest, relay: Relay, server: Stream) -> None:
         """Switch protocols and copy until both sides have ended; a 101 nobody asked for is an invalid response."""
         if not relay.accepts_upgrade():
             raise ProxyError(BAD_RESPONSE, "101 without being asked, or to a protocol that was not offered")
-        session = forwarded.session
         if forwarded.total is not None:
             forwarded.total.stop()
         forwarded.exchange.status = 101
         forwarded.answered = True
-        if not session.send(forwarding.switching_head(relay.response)):
-            raise ProxyError(CLIENT_GONE_HEAD, "closed while switching protocols")
-        early, session.buffer = session.buffer, b""
+        client, early = forwarded.client.switch_protocols(relay.response)
         framed = b"websocket" in elements(relay.response.upgrade)
-        tunnel = Tunnel(session.stream, server, forwarded.exchange, forwarded.upstream.bounds.idle, framed=framed)
+        tunnel = Tunnel(client, server, forwarded.exchange, forwarded.upstream.bounds.idle, framed=framed)
         self.tunnels.add(tunnel)
         try:
             tunnel.run(self.greenlets, early, relay.leftover)
@@ -298,43 +296,12 @@ class Proxy:
         if self.cutting:
             forwarded.exchange.failure = self._killed(forwarded.exchange, whole=True)
             forwarded.exchange.code = KILLED_DATA.code
-        session.stream.close()
-        return False
+        forwarded.client.abort()
 
-    def _answer_here(
-        self, exchange: Exchange, head: RequestHead, body: RequestBody | None, session: ClientSide
-    ) -> bool:
-        """Answer a TRACE or OPTIONS whose hops are used up."""
-        keep = self._keeps(head, body, last=session.last or session.spent())
-        answer, exchange.sent = responses.last_hop(head, keep=keep)
-        exchange.status = 200
-        return self._reply(answer, body, session, keep=keep)
+    def refuse(self, failure: ProxyError, exchange: Exchange, head: RequestHead | None, client: ClientExchange) -> None:
+        """Answer a failed request by its row of the table.
 
-    def _reply(self, answer: bytes, body: RequestBody | None, session: ClientSide, *, keep: bool) -> bool:
-        """Send an answer of ours, and read what is left of the request; returns whether the connection lives on."""
-        if not session.send(answer):
-            return False
-        if body is not None and keep:
-            keep = body.drain()
-        return keep
-
-    def _keeps(self, head: RequestHead, body: RequestBody | None, *, last: bool) -> bool:
-        """Whether an answer of ours leaves the connection open: its body is read, or can be drained."""
-        if self.closing or last or not head.persistent:
-            return False
-        return body is None or body.done or (body.drainable and not head.expects)
-
-    def refuse(
-        self,
-        failure: ProxyError,
-        exchange: Exchange,
-        head: RequestHead | None,
-        body: RequestBody | None,
-        session: ClientSide,
-    ) -> bool:
-        """Answer a failed request by its row of the table; returns whether the connection lives on.
-
-        Silent when part of an answer has gone out already: the connection was cut then.
+        Silent when part of an answer has gone out already: the client sees that it was cut short.
         """
         if self.cutting and (exchange.row or head is None):
             failure = self._killed(exchange, whole=head is not None)
@@ -342,16 +309,15 @@ class Proxy:
         exchange.failure = failure
         exchange.code = kind.code
         if exchange.status:
-            return False
+            client.abort()
+            return
         exchange.status = kind.logged
-        if not kind.status or session.stream.closed:
-            session.stream.close()
-            return False
+        if not kind.status or client.has_left():
+            client.abort()
+            return
         if kind.status >= 500 and kind.side is not Side.DOWNSTREAM and not self.cutting:
             self.faults += 1
-        keep = kind.keep and head is not None and self._keeps(head, body, last=session.last or session.spent())
-        answer, exchange.sent = responses.refusal(failure, head, exchange.request_id, keep=keep)
-        return self._reply(answer, body, session, keep=keep)
+        exchange.sent = client.answer(responses.refusal(failure, head, exchange.request_id), head, keep=kind.keep)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

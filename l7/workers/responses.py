@@ -1,4 +1,7 @@
-"""The answers l7 makes itself: from the failure table, and for requests that end here (RFC 9110, 7.6.2)."""
+"""The answers l7 makes itself: from the failure table, and for requests that end here (RFC 9110, 7.6.2).
+
+How they go out is up to the client's exchange (`l7.workers.downstream.client_exchange`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import time
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import NamedTuple
 
 from l7.errors import METHOD_NOT_ALLOWED, UNAUTHORIZED, ProxyError, Side
 from l7.http.fields import name_of
@@ -20,6 +24,15 @@ ALLOW = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE"
 _SECRET = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
 
 _date = (0, b"")
+
+
+class LocalResponse(NamedTuple):
+    """A whole answer; ``fields`` are further field lines, ``media_type`` is empty where there is no body."""
+
+    status: int
+    media_type: str
+    body: bytes
+    fields: tuple[str, ...] = ()
 
 
 def http_date() -> bytes:
@@ -39,14 +52,13 @@ def phrase(status: int) -> str:
         return "Unknown"
 
 
-def refusal(failure: ProxyError, head: RequestHead | None, request_id: str, *, keep: bool) -> tuple[bytes, int]:
-    """The whole answer to a failed request and the size of its body in bytes.
+def refusal(failure: ProxyError, head: RequestHead | None, request_id: str) -> LocalResponse:
+    """The answer to a failed request.
 
     The body names the reason and the request id: plain text, or JSON where Accept asks for that. What happened between
     l7 and a server stays inside: the client learns the kind of failure, the log the details.
     """
     status = failure.kind.status
-    title = f"{status} {phrase(status)}"
     reason = failure.kind.name if failure.kind.side is Side.UPSTREAM else str(failure)
     if head is not None and _wants_json(head):
         body = (
@@ -54,47 +66,29 @@ def refusal(failure: ProxyError, head: RequestHead | None, request_id: str, *, k
         )
         kind = "application/json"
     else:
-        body = f"{title}\nreason: {reason}\nrequest id: {request_id}\n"
+        body = f"{status} {phrase(status)}\nreason: {reason}\nrequest id: {request_id}\n"
         kind = "text/plain; charset=utf-8"
-    extra = _extra_fields(failure, status)
-    return _answer(title, body.encode("utf-8", "replace"), kind, extra, head, keep=keep)
+    return LocalResponse(status, kind, body.encode("utf-8", "replace"), _extra_fields(failure, status))
 
 
-def _extra_fields(failure: ProxyError, status: int) -> list[str]:
+def _extra_fields(failure: ProxyError, status: int) -> tuple[str, ...]:
     if failure.kind is UNAUTHORIZED:
-        return [f"WWW-Authenticate: {REALM}"]
+        return (f"WWW-Authenticate: {REALM}",)
     if failure.kind is METHOD_NOT_ALLOWED:
-        return [f"Allow: {ALLOW}"]
+        return (f"Allow: {ALLOW}",)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return [f"Retry-After: {RETRY_AFTER}"]
-    return []
+        return (f"Retry-After: {RETRY_AFTER}",)
+    return ()
 
 
-def last_hop(head: RequestHead, *, keep: bool) -> tuple[bytes, int]:
+def last_hop(head: RequestHead) -> LocalResponse:
     """The answer to TRACE or OPTIONS with ``Max-Forwards: 0``: l7 is the last to get it (RFC 9110, 7.6.2 and 9.3.8)."""
     if head.method == b"OPTIONS":
-        return _answer("200 OK", b"", "", [f"Allow: {ALLOW}"], head, keep=keep)
+        return LocalResponse(200, "", b"", (f"Allow: {ALLOW}",))
     lines = [head.line, b"Host: " + head.authority]
     lines += [line for line in head.lines if name_of(line) not in _SECRET]
     body = CRLF.join([*lines, b"Max-Forwards: 0", b"", b""])
-    return _answer("200 OK", body, "message/http", [], head, keep=keep)
-
-
-def _answer(
-    title: str, body: bytes, kind: str, extra: list[str], head: RequestHead | None, *, keep: bool
-) -> tuple[bytes, int]:
-    lines = [f"HTTP/1.1 {title}", f"Date: {http_date().decode('ascii')}"]
-    if kind:
-        lines.append(f"Content-Type: {kind}")
-    lines += [f"Content-Length: {len(body)}", *extra]
-    if not keep:
-        lines.append("Connection: close")
-    elif head is not None and not head.minor:
-        lines.append("Connection: keep-alive")
-    text = "\r\n".join([*lines, "", ""]).encode("ascii")
-    if head is not None and head.method == b"HEAD":
-        return text, 0
-    return text + body, len(body)
+    return LocalResponse(200, "message/http", body)
 
 
 def _wants_json(head: RequestHead) -> bool:

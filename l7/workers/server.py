@@ -19,7 +19,6 @@ from typing import Any
 
 from gevent import get_hub
 
-from l7.clock import monotonic
 from l7.http.forwarding import Hop
 from l7.ipc.messages import Adopt
 from l7.networks import UNIX, of_peer
@@ -210,14 +209,10 @@ class ConnectionAcceptor:
         authority = self._authorities.get(message.port) or f"localhost{port}".encode("ascii")
         session = self._begin(sock, Hop(message.peer, message.port, authority, message.scheme.encode("ascii")))
         self._share.adopts()
-        session.buffer = message.data
-        session.last = message.returned
-        left = self.proxy.bounds.idle_seconds if message.idle_left is None else message.idle_left
-        session.stream.deadline = monotonic() + left
-        session.since = min(session.since, session.stream.deadline - self.proxy.bounds.idle_seconds)
+        session.adopted(message.data, message.idle_left, last=message.returned)
         if self.proxy.handing and not message.returned and self.hand_over(session):
             return
-        if self.proxy.stopping and not session.buffer and not session.stream.has_bytes():
+        if self.proxy.stopping and not session.pending and not session.stream.has_bytes():
             session.close()
             return
         session.resume()

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from l7.errors import KILLED_DATA, KILLED_HEAD, KILLED_QUEUE, KILLED_REQUEST, ProxyError
 from l7.exchange import Exchange
+from l7.workers.downstream.client_wait import ClientWait
 from l7.workers.transport.stream import NEVER, Stream
-from l7.workers.upstream.queue import QueuedRequest
 
 
 def killed(exchange: Exchange, *, whole: bool) -> ProxyError:
@@ -26,7 +26,7 @@ def end_waits(streams: Iterable[Stream]) -> None:
     """
     found = list(streams)
     for stream in found:
-        if isinstance(stream.handler, QueuedRequest):
+        if isinstance(stream.handler, ClientWait):
             stream.handler.time_out()
     for stream in found:
         if stream.handler is None and not stream.closed:

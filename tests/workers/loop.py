@@ -11,9 +11,14 @@ import gevent
 from gevent import socket as green
 
 from l7.config.schema import Config
+from l7.http.forwarding import Hop
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.memory import FIRST_ROW, SharedMemory
+from l7.telemetry.access_log import NullAccessLog
 from l7.workers.context import WorkerContext, writer_of
+from l7.workers.downstream.http1_exchange import Http1Exchange
+from l7.workers.greenlet_pool import GreenletPool
+from l7.workers.proxy import Proxy
 from l7.workers.transport.plain import PlainTransport
 from l7.workers.transport.stream import DeadlineSweeper, Stream
 
@@ -34,6 +39,17 @@ def alone(config: Config, writers: int = 3, number: int = 2) -> WorkerContext:
 
 
 _ledgers: list[SharedMemory] = []
+
+
+def proxy_of(sweeper: DeadlineSweeper, **timeouts: object) -> Proxy:
+    """A proxy without backends."""
+    config = Config.model_validate({"timeouts": timeouts})
+    return Proxy(config, sweeper, GreenletPool(), NullAccessLog(), alone(config))
+
+
+def exchange_on(stream: Stream, proxy: Proxy) -> Http1Exchange:
+    """The exchange of a client whose requests come by *stream*."""
+    return Http1Exchange(stream, Hop("192.0.2.1", 80, b"proxy.test"), proxy, trusted=False)
 
 
 def other_lane(number: int) -> CounterWriter:

@@ -16,7 +16,7 @@ from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import LOOKED, OLDEST, ROW, WRITERS
 from l7.workers.transport.stream import NEVER
 from l7.workers.upstream.queue import ASLEEP, RequestQueue
-from tests.workers.loop import Ends
+from tests.workers.loop import Ends, exchange_on, proxy_of
 
 ROWS = 2
 OTHER, OURS = 0, 1
@@ -32,18 +32,14 @@ class Play:
         self.member = Member("a", CounterWriter(cells, ROWS * ROW, OURS), 1)
         self.queue = RequestQueue(self, self.member.writer, 1, Settings(timeout=1))
         self._ends = ends
+        self._proxy = proxy_of(ends.sweeper)
 
     def claim(self, forwarded: Any, tried: Any) -> Member | None:
         return None if self.member in tried else self.member
 
     def wait(self, *tried: Member) -> Member:
-        session = SimpleNamespace(stream=self._ends.pair()[0], buffer=b"")
-        forwarded = SimpleNamespace(
-            session=session,
-            body=None,
-            until=NEVER,
-            exchange=SimpleNamespace(queue_time=0.0),
-        )
+        client = exchange_on(self._ends.pair()[0], self._proxy)
+        forwarded = SimpleNamespace(client=client, until=NEVER, exchange=SimpleNamespace(queue_time=0.0))
         return self.queue.wait(forwarded, tried)
 
     def show(self, looked: int) -> None:

@@ -12,16 +12,13 @@ from gevent import socket as green
 from l7 import errors
 from l7.errors import ProxyError
 from l7.exchange import Exchange
-from l7.http.forwarding import Hop
-from l7.http.framing import request_reader
-from l7.http.messages import UNTIL_CLOSE
 from l7.http.parser import RequestParser
 from l7.workers.downstream.body import RequestBody
 from l7.workers.greenlet_pool import GreenletPool
 from l7.workers.limits import BackendLimits
 from l7.workers.transport.stream import NEVER
 from l7.workers.upstream.relay import MOST_INTERIM, Relay
-from tests.workers.loop import Ends, received, turn, until
+from tests.workers.loop import Ends, exchange_on, proxy_of, received, turn, until
 
 OPENING = b"the head as it goes up\r\n\r\n"
 CHUNK_SIZE = b"30d41\r\n"  # 200,001
@@ -33,37 +30,46 @@ class Setting:
     """A relay between a client and a server whose ends the test holds."""
 
     def __init__(
-        self, ends: Ends, request: bytes, *, body_seconds: float = 5.0, buffer: int = 0, **bounds: float
+        self,
+        ends: Ends,
+        request: bytes,
+        *,
+        body_seconds: float = 5.0,
+        write_seconds: float = 5.0,
+        buffer: int = 0,
+        client_buffer: int = 0,
+        **bounds: float,
     ) -> None:
-        seconds = {"connect": 5.0, "response": 5.0, "idle": 5.0, "write": 5.0} | bounds
-        small = int(seconds.pop("client_buffer", 0))
+        seconds = {"connect": 5.0, "response": 5.0, "idle": 5.0} | bounds
+        small = client_buffer
         self.client_stream, self.client = ends.pair(tcp=not small, buffer=small)
         self.server_stream, self.server = ends.pair(server=True, tcp=not buffer, buffer=buffer)
-        self.stream = self.client_stream
-        self.hop = Hop("192.0.2.1", 80, b"proxy.test")
-        head, _, self.buffer = request.partition(b"\r\n\r\n")
+        self.client_side = exchange_on(
+            self.client_stream, proxy_of(ends.sweeper, body=body_seconds, write=write_seconds)
+        )
+        head, _, rest = request.partition(b"\r\n\r\n")
+        self.client_side.unread(rest)
         self.head = RequestParser(20, 1000).parse(head)
         self.exchange = Exchange("192.0.2.1", 0.0)
         self.body: RequestBody | None = None
         if self.head.length != -1:
-            reader = request_reader(self.head.length, 10, 1000, None)
-            self.body = RequestBody(reader, self, self.exchange, body_seconds)
-            self.body.begin()
+            self.body = self.client_side.read_body(self.exchange, self.head)
         self.greenlets = GreenletPool()
         self.relay = Relay(
             self.exchange,
             self.head,
             self.body,
-            self,
+            self.client_side,
             self.server_stream,
             BackendLimits(**seconds, head=2000, fields=20),
         )
 
-    def run(self, *, keep: bool = True) -> bool:
-        """Do what `proxy` does with a relay."""
+    def run(self) -> bool:
+        """Do what `proxy` does with a relay; returns whether the client's connection can be kept."""
         try:
             self.relay.request(OPENING + (self.body.first if self.body else b""), self.greenlets)
-            return self.relay.respond(keep=keep)
+            self.relay.respond()
+            return self.client_side.kept
         finally:
             self.relay.stop()
 
@@ -129,7 +135,6 @@ def test_for_http_1_0_it_ends_by_closing(setting):
     one = setting(b"GET /p HTTP/1.0\r\n\r\n")
     one.server.sendall(b"HTTP/1.1 200 OK\r\nDate: d\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n")
     assert one.run() is False
-    assert one.relay.client_framing == UNTIL_CLOSE
     assert one.down() == b"HTTP/1.1 200 OK\r\nDate: d\r\nConnection: close\r\n\r\nok"
 
 
@@ -312,11 +317,11 @@ def test_a_client_that_sends_the_next_request_has_not_left(setting):
 
     gevent.spawn(act)
     assert one.run() is True
-    assert one.buffer == GET
+    assert one.client_side.pending == GET
 
 
 def test_a_client_that_does_not_read(setting):
-    one = setting(write=0.1, client_buffer=SMALL)
+    one = setting(write_seconds=0.1, client_buffer=SMALL)
     one.server.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n")
 
     def pour() -> None:
@@ -344,7 +349,7 @@ def test_a_body_that_came_with_its_head(setting):
     one.server.sendall(OK)
     assert one.run() is True and one.relay.reusable
     assert received(one.server, len(OPENING) + 3) == OPENING + b"abc"
-    assert one.buffer == b"GET" and one.exchange.received == 3
+    assert one.client_side.pending == b"GET" and one.exchange.received == 3
 
 
 def test_a_body_that_comes_later_is_framed_anew(setting):
@@ -361,7 +366,7 @@ def test_a_body_that_comes_later_is_framed_anew(setting):
     acting = gevent.spawn(act)
     assert one.run() is True and one.relay.reusable
     acting.get(timeout=5)
-    assert one.buffer == b"next" and one.exchange.received == 3
+    assert one.client_side.pending == b"next" and one.exchange.received == 3
 
 
 def test_an_answer_before_the_body_is_relayed_at_once_and_ends_both(setting):

@@ -14,6 +14,7 @@ from l7.errors import FAILURES, Kind, ProxyError, Side
 from l7.http.messages import RequestHead
 from l7.http.parser import RequestParser
 from l7.workers import responses
+from l7.workers.downstream.http1_exchange import answer_bytes
 
 
 def parse(*fields: bytes, line: bytes = b"GET /p HTTP/1.1") -> RequestHead:
@@ -36,13 +37,20 @@ def read(raw: bytes, method: str = "GET") -> tuple[h11.Response, dict[bytes, byt
     return response, fields, body
 
 
+def written(
+    response: responses.LocalResponse, head: RequestHead | None = None, *, keep: bool = True
+) -> tuple[bytes, int]:
+    """As it goes out by HTTP/1.1."""
+    return answer_bytes(response, head or parse(), keep=keep)
+
+
 ANSWERED = [kind for kind in FAILURES if kind.status]
 
 
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("kind", ANSWERED, ids=lambda kind: f"{kind.status}-{kind.code}")
 def test_every_row_of_the_table(kind: Kind, keep: bool) -> None:
-    raw, size = responses.refusal(ProxyError(kind, "some secret 10.0.0.9"), parse(), "id-1", keep=keep)
+    raw, size = written(responses.refusal(ProxyError(kind, "some secret 10.0.0.9"), parse(), "id-1"), keep=keep)
     response, fields, body = read(raw)
     assert response.status_code == kind.status and size == len(body)
     assert (fields.get(b"connection") == b"close") is not keep
@@ -55,7 +63,7 @@ def test_every_row_of_the_table(kind: Kind, keep: bool) -> None:
 
 
 def test_the_challenge():
-    _, fields, _ = read(responses.refusal(ProxyError(errors.UNAUTHORIZED), parse(), "i", keep=True)[0])
+    _, fields, _ = read(written(responses.refusal(ProxyError(errors.UNAUTHORIZED), parse(), "i"))[0])
     assert fields[b"www-authenticate"] == b'Basic realm="l7"'
 
 
@@ -67,7 +75,7 @@ def test_the_challenge():
 )  # fmt: skip
 def test_json_for_who_asks_for_it(accept, json_wanted):
     failure = ProxyError(errors.NO_ROUTE, 'host "x"\u00e9')
-    raw, size = responses.refusal(failure, parse(b"Accept: " + accept), "id-1", keep=True)
+    raw, size = written(responses.refusal(failure, parse(b"Accept: " + accept), "id-1"))
     _, fields, body = read(raw)
     assert size == len(body)
     if json_wanted:
@@ -79,25 +87,26 @@ def test_json_for_who_asks_for_it(accept, json_wanted):
 
 def test_head_is_answered_without_a_body():
     head = parse(line=b"HEAD / HTTP/1.1")
-    raw, size = responses.refusal(ProxyError(errors.NO_ROUTE), head, "i", keep=True)
+    raw, size = written(responses.refusal(ProxyError(errors.NO_ROUTE), head, "i"), head)
     assert size == 0 and raw.endswith(b"\r\n\r\n") and b"Content-Length: 0" not in raw
     read(raw, "HEAD")
 
 
 def test_what_was_no_request_is_answered_all_the_same():
-    raw, _ = responses.refusal(ProxyError(errors.BAD_REQUEST, "no Host"), None, "i", keep=False)
+    raw, _ = answer_bytes(responses.refusal(ProxyError(errors.BAD_REQUEST, "no Host"), None, "i"), None, keep=False)
     response, fields, body = read(raw)
     assert response.status_code == 400 and fields[b"connection"] == b"close" and b"no Host" in body
 
 
 def test_http_1_0_is_told_that_the_connection_stays():
     head = parse(b"Connection: keep-alive", line=b"GET / HTTP/1.0")
-    assert b"\r\nConnection: keep-alive\r\n" in responses.refusal(ProxyError(errors.NO_ROUTE), head, "i", keep=True)[0]
-    assert b"\r\nConnection: close\r\n" in responses.refusal(ProxyError(errors.NO_ROUTE), head, "i", keep=False)[0]
+    response = responses.refusal(ProxyError(errors.NO_ROUTE), head, "i")
+    assert b"\r\nConnection: keep-alive\r\n" in written(response, head)[0]
+    assert b"\r\nConnection: close\r\n" in written(response, head, keep=False)[0]
 
 
 def test_options_ends_here():
-    raw, size = responses.last_hop(parse(b"Max-Forwards: 0", line=b"OPTIONS * HTTP/1.1"), keep=True)
+    raw, size = written(responses.last_hop(parse(b"Max-Forwards: 0", line=b"OPTIONS * HTTP/1.1")))
     response, fields, body = read(raw)
     assert (response.status_code, body, size) == (200, b"", 0) and b"GET" in fields[b"allow"]
 
@@ -108,7 +117,7 @@ def test_trace_ends_here_and_tells_no_secrets():
         b"Proxy-Authorization: secret",
         line=b"TRACE /x HTTP/1.1",
     )  # fmt: skip
-    raw, size = responses.last_hop(head, keep=True)
+    raw, size = written(responses.last_hop(head), head)
     response, fields, body = read(raw, "TRACE")
     assert response.status_code == 200 and fields[b"content-type"] == b"message/http" and size == len(body)
     assert body == b"TRACE /x HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nMax-Forwards: 0\r\n\r\n"

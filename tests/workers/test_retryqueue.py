@@ -16,7 +16,7 @@ from l7.sharedmem.layout import KNOCKED_AT, RETRYING, RETRYING_LOOKED, RETRYING_
 from l7.sharedmem.memory import MONITOR
 from l7.workers.transport.stream import NEVER
 from l7.workers.upstream.retry_queue import MOST_TRYING, RetryQueue
-from tests.workers.loop import Ends, until
+from tests.workers.loop import Ends, exchange_on, proxy_of, until
 
 ROWS = 3
 BACKEND, SERVER = 1, 2
@@ -40,6 +40,7 @@ class Play:
         self.queue = RetryQueue(self, self.writer, seconds)
         self.order: list[int] = []
         self._ends = ends
+        self._proxy = proxy_of(ends.sweeper, **{"half-closed": 60})
         self.takes(False)
 
     def settle(self) -> None:
@@ -55,11 +56,9 @@ class Play:
 
     def forwarded(self, number: int = 0) -> Any:
         stream, peer = self._ends.pair()
-        session = SimpleNamespace(stream=stream, buffer=b"")
-        bounds = SimpleNamespace(half_closed=60.0)
         return SimpleNamespace(
-            session=session, body=None, until=NEVER, exchange=SimpleNamespace(queue_time=0.0), number=number, peer=peer,
-            released=False, failing_since=0.0, upstream=SimpleNamespace(bounds=bounds),
+            client=exchange_on(stream, self._proxy), until=NEVER, exchange=SimpleNamespace(queue_time=0.0),
+            number=number, peer=peer, released=False, failing_since=0.0,
         )  # fmt: skip
 
     def go_on(self, forwarded: Any) -> Any:

@@ -14,7 +14,7 @@ cdef class RequestBody:
     cdef public Stream stream
     cdef public object unsent
 
-    cpdef begin(self)
+    cpdef begin(self, bytes data)
     cpdef restart(self)
     cdef bytes _frame(self, bytes data)
 

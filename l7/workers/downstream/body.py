@@ -14,7 +14,6 @@ from gevent.event import Event
 from l7.clock import monotonic
 from l7.errors import BODY_TIMEOUT, CLIENT_GONE_DATA, RESPONSE_TIMEOUT, ProxyError
 from l7.exchange import Exchange
-from l7.http.forwarding import Hop
 from l7.http.framing import BodyReader, LengthReader, rechunk
 from l7.workers.transport.splice import LEAST, Pipe
 from l7.workers.transport.stream import NEVER, Stream, StreamClosed, StreamTimeout
@@ -26,15 +25,16 @@ DRAINABLE = 64 * 1024
 
 
 class BodySource(Protocol):
-    """The connection that a body is read from; bytes beyond its end are the beginning of the next request."""
+    """The connection that a body is read from."""
 
     stream: Stream
-    hop: Hop
-    buffer: bytes
+
+    def unread(self, data: bytes) -> None:
+        """Take back what came behind the end of the body: the beginning of the next request."""
 
 
 class RequestBody:
-    """What is still to come of a request's body; what comes behind it is left in the buffer of its ``source``.
+    """What is still to come of a request's body; what comes behind it goes back to its ``source``.
 
     ``seconds`` is how long the client may take between two pieces. ``first`` is what had come with the head: it is
     kept, so that a request which is whole in it can be sent again.
@@ -70,11 +70,10 @@ class RequestBody:
         """Whether at most `DRAINABLE` bytes are missing, so that reading them is cheaper than a new connection."""
         return self.done or (isinstance(self._reader, LengthReader) and self._reader.left <= DRAINABLE)
 
-    def begin(self) -> None:
+    def begin(self, data: bytes) -> None:
         """Take what came with the head; raises `ProxyError` for a broken body."""
-        data, self._source.buffer = self._source.buffer, b""
         if self._reader.done:
-            self._source.buffer = data
+            self._source.unread(data)
         elif data:
             self.first = self._frame(data)
 
@@ -102,7 +101,7 @@ class RequestBody:
     def _frame(self, data: bytes) -> bytes:
         payload = self._reader.feed(data)
         if self._reader.done:
-            self._source.buffer = self._reader.rest
+            self._source.unread(self._reader.rest)
         self._exchange.received += len(payload)
         if isinstance(self._reader, LengthReader):
             return payload

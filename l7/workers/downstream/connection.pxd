@@ -6,22 +6,16 @@ from l7.http cimport slices
 from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead
 from l7.workers.limits cimport ClientLimits
-from l7.http.forwarding cimport Hop
+from l7.workers.downstream.http1_exchange cimport Http1Exchange
 from l7.workers.proxy cimport Proxy
 from l7.workers.transport.stream cimport Stream
 
-cdef class ClientConnection:
-    cdef public bytes buffer
-    cdef public Hop hop
-    cdef public Stream stream
-    cdef public bint trusted, last
+cdef class ClientConnection(Http1Exchange):
     cdef public object gathering
     cdef object _owner
-    cdef Proxy _proxy
     cdef public long long lingered
     cdef public double linger_until, since
 
-    cpdef bint spent(self) except -1
     cpdef on_ready(self, Stream stream)
     @cython.locals(proxy=Proxy, stream=Stream, started=double, head=RequestHead, exchange=Exchange)
     cpdef serve(self)
@@ -32,10 +26,7 @@ cdef class ClientConnection:
     cdef RequestHead _next_head(self, double started)
     @cython.locals(bounds=ClientLimits, stream=Stream)
     cdef RequestHead _gather_head(self, bytes data, double started)
-    cpdef body(self, Exchange exchange, RequestHead head)
-    cpdef bint send(self, bytes data) except -1
     cpdef end(self)
     @cython.locals(stream=Stream)
     cdef _linger_more(self)
-    cpdef cut(self, long long framing)
     cpdef close(self)

@@ -4,6 +4,8 @@ An idle connection has no greenlet: it is the readiness handler of its stream, a
 `ClientConnection.serve` until there is nothing left to serve. Pipelined requests are answered in order because the
 second is not parsed before the first is done (RFC 9112, 9.3.2).
 
+What happens between a request's head and the end of its answer is in `l7.workers.downstream.http1_exchange`.
+
 Hot: 630 instructions a request are spent here itself, from its first byte to the connection's next rest.
 """
 
@@ -16,11 +18,10 @@ from l7.errors import CLIENT_GONE_REQUEST, HEAD_TIMEOUT, ProxyError
 from l7.exchange import Exchange
 from l7.http import slices
 from l7.http.forwarding import Hop
-from l7.http.framing import request_reader
 from l7.http.grammar import CRLF
 from l7.http.heads import END, HeadReader
-from l7.http.messages import UNTIL_CLOSE, RequestHead
-from l7.workers.downstream.body import RequestBody
+from l7.http.messages import RequestHead
+from l7.workers.downstream.http1_exchange import Http1Exchange
 from l7.workers.proxy import Proxy
 from l7.workers.transport.stream import NEVER, Stream, StreamClosed, StreamTimeout
 
@@ -40,38 +41,20 @@ class ConnectionOwner(Protocol):
         """Hand the connection over to the next generation; returns False when that is not possible."""
 
 
-class ClientConnection:
+class ClientConnection(Http1Exchange):
     """A client's connection, from its first byte to its last; ``proxy`` serves it, ``owner`` is told of its end."""
 
-    __slots__ = (
-        "_owner",
-        "_proxy",
-        "buffer",
-        "gathering",
-        "hop",
-        "last",
-        "linger_until",
-        "lingered",
-        "since",
-        "stream",
-        "trusted",
-    )
+    __slots__ = ("_owner", "gathering", "linger_until", "lingered", "since")
 
     def __init__(self, stream: Stream, hop: Hop, owner: ConnectionOwner, proxy: Proxy, *, trusted: bool) -> None:
-        self.stream = stream
-        self.hop = hop
-        self.trusted = trusted
-        self.buffer = b""
+        super().__init__(stream, hop, proxy, trusted=trusted)
         self.gathering: HeadReader | None = None
         """The reader of a request head that is not complete yet."""
-        self.last = False
-        """Whether the next answer is the connection's last, because it cannot be handed over."""
         self.lingered = -1
         """Bytes discarded since the connection began to linger; negative before."""
         self.linger_until = NEVER
         """When the connection is closed whatever the client does."""
         self._owner = owner
-        self._proxy = proxy
         stream.handler = self
         self.since = monotonic()
         """When it last began to wait for a request."""
@@ -81,10 +64,6 @@ class ClientConnection:
     def idle(self) -> bool:
         """Whether it waits for a request, without a greenlet."""
         return self.stream.handler is self and self.lingered < 0 and not self.stream.ready
-
-    def spent(self) -> bool:
-        """Whether no other request can come: the client has half-closed, and nothing is left of what it had sent."""
-        return self.stream.half_closed and not self.buffer
 
     def on_ready(self, stream: Stream) -> None:
         """Start a greenlet to serve the bytes that came."""
@@ -108,19 +87,22 @@ class ClientConnection:
             if head is None:
                 return
             exchange = Exchange(self.hop.client, started)
-            if not proxy.handle(exchange, head, self):
+            self.kept = False
+            proxy.handle(exchange, head, self)
+            self._body = None
+            if not self.kept:
                 self.end()
                 return
             if proxy.draining and self._leave(started + exchange.total_time):
                 return
-            if not self.buffer and not stream.ready:
+            if not self._buffer and not stream.ready:
                 self._rest(started + exchange.total_time)
                 return
 
     def _leave(self, now: float) -> bool:
         """After an answer: hand the connection over or end it, where the worker drains; returns False to stay."""
         if self._proxy.stopping:
-            if self.buffer or self.stream.ready:
+            if self._buffer or self.stream.ready:
                 return False
             self.end()
             return True
@@ -137,9 +119,20 @@ class ClientConnection:
         if not stream.watching:
             stream.watch()
 
+    def adopted(self, data: bytes, idle_left: float | None, *, last: bool) -> None:
+        """Take over what another worker knew: ``data`` has come of the next request, ``idle_left`` seconds remain.
+
+        None of them stands for ``timeouts.idle``; ``last`` says that the next answer is the last.
+        """
+        idle = self._proxy.bounds.idle_seconds
+        self._buffer = data
+        self.last = last
+        self.stream.deadline = monotonic() + (idle if idle_left is None else idle_left)
+        self.since = min(self.since, self.stream.deadline - idle)
+
     def resume(self) -> None:
         """Serve a connection that has bytes already read: for callbacks of the loop."""
-        if self.buffer:
+        if self._buffer:
             self.stream.handler = None
             self._proxy.greenlets.begin(self.serve)
         else:
@@ -149,7 +142,7 @@ class ClientConnection:
     def _next_head(self, started: float) -> RequestHead | None:
         """The next request; None when the connection has ended instead, and was closed."""
         proxy = self._proxy
-        data = self.buffer
+        data = self._buffer
         stream = self.stream
         if not data:
             try:
@@ -168,7 +161,7 @@ class ClientConnection:
             return self._gather_head(data, started)
         stream.deadline = NEVER
         size = len(data)
-        self.buffer = slices.cut(data, head.size, size) if size > head.size else b""
+        self._buffer = slices.cut(data, head.size, size) if size > head.size else b""
         return head
 
     def _gather_head(self, data: bytes, started: float) -> RequestHead | None:
@@ -185,7 +178,7 @@ class ClientConnection:
                     raise StreamClosed("closed within the request head")
                 head = reader.feed(data)
             stream.deadline = NEVER
-            self.buffer = reader.rest
+            self._buffer = reader.rest
             return self._proxy.parser.parse(head)
         except ProxyError as failure:
             self._refuse_head(failure, reader.beginning, started)
@@ -205,35 +198,19 @@ class ClientConnection:
 
     def _pass_on(self, reader: HeadReader) -> bool:
         """Hand the connection over with the part of its next head received so far."""
-        self.buffer = reader.gathered
+        self._buffer = reader.gathered
         return self._owner.hand_over(self)
 
     def _refuse_head(self, failure: ProxyError, data: bytes, started: float) -> None:
         """Answer a malformed head, and parse no further request of this connection."""
         self.stream.deadline = NEVER
-        self.buffer = b""
+        self._buffer = b""
         exchange = Exchange(self.hop.client, started)
         exchange.request_line = data.lstrip(CRLF).partition(CRLF)[0][:LONGEST_LOGGED]
         exchange.request_id = self._proxy.next_request_id()
-        self._proxy.refuse(failure, exchange, None, None, self)
+        self._proxy.refuse(failure, exchange, None, self)
         self._proxy.finish(exchange)
         self.end()
-
-    def body(self, exchange: Exchange, head: RequestHead) -> RequestBody:
-        """The body that ``head`` announces, begun with what came behind it; raises `ProxyError` (413, 400)."""
-        bounds = self._proxy.bounds
-        reader = request_reader(head.length, bounds.fields, bounds.head, bounds.body)
-        body = RequestBody(reader, self, exchange, bounds.body_seconds)
-        body.begin()
-        return body
-
-    def send(self, data: bytes) -> bool:
-        """Send an answer of l7's own; returns whether all of it was sent."""
-        try:
-            self.stream.send(data, self._proxy.bounds.write_seconds)
-        except (StreamClosed, StreamTimeout):
-            return False
-        return True
 
     def end(self) -> None:
         """End the connection: half-close, then read and discard what still comes until the client closes, too (linger).
@@ -243,7 +220,7 @@ class ClientConnection:
         send, within ``timeouts.body`` and ``limits.discarded-body``.
         """
         stream = self.stream
-        self.buffer = b""
+        self._buffer = b""
         if stream.closed:
             self.close()
             return
@@ -272,12 +249,6 @@ class ClientConnection:
     def hurry(self) -> None:
         """Linger no longer than a moment: the process is about to exit, or new clients need the place."""
         self.linger_until = min(self.linger_until, monotonic() + LINGER)
-
-    def cut(self, framing: int) -> None:
-        """Abort within an answer, so that the client sees it was cut short, however it was framed."""
-        if framing == UNTIL_CLOSE:
-            self.stream.reset()
-        self.close()
 
     def close(self) -> None:
         """Close the connection and tell its owner."""

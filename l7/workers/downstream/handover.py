@@ -48,11 +48,11 @@ class HandoverQueue:
 
         One that waits for its next request is served as long as it is here; one with bytes already read waits.
         """
-        if self._channel.broken or len(session.buffer) > MOST_READ:
+        if self._channel.broken or len(session.pending) > MOST_READ:
             return False
         stream = session.stream
-        until = stream.deadline if session.buffer else None
-        if session.buffer:
+        until = stream.deadline if session.pending else None
+        if session.pending:
             stream.handler = None
             stream.pause()
         else:
@@ -92,5 +92,5 @@ class HandoverQueue:
     def _send(self, session: ClientConnection, until: float) -> bool:
         left = None if until == NEVER else round(max(until - monotonic(), 0.1), 3)
         hop = session.hop
-        message = Adopt(hop.client, hop.port, session.buffer, left, scheme=hop.scheme.decode("ascii"))
+        message = Adopt(hop.client, hop.port, session.pending, left, scheme=hop.scheme.decode("ascii"))
         return self._channel.try_send(message, session.stream.socket.fileno())

@@ -384,13 +384,10 @@ class BackendTable:
 
 def _bounds(backend: Backend, config: Config) -> BackendLimits:
     timeouts = backend.timeouts
-    bounds = BackendLimits(
+    return BackendLimits(
         timeouts.connect,
         timeouts.response,
         timeouts.idle,
-        config.timeouts.write,
         config.limits.response_head,
         config.limits.response_headers,
     )
-    bounds.half_closed = NEVER if config.timeouts.half_closed is None else config.timeouts.half_closed
-    return bounds

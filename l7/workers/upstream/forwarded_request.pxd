@@ -4,6 +4,7 @@ from l7.exchange cimport Exchange
 from l7.balancing.members cimport Member
 from l7.http.messages cimport RequestHead
 from l7.workers.downstream.body cimport RequestBody
+from l7.workers.downstream.client_exchange cimport ClientExchange
 from l7.workers.upstream.relay cimport Relay
 from l7.workers.upstream.backend cimport BackendRuntime
 
@@ -12,7 +13,7 @@ cdef class ForwardedRequest:
     cdef public RequestBody body
     cdef public Exchange exchange
     cdef public RequestHead head
-    cdef public object session
+    cdef public ClientExchange client
     cdef public BackendRuntime upstream
     cdef public bytes opening, cookie
     cdef public double until

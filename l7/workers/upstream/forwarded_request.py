@@ -10,7 +10,7 @@ from l7.errors import TOTAL_CUT, TOTAL_TIMEOUT, ProxyError, Retry
 from l7.exchange import Exchange
 from l7.http.messages import RequestHead
 from l7.workers.downstream.body import RequestBody
-from l7.workers.downstream.interface import ClientSide
+from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.transport.stream import NEVER
 from l7.workers.upstream.backend import BackendRuntime
 from l7.workers.upstream.relay import Relay
@@ -24,8 +24,8 @@ class ForwardedRequest:
     """One request on its way to a server; shared by all its attempts."""
 
     __slots__ = (
-        "answered", "body", "cookie", "exchange", "failing_since", "head", "moved", "opening", "relay", "released",
-        "session", "spent", "total", "until", "upstream",
+        "answered", "body", "client", "cookie", "exchange", "failing_since", "head", "moved", "opening", "relay",
+        "released", "spent", "total", "until", "upstream",
     )  # fmt: skip
 
     def __init__(
@@ -33,14 +33,14 @@ class ForwardedRequest:
         exchange: Exchange,
         head: RequestHead,
         body: RequestBody | None,
-        session: ClientSide,
+        client: ClientExchange,
         upstream: BackendRuntime,
         opening: bytes,
     ) -> None:
         self.exchange = exchange
         self.head = head
         self.body = body
-        self.session = session
+        self.client = client
         self.upstream = upstream
         self.answered = False
         self.cookie = b""
@@ -74,7 +74,7 @@ class ForwardedRequest:
         To the same server, or to another one than ``leaving``. What a server only takes long for is asked for nowhere
         else; one whose checks fail as well is about to be down, and what waits for it then is moved.
         """
-        if self.answered or self.session.stream.closed:
+        if self.answered or self.client.has_left():
             return False
         rule = failure.kind.retry
         if rule is Retry.NOTHING_SENT or rule is Retry.NOT_REACHED:

@@ -23,8 +23,7 @@ from l7.config.backends import Queue as Settings
 from l7.errors import CLIENT_GONE_QUEUE, QUEUE_TIMEOUT, ProxyError
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import LOOKED, OLDEST, OVERFLOWED, QUEUED, ROW
-from l7.workers.transport.stream import NEVER, Stream, StreamClosed
-from l7.workers.upstream.relay import MOST_EARLY
+from l7.workers.transport.stream import NEVER
 
 LOOK = 0.001
 """Seconds between two looks for a free server while any request waits.
@@ -45,11 +44,10 @@ class MemberSource(Protocol):
 
 
 class QueuedRequest:
-    """One request that waits; meanwhile it is the readiness handler of its client's stream."""
+    """One request that waits; meanwhile its client is watched."""
 
     __slots__ = (
         "_greenlet",
-        "_leaves",
         "forwarded",
         "gone",
         "late",
@@ -75,25 +73,15 @@ class QueuedRequest:
         self._greenlet = getcurrent()
         self.woken = False
         """Whether its greenlet is scheduled to go on."""
-        self._leaves = False
-        """Whether its deadline is that of a half-closed client."""
 
     def attend(self, until: float) -> None:
         """Watch the client until the greenlet is woken, or it is ``until``."""
-        stream = self.forwarded.session.stream
-        stream.handler = self
-        stream.deadline = self.until = until
-        if stream.ready:
-            self.on_ready(stream)
-        elif not stream.watching:
-            stream.watch()
+        self.until = until
+        self.forwarded.client.watch(self, until)
 
     def detach(self) -> None:
         """Stop watching the client."""
-        stream = self.forwarded.session.stream
-        if stream.handler is self:
-            stream.handler = None
-        stream.deadline = NEVER
+        self.forwarded.client.unwatch()
 
     def wake(self) -> None:
         """Let the request go on as soon as the loop is reached."""
@@ -101,40 +89,13 @@ class QueuedRequest:
             self.woken = True
             get_hub().loop.run_callback(self._greenlet.switch)
 
-    def on_ready(self, stream: Stream) -> None:
-        """Read what the client sends, its next request unless its body is incomplete; or note that it disconnected."""
-        session, body = self.forwarded.session, self.forwarded.body
-        if (body is not None and not body.done) or len(session.buffer) >= MOST_EARLY:
-            return
-        try:
-            data = stream.take()
-        except StreamClosed:
-            self._leave()
-            return
-        if data:
-            session.buffer += data
-        elif data is not None and stream.hung_up():
-            self._leave()
-        elif data is not None:
-            # It waits for its answer, or has gone: TCP does not show which before something is sent.
-            until = monotonic() + self.forwarded.upstream.bounds.half_closed
-            if until < stream.deadline:
-                stream.deadline = until
-                self._leaves = True
-
-    def on_expired(self, stream: Stream) -> None:
-        """End the wait: no server had room in time, or the client was half-closed for too long."""
-        if self._leaves:
-            self._leave()
-        else:
-            self.time_out()
-
     def time_out(self) -> None:
         """End the wait with ``late``."""
         self.late = True
         self.wake()
 
-    def _leave(self) -> None:
+    def client_left(self) -> None:
+        """End the wait with ``gone``."""
         self.gone = True
         self.wake()
 

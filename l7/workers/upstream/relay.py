@@ -2,7 +2,8 @@
 
 Hot: a request without a body and an answer that comes in one piece take one send and one receive a side. Nothing is
 held beyond one receive, so memory is constant whatever the size of a body, and each piece is passed on as it comes.
-Every lost connection becomes its row of the failure table here, so each wait knows which side it waits for.
+Every lost connection to a server becomes its row of the failure table here; what becomes of a client that is lost, and
+how its answer is written, is the business of its exchange (`l7.workers.downstream.client_exchange`).
 """
 
 from __future__ import annotations
@@ -20,20 +21,18 @@ from l7.errors import (
     CLOSED_UNSENT,
     RESPONSE_TIMEOUT,
     TRUNCATED,
-    WRITE_TIMEOUT,
-    Kind,
     ProxyError,
 )
 from l7.exchange import Exchange
-from l7.http import forwarding, slices
-from l7.http.framing import BodyReader, rechunk
+from l7.http import slices
+from l7.http.framing import BodyReader
 from l7.http.grammar import elements
 from l7.http.heads import END, HeadReader
-from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
-from l7.workers.downstream.body import BodyPump, BodySource, RequestBody
+from l7.http.messages import UNTIL_CLOSE, RequestHead, ResponseHead
+from l7.workers.downstream.body import BodyPump, RequestBody
+from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.greenlet_pool import GreenletPool
 from l7.workers.limits import BackendLimits
-from l7.workers.responses import http_date
 from l7.workers.transport.splice import LEAST, Pipe
 from l7.workers.transport.stream import NEVER, Stream, StreamClosed, StreamTimeout
 
@@ -41,10 +40,6 @@ T = TypeVar("T")
 
 MOST_INTERIM = 64
 """The most interim responses (1xx) before an answer."""
-LOOK = 1.0
-"""Seconds between two checks whether a half-closed client has gone."""
-MOST_EARLY = 64 * 1024
-"""The most bytes of pipelined requests that are read while one is served."""
 
 
 class Relay:
@@ -58,14 +53,11 @@ class Relay:
         "_client",
         "_exchange",
         "_head",
-        "_hop",
         "_pump",
         "_sent_at",
         "_server",
-        "_source",
         "announced",
         "answered",
-        "client_framing",
         "response",
         "reusable",
     )
@@ -75,16 +67,14 @@ class Relay:
         exchange: Exchange,
         head: RequestHead,
         body: RequestBody | None,
-        source: BodySource,
+        client: ClientExchange,
         server: Stream,
         bounds: BackendLimits,
     ) -> None:
         self._exchange = exchange
         self._head = head
         self._body = body
-        self._source = source
-        self._client = source.stream
-        self._hop = source.hop
+        self._client = client
         self._server = server
         self._bounds = bounds
         self._buffer = b""
@@ -97,7 +87,6 @@ class Relay:
         """Whether an interim response was sent to the client: from then on nothing is retried."""
         self.reusable = False
         """Whether the server's connection can take another request."""
-        self.client_framing = ABSENT
         self.response: ResponseHead
 
     @property
@@ -187,7 +176,7 @@ class Relay:
         """The first bytes of an answer; a client that disconnects meanwhile cancels its request."""
         server = self._server
         if not server.ready:
-            self._await_server(CLIENT_GONE_HEAD)
+            self._client.await_server(server, CLIENT_GONE_HEAD)
         data = server.receive()
         if not data:
             raise ProxyError(CLOSED_EARLY, "closed without an answer")
@@ -196,7 +185,7 @@ class Relay:
     def _pass_interim(self, response: ResponseHead) -> None:
         if self._head.minor:
             self.announced = True
-            self._to_client(forwarding.interim_head(response))
+            self._client.send_interim(response)
 
     def accepts_upgrade(self) -> bool:
         """Whether a 101 is valid: its protocol is one that the client offered, and the request is complete."""
@@ -205,38 +194,28 @@ class Relay:
         whole = self._body is None or self._body.sent
         return bool(chosen) and whole and not [protocol for protocol in chosen if protocol not in offered]
 
-    def respond(self, *, keep: bool) -> bool:
-        """Relay the final answer; returns whether the client's connection can live on. Raises `ProxyError`.
+    def respond(self) -> None:
+        """Relay the final answer. Raises `ProxyError`.
 
         Before anything was sent to the client the failure is answered, after that the connection is cut.
         """
         response = self.response
         whole = self._body is None or self._body.sent
-        framing = self.client_framing = self._hop.framing(response, self._head.minor)
-        keep = keep and whole and framing != UNTIL_CLOSE
         reader = self._bounds.reader(response.length, len(self._buffer))
         payload = reader.feed(self._buffer) if self._buffer else b""
-        pieces: list[bytes] = []
-        if payload or reader.done:
-            self._frame(reader, payload, pieces)
         self.answered = True
-        self._exchange.status = response.status
-        date = b"" if response.dated else http_date()
-        self._to_client(self._hop.response_head(response, framing, date, self._connection(keep), pieces))
+        exchange = self._exchange
+        exchange.status = response.status
+        exchange.sent += len(payload)
+        self._client.start_response(self._head, response, payload, reader)
         if not reader.done:
             self._relay_body(reader)
         self._finish(reader, whole=whole)
-        return keep
-
-    def _connection(self, keep: bool) -> bytes:
-        if not keep:
-            return b"close"
-        return b"" if self._head.minor else b"keep-alive"
 
     def _relay_body(self, reader: BodyReader) -> None:
         while not reader.done:
             ahead = reader.ahead()
-            pipe = Pipe.between(self._server, self._client) if ahead >= LEAST else None
+            pipe = self._client.pipe_from(self._server) if ahead >= LEAST else None
             if pipe is not None:
                 self._splice(pipe, reader, ahead)
                 continue
@@ -249,14 +228,11 @@ class Relay:
                 payload = reader.feed(data)
             except ProxyError as failure:
                 raise ProxyError(TRUNCATED, failure.detail) from None
-            pieces: list[bytes] = []
-            self._frame(reader, payload, pieces)
-            if pieces:
-                self._to_client(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            self._exchange.sent += len(payload)
+            self._client.write(payload, reader)
 
     def _splice(self, pipe: Pipe, reader: BodyReader, count: int) -> None:
-        """Splice ``count`` bytes of the body, each piece a chunk where the client gets chunks."""
-        framed = self.client_framing == CHUNKED
+        """Splice ``count`` bytes of the body."""
         with pipe:
             while count:
                 size = self._wait_for_more(lambda: pipe.pull(self._server, count))  # noqa: B023
@@ -264,20 +240,8 @@ class Relay:
                     raise ProxyError(TRUNCATED, "the server closed within the body")
                 count -= size
                 reader.skip(size)
-                if framed:
-                    self._to_client(b"%x\r\n" % size)
-                self._push(pipe)
+                self._client.write_from(pipe)
                 self._exchange.sent += size
-                if framed:
-                    self._to_client(b"\r\n")
-
-    def _push(self, pipe: Pipe) -> None:
-        try:
-            pipe.push(self._client, self._bounds.write)
-        except StreamTimeout:
-            raise ProxyError(WRITE_TIMEOUT, f"took nothing for {self._bounds.write:g} s") from None
-        except StreamClosed as lost:
-            raise ProxyError(CLIENT_GONE_DATA, str(lost)) from None
 
     def _more(self) -> bytes:
         """The next piece from the server; empty at its end."""
@@ -289,7 +253,7 @@ class Relay:
         server.deadline = monotonic() + self._bounds.idle
         try:
             if not server.ready and self._pump is None:
-                self._await_server(CLIENT_GONE_DATA)
+                self._client.await_server(server, CLIENT_GONE_DATA)
             return take()
         except StreamTimeout:
             raise ProxyError(BODY_STALLED, f"nothing came for {self._bounds.idle:g} s") from None
@@ -299,67 +263,6 @@ class Relay:
             raise ProxyError(TRUNCATED, str(lost), lost.errno) from None
         finally:
             server.deadline = NEVER
-
-    def _await_server(self, gone: Kind) -> None:
-        """Wait until the server sends something, and notice a client that disconnects meanwhile.
-
-        What the client sends meanwhile is its next request. Up to `MOST_EARLY` bytes of it are read, so that the end
-        behind it is seen; nothing is read while the request's body is being sent, because `RequestBody` reads then.
-        """
-        server, client = self._server, self._client
-        whole = self._body is None or self._body.done
-        while not server.ready:
-            if client.half_closed:
-                self._await_for_half_closed(gone)
-                return
-            if not whole or len(self._source.buffer) >= MOST_EARLY:
-                server.wait()
-                return
-            server.wait_either(client)
-            if client.ready and not server.ready:
-                try:
-                    early = client.take()
-                except StreamClosed as lost:
-                    raise ProxyError(gone, f"{lost} before the answer was complete") from None
-                if early:
-                    self._source.buffer += early
-
-    def _await_for_half_closed(self, gone: Kind) -> None:
-        """As `_await_server`, for a half-closed client: it waits for its answer, or has gone.
-
-        TCP does not show which before something is sent. So the server has ``half_closed`` seconds; a client that was
-        reset meanwhile, or that has closed a unix socket, is known to have gone.
-        """
-        server, client = self._server, self._client
-        late, patience = server.deadline, self._bounds.half_closed
-        until = monotonic() + patience
-        while not server.ready:
-            now = monotonic()
-            if now >= until or client.hung_up():
-                raise ProxyError(gone, f"closed, or half-closed for more than {patience:g} s (timeouts.half-closed)")
-            server.deadline = min(late, until, now + LOOK)
-            try:
-                server.wait()
-            except StreamTimeout:
-                if monotonic() >= late:
-                    raise
-        server.deadline = late
-
-    def _frame(self, reader: BodyReader, payload: bytes, pieces: list[bytes]) -> None:
-        """Append ``payload`` to ``pieces``, framed for the client."""
-        self._exchange.sent += len(payload)
-        if self.client_framing == CHUNKED:
-            rechunk(payload, reader, pieces)
-        elif payload:
-            pieces.append(payload)
-
-    def _to_client(self, data: bytes) -> None:
-        try:
-            self._client.send(data, self._bounds.write)
-        except StreamTimeout:
-            raise ProxyError(WRITE_TIMEOUT, f"took nothing for {self._bounds.write:g} s") from None
-        except StreamClosed as lost:
-            raise ProxyError(CLIENT_GONE_DATA, str(lost)) from None
 
     def _finish(self, reader: BodyReader, *, whole: bool) -> None:
         """Decide whether the server's connection can be used again: the answer was complete, with nothing behind it."""

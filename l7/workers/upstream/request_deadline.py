@@ -12,8 +12,9 @@ from typing import Any
 from gevent import get_hub
 
 from l7.clock import monotonic
-from l7.errors import BODY_TIMEOUT, WRITE_TIMEOUT, Kind
-from l7.workers.transport.stream import NEVER, Stream
+from l7.errors import Kind
+from l7.workers.downstream.client_exchange import ClientExchange
+from l7.workers.transport.stream import Stream
 
 MOMENT = 0.25
 
@@ -23,7 +24,7 @@ class RequestDeadline:
 
     __slots__ = ("_client", "_least", "_timer", "asked", "client_fault", "over", "server", "server_had_too_little_time")
 
-    def __init__(self, client: Stream, seconds: float) -> None:
+    def __init__(self, client: ClientExchange, seconds: float) -> None:
         self.over = False
         self.client_fault: Kind | None = None
         """The failure, when the request was waiting for its client."""
@@ -40,19 +41,13 @@ class RequestDeadline:
 
     def _expire(self) -> None:
         if not self.over:
-            self.client_fault = self._client_fault()
+            self.client_fault = self._client.fault()
             self.server_had_too_little_time = monotonic() - self.asked < self._least
         if self.server is not None:
             if self.over:
-                self._client.close()
+                self._client.abort()
             self.server.close()
         self.over = True
-
-    def _client_fault(self) -> Kind | None:
-        client = self._client
-        if client.write_deadline != NEVER:
-            return WRITE_TIMEOUT
-        return BODY_TIMEOUT if client.deadline != NEVER and client.handler is None else None
 
     def stop(self) -> None:
         """Stop the timer: the request has ended, or may last for any time."""

@@ -1,0 +1,26 @@
+# Types for the compiled l7/workers/downstream/client_exchange.py.
+
+from l7.exchange cimport Exchange
+from l7.http.forwarding cimport Hop
+from l7.http.framing cimport BodyReader
+from l7.http.messages cimport RequestHead, ResponseHead
+from l7.workers.transport.stream cimport Stream
+
+cdef class ClientExchange:
+    cdef public Hop hop
+    cdef public bint trusted
+
+    cpdef read_body(self, Exchange exchange, RequestHead head)
+    cpdef bint has_left(self) except -1
+    cpdef fault(self)
+    cpdef await_server(self, Stream server, object gone)
+    cpdef watch(self, object waiter, double until)
+    cpdef unwatch(self)
+    cpdef send_interim(self, ResponseHead response)
+    cpdef start_response(self, RequestHead head, ResponseHead response, bytes payload, BodyReader reader)
+    cpdef write(self, bytes payload, BodyReader reader)
+    cpdef pipe_from(self, Stream server)
+    cpdef write_from(self, object pipe)
+    cpdef Py_ssize_t answer(self, object response, RequestHead head, bint keep=*) except -1
+    cpdef switch_protocols(self, ResponseHead response)
+    cpdef abort(self)

@@ -1,0 +1,118 @@
+"""One request of a client and its answer as the proxy sees them: what lies between the proxy and the wire.
+
+`ClientExchange` is all that the proxy, relays, queues and tunnels know of a client. HTTP/1.1 is the one implementation
+(`l7.workers.downstream.http1_exchange`): a connection serves one request at a time there, so the connection itself is
+the exchange, and nothing is made for a request.
+
+Hot only as types: what is called here goes to the implementation by its pointer.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from l7.errors import Kind
+from l7.exchange import Exchange
+from l7.http.forwarding import Hop
+from l7.http.framing import BodyReader
+from l7.http.messages import RequestHead, ResponseHead
+from l7.workers.downstream.body import RequestBody
+from l7.workers.responses import LocalResponse
+from l7.workers.transport.splice import Pipe
+from l7.workers.transport.stream import Stream
+
+
+class ClientWaiter(Protocol):
+    """A request that waits for a server, as its client's side sees it. Both are called by the loop."""
+
+    def client_left(self) -> None:
+        """Called when the client has disconnected, or was half-closed for too long."""
+
+    def time_out(self) -> None:
+        """Called when the time of the wait is up."""
+
+
+class ClientExchange:
+    """One request of a client and its answer. ``trusted`` says that the peer is a trusted proxy."""
+
+    __slots__ = ("hop", "trusted")
+
+    def __init__(self, hop: Hop, *, trusted: bool) -> None:
+        self.hop = hop
+        """What the connection adds to each request."""
+        self.trusted = trusted
+
+    def read_body(self, exchange: Exchange, head: RequestHead) -> RequestBody:
+        """The body that ``head`` announces, begun with what came behind it; raises `ProxyError` (413, 400)."""
+        raise NotImplementedError
+
+    def has_left(self) -> bool:
+        """Whether nothing can be sent to the client any more: its connection is closed."""
+        raise NotImplementedError
+
+    def fault(self) -> Kind | None:
+        """What a request has failed with whose time is up now while it waits for its client; None where it does not.
+
+        WRITE_TIMEOUT for a client that does not take its answer, BODY_TIMEOUT for one that does not send its body.
+        """
+        raise NotImplementedError
+
+    def await_server(self, server: Stream, gone: Kind) -> None:
+        """Wait until ``server`` has something to say; raises a `ProxyError` of ``gone`` when the client leaves first.
+
+        Raises what `Stream.wait` of the server raises.
+        """
+        raise NotImplementedError
+
+    def watch(self, waiter: ClientWaiter, until: float) -> None:
+        """Tell ``waiter`` when the client leaves, or it is ``until``, while its request waits for a server."""
+        raise NotImplementedError
+
+    def unwatch(self) -> None:
+        """End `watch`."""
+        raise NotImplementedError
+
+    def send_interim(self, response: ResponseHead) -> None:
+        """Send an interim response (1xx). Raises `ProxyError` as `write`."""
+        raise NotImplementedError
+
+    def start_response(self, head: RequestHead, response: ResponseHead, payload: bytes, reader: BodyReader) -> None:
+        """Send the head of the answer to ``head``, and what has come of its body. Raises `ProxyError` as `write`.
+
+        It goes on with `write` unless ``reader``, which ``payload`` was read with, is at the end of the body.
+        """
+        raise NotImplementedError
+
+    def write(self, payload: bytes, reader: BodyReader) -> None:
+        """Send more of the body, with the trailers of ``reader`` where that is at its end.
+
+        Raises `ProxyError` when the client takes nothing for ``timeouts.write`` (WRITE_TIMEOUT) or has disconnected
+        (CLIENT_GONE_DATA).
+        """
+        raise NotImplementedError
+
+    def pipe_from(self, server: Stream) -> Pipe | None:
+        """An empty pipe for a part of the body that is spliced; None where what ``server`` sends has to be copied."""
+        raise NotImplementedError
+
+    def write_from(self, pipe: Pipe) -> None:
+        """Send what ``pipe`` holds of the body. Raises `ProxyError` as `write`."""
+        raise NotImplementedError
+
+    def answer(self, response: LocalResponse, head: RequestHead | None, *, keep: bool = True) -> int:
+        """Send a whole answer of l7's own; returns the size of its body. A client that does not take it is gone.
+
+        ``head`` is the request, where that could be read. ``keep`` says that other requests of the client may follow.
+        """
+        raise NotImplementedError
+
+    def switch_protocols(self, response: ResponseHead) -> tuple[Stream, bytes]:
+        """Send a 101; returns the stream of the tunnel and what the client has sent into it already.
+
+        Raises `ProxyError` (CLIENT_GONE_HEAD).
+        """
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """End it at once: within an answer, the client sees that it was cut short."""
+        raise NotImplementedError

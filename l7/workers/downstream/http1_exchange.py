@@ -1,0 +1,281 @@
+"""The client exchange of HTTP/1.1: one request at a time on a stream, whose answers are framed and written here.
+
+Whatever the client sends while its request is served is the beginning of its next request. It is kept in a buffer that
+nobody else knows, up to `MOST_EARLY` bytes of it, so that the end behind it is seen.
+
+Hot: an answer that comes in one piece is one head, one join and one send.
+"""
+
+from __future__ import annotations
+
+from l7.clock import monotonic
+from l7.errors import BODY_TIMEOUT, CLIENT_GONE_DATA, CLIENT_GONE_HEAD, WRITE_TIMEOUT, Kind, ProxyError
+from l7.exchange import Exchange
+from l7.http.forwarding import Hop, interim_head, switching_head
+from l7.http.framing import BodyReader, rechunk, request_reader
+from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+from l7.workers.downstream.body import RequestBody
+from l7.workers.downstream.client_exchange import ClientExchange, ClientWaiter
+from l7.workers.downstream.client_wait import ClientWait
+from l7.workers.proxy import Proxy
+from l7.workers.responses import LocalResponse, http_date, phrase
+from l7.workers.transport.splice import Pipe
+from l7.workers.transport.stream import NEVER, Stream, StreamClosed, StreamTimeout
+
+LOOK = 1.0
+"""Seconds between two checks whether a half-closed client has gone."""
+MOST_EARLY = 64 * 1024
+"""The most bytes of pipelined requests that are read while one is served."""
+
+
+class Http1Exchange(ClientExchange):
+    """The requests and answers of one client's ``stream``, one after the other; ``proxy`` serves them."""
+
+    __slots__ = ("_body", "_buffer", "_framing", "_proxy", "kept", "last", "stream")
+
+    def __init__(self, stream: Stream, hop: Hop, proxy: Proxy, *, trusted: bool) -> None:
+        self.hop = hop
+        self.trusted = trusted
+        self.stream = stream
+        self.last = False
+        """Whether the next answer is the connection's last, because it cannot be handed over."""
+        self._proxy = proxy
+        self._buffer = b""
+        """Bytes received and not yet understood: the beginning of the next request."""
+        self._body: RequestBody | None = None
+        """The body of the present request."""
+        self._framing = ABSENT
+        """How the present answer is framed."""
+        self.kept = False
+        """Whether another request can follow the present one, which was answered."""
+
+    @property
+    def pending(self) -> bytes:
+        """Bytes of the next request that have been received: another worker that goes on needs them."""
+        return self._buffer
+
+    # --- what the client sends ----------------------------------------------------------------------------------------
+
+    def read_body(self, exchange: Exchange, head: RequestHead) -> RequestBody:
+        """The body that ``head`` announces, begun with what came behind it; raises `ProxyError` (413, 400)."""
+        bounds = self._proxy.bounds
+        reader = request_reader(head.length, bounds.fields, bounds.head, bounds.body)
+        body = self._body = RequestBody(reader, self, exchange, bounds.body_seconds)
+        data = self._buffer
+        self._buffer = b""
+        body.begin(data)
+        return body
+
+    def unread(self, data: bytes) -> None:
+        """Take back what came behind the end of a body."""
+        self._buffer = data
+
+    def has_left(self) -> bool:
+        """Whether nothing can be sent to the client any more: its connection is closed."""
+        return self.stream.closed
+
+    def fault(self) -> Kind | None:
+        """What a request has failed with whose time is up now while it waits for its client; None where it does not."""
+        stream = self.stream
+        if stream.write_deadline != NEVER:
+            return WRITE_TIMEOUT
+        return BODY_TIMEOUT if stream.deadline != NEVER and stream.handler is None else None
+
+    def _may_read_ahead(self) -> bool:
+        """Whether what comes now is the next request, and there is room for it: `RequestBody` reads the present one."""
+        return (self._body is None or self._body.done) and len(self._buffer) < MOST_EARLY
+
+    def _read_ahead(self) -> None:
+        """Read what the client has sent of its next request; raises `StreamClosed` when it has reset the connection."""
+        data = self.stream.take()
+        if data:
+            self._buffer += data
+
+    def await_server(self, server: Stream, gone: Kind) -> None:
+        """Wait until ``server`` has something to say; raises a `ProxyError` of ``gone`` when the client leaves first.
+
+        Nothing is read while the request's body is being sent, because `RequestBody` reads then.
+        """
+        client = self.stream
+        while not server.ready:
+            if client.half_closed:
+                self._await_for_half_closed(server, gone)
+                return
+            if not self._may_read_ahead():
+                server.wait()
+                return
+            server.wait_either(client)
+            if client.ready and not server.ready:
+                try:
+                    self._read_ahead()
+                except StreamClosed as lost:
+                    raise ProxyError(gone, f"{lost} before the answer was complete") from None
+
+    def _await_for_half_closed(self, server: Stream, gone: Kind) -> None:
+        """As `await_server`, for a half-closed client: it waits for its answer, or has gone.
+
+        TCP does not show which before something is sent. So the server has ``timeouts.half-closed``; a client that was
+        reset meanwhile, or that has closed a unix socket, is known to have gone.
+        """
+        late, patience = server.deadline, self._proxy.bounds.half_closed_seconds
+        until = monotonic() + patience
+        while not server.ready:
+            now = monotonic()
+            if now >= until or self.stream.hung_up():
+                raise ProxyError(gone, f"closed, or half-closed for more than {patience:g} s (timeouts.half-closed)")
+            server.deadline = min(late, until, now + LOOK)
+            try:
+                server.wait()
+            except StreamTimeout:
+                if monotonic() >= late:
+                    raise
+        server.deadline = late
+
+    def watch(self, waiter: ClientWaiter, until: float) -> None:
+        """Tell ``waiter`` when the client leaves, or it is ``until``, while its request waits for a server."""
+        stream = self.stream
+        handler = stream.handler = ClientWait(self, waiter)
+        stream.deadline = until
+        if stream.ready:
+            handler.on_ready(stream)
+        elif not stream.watching:
+            stream.watch()
+
+    def unwatch(self) -> None:
+        """End `watch`."""
+        if isinstance(self.stream.handler, ClientWait):
+            self.stream.handler = None
+        self.stream.deadline = NEVER
+
+    def read_while_waiting(self) -> bool:
+        """Read what the client of a waiting request sends; returns whether it is known to have left."""
+        if not self._may_read_ahead():
+            return False
+        try:
+            self._read_ahead()
+        except StreamClosed:
+            return True
+        return self.stream.half_closed and self.stream.hung_up()
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which a request goes on whose client has half-closed."""
+        return self._proxy.bounds.half_closed_seconds
+
+    # --- what it is sent ----------------------------------------------------------------------------------------------
+
+    def send_interim(self, response: ResponseHead) -> None:
+        """Send an interim response (1xx). Raises `ProxyError` as `write`."""
+        self._send(interim_head(response))
+
+    def start_response(self, head: RequestHead, response: ResponseHead, payload: bytes, reader: BodyReader) -> None:
+        """Send the head of the answer to ``head``, and what has come of its body. Raises `ProxyError` as `write`."""
+        minor = head.minor
+        hop = self.hop
+        framing = self._framing = hop.framing(response, minor)
+        connection = b"" if minor else b"keep-alive"
+        self.kept = head.persistent and framing != UNTIL_CLOSE and self._may_go_on() and self._has_sent_body()
+        if not self.kept:
+            connection = b"close"
+        pieces: list[bytes] = []
+        if framing == CHUNKED:
+            rechunk(payload, reader, pieces)
+        elif payload:
+            pieces.append(payload)
+        date = b"" if response.dated else http_date()
+        self._send(hop.response_head(response, framing, date, connection, pieces))
+
+    def _may_go_on(self) -> bool:
+        """Whether another request may come on this connection."""
+        if self.last or self._proxy.closing:
+            return False
+        return not self.stream.half_closed or bool(self._buffer)
+
+    def _has_sent_body(self) -> bool:
+        """Whether nothing of the present request is still to come, or on its way to the server."""
+        return self._body is None or self._body.sent
+
+    def write(self, payload: bytes, reader: BodyReader) -> None:
+        """Send more of the body, with the trailers of ``reader`` where that is at its end; raises `ProxyError`."""
+        if self._framing == CHUNKED:
+            pieces: list[bytes] = []
+            rechunk(payload, reader, pieces)
+            payload = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if payload:
+            self._send(payload)
+
+    def pipe_from(self, server: Stream) -> Pipe | None:
+        """An empty pipe for a part of the body that is spliced; None where what ``server`` sends has to be copied."""
+        return Pipe.between(server, self.stream)
+
+    def write_from(self, pipe: Pipe) -> None:
+        """Send what ``pipe`` holds of the body, as one chunk where it is chunked. Raises `ProxyError` as `write`."""
+        framed = self._framing == CHUNKED
+        if framed:
+            self._send(b"%x\r\n" % pipe.held)
+        try:
+            pipe.push(self.stream, self._proxy.bounds.write_seconds)
+        except (StreamClosed, StreamTimeout) as failure:
+            raise self._not_taken(failure) from None
+        if framed:
+            self._send(b"\r\n")
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self.stream.send(data, self._proxy.bounds.write_seconds)
+        except (StreamClosed, StreamTimeout) as failure:
+            raise self._not_taken(failure) from None
+
+    def _not_taken(self, failure: StreamClosed | StreamTimeout) -> ProxyError:
+        if isinstance(failure, StreamClosed):
+            return ProxyError(CLIENT_GONE_DATA, str(failure))
+        return ProxyError(WRITE_TIMEOUT, f"took nothing for {self._proxy.bounds.write_seconds:g} s")
+
+    def answer(self, response: LocalResponse, head: RequestHead | None, *, keep: bool = True) -> int:
+        """Send a whole answer of l7's own; returns the size of its body. A client that does not take it is gone.
+
+        The connection is kept where the rest of the request's body is little enough to be read and discarded.
+        """
+        body = self._body
+        keep = keep and head is not None and head.persistent and self._may_go_on()
+        if keep and body is not None:
+            keep = body.done or (body.drainable and not (head is not None and head.expects))
+        data, size = answer_bytes(response, head, keep=keep)
+        try:
+            self._send(data)
+        except ProxyError:
+            keep = False
+        self.kept = keep and (body is None or body.drain())
+        return size
+
+    def switch_protocols(self, response: ResponseHead) -> tuple[Stream, bytes]:
+        """Send a 101; returns the stream of the tunnel and what the client has sent into it already."""
+        try:
+            self._send(switching_head(response))
+        except ProxyError:
+            raise ProxyError(CLIENT_GONE_HEAD, "closed while switching protocols") from None
+        early, self._buffer = self._buffer, b""
+        return self.stream, early
+
+    def abort(self) -> None:
+        """End the connection at once; where only its end would end the answer, by a reset."""
+        self.kept = False
+        if self._framing == UNTIL_CLOSE:
+            self.stream.reset()
+        self.stream.close()
+
+
+def answer_bytes(response: LocalResponse, head: RequestHead | None, *, keep: bool) -> tuple[bytes, int]:
+    """An answer of l7's own to ``head`` as HTTP/1.1 has it, and the size of its body: 0 where none is sent (HEAD)."""
+    lines = [f"HTTP/1.1 {response.status} {phrase(response.status)}", f"Date: {http_date().decode('ascii')}"]
+    if response.media_type:
+        lines.append(f"Content-Type: {response.media_type}")
+    lines += [f"Content-Length: {len(response.body)}", *response.fields]
+    if not keep:
+        lines.append("Connection: close")
+    elif head is not None and not head.minor:
+        lines.append("Connection: keep-alive")
+    text = "\r\n".join([*lines, "", ""]).encode("ascii")
+    if head is not None and head.method == b"HEAD":
+        return text, 0
+    return text + response.body, len(response.body)
