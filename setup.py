@@ -28,13 +28,13 @@ if sys.version_info < (3, 10):  # noqa: UP036, an older Python reads this
 
 import setuptools
 from setuptools import Extension, setup
-from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
 try:
     from setuptools.command.bdist_wheel import bdist_wheel
+    from setuptools.command.build import build
 except ImportError:
     raise SystemExit(f"\nl7: setuptools {setuptools.__version__} is too old to build it: "
                      "pip install 'setuptools>=70.1', or let pip isolate the build") from None  # fmt: skip

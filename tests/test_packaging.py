@@ -310,6 +310,20 @@ def test_with_an_old_cython_it_says_so(tried, tmp_path: Path) -> None:
     assert tried(PYTHONPATH=str(tmp_path)).startswith("l7: Cython 0.29.36 is too old: pip install 'Cython>=3.1'")
 
 
+@pytest.mark.parametrize("newest", ["build_py", "build"])
+def test_an_old_setuptools_is_named(newest: str, tmp_path: Path) -> None:
+    """One that comes without wheels, and one that has no command to build all, either."""
+    commands = tmp_path / "setuptools" / "command"
+    commands.mkdir(parents=True)
+    (tmp_path / "setuptools" / "__init__.py").write_text("__version__ = '44.1.1'\nExtension = setup = None\n", "utf-8")
+    for name in dict.fromkeys(("build_ext", "build_py", "sdist", newest)):
+        (commands / f"{name}.py").write_text(f"{name} = object\n", "utf-8")
+    done = run(sys.executable, "setup.py", cwd=CHECKOUT, PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("\nl7: setuptools 44.1.1 is too old to build it: pip install 'setuptools>=70.1'")
+    assert "Traceback" not in done.stderr
+
+
 def test_an_older_python_can_read_that_it_is_too_old() -> None:
     source = (CHECKOUT / "setup.py").read_text("utf-8")
     ast.parse(source, feature_version=(3, 6))
