@@ -44,7 +44,9 @@ FLOORS = {
     "l7.telemetry": 4,
     "l7.workers": 5,
     "l7.master": 6,
+    "l7.version": 1,
     "l7.cli": 7,
+    "l7.commands": 7,
     "l7.completion": 7,
     "l7.control": 7,
     "l7.demo": 7,
@@ -76,11 +78,12 @@ MASTER_FLOORS = {
 SIDEWAYS = {
     ("l7", "l7.compiled"): "before any hot module it decides whether extensions or sources are found",
     ("l7.__main__", "l7.cli"): "the same command under another name",
-    ("l7.cli", "l7.completion"): "one of its commands",
-    ("l7.cli", "l7.control"): "two of its commands",
-    ("l7.cli", "l7.demo"): "one of its commands",
-    ("l7.cli", "l7.explain"): "one of its commands",
-    ("l7.cli", "l7.rehearsal"): "one of its commands",
+    ("l7.cli", "l7.commands"): "runs the one that is meant",
+    ("l7.commands", "l7.completion"): "one of them",
+    ("l7.commands", "l7.control"): "three of them",
+    ("l7.commands", "l7.demo"): "one of them",
+    ("l7.commands", "l7.explain"): "one of them",
+    ("l7.commands", "l7.rehearsal"): "one of them",
     ("l7.explain", "l7.control"): "asks the l7 that runs, as its commands do",
     ("l7.rehearsal", "l7.control"): "the same",
 }
@@ -88,10 +91,16 @@ SIDEWAYS = {
 
 LOCAL_IMPORTS: dict[tuple[str, str], str] = {
     ("l7.__main__", "l7.cli"): "Ctrl-C is to be quiet while everything else is imported",
-    ("l7.cli", "l7.master.build"): "who only asks a running l7 does not wait for gevent and the proxy",
-    ("l7.cli", "l7.demo"): "the same",
-    ("l7.cli", "l7.completion"): "the same, and for shtab, which knows five shells",
-    ("l7.cli", "l7.rehearsal.command"): "the same, and for asyncio",
+    ("l7.cli", "l7.commands"): "`l7 --version` knows of no setting and no command",
+    ("l7.version", "importlib.metadata"): "it brings the parsers of mail, and who starts l7 does not ask for a version",
+    ("l7.commands", "l7.master.build"): "who only asks a running l7 does not wait for gevent and the proxy",
+    ("l7.commands", "l7.demo"): "the same",
+    ("l7.commands", "l7.explain"): "who starts l7 does not wait for what explains and asks",
+    ("l7.commands", "l7.control"): "the same",
+    ("l7.commands", "l7.config.dump"): "the same",
+    ("l7.commands", "l7.config.jsonschema"): "the same",
+    ("l7.commands", "l7.completion"): "the same, and for shtab, which knows five shells",
+    ("l7.commands", "l7.rehearsal.command"): "the same, and for asyncio",
 }
 """Imports inside a function: (module, what it imports) and why it cannot stand at the top."""
 
@@ -467,7 +476,7 @@ SIDE_STEP = {"l7.config.schema": "from l7.http.grammar import CRLF", "l7.http.gr
         ),
         (constructors_do_no_work, {"l7.master.a": "class A:\n    def start(self): self.p = os.pipe()"}, 0),
         (constructors_take_few_things, {"l7.cli": "class A:\n    def __init__(self, a, b, c, d, e, f): ..."}, 0),
-        (imports_point_down, {"l7.cli": "from l7.demo import main", "l7.demo": ""}, 0),
+        (imports_point_down, {"l7.commands": "from l7.demo import main", "l7.demo": ""}, 0),
         (imports_point_down, {"l7.cli": "from l7 import __version__"}, 0),
         (imports_point_down, {"l7.http.parser": "import typing\nif typing.TYPE_CHECKING:\n    import l7.workers"}, 1),
         (functions_are_short, {"l7.cli": "def f():\n    '''" + "\n" * 100 + "'''\n" + "    x = 1\n" * 39}, 0),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from l7 import cli
+from l7 import commands
 from l7.config.flags import COMMANDS
 from tests.harness.l7process import ROOT
 
@@ -172,7 +172,7 @@ def test_version() -> None:
 
 
 def test_help_and_dispatch_know_the_same_commands() -> None:
-    assert list(cli.COMMANDS) == list(COMMANDS)
+    assert list(commands.COMMANDS) == list(COMMANDS)
 
 
 def test_help_names_every_command_and_variable() -> None:

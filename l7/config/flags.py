@@ -7,23 +7,20 @@ them gave it: ConfigArgParse itself mistakes ``-p8080`` for nothing when ``L7_PO
 from __future__ import annotations
 
 import argparse
-import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as version_of
+from functools import cache
 from typing import Any
 
 import configargparse
 
-from l7 import __version__
-from l7.compiled import caution, flavour
 from l7.config.names import did_you_mean, printable
 from l7.config.schema import Config
 from l7.config.values import Flag
 from l7.errors import ConfigError, Problem
 from l7.units import quoted
+from l7.version import version
 
 PREFIX = "L7_"
 SERVERS = "L7_SERVERS"
@@ -121,16 +118,6 @@ def variables() -> set[str]:
     return {setting.variable for setting in settings()} | {"L7_CONFIG", "L7_DEBUG", SERVERS} | NOT_SETTINGS
 
 
-def version() -> str:
-    """Return what ``--version`` prints: a line, and a second one where l7 runs uncompiled."""
-    try:
-        gevent = version_of("gevent")
-    except PackageNotFoundError:
-        gevent = "missing"
-    first = f"l7 {__version__} ({flavour()}, Python {platform.python_version()}, gevent {gevent})"
-    return "\n".join(filter(None, (first, caution())))
-
-
 # ---------------------------------------------------------------------------------------------------- the parser
 
 
@@ -149,6 +136,7 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+@cache
 def build(command: str | None = None) -> Any:
     """Return the parser of everything that begins with a dash, with the help text for a command, or for all of l7."""
     usages = {name: f"{name} URL" if name == "explain" else name for name in COMMANDS}

@@ -52,6 +52,16 @@ def close_inherited(named: Collection[int] = ()) -> list[int]:
     return closed
 
 
+def open_standard_descriptors() -> None:
+    """Put the null device where a standard descriptor is closed: else the next socket would become standard output."""
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor > 2:
+            os.close(descriptor)
+            return
+        os.set_inheritable(descriptor, True)
+
+
 def _open_descriptors() -> list[int]:
     try:
         return sorted(map(int, os.listdir("/proc/self/fd")))

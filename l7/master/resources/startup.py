@@ -20,7 +20,7 @@ from l7.master.resources.listeners import Listener, Listeners, Pause
 from l7.master.resources.logfile import LogFile
 from l7.master.resources.pidfile import PidFile
 from l7.master.resources.privileges import Identity, drop, identify
-from l7.master.resources.process_attributes import close_inherited, restore_umask
+from l7.master.resources.process_attributes import close_inherited, open_standard_descriptors, restore_umask
 from l7.telemetry.shared_output import descriptor_of, make_lock
 
 GIVEN_PORT = frozenset({"--port", "L7_PORT"})
@@ -208,13 +208,3 @@ def _hand_over(resources: MasterResources, identity: Identity) -> None:
     except OSError as error:
         raise StartError(f"run-as: cannot hand over to {identity}: {error.strerror}") from error
     drop(identity)
-
-
-def open_standard_descriptors() -> None:
-    """Put the null device where a standard descriptor is closed: else the next socket would become standard output."""
-    while True:
-        descriptor = os.open(os.devnull, os.O_RDWR)
-        if descriptor > 2:
-            os.close(descriptor)
-            return
-        os.set_inheritable(descriptor, True)

@@ -1,0 +1,191 @@
+"""The commands: argv becomes one of them, and each is run.
+
+What a command alone needs is imported when it is run: three quarters of the time of `l7 status` would be spent so.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from collections.abc import Callable, Mapping
+
+from l7.config import flags
+from l7.config.held import HeldFiles
+from l7.config.loading import Loaded, load
+from l7.config.names import did_you_mean, printable
+from l7.errors import ConfigError, Problem
+from l7.master.resources.process_attributes import restore_signals
+from l7.telemetry.events import complain
+
+Environ = Mapping[str, str]
+
+
+def dispatch(argv: list[str], environ: Environ) -> int:
+    """Find out which command is meant and run it; returns the exit code."""
+    given = flags.parse_flags(argv)
+    command = given.words[0] if given.words and "=" not in given.words[0] else None
+    if not given.problems:
+        _refuse_options_of_others(given, command)
+    if command is None:
+        return _run(argv, environ)
+    gc.enable()
+    if command not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        what = f"unknown command{did_you_mean(command, COMMANDS)} (commands: {known}; servers: HOST=ADDRESS)"
+        raise ConfigError([*given.problems, Problem(printable(command.partition(":")[0], 40), "", what)])
+    return COMMANDS[command](argv, environ)
+
+
+def _refuse_options_of_others(given: flags.Given, command: str | None) -> None:
+    used = {
+        "--header": bool(given.headers),
+        "--offline": given.offline,
+        "--json": given.json,
+        "--dry-run": given.dry_run,
+        "--requests": given.requests is not None,
+        "--reloads": given.reloads is not None,
+    }
+    names = [name for name, value in used.items() if value and command not in flags.ONLY_FOR[name]]
+    if names:
+        words = [(name, ", ".join(f"`l7 {owner}`" for owner in flags.ONLY_FOR[name])) for name in names]
+        raise ConfigError([Problem(name, "", f"only for {owners}") for name, owners in words])
+
+
+def _run(argv: list[str], environ: Environ) -> int:
+    """``l7``: run the proxy; every reload reads flags, environment and file anew."""
+    from l7.master.build import serve
+
+    gc.enable()
+    held = HeldFiles()
+    return serve(lambda: load(argv, environ, read_bytes=held.read), held=held)
+
+
+def _check(argv: list[str], environ: Environ) -> int:
+    """``l7 check``: say that the configuration is valid, or everything that is wrong with it."""
+    loaded = _load(argv, environ)
+    hosts = len(loaded.config.backends)
+    servers = sum(len(backend.servers) for backend in loaded.config.backends.values())
+    name = printable(loaded.file) if loaded.file else "configuration"
+    print(f"{name}: ok ({_count(hosts, 'host')}, {_count(servers, 'server')})")
+    return 0
+
+
+def _dump(argv: list[str], environ: Environ) -> int:
+    """``l7 dump``: print the effective configuration."""
+    from l7.config.dump import render_dump
+
+    sys.stdout.write(render_dump(_load(argv, environ)))
+    return 0
+
+
+def _explain(argv: list[str], environ: Environ) -> int:
+    """``l7 explain URL``: print where a request would go; 1 when nowhere."""
+    from l7 import explain
+
+    return explain.command(argv, environ, lambda: _load(argv, environ, skip=2))
+
+
+def _reload(argv: list[str], environ: Environ) -> int:
+    """``l7 reload``: have the l7 that runs reload, and print the verdict; 1 when it is not a good one."""
+    from l7 import control
+
+    return control.reload(argv, environ)
+
+
+def _status(argv: list[str], environ: Environ) -> int:
+    """``l7 status``: print what the l7 that runs says of itself."""
+    from l7 import control
+
+    return control.status(argv, environ)
+
+
+def _server(argv: list[str], environ: Environ) -> int:
+    """``l7 server``: change what a server of the l7 that runs gets, or print them all."""
+    from l7 import control
+
+    return control.server(argv, environ)
+
+
+def _demo(argv: list[str], environ: Environ) -> int:
+    """``l7 demo``: three small servers and l7 in front of them."""
+    from l7 import demo
+
+    restore_signals()
+    rest = list(argv)
+    rest.remove("demo")
+    return demo.main(rest, environ)
+
+
+def _rehearse(argv: list[str], environ: Environ) -> int:
+    """``l7 rehearse``: reload a private l7 under load, with the configuration that is given or a small one."""
+    from l7.rehearsal.command import RELOADS, rehearse
+
+    restore_signals()
+    given = flags.parse_flags(argv)
+    named = given.config or len(given.words) > 1 or environ.get("L7_CONFIG") or environ.get(flags.SERVERS)
+    # The servers are the rehearsal's own, whatever is written: without any, one route is enough.
+    loaded = _load(argv if named else [*argv, "*=127.0.0.1"], environ)
+    return rehearse(loaded, given.requests, RELOADS if given.reloads is None else given.reloads)
+
+
+def _schema(argv: list[str], _: Environ) -> int:
+    """``l7 schema``: print the JSON Schema of the file."""
+    from l7.config.jsonschema import json_schema
+
+    _words_of("schema", argv)
+    print(json.dumps(json_schema(), indent=2))
+    return 0
+
+
+def _completion(argv: list[str], _: Environ) -> int:
+    """``l7 completion SHELL``: print the script that completes l7's words there."""
+    from l7 import completion
+
+    (shells,) = flags.WORDS["completion"]
+    words = _words_of("completion", argv, most=1)
+    if not words or words[0] not in shells:
+        what = f"{printable(words[0], 40)!r} is unknown; " if words else ""
+        raise ConfigError([Problem("completion", "", f"{what}write bash, zsh or fish, as in `l7 completion bash`")])
+    sys.stdout.write(completion.script(words[0]))
+    return 0
+
+
+def _words_of(command: str, argv: list[str], most: int = 0) -> tuple[str, ...]:
+    """The words after a command that reads no configuration; more than ``most`` are refused."""
+    given = flags.parse_flags(argv)
+    words = given.words[1:]
+    more = [Problem(printable(word, 40), "", f"`l7 {command}` takes no such word") for word in words[most:]]
+    if given.problems or more:
+        raise ConfigError([*given.problems, *more])
+    return words
+
+
+def _load(argv: list[str], environ: Environ, skip: int = 1) -> Loaded:
+    loaded = load(argv, environ, skip=skip)
+    _warn(loaded)
+    return loaded
+
+
+def _warn(loaded: Loaded) -> None:
+    for warning in loaded.warnings:
+        complain(f"warning: {warning}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+COMMANDS: dict[str, Callable[[list[str], Environ], int]] = {
+    "check": _check,
+    "dump": _dump,
+    "explain": _explain,
+    "reload": _reload,
+    "status": _status,
+    "server": _server,
+    "rehearse": _rehearse,
+    "demo": _demo,
+    "schema": _schema,
+    "completion": _completion,
+}
+"""What a first word without ``=`` may be."""
