@@ -43,6 +43,7 @@ def _refuse_options_of_others(given: flags.Given, command: str | None) -> None:
         "--offline": given.offline,
         "--json": given.json,
         "--dry-run": given.dry_run,
+        "--force": given.force,
         "--requests": given.requests is not None,
         "--reloads": given.reloads is not None,
     }

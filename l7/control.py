@@ -38,9 +38,11 @@ STATUS_WITHIN = 10.0
 def reload(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Reload the l7 that runs, wait, and print the verdict; with ``--dry-run``, only what a reload would change."""
     given = _without_words("reload", argv)
+    if given.dry_run and given.force:
+        raise ConfigError([Problem("--force", "", "not with --dry-run, which connects to no server")])
     if given.dry_run:
         return _show_dry_run(ask(DryRunRequest(), given, environ))
-    answer = ask(ReloadRequest(), given, environ, None)
+    answer = ask(ReloadRequest(given.force), given, environ, None)
     changes, reasons = _lines(answer, "changes"), _lines(answer, "reasons")
     number = answer.get("generation", 0)
     if not answer.get("ok"):

@@ -139,6 +139,8 @@ def test_explain_needs_a_url() -> None:
         (["chek"], "chek: unknown command; did you mean 'check'? (commands: check, dump, explain, "),
         (["frobnicate"], "frobnicate: unknown command (commands: "),
         (["status", "--dry-run"], "--dry-run: only for `l7 reload`"),
+        (["status", "--force"], "--force: only for `l7 reload`"),
+        (["reload", "--force", "--dry-run"], "--force: not with --dry-run, which connects to no server"),
         (["reload", "config.yml"], "config.yml: `l7 reload` takes no such word; a file is given as -c FILE"),
         (["status", "me:hunter2"], "me: `l7 status` takes no such word"),
         (["--prot", "80", "a=b"], "--prot: unknown option; did you mean '--port'?"),

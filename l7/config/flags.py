@@ -54,6 +54,7 @@ ONLY_FOR = {
     "--offline": ("explain",),
     "--json": ("explain", "status", "server"),
     "--dry-run": ("reload",),
+    "--force": ("reload",),
     "--requests": ("rehearse",),
     "--reloads": ("rehearse",),
 }
@@ -98,6 +99,7 @@ class Given:
     headers: tuple[str, ...] = ()
     json: bool = False
     dry_run: bool = False
+    force: bool = False
     offline: bool = False
     requests: int | None = None
     reloads: int | None = None
@@ -183,6 +185,7 @@ def _add_options_of_commands(group: Any, command: str | None) -> None:
     add("--json", action="store_true", help="print JSON.")
     add("--offline", action="store_true", help="go by the configuration, ask no running l7.")
     add("--dry-run", action="store_true", help="print what would change, and change nothing.")
+    add("--force", action="store_true", help="go on, though servers cannot be reached and requests fail.")
     add("--requests", type=_positive, metavar="N", help="how many requests are sent at least.")
     add("--reloads", type=_count, metavar="N", help="how often l7 is reloaded meanwhile.")
 
@@ -255,7 +258,7 @@ def parse_flags(argv: Sequence[str]) -> Given:
         values["log-level"] = ("--debug", "debug")
     return Given(
         values, (*words, *after), space.config, tuple(space.header or ()), bool(space.json), bool(space.dry_run),
-        bool(space.offline), space.requests, space.reloads, tuple(problems),
+        bool(space.force), bool(space.offline), space.requests, space.reloads, tuple(problems),
     )  # fmt: skip
 
 

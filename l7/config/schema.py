@@ -211,6 +211,12 @@ class Config(Section):
         "are served without a login; `off` serves none.",
         examples=["127.0.0.1:9180"],
     )
+    preflight: Annotated[Duration, Flag("--preflight", metavar="TIME")] = Field(
+        default=2.0,
+        description="How long the first new worker of a reload may take, before it serves, to connect to the servers "
+        "of backends that are new or have other servers; one that has a server now, and would have none that can be "
+        "reached, refuses the reload. `0s` does not look.",
+    )
     canary_time: Annotated[Duration, Flag("--canary-time", metavar="TIME")] = Field(
         default=1.0,
         description="How long the first new worker of a reload is watched before the others follow; one that fails, "

@@ -1,8 +1,9 @@
 """Every message between the processes of l7: what each means, who sends it, what comes back.
 
 A message is one frozen dataclass; a client connection or another descriptor travels beside those in `WITH_DESCRIPTOR`.
-`Drained` is the only answer among them. The names in `KINDS` are what is on the wire: between two versions of l7 during
-an upgrade they have to stay what they are (`l7.ipc.codec` says what may be added without a new `PROTOCOL`).
+The only answers among them are `Drained` to `Drain`, and `BeginAccepting` or `Stop` to `PreflightDone`. The names in
+`KINDS` are what is on the wire: between two versions of l7 during an upgrade they have to stay what they are
+(`l7.ipc.codec` says what may be added without a new `PROTOCOL`).
 """
 
 from __future__ import annotations
@@ -61,6 +62,11 @@ class Stop(Message):
 
 
 @dataclass(frozen=True)
+class BeginAccepting(Message):
+    """Accept connections: the answer to `PreflightDone` where what it found does not keep the worker from serving."""
+
+
+@dataclass(frozen=True)
 class SetMembers(Message):
     """The addresses that a server given by name has from now on; to workers and to the monitor process."""
 
@@ -96,6 +102,22 @@ class Adopt(Message):
 @dataclass(frozen=True)
 class Ready(Message):
     """The worker serves; the monitor process can be told to begin."""
+
+
+@dataclass(frozen=True)
+class Unreachable(Message):
+    """The look ahead has reached none of a backend's servers; ``why`` says why not, by server."""
+
+    backend: str
+    why: str
+
+
+@dataclass(frozen=True)
+class PreflightDone(Message):
+    """The look ahead is over, and `Unreachable` was sent for each backend that it is true of.
+
+    The worker accepts nothing until `BeginAccepting` comes.
+    """
 
 
 @dataclass(frozen=True)
@@ -153,7 +175,9 @@ class TakeOver(Message):
 
 @dataclass(frozen=True)
 class Reload(Message):
-    """Reload: it was asked of the old l7, and the new one has taken over."""
+    """Reload: it was asked of the old l7, and the new one has taken over. ``forced`` is as in `ReloadRequest`."""
+
+    forced: bool = False
 
 
 # --- upgrade in place: from the new l7 to the old one ----------------------------------------------------------------
@@ -188,9 +212,12 @@ class TookOver(Message):
 KINDS: dict[str, type[Message]] = {
     "drain": Drain,
     "stop": Stop,
+    "begin-accepting": BeginAccepting,
     "set-members": SetMembers,
     "adopt": Adopt,
     "ready": Ready,
+    "unreachable": Unreachable,
+    "preflight-done": PreflightDone,
     "boot-failed": BootFailed,
     "drained": Drained,
     "stacks-written": StacksWritten,

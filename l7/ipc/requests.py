@@ -26,7 +26,12 @@ class StatusRequest(Request):
 
 @dataclass(frozen=True)
 class ReloadRequest(Request):
-    """Reload; the answer comes when it is done, or has failed."""
+    """Reload; the answer comes when it is done, or has failed.
+
+    ``force``: whatever the look ahead finds, and without comparing the new workers' errors with the old ones'.
+    """
+
+    force: bool = False
 
 
 @dataclass(frozen=True)

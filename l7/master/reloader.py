@@ -63,10 +63,10 @@ class Reloader(MasterPart):
             context.notifier.ready(words)
             for line in refusal.lines:
                 context.events.error(line)
-            context.events.error(named("reload.refused", words))
+            context.events.error(named("reload.refused", words, reason="configuration"))
             return
         self._reload_waiters.loaded(served.generation.number, list(served.changes), list(served.troubles))
-        self._machine.post_first(v.ConfigurationLoaded(served.plan()))
+        self._machine.post_first(v.ConfigurationLoaded(served.plan(), action.forced))
 
     def _watch_canary(self, action: v.StartCanaryWatch) -> None:
         state = self._machine.state
@@ -82,4 +82,4 @@ class Reloader(MasterPart):
 
     def _log(self, action: v.LogEvent) -> None:
         self._context.events.write(action.level, action.text, action.generation)
-        self._reload_waiters.note(action.level, action.text)
+        self._reload_waiters.note(action.level, action.text, in_any_case=action.to_waiters)

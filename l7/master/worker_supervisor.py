@@ -9,7 +9,19 @@ from typing import Any
 
 from l7.clock import monotonic
 from l7.ipc.channel import Received
-from l7.ipc.messages import Adopt, BootFailed, Drain, Drained, Ready, StacksWritten, Stop
+from l7.ipc.messages import (
+    Adopt,
+    BeginAccepting,
+    BootFailed,
+    Drain,
+    Drained,
+    Message,
+    PreflightDone,
+    Ready,
+    StacksWritten,
+    Stop,
+    Unreachable,
+)
 from l7.master.children.fork import Run, spawn, title
 from l7.master.children.handle import ChildProcess, describe_end
 from l7.master.connection_broker import ConnectionBroker
@@ -22,6 +34,14 @@ from l7.master.supervision.lifecycle import BEATS
 from l7.master.supervision.state import WorkerRecord
 from l7.telemetry.events import named
 from l7.workers.process import WorkerSpec
+
+REPORTS: dict[type[Message], Callable[[int], v.Event]] = {
+    PreflightDone: v.PreflightFinished,
+    Ready: v.WorkerReady,
+    Drained: v.DrainAcknowledged,
+    StacksWritten: v.StacksWritten,
+}
+"""What a worker says of itself, and the event that it is, by slot."""
 
 
 class WorkerSupervisor(MasterPart):
@@ -43,6 +63,7 @@ class WorkerSupervisor(MasterPart):
         """All that a worker is started, told or ended by."""
         return {
             v.SpawnWorker: self._spawn,
+            v.AcceptConnections: self._let_accept,
             v.DrainWorker: self._drain,
             v.StopWorker: self._stop,
             v.AskStacks: self._ask_stacks,
@@ -76,12 +97,11 @@ class WorkerSupervisor(MasterPart):
         message, descriptor = received
         if isinstance(message, Adopt) and descriptor is not None:
             self._broker.post(message, descriptor, handle)
-        elif isinstance(message, Ready):
-            self._machine.post(v.WorkerReady(handle.slot))
-        elif isinstance(message, Drained):
-            self._machine.post(v.DrainAcknowledged(handle.slot))
-        elif isinstance(message, StacksWritten):
-            self._machine.post(v.StacksWritten(handle.slot))
+        elif (event := REPORTS.get(type(message))) is not None:
+            self._machine.post(event(handle.slot))
+        elif isinstance(message, Unreachable):
+            works_now = self._context.generations.works_now(message.backend)
+            self._machine.post(v.BackendUnreachable(handle.slot, message.backend, message.why, works_now))
         elif isinstance(message, BootFailed):
             handle.why = message.why
         else:
@@ -137,7 +157,11 @@ class WorkerSupervisor(MasterPart):
             cookie_key=shared_state.cookie_key,
             log_lock=resources.output_lock,
             log=resources.log.held,
+            preflight=self._context.generations.preflight(served, action.preflight),
         )
+
+    def _let_accept(self, action: v.AcceptConnections) -> None:
+        self._children.tell(action.slot, BeginAccepting())
 
     def _drain(self, action: v.DrainWorker) -> None:
         self._children.tell(action.slot, Drain(action.within, "close" if action.close else "handover"))

@@ -28,17 +28,15 @@ FAULTS = 6
 unreachable server counts, a server's own 500 does not."""
 ACCEPTING = 7
 """1 while the worker accepts connections."""
-TUNNELS = 8
-"""Upgraded connections among the requests being served."""
-RATE = 9
+RATE = 8
 """Requests per 1000 seconds, measured over the last two seconds."""
-ADOPTED = 10
+ADOPTED = 9
 """Connections handed over to the worker by others since it started."""
-CHECKED = 11
+CHECKED = 10
 """In the slot of a monitor process: servers that it checks."""
-NAMES = 12
+NAMES = 11
 """In the slot of a monitor process: names that it looks up."""
-PLACES = 13
+PLACES = 12
 """Client connections that the worker may have; 0 once it accepts no more."""
 CELLS = 16
 """Cells in a slot: two cache lines, so that no two workers write to one line."""

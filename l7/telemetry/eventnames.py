@@ -24,7 +24,11 @@ NAMES = {
     "reload.started": Meaning((), "the new configuration is valid, and its first worker is started"),
     "reload.watched": Meaning(("worker",), "that worker, the canary, is ready and serves on trial"),
     "reload.proven": Meaning((), "the canary is not worse; the other workers follow"),
-    "reload.refused": Meaning((), "the new configuration cannot be used; the lines before say why"),
+    "reload.refused": Meaning(
+        ("reason",),
+        "the new configuration cannot be used (``configuration``; the lines before say why), or the look ahead has "
+        "reached no server of a backend that works now (``preflight``)",
+    ),
     "reload.failed": Meaning(("back",), "the new generation is given up, and generation ``back`` wanted again"),
     "reload.done": Meaning(("workers", "seconds"), "only the new generation accepts"),
     "reload.undone": Meaning(("workers", "seconds"), "only the old generation accepts, after ``reload.failed``"),
@@ -51,6 +55,9 @@ NAMES = {
     "upgrade.done": Meaning(("pid",), "that process has taken over from this one"),
     "upgrade.taken": Meaning(("pid",), "this process has taken over from that one"),
     "upgrade.failed": Meaning(("reason",), "the next l7 is given up, and this one goes on"),
+    "backend.unreachable": Meaning(
+        ("backend",), "the look ahead of a reload has reached none of its servers, and the reload goes on"
+    ),
     "server.up": Meaning(("backend", "server"), "checks pass again, or at last (level debug the first time)"),
     "server.down": Meaning(("backend", "server"), "checks have failed"),
     "server.ejected": Meaning(("backend", "server"), "it has failed requests, and gets none for a while"),

@@ -28,13 +28,16 @@ from l7.descriptors import raise_limit
 from l7.ipc.channel import Channel, Received
 from l7.ipc.messages import (
     Adopt,
+    BeginAccepting,
     BootFailed,
     Drain,
     Drained,
+    PreflightDone,
     Ready,
     SetMembers,
     StacksWritten,
     Stop,
+    Unreachable,
     shortened,
 )
 from l7.sharedmem import scoreboard as cells
@@ -57,6 +60,7 @@ from l7.workers.server import ConnectionAcceptor
 from l7.workers.transport.splice import SHELF
 from l7.workers.transport.stream import DeadlineSweeper
 from l7.workers.upstream.backend import TICK
+from l7.workers.upstream.preflight import Preflight, PreflightSpec
 from l7.workers.watchdog import Watchdog
 
 TRIM_INTERVAL = 2.0
@@ -102,6 +106,8 @@ class WorkerSpec:
     log_lock: int | None = None
     log: tuple[str, int] | None = None
     """Path and descriptor of an access log that this process may no longer be allowed to open by itself."""
+    preflight: PreflightSpec | None = None
+    """What it connects to before it accepts."""
 
 
 def run(spec: WorkerSpec) -> int:
@@ -142,6 +148,8 @@ class Worker:
         self._beaten = 0
         self._samples: deque[tuple[int, int]] = deque(maxlen=SAMPLES)
         """Times of heartbeats, each with the number of requests by then."""
+        self._may_accept = Event()
+        """Whether the master has let it accept, after its look ahead."""
         self._leave = Event()
         self._timers: list[Any] = []
 
@@ -176,6 +184,8 @@ class Worker:
         except ProbeError as failure:
             self._channel.send(BootFailed(shortened(str(failure))))
             return CANNOT_BOOT
+        if self._spec.preflight is not None:
+            self._look_ahead(self._spec.preflight)
         if self._leave.is_set():  # it was told so while it booted
             return self._finish()
         self._watchdog.start()
@@ -183,6 +193,13 @@ class Worker:
         self._channel.send(Ready())
         self._leave.wait()
         return self._finish()
+
+    def _look_ahead(self, spec: PreflightSpec) -> None:
+        """Tell the master which backends cannot be reached, and wait until it is let accept, or told to leave."""
+        for backend, why in Preflight(spec, self._proxy.upstreams).run(self._leave):
+            self._channel.send(Unreachable(backend, shortened(why)))
+        self._channel.send(PreflightDone())
+        gevent.wait([self._may_accept, self._leave], count=1)
 
     def _finish(self) -> int:
         until = monotonic() + GOODBYE
@@ -223,7 +240,6 @@ class Worker:
         slot, proxy = self._cells, self._proxy
         slot[cells.CONNECTIONS] = len(self._server.sessions)
         slot[cells.IN_FLIGHT] = proxy.in_flight
-        slot[cells.TUNNELS] = len(proxy.tunnels)
         slot[cells.REQUESTS] = proxy.requests
         begin, before = self._samples[0]
         slot[cells.RATE] = (proxy.requests - before) * 10**12 // max(1, time.monotonic_ns() - begin)
@@ -246,6 +262,8 @@ class Worker:
         elif isinstance(message, Drain):
             self._drain(message.within, message.idle)
             self._channel.send(Drained())
+        elif isinstance(message, BeginAccepting):
+            self._may_accept.set()
         elif isinstance(message, Stop):
             self._cut_off("stopped at once", 0.0)
         elif isinstance(message, SetMembers):

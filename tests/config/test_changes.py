@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from l7.config.changes import changes, needs_restart
+from l7.config.changes import changes, needs_restart, with_other_servers
 from l7.config.schema import Config
 
 
@@ -30,6 +30,13 @@ def test_hosts_and_servers() -> None:
         "backends.new: added (v:1, u:2)",
         "backends.turned: servers in another order",
     ]
+
+
+def test_backends_that_are_new_or_have_other_servers() -> None:
+    old = config(hosts={"a": ["x:1", "y:2"], "b": ["x:1"], "c": ["x:1"], "d": ["x:1", "y:2"], "gone": ["z:1"]})
+    weighed: Any = [{"address": "x:1", "weight": 3, "backup": True}]
+    hosts = {"a": ["y:2", "x:1", "x:1"], "b": weighed, "c": ["x:2"], "d": ["x:1"], "new": ["x:1"], "none": []}
+    assert with_other_servers(old, config(hosts=hosts)) == ("c", "d", "new", "none")
 
 
 def test_settings_are_shown_as_they_are_written() -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import socket
 
 import pytest
 
@@ -55,7 +53,7 @@ def test_one_that_answers_worse_brings_the_old_generation_back(l7, origin):
     good = origin(lambda _: Reply(body=b"good"))
     proxy = l7(CONFIG.format(good.address) + "canary-time: 15s\naccess-log: off\n", workers=2)
     before = proxy.workers()
-    proxy.write_config(NOBODY + "canary-time: 15s\naccess-log: off\n")
+    proxy.write_config(NOBODY + "canary-time: 15s\naccess-log: off\npreflight: 0s\n")
     with Load(proxy) as load:
         load.more()
         proxy.hup()
@@ -95,32 +93,3 @@ def test_no_canary_time_is_no_watch(l7, origin):
     proxy.hup()
     proxy.wait_for_event("reload.done")
     assert not any("watched" in line for line in proxy.events)
-
-
-def test_one_whose_server_does_not_even_refuse_is_waited_for(l7, origin):
-    """Connecting times out long after ``canary-time``: until then it has answered nothing, well or badly."""
-    options = "canary-time: 200ms\naccess-log: off\n"
-    good = origin()
-    proxy = l7(CONFIG.format(good.address) + options)
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen(0)
-        address = f"127.0.0.1:{silent.getsockname()[1]}"
-        with contextlib.ExitStack() as queue:
-            fill(queue, silent)
-            with Load(proxy, 8) as load:
-                load.more()
-                backend = f"{{servers: ['{address}'], timeouts: {{connect: 1s}}, retries: 0, retry-for: 0s}}"
-                proxy.write_config(f"backends: {{'*': {backend}}}\n" + options)
-                proxy.hup()
-                proxy.wait_for_event("reload failed: the canary answers worse: ")
-                proxy.wait_for_event("reload.undone", generation=1)
-    good.close()
-
-
-def fill(queue: contextlib.ExitStack, listening: socket.socket) -> None:
-    """Fill the queue of a socket that nobody accepts from, so that who connects from now on hears nothing."""
-    for _ in range(8):
-        client = queue.enter_context(socket.socket())
-        client.setblocking(False)
-        client.connect_ex(listening.getsockname())

@@ -84,6 +84,14 @@ def test_a_refused_reload_is_1_with_the_reasons(l7, origin):
     assert (code, out) == (1, "")
     assert "reload failed, generation 1 serves on" in err
     assert "config.yml:3: wrokers: unknown key; did you mean 'workers'?" in err
+    proxy.write_config(CONFIG.format("127.0.0.1:9") + QUICK)
+    unreachable = "backends.*: none of its servers can be reached: 127.0.0.1:9: connect refused"
+    code, out, err = run("reload", *by_file(proxy))
+    assert (code, out) == (1, "")
+    assert err == f"reload failed, generation 1 serves on\n  reload refused: {unreachable}; the present ones can\n"
+    code, out, err = run("reload", "--force", *by_file(proxy))
+    assert (code, err) == (0, f"  warning: {unreachable}\n")
+    assert "  backends.*: server 127.0.0.1:9 added" in out.splitlines()
 
 
 def test_the_socket_is_found_also_when_the_file_is_no_yaml_any_more(l7, origin, near):

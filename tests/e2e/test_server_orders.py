@@ -16,6 +16,7 @@ from tests.harness.lifecycle import stop_successor, upgrade
 
 CONFIG = """
 canary-time: 100ms
+preflight: 0s
 access-log: off
 control: {directory}/sock
 backends:

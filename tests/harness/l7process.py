@@ -280,12 +280,17 @@ class L7Process:
 
     def status(self) -> dict[str, Any]:
         """What ``l7 status --json`` shows; needs ``argv=["--control", STATUS]``."""
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(TIMEOUT)
-            sock.connect(str(self.directory / STATUS))
-            sock.sendall(b'{"do": "status"}\n')
-            answer: dict[str, Any] = json.loads(b"".join(iter(lambda: sock.recv(65536), b"")))
+        answer = self.ask("status")
         assert answer["ok"]
+        return answer
+
+    def ask(self, command: str, **options: object) -> dict[str, Any]:
+        """What is answered to a command at the control socket; needs ``argv=["--control", STATUS]``."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(3 * TIMEOUT)
+            sock.connect(str(self.directory / STATUS))
+            sock.sendall(json.dumps({"do": command, **options}).encode() + b"\n")
+            answer: dict[str, Any] = json.loads(b"".join(iter(lambda: sock.recv(65536), b"")))
         return answer
 
     def signal(self, number: int) -> None:

@@ -25,7 +25,6 @@ class Simulation:
         self.weight = (v.AnswerTally(), v.AnswerTally(), True)
         """What the new workers answer, what the old ones do, and whether the hearts of the new ones beat."""
         self.past = v.AnswerTally()
-        self.pending = 0
         self.hears = True
         """Whether workers answer at once when they are told to drain."""
         self.send(v.Tick())
@@ -53,7 +52,7 @@ class Simulation:
         for _ in range(weighed):
             new, old, beats = self.weight
             actions = actions + self.send(
-                v.CanaryCompared(self.state.plan.generation, new, old, self.past, beats=beats, pending=self.pending)
+                v.CanaryCompared(self.state.plan.generation, new, old, self.past, beats=beats)
             )
         return actions
 
@@ -89,13 +88,26 @@ class Simulation:
         del self.alive[slot]
         return self.send(v.WorkerExited(slot, why, clean))
 
-    def reload(self, generation: int, workers: int = 2) -> None:
-        """HUP, with a valid configuration."""
-        assert v.LoadConfiguration() in self.send(v.ReloadRequested())
-        self.loaded(generation, workers)
+    def reload(self, generation: int, workers: int = 2, *, forced: bool = False) -> None:
+        """HUP, or a reload that is forced, with a valid configuration."""
+        assert v.LoadConfiguration(forced) in self.send(v.ReloadRequested(forced))
+        self.loaded(generation, workers, forced=forced)
 
-    def loaded(self, generation: int, workers: int = 2) -> None:
-        self.send(v.ConfigurationLoaded(v.GenerationPlan(generation, workers, **self.times)))
+    def loaded(self, generation: int, workers: int = 2, *, forced: bool = False) -> None:
+        self.send(v.ConfigurationLoaded(v.GenerationPlan(generation, workers, **self.times), forced))
+
+    def look_ahead(self, **unreachable: bool) -> list[v.Action]:
+        """The one worker that starts has looked ahead; of each backend that it has not reached, whether it works now.
+
+        It boots when it is let accept.
+        """
+        (worker,) = self.starting()
+        for backend, works_now in unreachable.items():
+            self.send(v.BackendUnreachable(worker.slot, backend, "x:80: connect refused", works_now))
+        actions = self.send(v.PreflightFinished(worker.slot))
+        if v.AcceptConnections(worker.slot) in actions:
+            self.boot(worker.slot)
+        return actions
 
     def drained(self) -> None:
         """Every draining worker comes to its end."""

@@ -13,10 +13,11 @@ from l7.balancing.server_view import server_view
 from l7.config.schema import Config
 from l7.http.parser import RequestParser
 from l7.master.control.server_table import table
+from l7.master.state.server_entries import has_usable_server
 from l7.master.state.shared_state import SharedState
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.memory import MASTER, MONITOR
+from l7.sharedmem.memory import FIRST_WORKER, MASTER, MONITOR
 
 ONE, TWO = "127.0.0.1:8081", "127.0.0.1:8082"
 SERVICE = "srv:_http._tcp.example"
@@ -46,6 +47,37 @@ def test_the_last_check_is_told_as_long_as_there_are_checks(health: object, why:
         MONITOR, shared_state.rows["a", ONE], layout.HEALTH_WHY, finding(Fault.REFUSED) | 1 << 32
     )
     assert listed(shared_state, config)[ONE]["why"] == why
+
+
+def test_a_backend_has_a_usable_server_where_one_is_up_that_takes_connections() -> None:
+    backends: dict[str, Any] = {"a": {"servers": [ONE], "health": {}}, "name": {"servers": ["app:80"]}}
+    backends |= {"none": {"servers": []}, "zero": {"servers": [{"address": ONE, "weight": 0}]}}
+    backends |= {"srv": {"servers": [SERVICE]}}
+    config = Config.model_validate({"backends": backends})
+    shared_state = SharedState(config, 2)
+    shared_state.open(0)
+    memory, row, now = shared_state.shared_memory, shared_state.rows["a", ONE], time.monotonic_ns()
+
+    def works(route: str) -> bool:
+        return has_usable_server(route, config, shared_state)
+
+    def writes(writer: int, cell: int, value: int) -> bool:
+        memory.write(writer, row, cell, value)
+        return works("a")
+
+    assert [works(route) for route in ("a", "name", "srv", "none", "zero", "unknown")] == [True, True, *[False] * 4]
+    assert not writes(MONITOR, layout.HEALTH, layout.DOWN)
+    assert writes(MONITOR, layout.HEALTH, layout.UP)
+    assert not writes(FIRST_WORKER, layout.UNREACHED_AT, now)
+    assert writes(MONITOR, layout.REACHED_AT, now + 1)
+    assert not writes(MASTER, layout.ADMIN, layout.MAINT)
+    assert writes(MASTER, layout.ADMIN, 0)
+    memory.write(FIRST_WORKER, row, layout.EJECTED_AT, now)
+    assert not writes(FIRST_WORKER, layout.EJECTED_UNTIL, now + 10**12)
+    shared_state.unresolved["name", "app:80"] = "no such name"
+    assert not works("name")
+    shared_state.resolve(("name", "app:80"), [("192.0.2.1", 80)])
+    assert works("name"), "the last answer stays"
 
 
 def test_the_status_and_explain_have_the_same_words() -> None:

@@ -314,22 +314,11 @@ def test_where_the_old_workers_hear_nothing_meanwhile_their_past_counts():
     assert any("the old workers before: 5000 answers, 2 of them" in line for line in sim.log)
 
 
-def test_a_canary_that_has_requests_and_no_answer_yet_is_waited_for():
+def test_a_canary_that_has_answered_nothing_is_not_waited_for():
     sim = watched()
-    sim.pending = 3
-    sim.pass_time(14)
-    assert sim.phase is MasterState.CANARY
-    sim.pass_time(1.3)
-    assert sim.phase is MasterState.ROLLING, "but not for ever"
-
-
-def test_a_canary_whose_first_answers_come_late_is_judged_by_them():
-    sim = watched()
-    sim.pending = 3
-    sim.pass_time(9)
-    sim.weight = (v.AnswerTally(3, 3), v.AnswerTally(40, 0), True)
-    sim.pass_time(0.3)
-    assert sim.told(v.CommitGeneration) == [v.CommitGeneration(1)]
+    sim.weight = (v.AnswerTally(), v.AnswerTally(40, 0), True)
+    sim.pass_time(5.1)
+    assert sim.phase is MasterState.ROLLING, "what it cannot reach was found before it was asked for it"
 
 
 def test_the_workers_that_follow_are_weighed_too():
@@ -356,6 +345,146 @@ def test_without_a_watch_nobody_is_weighed():
     assert sim.phase is MasterState.ROLLING
     sim.pass_time(5)
     assert not sim.told(v.CompareCanary)
+
+
+# --- the look ahead of a reload ---------------------------------------------------------------------------------------
+
+
+def test_the_first_new_worker_alone_looks_ahead_and_accepts_when_it_is_let():
+    sim = serving(2, preflight=2.0)
+    sim.reload(2)
+    (canary,) = sim.starting()
+    assert sim.told(v.SpawnWorker) == [v.SpawnWorker(canary.slot, 0, 2, 2.0)]
+    assert sim.look_ahead() == [v.AcceptConnections(canary.slot)]
+    assert [a.preflight for a in sim.told(v.SpawnWorker)] == [2.0, 0.0], "one look is enough"
+    sim.boot()
+    assert sim.told(v.CommitGeneration) == [v.CommitGeneration(2)]
+
+
+def test_a_backend_that_works_now_and_would_not_refuses_the_reload():
+    sim = serving(2, preflight=2.0)
+    sim.watch_capacity()
+    old = sim.ready()
+    sim.reload(2, 3)
+    (canary,) = sim.starting()
+    actions = sim.look_ahead(a=True, b=True, c=False)
+    assert {v.StopWorker(canary.slot), v.CommitGeneration(1)} <= set(actions)
+    assert v.AcceptConnections(canary.slot) not in actions
+    assert sim.phase is MasterState.SERVING
+    assert sim.state.plan.generation == 1
+    assert sim.ready() == old
+    assert (sim.state.wanted, sim.least_ready) == (2, 2)
+    refused = [line for line in sim.log if line.startswith("error")]
+    words = "none of its servers can be reached: x:80: connect refused"
+    assert refused == [
+        f"error reload refused: backends.a: {words}; the present ones can; backends.b: {words}; the present ones can"
+    ]
+    assert f"warning backends.c: {words}" in sim.log
+    assert not sim.told(v.DrainWorker), "nobody has to make room"
+    sim.die(canary.slot, "exit status 0", clean=True)
+    assert list(sim.state.workers) == old
+
+
+def test_of_many_backends_five_are_named():
+    sim = serving(1, preflight=2.0)
+    sim.reload(2)
+    sim.look_ahead(**{f"b{number}": True for number in range(9)})
+    (line,) = [line for line in sim.log if line.startswith("error")]
+    assert [f"b{number}:" in line for number in range(9)] == [True] * 5 + [False] * 4
+    assert line.endswith("; 4 more backends")
+
+
+def test_a_refused_reload_is_followed_by_the_next_which_looks_with_fresh_eyes():
+    sim = serving(2, preflight=2.0)
+    sim.reload(2)
+    sim.send(v.ReloadRequested())
+    assert v.LoadConfiguration() in sim.look_ahead(a=True), "it was remembered"
+    sim.loaded(3)
+    canary = next(worker for worker in sim.starting() if worker.generation == 3)
+    assert v.AcceptConnections(canary.slot) in sim.send(v.PreflightFinished(canary.slot))
+
+
+def test_a_backend_that_is_new_or_out_already_is_only_warned_of_and_the_one_who_waits_is_told():
+    sim = serving(2, preflight=2.0)
+    sim.reload(2)
+    sim.look_ahead(a=False)
+    assert [one.to_waiters for one in sim.told(v.LogEvent) if one.level == "warning"] == [True]
+    assert sim.phase is MasterState.ROLLING
+
+
+def test_a_reload_that_is_forced_goes_on_and_nobody_is_compared():
+    sim = serving(2, preflight=2.0, canary=5.0)
+    sim.reload(2, forced=True)
+    sim.look_ahead(a=True)
+    assert any(line.startswith("warning backends.a: none of its servers can be reached") for line in sim.log)
+    sim.boot()
+    assert sim.told(v.CommitGeneration) == [v.CommitGeneration(2)]
+    assert not sim.told(v.CompareCanary)
+    sim.drained()
+    sim.reload(3)
+    assert v.AcceptConnections not in map(type, sim.look_ahead(a=True)), "only the one that was forced"
+    assert sim.state.plan.generation == 2
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_reload_that_is_remembered_is_forced_when_any_of_them_was(first: bool):
+    sim = serving(2, preflight=2.0)
+    sim.reload(2)
+    sim.send(v.ReloadRequested(forced=first))
+    sim.send(v.ReloadRequested(forced=not first))
+    sim.look_ahead()
+    sim.boot()
+    assert sim.told(v.LoadConfiguration)[1:] == [v.LoadConfiguration(forced=True)]
+
+
+def test_a_canary_that_looks_ahead_has_that_time_beyond_the_one_to_boot():
+    sim = serving(1, preflight=20.0, silence=5.0)
+    sim.reload(2, 1)
+    sim.pass_time(24.9)
+    assert sim.phase is MasterState.CANARY
+    assert not sim.told(v.AskStacks)
+    sim.pass_time(0.2)
+    assert sim.told(v.AskStacks)
+
+
+def test_what_is_said_too_late_or_by_another_worker_changes_nothing():
+    sim = serving(2, preflight=2.0, canary=5.0)
+    sim.reload(2)
+    (canary,) = sim.starting()
+    other = sim.ready()[0].slot
+    before = sim.state
+    for slot in (other, 60):
+        assert sim.send(v.BackendUnreachable(slot, "a", "x", True)) == []
+        assert sim.send(v.PreflightFinished(slot)) == []
+    assert sim.state == before
+    sim.look_ahead()
+    assert sim.send(v.BackendUnreachable(canary.slot, "a", "x", True)) == []
+    assert sim.send(v.PreflightFinished(canary.slot)) == []
+    assert sim.phase is MasterState.CANARY
+
+
+def test_a_canary_that_dies_while_it_looks_brings_the_old_generation_back():
+    sim = serving(2, preflight=2.0)
+    sim.reload(2)
+    (canary,) = sim.starting()
+    sim.send(v.BackendUnreachable(canary.slot, "a", "x", True))
+    sim.die(canary.slot)
+    assert sim.told(v.CommitGeneration) == [v.CommitGeneration(1)]
+    assert any("reload failed: worker 1 did not boot" in line for line in sim.log)
+    sim.reload(3)
+    assert v.AcceptConnections in map(type, sim.look_ahead()), "what it said of another generation is forgotten"
+
+
+def test_a_stop_while_the_canary_looks_is_a_stop():
+    sim = serving(2, preflight=2.0)
+    sim.reload(2)
+    (canary,) = sim.starting()
+    sim.send(v.GracefulStopRequested())
+    assert sim.send(v.PreflightFinished(canary.slot)) == []
+    assert sim.phase is MasterState.DRAINING
+
+
+# --- who takes what is handed over ------------------------------------------------------------------------------------
 
 
 def test_connections_that_are_handed_over_go_to_those_that_stay():
@@ -672,6 +801,7 @@ def test_a_reload_asked_for_meanwhile_is_passed_on_when_the_next_one_has_taken_o
     sim.send(v.ReloadRequested())
     assert v.ForwardReload() in sim.send(v.SuccessorTookOver(4711))
     assert v.ForwardReload() in sim.send(v.ReloadRequested()), "whoever still has the old pid is served as well"
+    assert v.ForwardReload(forced=True) in sim.send(v.ReloadRequested(forced=True))
     assert not sim.told(v.LoadConfiguration)
 
 
@@ -716,6 +846,8 @@ _MOVES = st.sampled_from(
         "silent",
         "stacks",
         "heard",
+        "lost",
+        "looked",
         "worse",
         "mute",
         "more",
@@ -732,7 +864,7 @@ _MOVES = st.sampled_from(
 @given(st.lists(st.tuples(_MOVES, st.integers(0, 7)), max_size=80))
 def test_whatever_happens_no_rule_is_broken(moves: list[tuple[str, int]]):
     """Any events in any order: no impossible transition, no slot twice, no place empty without a reason."""
-    sim = Simulation(2, canary=3.0)
+    sim = Simulation(2, canary=3.0, preflight=2.0)
     sim.hears = False
     number = 1
     for move, pick in moves:
@@ -753,6 +885,10 @@ def test_whatever_happens_no_rule_is_broken(moves: list[tuple[str, int]]):
             sim.send(v.StacksWritten(slot))
         elif move == "heard" and slot is not None:
             sim.send(v.DrainAcknowledged(slot))
+        elif move == "lost" and slot is not None:
+            sim.send(v.BackendUnreachable(slot, "a", "x:80: connect refused", pick % 2 == 0))
+        elif move == "looked" and slot is not None:
+            sim.send(v.PreflightFinished(slot))
         elif move in ("usr2", "replaced", "unfit"):
             news = {"usr2": v.UpgradeRequested(), "replaced": v.SuccessorTookOver(4711), "unfit": v.UpgradeFailed("no")}
             sim.send(news[move])

@@ -47,7 +47,7 @@ class ControlCommands(MasterPart):
         self._server = control_server
         self._reload_waiters = reload_waiters
         self._monitor_status = monitor_status
-        self._wants_reload = False
+        self._wants_reload: ReloadRequest | None = None
 
     def start(self) -> None:
         """Answer from now on; the socket is opened when this is the master."""
@@ -68,10 +68,10 @@ class ControlCommands(MasterPart):
         """Answer the requests that can be answered by now."""
         self._reload_waiters.look()
         self._server.expire()
-        if self._wants_reload and self._machine.state.phase not in {MasterState.UPGRADING, *ENDS}:
+        if self._wants_reload is not None and self._machine.state.phase not in {MasterState.UPGRADING, *ENDS}:
             # While a successor is about to take over, a reload waits: it is done by that one, or here when it fails.
-            self._wants_reload = False
-            self._machine.post(ReloadRequested())
+            wanted, self._wants_reload = self._wants_reload, None
+            self._machine.post(ReloadRequested(wanted.force))
 
     def close(self) -> None:
         """Answer all that wait, and take no more requests: the master ends."""
@@ -85,7 +85,8 @@ class ControlCommands(MasterPart):
     def _ask(self, visitor: ControlConnection, request: Request) -> None:
         if isinstance(request, ReloadRequest) and self._machine.state.phase not in ENDS:
             self._reload_waiters.want(visitor)
-            self._wants_reload = True
+            if self._wants_reload is None or request.force:
+                self._wants_reload = request
         else:
             self._server.answer(visitor, self._answer(request))
 

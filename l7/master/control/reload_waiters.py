@@ -58,10 +58,10 @@ class ReloadWaiters:
         """Note that the new configuration is valid, as generation ``number``; ``troubles`` are reported in any case."""
         self._wanted, self._changes, self._troubles = number, changes, troubles
 
-    def note(self, level: str, text: str) -> None:
-        """Note an event during the reload: warnings and errors become reasons."""
+    def note(self, level: str, text: str, *, in_any_case: bool = False) -> None:
+        """Note an event during the reload: warnings and errors become reasons; some are reported in any case."""
         if self._open and level in ("warning", "error"):
-            self._reasons.append(text)
+            (self._troubles if in_any_case else self._reasons).append(text)
 
     def refused(self, lines: list[str], stays: int) -> None:
         """Publish that the new configuration was refused, for the reasons ``lines``."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from l7.config.changes import changes, needs_restart
+from l7.config.changes import changes, needs_restart, with_other_servers
 from l7.config.dump import render_dump
 from l7.config.generation import Generation, Loaded
 from l7.config.listeners import HANDED_DOWN, listeners_of
@@ -19,10 +19,12 @@ from l7.master.resources.startup import MasterResources
 from l7.master.state.cpus import usable_cpus
 from l7.master.state.overrides import ServerOverrides
 from l7.master.state.rows import OutOfRowsError
+from l7.master.state.server_entries import has_usable_server
 from l7.master.state.shared_state import SharedState
 from l7.master.supervision.events import GenerationPlan
 from l7.telemetry.events import Events, named, prefixed
 from l7.workers.bound_listener import BoundListener
+from l7.workers.upstream.preflight import PreflightSpec
 
 SLOTS = 4096
 """The most workers at a time: four times the most that can be configured, for those that drain."""
@@ -74,6 +76,7 @@ class ActiveGeneration:
             config.drain_timeout,
             config.worker_timeout,
             config.canary_time,
+            config.preflight,
         )
 
 
@@ -146,6 +149,15 @@ class Generations:
         self._warn(loaded)
         self._tell_changes(served)
         return served
+
+    def works_now(self, route: str) -> bool:
+        """Whether the present configuration has a server for a route that can be used."""
+        return has_usable_server(route, self.current.generation.config, self.shared_state)
+
+    def preflight(self, served: ActiveGeneration, seconds: float) -> PreflightSpec | None:
+        """What the first worker of a generation has to look at before it accepts: what the present one has not."""
+        backends = with_other_servers(self.current.generation.config, served.generation.config) if seconds else ()
+        return PreflightSpec(seconds, backends) if backends else None
 
     def preview(self, *, try_out: bool = False) -> tuple[list[str], list[str], str]:
         """What a reload would change, why it would be refused, and the digest of what would be loaded.

@@ -1,14 +1,19 @@
-"""The trial of a new generation: its first worker, the canary, is watched before any other follows.
+"""The trial of a new generation: its first worker, the canary, looks ahead and is watched before any other follows.
 
-It must become ready, live through ``canary-time`` with a beating heart, and not answer a larger share of requests with
-errors of l7's own (5xx that no server sent) than the old workers do at the same time; where these hear nothing then,
-than they did before. It is judged by what comes over new connections: those that clients keep stay with the old workers
-until these drain. The workers that follow are compared in the same way. Pure, as all of the supervision.
+Before it accepts anything it connects to the servers of new and changed backends. One of which no server can be
+reached, while the present configuration has one that can be used, refuses the reload.
+
+The canary must become ready, live through ``canary-time`` with a beating heart, and not answer a larger share of
+requests with errors of l7's own (5xx that no server sent) than the old workers do at the same time; where these hear
+nothing then, than they did before. It is judged by what comes over new connections: those that clients keep stay with
+the old workers until these drain. The workers that follow are compared in the same way. Pure, as all of the
+supervision.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from l7.master.supervision import events as v
@@ -23,9 +28,8 @@ FAILURES = 2
 """So many workers that follow the canary may fail before the old generation is taken back; the canary may not."""
 WEIGH_EVERY = 0.25
 """Seconds between two comparisons: as often as workers show what they have answered."""
-ANSWER_WITHIN = 10.0
-"""Seconds beyond its time that a canary with requests, but without any good answer yet, is waited for: a server that
-cannot be reached is found out only when the attempts to connect have timed out, or requests have waited for it."""
+MOST_SAID = 5
+"""So many backends that cannot be reached are named where a reload is refused."""
 FEWEST_FAULTS = 3
 """With fewer errors than these nothing is said of a share: one or two may be anybody's."""
 DEVIATIONS = 3.0
@@ -75,7 +79,7 @@ def watch(transition: Transition) -> None:
     if canary is None:
         if state.may_start(0, transition.now):
             transition.log("info", named("reload.started", "canary: one worker of the new generation is started"))
-            spawn(transition, 0, state.plan)
+            spawn(transition, 0, state.plan, preflight=state.plan.preflight)
     elif canary.ready and state.watched is None:
         if not state.plan.canary:
             prove(transition)
@@ -94,6 +98,52 @@ def watch(transition: Transition) -> None:
             weigh_at=transition.now + min(WEIGH_EVERY, state.plan.canary),
         )
         transition.act(v.StartCanaryWatch())
+
+
+def _looks_ahead(transition: Transition, slot: int) -> bool:
+    """Whether a slot's worker is the canary before it is ready: what another one says is of no consequence."""
+    if transition.state.phase is not MasterState.CANARY:
+        return False
+    booting = (one for one in transition.state.live(transition.state.plan.generation) if not one.ready)
+    return any(one.slot == slot for one in booting)
+
+
+def note_unreachable(transition: Transition, event: v.BackendUnreachable) -> None:
+    """Hold against the new generation that a backend would not work any more; else warn that it does not."""
+    if not _looks_ahead(transition, event.slot):
+        return
+    state = transition.state
+    words = f"backends.{event.backend}: none of its servers can be reached: {event.why}"
+    if event.works_now and not state.forced:
+        transition.state = replace(state, unreachable=(*state.unreachable, f"{words}; the present ones can"))
+    else:
+        transition.log("warning", named("backend.unreachable", words, backend=event.backend), to_waiters=True)
+
+
+def looked_ahead(transition: Transition, event: v.PreflightFinished) -> None:
+    """Let the canary accept connections, or refuse the reload: nobody has been served by it."""
+    if not _looks_ahead(transition, event.slot):
+        return
+    if transition.state.unreachable:
+        _refuse(transition, transition.state.unreachable)
+    else:
+        transition.act(v.AcceptConnections(event.slot))
+
+
+def _refuse(transition: Transition, reasons: Sequence[str]) -> None:
+    """Go on with the old generation, whose workers are all there."""
+    before, refused = transition.state.before, transition.state.plan
+    assert before is not None, "a reload knows where it came from"
+    more = [f"{len(reasons) - MOST_SAID} more backends"] if len(reasons) > MOST_SAID else []
+    words = "reload refused: " + "; ".join([*reasons[:MOST_SAID], *more])
+    transition.log("error", named("reload.refused", words, reason="preflight"))
+    transition.enter(MasterEvent.REFUSED)
+    transition.state = replace(
+        transition.state, plan=before.plan, wanted=before.wanted, before=None, failures=0, strikes={}
+    )
+    for worker in list(transition.state.live(refused.generation)):
+        transition.stop(worker)
+    transition.act(v.CommitGeneration(before.plan.generation))
 
 
 def look(transition: Transition) -> None:
@@ -129,16 +179,9 @@ def _judge(transition: Transition, event: v.CanaryCompared) -> None:
     over = canary.since + transition.state.plan.canary
     if transition.now < over:
         transition.state = replace(transition.state, weigh_at=min(transition.now + WEIGH_EVERY, over))
-    elif event.beats and (not _is_undecided(event) or transition.now >= over + ANSWER_WITHIN):
+    elif event.beats:
         transition.log("info", named("reload.proven", f"canary: proven; {event.new}; the old workers: {event.old}"))
         prove(transition)
-
-
-def _is_undecided(event: v.CanaryCompared) -> bool:
-    """Whether the canary has requests and no good answer yet, where the old workers do or did better."""
-    old = event.old if event.old.answers else event.past
-    as_bad = old.answers > 0 and old.answers == old.faults
-    return event.pending > 0 and event.new.answers == event.new.faults and not as_bad
 
 
 def prove(transition: Transition) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from l7.clock import monotonic
 from l7.master.supervision.events import AnswerTally, CanaryCompared
 from l7.master.supervision.state import SupervisorState, WorkerRecord
-from l7.sharedmem.scoreboard import ANSWERS, BEAT, FAULTS, IN_FLIGHT, TUNNELS, Scoreboard
+from l7.sharedmem.scoreboard import ANSWERS, BEAT, FAULTS, Scoreboard
 
 FRESH = 2.0
 """Seconds for which a heartbeat counts."""
@@ -43,7 +43,6 @@ class CanaryCounts:
             self._old_since(state),
             _sum(self._begin.values()),
             beats=all(beat > self._since and now - beat < FRESH for beat in beats),
-            pending=sum(map(self._pending, new)),
         )
 
     def _old_since(self, state: SupervisorState) -> AnswerTally:
@@ -52,11 +51,6 @@ class CanaryCounts:
             _life(one): self._read(one) - self._begin[_life(one)] for one in state.workers if _life(one) in self._begin
         }
         return _sum(self._old.values())
-
-    def _pending(self, worker: WorkerRecord) -> int:
-        """Requests that a worker has not answered yet; a tunnel is none."""
-        cells = self._scoreboard.slot(worker.slot)
-        return max(0, cells[IN_FLIGHT] - cells[TUNNELS])
 
     def _read(self, worker: WorkerRecord) -> AnswerTally:
         cells = self._scoreboard.slot(worker.slot)

@@ -19,6 +19,8 @@ class GenerationPlan:
     drain: float = 300.0
     silence: float = 30.0
     canary: float = 0.0
+    preflight: float = 0.0
+    """How long the first new worker of a reload may look ahead; 0: it does not."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ class Tick:
 
 @dataclass(frozen=True)
 class ReloadRequested:
-    """A reload was asked for."""
+    """A reload was asked for; ``forced``: whatever is known of the servers of the new configuration."""
+
+    forced: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,25 @@ class ConfigurationLoaded:
     """The new configuration is valid and its listeners are bound."""
 
     plan: GenerationPlan
+    forced: bool = False
+
+
+@dataclass(frozen=True)
+class BackendUnreachable:
+    """A worker that looks ahead has reached no server of a backend; ``why`` is for people."""
+
+    slot: int
+    backend: str
+    why: str
+    works_now: bool
+    """Whether the present configuration has a server for it that can be used."""
+
+
+@dataclass(frozen=True)
+class PreflightFinished:
+    """A worker's look ahead is over; it accepts nothing until it is told."""
+
+    slot: int
 
 
 @dataclass(frozen=True)
@@ -107,8 +130,6 @@ class CanaryCompared:
     """What the old workers had answered before the watch."""
     beats: bool = True
     """Whether the hearts of all new workers beat."""
-    pending: int = 0
-    """Requests that the new workers have not answered yet; tunnels are none."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +175,8 @@ Event = (
     Tick
     | ReloadRequested
     | ConfigurationLoaded
+    | BackendUnreachable
+    | PreflightFinished
     | WorkerReady
     | WorkerExited
     | HeartbeatLost
@@ -174,11 +197,19 @@ Event = (
 
 @dataclass(frozen=True)
 class SpawnWorker:
-    """Fork a worker."""
+    """Fork a worker; before it accepts it may look ahead for ``preflight`` seconds (0: it does not)."""
 
     slot: int
     index: int
     generation: int
+    preflight: float = 0.0
+
+
+@dataclass(frozen=True)
+class AcceptConnections:
+    """Tell a worker that has looked ahead to serve."""
+
+    slot: int
 
 
 @dataclass(frozen=True)
@@ -222,6 +253,8 @@ class KillWorker:
 class LoadConfiguration:
     """Read the configuration again and bind what is new; a success comes back as `ConfigurationLoaded`."""
 
+    forced: bool = False
+
 
 @dataclass(frozen=True)
 class StartCanaryWatch:
@@ -246,6 +279,8 @@ class AbandonSuccessor:
 @dataclass(frozen=True)
 class ForwardReload:
     """Let the l7 that has taken over reload: it was asked for here."""
+
+    forced: bool = False
 
 
 @dataclass(frozen=True)
@@ -275,6 +310,8 @@ class LogEvent:
     level: str
     text: str
     generation: int = 0
+    to_waiters: bool = False
+    """Whether those who wait for the reload are told, too, when it is done."""
 
 
 @dataclass(frozen=True)
@@ -286,6 +323,7 @@ class ExitMaster:
 
 Action = (
     SpawnWorker
+    | AcceptConnections
     | DrainWorker
     | StopWorker
     | AskStacks

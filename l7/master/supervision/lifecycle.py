@@ -33,6 +33,7 @@ class MasterEvent(Enum):
     READY = "ready"
     UNBOOTABLE = "no worker can boot"
     LOADED = "loaded"
+    REFUSED = "refused by the look ahead"
     PROVEN = "proven"
     ROLLED = "rolled"
     FAILED = "failed"
@@ -78,6 +79,7 @@ MASTER: Mapping[tuple[MasterState, MasterEvent], MasterState] = {
     (_M.STARTING, _ME.UNBOOTABLE): _M.STOPPING,
     # A reload: one worker of the new generation is proven, then the others follow one by one.
     (_M.SERVING, _ME.LOADED): _M.CANARY,
+    (_M.CANARY, _ME.REFUSED): _M.SERVING,
     (_M.CANARY, _ME.PROVEN): _M.ROLLING,
     (_M.ROLLING, _ME.ROLLED): _M.SERVING,
     # A generation that does not boot: back to the one before, the same way, one by one.

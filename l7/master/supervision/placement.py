@@ -27,17 +27,16 @@ def fill(transition: Transition) -> None:
             spawn(transition, index, plan)
 
 
-def spawn(transition: Transition, index: int, plan: v.GenerationPlan) -> None:
-    """Start a worker in a place."""
+def spawn(transition: Transition, index: int, plan: v.GenerationPlan, *, preflight: float = 0.0) -> None:
+    """Start a worker in a place, which may look ahead for ``preflight`` seconds."""
     _make_room(transition)
     slot = transition.state.free_slot()
     if slot is None:
         return  # room is on its way
-    worker = WorkerRecord(
-        slot, index, plan.generation, transition.now, since=transition.now, until=transition.now + plan.silence
-    )
+    until = transition.now + plan.silence + preflight
+    worker = WorkerRecord(slot, index, plan.generation, transition.now, since=transition.now, until=until)
     transition.state = replace(transition.state, workers=(*transition.state.workers, worker))
-    transition.act(v.SpawnWorker(slot, index, plan.generation))
+    transition.act(v.SpawnWorker(slot, index, plan.generation, preflight))
 
 
 def _make_room(transition: Transition) -> None:

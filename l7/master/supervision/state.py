@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from l7.master.supervision.events import GenerationPlan
+from l7.master.supervision.events import GenerationPlan, ReloadRequested
 from l7.master.supervision.lifecycle import ENDS, LIVE, MasterState, WorkerState
 
 
@@ -70,8 +70,12 @@ class SupervisorState:
     """The slot of the canary while it is watched."""
     weigh_at: float | None = None
     """When the generations are compared next."""
-    again: bool = False
-    """A reload was asked for when none could begin."""
+    unreachable: tuple[str, ...] = ()
+    """What the look ahead holds against the new generation: backends that work now and would not any more."""
+    forced: bool = False
+    """Whether this reload goes on all the same."""
+    again: ReloadRequested | None = None
+    """The reload that was asked for when none could begin."""
     since: float = 0.0
     """When the phase began that a person would time: the reload, the draining, the stopping."""
     until: float | None = None

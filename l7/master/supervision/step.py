@@ -4,10 +4,9 @@ No process, no socket and no clock is touched here, so a whole rolling restart i
 rules, all of them:
 
 - A place (index) without a live worker is filled at once; after workers that died young there, only after a pause.
-- A reload starts one worker of the new generation, the canary, and watches it (`l7.master.supervision.canary`); then
-  one follows
-  after another, and their answers are weighed, too. Each that becomes ready lets the old worker of its place drain: new
-  before old, so that capacity never falls.
+- A reload starts one worker of the new generation, the canary (`l7.master.supervision.canary`). It looks ahead, which
+  may refuse the reload, and is watched; then one follows after another, and their answers are weighed, too. Each that
+  becomes ready lets the old worker of its place drain: new before old, so that capacity never falls.
 - A canary that fails ends the reload, and so do two others that die young or do not boot, and answers that are worse:
   back to the old generation, the same way.
 - A reload asked for while one is under way is remembered, once.
@@ -21,7 +20,17 @@ from dataclasses import replace
 
 from l7.master.supervision import events as v
 from l7.master.supervision import shutdown, upgrade
-from l7.master.supervision.canary import fail, has_failed, look, look_again, on_trial, watch, weighed
+from l7.master.supervision.canary import (
+    fail,
+    has_failed,
+    look,
+    look_again,
+    looked_ahead,
+    note_unreachable,
+    on_trial,
+    watch,
+    weighed,
+)
 from l7.master.supervision.lifecycle import (
     BEATS,
     ENDS,
@@ -68,16 +77,19 @@ def _tick(transition: Transition, event: v.Event) -> None:
 
 
 def _hangup(transition: Transition, event: v.Event) -> None:
+    assert isinstance(event, v.ReloadRequested)
+    again = transition.state.again
     if transition.state.phase is MasterState.SERVING:
-        transition.act(v.LoadConfiguration())
+        transition.act(v.LoadConfiguration(event.forced))
     elif transition.state.phase not in ENDS:
-        if not transition.state.again:
+        if again is None:
             transition.log(
                 "info", named("reload.remembered", "reload remembered: it begins when the present one is done")
             )
-        transition.state = replace(transition.state, again=True)
+        forced = event.forced or (again is not None and again.forced)
+        transition.state = replace(transition.state, again=v.ReloadRequested(forced))
     elif transition.state.phase is MasterState.RETIRING:
-        upgrade.pass_on(transition)
+        upgrade.pass_on(transition, event)
 
 
 def _loaded(transition: Transition, event: v.Event) -> None:
@@ -87,10 +99,22 @@ def _loaded(transition: Transition, event: v.Event) -> None:
     old = transition.state
     transition.enter(MasterEvent.LOADED)
     wanted = event.plan.workers if event.plan.workers != old.plan.workers else old.wanted
+    # Who forces a reload knows that requests will fail: comparing them would take it back after all.
+    plan = replace(event.plan, canary=0.0) if event.forced else event.plan
     transition.state = replace(
-        transition.state, plan=event.plan, wanted=wanted, before=old, failures=0, fault="", watched=None, strikes={},
-        since=transition.now,
+        transition.state, plan=plan, wanted=wanted, before=old, failures=0, fault="", watched=None, strikes={},
+        since=transition.now, unreachable=(), forced=event.forced,
     )  # fmt: skip
+
+
+def _unreachable(transition: Transition, event: v.Event) -> None:
+    assert isinstance(event, v.BackendUnreachable)
+    note_unreachable(transition, event)
+
+
+def _looked_ahead(transition: Transition, event: v.Event) -> None:
+    assert isinstance(event, v.PreflightFinished)
+    looked_ahead(transition, event)
 
 
 def _booted(transition: Transition, event: v.Event) -> None:
@@ -184,6 +208,8 @@ _HANDLERS: dict[type[v.Event], Callable[[Transition, v.Event], None]] = {
     v.Tick: _tick,
     v.ReloadRequested: _hangup,
     v.ConfigurationLoaded: _loaded,
+    v.BackendUnreachable: _unreachable,
+    v.PreflightFinished: _looked_ahead,
     v.WorkerReady: _booted,
     v.WorkerExited: _gone,
     v.HeartbeatLost: _silent,
@@ -279,9 +305,9 @@ def _supervise(transition: Transition) -> None:
         _roll(transition)
     if transition.state.phase is MasterState.SERVING:
         shrink(transition)
-        if transition.state.again:
-            transition.state = replace(transition.state, again=False)
-            transition.act(v.LoadConfiguration())
+        if (again := transition.state.again) is not None:
+            transition.state = replace(transition.state, again=None)
+            transition.act(v.LoadConfiguration(again.forced))
 
 
 def _start(transition: Transition) -> None:

@@ -26,9 +26,9 @@ class Transition:
         """Note what the arbiter has to do."""
         self.actions.extend(actions)
 
-    def log(self, level: str, text: str) -> None:
-        """Note what people have to know."""
-        self.act(v.LogEvent(level, text, self.state.plan.generation))
+    def log(self, level: str, text: str, *, to_waiters: bool = False) -> None:
+        """Note what people have to know; ``to_waiters`` is as in `LogEvent`."""
+        self.act(v.LogEvent(level, text, self.state.plan.generation, to_waiters))
 
     def enter(self, event: MasterEvent, *, until: float | None = None) -> None:
         """Move the master to its next state."""

@@ -32,15 +32,15 @@ def replaced(transition: Transition, event: v.Event) -> None:
         return
     done = f"upgrade done: process {event.pid} has taken over; this one drains"
     transition.log("info", named("upgrade.done", done, pid=event.pid))
-    if transition.state.again:
-        pass_on(transition)
+    if transition.state.again is not None:
+        pass_on(transition, transition.state.again)
     _retire(transition)
 
 
-def pass_on(transition: Transition) -> None:
+def pass_on(transition: Transition, reload: v.ReloadRequested) -> None:
     """Leave a reload that was asked for here to the l7 that has taken over."""
     transition.log("info", named("reload.passed-on", "the reload is left to the l7 that has taken over"))
-    transition.act(v.ForwardReload())
+    transition.act(v.ForwardReload(reload.forced))
 
 
 def _retire(transition: Transition) -> None:

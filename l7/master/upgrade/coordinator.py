@@ -140,7 +140,7 @@ class UpgradeCoordinator(MasterPart):
     def _pass_on(self, action: v.ForwardReload) -> None:
         """Let the l7 that has taken over reload."""
         if self._predecessor_side is not None and self._predecessor_side.bridge is not None:
-            self._predecessor_side.bridge.send(Reload())
+            self._predecessor_side.bridge.send(Reload(action.forced))
 
     @property
     def pids(self) -> tuple[int, ...]:

@@ -125,7 +125,7 @@ class SuccessorSide:
         if isinstance(message, TakeOver):
             self._take_over()
         elif isinstance(message, Reload):
-            self._post(v.ReloadRequested())
+            self._post(v.ReloadRequested(message.forced))
 
     def _take_over(self) -> None:
         if self.taken or self._unfit:
