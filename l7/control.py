@@ -50,8 +50,7 @@ def reload(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         for line in reasons:
             print(f"  {line}", file=sys.stderr)
         return 1
-    handed = answer.get("handed-over", 0)
-    print(f"reload done: generation {number}, {answer.get('seconds', 0):.2f} s, {handed} connections handed over")
+    print(f"reload done: generation {number}, {answer.get('seconds', 0):.2f} s")
     for line in changes or ([] if reasons else ["nothing changed"]):
         print(f"  {line}")
     for line in reasons:

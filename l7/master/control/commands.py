@@ -61,12 +61,10 @@ class ControlCommands(MasterPart):
     @property
     def due(self) -> float | None:
         """When to look again."""
-        moments = [self._server.due, self._reload_waiters.due]
-        return min((moment for moment in moments if moment is not None), default=None)
+        return self._server.due
 
     def look(self) -> None:
         """Answer the requests that can be answered by now."""
-        self._reload_waiters.look()
         self._server.expire()
         if self._wants_reload is not None and self._machine.state.phase not in {MasterState.UPGRADING, *ENDS}:
             # While a successor is about to take over, a reload waits: it is done by that one, or here when it fails.
@@ -134,7 +132,13 @@ class ControlCommands(MasterPart):
                 "changes": changes,
                 "problems": problems,
             },
-            "last-reload": None if last is None else {**last, "at": moment(last["at"])},
+            "last-reload": None
+            if last is None
+            else {
+                **last,
+                "at": moment(last["at"]),
+                "handed-over": self._reload_waiters.handed_over,
+            },
             "connections": connections(self._context.scoreboard, self._generations.shared_state.shared_memory),
             "workers": workers(state, self._context.children.handles, self._context.scoreboard),
             "monitor": (monitor := self._monitor_status()),
