@@ -224,7 +224,7 @@ class Backend(Section):
         description="The most requests that all servers of the backend together are given at a time; more wait.",
         examples=["1000"],
     )
-    queue: Queue = Field(default=Queue(), description="Where requests wait for a server.")
+    queue: Queue = Field(default=Queue.model_construct(), description="Where requests wait for a server.")
     sticky: Annotated[Sticky | None, BeforeValidator(own.unless_off), _form("section")] = Field(
         default=None, description="Clients that come back to the server they had.", examples=["{cookie: l7}"]
     )
@@ -232,7 +232,9 @@ class Backend(Section):
         default=None, description="Checks of the servers.", examples=["{path: /healthz}"]
     )
     ejection: Annotated[Ejection | None, BeforeValidator(own.unless_off), _form("section")] = Field(
-        default=Ejection(), description="Servers that fail are left alone for a while.", examples=["off"]
+        default=Ejection.model_construct(),
+        description="Servers that fail are left alone for a while.",
+        examples=["off"],
     )
     slow_start: Duration = Field(
         default=0.0,
@@ -258,7 +260,9 @@ class Backend(Section):
         description="The most retries, as a share of the requests of the last 10 seconds; 100 in that time are always "
         "allowed, and those after a refused connection do not count.",
     )
-    timeouts: BackendTimeouts = Field(default=BackendTimeouts(), description="How long l7 waits for a server.")
+    timeouts: BackendTimeouts = Field(
+        default=BackendTimeouts.model_construct(), description="How long l7 waits for a server."
+    )
 
     @model_validator(mode="after")
     def _hash_key_is_used(self) -> Backend:

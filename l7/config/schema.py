@@ -241,10 +241,13 @@ class Config(Section):
         examples=["[10.0.0.0/8, '::1', 'unix:']"],
     )
     limits: Limits = Field(
-        default=Limits(), description="How much is taken of one client, and of the head of a server's response."
+        default=Limits.model_construct(),
+        description="How much is taken of one client, and of the head of a server's response.",
     )
-    timeouts: Timeouts = Field(default=Timeouts(), description="How long l7 waits for a client.")
-    resolver: Resolver = Field(default=Resolver(), description="How the names of servers are looked up.")
+    timeouts: Timeouts = Field(default=Timeouts.model_construct(), description="How long l7 waits for a client.")
+    resolver: Resolver = Field(
+        default=Resolver.model_construct(), description="How the names of servers are looked up."
+    )
     backends: dict[RouteKey, Backend] = Field(
         default={},
         description="The servers by host: a host, `*.example.com` or `*`, each with an optional path prefix, as in "

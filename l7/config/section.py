@@ -40,7 +40,11 @@ DurationOrUnlimited = Annotated[
 
 
 class Section(BaseModel):
-    """What all parts of the schema have in common: frozen, hyphenated keys, nothing unknown, no values in errors."""
+    """What all parts of the schema have in common: frozen, hyphenated keys, nothing unknown, no values in errors.
+
+    What validates is built when it is first needed: for all of the schema at once, and by no command that only asks. A
+    default is made by ``model_construct``, which needs none.
+    """
 
     model_config = ConfigDict(
         frozen=True,
@@ -49,6 +53,7 @@ class Section(BaseModel):
         validate_by_name=True,
         hide_input_in_errors=True,
         arbitrary_types_allowed=True,
+        defer_build=True,
         alias_generator=lambda name: name.replace("_", "-"),
     )
 

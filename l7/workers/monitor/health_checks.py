@@ -60,7 +60,7 @@ class CheckTarget:
     check: Health
     host: str = ""
     """The ``Host`` of an HTTP check where the settings name none."""
-    limits: Limits = field(default=Limits())
+    limits: Limits = field(default_factory=Limits)
     """What is taken of an answer: as much as of one to a request."""
     verdict: HealthStatus = field(init=False)
     request: bytes = field(init=False)
