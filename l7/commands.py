@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Mapping
 
 from l7.config import flags
-from l7.config.held import HeldFiles
 from l7.config.loading import Loaded, load
 from l7.config.names import did_you_mean, printable
 from l7.errors import ConfigError, Problem
@@ -58,8 +57,7 @@ def _run(argv: list[str], environ: Environ) -> int:
     from l7.master.build import serve
 
     gc.enable()
-    held = HeldFiles()
-    return serve(lambda: load(argv, environ, read_bytes=held.read), held=held)
+    return serve(lambda read_bytes: load(argv, environ, read_bytes=read_bytes))
 
 
 def _check(argv: list[str], environ: Environ) -> int:

@@ -148,6 +148,9 @@ def _table(answer: Answer) -> Iterator[str]:
         yield _connections(answer["connections"])
     yield ""
     yield from _columns([COLUMNS, *map(_row, answer["workers"])])
+    opener = answer.get("opener")
+    if opener is not None:
+        yield f"privileged opener: pid {opener['pid']}, {opener['state']}"
     monitor = answer.get("monitor")
     if monitor is not None:
         yield (

@@ -14,15 +14,15 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from setproctitle import setproctitle
 
+from l7.config.file_content import read_file
 from l7.config.flags import parse_environment
-from l7.config.held import HeldFiles
 from l7.config.loading import Loaded, load
 from l7.master.build import serve
 from l7.master.resources.privileges import Identity, drop, identify
@@ -65,10 +65,8 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
     words = [f"{host}={address}" for host in HOSTS for address in addresses]
 
-    held = HeldFiles()
-
-    def reload() -> Loaded:
-        return load([*argv, *words], variables, read_bytes=held.read)
+    def reload(read_bytes: Callable[[str], bytes] = read_file) -> Loaded:
+        return load([*argv, *words], variables, read_bytes=read_bytes)
 
     config = reload().config
     with running(listeners, identify(config.run_as)) as pids:

@@ -64,6 +64,7 @@ MASTER_FLOORS = {
     "l7.master.context": 4,
     "l7.master.part": 4,
     "l7.master.connection_broker": 5,
+    "l7.master.opener": 5,
     "l7.master.control": 5,
     "l7.master.monitor": 6,
     "l7.master.upgrade": 6,

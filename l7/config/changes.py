@@ -35,7 +35,7 @@ def needs_restart(
     ``unprivileged_from`` is the lowest port that everybody may bind. Addresses that ``old`` listens on already can be
     kept.
     """
-    fixed = ("run_as", "pid_file", "control")
+    fixed = ("run_as", "privileged_opener", "pid_file", "control")
     lines = [_changed(name, old, new) for name in fixed if getattr(old, name) != getattr(new, name)]
     added = [address for address in new.bind if address not in old.bind]
     both = collision(new.bind, old.bind) if not handed and new.port == old.port != 0 else None

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
+from l7.config.file_content import read_file
 from l7.config.generation import Path
-from l7.config.held import read_file
 from l7.config.names import show_path
 from l7.errors import Problem
 

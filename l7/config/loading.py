@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from l7.config import flags
 from l7.config.complaints import Where, complaints, in_order
 from l7.config.document import Document, read
+from l7.config.file_content import read_file
 from l7.config.flags import Given
 from l7.config.generation import Loaded, Path
-from l7.config.held import read_file
 from l7.config.names import printable
 from l7.config.routekeys import normal_route_key
 from l7.config.schema import Config

@@ -182,6 +182,11 @@ class Config(Section):
         description="Whom to become after binding; `nobody` when started as root, else unchanged.",
         examples=["www-data:www-data"],
     )
+    privileged_opener: Annotated[Literal["on", "off"], Form("name"), Flag("--privileged-opener", metavar="ON")] = Field(
+        default="on",
+        description="Whether, where l7 is started as root and becomes another account, one small process stays root "
+        "and opens the configuration file, the access log and privileged ports at a reload.",
+    )
     access_log: Annotated[LogPath, Flag("--access-log", metavar="FILE")] = Field(
         default="-",
         description="The file to write the access log to; `-` is standard output, `off` writes none.",

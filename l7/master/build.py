@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, MutableMapping
 from l7.clock import monotonic
 from l7.compiled import caution
 from l7.config.generation import Loaded
-from l7.config.held import HeldFiles
 from l7.errors import ConfigError, StartError
 from l7.master.announcer import ServiceAnnouncer
 from l7.master.arbiter import Arbiter
@@ -24,8 +23,11 @@ from l7.master.control.config_dump import ConfigDumper
 from l7.master.control.reload_waiters import ReloadWaiters
 from l7.master.control.server import ControlServer
 from l7.master.monitor.supervisor import PLACES, MonitorSupervisor
+from l7.master.opener.process import run as run_opener
+from l7.master.opener.watch import OpenerWatch
 from l7.master.reloader import Reloader
 from l7.master.resources.inherited import InheritedState, inherit
+from l7.master.resources.privileged_opener import PrivilegedOpener
 from l7.master.resources.startup import MasterResources, prepare
 from l7.master.resources.systemd import SystemdNotifier
 from l7.master.state.dns_results import DnsResults
@@ -40,31 +42,28 @@ from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.events import Events, complain, named
 from l7.workers.process import run
 
-Load = Callable[[], Loaded]
-"""Reads flags, environment and file; raises `ConfigError`."""
+Load = Callable[[Callable[[str], bytes]], Loaded]
+"""Reads flags, environment and file, the file by the function that it is given; raises `ConfigError`."""
 
 
-def serve(
-    load: Load, *, run: Run = run, environ: MutableMapping[str, str] = os.environ, held: HeldFiles | None = None
-) -> int:
+def serve(load: Load, *, run: Run = run, environ: MutableMapping[str, str] = os.environ) -> int:
     """Run l7 until it is told to stop; returns the exit code.
 
     :param load: is called at the start and at each reload.
     :param run: what a worker does; tests put something small in its place.
-    :param held: the files that ``load`` reads.
     """
     events = Events()
     signal_queue = SignalQueue()
     signal_queue.open()
-    inheritance = None
+    inheritance, opener = None, PrivilegedOpener(run_opener)
     try:
         inheritance = inherit(environ)
-        if inheritance is not None and held is not None:
-            held.adopt(inheritance.held)
+        if inheritance is not None and inheritance.opener is not None:
+            opener.adopt(*inheritance.opener)
         with signal_queue.raise_on_stop():
-            loaded = load()
+            loaded = load(opener.read)
         events.level = loaded.config.log_level
-        resources, bound = prepare(loaded, environ, signal_queue.pause, events.warning, inheritance)
+        resources, bound = prepare(loaded, environ, signal_queue.pause, events.warning, opener, inheritance)
         if uncompiled := caution():
             events.warning(named("master.uncompiled", uncompiled))
     except ConfigError as error:
@@ -79,9 +78,9 @@ def serve(
     else:
         try:
             first = 1 if inheritance is None else inheritance.generation + 1
-            generations = Generations(load, resources, loaded, bound, events, first)
+            generations = Generations(lambda: load(opener.read), resources, loaded, bound, events, first)
             context = context_of(resources, generations, signal_queue, events, environ)
-            return build(context, run, inheritance, held).loop()
+            return build(context, run, inheritance).loop()
         finally:
             resources.leave()
     finally:
@@ -113,7 +112,7 @@ def context_of(
     )
 
 
-def build(context: MasterContext, run: Run, inheritance: InheritedState | None, held: HeldFiles | None) -> Arbiter:
+def build(context: MasterContext, run: Run, inheritance: InheritedState | None) -> Arbiter:
     """Make the parts of the master, and the loop over them."""
     machine, children, generations = context.machine, context.children, context.generations
     shared_memory, number = generations.shared_state.shared_memory, generations.current.generation.number
@@ -125,10 +124,11 @@ def build(context: MasterContext, run: Run, inheritance: InheritedState | None, 
     monitor = MonitorSupervisor(context, control_server, names)
     commands = ControlCommands(context, control_server, reload_waiters, monitor.entry)
     state_file = StateFile(generations.shared_state, generations.administration, names)
-    upgrades = UpgradeCoordinator(context, broker, commands, state_file, inheritance, held)
+    upgrades = UpgradeCoordinator(context, broker, commands, state_file, inheritance)
     announcer = ServiceAnnouncer(context, commands, upgrades)
     workers = WorkerSupervisor(context, broker, gauges, run)
     reloader = Reloader(context, control_server, reload_waiters, gauges)
     dumper = ConfigDumper(context, monitor.states)
+    opener = OpenerWatch(context)
     # In this order they end: who waits is answered before anything that could be told about is gone.
-    return Arbiter(context, [commands, broker, upgrades, monitor, announcer, workers, reloader, dumper])
+    return Arbiter(context, [commands, broker, upgrades, monitor, announcer, workers, reloader, dumper, opener])

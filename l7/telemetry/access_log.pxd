@@ -10,7 +10,7 @@ cdef class NullAccessLog:
     cpdef tick(self)
 
 cdef class AccessLog(NullAccessLog):
-    cdef object _batches, _deadline, _held, _lock, _native, _output, _report, _trouble, _wake
+    cdef object _batches, _deadline, _output, _report, _trouble, _wake
     cdef bint _closing, _episode, _finished
     cdef long long _dropped, _failed, _handed, _seen, _size, _told, _written
     cdef CombinedFormat _form

@@ -62,34 +62,31 @@ class NullAccessLog:
 class AccessLog(NullAccessLog):
     """The access log of one worker.
 
-    ``target`` is a path, ``-`` for standard output (as is a path that leads to /dev/stdout); ``form`` one of
-    `FORMATS`; ``lock`` the descriptor that all writers to the same output share
+    ``target`` is its name in events; ``descriptor`` the open log (`open_log`), which it closes in the end; ``form`` one
+    of `FORMATS`; ``lock`` the descriptor that all writers to a standard output share
     (`l7.telemetry.shared_output.make_lock`); ``native`` the unpatched primitives; ``report`` takes events, on the loop.
-    Raises ``OSError`` when the target cannot be opened and is not ``held``: a descriptor of it from before the
-    privileges were dropped.
     """
 
     __slots__ = (
         "_batches", "_closing", "_deadline", "_dropped", "_episode", "_failed", "_finished", "_form", "_handed",
-        "_held", "_lines", "_lock", "_native", "_output", "_report", "_seen", "_size", "_told", "_trouble", "_wake",
+        "_lines", "_output", "_report", "_seen", "_size", "_told", "_trouble", "_wake",
         "_written", "target",
     )  # fmt: skip
 
     def __init__(
         self,
         target: str,
+        descriptor: int,
         form: str = "l7",
         *,
         lock: int | None = None,
         native: NativeThreading = NATIVE,
         report: Callable[[str], None] = to_stderr,
-        held: int | None = None,
     ) -> None:
         self.target = target
-        self._held = held
         self._form = FORMATS[form]()
-        self._lock, self._native, self._report = lock, native, report
-        self._output = self._open()
+        self._report = report
+        self._output = SharedOutput(descriptor, lock if descriptor in (1, 2) else None, native)
         self._lines: list[str] = []
         self._batches: deque[tuple[list[str], int]] = deque()
         # Bytes collected, passed to the thread, and finished by the thread.
@@ -144,19 +141,6 @@ class AccessLog(NullAccessLog):
             self._told = self.lost
         return self._finished
 
-    def _open(self) -> SharedOutput:
-        standard = 1 if self.target == "-" else self._held or descriptor_of(self.target)
-        if standard in (1, 2):
-            return SharedOutput(standard, self._lock, self._native)
-        try:
-            descriptor = open_for_lines(self.target)
-        except OSError:
-            # The account has changed since it was opened, or its directory was removed: no reason not to serve.
-            if self._held is None:
-                raise
-            descriptor = os.dup(self._held)
-        return SharedOutput(descriptor, None, self._native)
-
     def _hand_over(self) -> None:
         lines, size = self._lines, self._size
         self._lines, self._size = [], 0
@@ -206,16 +190,7 @@ class AccessLog(NullAccessLog):
         return self._closing and monotonic() >= self._deadline
 
 
-def open_log(
-    target: str,
-    form: str = "l7",
-    *,
-    lock: int | None = None,
-    native: NativeThreading = NATIVE,
-    report: Callable[[str], None] = to_stderr,
-    held: int | None = None,
-) -> NullAccessLog:
-    """Open the access log that the configuration names; ``off`` gives one that does nothing. Raises ``OSError``."""
-    if target == "off":
-        return NullAccessLog()
-    return AccessLog(target, form, lock=lock, native=native, report=report, held=held)
+def open_log(target: str) -> int:
+    """A descriptor of the log at a path, ``-`` is standard output, as is what leads to it; raises ``OSError``."""
+    number = 1 if target == "-" else descriptor_of(target)
+    return number if number is not None and number in (1, 2) else open_for_lines(target)

@@ -58,6 +58,9 @@ NAMES = {
     "backend.unreachable": Meaning(
         ("backend",), "the look ahead of a reload has reached none of its servers, and the reload goes on"
     ),
+    "opener.opened": Meaning(("what",), "the privileged opener has opened a file that is new to it, or bound a port"),
+    "opener.refused": Meaning(("asker",), "it was asked for what it may not open"),
+    "opener.gone": Meaning(("pid",), "it has ended; only a restart brings it back"),
     "server.up": Meaning(("backend", "server"), "checks pass again, or at last (level debug the first time)"),
     "server.down": Meaning(("backend", "server"), "checks have failed"),
     "server.ejected": Meaning(("backend", "server"), "it has failed requests, and gets none for a while"),

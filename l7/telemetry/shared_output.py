@@ -68,15 +68,21 @@ def descriptor_of(path: str) -> int | None:
     return None
 
 
-def open_for_lines(path: str, flags: int = 0) -> int:
-    """Open a file for appending, or create it; raises ``OSError``. ``flags`` are added to those of ``open``."""
+def open_for_lines(path: str, flags: int = 0, folder: int | None = None, *, create: bool = True) -> int:
+    """Open a file for appending, or create it; raises ``OSError``.
+
+    :param flags: are added to those of ``open``.
+    :param folder: a descriptor of the directory that a relative path begins at.
+    """
     # O_NONBLOCK: a named pipe without a reader is an error at once rather than an endless wait.
     flags |= os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     try:
         # Without O_CREAT first: with it, not even root may open another account's file in /tmp (fs.protected_regular).
-        return os.open(path, flags)
+        return os.open(path, flags, dir_fd=folder)
     except FileNotFoundError:
-        return os.open(path, flags | os.O_CREAT, LOG_MODE)
+        if not create:
+            raise
+        return os.open(path, flags | os.O_CREAT, LOG_MODE, dir_fd=folder)
 
 
 def make_lock() -> int:

@@ -43,7 +43,7 @@ from l7.ipc.messages import (
 from l7.sharedmem import scoreboard as cells
 from l7.sharedmem.memory import SharedMemory
 from l7.sharedmem.scoreboard import Scoreboard
-from l7.telemetry.access_log import NullAccessLog, open_log
+from l7.telemetry.access_log import AccessLog, NullAccessLog, open_log
 from l7.telemetry.events import Events, named
 from l7.workers.accept_balancer import AcceptBalancer
 from l7.workers.bound_listener import BoundListener
@@ -105,7 +105,7 @@ class WorkerSpec:
     """What sticky cookies are signed with where the configuration has no secret."""
     log_lock: int | None = None
     log: tuple[str, int] | None = None
-    """Path and descriptor of an access log that this process may no longer be allowed to open by itself."""
+    """Path and descriptor of the access log that the master has open."""
     preflight: PreflightSpec | None = None
     """What it connects to before it accepts."""
 
@@ -134,10 +134,7 @@ class Worker:
         allowed = raise_limit()
         self._sweeper = DeadlineSweeper()
         self._greenlets = GreenletPool()
-        held = spec.log[1] if spec.log is not None and spec.log[0] == config.access_log else None
-        self._log: NullAccessLog = open_log(
-            config.access_log, config.access_log_format, lock=spec.log_lock, report=events.warning, held=held
-        )
+        self._log = _access_log(spec, events)
         self._proxy = Proxy(config, self._sweeper, self._greenlets, self._log, _context(spec, events))
         self._share = AcceptBalancer(spec.scoreboard, spec.slot)
         most = self._places(allowed)
@@ -332,6 +329,16 @@ class Worker:
         text = "\n".join(format_run_info(thread_stacks=False))
         os.write(2, f"worker {os.getpid()}: the stacks of all greenlets\n{text}\n".encode("utf-8", "replace"))
         self._channel.send(StacksWritten())
+
+
+def _access_log(spec: WorkerSpec, events: Events) -> NullAccessLog:
+    """The log that the master has open; where that is another one by now, it is opened here, and ``OSError`` raised."""
+    config = spec.generation.config
+    target = config.access_log
+    if target == "off":
+        return NullAccessLog()
+    descriptor = spec.log[1] if spec.log is not None and spec.log[0] == target else open_log(target)
+    return AccessLog(target, descriptor, config.access_log_format, lock=spec.log_lock, report=events.warning)
 
 
 def _context(spec: WorkerSpec, events: Events) -> WorkerContext:

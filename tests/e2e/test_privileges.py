@@ -17,6 +17,9 @@ from tests.harness.client import TIMEOUT, get
 from tests.harness.l7process import ROOT, L7Process
 from tests.harness.origin import Origin, routes
 
+ALONE = "privileged-opener: off\n"
+"""What is in a configuration where nobody stays root."""
+
 
 def identity(pid: int) -> dict[str, list[int]]:
     """Real, effective, saved and file system ids, and the groups."""
@@ -28,7 +31,8 @@ def identity(pid: int) -> dict[str, list[int]]:
 def run_to_the_end(*words: str, before: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command line in a process that first executes ``before``."""
     # Everything is imported before: whom the process becomes may not be able to read the interpreter.
-    script = f"import sys, os, l7.master.build\nfrom l7.cli import main\n{before}\nsys.exit(main({list(words)!r}))"
+    imports = "import sys, os, l7.commands, l7.master.build\nfrom l7.cli import command_line, main"
+    script = f"{imports}\n{before}\nsys.exit(main(command_line({list(words)!r})))"
     return subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=TIMEOUT, cwd=ROOT, check=False
     )
@@ -45,7 +49,7 @@ def l7_reload(control: Path) -> subprocess.CompletedProcess[str]:
 def test_everybody_is_nobody_after_a_privileged_port_is_bound(public):
     host, port = free_privileged_port()
     with Origin(routes) as app:
-        config = f"port: {port}\nbind: ['{host}']\nbackends: {{'*': {{servers: ['{app.address}']}}}}\n"
+        config = f"{ALONE}port: {port}\nbind: ['{host}']\nbackends: {{'*': {{servers: ['{app.address}']}}}}\n"
         with L7Process(config, inherit=False, run_as=None, directory=public, workers=2) as proxy:
             assert get((host, port)).status == 200
             for pid in [proxy.pid, *proxy.workers()]:
@@ -139,7 +143,7 @@ def test_a_log_behind_a_link_is_opened_by_whom_it_became(public):
 def test_a_log_that_logrotate_makes_for_another_account(public):
     # nginx's master is root and gives the new file to its workers; who is nobody by then can only say so.
     log, renamed, control = public / "access.log", public / "access.log.1", public / "l7.control"
-    config = f"backends: {{a: {{servers: []}}}}\naccess-log: {log}\ncontrol: {control}\ncanary-time: 0s\n"
+    config = f"{ALONE}backends: {{a: {{servers: []}}}}\naccess-log: {log}\ncontrol: {control}\ncanary-time: 0s\n"
     said = rf"{log} cannot be opened anew by nobody \(permission denied\): lines go on into"
 
     def request(path: str) -> None:
@@ -177,7 +181,7 @@ def test_a_log_that_logrotate_makes_for_another_account(public):
 @root_only
 def test_a_log_that_cannot_be_made_again_is_warned_of(public):
     log = public / "access.log"
-    config = f"backends: {{a: {{servers: []}}}}\naccess-log: {log}\npid-file: {public}/l7.pid\ncanary-time: 0s\n"
+    config = f"{ALONE}backends: {{a: {{servers: []}}}}\naccess-log: {log}\npid-file: {public}/l7.pid\ncanary-time: 0s\n"
     with L7Process(config, run_as=None, directory=public) as proxy:
         log.rename(public / "access.log.1")
         proxy.hup()
@@ -188,27 +192,6 @@ def test_a_log_that_cannot_be_made_again_is_warned_of(public):
         os.kill(proxy.workers()[0], signal.SIGKILL)
         proxy.wait_for_event("worker.exited", reason="killed by SIGKILL")
         proxy.wait_for(lambda: get(proxy.address, host="a").status == 503, "another worker")
-
-
-@root_only
-def test_a_file_that_only_root_may_read_is_read_again_while_it_is_the_same(public):
-    config = "backends: {a: {servers: []}}\n"
-    path = public / "secret.yml"
-    path.write_text(config)
-    path.chmod(0o600)
-    with L7Process(argv=["--config", str(path)], run_as=None, directory=public) as proxy:
-        proxy.wait_for_event("warning .*nobody may not read it")
-        path.write_text("backends: {b: {servers: []}}\n")
-        proxy.hup()
-        proxy.wait_for_event("reload: .*b.* added")
-        proxy.wait_for_event("reload.done")
-        path.rename(public / "before.yml")
-        path.write_text(config)
-        path.chmod(0o600)
-        (public / "before.yml").unlink()
-        proxy.hup()
-        proxy.wait_for_event("cannot be read")
-        proxy.wait_for_event("reload.refused", generation=2)
 
 
 @root_only

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import random
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from l7.master.resources.privileges import first_unprivileged_port
-from tests.harness.accounts import free_privileged_port
+from tests.harness.accounts import NOBODY, free_privileged_port, privileged_ports, root_only
 from tests.harness.client import TIMEOUT, Client, get
-from tests.harness.l7process import CONFIG, ROOT, L7Process
+from tests.harness.l7process import CONFIG, ROOT, STATUS, L7Process
 from tests.harness.lifecycle import stop_successor, suspended_successor, upgrade
 from tests.harness.load import Gate, in_flight, load_without_loss
 
@@ -328,7 +325,7 @@ def test_no_upgrade_in_the_middle_of_a_reload(l7, origin):
 def test_a_variable_that_somebody_made_up_is_not_believed(l7, origin):
     made_up = {
         "parent": 1, "bridge": 1, "generation": 4, "output-lock": 1, "listeners": [], "handed": [],
-        "control": None, "log": None, "pid-file": None, "held": {},
+        "control": None, "log": None, "pid-file": None, "opener": None,
     }  # fmt: skip
     proxy = l7(CONFIG.format(origin().address), env={"L7_UPGRADE_FDS": json.dumps(made_up)})
     assert any("master.ready generation=1 " in line for line in proxy.events)
@@ -350,31 +347,43 @@ def locked_away() -> Iterator[Path]:
 
 
 def nobody_can_run_python() -> bool:
-    uid = pwd.getpwnam("nobody").pw_uid
-    code = f"import os; os.setuid({uid}); os.execv({sys.executable!r}, [{sys.executable!r}, '-c', 'import l7.cli'])"
+    code = f"os.execv({sys.executable!r}, [{sys.executable!r}, '-c', 'import l7.cli'])"
+    code = f"import os; os.setuid({NOBODY.pw_uid}); {code}"
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-@pytest.mark.skipif(first_unprivileged_port() < 200, reason="every port is for everybody here")
+@root_only
+@privileged_ports
 def test_after_the_privileges_are_gone(origin, locked_away):
     if not nobody_can_run_python():
         pytest.skip("the account that l7 runs as may not execute this interpreter")
     host, port = free_privileged_port()
+    log = locked_away / "log"
+    config = CONFIG.format(origin().address) + QUICK + f"bind: {host}\nport: {port}\naccess-log: {log}\n"
     proxy = L7Process(
-        CONFIG.format(origin().address) + QUICK + f"bind: {host}\nport: {port}\naccess-log: {locked_away}/log\n",
-        inherit=False, run_as="nobody", directory=locked_away, host=host,
-    )  # fmt: skip
+        config, argv=["--control", STATUS], inherit=False, run_as="nobody", directory=locked_away, host=host
+    )
     try:
+        opener = proxy.status()["opener"]
         pid = upgrade(proxy)
         assert proxy.wait() == 0
-        proxy.wait_for_event(rf"warning l7\[{pid}\].*config.yml: nobody may not read it")
-        assert psutil.Process(pid).uids().real == pwd.getpwnam("nobody").pw_uid
+        assert psutil.Process(pid).uids() == (NOBODY.pw_uid,) * 3
         assert get((host, port), host="a").status == 200
-        deadline = time.monotonic() + TIMEOUT
-        while '"GET / ' not in (locked_away / "log").read_text():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        stop_successor(proxy, pid)
+        # The privileged opener is handed on: what was replaced is read, the log is opened anew, a port is bound.
+        assert (proxy.status()["pid"], proxy.status()["opener"]) == (pid, opener)
+        log.rename(locked_away / "log.1")
+        proxy.write_config(config.replace(f"port: {port}", f"port: {port - 1}"))
+        start = len(proxy.events)
+        os.kill(pid, signal.SIGHUP)
+        proxy.wait_for_event("reload.done", start=start)
+        assert get((host, port - 1), host="a").status == 200
+        proxy.wait_for(lambda: '"GET / ' in log.read_text(), "a line in the new file")
+        again = upgrade(proxy, pid)
+        assert proxy.status()["opener"] == opener
+        os.kill(opener["pid"], signal.SIGKILL)
+        proxy.wait_for_event(rf"warning l7\[{again}\] opener.gone")
+        os.kill(again, signal.SIGUSR2)
+        proxy.wait_for_event(rf"error l7\[{again}\] upgrade.failed .*cannot be read: .*the privileged opener has ended")
+        stop_successor(proxy, again)
     finally:
         proxy.kill()

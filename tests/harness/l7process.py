@@ -39,6 +39,8 @@ PROGRAM = (sys.executable, "-m", "l7")
 READY = "master.ready"
 MONITOR = "l7: monitor"
 """How the title of a monitor process begins."""
+OPENER = "l7: opener"
+"""The title of the privileged opener."""
 STATUS = "control.sock"
 """The control socket to start it with for who asks for its status."""
 LISTENING = re.compile(r"listening on (\S+)")
@@ -176,6 +178,8 @@ class L7Process:
             self.write_config(config)
             options += ["--config", str(self.config_path)]
         text = config or ""
+        if "--config" in argv:
+            text = Path(argv[argv.index("--config") + 1]).read_text("utf-8")
         if not inherit and "--port" not in argv and "port:" not in text:
             options += ["--port", "0"]
         if not inherit and "--bind" not in argv and "bind:" not in text:
@@ -312,8 +316,8 @@ class L7Process:
     # What it is made of
 
     def workers(self) -> list[int]:
-        """Pids of the worker processes: the master's children without the monitor process."""
-        return sorted(pid for pid, title in self._children().items() if not title.startswith(MONITOR))
+        """Pids of the worker processes: the master's children without the monitor process and the opener."""
+        return sorted(pid for pid, title in self._children().items() if not title.startswith((MONITOR, OPENER)))
 
     def control(self) -> int | None:
         """Pid of the monitor process, the newest where there are two; None without one."""

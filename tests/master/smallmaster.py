@@ -77,4 +77,4 @@ def hesitate(boot: WorkerSpec, channel: Channel, message: Message) -> None:
 
 if __name__ == "__main__":
     step.HEARD_WITHIN = 20.0  # no slow machine is to end the wait
-    sys.exit(serve(lambda: load(sys.argv[1:], {}), run=toy))
+    sys.exit(serve(lambda read_bytes: load(sys.argv[1:], {}, read_bytes=read_bytes), run=toy))

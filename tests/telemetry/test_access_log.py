@@ -23,17 +23,21 @@ gevent.monkey.patch_all()
 import gevent, sys, threading
 from gevent.monkey import get_original
 from l7.exchange import Exchange
-from l7.telemetry.access_log import open_log
+from l7.telemetry.access_log import AccessLog
 from l7.telemetry.shared_output import NativeThreading, make_lock
 originals = [("_thread", "start_new_thread"), ("select", "poll"), ("time", "sleep")]
 native = NativeThreading(*[get_original(*name) for name in originals])
-log = open_log("-", "combined", lock=make_lock(), native=native)
+log = AccessLog("-", 1, "combined", lock=make_lock(), native=native)
 for number in range(3):
     log.log(Exchange("c%d" % number, 0.0))
     log.tick()
     gevent.sleep(0.01)
 assert log.close(5)
 """
+
+
+def opened(path: str, form: str = "l7", report: Callable[[str], None] = to_stderr) -> AccessLog:
+    return AccessLog(path, open_log(path), form, report=report)
 
 
 def make_exchange(number: int = 0, agent: bytes = b"-") -> Exchange:
@@ -81,7 +85,7 @@ def drain(reader: int) -> bytes:
 def test_lines_reach_the_file_in_order(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
     path.write_text("before\n")
-    log = AccessLog(str(path), "combined")
+    log = opened(str(path), "combined")
     for number in range(1000):
         log.log(make_exchange(number))
         if number % 100 == 0:
@@ -95,13 +99,13 @@ def test_lines_reach_the_file_in_order(tmp_path: Path) -> None:
 
 def test_a_new_file_is_not_for_everybody(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
-    assert AccessLog(str(path)).close()
+    assert opened(str(path)).close()
     assert stat.S_IMODE(path.stat().st_mode) & 0o137 == 0
 
 
 def test_a_tick_writes_what_there_is(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
-    log = AccessLog(str(path))
+    log = opened(str(path))
     log.log(make_exchange())
     assert path.read_bytes() == b""
     log.tick()
@@ -111,7 +115,7 @@ def test_a_tick_writes_what_there_is(tmp_path: Path) -> None:
 
 def test_a_full_batch_does_not_wait_for_the_tick(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
-    log = AccessLog(str(path))
+    log = opened(str(path))
     for _ in range(BATCH // 1000 + 1):
         log.log(make_exchange(agent=b"x" * 1000))
     await_that(lambda: path.stat().st_size >= BATCH)
@@ -121,13 +125,13 @@ def test_a_full_batch_does_not_wait_for_the_tick(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     for name in (tmp_path, tmp_path / "no" / "where"):
         with pytest.raises(OSError, match=str(name)):
-            AccessLog(str(name))
+            opened(str(name))
 
 
 def test_a_pipe_without_a_reader_is_an_error(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="pipe"):
-        AccessLog(str(tmp_path / "pipe"))
+        opened(str(tmp_path / "pipe"))
 
 
 def target_of(name: str) -> str:
@@ -138,7 +142,7 @@ def target_of(name: str) -> str:
 
 
 def test_a_full_disk_costs_lines_and_two_events(events: list[str]) -> None:
-    log = AccessLog("/dev/full", report=events.append)
+    log = opened("/dev/full", report=events.append)
     for count in (3, 6):
         for _ in range(3):
             log.log(make_exchange())
@@ -159,7 +163,7 @@ def test_a_full_disk_costs_lines_and_two_events(events: list[str]) -> None:
 
 def test_a_closed_pipe_costs_lines(fifo: tuple[str, int], events: list[str]) -> None:
     path, reader = fifo
-    log = AccessLog(path, report=events.append)
+    log = opened(path, report=events.append)
     os.close(reader)
     log.log(make_exchange())
     log.tick()
@@ -172,7 +176,7 @@ def test_a_closed_pipe_costs_lines(fifo: tuple[str, int], events: list[str]) -> 
 
 def test_a_stalled_pipe_costs_bounded_memory_and_lines(fifo: tuple[str, int], events: list[str]) -> None:
     path, reader = fifo
-    log = AccessLog(path, report=events.append)
+    log = opened(path, report=events.append)
     exchange = make_exchange(agent=b"x" * 900)
     total = 2 * BACKLOG // 900
     for _ in range(total):
@@ -198,7 +202,7 @@ def test_a_stalled_pipe_costs_bounded_memory_and_lines(fifo: tuple[str, int], ev
 
 def test_closing_does_not_wait_for_a_stalled_pipe(fifo: tuple[str, int], events: list[str]) -> None:
     path, _ = fifo
-    log = AccessLog(path, report=events.append)
+    log = opened(path, report=events.append)
     for _ in range(300):
         log.log(make_exchange(agent=b"x" * 900))
     begin = monotonic()
@@ -210,7 +214,7 @@ def test_closing_does_not_wait_for_a_stalled_pipe(fifo: tuple[str, int], events:
 
 
 def test_what_comes_after_closing_is_lost_within_bounds(tmp_path: Path) -> None:
-    log = AccessLog(str(tmp_path / "access.log"))
+    log = opened(str(tmp_path / "access.log"))
     assert log.close()
     log.log(make_exchange())
     log.tick()
@@ -219,14 +223,13 @@ def test_what_comes_after_closing_is_lost_within_bounds(tmp_path: Path) -> None:
 
 def test_no_descriptor_is_left(tmp_path: Path) -> None:
     before = descriptors()
-    log = AccessLog(str(tmp_path / "access.log"))
+    log = opened(str(tmp_path / "access.log"))
     assert log.close()
     assert not descriptors() - before
 
 
 def test_off_does_nothing() -> None:
-    log = open_log("off")
-    assert type(log) is NullAccessLog
+    log = NullAccessLog()
     log.log(make_exchange())
     log.tick()
     assert log.close()

@@ -143,6 +143,7 @@ class ControlCommands(MasterPart):
             "workers": workers(state, self._context.children.handles, self._context.scoreboard),
             "monitor": (monitor := self._monitor_status()),
             "control": monitor,  # its key in 0.1
+            "opener": self._context.resources.opener.status(),
             "servers": list(table(served.generation.config, self._generations.shared_state)),
         }
 

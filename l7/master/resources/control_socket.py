@@ -14,8 +14,8 @@ from l7.config.addresses import LONGEST_UNIX_PATH
 from l7.errors import StartError
 from l7.master.resources.instance_links import InstanceLinks, remove_dead
 from l7.master.resources.instance_paths import SUFFIX, InstanceKey, make_directory
+from l7.master.resources.listening_sockets import inode, is_gone, remove_stale
 from l7.master.resources.privileges import Identity
-from l7.master.resources.socket_paths import inode, is_gone, remove_stale
 
 BACKLOG = 128
 

@@ -10,8 +10,8 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 from l7.errors import StartError
@@ -45,8 +45,8 @@ class InheritedState:
     control: tuple[str, int] | None = None
     log: tuple[str, int] | None = None
     pid_file: str | None = None
-    held: Mapping[str, int] = field(default_factory=dict)
-    """Configuration files that only root could open, by name."""
+    opener: tuple[int, int] | None = None
+    """The process of the privileged opener, and the socket on which it is asked: -1 where it has ended."""
     state_file: int | None = None
     """What the l7 before knew (`l7.master.upgrade.state_file`)."""
 
@@ -55,8 +55,9 @@ class InheritedState:
         """All of them."""
         places = [place.descriptor for place in (*self.listeners, *self.handed)]
         pairs = [pair[1] for pair in (self.control, self.log) if pair is not None and pair[1] > 2]
+        opener = [] if self.opener is None or self.opener[1] < 0 else [self.opener[1]]
         left = [] if self.state_file is None else [self.state_file]
-        return (self.bridge, self.output_lock, *places, *pairs, *self.held.values(), *left)
+        return (self.bridge, self.output_lock, *places, *pairs, *opener, *left)
 
     def variable(self) -> str:
         """The value of the variable that carries it."""
@@ -71,7 +72,7 @@ class InheritedState:
                 "control": self.control,
                 "log": self.log,
                 "pid-file": self.pid_file,
-                "held": dict(self.held),
+                "opener": self.opener,
                 "state-file": self.state_file,
             }
         )
@@ -107,7 +108,7 @@ def _parse(value: dict[str, Any]) -> InheritedState:
         control=_pair(value["control"]),
         log=_pair(value["log"]),
         pid_file=value["pid-file"],
-        held={str(path): int(descriptor) for path, descriptor in value["held"].items()},
+        opener=None if value.get("opener") is None else (int(value["opener"][0]), int(value["opener"][1])),
         state_file=None if value.get("state-file") is None else int(value["state-file"]),
     )
 

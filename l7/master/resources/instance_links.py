@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from l7.master.resources.socket_paths import listens
+from l7.master.resources.listening_sockets import listens
 
 
 class InstanceLinks:

@@ -17,8 +17,17 @@ from l7.config.addresses import Address
 from l7.config.listeners import ListenerConfig, listeners_of
 from l7.errors import StartError
 from l7.master.resources.inherited import InheritedSocket
+from l7.master.resources.listening_sockets import (
+    bind_tcp,
+    inode,
+    is_gone,
+    listen_unix,
+    listening,
+    try_unix,
+    words_of,
+)
+from l7.master.resources.privileged_opener import OpenerRefused, PrivilegedOpener
 from l7.master.resources.privileges import Identity, first_unprivileged_port
-from l7.master.resources.socket_paths import inode, is_gone, is_stale, remove_stale
 from l7.networks import host_port
 
 TRIES = 17
@@ -27,9 +36,6 @@ PAUSE = 0.25
 """Seconds between two tries."""
 FIRST_INHERITED = 3
 """Where the descriptors of ``LISTEN_FDS`` begin (sd_listen_fds(3))."""
-SOCKET_MODE = 0o666
-"""Who may connect to a unix socket: everybody who reaches its directory, as with a TCP port."""
-
 ADMIN = "admin "
 """What the key of the admin endpoint's listener begins with: no worker has it."""
 
@@ -91,7 +97,8 @@ def wanted_keys(bind: Iterable[str], port: int) -> list[str]:
 class Listeners:
     """All listening sockets of the master."""
 
-    def __init__(self) -> None:
+    def __init__(self, opener: PrivilegedOpener | None = None) -> None:
+        self._opener = opener or PrivilegedOpener()
         self._bound: dict[str, Listener] = {}
         self._inherited: list[Listener] = []
         self._replaced: list[Listener] = []
@@ -153,7 +160,7 @@ class Listeners:
         try:
             for key in keys:
                 if key not in self._bound:
-                    new.append(_bind(key, pause, dual=f"0.0.0.0|{port}" not in keys))
+                    new.append(self._bind(key, pause, dual=f"0.0.0.0|{port}" not in keys))
         except BaseException:
             for listener in new:
                 listener.close()
@@ -163,13 +170,35 @@ class Listeners:
         self._bound.update((listener.key, listener) for listener in new)
         return [self._bound[key] for key in keys]
 
+    def _bind(self, key: str, pause: Pause | None, *, dual: bool) -> Listener:
+        for left in reversed(range(TRIES)):
+            try:
+                if key.startswith("unix:"):
+                    path = key.removeprefix("unix:")
+                    return Listener(key, listen_unix(path), path, inode(path))
+                return Listener(key, listening(self._bind_tcp(key, dual=dual)))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or not left or pause is None or not pause(PAUSE):
+                    raise StartError(_explain(key, error)) from error
+        raise AssertionError("the last try returns or raises")
+
+    def _bind_tcp(self, key: str, *, dual: bool) -> socket.socket:
+        """A socket that is bound, by us or by the privileged opener, and does not listen yet."""
+        host, _, port = key.rpartition("|")
+        try:
+            return bind_tcp(host, int(port), dual=dual)
+        except PermissionError:
+            if self._opener.pid is None:
+                raise
+        return self._opener.bind(host, int(port), dual=dual)
+
     def _renew(self, key: str) -> None:
         """Bind a unix socket again whose path is gone; the one before stays with those who have it until `keep`."""
         before = self._bound.get(key)
         if before is None or before.path is None or not is_gone(before.path, before.inode):
             return
         try:
-            new = _bind("unix:" + before.path, None, dual=True)
+            new = self._bind("unix:" + before.path, None, dual=True)
         except StartError as error:
             self.troubles.append(f"{error}: its path was removed and cannot be made anew; nobody can connect there")
             return
@@ -188,7 +217,7 @@ class Listeners:
             raise StartError(f"admin: {address} is where requests are taken; choose another port")
         if key not in self._bound:
             try:
-                bound = _bind(where, pause, dual=True)
+                bound = self._bind(where, pause, dual=True)
             except StartError as error:
                 raise StartError(f"admin: {error}") from error
             bound.key = key
@@ -200,11 +229,21 @@ class Listeners:
         """Why a configuration's listeners could not be bound; nobody can connect meanwhile, and nothing stays."""
         keys = [] if self._inherited else wanted_keys(bind, port)
         dual = f"0.0.0.0|{port}" not in keys
-        problems = [_try_out(key, dual=dual) for key in keys if key not in self._bound]
+        problems = [self._try_out(key, dual=dual) for key in keys if key not in self._bound]
         if admin is not None and ADMIN + _where(admin) not in self._bound:
-            problem = _try_out(_where(admin), dual=True)
+            problem = self._try_out(_where(admin), dual=True)
             problems.append(problem and f"admin: {problem}")
         return [problem for problem in problems if problem]
+
+    def _try_out(self, key: str, *, dual: bool) -> str:
+        try:
+            if key.startswith("unix:"):
+                try_unix(key.removeprefix("unix:"))
+            else:
+                self._bind_tcp(key, dual=dual).close()
+        except OSError as error:
+            return _explain(key, error)
+        return ""
 
     def keep(self, listeners: Iterable[Listener]) -> list[Listener]:
         """Close all others; returns those that are listened on no more."""
@@ -251,7 +290,7 @@ def _adopt(descriptor: int, name: str) -> Listener:
         sock = socket.socket(fileno=descriptor)
         listens = sock.type == socket.SOCK_STREAM and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as error:
-        raise StartError(f"{called} is not a socket: {_words(error)}") from error
+        raise StartError(f"{called} is not a socket: {words_of(error)}") from error
     if not listens:
         raise StartError(f"{called} is not a listening stream socket")
     os.set_inheritable(descriptor, False)
@@ -259,111 +298,12 @@ def _adopt(descriptor: int, name: str) -> Listener:
     return Listener(f"inherited {descriptor}", sock)
 
 
-def _bind(key: str, pause: Pause | None, *, dual: bool) -> Listener:
-    for left in reversed(range(TRIES)):
-        try:
-            return _bind_unix(key) if key.startswith("unix:") else _bind_tcp(key, dual=dual)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or not left or pause is None or not pause(PAUSE):
-                raise StartError(_explain(key, error)) from error
-    raise AssertionError("the last try returns or raises")
-
-
-def _try_out(key: str, *, dual: bool) -> str:
-    try:
-        if key.startswith("unix:"):
-            _try_out_unix(key.removeprefix("unix:"))
-        else:
-            _bound_tcp(key, dual=dual).close()
-    except OSError as error:
-        return _explain(key, error)
-    return ""
-
-
-def _try_out_unix(path: str) -> None:
-    is_stale(path)
-    if not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
-        os.stat(os.path.dirname(path) or ".")  # it says more where there is no such directory
-        raise PermissionError(errno.EACCES, "permission denied")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        # No path can be made to see whether it is too long; connecting knows, and nobody is there.
-        try:
-            sock.connect(path)
-        except (FileNotFoundError, ConnectionRefusedError):
-            return
-
-
-def _bind_tcp(key: str, *, dual: bool) -> Listener:
-    sock = _bound_tcp(key, dual=dual)
-    try:
-        sock.listen(_backlog())
-        sock.setblocking(False)
-    except BaseException:
-        sock.close()
-        raise
-    return Listener(key, sock)
-
-
-def _bound_tcp(key: str, *, dual: bool) -> socket.socket:
-    """A socket that is bound, and listens not yet."""
-    host, _, port = key.rpartition("|")
-    if host != "*":
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return _bound(family, host, int(port), dual=dual)
-    try:
-        return _bound(socket.AF_INET6, "::", int(port), dual=dual)
-    except OSError as error:
-        if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT):
-            raise
-        return _bound(socket.AF_INET, "0.0.0.0", int(port), dual=dual)
-
-
-def _bound(family: int, host: str, port: int, *, dual: bool) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Before it listens: connections have it from their listener, and those that come before the workers are ready
-        # would wait for an acknowledgement before each last small piece, for as long as they live.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if family == socket.AF_INET6:
-            # `::` is both families, as `*` is, unless IPv4 is asked for beside it; any other is IPv6 alone.
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" and dual else 1)
-        sock.bind(_sockaddr(host, port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _sockaddr(host: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
-    address, percent, zone = host.partition("%")
-    if not percent:
-        return address, port
-    return address, port, 0, int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
-
-
-def _bind_unix(key: str) -> Listener:
-    path = key.removeprefix("unix:")
-    remove_stale(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        before = os.umask(0o777 & ~SOCKET_MODE)
-        try:
-            sock.bind(path)
-        finally:
-            os.umask(before)
-        sock.listen(_backlog())
-        sock.setblocking(False)
-        return Listener(key, sock, path, inode(path))
-    except BaseException:
-        sock.close()
-        raise
-
-
 def _explain(key: str, error: OSError) -> str:
     if key.startswith("unix:"):
-        return f"bind: {key}: {_words(error)}"
+        return f"bind: {key}: {words_of(error)}"
     host, _, port = key.rpartition("|")
+    if isinstance(error, OpenerRefused):
+        return f"port {port}: {error.strerror}"
     if error.errno == errno.EACCES:
         return (
             f"port {port}: permission denied; run as root or give CAP_NET_BIND_SERVICE, or choose a port above"
@@ -373,19 +313,7 @@ def _explain(key: str, error: OSError) -> str:
         return f"port {port}: address {host} is in use by another program; stop that, or choose another port"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"bind: {host} is not an address of this machine"
-    return f"bind: {host} port {port}: {_words(error)}"
-
-
-def _words(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
-
-
-def _backlog() -> int:
-    try:
-        with open("/proc/sys/net/core/somaxconn", encoding="utf-8") as file:
-            return max(socket.SOMAXCONN, int(file.read()))
-    except (OSError, ValueError):
-        return 4096
+    return f"bind: {host} port {port}: {words_of(error)}"
 
 
 def describe(listeners: Iterable[Listener]) -> str:

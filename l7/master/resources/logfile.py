@@ -6,12 +6,14 @@ the file, and a new one of the same name may be somebody else's.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
 
 from l7.errors import StartError
-from l7.master.resources.privileges import Identity, account
+from l7.master.resources.privileged_opener import OpenerRefused, PrivilegedOpener
+from l7.master.resources.privileges import Identity, account, give_file
 from l7.telemetry.shared_output import descriptor_of, open_for_lines
 
 NO_FILE = frozenset({"-", "off"})
@@ -31,8 +33,9 @@ class OpenedLogFile:
 class LogFile:
     """The access log; ``held`` is its path and descriptor, None where it has no path or is turned off."""
 
-    def __init__(self, held: tuple[str, int] | None = None) -> None:
-        self.held = held
+    def __init__(self, opener: PrivilegedOpener | None = None) -> None:
+        self.held: tuple[str, int] | None = None
+        self._opener = opener or PrivilegedOpener()
 
     def open(self, path: str, identity: Identity | None = None) -> OpenedLogFile:
         """Open the log at ``path``; where it is the path that is held and cannot be opened, keep what is held.
@@ -41,11 +44,24 @@ class LogFile:
         :raises StartError: it cannot be opened, and nothing of that path is held.
         """
         try:
-            opened = open_log_file(path, identity)
+            return self._replace(self._open(path, identity))
         except StartError as error:
             if self.held is None or self.held[0] != path:
                 raise
             return OpenedLogFile(trouble=_trouble(path, self.held[1], str(error)))
+
+    def _open(self, path: str, identity: Identity | None) -> tuple[str, int] | None:
+        try:
+            return open_log_file(path, identity)
+        except StartError as error:
+            if self._opener.pid is None or not isinstance(error.__cause__, PermissionError):
+                raise
+            try:
+                return path, self._opener.open_log(path)
+            except OSError as why:
+                raise StartError(f"{error}; {why.strerror}") from why
+
+    def _replace(self, opened: tuple[str, int] | None) -> OpenedLogFile:
         before, self.held = self.held, opened
         same_path = before is not None and opened is not None and before[0] == opened[0]
         anew = bool(same_path and before and opened and _identity(before[1]) != _identity(opened[1]))
@@ -58,13 +74,14 @@ class LogFile:
         if path in NO_FILE or descriptor_of(path) is not None or (self.held is not None and self.held[0] == path):
             return ""
         try:
-            if os.path.lexists(path):
-                os.close(open_for_lines(path))
-            elif not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
-                os.stat(os.path.dirname(path) or ".")  # it says more where there is no such directory
-                return f"access-log: {path}: permission denied"
+            try:
+                _try_out(path)
+            except PermissionError:
+                if self._opener.pid is None:
+                    raise
+                self._opener.try_log(path)
         except OSError as error:
-            return f"access-log: {path}: {(error.strerror or str(error)).lower()}"
+            return str(_error(path, error))
         return ""
 
 
@@ -88,16 +105,30 @@ def open_log_file(path: str, identity: Identity | None) -> tuple[str, int] | Non
             return None
         descriptor = open_for_lines(path, os.O_NOFOLLOW if identity is not None else 0)
     except OSError as error:
-        raise StartError(f"access-log: {path}: {(error.strerror or str(error)).lower()}") from error
+        raise _error(path, error) from error
     try:
-        found = os.fstat(descriptor)
-        ours = identity is not None and stat.S_ISREG(found.st_mode) and found.st_nlink == 1
-        if identity is not None and ours and found.st_uid != identity.uid:
-            os.fchown(descriptor, identity.uid, identity.gid)
+        if identity is not None:
+            give_file(descriptor, identity)
     except OSError as error:
         os.close(descriptor)
-        raise StartError(f"access-log: {path}: {(error.strerror or str(error)).lower()}") from error
+        raise _error(path, error) from error
     return path, descriptor
+
+
+def _try_out(path: str) -> None:
+    """Raise the ``OSError`` that opening would raise; nothing is made."""
+    folder = os.path.dirname(path) or "."
+    try:
+        os.close(open_for_lines(path, create=False))
+    except FileNotFoundError:
+        os.stat(folder)  # it says more where there is no such directory
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "permission denied") from None
+
+
+def _error(path: str, error: OSError) -> StartError:
+    words = error.strerror or str(error)
+    return StartError(f"access-log: {path}: {words if isinstance(error, OpenerRefused) else words.lower()}")
 
 
 def _standard(path: str) -> int | None:
@@ -125,9 +156,9 @@ def _trouble(path: str, held: int, why: str) -> str:
         if found.st_nlink and _name(held) == os.path.abspath(path):
             return ""
     where = f"{_name(held)}" if found.st_nlink else "a file that was removed, where nobody can read them"
-    who = account()
+    who, why = account(), why.removeprefix(f"access-log: {path}: ")
     return (
-        f"access-log: {path} cannot be opened anew by {who} ({why.rpartition(': ')[2]}): lines go on into {where}; "
+        f"access-log: {path} cannot be opened anew by {who} ({why}): lines go on into {where}; "
         f"let logrotate `create 640 {who}` or `copytruncate`, or let {who} make files in the directory, and reload"
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import stat
 from dataclasses import dataclass
 
 from l7.errors import StartError
@@ -106,6 +107,13 @@ def drop(identity: Identity) -> None:
         raise StartError(f"run-as: still somebody else after becoming {identity}")
     if identity.uid != 0 and _can_return():
         raise StartError(f"run-as: root could be regained after becoming {identity}")
+
+
+def give_file(descriptor: int, identity: Identity) -> None:
+    """Make an open file another account's, if it is a regular one of one name: others are nobody's to give away."""
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid != identity.uid:
+        os.fchown(descriptor, identity.uid, identity.gid)
 
 
 def _can_return() -> bool:

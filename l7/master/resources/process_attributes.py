@@ -8,6 +8,7 @@ than ours.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -60,6 +61,14 @@ def open_standard_descriptors() -> None:
             os.close(descriptor)
             return
         os.set_inheritable(descriptor, True)
+
+
+def close_all_but(kept: int) -> None:
+    """Close every descriptor but the standard ones and one more."""
+    for descriptor in _open_descriptors():
+        if descriptor > 2 and descriptor != kept:
+            with contextlib.suppress(OSError):  # that of the listing itself
+                os.close(descriptor)
 
 
 def _open_descriptors() -> list[int]:

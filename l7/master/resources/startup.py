@@ -19,6 +19,7 @@ from l7.master.resources.instance_paths import InstanceKey
 from l7.master.resources.listeners import Listener, Listeners, Pause
 from l7.master.resources.logfile import LogFile
 from l7.master.resources.pidfile import PidFile
+from l7.master.resources.privileged_opener import PrivilegedOpener
 from l7.master.resources.privileges import Identity, drop, identify
 from l7.master.resources.process_attributes import close_inherited, open_standard_descriptors, restore_umask
 from l7.telemetry.shared_output import descriptor_of, make_lock
@@ -31,12 +32,14 @@ GIVEN_PORT = frozenset({"--port", "L7_PORT"})
 class MasterResources:
     """What the master stands on for its whole life."""
 
+    opener: PrivilegedOpener
+    """Opens what only root may."""
     listeners: Listeners
-    pid_file: PidFile | None
-    output_lock: int
+    log: LogFile
+    """The access log, for workers that may not open it."""
     run_as: Identity | None
-    log: LogFile = field(default_factory=LogFile)
-    """The access log as it was opened with the rights we had at the start."""
+    output_lock: int = -1
+    pid_file: PidFile | None = None
     control: ControlSocket | None = None
     instance_key: InstanceKey = field(default_factory=InstanceKey)
     """What the place of the control socket follows from."""
@@ -45,9 +48,7 @@ class MasterResources:
     borrowed: bool = False
     """Whether the l7 before us still has all of this, so that nothing of it is ours to remove."""
 
-    def leave_behind(
-        self, bridge: int, generation: int, held: Mapping[str, int], state_file: int | None = None
-    ) -> InheritedState:
+    def leave_behind(self, bridge: int, generation: int, state_file: int | None = None) -> InheritedState:
         """What the next l7 inherits."""
         bound, handed = self.listeners.places()
         return InheritedState(
@@ -60,13 +61,14 @@ class MasterResources:
             control=None if self.control is None else (self.control.path, self.control.socket.fileno()),
             log=self.log.held,
             pid_file=self.pid_path,
-            held=held,
+            opener=self.opener.expect_successor(),
             state_file=state_file,
         )
 
     def leave_to_successor(self) -> None:
         """The next l7 has all of it: remove nothing in the end."""
         self.listeners.leave_paths()
+        self.opener.release()
         if self.control is not None:
             self.control.leave()
         if self.pid_file is not None:
@@ -80,7 +82,8 @@ class MasterResources:
         self.listeners.close()
 
     def close_in_child(self) -> None:
-        """Close, in a child, the pid file and the control socket."""
+        """Close, in a child, the pid file, the control socket and that of the opener."""
+        self.opener.close_inherited()
         if self.pid_file is not None:
             self.pid_file.release()
         if self.control is not None:
@@ -88,13 +91,16 @@ class MasterResources:
 
     def leave(self) -> None:
         """Remove what would name a master that is gone."""
-        if self.borrowed and self.control is not None:
-            self.control.leave()
+        if self.borrowed:
+            self.opener.release()
+            if self.control is not None:
+                self.control.leave()
         self.close_listeners()
         if self.control is not None:
             self.control.close()
         if self.pid_file is not None:
             self.pid_file.remove()
+        self.opener.stop()
 
 
 def prepare(
@@ -102,6 +108,7 @@ def prepare(
     environ: MutableMapping[str, str],
     pause: Pause,
     warn: Callable[[str], None],
+    opener: PrivilegedOpener,
     inheritance: InheritedState | None = None,
 ) -> tuple[MasterResources, list[Listener]]:
     """Bind, take the pid file, make the log file, become who we are to be.
@@ -115,9 +122,8 @@ def prepare(
     config = loaded.config
     identity = identify(config.run_as)
     raise_limit()
-    resources = MasterResources(Listeners(), None, -1, identity)
+    resources = MasterResources(opener, Listeners(opener), LogFile(opener), identity, pid_path=config.pid_file)
     try:
-        resources.pid_path = config.pid_file
         if inheritance is None:
             resources.listeners.inherit(environ)
         else:
@@ -131,10 +137,10 @@ def prepare(
             warn(trouble)
         resources.instance_key = _instance_key(loaded)
         _open_control(resources, identity, environ, warn)
+        if config.privileged_opener == "off":
+            opener.do_without()
         if identity is not None:
-            _hand_over(resources, identity)
-            if resources.log.held is None:
-                resources.log.open(config.access_log)  # behind a link
+            _give_up_root(resources, loaded, identity)
         if inheritance is None:
             # Made last, so that whoever writes to it is already who it will be.
             resources.output_lock = make_lock()
@@ -154,7 +160,7 @@ def _take_on(resources: MasterResources, inheritance: InheritedState) -> None:
     resources.borrowed = True
     try:
         resources.listeners.adopt(inheritance.listeners, inheritance.handed)
-        resources.log, resources.output_lock = LogFile(inheritance.log), inheritance.output_lock
+        resources.log.held, resources.output_lock = inheritance.log, inheritance.output_lock
         if inheritance.control is not None:
             path, descriptor = inheritance.control
             resources.control = ControlSocket.of(socket.socket(fileno=descriptor), path)
@@ -200,7 +206,10 @@ def _instance_key(loaded: Loaded) -> InstanceKey:
     return InstanceKey(control, pid_file, file, config.port if given else None)
 
 
-def _hand_over(resources: MasterResources, identity: Identity) -> None:
+def _give_up_root(resources: MasterResources, loaded: Loaded, identity: Identity) -> None:
+    """Become ``identity``, but for the privileged opener; the log behind a link is opened as that one."""
+    if loaded.config.privileged_opener == "on" and identity.uid != 0:
+        resources.opener.start(loaded, identity)
     try:
         resources.listeners.hand_over(identity)
         if resources.pid_file is not None:
@@ -208,3 +217,5 @@ def _hand_over(resources: MasterResources, identity: Identity) -> None:
     except OSError as error:
         raise StartError(f"run-as: cannot hand over to {identity}: {error.strerror}") from error
     drop(identity)
+    if resources.log.held is None:
+        resources.log.open(loaded.config.access_log)

@@ -201,7 +201,7 @@ class Generations:
         """Refuse by name what only a start can change; raises `ReloadRefused`."""
         lines = needs_restart(
             self.current.generation.config, new, handed=self._resources.listeners.inherited,
-            privileged=may_bind_any_port(), unprivileged_from=first_unprivileged_port(),
+            privileged=may_bind_any_port() or self._resources.opener.alive, unprivileged_from=first_unprivileged_port(),
         )  # fmt: skip
         if lines:
             raise ReloadRefused([f"{line}: needs a restart" for line in lines])
@@ -226,9 +226,14 @@ class Generations:
 
     def _warn_of_unreadable(self, loaded: Loaded) -> None:
         """Warn of files that root could read but the account that l7 runs as cannot: a reload would fail."""
-        if loaded.file is not None and not os.access(loaded.file, os.R_OK):
-            self._unreadable = loaded.file
-            self._events.warning(f"reloads see only what is written into the same file: {self._rights()[0]}")
+        if loaded.file is None or os.access(loaded.file, os.R_OK):
+            return
+        self._unreadable = loaded.file
+        try:
+            self._resources.opener.read(os.path.expanduser(loaded.file))
+        except OSError as error:
+            why = f"; {error.strerror}" if self._resources.opener.pid is not None else ""
+            self._events.warning(f"reloads will be refused: {self._rights()[0]}{why}")
 
     def _working_directory(self) -> list[str]:
         """Advice where the working directory was removed, so that a relative path fails; else nothing."""

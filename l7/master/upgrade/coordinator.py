@@ -9,7 +9,6 @@ from typing import Any
 from setproctitle import setproctitle
 
 from l7.clock import monotonic
-from l7.config.held import HeldFiles
 from l7.ipc.channel import Channel
 from l7.ipc.messages import Adopt, BootFailed, Reload, shortened
 from l7.master.children.signals import NAP, SignalRequest
@@ -42,7 +41,6 @@ class UpgradeCoordinator(MasterPart):
         commands: ControlCommands,
         state_file: StateFile,
         inheritance: InheritedState | None,
-        held: HeldFiles | None,
     ) -> None:
         self._context = context
         self._machine = context.machine
@@ -50,7 +48,6 @@ class UpgradeCoordinator(MasterPart):
         self._commands = commands
         self._state_file = state_file
         self._inheritance = inheritance
-        self._held = held
         self._predecessor_side: PredecessorSide | None = None
         self._successor_side: SuccessorSide | None = None
         self._until = 0.0
@@ -115,10 +112,9 @@ class UpgradeCoordinator(MasterPart):
             self._state_file.write,
             self._context.events.warning,
         )
-        held = {} if self._held is None else self._held.descriptors()
         self._state_file.create()
         graceful = self._machine.state.plan.graceful
-        self._predecessor_side.start(self._context.generations.last, graceful, held, self._state_file.descriptor)
+        self._predecessor_side.start(self._context.generations.last, graceful, self._state_file.descriptor)
 
     def _abandon(self, action: v.AbandonSuccessor) -> None:
         """End the next l7."""

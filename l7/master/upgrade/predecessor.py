@@ -71,9 +71,7 @@ class PredecessorSide:
         self._replaced = False
         """Whether it has taken over."""
 
-    def start(
-        self, generation: int, graceful: float, held: dict[str, int], state_file: int | None = None
-    ) -> None:  # fmt: skip
+    def start(self, generation: int, graceful: float, state_file: int | None = None) -> None:
         """Execute the next l7, which is given ``graceful`` seconds to end where it is given up.
 
         The descriptors that it inherits stay the caller's.
@@ -84,7 +82,7 @@ class PredecessorSide:
             return
         ours, theirs = pair()
         with theirs:
-            left = self._resources.leave_behind(theirs.fileno(), generation, held, state_file)
+            left = self._resources.leave_behind(theirs.fileno(), generation, state_file)
             try:
                 self._child = subprocess.Popen(
                     [sys.executable, *sys.orig_argv[1:]], env=_environment(left), pass_fds=left.descriptors

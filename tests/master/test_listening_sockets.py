@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from l7.master.resources.instance_links import InstanceLinks, answers, remove_dead
-from l7.master.resources.socket_paths import is_stale, listens
+from l7.master.resources.listening_sockets import is_stale, listens
 
 STRANGER = 65534
 

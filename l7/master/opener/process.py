@@ -1,0 +1,261 @@
+"""The privileged opener: the one process that stays root, and may do nothing but open what it was told of at the start.
+
+It opens the configuration file, the access log and the ports that were named by flags and variables, and those that
+the configuration file names as it reads it itself, where only root can change that file. Whoever takes over another
+process of l7 can ask it for these and for nothing else. It ends when nobody has the other end of its socket any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import struct
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NoReturn
+
+from setproctitle import setproctitle
+
+from l7.config.document import parse
+from l7.config.file_content import content_of
+from l7.config.generation import Loaded
+from l7.config.listeners import listeners_of
+from l7.config.schema import Config
+from l7.ipc.codec import DecodeError
+from l7.ipc.opening import (
+    CODEC,
+    LONGEST,
+    ROOM,
+    BindPort,
+    ExpectSuccessor,
+    NotOpened,
+    OpenConfiguration,
+    Opened,
+    OpeningMessage,
+    OpenLog,
+    send,
+)
+from l7.master.children.signals import WISHES
+from l7.master.opener.trusted_paths import UntrustedPath, open_to_append, open_to_read
+from l7.master.resources.listening_sockets import bind_tcp
+from l7.master.resources.privileges import Identity, give_file
+from l7.master.resources.process_attributes import close_all_but
+from l7.telemetry.events import Events, named
+
+TITLE = "l7: opener"
+_SETTINGS = ("port", "bind", "admin", "access_log")
+"""Those that name what it may open."""
+_CREDENTIALS = struct.Struct("3i")
+_SCM_CREDENTIALS = 2
+"""The kind of control message, which `socket` does not name everywhere (unix(7))."""
+_IGNORED = (*WISHES, signal.SIGTSTP)
+"""What a terminal or a supervisor sends to all processes of l7: it ends with the master."""
+
+
+@dataclass(frozen=True)
+class StartSettings:
+    """What was named when l7 started: the configuration file by its full path, and settings."""
+
+    file: str | None
+    config: Config
+    given: frozenset[str]
+    """The settings of ``config`` that flags and variables give, so that the file has no say in them."""
+
+    @classmethod
+    def of(cls, loaded: Loaded) -> StartSettings:
+        """What a start names. A setting of the file has a source with a line number."""
+        file = None if loaded.file is None else os.path.abspath(os.path.expanduser(loaded.file))
+        sources = {name: loaded.sources.get((name.replace("_", "-"),), ":") for name in _SETTINGS}
+        return cls(file, loaded.config, frozenset(name for name, source in sources.items() if ":" not in source))
+
+
+class _RequestRefusedError(Exception):
+    """It was not asked for what it may open; the words say why."""
+
+
+def run(sock: socket.socket, loaded: Loaded, identity: Identity, master: int) -> NoReturn:
+    """Be the opener until nobody can ask any more; called in a new process with signals blocked, and never returns.
+
+    It keeps the rights of root, and gives up all descriptors but the standard ones and ``sock``.
+
+    :param loaded: what was named at the start.
+    :param identity: whom the access log is given to.
+    :param master: the process that may ask.
+    """
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in _IGNORED:
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        setproctitle(TITLE)
+        close_all_but(sock.fileno())
+        _Opener(StartSettings.of(loaded), identity, master).serve(sock)
+    except BaseException as fault:  # whatever it was, the process ends here, and must report it
+        Events().error(f"privileged opener: failed: {type(fault).__name__}: {fault}")
+    finally:
+        os._exit(0)
+
+
+class _Opener:
+    """Answers one request after the other."""
+
+    def __init__(self, start: StartSettings, identity: Identity, master: int) -> None:
+        self._start = start
+        self._identity = identity
+        self._askers = {master}
+        self._expecting = False
+        self._events = Events()
+        self._told: dict[str, tuple[int, int, int]] = {}
+        self._refused = ""
+
+    def serve(self, sock: socket.socket) -> None:
+        """Until the other end is gone."""
+        while True:
+            data, ancillary, _, _ = sock.recvmsg(LONGEST, ROOM, socket.MSG_CMSG_CLOEXEC)
+            if not data:
+                return
+            answers, asker = _beside(ancillary)
+            with contextlib.ExitStack() as stack:
+                ends = [stack.enter_context(socket.socket(fileno=each)) for each in answers]
+                with contextlib.suppress(OSError):  # who asked has gone
+                    for end in ends[:1]:
+                        self._answer(data, asker, end)
+
+    def _answer(self, data: bytes, asker: int, end: socket.socket) -> None:
+        descriptor = None
+        try:
+            self._check(asker)
+            descriptor = self._open(CODEC.decode(data))
+            send(end, Opened(), descriptor)
+            self._refused = ""
+        except (_RequestRefusedError, UntrustedPath, DecodeError) as error:
+            why = str(error.strerror if isinstance(error, UntrustedPath) else error)
+            self._refuse(why, asker)
+            send(end, NotOpened(why))
+        except OSError as error:
+            send(end, NotOpened((error.strerror or str(error)).lower(), error.errno or 0))
+        except Exception as bug:  # no request may be the end of what cannot be started again
+            self._refuse(f"this is a bug in l7, please report it: {type(bug).__name__}: {bug}", asker)
+            send(end, NotOpened(f"{type(bug).__name__}: {bug}"))
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def _refuse(self, why: str, asker: int) -> None:
+        """Log a refusal, once while the same is asked again and again, as `l7 status` does."""
+        if why != self._refused:
+            self._refused = why
+            self._events.warning(named("opener.refused", f"privileged opener: refused: {why}", asker=asker))
+
+    def _check(self, asker: int) -> None:
+        """Answer the master alone, and the next one when it was announced."""
+        if asker in self._askers:
+            return
+        if not self._expecting or _parent(asker) not in self._askers:
+            raise _RequestRefusedError(f"process {asker} is not the master")
+        self._expecting = False
+        self._askers.add(asker)
+
+    def _open(self, message: OpeningMessage) -> int | None:
+        if isinstance(message, OpenConfiguration):
+            if self._start.file is None:
+                raise _RequestRefusedError("no configuration file was named at the start")
+            return self._tell(self._start.file, open_to_read(self._start.file), changes=True)
+        if isinstance(message, OpenLog):
+            return self._open_log(message)
+        if isinstance(message, BindPort):
+            return self._bind(message)
+        if isinstance(message, ExpectSuccessor):
+            self._expecting = True
+            return None
+        raise _RequestRefusedError(f"{type(message).__name__} is no request")
+
+    def _open_log(self, message: OpenLog) -> int | None:
+        path = self._settings("access_log").access_log
+        if path in ("-", "off") or os.path.abspath(path) != message.path:
+            raise _RequestRefusedError(f"{message.path} is not the access log {self._where()}")
+        descriptor = open_to_append(message.path, create=not message.trial)
+        if descriptor is not None and not message.trial:
+            try:
+                give_file(descriptor, self._identity)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            self._tell(message.path, descriptor)
+        return descriptor
+
+    def _bind(self, message: BindPort) -> int:
+        if (message.host, message.port) not in self._addresses():
+            where = f"{message.host} port {message.port}"
+            raise _RequestRefusedError(f"{where} is no address of `port` and `bind`, nor `admin`, {self._where()}")
+        bound = bind_tcp(message.host, message.port, dual=message.dual).detach()
+        words = f"privileged opener: bound {message.host} port {message.port}"
+        self._events.info(named("opener.opened", words, what=message.port))
+        return bound
+
+    def _tell(self, path: str, descriptor: int, *, changes: bool = False) -> int:
+        """Log what was opened, once as long as it is the same; ``changes``: and unchanged."""
+        found = os.fstat(descriptor)
+        what = found.st_dev, found.st_ino, found.st_ctime_ns if changes else 0
+        if self._told.get(path) != what:
+            self._told[path] = what
+            self._events.info(named("opener.opened", f"privileged opener: opened {path}", what=path))
+        return descriptor
+
+    def _addresses(self) -> Iterator[tuple[str, int]]:
+        config = self._settings("port", "bind")
+        yield from ((one.host, one.port) for one in listeners_of(config.bind, config.port) if one.path is None)
+        admin = self._settings("admin").admin
+        if admin is not None and admin.path is None:
+            yield admin.host, admin.port
+
+    def _where(self) -> str:
+        return f"of {self._start.file}" if self._start.file is not None else "of the start"
+
+    def _settings(self, *names: str) -> Config:
+        """Settings as the start gives them, and else the configuration file as it is now; the rest are defaults.
+
+        :raises UntrustedPath: another account could change the file.
+        :raises OSError: it cannot be read.
+        """
+        start = self._start
+        if start.file is None or start.given.issuperset(names):
+            return start.config
+        descriptor = open_to_read(start.file)
+        try:
+            written = parse(content_of(descriptor).decode("utf-8-sig"), start.file)
+            if written.problems:
+                raise ValueError(written.problems[0])
+            keys = [name.replace("_", "-") for name in _SETTINGS]
+            found = Config.model_validate(
+                {key: written.data[key] for key in keys if key in written.data}, by_alias=True, by_name=False
+            )
+        except ValueError:
+            raise _RequestRefusedError(f"{start.file} is not valid") from None
+        finally:
+            os.close(descriptor)
+        return found.model_copy(update={name: getattr(start.config, name) for name in start.given})
+
+
+def _beside(ancillary: list[tuple[int, int, bytes]]) -> tuple[list[int], int]:
+    """The descriptors beside a packet, and the process that sent it."""
+    descriptors, asker = array("i"), 0
+    for level, kind, value in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(value[: len(value) - len(value) % descriptors.itemsize])
+        elif (level, kind) == (socket.SOL_SOCKET, _SCM_CREDENTIALS):
+            asker = _CREDENTIALS.unpack(value[: _CREDENTIALS.size])[0]
+    return list(descriptors), asker
+
+
+def _parent(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -1,0 +1,225 @@
+"""The privileged opener as the master sees it: started before root is given up, asked for what the master may not open.
+
+The master opens by itself what it can. The opener cannot be started again, because nobody is root any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+from array import array
+from collections.abc import Callable
+from typing import NoReturn
+
+from l7.config.file_content import content_of, read_file
+from l7.config.generation import Loaded
+from l7.errors import StartError
+from l7.ipc.codec import DecodeError
+from l7.ipc.opening import (
+    CODEC,
+    LONGEST,
+    ROOM,
+    BindPort,
+    ExpectSuccessor,
+    NotOpened,
+    OpenConfiguration,
+    Opened,
+    OpeningMessage,
+    OpenLog,
+    send,
+)
+from l7.master.resources.privileges import Identity
+
+PATIENCE = 5.0
+"""Seconds that an answer may take; a file on a disk that has gone must not hold up the master for ever."""
+END_WITHIN = 1.0
+"""Seconds that the end of an opener which nobody can ask any more is waited for."""
+GONE = "the privileged opener has ended; only a restart brings it back"
+
+
+RunOpener = Callable[[socket.socket, Loaded, Identity, int], NoReturn]
+"""What the process of the opener does; it is given its socket, what was named at the start, whom l7 is about to become,
+and the process that may ask."""
+
+
+class OpenerRefused(PermissionError):
+    """The opener does not open this, or is gone; ``strerror`` says why."""
+
+
+class PrivilegedOpener:
+    """The client; without a process behind it, where l7 was not started as root, it opens what l7 itself may open."""
+
+    def __init__(self, run: RunOpener | None = None) -> None:
+        self._run = run
+        self.pid: int | None = None
+        """Its process; None where there is none, and never was one."""
+        self._socket: socket.socket | None = None
+        self._ours = False
+        """Whether it is our child."""
+        self.on_release: Callable[[], None] | None = None
+        """Called before our end of the socket is closed."""
+        self._has_read = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return self._socket is not None
+
+    def start(self, loaded: Loaded, identity: Identity) -> None:
+        """Fork the opener: while this process is root, and before it has threads; raises `StartError`.
+
+        :param identity: whom l7 is about to become.
+        """
+        if self._run is None:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # before anything is sent
+        master = os.getpid()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            with theirs:
+                pid = os.fork()
+                if pid == 0:
+                    self._run(theirs, loaded, identity, master)
+        except OSError as error:
+            ours.close()
+            raise StartError(f"privileged-opener: cannot be started: {error.strerror}") from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        self.pid, self._socket, self._ours = pid, ours, True
+
+    def adopt(self, pid: int, descriptor: int) -> None:
+        """Ask the opener of the l7 before us from now on, -1 if it has ended; raises ``OSError`` if it is no socket."""
+        self.pid, self._socket = pid, None if descriptor < 0 else socket.socket(fileno=descriptor)
+
+    def fileno(self) -> int:
+        """The descriptor that becomes readable at its end: nothing is ever sent over the socket by itself."""
+        return -1 if self._socket is None else self._socket.fileno()
+
+    def status(self) -> dict[str, object] | None:
+        """What ``l7 status`` shows of it; None where there never was one."""
+        return None if self.pid is None else {"pid": self.pid, "state": "running" if self.alive else "gone"}
+
+    def read(self, path: str) -> bytes:
+        """The content of the configuration file ``path``; raises ``OSError``.
+
+        The first time it waits for whoever writes to a pipe or types at a terminal.
+        """
+        try:
+            content = read_file(path, wait=not self._has_read)
+        except PermissionError:
+            if self.pid is None:
+                raise
+            return self.read_as_root()
+        self._has_read = True
+        return content
+
+    def read_as_root(self) -> bytes:
+        """The content of the configuration file that was named at the start, as root reads it; raises ``OSError``."""
+        descriptor = self._open(OpenConfiguration())
+        try:
+            return content_of(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def open_log(self, path: str) -> int:
+        """Open the access log to append to it, or make it; raises ``OSError``."""
+        return self._open(OpenLog(os.path.abspath(path)))
+
+    def try_log(self, path: str) -> None:
+        """Raise the ``OSError`` that `open_log` would raise; nothing is made."""
+        descriptor = self._ask(OpenLog(os.path.abspath(path), trial=True))
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def bind(self, host: str, port: int, *, dual: bool) -> socket.socket:
+        """A socket that is bound, and does not listen yet; raises ``OSError``."""
+        return socket.socket(fileno=self._open(BindPort(host, port, dual)))
+
+    def expect_successor(self) -> tuple[int, int] | None:
+        """Let the process that is started next ask, too: what it needs, a pid and a descriptor; None without one.
+
+        The descriptor is -1 where the opener has ended.
+        """
+        if self.pid is None:
+            return None
+        try:
+            self._ask(ExpectSuccessor())
+        except OSError:
+            return self.pid, -1
+        return self.pid, -1 if self._socket is None else self._socket.fileno()
+
+    def release(self) -> None:
+        """Close our end: when nobody has it any more, the opener ends."""
+        if self._socket is None:
+            return
+        if self.on_release is not None:
+            self.on_release()
+        self._socket.close()
+        self._socket = None
+
+    def do_without(self) -> None:
+        """Let go of the opener of the l7 before us, where `privileged-opener` is off by now."""
+        self.release()
+        self.pid = None
+
+    def close_inherited(self) -> None:
+        """Close our end only: what a child does with what it inherited."""
+        if self._socket is not None:
+            self._socket.close()
+
+    def stop(self) -> None:
+        """End the opener, and wait for that: a supervisor takes our end for that of all. Nobody else may need it."""
+        if self._socket is None:
+            return
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+            self._socket.settimeout(END_WITHIN)
+            if not self._socket.recv(1) and self._ours and self.pid is not None:
+                os.waitpid(self.pid, 0)
+        self.release()
+
+    def _open(self, message: OpeningMessage) -> int:
+        descriptor = self._ask(message)
+        if descriptor is None:
+            raise OpenerRefused(errno.EACCES, "the privileged opener sent no descriptor")
+        return descriptor
+
+    def _ask(self, message: OpeningMessage) -> int | None:
+        """The descriptor that the opener sends, if any; raises ``OSError``."""
+        if self._socket is None:
+            raise OpenerRefused(errno.EACCES, f"permission denied, and {GONE}")
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours:
+            with theirs:
+                try:
+                    send(self._socket, message, theirs.fileno())
+                except BrokenPipeError:
+                    raise OpenerRefused(errno.EACCES, f"permission denied, and {GONE}") from None
+            ours.settimeout(PATIENCE)
+            try:
+                data, ancillary, _, _ = ours.recvmsg(LONGEST, ROOM, socket.MSG_CMSG_CLOEXEC)
+            except TimeoutError:
+                raise OpenerRefused(errno.EACCES, "the privileged opener does not answer") from None
+        descriptors = array("i")
+        for _, kind, value in ancillary:
+            if kind == socket.SCM_RIGHTS:
+                descriptors.frombytes(value)
+        return _opened(data, list(descriptors))
+
+
+def _opened(data: bytes, descriptors: list[int]) -> int | None:
+    try:
+        answer = CODEC.decode(data) if data else NotOpened(f"permission denied, and {GONE}")
+    except DecodeError as error:
+        answer = NotOpened(str(error))
+    if isinstance(answer, Opened):
+        return descriptors[0] if descriptors else None
+    for descriptor in descriptors:
+        os.close(descriptor)
+    if isinstance(answer, NotOpened) and answer.error:
+        raise OSError(answer.error, answer.why)
+    raise OpenerRefused(errno.EACCES, answer.why if isinstance(answer, NotOpened) else "no answer")
