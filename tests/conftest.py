@@ -16,6 +16,7 @@ from tests.harness.checkout import CHECKOUT
 from tests.harness.client import Client
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin
+from tests.harness.passes import COMPILED_ALONE, SLOW, is_second_pass
 from tests.harness.stage import Play, Stage
 
 
@@ -32,8 +33,20 @@ def pytest_report_header() -> str:
     return f"l7: {package.compiled.flavour()}, {Path(package.__file__).parent}"
 
 
+def _place(path: Path) -> str:
+    """Where a test stands, as ``e2e/test_reload.py``."""
+    return path.resolve().relative_to(Path(__file__).resolve().parent).as_posix()
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out of the second pass what it says nothing new of; what is named on the command line is run."""
+    return True if is_second_pass() and _place(collection_path) in COMPILED_ALONE else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything under tests/e2e, so that ``-m 'not e2e'`` runs what needs no processes."""
+    """Begin with the slowest modules; mark all of tests/e2e, so that ``-m 'not e2e'`` runs what needs no processes."""
+    order = {place: number for number, place in enumerate(SLOW)}
+    items.sort(key=lambda item: order.get(_place(Path(str(item.path))), len(order)))
     for item in items:
         if "e2e" in Path(str(item.path)).parts:
             item.add_marker("e2e")

@@ -21,6 +21,7 @@ from l7 import compiled
 from l7.telemetry.eventnames import NAMES
 from tests.harness.checkout import CHECKOUT
 from tests.harness.l7process import ROOT
+from tests.harness.passes import COMPILED_ALONE, SLOW
 
 TOP_LEVEL = {
     ".ci", ".gitignore", "LICENSE", "MANIFEST.in", "Makefile", "README.rst", "docs", "l7", "pyproject.toml",
@@ -586,6 +587,10 @@ def modules_share_by_the_harness(modules: list[Module]) -> Complaints:
         for found in module.imports(names):
             if any(part.startswith("test_") for part in found.target.split(".")):
                 yield f"{module.name}:{found.line}: imports {found.target}"
+
+
+def test_what_is_left_out_of_the_second_pass_is_there() -> None:
+    assert [place for place in (*COMPILED_ALONE, *SLOW) if not (CHECKOUT / "tests" / place).exists()] == []
 
 
 def test_no_test_module_is_imported() -> None:

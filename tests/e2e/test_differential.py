@@ -16,11 +16,12 @@ from tests.harness.client import Client
 from tests.harness.independent import knows_method, with_h11, with_llhttp
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin, Reply, Request
+from tests.harness.passes import examples
 from tests.http import strategies as http
 
 bounded = settings(
     derandomize=True,
-    max_examples=150,
+    max_examples=examples(150),
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

@@ -6,7 +6,9 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("ci", derandomize=True, max_examples=150, deadline=None, database=None)
+from tests.harness.passes import examples
+
+settings.register_profile("ci", derandomize=True, max_examples=examples(150), deadline=None, database=None)
 settings.register_profile(
     "long", max_examples=20_000, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )

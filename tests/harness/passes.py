@@ -1,0 +1,67 @@
+"""The two passes of the suite: on compiled modules, and on their sources; and which modules take long.
+
+Whatever runs a hot module runs in both. The second pass leaves out what would say the same again.
+"""
+
+from __future__ import annotations
+
+import os
+
+COMPILED_ALONE = {
+    "config": "no hot module reads a configuration",
+    "ipc": "no hot module sends a message",
+    "master": "the master runs no hot module",
+    "test_architecture.py": "looks at sources",
+    "test_bench.py": "the tools of the measurements",
+    "test_bench_failures.py": "the same",
+    "test_bench_reloads.py": "the same",
+    "test_cli.py": "commands run no hot module but the parser, which `http` tests",
+    "test_completion.py": "the same",
+    "test_deployment.py": "looks at files for other programs",
+    "test_distribution.py": "what is built does not depend on the variable",
+    "test_docs.py": "looks at the documentation",
+    "test_networks.py": "no hot module",
+    "test_oserrors.py": "no hot module",
+    "test_packaging.py": "builds both flavours itself",
+    "test_units.py": "no hot module",
+    "test_vocabulary.py": "looks at sources",
+    "e2e/test_control.py": "what the master answers",
+    "e2e/test_demo.py": "a command",
+    "e2e/test_environment.py": "what the master inherits",
+    "e2e/test_explain.py": "a command",
+    "e2e/test_logrotate.py": "what the master opens anew",
+    "e2e/test_monitor.py": "the monitor process; what it serves is in `test_admin` and `test_health_checks`",
+    "e2e/test_privileges.py": "what the master drops",
+    "e2e/test_rehearse.py": "a command; `test_reload` and `test_crash` do to l7 what it does",
+    "e2e/test_supervisord.py": "what the master is to others",
+    "e2e/test_systemd.py": "the same",
+    "e2e/test_upgrade.py": "two masters; how workers hand connections over is in `test_handover`",
+    "e2e/test_vanished_paths.py": "what the master makes anew",
+}
+"""Directories and modules below ``tests`` that run in the first pass alone, and why."""
+
+SLOW = (
+    "test_packaging.py",
+    "e2e/test_upgrade.py",
+    "e2e/test_rehearse.py",
+    "e2e/test_control.py",
+    "http/test_properties.py",
+    "e2e/test_supervisord.py",
+    "e2e/test_servers_in_traffic.py",
+    "test_distribution.py",
+    "e2e/test_differential.py",
+    "config/test_jsonschema.py",
+    "e2e/test_vanished_paths.py",
+    "e2e/test_server_orders.py",
+)
+"""Modules of more than half a minute, the slowest first: no process is to begin one when the others have no more."""
+
+
+def is_second_pass() -> bool:
+    """Whether this is `make test-pure`, after `make test`."""
+    return os.environ.get("EXPECT_L7") == "pure Python"
+
+
+def examples(first: int) -> int:
+    """How many examples a property is tried with: ``first``, and a fifth of them, the same ones, in the second pass."""
+    return first // 5 if is_second_pass() else first
