@@ -11,9 +11,7 @@ import pytest
 
 from tests.harness.checkout import CHECKOUT
 
-TWICE: dict[str, str] = {
-    "StacksWritten": "the message of a worker, and the event that it is for the supervision",
-}
+TWICE: dict[str, str] = {}
 """Names that two modules give to a class or a type, and why both are right."""
 
 ORDINARY = """

@@ -132,11 +132,6 @@ class Drained(Message):
     """The worker accepts no more connections: the answer to `Drain`, and to nothing else."""
 
 
-@dataclass(frozen=True)
-class StacksWritten(Message):
-    """The stacks of all greenlets are on standard error, as USR2 asked."""
-
-
 # --- monitor process and master --------------------------------------------------------------------------------------
 
 
@@ -220,7 +215,6 @@ KINDS: dict[str, type[Message]] = {
     "preflight-done": PreflightDone,
     "boot-failed": BootFailed,
     "drained": Drained,
-    "stacks-written": StacksWritten,
     "begin-checks": BeginChecks,
     "open-admin": OpenAdmin,
     "resolved": Resolved,

@@ -18,7 +18,6 @@ from l7.ipc.messages import (
     Message,
     PreflightDone,
     Ready,
-    StacksWritten,
     Stop,
     Unreachable,
 )
@@ -39,7 +38,6 @@ REPORTS: dict[type[Message], Callable[[int], v.Event]] = {
     PreflightDone: v.PreflightFinished,
     Ready: v.WorkerReady,
     Drained: v.DrainAcknowledged,
-    StacksWritten: v.StacksWritten,
 }
 """What a worker says of itself, and the event that it is, by slot."""
 
@@ -66,7 +64,6 @@ class WorkerSupervisor(MasterPart):
             v.AcceptConnections: self._let_accept,
             v.DrainWorker: self._drain,
             v.StopWorker: self._stop,
-            v.AskStacks: self._ask_stacks,
             v.AbortWorker: self._abort,
             v.KillWorker: self._kill,
         }
@@ -168,9 +165,6 @@ class WorkerSupervisor(MasterPart):
 
     def _stop(self, action: v.StopWorker) -> None:
         self._children.tell(action.slot, Stop())
-
-    def _ask_stacks(self, action: v.AskStacks) -> None:
-        self._children.signal(action.slot, signal.SIGUSR2, signal.SIGCONT)
 
     def _abort(self, action: v.AbortWorker) -> None:
         self._children.signal(action.slot, signal.SIGABRT, signal.SIGCONT)

@@ -35,7 +35,6 @@ from l7.ipc.messages import (
     PreflightDone,
     Ready,
     SetMembers,
-    StacksWritten,
     Stop,
     Unreachable,
     shortened,
@@ -328,7 +327,6 @@ class Worker:
         """Runs between two byte codes, also of a loop that never ends: that is what it is for."""
         text = "\n".join(format_run_info(thread_stacks=False))
         os.write(2, f"worker {os.getpid()}: the stacks of all greenlets\n{text}\n".encode("utf-8", "replace"))
-        self._channel.send(StacksWritten())
 
 
 def _access_log(spec: WorkerSpec, events: Events) -> NullAccessLog:

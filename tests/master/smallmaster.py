@@ -15,7 +15,7 @@ import time
 
 from l7.config.loading import load
 from l7.ipc.channel import Channel
-from l7.ipc.messages import BootFailed, Drain, Drained, Message, Ready, StacksWritten
+from l7.ipc.messages import BootFailed, Drain, Drained, Message, Ready
 from l7.master.build import serve
 from l7.master.supervision import step
 from l7.sharedmem.scoreboard import BEAT
@@ -67,8 +67,7 @@ def live(boot: WorkerSpec, channel: Channel, cells: memoryview) -> int:
 def hesitate(boot: WorkerSpec, channel: Channel, message: Message) -> None:
     """Take a while, where the script says so, and say other things, before it accepts no more."""
     if "hesitates" in boot.generation.config.backends:
-        for other in (Ready(), StacksWritten()):
-            channel.send(other)
+        channel.send(Ready())
         time.sleep(0.5)
     os.write(2, f"toy: generation {boot.generation.number} accepts no more\n".encode())
     if isinstance(message, Drain):

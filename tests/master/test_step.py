@@ -54,12 +54,13 @@ def test_when_some_boot_the_others_are_tried_again_with_growing_pauses():
 def test_a_worker_that_never_reports_ready_is_a_failed_boot():
     sim = Simulation(1, silence=5)
     sim.pass_time(4.9)
-    assert not sim.told(v.AskStacks)
+    assert not sim.told(v.AbortWorker)
     sim.pass_time(0.2)
-    assert sim.told(v.AskStacks) == [v.AskStacks(0)]
-    assert v.SpawnWorker(1, 0, 1) in sim.pass_time(0.9), "tried again while the first one is asked for its stacks"
-    sim.pass_time(1.2)
-    assert {v.AbortWorker(0), v.KillWorker(0)} <= set(sim.actions)
+    assert sim.told(v.AbortWorker) == [v.AbortWorker(0)]
+    assert v.SpawnWorker(1, 0, 1) in sim.pass_time(0.7), "tried again while the first one writes its stacks"
+    assert not sim.told(v.KillWorker)
+    sim.pass_time(0.3)
+    assert sim.told(v.KillWorker) == [v.KillWorker(0)]
     sim.die(0)
     assert sim.phase is MasterState.STOPPING
     sim.die(1)
@@ -90,29 +91,16 @@ def test_the_second_early_death_in_a_row_makes_a_pause_and_a_long_life_forgives(
     assert sim.state.strikes == {}
 
 
-def test_a_silent_worker_is_replaced_asked_aborted_and_killed():
+def test_a_silent_worker_is_replaced_aborted_and_killed():
     sim = serving(2)
     actions = sim.send(v.HeartbeatLost(0))
-    assert v.AskStacks(0) in actions
+    assert v.AbortWorker(0) in actions
     assert v.SpawnWorker(2, 0, 1) in actions, "its place is filled without waiting for its end"
     assert not sim.pass_time(0.9)
-    assert sim.pass_time(0.2) == [v.AbortWorker(0)]
-    assert sim.pass_time(1.0) == [v.KillWorker(0)]
+    assert sim.pass_time(0.2) == [v.KillWorker(0)]
     sim.die(0)
     sim.boot()
     assert sim.pass_time(3600) == []
-
-
-def test_a_silent_worker_that_wrote_its_stacks_is_killed_at_once():
-    sim = serving(1)
-    sim.send(v.HeartbeatLost(0))
-    assert sim.send(v.StacksWritten(0)) == [v.KillWorker(0)]
-
-
-def test_stacks_of_a_worker_that_is_well_cost_it_nothing():
-    sim = serving(1)
-    assert sim.send(v.StacksWritten(0)) == []
-    assert sim.ready()
 
 
 # --- reload -----------------------------------------------------------------------------------------------------------
@@ -442,9 +430,9 @@ def test_a_canary_that_looks_ahead_has_that_time_beyond_the_one_to_boot():
     sim.reload(2, 1)
     sim.pass_time(24.9)
     assert sim.phase is MasterState.CANARY
-    assert not sim.told(v.AskStacks)
+    assert not sim.told(v.AbortWorker)
     sim.pass_time(0.2)
-    assert sim.told(v.AskStacks)
+    assert sim.told(v.AbortWorker)
 
 
 def test_what_is_said_too_late_or_by_another_worker_changes_nothing():
@@ -844,7 +832,6 @@ _MOVES = st.sampled_from(
         "die",
         "exit",
         "silent",
-        "stacks",
         "heard",
         "lost",
         "looked",
@@ -881,8 +868,6 @@ def test_whatever_happens_no_rule_is_broken(moves: list[tuple[str, int]]):
             sim.die(slot, clean=move == "exit")
         elif move == "silent" and slot is not None:
             sim.send(v.HeartbeatLost(slot))
-        elif move == "stacks" and slot is not None:
-            sim.send(v.StacksWritten(slot))
         elif move == "heard" and slot is not None:
             sim.send(v.DrainAcknowledged(slot))
         elif move == "lost" and slot is not None:

@@ -100,7 +100,7 @@ def _live(
 
 
 def _arm() -> None:
-    """Make a child that hangs during its boot write its stacks: on USR2 until it serves, on ABRT always."""
+    """Make a child write its stacks: on ABRT, which the master sends to one that hangs; on USR2 until it serves."""
     with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):
         faulthandler.enable()
         faulthandler.register(signal.SIGUSR2)

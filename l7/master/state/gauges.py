@@ -16,7 +16,6 @@ STATE_OF = {
     WorkerState.READY: "ready",
     WorkerState.DRAINING: "draining",
     WorkerState.STOPPING: "stopping",
-    WorkerState.SILENT: "lost",
     WorkerState.ABORTED: "lost",
     WorkerState.KILLED: "lost",
 }

@@ -105,13 +105,6 @@ class HeartbeatLost:
 
 
 @dataclass(frozen=True)
-class StacksWritten:
-    """A silent worker has written its stacks."""
-
-    slot: int
-
-
-@dataclass(frozen=True)
 class DrainAcknowledged:
     """A worker that was told to drain has answered that it accepts no more connections."""
 
@@ -180,7 +173,6 @@ Event = (
     | WorkerReady
     | WorkerExited
     | HeartbeatLost
-    | StacksWritten
     | DrainAcknowledged
     | CanaryCompared
     | UpgradeRequested
@@ -224,13 +216,6 @@ class DrainWorker:
 @dataclass(frozen=True)
 class StopWorker:
     """Tell a worker to end at once."""
-
-    slot: int
-
-
-@dataclass(frozen=True)
-class AskStacks:
-    """Make a silent worker write its greenlets' stacks."""
 
     slot: int
 
@@ -326,7 +311,6 @@ Action = (
     | AcceptConnections
     | DrainWorker
     | StopWorker
-    | AskStacks
     | AbortWorker
     | KillWorker
     | LoadConfiguration

@@ -51,7 +51,6 @@ class WorkerState(Enum):
     STARTING = "starting"
     READY = "ready"
     DRAINING = "draining"
-    SILENT = "silent"
     ABORTED = "aborted"
     STOPPING = "stopping"
     KILLED = "killed"
@@ -64,7 +63,6 @@ class WorkerEvent(Enum):
     BOOTED = "booted"
     DRAIN = "drain"
     SILENT = "silent"
-    STACKS = "stacks"
     STOP = "stop"
     LATE = "late"
     KILL = "kill"
@@ -122,26 +120,21 @@ _W, _WE = WorkerState, WorkerEvent
 
 WORKER: Mapping[tuple[WorkerState, WorkerEvent], WorkerState] = {
     (_W.STARTING, _WE.BOOTED): _W.READY,
-    (_W.STARTING, _WE.SILENT): _W.SILENT,
+    (_W.STARTING, _WE.SILENT): _W.ABORTED,
     (_W.STARTING, _WE.STOP): _W.STOPPING,
     (_W.STARTING, _WE.EXIT): _W.EXITED,
     (_W.READY, _WE.DRAIN): _W.DRAINING,
-    (_W.READY, _WE.SILENT): _W.SILENT,
+    (_W.READY, _WE.SILENT): _W.ABORTED,
     (_W.READY, _WE.STOP): _W.STOPPING,
     (_W.READY, _WE.EXIT): _W.EXITED,
     # A worker that drains for a reload is told again, and to be quicker, when l7 stops.
     (_W.DRAINING, _WE.DRAIN): _W.DRAINING,
-    (_W.DRAINING, _WE.SILENT): _W.SILENT,
+    (_W.DRAINING, _WE.SILENT): _W.ABORTED,
     (_W.DRAINING, _WE.STOP): _W.STOPPING,
     (_W.DRAINING, _WE.LATE): _W.KILLED,
     (_W.DRAINING, _WE.KILL): _W.KILLED,
     (_W.DRAINING, _WE.EXIT): _W.EXITED,
-    # A hung worker: its stacks are asked for, then its interpreter's, then it is killed.
-    (_W.SILENT, _WE.STACKS): _W.KILLED,
-    (_W.SILENT, _WE.LATE): _W.ABORTED,
-    (_W.SILENT, _WE.KILL): _W.KILLED,
-    (_W.SILENT, _WE.EXIT): _W.EXITED,
-    (_W.ABORTED, _WE.STACKS): _W.KILLED,
+    # A hung worker: its interpreter writes where it hangs and ends; one that cannot even do that is killed.
     (_W.ABORTED, _WE.LATE): _W.KILLED,
     (_W.ABORTED, _WE.KILL): _W.KILLED,
     (_W.ABORTED, _WE.EXIT): _W.EXITED,
@@ -159,8 +152,6 @@ ENDS = frozenset({_M.RETIRING, _M.DRAINING, _M.STOPPING, _M.STOPPED})
 """Nothing is started any more."""
 LIVE = frozenset({_W.STARTING, _W.READY})
 """A worker that fills its place, or will in a moment."""
-EXAMINED = frozenset({_W.SILENT, _W.ABORTED})
-"""A worker that hangs and is being asked where."""
 BEATS = frozenset({_W.READY, _W.DRAINING})
 """A worker whose heartbeat counts; one that boots has a deadline of its own."""
 

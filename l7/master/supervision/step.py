@@ -10,7 +10,7 @@ rules, all of them:
 - A canary that fails ends the reload, and so do two others that die young or do not boot, and answers that are worse:
   back to the old generation, the same way.
 - A reload asked for while one is under way is remembered, once.
-- A silent worker is asked for its stacks, then aborted, then killed; its place is filled without waiting for that.
+- A silent worker is aborted, which writes its stacks, then killed; its place is filled without waiting for that.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ from l7.master.supervision.canary import (
 from l7.master.supervision.lifecycle import (
     BEATS,
     ENDS,
-    EXAMINED,
     LIVE,
     ROLLS,
     MasterEvent,
@@ -53,7 +52,7 @@ and again cannot make a loop that is worth slowing down, and may be the victim o
 PAUSES = (0.5, 30.0)
 """The first and the longest pause before a worker is started where others died young; it doubles in between."""
 STACKS_WITHIN = 1.0
-"""Seconds a silent worker has to write its stacks, and then its interpreter to write its own."""
+"""Seconds that the interpreter of a silent worker has to write its stacks."""
 OUT_OF_MEMORY = " (not by l7; if by nobody, the system was out of memory: see the kernel's log)"
 HEARD_WITHIN = 1.0
 """Seconds that an old worker has to hear that it is to drain before the reload is called done without it."""
@@ -164,16 +163,7 @@ def _silent(transition: Transition, event: v.Event) -> None:
     transition.log("error", named("worker.hung", hangs, worker=worker.index + 1))
     if on_trial(transition, worker):
         fail(transition, f"{worker} hangs")
-    _examine(transition, worker)
-
-
-def _stacks(transition: Transition, event: v.Event) -> None:
-    assert isinstance(event, v.StacksWritten)
-    worker = transition.state.worker(event.slot)
-    if worker is None:
-        return
-    if worker.state in (WorkerState.SILENT, WorkerState.ABORTED):
-        transition.kill(worker, WorkerEvent.STACKS)
+    _abort(transition, worker)
 
 
 def _heard(transition: Transition, event: v.Event) -> None:
@@ -213,7 +203,6 @@ _HANDLERS: dict[type[v.Event], Callable[[Transition, v.Event], None]] = {
     v.WorkerReady: _booted,
     v.WorkerExited: _gone,
     v.HeartbeatLost: _silent,
-    v.StacksWritten: _stacks,
     v.DrainAcknowledged: _heard,
     v.CanaryCompared: _weighed,
     v.UpgradeRequested: upgrade.upgrade,
@@ -229,9 +218,9 @@ _HANDLERS: dict[type[v.Event], Callable[[Transition, v.Event], None]] = {
 # --- what follows ---------------------------------------------------------------------------------------------------
 
 
-def _examine(transition: Transition, worker: WorkerRecord) -> None:
+def _abort(transition: Transition, worker: WorkerRecord) -> None:
     transition.move(worker, WorkerEvent.SILENT, STACKS_WITHIN)
-    transition.act(v.AskStacks(worker.slot))
+    transition.act(v.AbortWorker(worker.slot))
 
 
 def _mourn(transition: Transition, worker: WorkerRecord, why: str) -> None:
@@ -277,10 +266,7 @@ def _expire_worker(transition: Transition, worker: WorkerRecord) -> None:
         words = f"{worker} is not ready after {silence:.1f} s; its stacks follow"
         transition.log("error", named("worker.unready", words, worker=worker.index + 1))
         _mourn(transition, worker, f"not ready after {silence:.1f} s")
-        _examine(transition, worker)
-    elif worker.state is WorkerState.SILENT:
-        transition.move(worker, WorkerEvent.LATE, STACKS_WITHIN)
-        transition.act(v.AbortWorker(worker.slot))
+        _abort(transition, worker)
     elif worker.state in (WorkerState.ABORTED, WorkerState.DRAINING, WorkerState.STOPPING):
         if worker.state is WorkerState.DRAINING:
             words = f"{worker} of generation {worker.generation} has not drained in time; it is killed"
@@ -319,7 +305,7 @@ def _start(transition: Transition) -> None:
         transition.enter(MasterEvent.READY)
         transition.act(v.AnnounceReady(len(ready), transition.state.wanted))
         return
-    if any(worker.state in EXAMINED for worker in transition.state.workers):
+    if any(worker.state is WorkerState.ABORTED for worker in transition.state.workers):
         return  # what it has to say is all that people will have to go by
     transition.log("error", named("workers.unbootable", "no worker can boot"))
     transition.state = replace(transition.state, code=3)

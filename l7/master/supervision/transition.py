@@ -57,7 +57,7 @@ class Transition:
 
     def stop(self, worker: WorkerRecord) -> None:
         """End a worker, at once when it hangs."""
-        if worker.state in (WorkerState.SILENT, WorkerState.ABORTED, WorkerState.KILLED):
+        if worker.state in (WorkerState.ABORTED, WorkerState.KILLED):
             self.kill(worker)
         elif worker.state is not WorkerState.STOPPING or (worker.until or 0.0) > self.now + STOP_WITHIN:
             self.move(worker, WorkerEvent.STOP, STOP_WITHIN)
