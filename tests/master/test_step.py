@@ -60,7 +60,7 @@ def test_a_worker_that_never_reports_ready_is_a_failed_boot():
     assert v.SpawnWorker(1, 0, 1) in sim.pass_time(0.7), "tried again while the first one writes its stacks"
     assert not sim.told(v.KillWorker)
     sim.pass_time(0.3)
-    assert sim.told(v.KillWorker) == [v.KillWorker(0)]
+    assert v.KillWorker(0) in sim.told(v.KillWorker)
     sim.die(0)
     assert sim.phase is MasterState.STOPPING
     sim.die(1)
