@@ -27,10 +27,13 @@ def reload(proxy: L7Process, config: str | None = None) -> list[int]:
 def canary(proxy: L7Process) -> psutil.Process:
     """The new worker that is being watched."""
     proxy.wait_for_event("reload.watched")
-    (found,) = [
-        child for child in psutil.Process(proxy.pid).children() if child.cmdline()[0] == "l7: worker 1 (generation 2)"
-    ]
-    return found
+    found = []
+    for child in psutil.Process(proxy.pid).children():
+        with suppress(psutil.NoSuchProcess):  # the monitor process of the old generation ends meanwhile
+            if child.cmdline()[0] == "l7: worker 1 (generation 2)":
+                found.append(child)
+    (one,) = found
+    return one
 
 
 def upgrade(proxy: L7Process, pid: int | None = None) -> int:
