@@ -43,6 +43,7 @@ HOT = (
     "l7.workers.limits",
     "l7.workers.upstream.relay",
     "l7.workers.upstream.backend",
+    "l7.workers.upstream.request_deadline",
     "l7.workers.upstream.forwarded_request",
     "l7.workers.proxy",
     "l7.workers.downstream.http1_exchange",

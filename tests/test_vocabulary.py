@@ -25,8 +25,8 @@ ORDINARY = """
     readiness ready rebalance rebalancer reclaimer record refresher refused registry release reloader request requested
     resolver resource response result retried return role row rule runtime scale secret selectable selector service
     settings shot side signal socket source spare spawn spec stacks start started state stop supervisor sweeper systemd
-    table take takeover tally target tick time timeout timer tls told took tracker transition transport unix unreachable
-    untrusted up wait waiter wanted watch watchdog watched wire with withdrawn writer written
+    table take takeover tally target tick time timeout timer tls told took total tracker transition transport unix
+    unreachable untrusted up wait waiter wanted watch watchdog watched wire with withdrawn writer written
 """
 """Words of class names that need no line in the glossary."""
 

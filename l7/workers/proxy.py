@@ -49,7 +49,7 @@ from l7.workers.transport.stream import DeadlineSweeper, Stream
 from l7.workers.upstream.backend import BackendRuntime, BackendTable
 from l7.workers.upstream.forwarded_request import ForwardedRequest
 from l7.workers.upstream.relay import Relay
-from l7.workers.upstream.request_deadline import RequestDeadline
+from l7.workers.upstream.request_deadline import TotalDeadline
 from l7.workers.upstream.tunnel import Tunnel
 
 
@@ -175,13 +175,11 @@ class Proxy:
         """Try servers until one answers; raises the `ProxyError` of the last one when none does."""
         upstream = forwarded.upstream
         if upstream.total:
-            forwarded.until = forwarded.exchange.started + upstream.total
-            forwarded.total = RequestDeadline(forwarded.client, forwarded.until - monotonic())
+            forwarded.deadline = TotalDeadline(forwarded.client, forwarded.exchange.started, upstream.total)
         try:
             self._try_servers(forwarded, upstream)
         finally:
-            if forwarded.total is not None:
-                forwarded.total.stop()
+            forwarded.deadline.stop()
             if forwarded.released:
                 upstream.retry_queue.settled(forwarded)
 
@@ -200,12 +198,12 @@ class Proxy:
                 upstream.answered(member, forwarded.exchange.status)
                 return
             except ProxyError as error:
-                failure = forwarded.verdict(error)
+                failure = forwarded.deadline.verdict(error, answered=forwarded.answered)
                 if self.cutting:
                     raise failure from None
                 if not forwarded.failing_since:
                     forwarded.failing_since = monotonic()
-                if forwarded.total is None or not forwarded.total.server_had_too_little_time:
+                if forwarded.deadline.blames_server():
                     upstream.failed(member, failure)
                 tried = [*tried, member]
                 if not forwarded.may_retry(failure, member) or not upstream.may_retry(forwarded, failure, tried):
@@ -219,8 +217,7 @@ class Proxy:
         exchange.server = member.label
         exchange.attempts += 1
         forwarded.moved = False
-        if forwarded.total is not None:
-            forwarded.total.asked = monotonic()
+        forwarded.deadline.begin_attempt()
         pool = member.pool
         server = pool.check_out()
         if server is not None:
@@ -229,12 +226,11 @@ class Proxy:
                 self._through(forwarded, member, server)
                 return
             except ProxyError as failure:
-                over = forwarded.total is not None and forwarded.total.over
-                if over or forwarded.moved or not forwarded.may_retry(failure):
+                if forwarded.deadline.over or forwarded.moved or not forwarded.may_retry(failure):
                     raise
                 exchange.attempts += 1
         started = monotonic()
-        server = pool.connector.dial(min(forwarded.upstream.bounds.connect, forwarded.until - started))
+        server = pool.connector.dial(min(forwarded.upstream.bounds.connect, forwarded.deadline.until - started))
         exchange.connect_time = monotonic() - started
         member.connected()
         if member.unreachable:
@@ -246,8 +242,7 @@ class Proxy:
         client = forwarded.client
         pool = member.pool
         relay = Relay(forwarded.exchange, forwarded.head, forwarded.body, client, server, forwarded.upstream.bounds)
-        if forwarded.total is not None:
-            forwarded.total.server = server
+        forwarded.deadline.connected(server)
         forwarded.relay = relay
         if forwarded.released:
             forwarded.upstream.retry_queue.connected(forwarded)
@@ -281,8 +276,7 @@ class Proxy:
         """Switch protocols and copy until both sides have ended; a 101 nobody asked for is an invalid response."""
         if not relay.accepts_upgrade():
             raise ProxyError(BAD_RESPONSE, "101 without being asked, or to a protocol that was not offered")
-        if forwarded.total is not None:
-            forwarded.total.stop()
+        forwarded.deadline.stop()
         forwarded.exchange.status = 101
         forwarded.answered = True
         client, early = forwarded.client.switch_protocols(relay.response)

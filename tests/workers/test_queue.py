@@ -14,8 +14,8 @@ from l7.config.backends import Queue as Settings
 from l7.errors import ProxyError
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import LOOKED, OLDEST, ROW, WRITERS
-from l7.workers.transport.stream import NEVER
 from l7.workers.upstream.queue import ASLEEP, RequestQueue
+from l7.workers.upstream.request_deadline import NO_DEADLINE
 from tests.workers.loop import Ends, exchange_on, proxy_of
 
 ROWS = 2
@@ -39,7 +39,7 @@ class Play:
 
     def wait(self, *tried: Member) -> Member:
         client = exchange_on(self._ends.pair()[0], self._proxy)
-        forwarded = SimpleNamespace(client=client, until=NEVER, exchange=SimpleNamespace(queue_time=0.0))
+        forwarded = SimpleNamespace(client=client, deadline=NO_DEADLINE, exchange=SimpleNamespace(queue_time=0.0))
         return self.queue.wait(forwarded, tried)
 
     def show(self, looked: int) -> None:

@@ -14,7 +14,7 @@ from l7.errors import CONNECT_REFUSED, ProxyError
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import KNOCKED_AT, RETRYING, RETRYING_LOOKED, RETRYING_OLDEST, ROW, WRITERS
 from l7.sharedmem.memory import MONITOR
-from l7.workers.transport.stream import NEVER
+from l7.workers.upstream.request_deadline import NO_DEADLINE
 from l7.workers.upstream.retry_queue import MOST_TRYING, RetryQueue
 from tests.workers.loop import Ends, exchange_on, proxy_of, until
 
@@ -57,7 +57,7 @@ class Play:
     def forwarded(self, number: int = 0) -> Any:
         stream, peer = self._ends.pair()
         return SimpleNamespace(
-            client=exchange_on(stream, self._proxy), until=NEVER, exchange=SimpleNamespace(queue_time=0.0),
+            client=exchange_on(stream, self._proxy), deadline=NO_DEADLINE, exchange=SimpleNamespace(queue_time=0.0),
             number=number, peer=peer, released=False, failing_since=0.0,
         )  # fmt: skip
 

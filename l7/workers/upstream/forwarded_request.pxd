@@ -7,6 +7,7 @@ from l7.workers.downstream.body cimport RequestBody
 from l7.workers.downstream.client_exchange cimport ClientExchange
 from l7.workers.upstream.relay cimport Relay
 from l7.workers.upstream.backend cimport BackendRuntime
+from l7.workers.upstream.request_deadline cimport RequestDeadline
 
 cdef class ForwardedRequest:
     cdef public bint answered
@@ -16,8 +17,7 @@ cdef class ForwardedRequest:
     cdef public ClientExchange client
     cdef public BackendRuntime upstream
     cdef public bytes opening, cookie
-    cdef public double until
-    cdef public object total
+    cdef public RequestDeadline deadline
     cdef public Relay relay
     cdef public bint moved, released
     cdef public Py_ssize_t spent

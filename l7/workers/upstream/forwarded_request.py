@@ -6,15 +6,14 @@ Hot: one is made a request; 1,200 instructions to make and free it.
 from __future__ import annotations
 
 from l7.balancing.members import Member
-from l7.errors import TOTAL_CUT, TOTAL_TIMEOUT, ProxyError, Retry
+from l7.errors import ProxyError, Retry
 from l7.exchange import Exchange
 from l7.http.messages import RequestHead
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
-from l7.workers.transport.stream import NEVER
 from l7.workers.upstream.backend import BackendRuntime
 from l7.workers.upstream.relay import Relay
-from l7.workers.upstream.request_deadline import RequestDeadline
+from l7.workers.upstream.request_deadline import NO_DEADLINE
 
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 """RFC 9110, 9.2.2."""
@@ -24,8 +23,8 @@ class ForwardedRequest:
     """One request on its way to a server; shared by all its attempts."""
 
     __slots__ = (
-        "answered", "body", "client", "cookie", "exchange", "failing_since", "head", "moved", "opening", "relay",
-        "released", "spent", "total", "until", "upstream",
+        "answered", "body", "client", "cookie", "deadline", "exchange", "failing_since", "head", "moved", "opening",
+        "relay", "released", "spent", "upstream",
     )  # fmt: skip
 
     def __init__(
@@ -55,18 +54,9 @@ class ForwardedRequest:
         """When a server first failed it, or it entered the retry queue; 0 before."""
         self.released = False
         """Whether it was released from the retry queue for another attempt."""
-        self.until = NEVER
-        """When ``timeouts.total`` ends."""
-        self.total: RequestDeadline | None = None
+        self.deadline = NO_DEADLINE
         self.opening = opening
         """The head and the part of the body received so far, as they go to the server."""
-
-    def verdict(self, failure: ProxyError) -> ProxyError:
-        """The failure to report: ``timeouts.total`` when that was over, else ``failure`` itself."""
-        if self.total is None or not self.total.over:
-            return failure
-        kind = self.total.client_fault or (TOTAL_CUT if self.answered else TOTAL_TIMEOUT)
-        return ProxyError(kind, f"not done within {self.upstream.total:g} s")
 
     def may_retry(self, failure: ProxyError, leaving: Member | None = None) -> bool:
         """Whether the request may be sent again after ``failure`` (RFC 9110, 9.2.2; the failure table).

@@ -119,7 +119,7 @@ class RequestQueue:
         waiter = QueuedRequest(forwarded, tuple(tried))
         self._waiters.append(waiter)
         self._show()
-        waiter.attend(min(monotonic() + self._settings.timeout, forwarded.until))
+        waiter.attend(min(monotonic() + self._settings.timeout, forwarded.deadline.until))
         self.move()
         switch_to(get_hub())
         if waiter in self._waiters:

@@ -1,8 +1,11 @@
 """``timeouts.total``: the end of a request that takes too long, whatever it waits for.
 
-A timer closes the connection to the server, which ends the wait for it; a request that has not ended a moment later
-waits for its client, and is cut off. The failure is counted against the side that the request was waiting for: a
-client that is slow to send or to receive a body is no fault of the server.
+All that follows from it is here: how long the request may still wait for a connection or in a queue (``until``), whom
+its failure is counted against, and what is reported. A timer closes the connection to the server, which ends the wait
+for it; a request that has not ended a moment later waits for its client, and is cut off. The failure is counted against
+the side that the request was waiting for: a client that is slow to send or to receive a body is no fault of the server.
+
+Hot as far as requests without the setting go: they share `NO_DEADLINE`.
 """
 
 from __future__ import annotations
@@ -12,45 +15,96 @@ from typing import Any
 from gevent import get_hub
 
 from l7.clock import monotonic
-from l7.errors import Kind
+from l7.errors import TOTAL_CUT, TOTAL_TIMEOUT, Kind, ProxyError
 from l7.workers.downstream.client_exchange import ClientExchange
-from l7.workers.transport.stream import Stream
+from l7.workers.transport.stream import NEVER, Stream
 
 MOMENT = 0.25
 
 
 class RequestDeadline:
-    """Watches one request; ``over`` is True once its time is up."""
+    """The deadline of one request, which is ``over`` at ``until``; this one never is, and does nothing."""
 
-    __slots__ = ("_client", "_least", "_timer", "asked", "client_fault", "over", "server", "server_had_too_little_time")
+    __slots__ = ("over", "until")
 
-    def __init__(self, client: ClientExchange, seconds: float) -> None:
+    def __init__(self, until: float = NEVER) -> None:
+        self.until = until
         self.over = False
-        self.client_fault: Kind | None = None
-        """The failure, when the request was waiting for its client."""
-        self.server_had_too_little_time = False
-        """True when the server had less than half of the total timeout; its failure is not counted."""
-        self.asked = monotonic()
+
+    def begin_attempt(self) -> None:
+        """Note that the request is given to a server now, another one or again."""
+
+    def connected(self, server: Stream) -> None:
+        """Note the connection that the request uses now: it is closed when the time is up."""
+
+    def blames_server(self) -> bool:
+        """Whether a failure of the present attempt is counted against its server."""
+        return True
+
+    def verdict(self, failure: ProxyError, *, answered: bool) -> ProxyError:
+        """The failure to report: ``timeouts.total`` when that was over, else ``failure`` itself."""
+        return failure
+
+    def stop(self) -> None:
+        """Let it not come any more: the request has ended, or may last for any time."""
+
+
+NO_DEADLINE = RequestDeadline()
+"""For all requests whose backend has no ``timeouts.total``."""
+
+
+class TotalDeadline(RequestDeadline):
+    """The deadline of one request of ``client``, ``seconds`` after it ``started``."""
+
+    __slots__ = ("_asked", "_client", "_client_fault", "_least", "_seconds", "_server", "_timer", "_too_little")
+
+    def __init__(self, client: ClientExchange, started: float, seconds: float) -> None:
+        super().__init__(started + seconds)
+        self._seconds = seconds
+        self._client_fault: Kind | None = None
+        """The failure, when the request was waiting for its client as its time was up."""
+        self._too_little = False
+        """Whether the server had less than half of the time: its failure is not counted."""
+        self._asked = monotonic()
         """When the request was given to its present server."""
-        self.server: Stream | None = None
-        """The server's connection that the request uses now."""
+        self._server: Stream | None = None
         self._client = client
-        self._least = seconds / 2
-        self._timer: Any = get_hub().loop.timer(max(seconds, 0.0), MOMENT)
+        left = self.until - self._asked
+        self._least = left / 2
+        self._timer: Any = get_hub().loop.timer(max(left, 0.0), MOMENT)
         self._timer.start(self._expire)
+
+    def begin_attempt(self) -> None:
+        """Note that the request is given to a server now, another one or again."""
+        self._asked = monotonic()
+
+    def connected(self, server: Stream) -> None:
+        """Note the connection that the request uses now: it is closed when the time is up."""
+        self._server = server
+
+    def blames_server(self) -> bool:
+        """Whether the server had enough of the time."""
+        return not self._too_little
 
     def _expire(self) -> None:
         if not self.over:
-            self.client_fault = self._client.fault()
-            self.server_had_too_little_time = monotonic() - self.asked < self._least
-        if self.server is not None:
+            self._client_fault = self._client.fault()
+            self._too_little = monotonic() - self._asked < self._least
+        if self._server is not None:
             if self.over:
                 self._client.abort()
-            self.server.close()
+            self._server.close()
         self.over = True
 
+    def verdict(self, failure: ProxyError, *, answered: bool) -> ProxyError:
+        """The failure to report; ``answered`` says that part of an answer was sent."""
+        if not self.over:
+            return failure
+        kind = self._client_fault or (TOTAL_CUT if answered else TOTAL_TIMEOUT)
+        return ProxyError(kind, f"not done within {self._seconds:g} s")
+
     def stop(self) -> None:
-        """Stop the timer: the request has ended, or may last for any time."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()

@@ -96,7 +96,7 @@ class RetryQueue:
         self._note(forwarded, failure)
         if not forwarded.failing_since:
             forwarded.failing_since = monotonic()
-        until = min(forwarded.failing_since + self._seconds, forwarded.until)
+        until = min(forwarded.failing_since + self._seconds, forwarded.deadline.until)
         if monotonic() >= until:
             raise failure or self._failure
         waiter = QueuedRequest(forwarded, ())
