@@ -333,6 +333,20 @@ def some_rooms_are_standard_library(modules: list[Module]) -> Complaints:
                 yield f"{module.name}:{found.line}: imports {found.target}, which is not of the standard library"
 
 
+EXCHANGE = {"body", "client_exchange", "request_handler"}
+"""What may be known of ``l7.workers.downstream`` by what serves a request: nothing of what is on the wire."""
+
+
+def clients_are_exchanges(modules: list[Module]) -> Complaints:
+    for module in modules:
+        if module.name != "l7.workers.proxy" and not module.name.startswith("l7.workers.upstream."):
+            continue
+        for found in module.imports(set()):
+            room, _, name = found.target.rpartition(".")
+            if room == "l7.workers.downstream" and name not in EXCHANGE:
+                yield f"{module.name}:{found.line}: imports {found.target}: it may know its client as an exchange alone"
+
+
 def dependencies_are_declared(modules: list[Module]) -> Complaints:
     allowed = sys.stdlib_module_names | _declared() | LOOP_LIBRARIES | {"l7"}
     for module in modules:
@@ -436,6 +450,9 @@ BAD: dict[Checker, dict[str, str]] = {
     no_cycles: {"l7.http.a": "import l7.http.b", "l7.http.b": "from l7.http import a"},
     only_workers_know_gevent: {"l7.master.arbiter": "def f():\n    from gevent import sleep"},
     some_rooms_are_standard_library: {"l7.ipc.codec": "import pydantic"},
+    clients_are_exchanges: {
+        "l7.workers.upstream.relay": "from l7.workers.downstream.http1_exchange import Http1Exchange"
+    },
     dependencies_are_declared: {"l7.config.loader": "import requests"},
     local_imports_have_reasons: {"l7.cli": "def f():\n    import json"},
     modules_are_short: {"l7.cli": "x = 1\n" * (MAX_MODULE + 1)},

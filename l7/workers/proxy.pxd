@@ -6,11 +6,9 @@ from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead, ResponseHead
 from l7.telemetry.access_log cimport NullAccessLog
 from l7.workers.downstream.body cimport RequestBody
-from l7.workers.limits cimport ClientLimits
 from l7.workers.downstream.client_exchange cimport ClientExchange
+from l7.workers.downstream.request_handler cimport RequestHandler
 from l7.workers.upstream.pool cimport ConnectionPool
-from l7.workers.greenlet_pool cimport GreenletPool
-from l7.http.parser cimport RequestParser
 from l7.balancing.routing cimport Match, Routes
 from l7.balancing.members cimport Member
 from l7.telemetry.counters cimport RequestCounters
@@ -19,15 +17,12 @@ from l7.workers.upstream.relay cimport Relay
 from l7.workers.upstream.backend cimport BackendRuntime
 from l7.workers.transport.stream cimport Stream
 
-cdef class Proxy:
+cdef class Proxy(RequestHandler):
     cdef public object config, sweeper, upstreams, credentials
     cdef public Routes routes
     cdef public NullAccessLog log
     cdef public RequestCounters counters
-    cdef public ClientLimits bounds
-    cdef public GreenletPool greenlets
-    cdef public RequestParser parser
-    cdef public bint draining, closing, handing, stopping, cutting
+    cdef public bint cutting
     cdef public long in_flight, requests, answered, faults
     cdef public set tunnels
     cdef object _id_prefix, _trusted
@@ -35,6 +30,7 @@ cdef class Proxy:
     cpdef str next_request_id(self)
     @cython.locals(body=RequestBody, match=Match)
     cpdef handle(self, Exchange exchange, RequestHead head, ClientExchange client)
+    cpdef reject(self, object failure, Exchange exchange, ClientExchange client)
     cpdef finish(self, Exchange exchange)
     cpdef bint trusts(self, str client) except -1
     cdef _introduce(self, Exchange exchange, RequestHead head, ClientExchange client)

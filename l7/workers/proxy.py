@@ -42,6 +42,7 @@ from l7.workers.context import WorkerContext
 from l7.workers.credentials import Authenticator, claimed_login
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
+from l7.workers.downstream.request_handler import RequestHandler
 from l7.workers.greenlet_pool import GreenletPool
 from l7.workers.limits import ClientLimits
 from l7.workers.termination import end_waits, killed
@@ -58,8 +59,8 @@ def _credentials(config: Config) -> Authenticator | None:
     return Authenticator(users) if users else None
 
 
-class Proxy:
-    """What all sessions of a worker share: routes, credentials, limits, the log."""
+class Proxy(RequestHandler):
+    """What all client connections of a worker share: routes, credentials, limits, the log."""
 
     def __init__(
         self,
@@ -69,27 +70,18 @@ class Proxy:
         log: NullAccessLog,
         context: WorkerContext,
     ) -> None:
+        limits = config.limits
+        parser = RequestParser(limits.headers, limits.target, utf8=limits.target_bytes == "utf-8")
+        super().__init__(greenlets, parser, ClientLimits(limits, config.timeouts))
         self.config = config
-        self.greenlets = greenlets
         self.sweeper = sweeper
         self.log = log
-        limits = config.limits
-        self.parser = RequestParser(limits.headers, limits.target, utf8=limits.target_bytes == "utf-8")
         self.upstreams = BackendTable(config, sweeper, context)
         self.routes = Routes(self.upstreams.by_route)
         self.counters = RequestCounters(context.writer)
         self.credentials = _credentials(config)
-        self.bounds = ClientLimits(config.limits, config.timeouts)
-        self.draining = False
-        """Whether another generation serves what comes next: no connection to a server is kept."""
-        self.closing = False
-        """Whether each answer is the last of its connection."""
-        self.handing = False
-        """Whether connections are handed over to the next generation when they are idle."""
         self.cutting = False
         """Whether what is in flight is ended: time is up."""
-        self.stopping = False
-        """Whether nobody will serve the next request: idle connections end."""
         self.answered = 0
         """Requests that came to their end, however they ended."""
         self.faults = 0
@@ -137,6 +129,12 @@ class Proxy:
         finally:
             self.in_flight -= 1
             self.finish(exchange)
+
+    def reject(self, failure: ProxyError, exchange: Exchange, client: ClientExchange) -> None:
+        """Answer what was no request, and log it."""
+        exchange.request_id = self.next_request_id()
+        self.refuse(failure, exchange, None, client)
+        self.finish(exchange)
 
     def finish(self, exchange: Exchange) -> None:
         """The last thing that happens to a request: it is logged."""

@@ -17,8 +17,7 @@ from l7.sharedmem.master_gauges import MasterGauges
 from l7.sharedmem.memory import SharedMemory
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.metrics import Metrics
-from l7.workers.monitor import admin as module
-from l7.workers.monitor.admin import MOST_CONNECTIONS, AdminServer
+from l7.workers.monitor.admin import MOST_CONNECTIONS, AdminHandler, AdminServer
 from tests.workers.loop import until
 
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -27,12 +26,13 @@ GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
 class Endpoint:
     """A running endpoint; ``status`` is what the master answers, and ``None`` is no answer."""
 
-    def __init__(self, port: int, known: MasterGauges) -> None:
+    def __init__(self, port: int, known: MasterGauges, shared_memory: SharedMemory) -> None:
         self.port = port
         self.facts = known
         self.status: bytes | None = b'{"ok": true, "pid": 1}\n'
         self.asked = 0
         self.close = lambda: None
+        self.handler = AdminHandler(Metrics(shared_memory, Scoreboard(2), Config(), {}, {}), known, self.visit)
 
     def visit(self) -> green.socket:
         """As the master's desk."""
@@ -75,9 +75,9 @@ def endpoint() -> Iterator[Endpoint]:
     known = MasterGauges(shared_memory)
     known[master_gauges.PHASE], known[master_gauges.WANTED] = master_gauges.SERVING, 2
     known[master_gauges.WORKERS + master_gauges.STATES.index("ready")] = 2
-    one = Endpoint(listener.getsockname()[1], known)
+    one = Endpoint(listener.getsockname()[1], known, shared_memory)
     one.close = lambda: admin.close()
-    admin = AdminServer(Metrics(shared_memory, Scoreboard(2), Config(), {}, {}), known, one.visit)
+    admin = AdminServer(one.handler)
     admin.start(listener)
     yield one
     admin.close()
@@ -157,18 +157,20 @@ def test_after_a_body_nothing_is_read(endpoint: Endpoint) -> None:
 
 
 def test_a_head_that_is_too_long_ends_the_connection(endpoint: Endpoint) -> None:
-    assert endpoint.send(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000) == b""
+    answer = endpoint.send(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000)
+    assert answer.startswith(b"HTTP/1.1 431 ") and b"Connection: close\r\n" in answer
 
 
-def test_a_head_that_dawdles_ends_the_connection(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "HEAD_WITHIN", 0.1)
-    with contextlib.closing(endpoint.connect()) as sock:
+def test_a_head_that_dawdles_ends_the_connection(endpoint: Endpoint) -> None:
+    endpoint.handler.bounds.head_seconds = 0.1
+    with contextlib.closing(endpoint.connect()) as silent, contextlib.closing(endpoint.connect()) as sock:
         sock.sendall(b"GET /metrics")
-        assert sock.recv(100) == b""
+        assert b"".join(iter(lambda: sock.recv(100), b"")).startswith(b"HTTP/1.1 408 ")
+        assert silent.recv(100) == b""
 
 
-def test_many_who_say_nothing_keep_nobody_out_for_long(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "HEAD_WITHIN", 0.2)
+def test_many_who_say_nothing_keep_nobody_out_for_long(endpoint: Endpoint) -> None:
+    endpoint.handler.bounds.head_seconds = 0.2
     with contextlib.ExitStack() as stack:
         for _ in range(MOST_CONNECTIONS + 5):
             stack.enter_context(contextlib.closing(endpoint.connect()))

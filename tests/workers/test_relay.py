@@ -138,6 +138,17 @@ def test_for_http_1_0_it_ends_by_closing(setting):
     assert one.down() == b"HTTP/1.1 200 OK\r\nDate: d\r\nConnection: close\r\n\r\nok"
 
 
+def test_what_only_the_end_would_end_is_aborted_with_a_reset(setting):
+    one = setting(b"GET /p HTTP/1.0\r\n\r\n")
+    one.server.sendall(b"HTTP/1.1 200 OK\r\nDate: d\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")
+    one.server.close()
+    one.fails(errors.TRUNCATED)
+    one.client_side.abort()
+    with pytest.raises(ConnectionResetError):
+        received(one.client, 1000)
+    assert one.client_side.has_left() and not one.client_side.kept
+
+
 @pytest.mark.parametrize("more", [b"HTTP/1.1 200 OK\r\n\r\n", b"x", b"\r\n"])
 def test_bytes_behind_an_answer_spend_the_connection(setting, more):
     one = setting()

@@ -7,7 +7,7 @@ from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead
 from l7.workers.limits cimport ClientLimits
 from l7.workers.downstream.http1_exchange cimport Http1Exchange
-from l7.workers.proxy cimport Proxy
+from l7.workers.downstream.request_handler cimport RequestHandler
 from l7.workers.transport.stream cimport Stream
 
 cdef class ClientConnection(Http1Exchange):
@@ -17,12 +17,12 @@ cdef class ClientConnection(Http1Exchange):
     cdef public double linger_until, since
 
     cpdef on_ready(self, Stream stream)
-    @cython.locals(proxy=Proxy, stream=Stream, started=double, head=RequestHead, exchange=Exchange)
+    @cython.locals(handler=RequestHandler, stream=Stream, started=double, head=RequestHead, exchange=Exchange)
     cpdef serve(self)
     @cython.locals(stream=Stream)
     cdef _rest(self, double now)
     cdef bint _leave(self, double now) except -1
-    @cython.locals(proxy=Proxy, data=bytes, head=RequestHead, stream=Stream, size=Py_ssize_t)
+    @cython.locals(handler=RequestHandler, data=bytes, head=RequestHead, stream=Stream, size=Py_ssize_t)
     cdef RequestHead _next_head(self, double started)
     @cython.locals(bounds=ClientLimits, stream=Stream)
     cdef RequestHead _gather_head(self, bytes data, double started)

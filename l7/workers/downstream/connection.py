@@ -22,7 +22,7 @@ from l7.http.grammar import CRLF
 from l7.http.heads import END, HeadReader
 from l7.http.messages import RequestHead
 from l7.workers.downstream.http1_exchange import Http1Exchange
-from l7.workers.proxy import Proxy
+from l7.workers.downstream.request_handler import RequestHandler
 from l7.workers.transport.stream import NEVER, Stream, StreamClosed, StreamTimeout
 
 LINGER = 2.0
@@ -42,12 +42,14 @@ class ConnectionOwner(Protocol):
 
 
 class ClientConnection(Http1Exchange):
-    """A client's connection, from its first byte to its last; ``proxy`` serves it, ``owner`` is told of its end."""
+    """A client's connection, from its first byte to its last; ``handler`` serves it, ``owner`` is told of its end."""
 
     __slots__ = ("_owner", "gathering", "linger_until", "lingered", "since")
 
-    def __init__(self, stream: Stream, hop: Hop, owner: ConnectionOwner, proxy: Proxy, *, trusted: bool) -> None:
-        super().__init__(stream, hop, proxy, trusted=trusted)
+    def __init__(
+        self, stream: Stream, hop: Hop, owner: ConnectionOwner, handler: RequestHandler, *, trusted: bool
+    ) -> None:
+        super().__init__(stream, hop, handler, trusted=trusted)
         self.gathering: HeadReader | None = None
         """The reader of a request head that is not complete yet."""
         self.lingered = -1
@@ -58,7 +60,7 @@ class ClientConnection(Http1Exchange):
         stream.handler = self
         self.since = monotonic()
         """When it last began to wait for a request."""
-        stream.deadline = self.since + proxy.bounds.head_seconds
+        stream.deadline = self.since + handler.bounds.head_seconds
 
     @property
     def idle(self) -> bool:
@@ -71,7 +73,7 @@ class ClientConnection(Http1Exchange):
             self._linger_more()
             return
         stream.handler = None
-        self._proxy.greenlets.begin(self.serve)
+        self._handler.greenlets.begin(self.serve)
 
     def on_expired(self, stream: Stream) -> None:
         """Close a connection that was idle for too long."""
@@ -79,7 +81,7 @@ class ClientConnection(Http1Exchange):
 
     def serve(self) -> None:
         """Serve requests until the connection is idle or closed: run by `GreenletPool`."""
-        proxy = self._proxy
+        handler = self._handler
         stream = self.stream
         while not stream.closed:
             started = monotonic()
@@ -88,12 +90,12 @@ class ClientConnection(Http1Exchange):
                 return
             exchange = Exchange(self.hop.client, started)
             self.kept = False
-            proxy.handle(exchange, head, self)
+            handler.handle(exchange, head, self)
             self._body = None
             if not self.kept:
                 self.end()
                 return
-            if proxy.draining and self._leave(started + exchange.total_time):
+            if handler.draining and self._leave(started + exchange.total_time):
                 return
             if not self._buffer and not stream.ready:
                 self._rest(started + exchange.total_time)
@@ -101,21 +103,21 @@ class ClientConnection(Http1Exchange):
 
     def _leave(self, now: float) -> bool:
         """After an answer: hand the connection over or end it, where the worker drains; returns False to stay."""
-        if self._proxy.stopping:
+        if self._handler.stopping:
             if self._buffer or self.stream.ready:
                 return False
             self.end()
             return True
         self.since = now
-        self.stream.deadline = now + self._proxy.bounds.idle_seconds
-        return self._proxy.handing and not self.last and self._owner.hand_over(self)
+        self.stream.deadline = now + self._handler.bounds.idle_seconds
+        return self._handler.handing and not self.last and self._owner.hand_over(self)
 
     def _rest(self, now: float) -> None:
         """Become idle ``now``."""
         stream = self.stream
         stream.handler = self
         self.since = now
-        stream.deadline = now + self._proxy.bounds.idle_seconds
+        stream.deadline = now + self._handler.bounds.idle_seconds
         if not stream.watching:
             stream.watch()
 
@@ -124,7 +126,7 @@ class ClientConnection(Http1Exchange):
 
         None of them stands for ``timeouts.idle``; ``last`` says that the next answer is the last.
         """
-        idle = self._proxy.bounds.idle_seconds
+        idle = self._handler.bounds.idle_seconds
         self._buffer = data
         self.last = last
         self.stream.deadline = monotonic() + (idle if idle_left is None else idle_left)
@@ -134,14 +136,14 @@ class ClientConnection(Http1Exchange):
         """Serve a connection that has bytes already read: for callbacks of the loop."""
         if self._buffer:
             self.stream.handler = None
-            self._proxy.greenlets.begin(self.serve)
+            self._handler.greenlets.begin(self.serve)
         else:
             self.stream.handler = self
             self.stream.watch()
 
     def _next_head(self, started: float) -> RequestHead | None:
         """The next request; None when the connection has ended instead, and was closed."""
-        proxy = self._proxy
+        handler = self._handler
         data = self._buffer
         stream = self.stream
         if not data:
@@ -153,11 +155,11 @@ class ClientConnection(Http1Exchange):
                 self.close()
                 return None
         try:
-            head = proxy.parser.take(data)
+            head = handler.parser.take(data)
         except ProxyError as failure:
             self._refuse_head(failure, data, started)
             return None
-        if head is None or head.size > proxy.bounds.head + len(END):
+        if head is None or head.size > handler.bounds.head + len(END):
             return self._gather_head(data, started)
         stream.deadline = NEVER
         size = len(data)
@@ -166,8 +168,8 @@ class ClientConnection(Http1Exchange):
 
     def _gather_head(self, data: bytes, started: float) -> RequestHead | None:
         """As `_next_head`, for a head that comes in pieces, or after empty lines."""
-        bounds = self._proxy.bounds
-        reader = self.gathering = HeadReader(bounds.head, self._proxy.parser)
+        bounds = self._handler.bounds
+        reader = self.gathering = HeadReader(bounds.head, self._handler.parser)
         stream = self.stream
         stream.deadline = started + bounds.head_seconds
         try:
@@ -179,11 +181,11 @@ class ClientConnection(Http1Exchange):
                 head = reader.feed(data)
             stream.deadline = NEVER
             self._buffer = reader.rest
-            return self._proxy.parser.parse(head)
+            return self._handler.parser.parse(head)
         except ProxyError as failure:
             self._refuse_head(failure, reader.beginning, started)
         except StreamTimeout:
-            if stream.deadline != NEVER and self._proxy.handing and self._pass_on(reader):
+            if stream.deadline != NEVER and self._handler.handing and self._pass_on(reader):
                 return None
             late = ProxyError(HEAD_TIMEOUT, f"not whole within {bounds.head_seconds:g} s")
             self._refuse_head(late, reader.beginning, started)
@@ -207,9 +209,7 @@ class ClientConnection(Http1Exchange):
         self._buffer = b""
         exchange = Exchange(self.hop.client, started)
         exchange.request_line = data.lstrip(CRLF).partition(CRLF)[0][:LONGEST_LOGGED]
-        exchange.request_id = self._proxy.next_request_id()
-        self._proxy.refuse(failure, exchange, None, self)
-        self._proxy.finish(exchange)
+        self._handler.reject(failure, exchange, self)
         self.end()
 
     def end(self) -> None:
@@ -227,7 +227,7 @@ class ClientConnection(Http1Exchange):
         stream.finish_sending()
         self.lingered = 0
         now = monotonic()
-        self.linger_until = now + (LINGER if self._proxy.closing else self._proxy.bounds.body_seconds)
+        self.linger_until = now + (LINGER if self._handler.closing else self._handler.bounds.body_seconds)
         stream.deadline = min(now + LINGER, self.linger_until)
         stream.handler = self
         stream.watch()
@@ -240,7 +240,7 @@ class ClientConnection(Http1Exchange):
         except StreamClosed:
             data = b""
         self.lingered += len(data)
-        most = self._proxy.bounds.discarded
+        most = self._handler.bounds.discarded
         if not data or (most is not None and self.lingered > most):
             self.close()
         else:

@@ -9,13 +9,13 @@ from l7.http.messages cimport RequestHead, ResponseHead
 from l7.workers.downstream.body cimport RequestBody
 from l7.workers.downstream.client_exchange cimport ClientExchange
 from l7.workers.limits cimport ClientLimits
-from l7.workers.proxy cimport Proxy
+from l7.workers.downstream.request_handler cimport RequestHandler
 from l7.workers.transport.stream cimport Stream
 
 cdef class Http1Exchange(ClientExchange):
     cdef public Stream stream
     cdef public bint last, kept
-    cdef Proxy _proxy
+    cdef RequestHandler _handler
     cdef bytes _buffer
     cdef RequestBody _body
     cdef long long _framing

@@ -17,7 +17,7 @@ from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, Response
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange, ClientWaiter
 from l7.workers.downstream.client_wait import ClientWait
-from l7.workers.proxy import Proxy
+from l7.workers.downstream.request_handler import RequestHandler
 from l7.workers.responses import LocalResponse, http_date, phrase
 from l7.workers.transport.splice import Pipe
 from l7.workers.transport.stream import NEVER, Stream, StreamClosed, StreamTimeout
@@ -29,17 +29,17 @@ MOST_EARLY = 64 * 1024
 
 
 class Http1Exchange(ClientExchange):
-    """The requests and answers of one client's ``stream``, one after the other; ``proxy`` serves them."""
+    """The requests and answers of one client's ``stream``, one after the other; ``handler`` serves them."""
 
-    __slots__ = ("_body", "_buffer", "_framing", "_proxy", "kept", "last", "stream")
+    __slots__ = ("_body", "_buffer", "_framing", "_handler", "kept", "last", "stream")
 
-    def __init__(self, stream: Stream, hop: Hop, proxy: Proxy, *, trusted: bool) -> None:
+    def __init__(self, stream: Stream, hop: Hop, handler: RequestHandler, *, trusted: bool) -> None:
         self.hop = hop
         self.trusted = trusted
         self.stream = stream
         self.last = False
         """Whether the next answer is the connection's last, because it cannot be handed over."""
-        self._proxy = proxy
+        self._handler = handler
         self._buffer = b""
         """Bytes received and not yet understood: the beginning of the next request."""
         self._body: RequestBody | None = None
@@ -58,7 +58,7 @@ class Http1Exchange(ClientExchange):
 
     def read_body(self, exchange: Exchange, head: RequestHead) -> RequestBody:
         """The body that ``head`` announces, begun with what came behind it; raises `ProxyError` (413, 400)."""
-        bounds = self._proxy.bounds
+        bounds = self._handler.bounds
         reader = request_reader(head.length, bounds.fields, bounds.head, bounds.body)
         body = self._body = RequestBody(reader, self, exchange, bounds.body_seconds)
         data = self._buffer
@@ -117,7 +117,7 @@ class Http1Exchange(ClientExchange):
         TCP does not show which before something is sent. So the server has ``timeouts.half-closed``; a client that was
         reset meanwhile, or that has closed a unix socket, is known to have gone.
         """
-        late, patience = server.deadline, self._proxy.bounds.half_closed_seconds
+        late, patience = server.deadline, self._handler.bounds.half_closed_seconds
         until = monotonic() + patience
         while not server.ready:
             now = monotonic()
@@ -160,7 +160,7 @@ class Http1Exchange(ClientExchange):
     @property
     def patience(self) -> float:
         """Seconds for which a request goes on whose client has half-closed."""
-        return self._proxy.bounds.half_closed_seconds
+        return self._handler.bounds.half_closed_seconds
 
     # --- what it is sent ----------------------------------------------------------------------------------------------
 
@@ -187,7 +187,7 @@ class Http1Exchange(ClientExchange):
 
     def _may_go_on(self) -> bool:
         """Whether another request may come on this connection."""
-        if self.last or self._proxy.closing:
+        if self.last or self._handler.closing:
             return False
         return not self.stream.half_closed or bool(self._buffer)
 
@@ -214,7 +214,7 @@ class Http1Exchange(ClientExchange):
         if framed:
             self._send(b"%x\r\n" % pipe.held)
         try:
-            pipe.push(self.stream, self._proxy.bounds.write_seconds)
+            pipe.push(self.stream, self._handler.bounds.write_seconds)
         except (StreamClosed, StreamTimeout) as failure:
             raise self._not_taken(failure) from None
         if framed:
@@ -222,14 +222,14 @@ class Http1Exchange(ClientExchange):
 
     def _send(self, data: bytes) -> None:
         try:
-            self.stream.send(data, self._proxy.bounds.write_seconds)
+            self.stream.send(data, self._handler.bounds.write_seconds)
         except (StreamClosed, StreamTimeout) as failure:
             raise self._not_taken(failure) from None
 
     def _not_taken(self, failure: StreamClosed | StreamTimeout) -> ProxyError:
         if isinstance(failure, StreamClosed):
             return ProxyError(CLIENT_GONE_DATA, str(failure))
-        return ProxyError(WRITE_TIMEOUT, f"took nothing for {self._proxy.bounds.write_seconds:g} s")
+        return ProxyError(WRITE_TIMEOUT, f"took nothing for {self._handler.bounds.write_seconds:g} s")
 
     def answer(self, response: LocalResponse, head: RequestHead | None, *, keep: bool = True) -> int:
         """Send a whole answer of l7's own; returns the size of its body. A client that does not take it is gone.

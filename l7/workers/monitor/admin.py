@@ -3,36 +3,48 @@ before it.
 
 It lives in the monitor process, so that nothing asked here takes anything from a worker. What it tells it reads in the
 shared memory; only the status is the master's, who is asked at most once a second, by however many. It takes GET and
-HEAD and nothing else, reads heads as strictly as the proxy does, and has a bound for everything a client may do.
+HEAD and nothing else. Its connections are those that workers have for clients (`l7.workers.downstream.connection`):
+heads are read as strictly, and there is a bound for everything a client may do.
 """
 
 from __future__ import annotations
 
 import json
 import socket
+import sys
+from _socket import socket as Socket
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import gevent
 from gevent import Timeout, get_hub
 from gevent import socket as green
-from gevent.event import AsyncResult
+from gevent.event import AsyncResult, Event
 
 from l7.clock import monotonic
+from l7.config.schema import Limits, Timeouts
 from l7.errors import ProxyError
+from l7.exchange import Exchange
+from l7.http.forwarding import Hop
 from l7.http.messages import ABSENT, RequestHead
 from l7.http.parser import RequestParser
 from l7.ipc.requests import REQUESTS, StatusRequest
 from l7.sharedmem.master_gauges import MasterGauges
 from l7.telemetry.exposition import CONTENT_TYPE, expose
 from l7.telemetry.metrics import Metrics
-from l7.workers.responses import http_date, phrase
+from l7.workers.downstream.client_exchange import ClientExchange
+from l7.workers.downstream.connection import ClientConnection
+from l7.workers.downstream.request_handler import RequestHandler
+from l7.workers.greenlet_pool import GreenletPool
+from l7.workers.limits import ClientLimits
+from l7.workers.responses import LocalResponse, phrase
+from l7.workers.transport.stream import DeadlineSweeper, Stream
 
 MOST_CONNECTIONS = 64
 """More wait in the queue of the listening socket."""
-LONGEST_HEAD = 16 * 1024
-HEAD_WITHIN, IDLE, WRITE_WITHIN, LINGER = 5.0, 75.0, 30.0, 1.0
-"""Seconds for a head, and for the first one to begin; between two requests; to take an answer; to close in the end."""
+LIMITS = {"head": 16 * 1024, "target": 8192, "headers": 100, "discarded-body": 64 * 1024}
+TIMEOUTS = {"head": 5, "idle": 75, "write": 30, "body": 1}
+"""Seconds for a head, and for the first one to begin; between two requests; to take more of an answer; to close."""
 FINISH_WITHIN = 1.0
 """Seconds for answers that are owed at the end: less than `l7.master.monitor.state.STOP_WITHIN`."""
 STATUS_WITHIN = 5.0
@@ -42,53 +54,114 @@ STATUS_AGE = 1.0
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
+FRESH = "Cache-Control: no-store"
 
 
-class AdminResponse(NamedTuple):
-    """What is answered."""
+class AdminHandler(RequestHandler):
+    """Answers requests with the pages.
 
-    status: int
-    kind: str
-    body: bytes
-
-
-class AdminServer:
-    """Answers on a listening socket.
-
-    :param visit: connects to the master's control desk; raises ``OSError``.
+    :param visit: connects to the master's control socket; raises ``OSError``.
     """
 
     def __init__(self, figures: Metrics, facts: MasterGauges, visit: Callable[[], green.socket]) -> None:
+        limits = Limits.model_validate(LIMITS)
+        bounds = ClientLimits(limits, Timeouts.model_validate(TIMEOUTS))
+        super().__init__(GreenletPool(), RequestParser(limits.headers, limits.target), bounds)
         self._figures, self._facts, self._visit = figures, facts, visit
-        self._pages: dict[bytes, Callable[[], AdminResponse]] = {
+        self._pages: dict[bytes, Callable[[], LocalResponse]] = {
             b"/metrics": self._metrics,
             b"/status": self._status,
             b"/healthz": _healthy,
             b"/readyz": self._readyz,
         }
-        self._parser = RequestParser(100, 8192)
-        self._connections: set[gevent.Greenlet[..., Any]] = set()
-        self._idle: dict[gevent.Greenlet[..., Any], None] = {}
-        """Those that were answered and may ask again, the first for the longest time."""
-        self._closing = False
+        self.served: set[ClientExchange] = set()
+        """Clients that have been answered."""
+        self._asked: tuple[float, AsyncResult[LocalResponse]] | None = None
+
+    def handle(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> None:
+        """Answer one request."""
+        self.served.add(client)
+        try:
+            page = self._find(head)
+        except Exception:  # a fault of ours costs one request, and is told to the operator
+            sys.excepthook(*sys.exc_info())
+            page = _refusal(500, "this page could not be made")
+        client.answer(page, head, keep=not _has_body(head))
+
+    def reject(self, failure: ProxyError, exchange: Exchange, client: ClientExchange) -> None:
+        """Answer what was no request, where there is somebody to answer."""
+        if failure.kind.status:
+            client.answer(_refusal(failure.kind.status, str(failure)), None, keep=False)
+        else:
+            client.abort()
+
+    def _find(self, head: RequestHead) -> LocalResponse:
+        if _has_body(head):
+            return _refusal(400, "no body is read here")
+        find = self._pages.get(head.path.partition(b"?")[0])
+        if find is None:
+            return _refusal(404, "there is /metrics, /status, /healthz and /readyz")
+        if head.method not in (b"GET", b"HEAD"):
+            return _refusal(405, "GET or HEAD", "Allow: GET, HEAD")
+        return find()
+
+    def _metrics(self) -> LocalResponse:
+        return _page(200, CONTENT_TYPE, expose(self._figures.families(_pause), _pause))
+
+    def _readyz(self) -> LocalResponse:
+        why = self._facts.unready()
+        return _refusal(503, why) if why else _page(200, TEXT, b"ready\n")
+
+    def _status(self) -> LocalResponse:
+        """What the master says; who asks while it is asked waits for the same answer."""
+        if self._asked is None or monotonic() - self._asked[0] > STATUS_AGE:
+            result: AsyncResult[LocalResponse] = AsyncResult()
+            self._asked = monotonic(), result
+            result.set(self._ask())
+        page: LocalResponse = self._asked[1].get()
+        return page
+
+    def _ask(self) -> LocalResponse:
+        try:
+            with Timeout(STATUS_WITHIN), self._visit() as control_server:
+                control_server.sendall(REQUESTS.encode(StatusRequest()) + b"\n")
+                answer = json.loads(b"".join(iter(lambda: control_server.recv(65536), b"")))
+        except (OSError, ValueError, Timeout):
+            return _refusal(503, "the master does not answer")
+        return _page(200 if answer.get("ok") else 503, JSON, json.dumps(answer, indent=2).encode() + b"\n")
+
+
+class AdminServer:
+    """Accepts connections on a listening socket, whose requests ``handler`` answers."""
+
+    def __init__(self, handler: AdminHandler) -> None:
+        self.handler = handler
+        self._connections: set[ClientConnection] = set()
+        self._sweeper = DeadlineSweeper()
         self._listener: socket.socket | None = None
         self._watcher: Any = None
-        self._asked: tuple[float, AsyncResult[AdminResponse]] | None = None
+        self._ended = Event()
+        """Set while there is no connection."""
+        self._ended.set()
 
     def start(self, listener: socket.socket) -> None:
         """Take connections from now on."""
+        self._sweeper.start()
         self._listener = listener
         self._watcher = get_hub().loop.io(listener.fileno(), 1)
         self._watcher.start(self._accept)
 
     def close(self) -> None:
         """Take no more; who was taken and has had no answer yet gets one, within a moment."""
-        self._closing = True
+        self.handler.closing = True
         if self._watcher is not None:
             self._watcher.stop()
-        gevent.killall(list(self._idle))
-        gevent.joinall(list(self._connections), timeout=FINISH_WITHIN)
-        gevent.killall(list(self._connections))
+        for connection in self._idle():
+            connection.close()
+        self._ended.wait(FINISH_WITHIN)
+        for connection in list(self._connections):
+            connection.close()
+        self._sweeper.stop()
 
     def _accept(self) -> None:
         assert self._listener is not None
@@ -96,154 +169,57 @@ class AdminServer:
             sock, _ = self._listener.accept()
         except OSError:
             return
-        greenlet = gevent.spawn(self._serve, green.socket(fileno=sock.detach()))
-        self._connections.add(greenlet)
-        greenlet.link(self._ended)
+        raw = Socket(sock.family, sock.type, sock.proto, sock.detach())
+        raw.setblocking(False)
+        hop = Hop("admin", 0, b"localhost")
+        self._ended.clear()
+        self._connections.add(ClientConnection(Stream(raw, self._sweeper), hop, self, self.handler, trusted=False))
         if len(self._connections) >= MOST_CONNECTIONS:
             self._make_room()
 
+    def _idle(self) -> list[ClientConnection]:
+        """Those that were answered and may ask again."""
+        served = [one for one in self._connections if one in self.handler.served]
+        return [one for one in served if one.idle and not one.stream.has_bytes()]
+
     def _make_room(self) -> None:
         """Let go who has asked nothing for the longest time, or take no more until somebody leaves."""
-        oldest = next(iter(self._idle), None)
-        if oldest is None:
+        idle = self._idle()
+        if idle:
+            min(idle, key=lambda one: one.since).close()
+        elif self._watcher is not None:
             self._watcher.stop()
-        else:
-            del self._idle[oldest]
-            oldest.kill(block=False)
 
-    def _ended(self, greenlet: gevent.Greenlet[..., Any]) -> None:
-        self._connections.discard(greenlet)
-        self._idle.pop(greenlet, None)
-        if self._watcher is not None and not self._watcher.active and not self._closing:
+    def gone(self, session: ClientConnection) -> None:
+        """Forget a connection that has ended, and take others again."""
+        self._connections.discard(session)
+        self.handler.served.discard(session)
+        if not self._connections:
+            self._ended.set()
+        if self._watcher is not None and not self._watcher.active and not self.handler.closing:
             self._watcher.start(self._accept)
 
-    # --- one connection ---------------------------------------------------------------------------------------------
-
-    def _serve(self, sock: Any) -> None:
-        with sock:
-            try:
-                self._converse(sock)
-            except (OSError, Timeout):
-                return  # it left, or takes too long
-
-    def _converse(self, sock: Any) -> None:
-        received, patience = b"", HEAD_WITHIN
-        while True:
-            head, received = _read_head(sock, received, patience)
-            patience = IDLE
-            self._idle.pop(gevent.getcurrent(), None)
-            if not head:
-                return
-            answer, keep = self._answer(head)
-            with Timeout(WRITE_WITHIN):
-                sock.sendall(answer)
-            if not keep:
-                _linger(sock)
-                return
-            if not received:
-                self._idle[gevent.getcurrent()] = None
-
-    def _answer(self, raw: bytes) -> tuple[bytes, bool]:
-        """The answer to a head, and whether the connection lives on."""
-        try:
-            head = self._parser.parse(raw)
-        except ProxyError as failure:
-            return _write(_refusal(failure.kind.status, str(failure)), None, keep=False), False
-        keep = head.persistent and head.minor > 0 and not _has_body(head) and not self._closing
-        page = self._page(head)
-        return _write(page, head, keep=keep), keep
-
-    def _page(self, head: RequestHead) -> AdminResponse:
-        if _has_body(head):
-            return _refusal(400, "no body is read here")
-        find = self._pages.get(head.path.partition(b"?")[0])
-        if find is None:
-            return _refusal(404, "there is /metrics, /status, /healthz and /readyz")
-        if head.method not in (b"GET", b"HEAD"):
-            return _refusal(405, "GET or HEAD")
-        return find()
-
-    # --- the pages --------------------------------------------------------------------------------------------------
-
-    def _metrics(self) -> AdminResponse:
-        return AdminResponse(200, CONTENT_TYPE, expose(self._figures.families(_pause), _pause))
-
-    def _readyz(self) -> AdminResponse:
-        why = self._facts.unready()
-        return _refusal(503, why) if why else AdminResponse(200, TEXT, b"ready\n")
-
-    def _status(self) -> AdminResponse:
-        """What the master says; who asks while it is asked waits for the same answer."""
-        if self._asked is None or monotonic() - self._asked[0] > STATUS_AGE:
-            result: AsyncResult[AdminResponse] = AsyncResult()
-            self._asked = monotonic(), result
-            result.set(self._ask())
-        page: AdminResponse = self._asked[1].get()
-        return page
-
-    def _ask(self) -> AdminResponse:
-        try:
-            with Timeout(STATUS_WITHIN), self._visit() as control_server:
-                control_server.sendall(REQUESTS.encode(StatusRequest()) + b"\n")
-                answer = json.loads(b"".join(iter(lambda: control_server.recv(65536), b"")))
-        except (OSError, ValueError, Timeout):
-            return _refusal(503, "the master does not answer")
-        return AdminResponse(200 if answer.get("ok") else 503, JSON, json.dumps(answer, indent=2).encode() + b"\n")
+    def hand_over(self, session: ClientConnection) -> bool:
+        """Who watches l7 asks again: nothing is handed over."""
+        return False
 
 
 def _pause() -> None:
     gevent.sleep(0)
 
 
-def _refusal(status: int, why: str) -> AdminResponse:
-    return AdminResponse(status, TEXT, f"{status} {phrase(status)}: {why}\n".encode("utf-8", "replace"))
+def _healthy() -> LocalResponse:
+    return _page(200, TEXT, b"ok\n")
+
+
+def _page(status: int, media_type: str, body: bytes, *fields: str) -> LocalResponse:
+    return LocalResponse(status, media_type, body, (FRESH, *fields))
+
+
+def _refusal(status: int, why: str, *fields: str) -> LocalResponse:
+    text = f"{status} {phrase(status)}: {why}\n"
+    return _page(status, TEXT, text.encode("utf-8", "replace"), *fields)
 
 
 def _has_body(head: RequestHead) -> bool:
     return head.length not in (ABSENT, 0)
-
-
-def _read_head(sock: Any, received: bytes, patience: float) -> tuple[bytes, bytes]:
-    """The next head without its empty line, and what came after it; an empty one when the client is done.
-
-    ``patience`` is for its first byte, in seconds.
-    """
-    if not received:
-        with Timeout(patience):
-            received = sock.recv(LONGEST_HEAD)
-    with Timeout(HEAD_WITHIN):
-        while b"\r\n\r\n" not in received:
-            data = sock.recv(LONGEST_HEAD)
-            received += data
-            if not data or len(received) > LONGEST_HEAD:
-                return b"", b""
-    head, _, rest = received.partition(b"\r\n\r\n")
-    return head, rest
-
-
-def _linger(sock: Any) -> None:
-    """Let the answer arrive: an end that leaves something unread is a reset."""
-    sock.shutdown(socket.SHUT_WR)
-    with Timeout(LINGER, False):
-        while sock.recv(65536):
-            pass
-
-
-def _write(page: AdminResponse, head: RequestHead | None, *, keep: bool) -> bytes:
-    lines = [
-        f"HTTP/1.1 {page.status} {phrase(page.status)}",
-        f"Date: {http_date().decode('ascii')}",
-        f"Content-Type: {page.kind}",
-        f"Content-Length: {len(page.body)}",
-        "Cache-Control: no-store",
-    ]
-    if page.status == 405:
-        lines.append("Allow: GET, HEAD")
-    if not keep:
-        lines.append("Connection: close")
-    text = "\r\n".join([*lines, "", ""]).encode("ascii")
-    return text if head is not None and head.method == b"HEAD" else text + page.body
-
-
-def _healthy() -> AdminResponse:
-    return AdminResponse(200, TEXT, b"ok\n")

@@ -45,7 +45,7 @@ from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.events import Events
 from l7.telemetry.metrics import Metrics
 from l7.workers.channel import LoopChannel
-from l7.workers.monitor.admin import AdminServer
+from l7.workers.monitor.admin import AdminHandler, AdminServer
 from l7.workers.monitor.connect_probes import ConnectProbes, ProbedServer
 from l7.workers.monitor.dns_refresher import DnsRefresher
 from l7.workers.monitor.health_checks import CheckTarget, HealthChecks
@@ -109,7 +109,7 @@ class MonitorWorker:
             self._config, NameResolver(self._config.resolver), self._resolved, self._channel.send, events
         )
         figures = Metrics(spec.shared_memory, spec.scoreboard, self._config, self._rows, self._resolved)
-        self._admin = AdminServer(figures, MasterGauges(spec.shared_memory), self._visit)
+        self._admin = AdminServer(AdminHandler(figures, MasterGauges(spec.shared_memory), self._visit))
         self._members: dict[tuple[str, str], list[CheckTarget]] = {}
         self._cells = spec.scoreboard.slot(spec.slot)
         self._watchdog = Watchdog(self._config.block_warning, events.warning)
