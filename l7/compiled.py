@@ -151,9 +151,7 @@ def _reason(absent: Sequence[str]) -> str:
     if not absent:
         return f"{PURE_PYTHON} is set (unset it)"
     if len(absent) == len(HOT):
-        return (
-            "there are no compiled modules for this Python (install l7 again, not as an editable one, "
-            f"with --no-cache-dir where pip may have kept one that was built with {PURE_PYTHON}=1)"
-        )
+        how = "pip install --force-reinstall --no-cache-dir, and not as an editable one"  # pip may have kept a pure one
+        return f"there are no compiled modules for this Python ({how})"
     others = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
     return f"the compiled module of {absent[0]}{others} is missing (install l7 again)"
