@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import re
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,8 +26,9 @@ from l7.ipc.requests import (
     ServerRequest,
     StatusRequest,
 )
-from l7.master.resources.instance_paths import InstanceKey, all_there_are, candidates, pointed_to
+from l7.master.resources.instance_registry import InstanceKey, registered
 from l7.master.resources.privileges import NOBODY
+from l7.master.resources.runtime_directory import all_directories
 from l7.units import show_size
 
 STATUS_WITHIN = 10.0
@@ -287,33 +287,31 @@ def _ask_once(request: Request, given: flags.Given, environ: Mapping[str, str], 
 
 
 def _connect(given: flags.Given, environ: Mapping[str, str]) -> socket.socket:
-    instance_key = _instance_key(given, environ)
+    """A connection to the l7 that the registry has; without an entry, to where the settings say that its socket is."""
+    key = _instance_key(given, environ)
     failures: dict[str, OSError] = {}
-    places = [] if instance_key.control == "off" else candidates(instance_key, _accounts(given, environ), environ)
-    found = _all(places, failures)
-    if not found and not _is_named(given, environ):
+    directories = all_directories(_accounts(given, environ), environ)
+    entries = [one for one in registered(directories) if one.matches(key)] if key.control == "auto" else []
+    found = _all({one.socket: str(one) for one in entries}, failures)
+    if not found:
         # What the file says now need not be what it said when l7 read it.
-        found = _all(pointed_to(instance_key, _accounts(given, environ), environ), failures)
-    if not found and instance_key == InstanceKey():
-        found = _all(all_there_are(_accounts(given, environ), environ), failures)
+        key = key if key.path is not None else _instance_key(given, environ, of_file=True)
+        if key.control == "off":
+            raise StartError("control is off: send HUP to reload, USR1 for the workers")
+        found = _all({} if key.path is None else {key.path: key.path}, failures)
     if len(found) > 1:
         for sock in found.values():
             sock.close()
-        raise StartError(f"several l7 run here; say which by its -c FILE, or by --control: {', '.join(found)}")
+        how = "-c FILE, --port, --pid-file or --control"
+        raise StartError(f"several l7 run here; say which by its {how}: {', '.join(found)}")
     if found:
         return next(iter(found.values()))
-    if instance_key.control == "off":
-        raise StartError("control is off: send HUP to reload, USR1 for the workers")
-    raise StartError(_not_found(places, failures))
+    raise StartError(_not_found(key.path, directories, failures))
 
 
-def _is_named(given: flags.Given, environ: Mapping[str, str]) -> bool:
-    """Whether flags or variables say which socket is meant, so that no other will do."""
-    return any(_setting(key, given, environ, of_file=False) is not None for key in ("control", "pid-file"))
-
-
-def _all(places: Sequence[str], failures: dict[str, OSError]) -> dict[str, socket.socket]:
-    return {place: sock for place in places if (sock := _try(place, failures)) is not None}
+def _all(places: Mapping[str, str], failures: dict[str, OSError]) -> dict[str, socket.socket]:
+    """Connections to the sockets where somebody listens, by what people call them."""
+    return {name: sock for place, name in places.items() if (sock := _try(place, failures)) is not None}
 
 
 def _try(path: str, failures: dict[str, OSError]) -> socket.socket | None:
@@ -327,21 +325,23 @@ def _try(path: str, failures: dict[str, OSError]) -> socket.socket | None:
     return sock
 
 
-def _not_found(places: Sequence[str], failures: Mapping[str, OSError]) -> str:
-    for path, error in failures.items():
-        if isinstance(error, PermissionError):
-            return f"control: {path}: permission denied; be root, or whom l7 runs as"
-    looked = ", ".join(places)
-    return f"no l7 runs with these settings (looked for {looked}); give it the options that l7 was started with"
+def _not_found(path: str | None, directories: Sequence[str], failures: Mapping[str, OSError]) -> str:
+    closed = [one for one, error in failures.items() if isinstance(error, PermissionError)]
+    if path is None:
+        closed += [one for one in directories if not os.access(one, os.R_OK | os.X_OK)]
+    if closed:
+        return f"control: {closed[0]}: permission denied; be root, or whom l7 runs as"
+    looked = f"for {path}" if path is not None else f"in {', '.join(directories) or 'no directory'}"
+    return f"no l7 runs with these settings (looked {looked}); give it the options that l7 was started with"
 
 
-def _instance_key(given: flags.Given, environ: Mapping[str, str]) -> InstanceKey:
-    """What the place of the socket follows from: flag over variable over file, without any judgement on the rest."""
+def _instance_key(given: flags.Given, environ: Mapping[str, str], *, of_file: bool = False) -> InstanceKey:
+    """What l7 is found by: flag over variable (over file), without any judgement on the rest."""
     port = _setting("port", given, environ, of_file=False)
     name = _file(given, environ)
     return InstanceKey(
-        _setting("control", given, environ) or "auto",
-        _setting("pid-file", given, environ),
+        _setting("control", given, environ, of_file=of_file) or "auto",
+        _setting("pid-file", given, environ, of_file=of_file),
         None if name is None else os.path.expanduser(name),
         int(port) if port is not None and port.isdecimal() else None,
     )
@@ -358,21 +358,9 @@ def _setting(key: str, given: flags.Given, environ: Mapping[str, str], *, of_fil
     name = _file(given, environ)
     if name is None or not of_file:
         return None
-    document = read(name)
-    if document.problems:
-        return _scan(name, key)
-    found = document.data.get(key) if isinstance(document.data, dict) else None
+    document = read(name).data
+    found = document.get(key) if isinstance(document, dict) else None
     return found if isinstance(found, str) and found else None
-
-
-def _scan(name: str, key: str) -> str | None:
-    """A setting of a file that is no YAML any more: the line that says it is still the best guess."""
-    try:
-        with open(os.path.expanduser(name), encoding="utf-8", errors="replace") as file:
-            found = re.search(rf"^{key}:[ \t]+['\"]?([^'\"#\n]+)", file.read(1024**2), re.MULTILINE)
-    except OSError:
-        return None
-    return found[1].strip() if found else None
 
 
 def _accounts(given: flags.Given, environ: Mapping[str, str]) -> Iterator[int]:

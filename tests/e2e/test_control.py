@@ -351,12 +351,19 @@ def test_it_is_found_by_its_file_whatever_that_says_by_now(l7, origin, near, whe
     assert not list(near.iterdir())
 
 
-def test_it_is_found_by_every_name_of_its_file_and_without_the_port(l7, origin, near):
-    proxy = l7(CONFIG.format(origin().address) + f"control: {near}/c\n", argv=["--port", "8080"])
+def test_it_is_found_by_every_name_of_its_file_and_by_what_else_it_was_started_with(l7, origin, near):
+    config = CONFIG.format(origin().address) + f"control: {near}/c\npid-file: {near}/l7.pid\n"
+    proxy = l7(config, argv=["--port", "8080"])
     (near / "link.yml").symlink_to(proxy.config_path)
     proxy.write_config("")
-    for words in (by_file(proxy), [*by_file(proxy), "--port", "8080"], ["-c", f"{near}/link.yml"]):
+    for words in (
+        [*by_file(proxy), "--port", "8080"],
+        ["-c", f"{near}/link.yml"],
+        ["--pid-file", f"{near}/l7.pid"],
+    ):
         assert json.loads(run("status", "--json", *words)[1])["pid"] == proxy.pid
+    code, _, err = run("status", *by_file(proxy), "--port", "8081")
+    assert (code, "no l7 runs with these settings (looked in " in err) == (1, True), "another port was meant"
     code, _, err = run("status", *by_file(proxy), "--control", f"{near}/other")
     assert (code, "looked for" in err) == (1, True), "who names a socket means that one"
     proxy.stop()

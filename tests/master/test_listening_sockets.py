@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from l7.master.resources.instance_links import InstanceLinks, answers, remove_dead
+from l7.master.resources.instance_registry import InstanceKey, InstanceRegistryWriter, answers, registered, remove_dead
 from l7.master.resources.listening_sockets import is_stale, listens
 
 STRANGER = 65534
@@ -62,24 +62,68 @@ def test_who_listens(directory: Path) -> None:
     assert not listens(str(path)) and is_stale(str(path)) and not answers(str(path))
 
 
-def test_the_pointer_to_an_l7_whose_socket_is_not_for_us_is_left_to_it(directory: Path) -> None:
-    """It was taken for a dead one's, and removed, or made to point to another l7."""
-    path, name = directory / "one.sock", "file@conf"
+def entries(directory: Path) -> list[str]:
+    return sorted(one.socket for one in registered([str(directory)]))
+
+
+def test_the_entry_of_an_l7_whose_socket_is_not_for_us_is_left_to_it(directory: Path) -> None:
+    """It would be taken for a dead one's, and removed."""
+    path = directory / "one.sock"
     with listening(path):
         path.chmod(0)
         with somebody_else():
             with pytest.raises(PermissionError):
                 listens(str(path))
-            pointer = directory / name
-            pointer.symlink_to(path)
-            remove_dead([str(pointer)])
-            assert pointer.is_symlink()
-            ours = InstanceLinks(str(directory), [name], str(directory / "two.sock"))
-            ours.set()
-            assert pointer.readlink() == path
-            assert (directory / f"{name}.{os.getpid()}").readlink() == directory / "two.sock"
+            InstanceRegistryWriter(str(directory), InstanceKey(), str(path)).write()
+            ours = InstanceRegistryWriter(str(directory), InstanceKey(), str(directory / "two.sock"))
+            ours.write()
+            assert entries(directory) == [str(path), str(directory / "two.sock")]
             ours.remove()
+            remove_dead(str(directory))
+            assert entries(directory) == [str(path)]
+    path.chmod(0o777)
     with somebody_else():
-        (directory / "gone").symlink_to(directory / "nothing.sock")
-        remove_dead([str(directory / "gone")])
-    assert not (directory / "gone").is_symlink()
+        remove_dead(str(directory))
+    assert entries(directory) == [] and not list(directory.glob("*.json*"))
+
+
+def test_the_entry_of_an_upgraded_l7_takes_the_place_of_the_former_one(directory: Path) -> None:
+    former = InstanceRegistryWriter(str(directory), InstanceKey(port=80), str(directory / "one.sock"))
+    former.write()
+    text = Path(former.path).read_text("utf-8")
+    assert f'"pid": {os.getpid()}' in text
+    Path(former.path).write_text(text.replace(f'"pid": {os.getpid()}', '"pid": 1'), "utf-8")
+    former.remove()
+    (entry,) = registered([str(directory)])
+    assert (entry.pid, entry.port) == (1, 80), "it is another's by now"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "7", "[" * 60_000, '{"socket": "/x", "pid": "y"}'])
+def test_what_is_no_entry_misleads_nobody(text: str, directory: Path) -> None:
+    (directory / "x.json").write_text(text, "utf-8")
+    os.mkfifo(directory / "y.json")
+    (directory / "z.json").symlink_to("/dev/zero")
+    assert entries(directory) == []
+    remove_dead(str(directory))
+    assert not list(directory.glob("*.json"))
+
+
+def test_what_an_entry_is_found_by(directory: Path) -> None:
+    (directory / "link.yml").symlink_to(directory / "file.yml")
+    settings = InstanceKey("auto", str(directory / "l7.pid"), str(directory / "link.yml"), 8080)
+    InstanceRegistryWriter(str(directory), settings, str(directory / "one.sock")).write()
+    (entry,) = registered([str(directory)])
+    for found in (
+        InstanceKey(),
+        InstanceKey(port=8080),
+        InstanceKey(pid_file=str(directory / "l7.pid")),
+        InstanceKey(file=str(directory / "link.yml")),
+        InstanceKey(file=str(directory / "file.yml"), port=8080),
+    ):
+        assert entry.matches(found)
+    for other in (
+        InstanceKey(port=80),
+        InstanceKey(file="x.yml"),
+        InstanceKey(file=str(directory / "link.yml"), port=1),
+    ):
+        assert not entry.matches(other)

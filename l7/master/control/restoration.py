@@ -2,7 +2,7 @@
 
 A reload looks at each once. Unix sockets that are listened on are made anew for the new generation
 (`l7.master.resources.listeners`), and so is a log (`l7.master.resources.logfile`); here are the control socket, its
-pointers and the pid file.
+entry in the registry of running instances, and the pid file.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def _restore_control(
 ) -> None:
     before = resources.control
     if before is not None and not before.is_gone:
-        before.point(resources.instance_key, None, environ)
-        if before.pointers is not None:
-            before.pointers.set()
+        before.register(resources.instance_key, None, environ)
+        if before.registration is not None:
+            before.registration.write()
         return
     made = _attempt(lambda: open_control(resources.instance_key, None, environ, events.warning), events)
     if made is None:
         return
-    made.point(resources.instance_key, None, environ)
+    made.register(resources.instance_key, None, environ)
     control_server.open(made)
     resources.control = made
     if before is not None:

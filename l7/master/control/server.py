@@ -56,8 +56,8 @@ class ControlServer:
         self.is_open, self._control = True, control or self._control
         if self._control is not None:
             self._poll.add(self._control.socket.fileno(), self._accept)
-            if self._control.pointers is not None:
-                self._control.pointers.set()
+            if self._control.registration is not None:
+                self._control.registration.write()
 
     def welcome(self, descriptor: int) -> None:
         """Take a connection that was made elsewhere (by the admin endpoint), unless closed."""

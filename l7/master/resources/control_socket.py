@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping
 
 from l7.config.addresses import LONGEST_UNIX_PATH
 from l7.errors import StartError
-from l7.master.resources.instance_links import InstanceLinks, remove_dead
-from l7.master.resources.instance_paths import SUFFIX, InstanceKey, make_directory
+from l7.master.resources.instance_registry import CONTROL_SUFFIX, InstanceKey, InstanceRegistryWriter, remove_dead
 from l7.master.resources.listening_sockets import inode, is_gone, remove_stale
 from l7.master.resources.privileges import Identity
+from l7.master.resources.runtime_directory import make_directory
 
 BACKLOG = 128
+MOST_OF_ONE_NUMBER = 100
+"""So many l7 with the same process number may have their sockets in one directory."""
 
 
 class ControlSocket:
@@ -26,7 +28,7 @@ class ControlSocket:
     def __init__(self, sock: socket.socket, path: str, made: tuple[int, int] | None) -> None:
         self.socket = sock
         self.path = path
-        self.pointers: InstanceLinks | None = None
+        self.registration: InstanceRegistryWriter | None = None
         self._inode = made
 
     @classmethod
@@ -42,24 +44,22 @@ class ControlSocket:
     def leave(self) -> None:
         """Keep the path in the end: another process has the socket, too."""
         self._inode = None
-        self.pointers = None
+        self.registration = None
 
-    def point(self, instance_key: InstanceKey, identity: Identity | None, environ: Mapping[str, str]) -> None:
-        """Prepare links to it in the runtime directory, which are made when it is open."""
-        if instance_key.file is None:
-            return
+    def register(self, instance_key: InstanceKey, identity: Identity | None, environ: Mapping[str, str]) -> None:
+        """Prepare its entry in the registry of running instances, which is written when it is open."""
         try:
             directory = make_directory(*_owner(identity), environ)
         except OSError:
             return  # there is no runtime directory here
-        remove_dead(glob.glob(f"{glob.escape(directory)}/*{SUFFIX}*"))
-        self.pointers = InstanceLinks(directory, instance_key.names, self.path)
+        remove_dead(directory)
+        self.registration = InstanceRegistryWriter(directory, instance_key, self.path)
 
     def close(self) -> None:
         """Close the socket, and remove the path if it is still ours. Never raises."""
         self.socket.close()
-        if self.pointers is not None:
-            self.pointers.remove()
+        if self.registration is not None:
+            self.registration.remove()
         try:
             if self._inode is not None and inode(self.path) == self._inode:
                 os.unlink(self.path)
@@ -81,9 +81,9 @@ def open_control(
     try:
         if instance_key.path is not None:
             return _bind(instance_key.path, identity)
-        return _bind_in_runtime_directory(instance_key, identity, environ)
+        return _bind_in_runtime_directory(identity, environ)
     except OSError as error:
-        where = error.filename or instance_key.path or instance_key.name
+        where = error.filename or instance_key.path or "the runtime directory"
         what = f"control: {where}: {(error.strerror or str(error)).lower()}"
         if instance_key.control != "auto":
             raise StartError(what) from error
@@ -91,21 +91,20 @@ def open_control(
         return None
 
 
-def _bind_in_runtime_directory(
-    instance_key: InstanceKey, identity: Identity | None, environ: Mapping[str, str]
-) -> ControlSocket:
+def _bind_in_runtime_directory(identity: Identity | None, environ: Mapping[str, str]) -> ControlSocket:
     directory = make_directory(*_owner(identity), environ)
-    for path in glob.glob(f"{glob.escape(directory)}/*{SUFFIX}*"):
+    for path in glob.glob(f"{glob.escape(directory)}/*{CONTROL_SUFFIX}"):
         try:
             remove_stale(path)
         except OSError:
             continue  # another process answers there
-    path = f"{directory}/{instance_key.name}"
-    try:
-        return _bind(path, identity)
-    except FileExistsError:
-        # Another l7 with the same instance key, on other inherited sockets.
-        return _bind(f"{path}.{os.getpid()}", identity)
+    # An upgraded l7 keeps the name of the first one, and containers that share the directory have the same numbers.
+    for more in range(MOST_OF_ONE_NUMBER):
+        try:
+            return _bind(f"{directory}/{os.getpid()}{f'-{more}' if more else ''}{CONTROL_SUFFIX}", identity)
+        except FileExistsError as error:
+            taken = error
+    raise taken
 
 
 def _owner(identity: Identity | None) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from l7.descriptors import raise_limit
 from l7.errors import StartError
 from l7.master.resources.control_socket import ControlSocket, open_control
 from l7.master.resources.inherited import InheritedState
-from l7.master.resources.instance_paths import InstanceKey
+from l7.master.resources.instance_registry import InstanceKey
 from l7.master.resources.listeners import Listener, Listeners, Pause
 from l7.master.resources.logfile import LogFile
 from l7.master.resources.pidfile import PidFile
@@ -23,9 +23,6 @@ from l7.master.resources.privileged_opener import PrivilegedOpener
 from l7.master.resources.privileges import Identity, drop, identify
 from l7.master.resources.process_attributes import close_inherited, open_standard_descriptors, restore_umask
 from l7.telemetry.shared_output import descriptor_of, make_lock
-
-GIVEN_PORT = frozenset({"--port", "L7_PORT"})
-"""Sources of a port that was given beside a file."""
 
 
 @dataclass
@@ -42,7 +39,7 @@ class MasterResources:
     pid_file: PidFile | None = None
     control: ControlSocket | None = None
     instance_key: InstanceKey = field(default_factory=InstanceKey)
-    """What the place of the control socket follows from."""
+    """What commands find the control socket by."""
     pid_path: str | None = None
     """Where the pid file is to be."""
     borrowed: bool = False
@@ -180,7 +177,7 @@ def _open_control(
     if not _keeps_control(resources, resources.instance_key):
         resources.control = open_control(resources.instance_key, identity, environ, warn)
     if resources.control is not None:
-        resources.control.point(resources.instance_key, identity, environ)
+        resources.control.register(resources.instance_key, identity, environ)
 
 
 def _keeps_control(resources: MasterResources, instance_key: InstanceKey) -> bool:
@@ -196,14 +193,13 @@ def _keeps_control(resources: MasterResources, instance_key: InstanceKey) -> boo
 
 
 def _instance_key(loaded: Loaded) -> InstanceKey:
-    """What the place of the control socket follows from."""
+    """What commands find the control socket by."""
     config = loaded.config
-    given = loaded.sources.get(("port",)) in GIVEN_PORT
     # Full paths: they are asked for again when the working directory may be gone.
     control = config.control if config.control in ("auto", "off") else os.path.abspath(config.control)
     pid_file = None if config.pid_file is None else os.path.abspath(config.pid_file)
     file = None if loaded.file is None else os.path.abspath(os.path.expanduser(loaded.file))
-    return InstanceKey(control, pid_file, file, config.port if given else None)
+    return InstanceKey(control, pid_file, file, config.port)
 
 
 def _give_up_root(resources: MasterResources, loaded: Loaded, identity: Identity) -> None:
