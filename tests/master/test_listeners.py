@@ -12,6 +12,7 @@ import pytest
 
 from l7.config.addresses import Address
 from l7.errors import StartError
+from l7.master.resources.inherited import ListenerKey
 from l7.master.resources.listeners import Listeners, describe, wanted_keys
 from tests.harness.l7process import ROOT
 
@@ -140,7 +141,11 @@ def test_a_path_that_a_successor_has_taken_is_left_to_it(tmp_path):
 
 
 def test_keys_are_said_once():
-    assert wanted_keys(["*", "[::1]", "::1", "unix:/a"], 80) == ["*|80", "::1|80", "unix:/a"]
+    assert wanted_keys(["*", "[::1]", "::1", "unix:/a"], 80) == [
+        ListenerKey("*", 80),
+        ListenerKey("::1", 80),
+        ListenerKey(path="/a"),
+    ]
 
 
 def test_sockets_of_systemd_take_the_place_of_bind():

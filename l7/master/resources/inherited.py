@@ -11,10 +11,11 @@ import os
 import socket
 import struct
 from collections.abc import MutableMapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from l7.errors import StartError
+from l7.networks import host_port
 
 VARIABLE = "L7_UPGRADE_FDS"
 
@@ -22,10 +23,31 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 @dataclass(frozen=True)
+class ListenerKey:
+    """Which listener a socket is: where, and for whom. A reload that asks for an equal key gets the same socket."""
+
+    host: str = ""
+    """An IP address, or ``*``; empty for a unix socket and for one that was handed down."""
+    port: int = 0
+    path: str | None = None
+    """Of a unix socket."""
+    admin: bool = False
+    """Whether it is the admin endpoint's, so that no worker has it."""
+    handed: int | None = None
+    """The descriptor as which somebody else, such as systemd, handed it down."""
+
+    def __str__(self) -> str:
+        """As people write it: ``[::1]:80``, ``*:80``, ``unix:/run/l7.sock``."""
+        if self.handed is not None:
+            return f"descriptor {self.handed}"
+        return f"unix:{self.path}" if self.path is not None else host_port(self.host, self.port)
+
+
+@dataclass(frozen=True)
 class InheritedSocket:
     """A listening socket: its key, and for a unix socket that we made its path and what tells that from another."""
 
-    key: str
+    key: ListenerKey
     descriptor: int
     path: str | None = None
     inode: tuple[int, int] | None = None
@@ -114,12 +136,14 @@ def _parse(value: dict[str, Any]) -> InheritedState:
 
 
 def _plain(place: InheritedSocket) -> list[Any]:
-    return [place.key, place.descriptor, place.path, place.inode]
+    return [astuple(place.key), place.descriptor, place.path, place.inode]
 
 
 def _place(value: list[Any]) -> InheritedSocket:
     key, descriptor, path, inode = value
-    return InheritedSocket(str(key), int(descriptor), path, None if inode is None else (int(inode[0]), int(inode[1])))
+    return InheritedSocket(
+        ListenerKey(*key), int(descriptor), path, None if inode is None else (int(inode[0]), int(inode[1]))
+    )
 
 
 def _pair(value: list[Any] | None) -> tuple[str, int] | None:

@@ -1,6 +1,6 @@
 """Listening sockets: bound once by the master, kept for as long as a generation wants them, inherited by workers.
 
-A listener is known by its key: what the configuration says, ``*:80`` or ``unix:/run/l7.sock``. A reload asks for
+A listener is known by its `ListenerKey`: what the configuration says of where it is. A reload asks for
 keys; those that are bound already are the same sockets, so that no connection waiting in them is ever lost. Sockets
 that were handed down by systemd (``LISTEN_FDS``) take the place of ``bind`` and ``port`` altogether.
 """
@@ -11,12 +11,12 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from l7.config.addresses import Address
 from l7.config.listeners import ListenerConfig, listeners_of
 from l7.errors import StartError
-from l7.master.resources.inherited import InheritedSocket
+from l7.master.resources.inherited import InheritedSocket, ListenerKey
 from l7.master.resources.listening_sockets import (
     bind_tcp,
     inode,
@@ -36,8 +36,6 @@ PAUSE = 0.25
 """Seconds between two tries."""
 FIRST_INHERITED = 3
 """Where the descriptors of ``LISTEN_FDS`` begin (sd_listen_fds(3))."""
-ADMIN = "admin "
-"""What the key of the admin endpoint's listener begins with: no worker has it."""
 
 Pause = Callable[[float], bool]
 """Waits for so many seconds; False when there is something better to do than to wait."""
@@ -47,7 +45,7 @@ Pause = Callable[[float], bool]
 class Listener:
     """One listening socket; ``path`` and ``inode`` are set for a unix socket that we made."""
 
-    key: str
+    key: ListenerKey
     socket: socket.socket
     path: str | None = None
     inode: tuple[int, int] | None = None
@@ -57,12 +55,8 @@ class Listener:
 
     @property
     def name(self) -> str:
-        """What it was asked to be, also when it is closed: ``[::1]:80``, ``*:80``, ``unix:/run/l7.sock``."""
-        key = self.key.removeprefix(ADMIN)
-        if key.startswith("unix:"):
-            return key
-        host, _, port = key.rpartition("|")
-        return host_port(host, int(port))
+        """What it was asked to be, also when it is closed."""
+        return str(self.key)
 
     def close(self) -> None:
         """Let go of the socket, and remove the path if it is still ours."""
@@ -84,12 +78,12 @@ def show(sock: socket.socket) -> str:
     return host_port(name[0], name[1])
 
 
-def key_of(listener: ListenerConfig) -> str:
+def key_of(listener: ListenerConfig) -> ListenerKey:
     """What the socket of a listener is known by."""
-    return f"unix:{listener.path}" if listener.path is not None else f"{listener.host}|{listener.port}"
+    return ListenerKey(listener.host, listener.port, listener.path)
 
 
-def wanted_keys(bind: Iterable[str], port: int) -> list[str]:
+def wanted_keys(bind: Iterable[str], port: int) -> list[ListenerKey]:
     """The keys of the listeners that a configuration asks for, in its order."""
     return [key_of(listener) for listener in listeners_of(tuple(bind), port)]
 
@@ -99,7 +93,7 @@ class Listeners:
 
     def __init__(self, opener: PrivilegedOpener | None = None) -> None:
         self._opener = opener or PrivilegedOpener()
-        self._bound: dict[str, Listener] = {}
+        self._bound: dict[ListenerKey, Listener] = {}
         self._inherited: list[Listener] = []
         self._replaced: list[Listener] = []
         """Those whose path is gone and was made anew for a generation that is not settled yet."""
@@ -160,7 +154,7 @@ class Listeners:
         try:
             for key in keys:
                 if key not in self._bound:
-                    new.append(self._bind(key, pause, dual=f"0.0.0.0|{port}" not in keys))
+                    new.append(self._bind(key, pause, dual=ListenerKey("0.0.0.0", port) not in keys))
         except BaseException:
             for listener in new:
                 listener.close()
@@ -170,39 +164,36 @@ class Listeners:
         self._bound.update((listener.key, listener) for listener in new)
         return [self._bound[key] for key in keys]
 
-    def _bind(self, key: str, pause: Pause | None, *, dual: bool) -> Listener:
+    def _bind(self, key: ListenerKey, pause: Pause | None, *, dual: bool) -> Listener:
         for left in reversed(range(TRIES)):
             try:
-                if key.startswith("unix:"):
-                    path = key.removeprefix("unix:")
-                    return Listener(key, listen_unix(path), path, inode(path))
+                if key.path is not None:
+                    return Listener(key, listen_unix(key.path), key.path, inode(key.path))
                 return Listener(key, listening(self._bind_tcp(key, dual=dual)))
             except OSError as error:
                 if error.errno != errno.EADDRINUSE or not left or pause is None or not pause(PAUSE):
                     raise StartError(_explain(key, error)) from error
         raise AssertionError("the last try returns or raises")
 
-    def _bind_tcp(self, key: str, *, dual: bool) -> socket.socket:
+    def _bind_tcp(self, key: ListenerKey, *, dual: bool) -> socket.socket:
         """A socket that is bound, by us or by the privileged opener, and does not listen yet."""
-        host, _, port = key.rpartition("|")
         try:
-            return bind_tcp(host, int(port), dual=dual)
+            return bind_tcp(key.host, key.port, dual=dual)
         except PermissionError:
             if self._opener.pid is None:
                 raise
-        return self._opener.bind(host, int(port), dual=dual)
+        return self._opener.bind(key.host, key.port, dual=dual)
 
-    def _renew(self, key: str) -> None:
+    def _renew(self, key: ListenerKey) -> None:
         """Bind a unix socket again whose path is gone; the one before stays with those who have it until `keep`."""
         before = self._bound.get(key)
         if before is None or before.path is None or not is_gone(before.path, before.inode):
             return
         try:
-            new = self._bind("unix:" + before.path, None, dual=True)
+            new = self._bind(key, None, dual=True)
         except StartError as error:
             self.troubles.append(f"{error}: its path was removed and cannot be made anew; nobody can connect there")
             return
-        new.key = key
         self._replaced.append(before)
         self._bound[key] = new
         self.renewed.append(f"bind: {new.name}: its path was gone and is made anew")
@@ -211,34 +202,31 @@ class Listeners:
         """The listener of the admin endpoint, where there is to be one; as `take`."""
         if address is None:
             return None
-        where = _where(address)
-        key = ADMIN + where
-        if where in self._bound:
+        key = _admin_key(address)
+        if replace(key, admin=False) in self._bound:
             raise StartError(f"admin: {address} is where requests are taken; choose another port")
         if key not in self._bound:
             try:
-                bound = self._bind(where, pause, dual=True)
+                self._bound[key] = self._bind(key, pause, dual=True)
             except StartError as error:
                 raise StartError(f"admin: {error}") from error
-            bound.key = key
-            self._bound[key] = bound
         self._renew(key)
         return self._bound[key]
 
     def try_out(self, bind: Iterable[str], port: int, admin: Address | None) -> list[str]:
         """Why a configuration's listeners could not be bound; nobody can connect meanwhile, and nothing stays."""
         keys = [] if self._inherited else wanted_keys(bind, port)
-        dual = f"0.0.0.0|{port}" not in keys
+        dual = ListenerKey("0.0.0.0", port) not in keys
         problems = [self._try_out(key, dual=dual) for key in keys if key not in self._bound]
-        if admin is not None and ADMIN + _where(admin) not in self._bound:
-            problem = self._try_out(_where(admin), dual=True)
+        if admin is not None and (key := _admin_key(admin)) not in self._bound:
+            problem = self._try_out(key, dual=True)
             problems.append(problem and f"admin: {problem}")
         return [problem for problem in problems if problem]
 
-    def _try_out(self, key: str, *, dual: bool) -> str:
+    def _try_out(self, key: ListenerKey, *, dual: bool) -> str:
         try:
-            if key.startswith("unix:"):
-                try_unix(key.removeprefix("unix:"))
+            if key.path is not None:
+                try_unix(key.path)
             else:
                 self._bind_tcp(key, dual=dual).close()
         except OSError as error:
@@ -274,8 +262,8 @@ class Listeners:
                 os.chown(listener.path, identity.uid, identity.gid, follow_symlinks=False)
 
 
-def _where(address: Address) -> str:
-    return f"unix:{address.path}" if address.path is not None else f"{address.host}|{address.port}"
+def _admin_key(address: Address) -> ListenerKey:
+    return ListenerKey(address.host, address.port, address.path, admin=True)
 
 
 def _reopen(place: InheritedSocket) -> Listener:
@@ -295,13 +283,13 @@ def _adopt(descriptor: int, name: str) -> Listener:
         raise StartError(f"{called} is not a listening stream socket")
     os.set_inheritable(descriptor, False)
     sock.setblocking(False)
-    return Listener(f"inherited {descriptor}", sock)
+    return Listener(ListenerKey(handed=descriptor), sock)
 
 
-def _explain(key: str, error: OSError) -> str:
-    if key.startswith("unix:"):
+def _explain(key: ListenerKey, error: OSError) -> str:
+    host, port = key.host, key.port
+    if key.path is not None:
         return f"bind: {key}: {words_of(error)}"
-    host, _, port = key.rpartition("|")
     if isinstance(error, OpenerRefused):
         return f"port {port}: {error.strerror}"
     if error.errno == errno.EACCES:
