@@ -56,6 +56,8 @@ def _run(argv: list[str], environ: Environ) -> int:
     """``l7``: run the proxy; every reload reads flags, environment and file anew."""
     from l7.master.build import serve
 
+    # What was imported is no garbage, now or later: no collection, here or in a child, is to look at it.
+    gc.freeze()
     gc.enable()
     return serve(lambda read_bytes: load(argv, environ, read_bytes=read_bytes))
 

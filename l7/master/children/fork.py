@@ -57,20 +57,18 @@ def spawn(
     ours, theirs = pair()
     with theirs:
         flush()
-        # Objects of the master live on in the child, whose collector must not touch, and so copy, the shared pages.
-        gc.collect()
-        gc.freeze()
         # A signal that came between fork and reset would be noted in the child for a loop that never runs there.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             pid = os.fork()
             if pid == 0:
+                # Objects of the master live on in here. To look at one for garbage is to copy the page that it is in.
+                gc.freeze()
                 _live(ours, lambda: boot_of(theirs), run, release, events, title)
         except OSError:
             ours.close()
             raise
         finally:
-            gc.unfreeze()  # in the master only: a child does not return here
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return handle_of(pid, Channel(ours, lambda text: events.warning(f"process {pid}: {text}")))
 
