@@ -11,15 +11,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.harness.checkout import CHECKOUT
 from tests.harness.client import get
-from tests.harness.l7process import L7Process
+from tests.harness.l7process import PROGRAM, L7Process
 
-PROGRAM = shutil.which("logrotate", path=f"{os.environ['PATH']}:/usr/sbin")
+LOGROTATE = shutil.which("logrotate", path=f"{os.environ['PATH']}:/usr/sbin")
 pytestmark = [
-    pytest.mark.skipif(PROGRAM is None, reason="needs logrotate"),
+    pytest.mark.skipif(LOGROTATE is None, reason="needs logrotate"),
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
 ]
 NOBODY = pwd.getpwnam("nobody")
@@ -41,28 +42,26 @@ def rotate(machine: Path) -> None:
     snippet = machine / "logrotate.conf"
     snippet.write_text(text.replace("/var/log/l7/", f"{machine}/log/").replace("/run/l7.pid", f"{machine}/l7.pid"))
     snippet.chmod(0o644)
-    command = [str(PROGRAM), "--force", "--state", str(machine / "state"), str(snippet)]
+    command = [str(LOGROTATE), "--force", "--state", str(machine / "state"), str(snippet)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-class OwnAccount(L7Process):
-    """l7 started by its own account, which never was root."""
-
-    def _command(self, *arguments):
-        words = super()._command(*arguments)
-        # Everything is imported before: the account may not be able to read the interpreter.
-        script = (
-            "import encodings.utf_8_sig, os, sys, l7.master.build\nfrom l7.cli import main\n"
-            f"os.setgroups([]); os.setgid({NOBODY.pw_gid}); os.setuid({NOBODY.pw_uid})\nsys.exit(main(sys.argv[1:]))"
-        )
-        return [sys.executable, "-c", script, *words[3:]]
+# Everything is imported before: the account may not be able to read the interpreter.
+AS_NOBODY = (
+    "import encodings.utf_8_sig, os, sys, l7.commands, l7.master.build\nfrom l7.cli import command_line, main\n"
+    f"os.setgroups([]); os.setgid({NOBODY.pw_gid}); os.setuid({NOBODY.pw_uid})\n"
+    "sys.exit(main(command_line(sys.argv[1:])))"
+)
+"""l7 started by its own account, which never was root."""
 
 
-@pytest.mark.parametrize("start", [L7Process, OwnAccount], ids=["started as root", "its own account"])
-def test_lines_go_on_in_the_new_file(origin, machine, start):
+@pytest.mark.parametrize(
+    "program", [PROGRAM, (sys.executable, "-c", AS_NOBODY)], ids=["started as root", "its own account"]
+)
+def test_lines_go_on_in_the_new_file(origin, machine, program):
     log, pid_file = machine / "log" / "access.log", machine / "l7.pid"
-    if start is OwnAccount:  # whose log somebody has made, for the directory is root's
+    if program is not PROGRAM:  # whose log somebody has made, for the directory is root's
         for path in (log, pid_file):
             path.touch(mode=0o640)
             os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid)
@@ -70,7 +69,7 @@ def test_lines_go_on_in_the_new_file(origin, machine, start):
         f"access-log: {log}\npid-file: {pid_file}\ncanary-time: 100ms\n"
         f"backends: {{'*': {{servers: ['{origin().address}']}}}}\n"
     )
-    with start(config, directory=machine, run_as=None, workers=2) as proxy:
+    with L7Process(config, directory=machine, run_as=None, workers=2, program=program) as proxy:
         for number in range(3):
             assert get(proxy.port, f"/{number}").status == 200
             proxy.wait_for(lambda number=number: f"GET /{number} " in log.read_text(), "its line")
@@ -78,6 +77,9 @@ def test_lines_go_on_in_the_new_file(origin, machine, start):
             proxy.wait_for_event(f"reload done: generation {number + 2}")
         assert get(proxy.port, "/last").status == 200
         proxy.wait_for(lambda: "GET /last " in log.read_text(), "a line in the new file")
+        assert {psutil.Process(pid).uids().real for pid in (proxy.pid, *proxy.workers())} == {NOBODY.pw_uid}
+        openers = [title for title in proxy.titles() if "opener" in title]
+        assert len(openers) == (program is PROGRAM)
     assert log.stat().st_uid == NOBODY.pw_uid
     assert sorted(path.name for path in log.parent.iterdir()) == [
         "access.log", "access.log.1", "access.log.2.gz", "access.log.3.gz",
