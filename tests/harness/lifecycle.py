@@ -44,6 +44,10 @@ def upgrade(proxy: L7Process, pid: int | None = None) -> int:
     return int(found.group(1))
 
 
+SLICE = 0.005
+"""Seconds for which a process that is followed goes on at a time."""
+
+
 @contextmanager
 def suspended_successor(proxy: L7Process) -> Iterator[psutil.Process]:
     """Ask for an upgrade, and stop the next master while its first worker boots; it goes on at the end.
@@ -54,12 +58,15 @@ def suspended_successor(proxy: L7Process) -> Iterator[psutil.Process]:
     before = {child.pid for child in master.children()}
     proxy.signal(signal.SIGUSR2)
     until = time.monotonic() + TIMEOUT
-    while not (booting := [one for child in master.children() if child.pid not in before for one in child.children()]):
+    while not (born := [child for child in master.children() if child.pid not in before]):
         assert time.monotonic() < until, "no next l7"
-        time.sleep(0.001)
-    successor = booting[0].parent()
-    assert successor is not None
+    (successor,) = born
     successor.suspend()
+    while not successor.children():  # looked for while it stands still: a worker boots in less time than looking takes
+        assert time.monotonic() < until, "no worker of the next l7"
+        successor.resume()
+        time.sleep(SLICE)
+        successor.suspend()
     try:
         yield successor
     finally:
