@@ -131,8 +131,8 @@ generated: $(VENV)/.installed
 	$(BIN)/python docs/failures.py > docs/failures.inc
 	$(BIN)/python docs/metrics.py > docs/metrics.inc
 	$(BIN)/python docs/events.py > docs/events.inc
-	$(BIN)/python -m l7.config.reference > docs/configuration.rst
-	$(BIN)/python -m l7.config.manual > docs/l7.1
+	$(BIN)/python -m l7.config.rendering.reference > docs/configuration.rst
+	$(BIN)/python -m l7.config.rendering.manual > docs/l7.1
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \

@@ -10,9 +10,9 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 
-from l7.config import flags
-from l7.config.loading import Loaded, load
-from l7.config.names import did_you_mean, printable
+from l7.config.reading import flags
+from l7.config.reading.loading import Loaded, load
+from l7.config.values.names import did_you_mean, printable
 from l7.errors import ConfigError, Problem
 from l7.master.resources.process_attributes import restore_signals
 from l7.telemetry.events import complain
@@ -74,7 +74,7 @@ def _check(argv: list[str], environ: Environ) -> int:
 
 def _dump(argv: list[str], environ: Environ) -> int:
     """``l7 dump``: print the effective configuration."""
-    from l7.config.dump import render_dump
+    from l7.config.rendering.dump import render_dump
 
     sys.stdout.write(render_dump(_load(argv, environ)))
     return 0
@@ -132,7 +132,7 @@ def _rehearse(argv: list[str], environ: Environ) -> int:
 
 def _schema(argv: list[str], _: Environ) -> int:
     """``l7 schema``: print the JSON Schema of the file."""
-    from l7.config.jsonschema import json_schema
+    from l7.config.rendering.jsonschema import json_schema
 
     _words_of("schema", argv)
     print(json.dumps(json_schema(), indent=2))

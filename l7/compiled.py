@@ -36,7 +36,7 @@ HOT = (
     "l7.telemetry.access_log",
     "l7.workers.transport.plain",
     "l7.workers.transport.stream",
-    "l7.workers.greenlet_pool",
+    "l7.workers.runtime.greenlet_pool",
     "l7.workers.upstream.pool",
     "l7.workers.downstream.client_exchange",
     "l7.workers.downstream.body",
@@ -49,8 +49,8 @@ HOT = (
     "l7.workers.proxy",
     "l7.workers.downstream.http1_exchange",
     "l7.workers.downstream.connection",
-    "l7.workers.accept_balancer",
-    "l7.workers.server",
+    "l7.workers.downstream.accept_balancer",
+    "l7.workers.downstream.connection_handler",
 )
 """The modules that a request runs through."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import shtab
 
-from l7.config import flags
+from l7.config.reading import flags
 from l7.config.schema import Config
 
 _NAMES_OF_FILES = ("FILE", "PATH")

@@ -13,9 +13,9 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-from l7.config import flags
-from l7.config.document import read
-from l7.config.names import printable
+from l7.config.reading import flags
+from l7.config.reading.document import read
+from l7.config.values.names import printable
 from l7.errors import ConfigError, Problem, StartError
 from l7.ipc.requests import (
     REQUESTS,

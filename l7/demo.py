@@ -22,8 +22,8 @@ from urllib.parse import parse_qs, urlsplit
 from setproctitle import setproctitle
 
 from l7.config.file_content import read_file
-from l7.config.flags import parse_environment
-from l7.config.loading import Loaded, load
+from l7.config.reading.flags import parse_environment
+from l7.config.reading.loading import Loaded, load
 from l7.master.build import serve
 from l7.master.resources.privileges import Identity, drop, identify
 

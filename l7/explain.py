@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from l7 import control
 from l7.balancing.explanation import explain
-from l7.config import flags
-from l7.config.loading import Loaded
-from l7.config.names import printable
+from l7.config.reading import flags
+from l7.config.reading.loading import Loaded
+from l7.config.values.names import printable
 from l7.errors import ConfigError, Problem, StartError
 from l7.ipc.requests import Answer, ExplainRequest
 

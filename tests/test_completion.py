@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from l7.config.flags import COMMANDS, WORDS, build
+from l7.config.reading.flags import COMMANDS, WORDS, build
 from tests.harness import TIMEOUT
 from tests.harness.l7process import ROOT
 

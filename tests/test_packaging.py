@@ -233,7 +233,10 @@ def test_the_variable_means_the_same_at_run_time(value: str, wheel: Path, enviro
         assert "(pure Python, " in said and "L7_PURE_PYTHON is set" in said
     else:
         assert "(compiled, " in said
-    source = "import l7.http.parser, l7.workers.server as server; print(l7.http.parser.__file__, server.__file__)"
+    source = (
+        "import l7.http.parser as parser, l7.workers.downstream.connection_handler as handler; "
+        "print(parser.__file__, handler.__file__)"
+    )
     files = run(environment.python, "-c", source, cwd=environment.directory, L7_PURE_PYTHON=value).stdout.split()
     assert {file.endswith(".py") for file in files} == {value == "1"}
 

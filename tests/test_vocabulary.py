@@ -15,18 +15,19 @@ TWICE: dict[str, str] = {}
 """Names that two modules give to a class or a type, and why both are right."""
 
 ORDINARY = """
-    abandon abort accept acceptor acknowledged action activate active add address admin allocator announce announcer
-    answer ask balancer begin begun body bound boundary broker buffer busy called change child close closed command
-    commit compare compared comparison config connect connector context coordinator count current descriptor dns done
-    down dumper entry error exit exited failed failure file finish finished forward forwarded frame full gauge graceful
-    handler head health http identity idle inherited interface key kill lifecycle limit link load loaded local log look
-    lookup loop loss lost machine mode name new notifier of old one open opened opener out over owner part password path
-    phase pid pipe plain plan poll polled port preflight probe probed process proxy pump quick raw reached reader
-    readiness ready rebalance rebalancer reclaimer record refresher refused registry release reloader request requested
-    resolver resource response result retried return role row rule runtime scale secret selectable selector service
-    settings shot side signal socket source spare spawn spec stacks start started state stop supervisor sweeper systemd
-    table take takeover tally target tick time timeout timer tls told took total tracker transition transport unix
-    unreachable untrusted up wait waiter wanted watch watchdog watched wire with withdrawn writer written
+    abandon abort accept acceptor access acknowledged action activate active add address admin allocator announce
+    announcer answer ask balancer begin begun body bound boundary broker buffer busy called change child close closed
+    command commit compare compared comparison config connect connector context coordinator count current descriptor dns
+    done down dumper entry error exit exited failed failure file finish finished forward forwarded frame full gauge
+    graceful handler head health http identity idle inherited interface key kill lifecycle limit link load loaded local
+    log look lookup loop loss lost machine mode name new notifier of old one open opened opener out over owner part
+    password path phase pid pipe plain plan poll polled port preflight probe probed process protocol proxy publisher
+    pump quick raw reached reader readiness ready rebalance rebalancer reclaimer record refresher refused registry
+    release reloader request requested resolver resource response result retried return role row rule runtime scale
+    secret selectable selector self service settings shot side signal socket source spare spawn spec stacks start
+    started state stop supervisor sweeper systemd table take takeover tally target test tick time timeout timer tls told
+    took total tracker transition transport unix unreachable untrusted up wait waiter wanted watch watchdog watched wire
+    with withdrawn writer written
 """
 """Words of class names that need no line in the glossary."""
 

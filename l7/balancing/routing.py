@@ -75,7 +75,8 @@ class _Paths:
 class Routes:
     """All rules of a generation: keys are ``host``, ``*.example.com`` or ``*``, each with an optional ``/path`` prefix.
 
-    They are in the normal form of `l7.config.routekeys`, as hosts of requests are in that of `l7.http.authority`.
+    They are in the normal form of `l7.config.values.routekeys`, as hosts of requests are in that of
+    `l7.http.authority`.
     """
 
     __slots__ = ("_default", "_exact", "_reach", "_simple", "_wildcards", "rules")

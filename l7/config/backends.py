@@ -7,9 +7,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from l7.config import backendvalues as own
-from l7.config import jsontypes, values
-from l7.config.addresses import Address
 from l7.config.section import (
     Count,
     CountOrUnlimited,
@@ -20,15 +17,18 @@ from l7.config.section import (
     Timeout,
     TimeoutOrUnlimited,
 )
-from l7.config.values import Form
+from l7.config.values import backend as own
+from l7.config.values import jsontypes, scalars
+from l7.config.values.addresses import Address
+from l7.config.values.scalars import Form
 
-Retries = Annotated[int, BeforeValidator(values.whole(0, 100)), Form("number", schema=jsontypes.whole(0, 100))]
-Weight = Annotated[int, BeforeValidator(values.whole(0, 256)), Form("number", schema=jsontypes.whole(0, 256))]
+Retries = Annotated[int, BeforeValidator(scalars.whole(0, 100)), Form("number", schema=jsontypes.whole(0, 100))]
+Weight = Annotated[int, BeforeValidator(scalars.whole(0, 256)), Form("number", schema=jsontypes.whole(0, 256))]
 Switch = Annotated[bool, BeforeValidator(own.switch), Form("`true` or `false`", schema=jsontypes.SWITCH)]
 QueueSize = Annotated[
-    int, BeforeValidator(values.whole(0, 1_000_000)), Form("number", schema=jsontypes.whole(0, 1_000_000))
+    int, BeforeValidator(scalars.whole(0, 1_000_000)), Form("number", schema=jsontypes.whole(0, 1_000_000))
 ]
-ServerAddress = Annotated[Address, BeforeValidator(values.address), Form("address", str, jsontypes.SERVER)]
+ServerAddress = Annotated[Address, BeforeValidator(scalars.address), Form("address", str, jsontypes.SERVER)]
 HashKey = Annotated[
     str,
     BeforeValidator(own.hash_key),

@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from l7.config.dump import scalar
-from l7.config.names import printable
+from l7.config.rendering.dump import scalar
 from l7.config.schema import Backend, Config
-from l7.config.wildcards import collision
+from l7.config.values.names import printable
+from l7.config.values.wildcards import collision
 
 UNPRIVILEGED_FROM = 1024
 

@@ -14,59 +14,59 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from l7.config import jsontypes, values
-from l7.config.addresses import Address
 from l7.config.backends import Backend, BackendTimeouts, Server
-from l7.config.routekeys import normal_route_key
 from l7.config.section import Count, Duration, DurationOrUnlimited, Period, Section, Timeout
-from l7.config.values import Flag, Form
+from l7.config.values import jsontypes, scalars
+from l7.config.values.addresses import Address
+from l7.config.values.routekeys import normal_route_key
+from l7.config.values.scalars import Flag, Form
 
 __all__ = ["Backend", "BackendTimeouts", "Config", "Limits", "Resolver", "Section", "Server", "Timeouts"]
 
-Port = Annotated[int, BeforeValidator(values.whole(0, 65535)), Form("port", schema=jsontypes.whole(0, 65535))]
+Port = Annotated[int, BeforeValidator(scalars.whole(0, 65535)), Form("port", schema=jsontypes.whole(0, 65535))]
 Heartbeat = Annotated[
-    float, BeforeValidator(values.duration(1)), Form("duration", values.show_duration, jsontypes.duration(1))
+    float, BeforeValidator(scalars.duration(1)), Form("duration", scalars.show_duration, jsontypes.duration(1))
 ]
 HeadSize = Annotated[
     int,
-    BeforeValidator(values.size(64, 16 * 1024**2)),
-    Form("size", values.show_size, jsontypes.size(64, 16 * 1024**2)),
+    BeforeValidator(scalars.size(64, 16 * 1024**2)),
+    Form("size", scalars.show_size, jsontypes.size(64, 16 * 1024**2)),
 ]
 BodySize = Annotated[
     int | None,
-    BeforeValidator(values.size_or_unlimited),
-    Form("size", values.show_size_or_unlimited, jsontypes.size()),
+    BeforeValidator(scalars.size_or_unlimited),
+    Form("size", scalars.show_size_or_unlimited, jsontypes.size()),
 ]
 Workers = Annotated[
     int | Literal["auto"],
-    BeforeValidator(values.workers),
+    BeforeValidator(scalars.workers),
     Form("number or `auto`", schema=jsontypes.whole(1, 1024)),
 ]
 Bind = Annotated[
     tuple[str, ...],
-    BeforeValidator(values.bind),
-    Form("address or list of addresses", values.show_bind, jsontypes.BIND),
+    BeforeValidator(scalars.bind),
+    Form("address or list of addresses", scalars.show_bind, jsontypes.BIND),
 ]
-RunAs = Annotated[str | None, BeforeValidator(values.run_as), Form("USER[:GROUP]", schema=jsontypes.ACCOUNT)]
-LogPath = Annotated[str, BeforeValidator(values.path), Form("path", schema=jsontypes.PATH)]
-PidPath = Annotated[str | None, BeforeValidator(values.optional_path), Form("path", schema=jsontypes.PATH)]
-Control = Annotated[str, BeforeValidator(values.control), Form("path, `auto` or `off`", schema=jsontypes.PATH)]
+RunAs = Annotated[str | None, BeforeValidator(scalars.run_as), Form("USER[:GROUP]", schema=jsontypes.ACCOUNT)]
+LogPath = Annotated[str, BeforeValidator(scalars.path), Form("path", schema=jsontypes.PATH)]
+PidPath = Annotated[str | None, BeforeValidator(scalars.optional_path), Form("path", schema=jsontypes.PATH)]
+Control = Annotated[str, BeforeValidator(scalars.control), Form("path, `auto` or `off`", schema=jsontypes.PATH)]
 TrustedProxy = Annotated[
     IPv4Network | IPv6Network | Literal["unix:"],
-    BeforeValidator(values.trusted_proxy),
+    BeforeValidator(scalars.trusted_proxy),
     Form("network or `unix:`", str, jsontypes.NETWORK),
 ]
-Login = Annotated[str, AfterValidator(values.login), Form("login", schema=jsontypes.LOGIN)]
+Login = Annotated[str, AfterValidator(scalars.login), Form("login", schema=jsontypes.LOGIN)]
 Password = Annotated[
-    SecretStr, BeforeValidator(values.password), Form("password", values.show_secret, jsontypes.PASSWORD)
+    SecretStr, BeforeValidator(scalars.password), Form("password", scalars.show_secret, jsontypes.PASSWORD)
 ]
 Admin = Annotated[
-    Address | None, BeforeValidator(values.admin), Form("address or `off`", values.show_or_off, jsontypes.ADMIN)
+    Address | None, BeforeValidator(scalars.admin), Form("address or `off`", scalars.show_or_off, jsontypes.ADMIN)
 ]
 NameServers = Annotated[
     tuple[Address, ...],
-    BeforeValidator(values.name_servers),
-    Form("list of addresses", values.show_texts, jsontypes.NAME_SERVERS),
+    BeforeValidator(scalars.name_servers),
+    Form("list of addresses", scalars.show_texts, jsontypes.NAME_SERVERS),
 ]
 RouteKey = Annotated[str, AfterValidator(normal_route_key), Form("route", schema=jsontypes.ROUTE)]
 

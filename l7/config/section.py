@@ -6,36 +6,36 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from l7.config import jsontypes, values
-from l7.config.values import Form
+from l7.config.values import jsontypes, scalars
+from l7.config.values.scalars import Form
 
 Count = Annotated[
-    int, BeforeValidator(values.whole(1, 1_000_000)), Form("number", schema=jsontypes.whole(1, 1_000_000))
+    int, BeforeValidator(scalars.whole(1, 1_000_000)), Form("number", schema=jsontypes.whole(1, 1_000_000))
 ]
 CountOrUnlimited = Annotated[
     int | None,
-    BeforeValidator(values.count_or_unlimited),
-    Form("number or `unlimited`", values.show_count_or_unlimited, jsontypes.whole(1, 1_000_000)),
+    BeforeValidator(scalars.count_or_unlimited),
+    Form("number or `unlimited`", scalars.show_count_or_unlimited, jsontypes.whole(1, 1_000_000)),
 ]
-Share = Annotated[float, BeforeValidator(values.share), Form("share", values.show_share, jsontypes.SHARE)]
+Share = Annotated[float, BeforeValidator(scalars.share), Form("share", scalars.show_share, jsontypes.SHARE)]
 Duration = Annotated[
-    float, BeforeValidator(values.duration(0)), Form("duration", values.show_duration, jsontypes.duration(0))
+    float, BeforeValidator(scalars.duration(0)), Form("duration", scalars.show_duration, jsontypes.duration(0))
 ]
 Timeout = Annotated[
-    float, BeforeValidator(values.duration(0.001)), Form("duration", values.show_duration, jsontypes.duration(0.001))
+    float, BeforeValidator(scalars.duration(0.001)), Form("duration", scalars.show_duration, jsontypes.duration(0.001))
 ]
 Period = Annotated[
-    float, BeforeValidator(values.duration(0.01)), Form("duration", values.show_duration, jsontypes.duration(0.01))
+    float, BeforeValidator(scalars.duration(0.01)), Form("duration", scalars.show_duration, jsontypes.duration(0.01))
 ]
 TimeoutOrUnlimited = Annotated[
     float | None,
-    BeforeValidator(values.duration_or_unlimited(0.001)),
-    Form("duration or `unlimited`", values.show_duration_or_unlimited, jsontypes.duration(0.001)),
+    BeforeValidator(scalars.duration_or_unlimited(0.001)),
+    Form("duration or `unlimited`", scalars.show_duration_or_unlimited, jsontypes.duration(0.001)),
 ]
 DurationOrUnlimited = Annotated[
     float | None,
-    BeforeValidator(values.duration_or_unlimited(0)),
-    Form("duration or `unlimited`", values.show_duration_or_unlimited, jsontypes.duration(0)),
+    BeforeValidator(scalars.duration_or_unlimited(0)),
+    Form("duration or `unlimited`", scalars.show_duration_or_unlimited, jsontypes.duration(0)),
 ]
 
 

@@ -10,7 +10,7 @@ from l7.master.control.commands import ControlCommands
 from l7.master.part import MasterPart
 from l7.master.resources.listeners import describe
 from l7.master.supervision import events as v
-from l7.master.supervision.lifecycle import MasterState
+from l7.master.supervision.lifecycle import MasterPhase
 from l7.master.supervision.transition import MARGIN
 from l7.master.upgrade.coordinator import UpgradeCoordinator
 from l7.telemetry.events import named
@@ -52,8 +52,8 @@ class ServiceAnnouncer(MasterPart):
     def _close_listeners(self, action: v.CloseListeners) -> None:
         """Accept no more. When this l7 stops, so does one before it that still drains."""
         state = self._context.machine.state
-        if state.phase is not MasterState.RETIRING:
+        if state.phase is not MasterPhase.RETIRING:
             self._context.notifier.stopping()
-            quick = state.phase is MasterState.STOPPING
+            quick = state.phase is MasterPhase.STOPPING
             self._upgrades.stop(quick=quick, within=MARGIN + (0.0 if quick else state.plan.graceful))
         self._context.resources.close_listeners()

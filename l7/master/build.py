@@ -20,17 +20,17 @@ from l7.master.connection_broker import ConnectionBroker
 from l7.master.context import MasterContext
 from l7.master.control.commands import ControlCommands
 from l7.master.control.config_dump import ConfigDumper
-from l7.master.control.reload_waiters import ReloadWaiters
+from l7.master.control.reload_tracker import ReloadTracker
 from l7.master.control.server import ControlServer
 from l7.master.monitor.supervisor import PLACES, MonitorSupervisor
 from l7.master.opener.process import run as run_opener
 from l7.master.opener.watch import OpenerWatch
 from l7.master.reloader import Reloader
-from l7.master.resources.inherited import InheritedState, inherit
+from l7.master.resources.inherited import InheritedResources, inherit
 from l7.master.resources.privileged_opener import PrivilegedOpener
 from l7.master.resources.startup import MasterResources, prepare
 from l7.master.resources.systemd import SystemdNotifier
-from l7.master.state.dns_results import DnsResults
+from l7.master.state.dns_results import DnsResultPublisher
 from l7.master.state.gauges import MasterGaugeWriter
 from l7.master.state.generations import SLOTS, Generations
 from l7.master.supervision.machine import SupervisionMachine
@@ -112,22 +112,22 @@ def context_of(
     )
 
 
-def build(context: MasterContext, run: Run, inheritance: InheritedState | None) -> Arbiter:
+def build(context: MasterContext, run: Run, inheritance: InheritedResources | None) -> Arbiter:
     """Make the parts of the master, and the loop over them."""
     machine, children, generations = context.machine, context.children, context.generations
     shared_memory, number = generations.shared_state.shared_memory, generations.current.generation.number
     gauges = MasterGaugeWriter(shared_memory, number)
-    names = DnsResults(generations.shared_state, generations.administration, children, context.events)
+    names = DnsResultPublisher(generations.shared_state, generations.administration, children, context.events)
     broker = ConnectionBroker(context.scoreboard, children, lambda: [worker.slot for worker in machine.state.takers()])
     control_server = ControlServer(context.poll, context.resources.control)
-    reload_waiters = ReloadWaiters(control_server.answer, lambda: broker.passed)
+    reload_tracker = ReloadTracker(control_server.answer, lambda: broker.passed)
     monitor = MonitorSupervisor(context, control_server, names)
-    commands = ControlCommands(context, control_server, reload_waiters, monitor.entry)
+    commands = ControlCommands(context, control_server, reload_tracker, monitor.entry)
     state_file = StateFile(generations.shared_state, generations.administration, names)
     upgrades = UpgradeCoordinator(context, broker, commands, state_file, inheritance)
     announcer = ServiceAnnouncer(context, commands, upgrades)
     workers = WorkerSupervisor(context, broker, gauges, run)
-    reloader = Reloader(context, control_server, reload_waiters, gauges)
+    reloader = Reloader(context, control_server, reload_tracker, gauges)
     dumper = ConfigDumper(context, monitor.states)
     opener = OpenerWatch(context)
     # In this order they end: who waits is answered before anything that could be told about is gone.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from l7.master.context import MasterContext
-from l7.master.control.reload_waiters import ReloadWaiters
+from l7.master.control.reload_tracker import ReloadTracker
 from l7.master.control.restoration import restore
 from l7.master.control.server import ControlServer
 from l7.master.part import MasterPart
@@ -24,13 +24,13 @@ class Reloader(MasterPart):
         self,
         context: MasterContext,
         control_server: ControlServer,
-        reload_waiters: ReloadWaiters,
+        reload_tracker: ReloadTracker,
         gauges: MasterGaugeWriter,
     ) -> None:
         self._context = context
         self._machine = context.machine
         self._control_server = control_server
-        self._reload_waiters = reload_waiters
+        self._reload_tracker = reload_tracker
         self._gauges = gauges
         self._canary_counts = CanaryCounts(context.scoreboard)
 
@@ -48,24 +48,24 @@ class Reloader(MasterPart):
     def look(self) -> None:
         """Write the master's gauges."""
         number = self._context.generations.current.generation.number
-        self._gauges.look(self._machine.state, number, self._reload_waiters.last)
+        self._gauges.look(self._machine.state, number, self._reload_tracker.last)
 
     def _load(self, action: v.LoadConfiguration) -> None:
         context, stays = self._context, self._machine.state.plan.generation
-        self._reload_waiters.begin()
+        self._reload_tracker.begin()
         context.notifier.reloading()
         restore(context.resources, self._control_server, context.environ, context.events)
         try:
             served = context.generations.load()
         except ReloadRefused as refusal:
-            self._reload_waiters.refused(refusal.lines, stays)
+            self._reload_tracker.refused(refusal.lines, stays)
             words = f"reload refused, generation {stays} stays"
             context.notifier.ready(words)
             for line in refusal.lines:
                 context.events.error(line)
             context.events.error(named("reload.refused", words, reason="configuration"))
             return
-        self._reload_waiters.loaded(served.generation.number, list(served.changes), list(served.troubles))
+        self._reload_tracker.loaded(served.generation.number, list(served.changes), list(served.troubles))
         self._machine.post_first(v.ConfigurationLoaded(served.plan(), action.forced))
 
     def _watch_canary(self, action: v.StartCanaryWatch) -> None:
@@ -77,9 +77,9 @@ class Reloader(MasterPart):
 
     def _settle(self, action: v.CommitGeneration) -> None:
         self._context.generations.settle(action.generation)
-        self._reload_waiters.settled(action.generation)
+        self._reload_tracker.settled(action.generation)
         self._context.notifier.ready(f"generation {action.generation}")
 
     def _log(self, action: v.LogEvent) -> None:
         self._context.events.write(action.level, action.text, action.generation)
-        self._reload_waiters.note(action.level, action.text, in_any_case=action.to_waiters)
+        self._reload_tracker.note(action.level, action.text, in_any_case=action.to_waiters)

@@ -27,7 +27,7 @@ from l7.master.connection_broker import ConnectionBroker
 from l7.master.context import MasterContext
 from l7.master.part import MasterPart
 from l7.master.state.gauges import MasterGaugeWriter
-from l7.master.state.generations import ActiveGeneration
+from l7.master.state.generations import BoundGeneration
 from l7.master.supervision import events as v
 from l7.master.supervision.lifecycle import BEATS
 from l7.master.supervision.state import WorkerRecord
@@ -137,7 +137,7 @@ class WorkerSupervisor(MasterPart):
         context.events.write("debug", event, action.generation)
         self._gauges.started()
 
-    def _boot(self, action: v.SpawnWorker, served: ActiveGeneration, channel: socket.socket) -> WorkerSpec:
+    def _boot(self, action: v.SpawnWorker, served: BoundGeneration, channel: socket.socket) -> WorkerSpec:
         shared_state, resources = self._context.generations.shared_state, self._context.resources
         return WorkerSpec(
             generation=served.generation,

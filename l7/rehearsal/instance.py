@@ -19,9 +19,9 @@ from typing import Any
 import yaml
 
 from l7 import control
-from l7.config.dump import render_dump
-from l7.config.flags import parse_flags
 from l7.config.generation import Loaded
+from l7.config.reading.flags import parse_flags
+from l7.config.rendering.dump import render_dump
 from l7.errors import StartError
 from l7.ipc.requests import Answer, Request, StatusRequest
 from l7.rehearsal.clients import Route

@@ -12,8 +12,8 @@ from l7.balancing.dns_records import ResolvedEndpoint
 from l7.balancing.server_state import ServerState, StateRules, evaluate
 from l7.balancing.server_state import read_record as standing
 from l7.compiled import is_compiled
-from l7.config.addresses import Address
 from l7.config.schema import Config
+from l7.config.values.addresses import Address
 from l7.sharedmem import layout, master_gauges
 from l7.sharedmem import scoreboard as slots
 from l7.sharedmem.counters import CounterWriter

@@ -3,12 +3,12 @@
 from l7.http.framing cimport BodyReader
 from l7.http.parser cimport ResponseParser
 
-cdef class ClientLimits:
+cdef class ClientProtocolLimits:
     cdef public Py_ssize_t head, fields
     cdef public object body, discarded
     cdef public double head_seconds, body_seconds, idle_seconds, write_seconds, half_closed_seconds
 
-cdef class BackendLimits:
+cdef class BackendProtocolLimits:
     cdef public double connect, response, idle
     cdef public Py_ssize_t head, fields
     cdef public ResponseParser parser

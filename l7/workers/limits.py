@@ -11,7 +11,7 @@ from l7.http.parser import ResponseParser
 from l7.workers.transport.stream import NEVER
 
 
-class ClientLimits:
+class ClientProtocolLimits:
     """The limits and timeouts that apply towards clients, as plain numbers: bytes, fields and seconds."""
 
     __slots__ = (
@@ -34,7 +34,7 @@ class ClientLimits:
         """For what the server says next, once the client has half-closed: it may be gone."""
 
 
-class BackendLimits:
+class BackendProtocolLimits:
     """The limits and timeouts that apply to one backend on one listener; seconds and bytes."""
 
     __slots__ = ("connect", "fields", "head", "idle", "parser", "response")

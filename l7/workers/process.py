@@ -44,23 +44,23 @@ from l7.sharedmem.memory import SharedMemory
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.access_log import AccessLog, NullAccessLog, open_log
 from l7.telemetry.events import Events, named
-from l7.workers.accept_balancer import AcceptBalancer
-from l7.workers.bound_listener import BoundListener
-from l7.workers.channel import LoopChannel
-from l7.workers.context import WorkerContext, writer_of
+from l7.workers.downstream.accept_balancer import AcceptBalancer
+from l7.workers.downstream.bound_listener import BoundListener
+from l7.workers.downstream.connection_handler import ConnectionHandler
 from l7.workers.downstream.handover import HandoverQueue
-from l7.workers.greenlet_pool import GreenletPool
 from l7.workers.monitor.resolver import NameResolver
-from l7.workers.patching import patch_all
-from l7.workers.preload import preload
-from l7.workers.probe import ProbeError, probe
 from l7.workers.proxy import Proxy
-from l7.workers.server import ConnectionAcceptor
+from l7.workers.runtime.channel import LoopChannel
+from l7.workers.runtime.greenlet_pool import GreenletPool
+from l7.workers.runtime.patching import patch_all
+from l7.workers.runtime.preload import preload
+from l7.workers.runtime.watchdog import Watchdog
+from l7.workers.self_test import SelfTestFailed, probe
 from l7.workers.transport.splice import SHELF
 from l7.workers.transport.stream import DeadlineSweeper
 from l7.workers.upstream.backend import TICK
+from l7.workers.upstream.context import BackendContext, writer_of
 from l7.workers.upstream.preflight import Preflight, PreflightSpec
-from l7.workers.watchdog import Watchdog
 
 TRIM_INTERVAL = 2.0
 """Seconds without a large body after which idle pipes are closed."""
@@ -137,7 +137,7 @@ class Worker:
         self._proxy = Proxy(config, self._sweeper, self._greenlets, self._log, _context(spec, events))
         self._share = AcceptBalancer(spec.scoreboard, spec.slot)
         most = self._places(allowed)
-        self._server = ConnectionAcceptor(self._proxy, self._sweeper, most, events.warning, self._share)
+        self._server = ConnectionHandler(self._proxy, self._sweeper, most, events.warning, self._share)
         self._handover_queue = self._server.handover_queue = HandoverQueue(self._channel, self._server)
         self._cells = spec.scoreboard.slot(spec.slot)
         self._watchdog = Watchdog(config.block_warning, events.warning)
@@ -177,7 +177,7 @@ class Worker:
         self._channel.listen()
         try:
             probe(self._proxy, self._sweeper)
-        except ProbeError as failure:
+        except SelfTestFailed as failure:
             self._channel.send(BootFailed(shortened(str(failure))))
             return CANNOT_BOOT
         if self._spec.preflight is not None:
@@ -339,10 +339,10 @@ def _access_log(spec: WorkerSpec, events: Events) -> NullAccessLog:
     return AccessLog(target, descriptor, config.access_log_format, lock=spec.log_lock, report=events.warning)
 
 
-def _context(spec: WorkerSpec, events: Events) -> WorkerContext:
+def _context(spec: WorkerSpec, events: Events) -> BackendContext:
     writer = writer_of(spec.shared_memory, spec.writer)
     resolver = NameResolver(spec.generation.config.resolver)
-    return WorkerContext(
+    return BackendContext(
         writer, spec.rows, spec.resolved, spec.cookie_key, events.warning, events.debug, resolver.look_up
     )
 

@@ -38,16 +38,16 @@ from l7.networks import Trusted
 from l7.telemetry.access_log import NullAccessLog
 from l7.telemetry.counters import RequestCounters
 from l7.workers import responses
-from l7.workers.context import WorkerContext
 from l7.workers.credentials import Authenticator, claimed_login
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.downstream.request_handler import RequestHandler
-from l7.workers.greenlet_pool import GreenletPool
-from l7.workers.limits import ClientLimits
+from l7.workers.limits import ClientProtocolLimits
+from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.termination import end_waits, killed
 from l7.workers.transport.stream import DeadlineSweeper, Stream
 from l7.workers.upstream.backend import BackendRuntime, BackendTable
+from l7.workers.upstream.context import BackendContext
 from l7.workers.upstream.forwarded_request import ForwardedRequest
 from l7.workers.upstream.relay import Relay
 from l7.workers.upstream.request_deadline import TotalDeadline
@@ -68,11 +68,11 @@ class Proxy(RequestHandler):
         sweeper: DeadlineSweeper,
         greenlets: GreenletPool,
         log: NullAccessLog,
-        context: WorkerContext,
+        context: BackendContext,
     ) -> None:
         limits = config.limits
         parser = RequestParser(limits.headers, limits.target, utf8=limits.target_bytes == "utf-8")
-        super().__init__(greenlets, parser, ClientLimits(limits, config.timeouts))
+        super().__init__(greenlets, parser, ClientProtocolLimits(limits, config.timeouts))
         self.config = config
         self.sweeper = sweeper
         self.log = log

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from l7.config.addresses import Address
-from l7.config.routekeys import normal_route_key
+from l7.config.values.addresses import Address
+from l7.config.values.routekeys import normal_route_key
 from l7.http.authority import host_of
 
 

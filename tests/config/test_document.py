@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l7.config import document
-from l7.config.document import parse, read
+from l7.config.reading import document
+from l7.config.reading.document import parse, read
 
 
 @pytest.fixture(params=["libyaml", "python"])

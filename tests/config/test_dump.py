@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l7.config.dump import render_dump, scalar
-from l7.config.loading import load
+from l7.config.reading.loading import load
+from l7.config.rendering.dump import render_dump, scalar
 from l7.config.schema import Config
 
 TEXT = """\

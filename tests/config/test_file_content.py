@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from l7.config.document import read
 from l7.config.file_content import read_file
+from l7.config.reading.document import read
 
 
 def test_a_file_without_an_end_is_refused() -> None:

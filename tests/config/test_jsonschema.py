@@ -12,11 +12,11 @@ import pytest
 from jsonschema import Draft7Validator
 from pydantic import ValidationError
 
-from l7.config.complaints import Where, complaints
-from l7.config.document import parse
-from l7.config.jsonschema import json_schema
-from l7.config.loading import NO_BACKENDS, load
-from l7.config.reference import EXAMPLE
+from l7.config.reading.complaints import Where, complaints
+from l7.config.reading.document import parse
+from l7.config.reading.loading import NO_BACKENDS, load
+from l7.config.rendering.jsonschema import json_schema
+from l7.config.rendering.reference import EXAMPLE
 from l7.config.schema import Config
 from l7.errors import ConfigError
 from tests.harness.checkout import CHECKOUT

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from l7.config.dump import render_dump
 from l7.config.generation import Loaded
-from l7.config.loading import NO_BACKENDS, load
+from l7.config.reading.loading import NO_BACKENDS, load
+from l7.config.rendering.dump import render_dump
 from l7.config.schema import Config
-from l7.config.values import NEVER
+from l7.config.values.scalars import NEVER
 from l7.errors import ConfigError
 from tests.harness.environment import SERVICE
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from l7.config.flags import COMMANDS, build
-from l7.config.manual import page
-from l7.config.reference import parts
+from l7.config.reading.flags import COMMANDS, build
+from l7.config.rendering.manual import page
+from l7.config.rendering.reference import parts
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "l7.1"
 
@@ -42,7 +42,7 @@ def test_readers_do_not_complain(command: list[str]) -> None:
 
 
 def test_a_text_is_no_request() -> None:
-    from l7.config import manual
+    from l7.config.rendering import manual
 
     assert manual._literal(".TH") == "\\&.TH"
     assert manual._text("a\\b-c `d-e`") == "a\\eb\\-c \\fBd\\-e\\fR"

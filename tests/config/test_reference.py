@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from l7.config.backends import BackendTimeouts, Ejection, Health, Queue, Sticky
-from l7.config.document import parse
-from l7.config.flags import settings
-from l7.config.reference import EXAMPLE, page
+from l7.config.reading.document import parse
+from l7.config.reading.flags import settings
+from l7.config.rendering.reference import EXAMPLE, page
 from l7.config.schema import Backend, Config, Resolver, Section, Server
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.rst"
 
 
 def test_the_page_is_fresh() -> None:
-    assert PAGE.read_text("utf-8") == page(), "run: python -m l7.config.reference > docs/configuration.rst"
+    assert PAGE.read_text("utf-8") == page(), "run: python -m l7.config.rendering.reference > docs/configuration.rst"
 
 
 SECTIONS = [Config, Backend, Server, Resolver, BackendTimeouts, Ejection, Health, Queue, Sticky]

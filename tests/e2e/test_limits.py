@@ -15,7 +15,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from l7.workers.connection_reclaimer import SETTLED
+from l7.workers.downstream.connection_reclaimer import SETTLED
 from tests.harness.client import TIMEOUT, BadResponse, Client, slices
 from tests.harness.l7process import ROOT, STATUS, L7Process
 from tests.harness.origin import Origin, Reply, Request, routes

@@ -7,7 +7,7 @@ workers and checks after every step that what must always hold does hold.
 from __future__ import annotations
 
 from l7.master.supervision import events as v
-from l7.master.supervision.lifecycle import MasterState
+from l7.master.supervision.lifecycle import MasterPhase
 from l7.master.supervision.state import SupervisorState, WorkerRecord, initial_state
 from l7.master.supervision.step import step
 
@@ -128,7 +128,7 @@ class Simulation:
         self.actions.clear()
 
     @property
-    def phase(self) -> MasterState:
+    def phase(self) -> MasterPhase:
         return self.state.phase
 
 
@@ -136,7 +136,7 @@ def serving(workers: int = 2, **options: float) -> Simulation:
     """A fleet whose first generation has been ready for a while."""
     sim = Simulation(workers, **options)
     sim.boot_all()
-    assert sim.phase is MasterState.SERVING
+    assert sim.phase is MasterPhase.SERVING
     sim.pass_time(60)
     sim.forget()
     return sim

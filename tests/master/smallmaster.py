@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 
-from l7.config.loading import load
+from l7.config.reading.loading import load
 from l7.ipc.channel import Channel
 from l7.ipc.messages import BootFailed, Drain, Drained, Message, Ready
 from l7.master.build import serve

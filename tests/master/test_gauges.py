@@ -9,7 +9,7 @@ import pytest
 
 from l7.master.state.gauges import STATE_OF, MasterGaugeWriter
 from l7.master.supervision.events import GenerationPlan
-from l7.master.supervision.lifecycle import MasterState, WorkerState
+from l7.master.supervision.lifecycle import MasterPhase, WorkerState
 from l7.master.supervision.state import WorkerRecord, initial_state
 from l7.sharedmem import master_gauges
 from l7.sharedmem.master_gauges import STATES, MasterGauges
@@ -36,12 +36,12 @@ def test_every_state_of_a_worker_that_lives_is_counted(shared_memory: SharedMemo
 def test_readiness_follows_the_phase(shared_memory: SharedMemory) -> None:
     gauges, known = MasterGaugeWriter(shared_memory, 1), MasterGauges(shared_memory)
     assert known.unready()
-    serving = replace(FLEET, phase=MasterState.SERVING, workers=(WorkerRecord(0, 0, 1, 0.0, WorkerState.READY),))
-    for phase in MasterState:
+    serving = replace(FLEET, phase=MasterPhase.SERVING, workers=(WorkerRecord(0, 0, 1, 0.0, WorkerState.READY),))
+    for phase in MasterPhase:
         gauges.look(replace(serving, phase=phase), 1, None)
-        ends = phase in (MasterState.RETIRING, MasterState.DRAINING, MasterState.STOPPING, MasterState.STOPPED)
+        ends = phase in (MasterPhase.RETIRING, MasterPhase.DRAINING, MasterPhase.STOPPING, MasterPhase.STOPPED)
         assert (known.unready() == "stopping") is ends
-        assert (known.unready() == "") is not (ends or phase is MasterState.STARTING)
+        assert (known.unready() == "") is not (ends or phase is MasterPhase.STARTING)
 
 
 def test_each_verdict_is_counted_once(shared_memory: SharedMemory) -> None:

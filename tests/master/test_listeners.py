@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from l7.config.addresses import Address
+from l7.config.values.addresses import Address
 from l7.errors import StartError
 from l7.master.resources.inherited import ListenerKey
 from l7.master.resources.listeners import Listeners, describe, wanted_keys

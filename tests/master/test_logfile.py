@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from l7.errors import StartError
-from l7.master.resources.logfile import LogFile, OpenedLogFile, open_log_file
+from l7.master.resources.logfile import AccessLogFile, LogOpenResult, open_log_file
 from l7.master.resources.pidfile import PidFile
 from l7.master.resources.privileges import identify
 from tests.harness.l7process import ROOT
@@ -51,11 +51,11 @@ def test_the_standard_output_of_another_process_that_is_ours_too(tmp_path):
 
 def test_whether_a_log_was_opened_anew_is_told_by_device_and_inode(tmp_path):
     path = tmp_path / "access.log"
-    log = LogFile()
-    assert log.open(str(path)) == OpenedLogFile()
-    assert log.open(str(path)) == OpenedLogFile()
+    log = AccessLogFile()
+    assert log.open(str(path)) == LogOpenResult()
+    assert log.open(str(path)) == LogOpenResult()
     path.rename(tmp_path / "access.log.1")
-    assert log.open(str(path)) == OpenedLogFile(anew=True)
+    assert log.open(str(path)) == LogOpenResult(anew=True)
     assert log.held is not None
     assert os.path.samestat(os.fstat(log.held[1]), path.stat())
     os.close(log.held[1])
@@ -63,10 +63,10 @@ def test_whether_a_log_was_opened_anew_is_told_by_device_and_inode(tmp_path):
 
 def test_a_log_that_cannot_be_opened_anew_is_told_and_goes_on(tmp_path, monkeypatch):
     path, renamed = tmp_path / "access.log", tmp_path / "access.log.1"
-    log = LogFile()
+    log = AccessLogFile()
     log.open(str(path))
     refuse_to_open(monkeypatch, path)
-    assert log.open(str(path)) == OpenedLogFile()  # it is the same file, whoever may open it
+    assert log.open(str(path)) == LogOpenResult()  # it is the same file, whoever may open it
     path.rename(renamed)
     assert f"lines go on into {renamed}; let logrotate `create 640 " in log.open(str(path)).trouble  # none
     path.touch()
@@ -102,7 +102,7 @@ def test_anothers_file_in_tmp_is_opened_without_making_it(tmp_path, monkeypatch)
         return really(name, flags, *args, **options)
 
     monkeypatch.setattr(os, "open", protected)
-    for make in (lambda path: LogFile().open(path), lambda path: PidFile.take(path)):
+    for make in (lambda path: AccessLogFile().open(path), lambda path: PidFile.take(path)):
         path = tmp_path / "file"
         path.touch()
         make(str(path))

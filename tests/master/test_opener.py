@@ -16,7 +16,7 @@ pytestmark = root_only
 
 BEGIN = """
 import os, socket, sys
-from l7.config.loading import load
+from l7.config.reading.loading import load
 from l7.errors import StartError
 from l7.master.opener.process import run
 from l7.master.resources.privileged_opener import OpenerRefused, PrivilegedOpener

@@ -9,7 +9,7 @@ import pytest
 from l7.config.schema import Config
 from l7.ipc.requests import ServerRequest
 from l7.master.state.overrides import ServerOverrides
-from l7.master.state.shared_state import SharedState
+from l7.master.state.shared_state import SharedMemoryOwner
 from l7.sharedmem import layout
 from l7.sharedmem.memory import MASTER
 from l7.telemetry.events import Events
@@ -22,14 +22,14 @@ def config(*servers: str) -> Config:
 
 
 @pytest.fixture
-def shared_state() -> SharedState:
-    shared_state = SharedState(config(ONE, TWO, NAME), 8)
+def shared_state() -> SharedMemoryOwner:
+    shared_state = SharedMemoryOwner(config(ONE, TWO, NAME), 8)
     shared_state.resolve(("a.example", NAME), [["10.0.0.1", 8080, -1], ["10.0.0.2", 8080, -1]])
     return shared_state
 
 
 @pytest.fixture
-def control_server(shared_state: SharedState) -> ServerOverrides:
+def control_server(shared_state: SharedMemoryOwner) -> ServerOverrides:
     return ServerOverrides(shared_state, Events("error"))
 
 
@@ -39,7 +39,7 @@ def order(
     return control_server.answer(ServerRequest(host, address, want, weight))
 
 
-def read(shared_state: SharedState, *key: str) -> tuple[int, int]:
+def read(shared_state: SharedMemoryOwner, *key: str) -> tuple[int, int]:
     row = shared_state.rows[key]
     return shared_state.shared_memory.read(MASTER, row, layout.ADMIN), shared_state.shared_memory.read(
         MASTER, row, layout.ADMIN_WEIGHT
@@ -47,7 +47,7 @@ def read(shared_state: SharedState, *key: str) -> tuple[int, int]:
 
 
 def test_states_and_weights_are_written_and_readers_told(
-    shared_state: SharedState, control_server: ServerOverrides
+    shared_state: SharedMemoryOwner, control_server: ServerOverrides
 ) -> None:
     seen = []
     for want, weight, written in (
@@ -74,7 +74,7 @@ def test_servers_are_found_however_they_are_written(control_server: ServerOverri
     assert server["state"] == "drain"
 
 
-def test_a_name_and_one_of_its_addresses(shared_state: SharedState, control_server: ServerOverrides) -> None:
+def test_a_name_and_one_of_its_addresses(shared_state: SharedMemoryOwner, control_server: ServerOverrides) -> None:
     order(control_server, "a.example", NAME, "drain")
     order(control_server, "a.example", "10.0.0.2:8080", "maint")
     assert read(shared_state, "a.example", NAME)[0] == layout.DRAIN
@@ -82,11 +82,13 @@ def test_a_name_and_one_of_its_addresses(shared_state: SharedState, control_serv
     assert read(shared_state, "a.example", NAME, "10.0.0.2:8080")[0] == layout.MAINT
 
 
-def since(shared_state: SharedState, *key: str) -> int:
+def since(shared_state: SharedMemoryOwner, *key: str) -> int:
     return shared_state.shared_memory.read(MASTER, shared_state.rows[key], layout.ADMIN_SINCE)
 
 
-def test_a_server_is_back_only_when_it_was_away(shared_state: SharedState, control_server: ServerOverrides) -> None:
+def test_a_server_is_back_only_when_it_was_away(
+    shared_state: SharedMemoryOwner, control_server: ServerOverrides
+) -> None:
     order(control_server, "a.example", ONE, "weight", 10)
     order(control_server, "a.example", ONE, "ready")
     assert since(shared_state, "a.example", ONE) == 0  # or its slow start would begin
@@ -99,7 +101,7 @@ def test_a_server_is_back_only_when_it_was_away(shared_state: SharedState, contr
 
 
 def test_of_a_name_and_an_address_what_was_said_last_counts(
-    shared_state: SharedState, control_server: ServerOverrides
+    shared_state: SharedMemoryOwner, control_server: ServerOverrides
 ) -> None:
     address = ("a.example", NAME, "10.0.0.2:8080")
     order(control_server, "a.example", NAME, "drain")
@@ -114,7 +116,7 @@ def test_of_a_name_and_an_address_what_was_said_last_counts(
     assert read(shared_state, *address)[1] == 0
 
 
-def test_what_is_in_flight_is_told(shared_state: SharedState, control_server: ServerOverrides) -> None:
+def test_what_is_in_flight_is_told(shared_state: SharedMemoryOwner, control_server: ServerOverrides) -> None:
     for writer, key in ((2, ("a.example", NAME, "10.0.0.1:8080")), (3, ("a.example", NAME, "10.0.0.2:8080"))):
         shared_state.shared_memory.open(writer)
         shared_state.shared_memory.write(writer, shared_state.rows[key], layout.IN_FLIGHT, writer)
@@ -147,7 +149,7 @@ def test_what_cannot_be_followed(
 
 
 def test_orders_hold_over_reloads_and_end_with_the_server(
-    shared_state: SharedState, control_server: ServerOverrides
+    shared_state: SharedMemoryOwner, control_server: ServerOverrides
 ) -> None:
     order(control_server, "a.example", ONE, "drain")
     order(control_server, "a.example", "10.0.0.2:8080", "weight", 7)
@@ -169,7 +171,7 @@ def test_orders_hold_over_reloads_and_end_with_the_server(
     assert read(shared_state, "a.example", ONE) == (0, 0), "one that is added again is ready"
 
 
-def test_orders_are_shown_and_handed_down(shared_state: SharedState, control_server: ServerOverrides) -> None:
+def test_orders_are_shown_and_handed_down(shared_state: SharedMemoryOwner, control_server: ServerOverrides) -> None:
     order(control_server, "a.example", ONE, "maint")
     order(control_server, "a.example", "10.0.0.2:8080", "weight", 7)
     order(control_server, "a.example", TWO, "ready")
@@ -178,7 +180,7 @@ def test_orders_are_shown_and_handed_down(shared_state: SharedState, control_ser
         "server a.example app.test:8080 at 10.0.0.2:8080: ready, weight 7, as an administrator wants",
     ]
     assert control_server.lines() == lines
-    others = SharedState(config(TWO, ONE, NAME), 8)
+    others = SharedMemoryOwner(config(TWO, ONE, NAME), 8)
     heir = ServerOverrides(others, Events("error"))
     heir.adopt(control_server.plain())
     assert heir.lines() == lines

@@ -7,7 +7,7 @@ import pytest
 from l7.balancing.dns_records import ResolvedEndpoint
 from l7.config.schema import Config
 from l7.master.state.rows import OutOfRowsError, RowAllocator, keys_of
-from l7.master.state.shared_state import SharedState
+from l7.master.state.shared_state import SharedMemoryOwner
 from l7.networks import host_port
 from l7.sharedmem import layout
 from l7.sharedmem.memory import FIRST_ROW, UNROUTED, SharedMemory
@@ -23,7 +23,7 @@ def shared_memory() -> SharedMemory:
 
 
 def test_every_backend_and_server_has_a_row() -> None:
-    shared_state = SharedState(config(a=["x:1", "y:2"], b=["x:1"]), 4)
+    shared_state = SharedMemoryOwner(config(a=["x:1", "y:2"], b=["x:1"]), 4)
     taken = shared_state.rows.taken()
     assert set(taken) == {(), ("a",), ("a", "x:1"), ("a", "y:2"), ("b",), ("b", "x:1")}
     assert taken[()] == UNROUTED
@@ -38,7 +38,7 @@ def test_resolved_addresses_have_rows() -> None:
 
 
 def test_a_server_that_stays_keeps_its_row() -> None:
-    shared_state = SharedState(config(a=["x:1", "y:2"]), 4)
+    shared_state = SharedMemoryOwner(config(a=["x:1", "y:2"]), 4)
     row = shared_state.rows["a", "y:2"]
     shared_state.extend(config(a=["z:3", "y:2"]))
     shared_state.settle([config(a=["z:3", "y:2"])])
@@ -73,7 +73,7 @@ def test_a_freed_row_is_given_away_last_and_cleared(shared_memory: SharedMemory)
 
 
 def test_names_that_are_gone_are_forgotten() -> None:
-    shared_state = SharedState(config(a=["x:1"]), 4)
+    shared_state = SharedMemoryOwner(config(a=["x:1"]), 4)
     shared_state.resolved["a", "x:1"] = [ResolvedEndpoint("192.0.2.1", 1, 9)]
     shared_state.settle([config(a=["x:1"])])
     assert shared_state.resolved
@@ -82,7 +82,7 @@ def test_names_that_are_gone_are_forgotten() -> None:
 
 
 def test_the_lane_of_a_worker_that_is_gone_has_nothing_in_flight() -> None:
-    shared_state = SharedState(config(a=["x:1"]), 4)
+    shared_state = SharedMemoryOwner(config(a=["x:1"]), 4)
     shared_state.open(1)
     row = shared_state.rows["a", "x:1"]
     shared_state.shared_memory.write(shared_state.writer(1), row, layout.IN_FLIGHT, 3)

@@ -14,7 +14,7 @@ from l7.config.schema import Config
 from l7.http.parser import RequestParser
 from l7.master.control.server_table import table
 from l7.master.state.server_entries import has_usable_server
-from l7.master.state.shared_state import SharedState
+from l7.master.state.shared_state import SharedMemoryOwner
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.memory import FIRST_WORKER, MASTER, MONITOR
@@ -23,7 +23,7 @@ ONE, TWO = "127.0.0.1:8081", "127.0.0.1:8082"
 SERVICE = "srv:_http._tcp.example"
 
 
-def listed(shared_state: SharedState, config: Config) -> dict[str, dict[str, Any]]:
+def listed(shared_state: SharedMemoryOwner, config: Config) -> dict[str, dict[str, Any]]:
     """Every entry by its server; each server is there once."""
     entries = list(table(config, shared_state))
     found = {entry["server"]: entry for entry in entries}
@@ -34,14 +34,14 @@ def listed(shared_state: SharedState, config: Config) -> dict[str, dict[str, Any
 def test_a_server_that_is_written_twice_has_the_weight_of_both() -> None:
     servers: list[Any] = [ONE, TWO, {"address": ONE, "weight": 3}, SERVICE, SERVICE]
     config = Config.model_validate({"backends": {"a": {"servers": servers}}})
-    found = listed(SharedState(config, 2), config)
+    found = listed(SharedMemoryOwner(config, 2), config)
     assert {server: entry["weight"] for server, entry in found.items()} == {ONE: 4, TWO: 1, SERVICE: 2}
 
 
 @pytest.mark.parametrize(("health", "why"), [({}, "last check: connect refused"), ("off", "")])
 def test_the_last_check_is_told_as_long_as_there_are_checks(health: object, why: str) -> None:
     config = Config.model_validate({"backends": {"a": {"servers": [ONE], "health": health}}})
-    shared_state = SharedState(config, 2)
+    shared_state = SharedMemoryOwner(config, 2)
     shared_state.shared_memory.write(MONITOR, shared_state.rows["a", ONE], layout.HEALTH, layout.UP)
     shared_state.shared_memory.write(
         MONITOR, shared_state.rows["a", ONE], layout.HEALTH_WHY, finding(Fault.REFUSED) | 1 << 32
@@ -54,7 +54,7 @@ def test_a_backend_has_a_usable_server_where_one_is_up_that_takes_connections() 
     backends |= {"none": {"servers": []}, "zero": {"servers": [{"address": ONE, "weight": 0}]}}
     backends |= {"srv": {"servers": [SERVICE]}}
     config = Config.model_validate({"backends": backends})
-    shared_state = SharedState(config, 2)
+    shared_state = SharedMemoryOwner(config, 2)
     shared_state.open(0)
     memory, row, now = shared_state.shared_memory, shared_state.rows["a", ONE], time.monotonic_ns()
 
@@ -83,7 +83,7 @@ def test_a_backend_has_a_usable_server_where_one_is_up_that_takes_connections() 
 def test_the_status_and_explain_have_the_same_words() -> None:
     """They had sentences of their own for the same state."""
     config = Config.model_validate({"backends": {"a": {"servers": [ONE, TWO]}}})
-    shared_state = SharedState(config, 2)
+    shared_state = SharedMemoryOwner(config, 2)
     row = shared_state.rows["a", ONE]
     writer = CounterWriter(shared_state.shared_memory.cells, shared_state.shared_memory.rows * layout.ROW, MASTER)
     known = Known(writer, shared_state.rows.taken(), {}, b"k" * 32)

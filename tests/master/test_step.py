@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from l7.master.supervision import events as v
 from l7.master.supervision.canary import FAILURES, worse
-from l7.master.supervision.lifecycle import ENDS, LIVE, MASTER, WORKER, LifecycleError, MasterState, WorkerState, follow
+from l7.master.supervision.lifecycle import ENDS, LIVE, MASTER, WORKER, LifecycleError, MasterPhase, WorkerState, follow
 from l7.master.supervision.state import initial_state
 from l7.master.supervision.step import step
 from tests.master.simulation import Simulation, serving
@@ -21,18 +21,18 @@ def test_the_first_generation_starts_all_at_once_and_is_announced_when_all_are_r
     assert [(a.index, a.generation) for a in sim.told(v.SpawnWorker)] == [(0, 1), (1, 1), (2, 1)]
     sim.boot(0)
     sim.boot(1)
-    assert sim.phase is MasterState.STARTING
+    assert sim.phase is MasterPhase.STARTING
     assert sim.send(v.WorkerReady(2))[-1:] == [v.AnnounceReady(3, 3)]
-    assert sim.phase is MasterState.SERVING
+    assert sim.phase is MasterPhase.SERVING
 
 
 def test_when_none_can_boot_it_is_over_with_3():
     sim = Simulation(2)
     sim.die(0, "exit status 3")
-    assert sim.phase is MasterState.STARTING
+    assert sim.phase is MasterPhase.STARTING
     sim.die(1, "exit status 3")
     assert sim.told(v.ExitMaster) == [v.ExitMaster(3)]
-    assert sim.phase is MasterState.STOPPED
+    assert sim.phase is MasterPhase.STOPPED
 
 
 def test_when_some_boot_the_others_are_tried_again_with_growing_pauses():
@@ -62,7 +62,7 @@ def test_a_worker_that_never_reports_ready_is_a_failed_boot():
     sim.pass_time(0.3)
     assert v.KillWorker(0) in sim.told(v.KillWorker)
     sim.die(0)
-    assert sim.phase is MasterState.STOPPING
+    assert sim.phase is MasterPhase.STOPPING
     sim.die(1)
     assert sim.told(v.ExitMaster) == [v.ExitMaster(3)]
 
@@ -110,13 +110,13 @@ def test_a_reload_rolls_one_by_one_and_capacity_never_falls():
     sim = serving(3)
     sim.watch_capacity()
     sim.reload(2, 3)
-    assert sim.phase is MasterState.CANARY
+    assert sim.phase is MasterPhase.CANARY
     for index in range(3):
         assert [(w.index, w.generation) for w in sim.starting()] == [(index, 2)], "one at a time"
         sim.boot()
         drained = [w.index for w in sim.state.workers if w.state is WorkerState.DRAINING]
         assert drained == list(range(index + 1)), "one old worker for each new one"
-    assert sim.phase is MasterState.SERVING
+    assert sim.phase is MasterPhase.SERVING
     assert sim.least_ready == 3
     assert sim.most_alive == 6
     assert sim.told(v.CommitGeneration) == [v.CommitGeneration(2)]
@@ -171,7 +171,7 @@ def test_a_hup_in_the_middle_is_remembered_once_and_not_nested():
     sim.loaded(3)
     sim.boot()
     sim.boot()
-    assert sim.phase is MasterState.SERVING
+    assert sim.phase is MasterPhase.SERVING
     assert sim.told(v.LoadConfiguration) == [v.LoadConfiguration()], "fifty wishes are one"
 
 
@@ -195,7 +195,7 @@ def test_a_canary_that_does_not_boot_brings_the_old_generation_back():
     sim.watch_capacity()
     sim.reload(2)
     sim.die(sim.starting()[0].slot, "exit status 3 (no such user)")
-    assert sim.phase is MasterState.SERVING
+    assert sim.phase is MasterPhase.SERVING
     assert sim.told(v.CommitGeneration) == [v.CommitGeneration(1)]
     assert sim.told(v.DrainWorker) == []
     assert sim.least_ready == 2
@@ -220,11 +220,11 @@ def watched(**options: float) -> Simulation:
 def test_a_canary_is_watched_before_any_other_follows():
     sim = watched()
     sim.pass_time(4.9)
-    assert sim.phase is MasterState.CANARY
+    assert sim.phase is MasterPhase.CANARY
     assert (len(sim.ready(1)), len(sim.ready(2))) == (2, 1)
     assert not sim.told(v.DrainWorker)
     sim.pass_time(0.2)
-    assert sim.phase is MasterState.ROLLING
+    assert sim.phase is MasterPhase.ROLLING
     assert len(sim.told(v.DrainWorker)) == 1
     assert [(w.index, w.generation) for w in sim.starting()] == [(1, 2)]
     sim.boot()
@@ -236,7 +236,7 @@ def test_a_canary_that_answers_worse_is_not_waited_for():
     sim = watched()
     sim.weight = (v.AnswerTally(20, 10), v.AnswerTally(40, 1), True)
     sim.pass_time(1.1)
-    assert sim.phase is MasterState.SERVING
+    assert sim.phase is MasterPhase.SERVING
     assert sim.told(v.CommitGeneration) == [v.CommitGeneration(1)]
     (drain,) = sim.told(v.DrainWorker)
     assert isinstance(drain, v.DrainWorker)
@@ -258,7 +258,7 @@ def test_a_canary_without_a_heartbeat_is_not_proven_and_fails_in_the_end():
     sim = watched()
     sim.weight = (v.AnswerTally(), v.AnswerTally(), False)
     sim.pass_time(8)
-    assert sim.phase is MasterState.CANARY
+    assert sim.phase is MasterPhase.CANARY
     sim.send(v.HeartbeatLost(sim.ready(2)[0].slot))
     assert sim.told(v.CommitGeneration) == [v.CommitGeneration(1)]
     assert any("reload failed: worker 1 hangs" in line for line in sim.log)
@@ -271,13 +271,13 @@ def test_a_canary_whose_heart_beats_late_is_proven_late():
     sim.pass_time(6)
     sim.weight = (v.AnswerTally(), v.AnswerTally(), True)
     sim.pass_time(0.3)
-    assert sim.phase is MasterState.ROLLING
+    assert sim.phase is MasterPhase.ROLLING
 
 
 def test_a_stop_while_the_canary_is_watched_is_a_stop():
     sim = watched()
     sim.send(v.GracefulStopRequested())
-    assert sim.phase is MasterState.DRAINING
+    assert sim.phase is MasterPhase.DRAINING
     assert len(sim.told(v.DrainWorker)) == 3
 
 
@@ -285,7 +285,7 @@ def test_old_news_of_a_canary_mean_nothing():
     sim = watched()
     sim.weight = (v.AnswerTally(20, 10), v.AnswerTally(40, 1), True)
     sim.pass_time(1.1)
-    assert sim.phase is MasterState.SERVING
+    assert sim.phase is MasterPhase.SERVING
     before = sim.state
     sim.send(v.CanaryCompared(2, v.AnswerTally(10, 10), v.AnswerTally(10, 0)))
     assert sim.state == before
@@ -295,7 +295,7 @@ def test_where_the_old_workers_hear_nothing_meanwhile_their_past_counts():
     sim = watched()
     sim.weight = (v.AnswerTally(4, 4), v.AnswerTally(), True)
     sim.pass_time(1)
-    assert sim.phase is MasterState.CANARY, "nobody to compare with"
+    assert sim.phase is MasterPhase.CANARY, "nobody to compare with"
     sim.past = v.AnswerTally(5000, 2)
     sim.pass_time(0.3)
     assert sim.told(v.CommitGeneration) == [v.CommitGeneration(1)]
@@ -306,19 +306,19 @@ def test_a_canary_that_has_answered_nothing_is_not_waited_for():
     sim = watched()
     sim.weight = (v.AnswerTally(), v.AnswerTally(40, 0), True)
     sim.pass_time(5.1)
-    assert sim.phase is MasterState.ROLLING, "what it cannot reach was found before it was asked for it"
+    assert sim.phase is MasterPhase.ROLLING, "what it cannot reach was found before it was asked for it"
 
 
 def test_the_workers_that_follow_are_weighed_too():
     sim = watched()
     sim.pass_time(5.1)
-    assert sim.phase is MasterState.ROLLING
+    assert sim.phase is MasterPhase.ROLLING
     sim.weight = (v.AnswerTally(50, 20), v.AnswerTally(40, 0), True)
     sim.pass_time(0.3)
-    assert sim.phase is MasterState.ROLLBACK
+    assert sim.phase is MasterPhase.ROLLBACK
     assert any("the new workers answer worse: 50 answers, 20 of them" in line for line in sim.log)
     sim.boot()
-    assert sim.phase is MasterState.SERVING
+    assert sim.phase is MasterPhase.SERVING
     assert {w.generation for w in sim.ready()} == {1}
     assert sim.least_ready == 2
     sim.forget()
@@ -330,7 +330,7 @@ def test_without_a_watch_nobody_is_weighed():
     sim = serving(3)
     sim.reload(2, 3)
     sim.boot()
-    assert sim.phase is MasterState.ROLLING
+    assert sim.phase is MasterPhase.ROLLING
     sim.pass_time(5)
     assert not sim.told(v.CompareCanary)
 
@@ -358,7 +358,7 @@ def test_a_backend_that_works_now_and_would_not_refuses_the_reload():
     actions = sim.look_ahead(a=True, b=True, c=False)
     assert {v.StopWorker(canary.slot), v.CommitGeneration(1)} <= set(actions)
     assert v.AcceptConnections(canary.slot) not in actions
-    assert sim.phase is MasterState.SERVING
+    assert sim.phase is MasterPhase.SERVING
     assert sim.state.plan.generation == 1
     assert sim.ready() == old
     assert (sim.state.wanted, sim.least_ready) == (2, 2)
@@ -397,7 +397,7 @@ def test_a_backend_that_is_new_or_out_already_is_only_warned_of_and_the_one_who_
     sim.reload(2)
     sim.look_ahead(a=False)
     assert [one.to_waiters for one in sim.told(v.LogEvent) if one.level == "warning"] == [True]
-    assert sim.phase is MasterState.ROLLING
+    assert sim.phase is MasterPhase.ROLLING
 
 
 def test_a_reload_that_is_forced_goes_on_and_nobody_is_compared():
@@ -429,7 +429,7 @@ def test_a_canary_that_looks_ahead_has_that_time_beyond_the_one_to_boot():
     sim = serving(1, preflight=20.0, silence=5.0)
     sim.reload(2, 1)
     sim.pass_time(24.9)
-    assert sim.phase is MasterState.CANARY
+    assert sim.phase is MasterPhase.CANARY
     assert not sim.told(v.AbortWorker)
     sim.pass_time(0.2)
     assert sim.told(v.AbortWorker)
@@ -448,7 +448,7 @@ def test_what_is_said_too_late_or_by_another_worker_changes_nothing():
     sim.look_ahead()
     assert sim.send(v.BackendUnreachable(canary.slot, "a", "x", True)) == []
     assert sim.send(v.PreflightFinished(canary.slot)) == []
-    assert sim.phase is MasterState.CANARY
+    assert sim.phase is MasterPhase.CANARY
 
 
 def test_a_canary_that_dies_while_it_looks_brings_the_old_generation_back():
@@ -469,7 +469,7 @@ def test_a_stop_while_the_canary_looks_is_a_stop():
     (canary,) = sim.starting()
     sim.send(v.GracefulStopRequested())
     assert sim.send(v.PreflightFinished(canary.slot)) == []
-    assert sim.phase is MasterState.DRAINING
+    assert sim.phase is MasterPhase.DRAINING
 
 
 # --- who takes what is handed over ------------------------------------------------------------------------------------
@@ -515,15 +515,15 @@ def test_a_failure_in_the_middle_of_the_roll_rolls_back_one_by_one():
     sim.watch_capacity()
     sim.reload(2, 3)
     sim.boot()
-    assert sim.phase is MasterState.ROLLING
+    assert sim.phase is MasterPhase.ROLLING
     for _ in range(FAILURES):
         sim.die(sim.starting()[0].slot, "exit status 3")
         sim.pass_time(2)
-    assert sim.phase is MasterState.ROLLBACK
+    assert sim.phase is MasterPhase.ROLLBACK
     assert [(w.index, w.generation) for w in sim.starting()] == [(0, 1)]
     assert len(sim.ready(2)) == 1, "the new one serves until the old one is back"
     sim.boot()
-    assert sim.phase is MasterState.SERVING
+    assert sim.phase is MasterPhase.SERVING
     assert {(w.index, w.generation) for w in sim.ready()} == {(0, 1), (1, 1), (2, 1)}
     assert sim.least_ready == 3
 
@@ -532,7 +532,7 @@ def test_a_new_worker_that_hangs_at_boot_counts_as_failed():
     sim = serving(1, silence=5)
     sim.reload(2, 1)
     sim.pass_time(5.1)
-    assert sim.phase is MasterState.SERVING
+    assert sim.phase is MasterPhase.SERVING
     assert sim.state.plan.generation == 1
 
 
@@ -558,7 +558,7 @@ def test_a_reload_to_more_or_fewer_workers(old: int, new: int):
     sim.reload(2, new)
     while sim.starting():
         sim.boot_all()
-    assert sim.phase is MasterState.SERVING
+    assert sim.phase is MasterPhase.SERVING
     assert sorted(w.index for w in sim.ready(2)) == list(range(new))
     sim.drained()
     assert len(sim.state.workers) == new
@@ -690,7 +690,7 @@ def test_a_generation_that_is_given_up_finishes_what_it_may_have_begun():
     (late,) = sim.starting()
     sim.weight = (v.AnswerTally(100, 50), v.AnswerTally(100), True)
     actions = sim.pass_time(0.5)
-    assert sim.phase is MasterState.ROLLBACK
+    assert sim.phase is MasterPhase.ROLLBACK
     assert v.DrainWorker(late.slot, 8.0, close=False) in actions
     sim.pass_time(9)
     assert v.KillWorker(late.slot) in sim.actions
@@ -714,7 +714,7 @@ def test_nothing_is_started_while_stopping():
 def test_an_upgrade_starts_the_next_one_and_goes_on_serving():
     sim = serving(2)
     assert v.StartSuccessor() in sim.send(v.UpgradeRequested())
-    assert sim.phase is MasterState.UPGRADING
+    assert sim.phase is MasterPhase.UPGRADING
     sim.die(0)
     assert len(sim.starting()) == 1, "a dead worker is replaced meanwhile"
     assert v.LoadConfiguration() not in sim.send(v.ReloadRequested())
@@ -727,7 +727,7 @@ def test_when_it_has_taken_over_the_old_one_drains_and_ends():
     drains = [a for a in actions if isinstance(a, v.DrainWorker)]
     assert {(a.within, a.close) for a in drains} == {(60.0, False)}, "what is idle is handed over, not closed"
     assert v.CloseListeners() in actions
-    assert sim.phase is MasterState.RETIRING
+    assert sim.phase is MasterPhase.RETIRING
     sim.drained()
     assert sim.told(v.ExitMaster) == [v.ExitMaster(0)]
 
@@ -760,7 +760,7 @@ def test_one_that_fails_changes_nothing_and_a_reload_that_waited_is_done():
     sim.send(v.UpgradeRequested())
     sim.send(v.ReloadRequested())
     assert v.LoadConfiguration() in sim.send(v.UpgradeFailed("it ended with exit status 2"))
-    assert sim.phase is MasterState.SERVING
+    assert sim.phase is MasterPhase.SERVING
     assert sim.state.workers == before
     assert any("upgrade failed: it ended with exit status 2; this l7 goes on" in line for line in sim.log)
 
@@ -770,7 +770,7 @@ def test_one_that_never_becomes_ready_is_given_up():
     sim.send(v.UpgradeRequested())
     assert v.AbandonSuccessor() not in sim.pass_time(34)
     assert v.AbandonSuccessor() in sim.pass_time(2)
-    assert sim.phase is MasterState.SERVING
+    assert sim.phase is MasterPhase.SERVING
     assert sim.send(v.SuccessorTookOver(4711)) == [], "too late"
 
 
@@ -818,7 +818,7 @@ def test_an_unlisted_pair_raises():
 
 def test_every_state_is_reached_and_left():
     for table, states, last in (
-        (MASTER, MasterState, {MasterState.STOPPED}),
+        (MASTER, MasterPhase, {MasterPhase.STOPPED}),
         (WORKER, WorkerState, {WorkerState.EXITED}),
     ):
         assert {source for source, _ in table} == set(states) - last
@@ -892,7 +892,7 @@ def test_whatever_happens_no_rule_is_broken(moves: list[tuple[str, int]]):
             )
         while (request := v.LoadConfiguration()) in sim.actions:
             sim.actions.remove(request)
-            if sim.phase is MasterState.SERVING:
+            if sim.phase is MasterPhase.SERVING:
                 number += 1
                 sim.loaded(number, 1 + pick % 3)
         _check(sim)
@@ -900,9 +900,9 @@ def test_whatever_happens_no_rule_is_broken(moves: list[tuple[str, int]]):
 
 def _check(sim: Simulation) -> None:
     state = sim.state
-    assert {worker.slot for worker in state.workers} == set(sim.alive) or state.phase is MasterState.STOPPED
+    assert {worker.slot for worker in state.workers} == set(sim.alive) or state.phase is MasterPhase.STOPPED
     assert len({w.generation for w in state.workers if w.state in LIVE}) <= 2
-    if state.phase in (MasterState.SERVING, MasterState.STARTING):
+    if state.phase in (MasterPhase.SERVING, MasterPhase.STARTING):
         for index in range(state.wanted):
             strike = state.strikes.get(index)
             assert index in state.filled() or (strike is not None and strike.until > sim.now)

@@ -11,9 +11,9 @@ from l7.config.schema import Config
 from l7.ipc.requests import ServerRequest
 from l7.master.children.poll import Poll
 from l7.master.children.table import ChildTable
-from l7.master.state.dns_results import DnsResults
+from l7.master.state.dns_results import DnsResultPublisher
 from l7.master.state.overrides import ServerOverrides
-from l7.master.state.shared_state import SharedState
+from l7.master.state.shared_state import SharedMemoryOwner
 from l7.master.upgrade.state_file import StateFile
 from l7.telemetry.events import Events
 
@@ -27,9 +27,9 @@ class Side:
 
     def __init__(self) -> None:
         events = Events("error")
-        self.shared_state = SharedState(Config(backends={"a": {"servers": [ONE, NAME]}}), 8)
+        self.shared_state = SharedMemoryOwner(Config(backends={"a": {"servers": [ONE, NAME]}}), 8)
         self.overrides = ServerOverrides(self.shared_state, events)
-        self.names = DnsResults(self.shared_state, self.overrides, ChildTable(Poll()), events)
+        self.names = DnsResultPublisher(self.shared_state, self.overrides, ChildTable(Poll()), events)
         self.file = StateFile(self.shared_state, self.overrides, self.names)
 
     def order(self, want: str) -> None:

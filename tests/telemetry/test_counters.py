@@ -8,7 +8,7 @@ from l7.exchange import Exchange
 from l7.sharedmem import layout
 from l7.sharedmem.memory import FIRST_ROW, FIRST_WORKER, UNROUTED, SharedMemory
 from l7.telemetry.counters import RequestCounters
-from l7.workers.context import writer_of
+from l7.workers.upstream.context import writer_of
 
 
 @pytest.fixture

@@ -15,17 +15,17 @@ from l7.http.forwarding import Hop
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.memory import FIRST_ROW, SharedMemory
 from l7.telemetry.access_log import NullAccessLog
-from l7.workers.context import WorkerContext, writer_of
 from l7.workers.downstream.http1_exchange import Http1Exchange
-from l7.workers.greenlet_pool import GreenletPool
 from l7.workers.proxy import Proxy
+from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport.plain import PlainTransport
 from l7.workers.transport.stream import DeadlineSweeper, Stream
+from l7.workers.upstream.context import BackendContext, writer_of
 
 TIMEOUT = 15.0
 
 
-def alone(config: Config, writers: int = 3, number: int = 2) -> WorkerContext:
+def alone(config: Config, writers: int = 3, number: int = 2) -> BackendContext:
     """What a worker shares with others when there are none: a shared memory of its own."""
     keys: list[tuple[str, ...]] = []
     for route, backend in config.backends.items():
@@ -33,7 +33,7 @@ def alone(config: Config, writers: int = 3, number: int = 2) -> WorkerContext:
     shared_memory = SharedMemory(len(keys) + 64, writers)
     shared_memory.open(writers - 1)
     _ledgers[:] = [shared_memory]
-    return WorkerContext(
+    return BackendContext(
         writer_of(shared_memory, number), {key: row for row, key in enumerate(keys, FIRST_ROW)}, cookie_key=b"k" * 32
     )
 

@@ -10,9 +10,9 @@ from l7.balancing.dns_records import ResolvedEndpoint
 from l7.balancing.server_state import ServerState
 from l7.config.schema import Config
 from l7.sharedmem import layout
-from l7.workers.context import WorkerContext
 from l7.workers.transport.stream import DeadlineSweeper
 from l7.workers.upstream.backend import BackendRuntime, BackendTable
+from l7.workers.upstream.context import BackendContext
 from l7.workers.upstream.pool import ConnectionPool
 from tests.workers.loop import Ends, alone, other_lane, running, turn
 
@@ -25,7 +25,7 @@ def sweeper() -> Iterator[DeadlineSweeper]:
         yield sweeper
 
 
-def made(sweeper: DeadlineSweeper, **settings: object) -> tuple[BackendTable, BackendRuntime, WorkerContext]:
+def made(sweeper: DeadlineSweeper, **settings: object) -> tuple[BackendTable, BackendRuntime, BackendContext]:
     config = Config.model_validate({"backends": {"a": {**NAMED, **settings}}})
     context = alone(config, writers=4)
     upstreams = BackendTable(config, sweeper, context)
@@ -91,7 +91,7 @@ def test_what_is_resolved_at_the_start_is_used_at_once(sweeper: DeadlineSweeper)
     config = Config.model_validate({"backends": {"a": NAMED}})
     context = alone(config)
     resolved = {("a", "name:80"): [ResolvedEndpoint("192.0.2.1", 80, 40, -1)]}
-    upstream = BackendTable(config, sweeper, WorkerContext(context.writer, context.rows, resolved)).by_route["a"]
+    upstream = BackendTable(config, sweeper, BackendContext(context.writer, context.rows, resolved)).by_route["a"]
     assert labels(upstream) == ["192.0.2.1:80", "127.0.0.1:1"]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from l7.ipc.channel import Channel, Received, pair
 from l7.ipc.messages import BootFailed, ControlClient, Drain, Drained, Message, Ready, Stop
-from l7.workers.channel import LoopChannel
+from l7.workers.runtime.channel import LoopChannel
 from tests.harness import descriptors
 from tests.workers.loop import turn, until
 

@@ -18,9 +18,9 @@ from l7.http.messages import RequestHead, ResponseHead
 from l7.http.parser import RequestParser
 from l7.telemetry.access_log import NullAccessLog
 from l7.workers.downstream.client_exchange import ClientExchange
-from l7.workers.greenlet_pool import GreenletPool
 from l7.workers.proxy import Proxy
 from l7.workers.responses import LocalResponse
+from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport.stream import Stream
 from tests.workers.loop import TIMEOUT, alone
 

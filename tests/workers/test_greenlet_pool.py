@@ -9,8 +9,8 @@ import pytest
 from gevent.event import Event
 from greenlet import getcurrent
 
-from l7.workers import greenlet_pool as crews
-from l7.workers.greenlet_pool import GreenletPool
+from l7.workers.runtime import greenlet_pool as crews
+from l7.workers.runtime.greenlet_pool import GreenletPool
 from tests.workers.loop import turn, until
 
 

@@ -18,13 +18,13 @@ from l7.ipc.channel import pair as sockets
 from l7.ipc.messages import Adopt, Message, Ready
 from l7.sharedmem.scoreboard import ACCEPTING, CONNECTIONS, Scoreboard
 from l7.telemetry.access_log import NullAccessLog
-from l7.workers.accept_balancer import AcceptBalancer
-from l7.workers.bound_listener import BoundListener
-from l7.workers.channel import LoopChannel
+from l7.workers.downstream.accept_balancer import AcceptBalancer
+from l7.workers.downstream.bound_listener import BoundListener
+from l7.workers.downstream.connection_handler import ConnectionHandler
 from l7.workers.downstream.handover import MOST_READ, HandoverQueue
-from l7.workers.greenlet_pool import GreenletPool
 from l7.workers.proxy import Proxy
-from l7.workers.server import ConnectionAcceptor
+from l7.workers.runtime.channel import LoopChannel
+from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport.stream import DeadlineSweeper
 from tests.workers.loop import TIMEOUT, alone, running, turn, until
 
@@ -52,9 +52,7 @@ class Side:
         self.proxy = Proxy(settings, sweeper, GreenletPool(), NullAccessLog(), alone(settings))
         self.events: list[str] = []
         self.cells = scoreboard.slot(slot)
-        self.server = ConnectionAcceptor(
-            self.proxy, sweeper, 1000, self.events.append, AcceptBalancer(scoreboard, slot)
-        )
+        self.server = ConnectionHandler(self.proxy, sweeper, 1000, self.events.append, AcceptBalancer(scoreboard, slot))
         self.socket, far = sockets()
         self.channel, self.master = LoopChannel(Channel(self.socket), self.heard, lambda: None), Channel(far)
         self.handover_queue = self.server.handover_queue = HandoverQueue(self.channel, self.server)
@@ -352,7 +350,7 @@ def test_without_a_master_everything_stays(stage):
 
 def test_a_worker_that_is_full_takes_it_and_accepts_no_more(stage):
     old, new = pair(stage)
-    new.server = ConnectionAcceptor(new.proxy, stage.sweeper, 1, new.events.append, AcceptBalancer(stage.scoreboard, 1))
+    new.server = ConnectionHandler(new.proxy, stage.sweeper, 1, new.events.append, AcceptBalancer(stage.scoreboard, 1))
     new.accept()
     assert new.cells[ACCEPTING] == 1
     clients = [old.connect(), old.connect()]

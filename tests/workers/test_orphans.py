@@ -9,7 +9,7 @@ import psutil
 
 BUSY_CHILD = """
 import os, sys
-from l7.workers.watchdog import Watchdog
+from l7.workers.runtime.watchdog import Watchdog
 
 reading, writing = os.pipe()
 pid = os.fork()

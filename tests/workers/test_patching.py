@@ -17,7 +17,7 @@ def looked_for(**_):
     raise AssertionError("the installed packages were searched for plug-ins")
 
 importlib.metadata.entry_points = looked_for
-from l7.workers.patching import patch_all
+from l7.workers.runtime.patching import patch_all
 
 before = gevent.events.notify_and_call_entry_points
 patch_all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gevent
 import pytest
 
-from l7.config.addresses import Address
+from l7.config.values.addresses import Address
 from l7.workers.transport.stream import NEVER
 from l7.workers.upstream import pool as pools
 from l7.workers.upstream.pool import ConnectionPool

@@ -15,8 +15,8 @@ import pytest
 from gevent.event import Event
 
 from l7.balancing.dns_records import FoundAddress, NameAnswer
-from l7.config.addresses import Address
 from l7.config.schema import Config
+from l7.config.values.addresses import Address
 from l7.sharedmem import layout
 from l7.workers.transport import dial
 from l7.workers.transport.stream import DeadlineSweeper

@@ -7,10 +7,10 @@ import pytest
 from l7.config.schema import Config
 from l7.exchange import Exchange
 from l7.telemetry.access_log import NullAccessLog
-from l7.workers import probe as module
-from l7.workers.greenlet_pool import GreenletPool
-from l7.workers.probe import ProbeError, probe
+from l7.workers import self_test as module
 from l7.workers.proxy import Proxy
+from l7.workers.runtime.greenlet_pool import GreenletPool
+from l7.workers.self_test import SelfTestFailed, probe
 from tests.workers.loop import alone, running, turn
 
 
@@ -49,7 +49,7 @@ def test_anything_else_is_none(monkeypatch, request_bytes, why):
     monkeypatch.setattr(module, "WITHIN", 0.2)
     with running() as sweeper:
         proxy = Proxy(Config(), sweeper, GreenletPool(), NullAccessLog(), alone(Config()))
-        with pytest.raises(ProbeError, match=why):
+        with pytest.raises(SelfTestFailed, match=why):
             probe(proxy, sweeper)
         turn()
         assert not sweeper.streams

@@ -14,8 +14,8 @@ from l7.errors import ProxyError
 from l7.exchange import Exchange
 from l7.http.parser import RequestParser
 from l7.workers.downstream.body import RequestBody
-from l7.workers.greenlet_pool import GreenletPool
-from l7.workers.limits import BackendLimits
+from l7.workers.limits import BackendProtocolLimits
+from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport.stream import NEVER
 from l7.workers.upstream.relay import MOST_INTERIM, Relay
 from tests.workers.loop import Ends, exchange_on, proxy_of, received, turn, until
@@ -61,7 +61,7 @@ class Setting:
             self.body,
             self.client_side,
             self.server_stream,
-            BackendLimits(**seconds, head=2000, fields=20),
+            BackendProtocolLimits(**seconds, head=2000, fields=20),
         )
 
     def run(self) -> bool:

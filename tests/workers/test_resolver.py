@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from l7.balancing.dns_records import FoundAddress, NameAnswer
-from l7.config.addresses import Address
 from l7.config.schema import Resolver as Settings
+from l7.config.values.addresses import Address
 from l7.workers.monitor.resolver import NameResolver, reachable, read_hosts
 from tests.harness.nameserver import NameServer
 

@@ -13,22 +13,22 @@ import gevent
 import pytest
 from gevent import socket as green
 
-from l7.config.addresses import Address
 from l7.config.schema import Config
+from l7.config.values.addresses import Address
 from l7.ipc.messages import Adopt
 from l7.sharedmem.layout import ROW
 from l7.sharedmem.master_gauges import IDLE_CLOSED, WAITED
 from l7.sharedmem.memory import OF_MASTER
 from l7.sharedmem.scoreboard import ACCEPTING, BEAT, PLACES, Scoreboard
 from l7.telemetry.access_log import NullAccessLog
-from l7.workers import connection_reclaimer
-from l7.workers import server as accepting
-from l7.workers.accept_balancer import SLACK, AcceptBalancer
-from l7.workers.bound_listener import BoundListener
-from l7.workers.connection_reclaimer import SETTLED, ConnectionReclaimer
-from l7.workers.greenlet_pool import GreenletPool
+from l7.workers.downstream import connection_handler as accepting
+from l7.workers.downstream import connection_reclaimer
+from l7.workers.downstream.accept_balancer import SLACK, AcceptBalancer
+from l7.workers.downstream.bound_listener import BoundListener
+from l7.workers.downstream.connection_handler import BACK_OFF, YIELD, ConnectionHandler
+from l7.workers.downstream.connection_reclaimer import SETTLED, ConnectionReclaimer
 from l7.workers.proxy import Proxy
-from l7.workers.server import BACK_OFF, YIELD, ConnectionAcceptor
+from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport.stream import NEVER, DeadlineSweeper
 from l7.workers.upstream.pool import ConnectionPool
 from tests.workers.loop import TIMEOUT, alone, running, until
@@ -45,7 +45,7 @@ class House:
         self.share = AcceptBalancer(self.scoreboard, 0)
         self.proxy = Proxy(config, sweeper, GreenletPool(), NullAccessLog(), alone(config))
         self.events: list[str] = []
-        self.server = ConnectionAcceptor(self.proxy, sweeper, most, self.events.append, self.share)
+        self.server = ConnectionHandler(self.proxy, sweeper, most, self.events.append, self.share)
         self.listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
         self.others = [listener.dup() for listener in self.listeners]
         self.server.listen([BoundListener(sock) for sock in self.listeners])

@@ -11,7 +11,7 @@ import pytest
 
 from l7.workers.transport import splice
 from l7.workers.transport.splice import SHELF, Pipe
-from l7.workers.transport.stream import Stream, StreamClosed, StreamTimeout
+from l7.workers.transport.stream import Stream, StreamLost, StreamTimeout
 from tests.workers.loop import received
 
 DATA = bytes(range(256)) * 4096
@@ -84,7 +84,7 @@ def test_a_sink_that_has_gone(ends):
     sink, taker = ends.pair()
     taker.close()
     giving = gevent.spawn(giver.sendall, DATA)
-    with pytest.raises(StreamClosed):
+    with pytest.raises(StreamLost):
         pour(source, sink, 5.0)
     giving.kill()
 

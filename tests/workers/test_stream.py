@@ -11,7 +11,7 @@ from gevent import socket as green
 
 from l7.clock import monotonic
 from l7.workers.transport.dial import connect
-from l7.workers.transport.stream import CHUNK, NEVER, Stream, StreamClosed, StreamTimeout
+from l7.workers.transport.stream import CHUNK, NEVER, Stream, StreamLost, StreamTimeout
 from tests.workers.loop import TIMEOUT, received, turn, until
 
 
@@ -62,7 +62,7 @@ def test_a_reset_is_a_closed_stream(ends):
     stream, peer = ends.pair(tcp=True)
     peer.setsockopt(green.SOL_SOCKET, green.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     peer.close()
-    with pytest.raises(StreamClosed):
+    with pytest.raises(StreamLost):
         stream.receive()
 
 
@@ -203,7 +203,7 @@ def test_each_bit_of_progress_gives_the_peer_more_time(ends):
 def test_sending_to_who_has_gone(ends):
     stream, peer = ends.pair()
     peer.close()
-    with pytest.raises(StreamClosed) as caught:
+    with pytest.raises(StreamLost) as caught:
         stream.send(b"x", 1.0)
     assert caught.value.unsent
 
@@ -211,7 +211,7 @@ def test_sending_to_who_has_gone(ends):
 def test_a_peer_that_leaves_within_says_that_something_was_sent(ends):
     stream, peer = ends.pair(buffer=8192)
     gevent.spawn_later(0.02, peer.close)
-    with pytest.raises(StreamClosed) as caught:
+    with pytest.raises(StreamLost) as caught:
         stream.send(b"x" * 1_000_000, 5.0)
     assert not caught.value.unsent
 
@@ -259,11 +259,11 @@ def test_closing_wakes_who_waits(ends):
     turn()
     stream.close()
     for waiting in (reading, writing):
-        with pytest.raises(StreamClosed):
+        with pytest.raises(StreamLost):
             waiting.get(timeout=5)
     stream.close()
     for call in (stream.receive, lambda: stream.send(b"x", 1.0), lambda: stream.push(b"x", 1.0)):
-        with pytest.raises(StreamClosed):
+        with pytest.raises(StreamLost):
             call()
     stream.finish_sending()
     stream.reset()
@@ -275,7 +275,7 @@ def test_closing_wakes_who_waits_for_either_of_two(ends):
     waiting = gevent.spawn(one.wait_either, two)
     turn()
     two.close()
-    with pytest.raises(StreamClosed):
+    with pytest.raises(StreamLost):
         waiting.get(timeout=5)
     assert one.reader is None
 

@@ -10,19 +10,19 @@ import pytest
 from gevent import socket as green
 from gevent.server import StreamServer
 
-from l7.config.addresses import Address
 from l7.config.schema import Config
+from l7.config.values.addresses import Address
 from l7.http.forwarding import Hop
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.access_log import NullAccessLog
-from l7.workers.accept_balancer import AcceptBalancer
+from l7.workers.downstream.accept_balancer import AcceptBalancer
 from l7.workers.downstream.connection import ClientConnection
-from l7.workers.greenlet_pool import GreenletPool
+from l7.workers.downstream.connection_handler import ConnectionHandler
 from l7.workers.proxy import Proxy
-from l7.workers.server import ConnectionAcceptor
+from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport import stream as streams
 from l7.workers.transport.splice import LEAST, Pipe
-from l7.workers.transport.stream import NEVER, Stream, StreamClosed
+from l7.workers.transport.stream import NEVER, Stream, StreamLost
 from l7.workers.upstream.pool import ConnectionPool
 from tests.workers.loop import TIMEOUT, Ends, alone, turn, until
 from tests.workers.masked import NOTICE, MaskedPeer, MaskedTransport, record
@@ -147,7 +147,7 @@ def test_a_reset_is_found_by_who_receives(masked):
     stream, peer = masked(tcp=True)
     peer.sock.setsockopt(green.SOL_SOCKET, green.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     peer.sock.close()
-    with pytest.raises(StreamClosed):
+    with pytest.raises(StreamLost):
         stream.receive()
 
 
@@ -194,7 +194,7 @@ class House:
     def __init__(self, ends: Ends, port: int) -> None:
         config = Config.model_validate({"backends": {"a": {"servers": [f"127.0.0.1:{port}"]}}})
         self.proxy = Proxy(config, ends.sweeper, GreenletPool(), NullAccessLog(), alone(config))
-        self.server = ConnectionAcceptor(self.proxy, ends.sweeper, 10, print, AcceptBalancer(Scoreboard(2), 0))
+        self.server = ConnectionHandler(self.proxy, ends.sweeper, 10, print, AcceptBalancer(Scoreboard(2), 0))
         stream, peer = ends.pair(transport=MaskedTransport)
         self.client = MaskedPeer(peer)
         self.session = ClientConnection(stream, Hop("127.0.0.1", 80, b"a"), self.server, self.proxy, trusted=False)

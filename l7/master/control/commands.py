@@ -19,13 +19,13 @@ from l7.ipc.requests import (
 )
 from l7.master.context import MasterContext
 from l7.master.control.explain import insight
-from l7.master.control.reload_waiters import ReloadWaiters
+from l7.master.control.reload_tracker import ReloadTracker
 from l7.master.control.server import ControlConnection, ControlServer
 from l7.master.control.server_table import table
 from l7.master.control.status import connections, moment, workers
 from l7.master.part import MasterPart
 from l7.master.supervision.events import ReloadRequested
-from l7.master.supervision.lifecycle import ENDS, MasterState
+from l7.master.supervision.lifecycle import ENDS, MasterPhase
 
 
 class ControlCommands(MasterPart):
@@ -38,14 +38,14 @@ class ControlCommands(MasterPart):
         self,
         context: MasterContext,
         control_server: ControlServer,
-        reload_waiters: ReloadWaiters,
+        reload_tracker: ReloadTracker,
         monitor_status: Callable[[], Answer | None],
     ) -> None:
         self._context = context
         self._machine = context.machine
         self._generations = context.generations
         self._server = control_server
-        self._reload_waiters = reload_waiters
+        self._reload_tracker = reload_tracker
         self._monitor_status = monitor_status
         self._wants_reload: ReloadRequest | None = None
 
@@ -66,7 +66,7 @@ class ControlCommands(MasterPart):
     def look(self) -> None:
         """Answer the requests that can be answered by now."""
         self._server.expire()
-        if self._wants_reload is not None and self._machine.state.phase not in {MasterState.UPGRADING, *ENDS}:
+        if self._wants_reload is not None and self._machine.state.phase not in {MasterPhase.UPGRADING, *ENDS}:
             # While a successor is about to take over, a reload waits: it is done by that one, or here when it fails.
             wanted, self._wants_reload = self._wants_reload, None
             self._machine.post(ReloadRequested(wanted.force))
@@ -77,16 +77,16 @@ class ControlCommands(MasterPart):
 
     def hand_over(self, why: str, *, again: bool = True) -> None:
         """Answer all that wait, and take no more requests; ``again`` says that another l7 takes them now."""
-        self._reload_waiters.stopped(why, again=again)
+        self._reload_tracker.stopped(why, again=again)
         self._server.close()
 
-    def _ask(self, visitor: ControlConnection, request: Request) -> None:
+    def _ask(self, connection: ControlConnection, request: Request) -> None:
         if isinstance(request, ReloadRequest) and self._machine.state.phase not in ENDS:
-            self._reload_waiters.want(visitor)
+            self._reload_tracker.want(connection)
             if self._wants_reload is None or request.force:
                 self._wants_reload = request
         else:
-            self._server.answer(visitor, self._answer(request))
+            self._server.answer(connection, self._answer(request))
 
     def _answer(self, request: Request) -> Answer:
         if isinstance(request, StatusRequest):
@@ -101,7 +101,7 @@ class ControlCommands(MasterPart):
 
     def _order(self, request: ServerRequest) -> Answer:
         phase = self._machine.state.phase
-        if phase in ENDS or phase is MasterState.UPGRADING:
+        if phase in ENDS or phase is MasterPhase.UPGRADING:
             return refusal(f"l7 is {phase.value}; ask again")
         return self._generations.administration.answer(request)
 
@@ -114,7 +114,7 @@ class ControlCommands(MasterPart):
         served, state = self._generations.current, self._machine.state
         changes, problems, digest = self._generations.preview()
         on_disk = "invalid" if problems else "same" if digest == served.generation.digest else "differs"
-        last = self._reload_waiters.last
+        last = self._reload_tracker.last
         return {
             "ok": True,
             "version": __version__,
@@ -137,7 +137,7 @@ class ControlCommands(MasterPart):
             else {
                 **last,
                 "at": moment(last["at"]),
-                "handed-over": self._reload_waiters.handed_over,
+                "handed-over": self._reload_tracker.handed_over,
             },
             "connections": connections(self._context.scoreboard, self._generations.shared_state.shared_memory),
             "workers": workers(state, self._context.children.handles, self._context.scoreboard),

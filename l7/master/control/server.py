@@ -16,7 +16,7 @@ from l7.ipc.requests import REQUESTS, Answer, Request, refusal
 from l7.master.children.poll import READ, WRITE, Poll
 from l7.master.resources.control_socket import ControlSocket
 
-MOST_VISITORS = 32
+MOST_CONNECTIONS = 32
 PATIENCE = 5.0
 """Seconds that a client has to send its request, and to read an answer that does not fit into the socket."""
 LONGEST_QUESTION = 64 * 1024
@@ -41,7 +41,7 @@ class ControlServer:
         self._poll = poll
         self._control = control
         self._handler: Callable[[ControlConnection, Request], None] = self._refuse
-        self._visitors: dict[int, ControlConnection] = {}
+        self._connections: dict[int, ControlConnection] = {}
         self.is_open = self.is_closed = False
         """Whether it accepts connections, and whether it has stopped for good."""
 
@@ -73,33 +73,33 @@ class ControlServer:
         if self._control is not None:
             self._poll.drop(self._control.socket.fileno())
             self._control = None
-        for visitor in list(self._visitors.values()):
-            self._let_go(visitor)
+        for connection in list(self._connections.values()):
+            self._let_go(connection)
 
     def release(self) -> None:
         """Close the descriptors only: called in a forked child."""
-        for visitor in self._visitors.values():
-            visitor.socket.close()
+        for connection in self._connections.values():
+            connection.socket.close()
 
     @property
     def due(self) -> float | None:
         """When the next connection times out."""
-        return min((one.deadline for one in self._visitors.values() if one.deadline is not None), default=None)
+        return min((one.deadline for one in self._connections.values() if one.deadline is not None), default=None)
 
     def expire(self) -> None:
         """Close the connections whose time is over."""
         now = monotonic()
-        for visitor in list(self._visitors.values()):
-            if visitor.deadline is not None and visitor.deadline <= now:
-                self._let_go(visitor)
+        for connection in list(self._connections.values()):
+            if connection.deadline is not None and connection.deadline <= now:
+                self._let_go(connection)
 
-    def answer(self, visitor: ControlConnection, answer: Answer) -> None:
+    def answer(self, connection: ControlConnection, answer: Answer) -> None:
         """Send the answer; ignored for a connection that was closed."""
-        if visitor.socket.fileno() < 0:
+        if connection.socket.fileno() < 0:
             return
-        visitor.write += json.dumps(answer).encode() + b"\n"
-        visitor.deadline = monotonic() + PATIENCE
-        self._send(visitor)
+        connection.write += json.dumps(answer).encode() + b"\n"
+        connection.deadline = monotonic() + PATIENCE
+        self._send(connection)
 
     def _accept(self) -> None:
         assert self._control is not None
@@ -111,54 +111,54 @@ class ControlServer:
 
     def _take(self, sock: socket.socket) -> None:
         sock.setblocking(False)
-        if len(self._visitors) >= MOST_VISITORS:
+        if len(self._connections) >= MOST_CONNECTIONS:
             sock.close()
             return
-        visitor = ControlConnection(sock)
-        self._visitors[sock.fileno()] = visitor
-        self._poll.add(sock.fileno(), lambda: self._receive(visitor))
+        connection = ControlConnection(sock)
+        self._connections[sock.fileno()] = connection
+        self._poll.add(sock.fileno(), lambda: self._receive(connection))
 
-    def _receive(self, visitor: ControlConnection) -> None:
-        if visitor.write:
-            self._send(visitor)
+    def _receive(self, connection: ControlConnection) -> None:
+        if connection.write:
+            self._send(connection)
             return
         try:
-            data = visitor.socket.recv(LONGEST_QUESTION)
+            data = connection.socket.recv(LONGEST_QUESTION)
         except BlockingIOError:
             return
         except OSError:
             data = b""
-        visitor.read += data
-        if not data or len(visitor.read) > LONGEST_QUESTION:
-            self._let_go(visitor)
-        elif b"\n" in data and not visitor.asked:
-            visitor.asked, visitor.deadline = True, None
+        connection.read += data
+        if not data or len(connection.read) > LONGEST_QUESTION:
+            self._let_go(connection)
+        elif b"\n" in data and not connection.asked:
+            connection.asked, connection.deadline = True, None
             try:
-                self._handler(visitor, REQUESTS.decode(visitor.read))
+                self._handler(connection, REQUESTS.decode(connection.read))
             except DecodeError as error:
-                self.answer(visitor, refusal(f"unknown request: {error}"))
+                self.answer(connection, refusal(f"unknown request: {error}"))
             except Exception as error:  # a request must never be the end of a master that serves
-                self.answer(visitor, refusal(f"{type(error).__name__}: {error}"))
+                self.answer(connection, refusal(f"{type(error).__name__}: {error}"))
 
-    def _refuse(self, visitor: ControlConnection, request: Request) -> None:
-        self.answer(visitor, refusal("l7 is starting"))
+    def _refuse(self, connection: ControlConnection, request: Request) -> None:
+        self.answer(connection, refusal("l7 is starting"))
 
-    def _send(self, visitor: ControlConnection) -> None:
+    def _send(self, connection: ControlConnection) -> None:
         try:
-            sent = visitor.socket.send(visitor.write)
+            sent = connection.socket.send(connection.write)
         except BlockingIOError:
             sent = 0
         except OSError:
-            self._let_go(visitor)
+            self._let_go(connection)
             return
-        del visitor.write[:sent]
-        if visitor.write:
-            self._poll.want(visitor.socket.fileno(), WRITE | READ)
+        del connection.write[:sent]
+        if connection.write:
+            self._poll.want(connection.socket.fileno(), WRITE | READ)
         else:
-            self._let_go(visitor)
+            self._let_go(connection)
 
-    def _let_go(self, visitor: ControlConnection) -> None:
-        descriptor = visitor.socket.fileno()
-        if self._visitors.pop(descriptor, None) is not None:
+    def _let_go(self, connection: ControlConnection) -> None:
+        descriptor = connection.socket.fileno()
+        if self._connections.pop(descriptor, None) is not None:
             self._poll.drop(descriptor)
-            visitor.socket.close()
+            connection.socket.close()

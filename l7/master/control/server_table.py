@@ -12,12 +12,12 @@ from l7.balancing.server_view import PROVING, why_out
 from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
 from l7.master.state.server_entries import ServerEntry, reader, server_entries, why_unresolved
-from l7.master.state.shared_state import SharedState
+from l7.master.state.shared_state import SharedMemoryOwner
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 
 
-def table(config: Config, shared_state: SharedState) -> Iterator[dict[str, Any]]:
+def table(config: Config, shared_state: SharedMemoryOwner) -> Iterator[dict[str, Any]]:
     """Yield an entry for each server, and for each address of a name."""
     writer = reader(shared_state)
     now = time.monotonic_ns()

@@ -43,7 +43,7 @@ LIVE = frozenset({MonitorPhase.STARTING, MonitorPhase.WAITING, MonitorPhase.READ
 
 
 @dataclass(frozen=True)
-class MonitorProcess:
+class MonitorRecord:
     """One monitor process. ``until`` is when it must have come out of its phase."""
 
     slot: int
@@ -59,18 +59,18 @@ class MonitorState:
 
     wanted: int | None = None
     silence: float = 30.0
-    processes: tuple[MonitorProcess, ...] = ()
+    processes: tuple[MonitorRecord, ...] = ()
     early: int = 0
     """How many in a row have died early."""
     pause: float = 0.0
     """When the next one may be started."""
 
-    def process(self, slot: int) -> MonitorProcess | None:
+    def process(self, slot: int) -> MonitorRecord | None:
         """Who has a slot."""
         return next((one for one in self.processes if one.slot == slot), None)
 
     @property
-    def present(self) -> MonitorProcess | None:
+    def present(self) -> MonitorRecord | None:
         """The one of the wanted generation that lives."""
         return next((one for one in self.processes if one.phase in LIVE and one.generation == self.wanted), None)
 
@@ -269,15 +269,15 @@ class _MonitorTransition:
         slot, wanted = self.post.free_slot(), self.post.wanted
         if wanted is None or slot is None or self.post.pause > self.now:
             return
-        one = MonitorProcess(slot, wanted, self.now, until=self.now + self.post.silence)
+        one = MonitorRecord(slot, wanted, self.now, until=self.now + self.post.silence)
         self.post = replace(self.post, processes=(*self.post.processes, one))
         self.actions.append(SpawnMonitor(slot, wanted))
 
-    def _abort(self, one: MonitorProcess) -> None:
+    def _abort(self, one: MonitorRecord) -> None:
         self._move(one, MonitorPhase.ABORTED, STOP_WITHIN)
         self.actions.append(AbortMonitor(one.slot))
 
-    def _move(self, one: MonitorProcess, phase: MonitorPhase, within: float | None = None) -> None:
+    def _move(self, one: MonitorRecord, phase: MonitorPhase, within: float | None = None) -> None:
         moved = replace(one, phase=phase, until=None if within is None else self.now + within)
         changed = tuple(moved if other.slot == one.slot else other for other in self.post.processes)
         self.post = replace(self.post, processes=changed)

@@ -16,11 +16,11 @@ from l7.master.context import MasterContext
 from l7.master.control.server import ControlServer
 from l7.master.control.status import memory
 from l7.master.monitor import state as c
-from l7.master.monitor.state import MonitorPhase, MonitorProcess, MonitorState
+from l7.master.monitor.state import MonitorPhase, MonitorRecord, MonitorState
 from l7.master.part import MasterPart
-from l7.master.state.dns_results import DnsResults
+from l7.master.state.dns_results import DnsResultPublisher
 from l7.master.state.generations import SLOTS
-from l7.master.supervision.lifecycle import ENDS, MasterState
+from l7.master.supervision.lifecycle import ENDS, MasterPhase
 from l7.telemetry.events import named
 from l7.workers.monitor.process import MonitorSpec, needs_monitor, run
 
@@ -38,7 +38,7 @@ class MonitorSupervisor(MasterPart):
     :param control_server: answers what the admin endpoint asks the master.
     """
 
-    def __init__(self, context: MasterContext, control_server: ControlServer, names: DnsResults) -> None:
+    def __init__(self, context: MasterContext, control_server: ControlServer, names: DnsResultPublisher) -> None:
         self._context = context
         self._machine = context.machine
         self._scoreboard = context.scoreboard
@@ -98,7 +98,7 @@ class MonitorSupervisor(MasterPart):
         """What each is about, by its slot on the board."""
         return {SLOTS + one.slot: one.phase.value for one in self._post.processes}
 
-    def present(self) -> tuple[ChildProcess, MonitorProcess] | None:
+    def present(self) -> tuple[ChildProcess, MonitorRecord] | None:
         """The one that is at work, or will be in a moment."""
         one = self._post.present
         handle = None if one is None else self._children.get(SLOTS + one.slot)
@@ -135,9 +135,9 @@ class MonitorSupervisor(MasterPart):
             self._asked = (number, needs_monitor(self._generations.get(number).generation.config))
         return self._asked[1]
 
-    def _is_over(self, phase: MasterState, number: int) -> bool:
+    def _is_over(self, phase: MasterPhase, number: int) -> bool:
         """Whether nothing is left to do: only the admin endpoint still has something to say while l7 ends."""
-        return phase in ENDS and (phase is MasterState.RETIRING or self._generations.get(number).admin is None)
+        return phase in ENDS and (phase is MasterPhase.RETIRING or self._generations.get(number).admin is None)
 
     def _open_admin(self) -> None:
         """Let the one at work answer, once this is the master: before that the l7 before it does."""
@@ -149,10 +149,10 @@ class MonitorSupervisor(MasterPart):
             self._opened = handle.pid
             handle.channel.send(OpenAdmin())
 
-    def _beating(self) -> list[MonitorProcess]:
+    def _beating(self) -> list[MonitorRecord]:
         return [one for one in self._post.processes if one.phase in (MonitorPhase.WAITING, MonitorPhase.READY)]
 
-    def _last_beat(self, one: MonitorProcess) -> float:
+    def _last_beat(self, one: MonitorRecord) -> float:
         return self._context.last_beat(SLOTS + one.slot, one.started)
 
     def _step(self, event: c.MonitorEvent) -> None:

@@ -20,10 +20,10 @@ from typing import NoReturn
 
 from setproctitle import setproctitle
 
-from l7.config.document import parse
 from l7.config.file_content import content_of
 from l7.config.generation import Loaded
 from l7.config.listeners import listeners_of
+from l7.config.reading.document import parse
 from l7.config.schema import Config
 from l7.ipc.codec import DecodeError
 from l7.ipc.opening import (

@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 
-from l7.config.addresses import LONGEST_UNIX_PATH
+from l7.config.values.addresses import LONGEST_UNIX_PATH
 from l7.errors import StartError
 from l7.master.resources.instance_registry import CONTROL_SUFFIX, InstanceKey, InstanceRegistryWriter, remove_dead
 from l7.master.resources.listening_sockets import inode, is_gone, remove_stale

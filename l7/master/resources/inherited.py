@@ -54,7 +54,7 @@ class InheritedSocket:
 
 
 @dataclass(frozen=True)
-class InheritedState:
+class InheritedResources:
     """Everything that is handed down. Numbers are descriptors."""
 
     parent: int
@@ -100,7 +100,7 @@ class InheritedState:
         )
 
 
-def inherit(environ: MutableMapping[str, str]) -> InheritedState | None:
+def inherit(environ: MutableMapping[str, str]) -> InheritedResources | None:
     """Take what was handed down to this process, if anything was, out of the environment.
 
     :raises StartError: it is meant for us and makes no sense.
@@ -119,8 +119,8 @@ def inherit(environ: MutableMapping[str, str]) -> InheritedState | None:
     return found
 
 
-def _parse(value: dict[str, Any]) -> InheritedState:
-    return InheritedState(
+def _parse(value: dict[str, Any]) -> InheritedResources:
+    return InheritedResources(
         parent=int(value["parent"]),
         bridge=int(value["bridge"]),
         generation=int(value["generation"]),

@@ -13,8 +13,8 @@ import socket
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass, replace
 
-from l7.config.addresses import Address
 from l7.config.listeners import ListenerConfig, listeners_of
+from l7.config.values.addresses import Address
 from l7.errors import StartError
 from l7.master.resources.inherited import InheritedSocket, ListenerKey
 from l7.master.resources.listening_sockets import (

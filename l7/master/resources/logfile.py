@@ -21,7 +21,7 @@ NO_FILE = frozenset({"-", "off"})
 
 
 @dataclass(frozen=True)
-class OpenedLogFile:
+class LogOpenResult:
     """What became of an attempt to open the log again."""
 
     anew: bool = False
@@ -30,14 +30,14 @@ class OpenedLogFile:
     """Why they do not, although there is another file; what to do."""
 
 
-class LogFile:
+class AccessLogFile:
     """The access log; ``held`` is its path and descriptor, None where it has no path or is turned off."""
 
     def __init__(self, opener: PrivilegedOpener | None = None) -> None:
         self.held: tuple[str, int] | None = None
         self._opener = opener or PrivilegedOpener()
 
-    def open(self, path: str, identity: Identity | None = None) -> OpenedLogFile:
+    def open(self, path: str, identity: Identity | None = None) -> LogOpenResult:
         """Open the log at ``path``; where it is the path that is held and cannot be opened, keep what is held.
 
         :param identity: whom l7 will become; the file is made ready for that account.
@@ -48,7 +48,7 @@ class LogFile:
         except StartError as error:
             if self.held is None or self.held[0] != path:
                 raise
-            return OpenedLogFile(trouble=_trouble(path, self.held[1], str(error)))
+            return LogOpenResult(trouble=_trouble(path, self.held[1], str(error)))
 
     def _open(self, path: str, identity: Identity | None) -> tuple[str, int] | None:
         try:
@@ -61,13 +61,13 @@ class LogFile:
             except OSError as why:
                 raise StartError(f"{error}; {why.strerror}") from why
 
-    def _replace(self, opened: tuple[str, int] | None) -> OpenedLogFile:
+    def _replace(self, opened: tuple[str, int] | None) -> LogOpenResult:
         before, self.held = self.held, opened
         same_path = before is not None and opened is not None and before[0] == opened[0]
         anew = bool(same_path and before and opened and _identity(before[1]) != _identity(opened[1]))
         if before is not None and before[1] > 2:
             os.close(before[1])
-        return OpenedLogFile(anew)
+        return LogOpenResult(anew)
 
     def try_out(self, path: str) -> str:
         """Why `open` would fail; nothing is made, and nothing is said where it would not."""

@@ -14,10 +14,10 @@ from l7.config.generation import Loaded
 from l7.descriptors import raise_limit
 from l7.errors import StartError
 from l7.master.resources.control_socket import ControlSocket, open_control
-from l7.master.resources.inherited import InheritedState
+from l7.master.resources.inherited import InheritedResources
 from l7.master.resources.instance_registry import InstanceKey
 from l7.master.resources.listeners import Listener, Listeners, Pause
-from l7.master.resources.logfile import LogFile
+from l7.master.resources.logfile import AccessLogFile
 from l7.master.resources.pidfile import PidFile
 from l7.master.resources.privileged_opener import PrivilegedOpener
 from l7.master.resources.privileges import Identity, drop, identify
@@ -32,7 +32,7 @@ class MasterResources:
     opener: PrivilegedOpener
     """Opens what only root may."""
     listeners: Listeners
-    log: LogFile
+    log: AccessLogFile
     """The access log, for workers that may not open it."""
     run_as: Identity | None
     output_lock: int = -1
@@ -45,10 +45,10 @@ class MasterResources:
     borrowed: bool = False
     """Whether the l7 before us still has all of this, so that nothing of it is ours to remove."""
 
-    def leave_behind(self, bridge: int, generation: int, state_file: int | None = None) -> InheritedState:
+    def leave_behind(self, bridge: int, generation: int, state_file: int | None = None) -> InheritedResources:
         """What the next l7 inherits."""
         bound, handed = self.listeners.places()
-        return InheritedState(
+        return InheritedResources(
             parent=os.getpid(),
             bridge=bridge,
             generation=generation,
@@ -106,7 +106,7 @@ def prepare(
     pause: Pause,
     warn: Callable[[str], None],
     opener: PrivilegedOpener,
-    inheritance: InheritedState | None = None,
+    inheritance: InheritedResources | None = None,
 ) -> tuple[MasterResources, list[Listener]]:
     """Bind, take the pid file, make the log file, become who we are to be.
 
@@ -119,7 +119,7 @@ def prepare(
     config = loaded.config
     identity = identify(config.run_as)
     raise_limit()
-    resources = MasterResources(opener, Listeners(opener), LogFile(opener), identity, pid_path=config.pid_file)
+    resources = MasterResources(opener, Listeners(opener), AccessLogFile(opener), identity, pid_path=config.pid_file)
     try:
         if inheritance is None:
             resources.listeners.inherit(environ)
@@ -153,7 +153,7 @@ def _named(loaded: Loaded) -> set[int]:
     return {number for path in paths if path is not None and (number := descriptor_of(path)) is not None}
 
 
-def _take_on(resources: MasterResources, inheritance: InheritedState) -> None:
+def _take_on(resources: MasterResources, inheritance: InheritedResources) -> None:
     resources.borrowed = True
     try:
         resources.listeners.adopt(inheritance.listeners, inheritance.handed)

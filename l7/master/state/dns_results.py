@@ -10,18 +10,18 @@ from l7.ipc.messages import Resolved, SetMembers
 from l7.master.children.table import ChildTable
 from l7.master.state.overrides import ServerOverrides
 from l7.master.state.rows import OutOfRowsError
-from l7.master.state.shared_state import SharedState
+from l7.master.state.shared_state import SharedMemoryOwner
 from l7.telemetry.events import Events
 
 Name = tuple[str, str]
 """Route and address of a server that is given by name."""
 
 
-class DnsResults:
+class DnsResultPublisher:
     """Takes the results of look-ups and sends them to workers."""
 
     def __init__(
-        self, shared_state: SharedState, administration: ServerOverrides, children: ChildTable, events: Events
+        self, shared_state: SharedMemoryOwner, administration: ServerOverrides, children: ChildTable, events: Events
     ) -> None:
         self._shared_state = shared_state
         self._administration = administration

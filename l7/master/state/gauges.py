@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from l7.master.supervision.lifecycle import ENDS, MasterState, WorkerState
+from l7.master.supervision.lifecycle import ENDS, MasterPhase, WorkerState
 from l7.master.supervision.state import SupervisorState
 from l7.sharedmem import master_gauges
 from l7.sharedmem.master_gauges import STATES, MasterGauges
@@ -52,7 +52,7 @@ class MasterGaugeWriter:
         self._facts[master_gauges.WORKER_STARTS] += 1
 
 
-def _phase(phase: MasterState) -> int:
-    if phase is MasterState.STARTING:
+def _phase(phase: MasterPhase) -> int:
+    if phase is MasterPhase.STARTING:
         return master_gauges.STARTING
     return master_gauges.ENDING if phase in ENDS else master_gauges.SERVING

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from l7.config.changes import changes, needs_restart, with_other_servers
-from l7.config.dump import render_dump
 from l7.config.generation import Generation, Loaded
 from l7.config.listeners import HANDED_DOWN, listeners_of
+from l7.config.rendering.dump import render_dump
 from l7.config.schema import Config
 from l7.errors import ConfigError, L7Error, StartError
 from l7.master.resources.listeners import Listener, describe, key_of
@@ -20,10 +20,10 @@ from l7.master.state.cpus import usable_cpus
 from l7.master.state.overrides import ServerOverrides
 from l7.master.state.rows import OutOfRowsError
 from l7.master.state.server_entries import has_usable_server
-from l7.master.state.shared_state import SharedState
+from l7.master.state.shared_state import SharedMemoryOwner
 from l7.master.supervision.events import GenerationPlan
 from l7.telemetry.events import Events, named, prefixed
-from l7.workers.bound_listener import BoundListener
+from l7.workers.downstream.bound_listener import BoundListener
 from l7.workers.upstream.preflight import PreflightSpec
 
 SLOTS = 4096
@@ -39,7 +39,7 @@ class ReloadRefused(L7Error):
 
 
 @dataclass(frozen=True)
-class ActiveGeneration:
+class BoundGeneration:
     """A generation with its bound listeners."""
 
     generation: Generation
@@ -99,19 +99,19 @@ class Generations:
         """The highest number so far."""
         self._unreadable = ""
         self._warned: list[str] = []
-        self.shared_state = SharedState(loaded.config, SLOTS)
+        self.shared_state = SharedMemoryOwner(loaded.config, SLOTS)
         self.administration = ServerOverrides(self.shared_state, events)
         admin = resources.listeners.take_admin(loaded.config.admin)
-        self.current = ActiveGeneration(loaded.generation(first), tuple(listeners), loaded.file, admin=admin)
+        self.current = BoundGeneration(loaded.generation(first), tuple(listeners), loaded.file, admin=admin)
         self._served = {first: self.current}
         self._warn(loaded)
         self._warn_of_unreadable(loaded)
 
-    def get(self, number: int) -> ActiveGeneration:
+    def get(self, number: int) -> BoundGeneration:
         """A generation that is served."""
         return self._served[number]
 
-    def load(self) -> ActiveGeneration:
+    def load(self) -> BoundGeneration:
         """Read the configuration again and bind new listeners; raises `ReloadRefused`."""
         try:
             loaded = self._load()
@@ -142,7 +142,7 @@ class Generations:
             )
         lines += self._resources.listeners.renewed
         troubles = [*self._resources.listeners.troubles, *([log.trouble] if log.trouble else [])]
-        served = ActiveGeneration(
+        served = BoundGeneration(
             loaded.generation(self.last), tuple(listeners), loaded.file, tuple(lines), tuple(troubles), admin
         )
         self._served[self.last] = served
@@ -154,7 +154,7 @@ class Generations:
         """Whether the present configuration has a server for a route that can be used."""
         return has_usable_server(route, self.current.generation.config, self.shared_state)
 
-    def preflight(self, served: ActiveGeneration, seconds: float) -> PreflightSpec | None:
+    def preflight(self, served: BoundGeneration, seconds: float) -> PreflightSpec | None:
         """What the first worker of a generation has to look at before it accepts: what the present one has not."""
         backends = with_other_servers(self.current.generation.config, served.generation.config) if seconds else ()
         return PreflightSpec(seconds, backends) if backends else None
@@ -206,7 +206,7 @@ class Generations:
         if lines:
             raise ReloadRefused([f"{line}: needs a restart" for line in lines])
 
-    def _tell_changes(self, served: ActiveGeneration) -> None:
+    def _tell_changes(self, served: BoundGeneration) -> None:
         number = served.generation.number
         for line in served.troubles:
             self._events.write("warning", line, number)

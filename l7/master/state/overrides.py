@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from l7.config.addresses import Address
-from l7.config.names import did_you_mean, printable
-from l7.config.routekeys import normal_route_key
+from l7.config.values.addresses import Address
+from l7.config.values.names import did_you_mean, printable
+from l7.config.values.routekeys import normal_route_key
 from l7.errors import L7Error
 from l7.ipc.requests import Answer, ServerRequest, refusal
-from l7.master.state.shared_state import SharedState
+from l7.master.state.shared_state import SharedMemoryOwner
 from l7.sharedmem import layout
 from l7.sharedmem.memory import MASTER
 from l7.telemetry.events import Events, named
@@ -55,7 +55,7 @@ NO_ORDER = Override()
 class ServerOverrides:
     """All overrides, by the key of the server or of one address of a name."""
 
-    def __init__(self, shared_state: SharedState, events: Events) -> None:
+    def __init__(self, shared_state: SharedMemoryOwner, events: Events) -> None:
         self._shared_state = shared_state
         self._events = events
         self._orders: dict[layout.RowKey, Override] = {}

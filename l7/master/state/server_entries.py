@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from l7.balancing.server_state import ServerRecord, ServerStatus, StateRules, evaluate, read_record
-from l7.config.addresses import Address
 from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
-from l7.master.state.shared_state import SharedState
+from l7.config.values.addresses import Address
+from l7.master.state.shared_state import SharedMemoryOwner
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.memory import MASTER
@@ -28,7 +28,7 @@ class ServerEntry:
     backup: bool
 
 
-def server_entries(route: str, backend: Backend, shared_state: SharedState, now: int) -> Iterator[ServerEntry]:
+def server_entries(route: str, backend: Backend, shared_state: SharedMemoryOwner, now: int) -> Iterator[ServerEntry]:
     """Yield the servers of a backend, a name by each of its addresses, as they are at ``now`` (nanoseconds).
 
     A service (SRV) that was not looked up yet has none.
@@ -51,7 +51,7 @@ def server_entries(route: str, backend: Backend, shared_state: SharedState, now:
             yield ServerEntry(server, address, one.row, known, verdict, server.backup or one.reserve)
 
 
-def has_usable_server(route: str, config: Config, shared_state: SharedState) -> bool:
+def has_usable_server(route: str, config: Config, shared_state: SharedMemoryOwner) -> bool:
     """Whether a backend has a server that is up and not known to take no connections; a route without a backend not."""
     backend = config.backends.get(route)
     return backend is not None and any(
@@ -62,12 +62,12 @@ def has_usable_server(route: str, config: Config, shared_state: SharedState) -> 
     )
 
 
-def why_unresolved(shared_state: SharedState, route: str, server: Server) -> str:
+def why_unresolved(shared_state: SharedMemoryOwner, route: str, server: Server) -> str:
     """Why the last look-up of a server's name failed; empty where it did not."""
     why = shared_state.unresolved.get((route, str(server.address)), "")
     return why and f"the name cannot be looked up: {why}"
 
 
-def reader(shared_state: SharedState) -> CounterWriter:
+def reader(shared_state: SharedMemoryOwner) -> CounterWriter:
     """The shared memory as the master reads it."""
     return CounterWriter(shared_state.shared_memory.cells, shared_state.shared_memory.rows * layout.ROW, MASTER)

@@ -18,7 +18,7 @@ HEADROOM = 4
 """Rows are so many times those configured at the start."""
 
 
-class SharedState:
+class SharedMemoryOwner:
     """The shared memory, with the assignment of its rows and lanes."""
 
     def __init__(self, config: Config, slots: int) -> None:

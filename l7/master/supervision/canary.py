@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from l7.master.supervision import events as v
 from l7.master.supervision.events import AnswerTally
-from l7.master.supervision.lifecycle import MasterEvent, MasterState
+from l7.master.supervision.lifecycle import MasterEvent, MasterPhase
 from l7.master.supervision.placement import spawn
 from l7.master.supervision.state import WorkerRecord
 from l7.master.supervision.transition import Transition
@@ -56,7 +56,7 @@ def compare(who: str, new: AnswerTally, old: AnswerTally, past: AnswerTally) -> 
 
 def on_trial(transition: Transition, worker: WorkerRecord) -> bool:
     """Whether what becomes of a worker is to be held against the new generation."""
-    trial = transition.state.phase in (MasterState.CANARY, MasterState.ROLLING)
+    trial = transition.state.phase in (MasterPhase.CANARY, MasterPhase.ROLLING)
     return trial and worker.generation == transition.state.plan.generation
 
 
@@ -67,9 +67,9 @@ def fail(transition: Transition, why: str, weight: int = 1) -> None:
 
 def has_failed(transition: Transition) -> bool:
     """Whether the new generation is to be given up."""
-    if transition.state.phase is MasterState.CANARY:
+    if transition.state.phase is MasterPhase.CANARY:
         return transition.state.failures > 0
-    return transition.state.phase is MasterState.ROLLING and transition.state.failures >= FAILURES
+    return transition.state.phase is MasterPhase.ROLLING and transition.state.failures >= FAILURES
 
 
 def watch(transition: Transition) -> None:
@@ -102,7 +102,7 @@ def watch(transition: Transition) -> None:
 
 def _looks_ahead(transition: Transition, slot: int) -> bool:
     """Whether a slot's worker is the canary before it is ready: what another one says is of no consequence."""
-    if transition.state.phase is not MasterState.CANARY:
+    if transition.state.phase is not MasterPhase.CANARY:
         return False
     booting = (one for one in transition.state.live(transition.state.plan.generation) if not one.ready)
     return any(one.slot == slot for one in booting)
@@ -163,10 +163,10 @@ def weighed(transition: Transition, event: v.CanaryCompared) -> None:
     state = transition.state
     if event.generation != state.plan.generation or state.weigh_at is None:
         return
-    who = "the canary answers" if state.phase is MasterState.CANARY else "the new workers answer"
+    who = "the canary answers" if state.phase is MasterPhase.CANARY else "the new workers answer"
     if fault := compare(who, event.new, event.old, event.past):
         fail(transition, fault, FAILURES)
-    elif state.phase is MasterState.CANARY:
+    elif state.phase is MasterPhase.CANARY:
         _judge(transition, event)
 
 

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TypeVar
 
 
-class MasterState(Enum):
+class MasterPhase(Enum):
     """What the master is about."""
 
     STARTING = "starting"
@@ -69,9 +69,9 @@ class WorkerEvent(Enum):
     EXIT = "exit"
 
 
-_M, _ME = MasterState, MasterEvent
+_M, _ME = MasterPhase, MasterEvent
 
-MASTER: Mapping[tuple[MasterState, MasterEvent], MasterState] = {
+MASTER: Mapping[tuple[MasterPhase, MasterEvent], MasterPhase] = {
     # The first generation: one worker that boots is enough, and none is the end.
     (_M.STARTING, _ME.READY): _M.SERVING,
     (_M.STARTING, _ME.UNBOOTABLE): _M.STOPPING,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from l7.master.supervision import events as v
-from l7.master.supervision.lifecycle import MasterState, WorkerState
+from l7.master.supervision.lifecycle import MasterPhase, WorkerState
 from l7.master.supervision.state import WorkerRecord
 from l7.master.supervision.transition import MARGIN, Transition
 
@@ -18,7 +18,7 @@ def fill(transition: Transition) -> None:
     state = transition.state
     generation: int | None = None
     plan, places = state.plan, state.wanted
-    if state.phase is MasterState.CANARY and state.before is not None:
+    if state.phase is MasterPhase.CANARY and state.before is not None:
         plan, places = state.before.plan, min(state.before.wanted, state.wanted)
         generation = plan.generation
     filled = state.filled(generation)

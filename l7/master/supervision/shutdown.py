@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from l7.master.supervision import events as v
-from l7.master.supervision.lifecycle import BEATS, ENDS, MasterEvent, MasterState
+from l7.master.supervision.lifecycle import BEATS, ENDS, MasterEvent, MasterPhase
 from l7.master.supervision.transition import MARGIN, Transition
 from l7.telemetry.events import named
 
@@ -17,7 +17,7 @@ GIVE_UP = 5.0
 
 def terminate(transition: Transition, event: v.Event) -> None:
     """Stop gracefully; the second time, at once."""
-    if transition.state.phase in ENDS and transition.state.phase is not MasterState.RETIRING:
+    if transition.state.phase in ENDS and transition.state.phase is not MasterPhase.RETIRING:
         if transition.now - transition.state.since > ECHO:
             interrupt(transition, event)
         return
@@ -57,23 +57,23 @@ def finish(transition: Transition, event: MasterEvent) -> None:
 
 def expire(transition: Transition) -> None:
     """The time that the ending had is over."""
-    if transition.state.phase is MasterState.DRAINING:
+    if transition.state.phase is MasterPhase.DRAINING:
         transition.log("warning", named("drain.cut", "graceful-timeout is over: requests in flight are cut off"))
         end(transition, MasterEvent.LATE)
-    elif transition.state.phase is MasterState.RETIRING:
+    elif transition.state.phase is MasterPhase.RETIRING:
         transition.log("warning", named("drain.cut", "drain-timeout is over: what is left is cut off"))
         end(transition, MasterEvent.LATE)
-    elif transition.state.phase is MasterState.STOPPING:
+    elif transition.state.phase is MasterPhase.STOPPING:
         transition.log("error", f"{len(transition.state.workers)} workers do not die; they are left behind")
         finish(transition, MasterEvent.LATE)
 
 
 def come_to_an_end(transition: Transition) -> None:
     """Finish when nobody is left to wait for."""
-    if transition.state.phase in ENDS - {MasterState.STOPPED} and not transition.state.workers:
+    if transition.state.phase in ENDS - {MasterPhase.STOPPED} and not transition.state.workers:
         finish(transition, MasterEvent.EMPTY)
 
 
 def _abandon_upgrade(transition: Transition) -> None:
-    if transition.state.phase is MasterState.UPGRADING:
+    if transition.state.phase is MasterPhase.UPGRADING:
         transition.act(v.AbandonSuccessor())

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from l7.master.supervision.events import GenerationPlan, ReloadRequested
-from l7.master.supervision.lifecycle import ENDS, LIVE, MasterState, WorkerState
+from l7.master.supervision.lifecycle import ENDS, LIVE, MasterPhase, WorkerState
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class SupervisorState:
     wanted: int
     """How many workers there are to be: the plan's, changed by TTIN and TTOU."""
     slots: int
-    phase: MasterState = MasterState.STARTING
+    phase: MasterPhase = MasterPhase.STARTING
     before: SupervisorState | None = None
     """What was when the reload began, to return to."""
     workers: tuple[WorkerRecord, ...] = ()
@@ -105,7 +105,7 @@ class SupervisorState:
         if self.phase in ENDS:
             return []
         ready = [worker for worker in self.live() if worker.ready]
-        in_trial = self.phase is MasterState.CANARY and self.before is not None
+        in_trial = self.phase is MasterPhase.CANARY and self.before is not None
         stays = (self.before if in_trial and self.before else self).plan.generation
         return [worker for worker in ready if worker.generation == stays] or ready
 

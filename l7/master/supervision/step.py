@@ -37,7 +37,7 @@ from l7.master.supervision.lifecycle import (
     LIVE,
     ROLLS,
     MasterEvent,
-    MasterState,
+    MasterPhase,
     WorkerEvent,
     WorkerState,
 )
@@ -61,7 +61,7 @@ HEARD_WITHIN = 1.0
 def step(state: SupervisorState, event: v.Event, now: float) -> tuple[SupervisorState, list[v.Action]]:
     """What the fleet becomes by an event, and what is to be done; raises `LifecycleError` for an impossible one."""
     transition = Transition(state, now)
-    if state.phase is not MasterState.STOPPED:
+    if state.phase is not MasterPhase.STOPPED:
         _HANDLERS[type(event)](transition, event)
         _expire(transition)
         _reconcile(transition)
@@ -78,7 +78,7 @@ def _tick(transition: Transition, event: v.Event) -> None:
 def _hangup(transition: Transition, event: v.Event) -> None:
     assert isinstance(event, v.ReloadRequested)
     again = transition.state.again
-    if transition.state.phase is MasterState.SERVING:
+    if transition.state.phase is MasterPhase.SERVING:
         transition.act(v.LoadConfiguration(event.forced))
     elif transition.state.phase not in ENDS:
         if again is None:
@@ -87,7 +87,7 @@ def _hangup(transition: Transition, event: v.Event) -> None:
             )
         forced = event.forced or (again is not None and again.forced)
         transition.state = replace(transition.state, again=v.ReloadRequested(forced))
-    elif transition.state.phase is MasterState.RETIRING:
+    elif transition.state.phase is MasterPhase.RETIRING:
         upgrade.pass_on(transition, event)
 
 
@@ -123,7 +123,7 @@ def _booted(transition: Transition, event: v.Event) -> None:
         return  # it was given up before its word came
     transition.move(worker, WorkerEvent.BOOTED)
     took = f"{worker} of generation {worker.generation} ready after {transition.now - worker.started:.2f} s"
-    if transition.state.phase in (MasterState.ROLLING, MasterState.ROLLBACK):
+    if transition.state.phase in (MasterPhase.ROLLING, MasterPhase.ROLLBACK):
         took = f"{took}: {len(transition.state.proven())} of {transition.state.wanted}"
         transition.log("info", named("worker.ready", took, worker=worker.index + 1))
         look_again(transition)
@@ -254,7 +254,7 @@ def _expire(transition: Transition) -> None:
         look(transition)
     if transition.state.until is None or transition.state.until > transition.now:
         return
-    if transition.state.phase is MasterState.UPGRADING:
+    if transition.state.phase is MasterPhase.UPGRADING:
         upgrade.expire(transition)
     else:
         shutdown.expire(transition)
@@ -285,11 +285,11 @@ def _supervise(transition: Transition) -> None:
     if has_failed(transition):
         _roll_back(transition)
     fill(transition)
-    if transition.state.phase is MasterState.STARTING:
+    if transition.state.phase is MasterPhase.STARTING:
         _start(transition)
     if transition.state.phase in ROLLS:
         _roll(transition)
-    if transition.state.phase is MasterState.SERVING:
+    if transition.state.phase is MasterPhase.SERVING:
         shrink(transition)
         if (again := transition.state.again) is not None:
             transition.state = replace(transition.state, again=None)
@@ -314,9 +314,9 @@ def _start(transition: Transition) -> None:
 
 def _roll(transition: Transition) -> None:
     """Go on with the replacement of one generation by another."""
-    if transition.state.phase is MasterState.CANARY:
+    if transition.state.phase is MasterPhase.CANARY:
         watch(transition)
-        if transition.state.phase is MasterState.CANARY:
+        if transition.state.phase is MasterPhase.CANARY:
             return
     fill(transition)
     proven = transition.state.proven()
@@ -347,7 +347,7 @@ def _settle_when_heard(transition: Transition) -> None:
 
 
 def _settle(transition: Transition) -> None:
-    back = transition.state.phase is MasterState.ROLLBACK
+    back = transition.state.phase is MasterPhase.ROLLBACK
     took = transition.now - transition.state.since
     transition.enter(MasterEvent.ROLLED)
     transition.state = replace(transition.state, before=None, failures=0)

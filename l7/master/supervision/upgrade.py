@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from l7.master.supervision import events as v
-from l7.master.supervision.lifecycle import BEATS, MasterEvent, MasterState
+from l7.master.supervision.lifecycle import BEATS, MasterEvent, MasterPhase
 from l7.master.supervision.transition import MARGIN, Transition
 from l7.telemetry.events import named
 
@@ -15,7 +15,7 @@ UPGRADE_WITHIN = 30.0
 
 def upgrade(transition: Transition, event: v.Event) -> None:
     """Start the next l7, unless something else is under way."""
-    if transition.state.phase is not MasterState.SERVING:
+    if transition.state.phase is not MasterPhase.SERVING:
         phase = transition.state.phase.value
         transition.log("warning", named("upgrade.refused", f"no upgrade while l7 is {phase}; ask again", state=phase))
         return
@@ -28,7 +28,7 @@ def upgrade(transition: Transition, event: v.Event) -> None:
 def replaced(transition: Transition, event: v.Event) -> None:
     """Make way: everything is handed over or finished."""
     assert isinstance(event, v.SuccessorTookOver)
-    if transition.state.phase is not MasterState.UPGRADING:
+    if transition.state.phase is not MasterPhase.UPGRADING:
         return
     done = f"upgrade done: process {event.pid} has taken over; this one drains"
     transition.log("info", named("upgrade.done", done, pid=event.pid))
@@ -58,7 +58,7 @@ def _retire(transition: Transition) -> None:
 def failed(transition: Transition, event: v.Event) -> None:
     """Go on as if nothing had been."""
     assert isinstance(event, v.UpgradeFailed)
-    if transition.state.phase is not MasterState.UPGRADING:
+    if transition.state.phase is not MasterPhase.UPGRADING:
         return
     transition.log("error", named("upgrade.failed", f"upgrade failed: {event.why}; this l7 goes on", reason=event.why))
     transition.enter(MasterEvent.FAILED)

@@ -16,7 +16,7 @@ from l7.master.connection_broker import ConnectionBroker
 from l7.master.context import MasterContext
 from l7.master.control.commands import ControlCommands
 from l7.master.part import MasterPart
-from l7.master.resources.inherited import InheritedState
+from l7.master.resources.inherited import InheritedResources
 from l7.master.supervision import events as v
 from l7.master.upgrade.predecessor import PredecessorSide
 from l7.master.upgrade.state_file import StateFile
@@ -24,7 +24,7 @@ from l7.master.upgrade.successor import SuccessorSide
 from l7.telemetry.events import named
 
 
-def report_failure(inheritance: InheritedState | None, why: str) -> None:
+def report_failure(inheritance: InheritedResources | None, why: str) -> None:
     """Tell the l7 before us, if there is one, why we cannot even begin."""
     if inheritance is not None:
         with socket.socket(fileno=inheritance.bridge) as bridge:
@@ -40,7 +40,7 @@ class UpgradeCoordinator(MasterPart):
         broker: ConnectionBroker,
         commands: ControlCommands,
         state_file: StateFile,
-        inheritance: InheritedState | None,
+        inheritance: InheritedResources | None,
     ) -> None:
         self._context = context
         self._machine = context.machine

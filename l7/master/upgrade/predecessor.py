@@ -30,7 +30,7 @@ from l7.ipc.messages import (
 )
 from l7.master.children.handle import describe_end
 from l7.master.children.poll import Poll, PolledChannel
-from l7.master.resources.inherited import VARIABLE, InheritedState
+from l7.master.resources.inherited import VARIABLE, InheritedResources
 from l7.master.resources.pidfile import PidFile
 from l7.master.resources.startup import MasterResources
 from l7.master.supervision import events as v
@@ -212,7 +212,7 @@ class PredecessorSide:
             self._resources.pid_file = None  # somebody else has it, and it is not ours to remove
 
 
-def _environment(left: InheritedState) -> dict[str, str]:
+def _environment(left: InheritedResources) -> dict[str, str]:
     """Ours, with what is left; systemd's watchdog counts for whoever is the main process."""
     kept = {name: value for name, value in os.environ.items() if name != "WATCHDOG_PID"}
     return {**kept, VARIABLE: left.variable()}

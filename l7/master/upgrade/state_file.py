@@ -11,10 +11,10 @@ import json
 import os
 from typing import Any
 
-from l7.master.state.dns_results import DnsResults
+from l7.master.state.dns_results import DnsResultPublisher
 from l7.master.state.overrides import ServerOverrides
 from l7.master.state.rows import OutOfRowsError
-from l7.master.state.shared_state import SharedState
+from l7.master.state.shared_state import SharedMemoryOwner
 from l7.sharedmem import layout
 from l7.sharedmem.memory import MONITOR
 
@@ -24,7 +24,7 @@ _HEALTH = (layout.HEALTH, layout.HEALTH_SINCE, layout.HEALTH_WHY)
 class StateFile:
     """The file that this l7 leaves the next one, or has of the one before; there is one at a time, or none."""
 
-    def __init__(self, shared_state: SharedState, overrides: ServerOverrides, names: DnsResults) -> None:
+    def __init__(self, shared_state: SharedMemoryOwner, overrides: ServerOverrides, names: DnsResultPublisher) -> None:
         self._shared_state = shared_state
         self._overrides = overrides
         self._names = names
@@ -97,7 +97,7 @@ class StateFile:
             return known
 
 
-def _take_name(shared_state: SharedState, name: tuple[str, str], found: list[Any]) -> None:
+def _take_name(shared_state: SharedMemoryOwner, name: tuple[str, str], found: list[Any]) -> None:
     try:
         if name in shared_state.rows:
             shared_state.resolve(name, found)
@@ -105,5 +105,5 @@ def _take_name(shared_state: SharedState, name: tuple[str, str], found: list[Any
         return  # they are looked up again, and that is told
 
 
-def _health(shared_state: SharedState, key: tuple[str, ...]) -> list[int]:
+def _health(shared_state: SharedMemoryOwner, key: tuple[str, ...]) -> list[int]:
     return [shared_state.shared_memory.read(MONITOR, shared_state.rows[key], cell) for cell in _HEALTH]

@@ -16,7 +16,7 @@ from l7.errors import BODY_TIMEOUT, CLIENT_GONE_DATA, RESPONSE_TIMEOUT, ProxyErr
 from l7.exchange import Exchange
 from l7.http.framing import BodyReader, LengthReader, rechunk
 from l7.workers.transport.splice import LEAST, Pipe
-from l7.workers.transport.stream import NEVER, Stream, StreamClosed, StreamTimeout
+from l7.workers.transport.stream import NEVER, Stream, StreamLost, StreamTimeout
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ class RequestBody:
             return take()
         except StreamTimeout:
             raise ProxyError(BODY_TIMEOUT, f"nothing came for {self._seconds:g} s") from None
-        except StreamClosed as lost:
+        except StreamLost as lost:
             raise ProxyError(CLIENT_GONE_DATA, str(lost)) from None
         finally:
             stream.deadline = NEVER
@@ -132,7 +132,7 @@ class RequestBody:
                         self.pass_on(server, seconds, until_heard=True)
         except StreamTimeout:
             raise ProxyError(RESPONSE_TIMEOUT, "the server does not take the request body") from None
-        except StreamClosed:
+        except StreamLost:
             self.broken = True
 
     def pass_on(self, server: Stream, seconds: float, *, until_heard: bool) -> None:
@@ -190,7 +190,7 @@ class RequestBody:
         """Read and discard the next piece; returns False at the end."""
         try:
             return bool(self.stream.receive())
-        except (StreamClosed, StreamTimeout):
+        except (StreamLost, StreamTimeout):
             return False
 
 
@@ -224,7 +224,7 @@ class BodyPump:
                     body.unsent = b""
                 else:
                     body.pass_on(self._server, self._seconds, until_heard=False)
-        except (StreamClosed, StreamTimeout):
+        except (StreamLost, StreamTimeout):
             body.broken = True
         except ProxyError as failure:
             body.broken = True

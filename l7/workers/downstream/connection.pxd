@@ -5,7 +5,7 @@ cimport cython
 from l7.http cimport slices
 from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead
-from l7.workers.limits cimport ClientLimits
+from l7.workers.limits cimport ClientProtocolLimits
 from l7.workers.downstream.http1_exchange cimport Http1Exchange
 from l7.workers.downstream.request_handler cimport RequestHandler
 from l7.workers.transport.stream cimport Stream
@@ -24,7 +24,7 @@ cdef class ClientConnection(Http1Exchange):
     cdef bint _leave(self, double now) except -1
     @cython.locals(handler=RequestHandler, data=bytes, head=RequestHead, stream=Stream, size=Py_ssize_t)
     cdef RequestHead _next_head(self, double started)
-    @cython.locals(bounds=ClientLimits, stream=Stream)
+    @cython.locals(bounds=ClientProtocolLimits, stream=Stream)
     cdef RequestHead _gather_head(self, bytes data, double started)
     cpdef end(self)
     @cython.locals(stream=Stream)

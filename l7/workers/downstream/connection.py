@@ -23,7 +23,7 @@ from l7.http.heads import END, HeadReader
 from l7.http.messages import RequestHead
 from l7.workers.downstream.http1_exchange import Http1Exchange
 from l7.workers.downstream.request_handler import RequestHandler
-from l7.workers.transport.stream import NEVER, Stream, StreamClosed, StreamTimeout
+from l7.workers.transport.stream import NEVER, Stream, StreamLost, StreamTimeout
 
 LINGER = 2.0
 """Seconds of silence after which a connection that ends is closed, whether or not the client has ended it."""
@@ -149,7 +149,7 @@ class ClientConnection(Http1Exchange):
         if not data:
             try:
                 data = stream.receive()
-            except (StreamClosed, StreamTimeout):
+            except (StreamLost, StreamTimeout):
                 data = b""
             if not data:
                 self.close()
@@ -177,7 +177,7 @@ class ClientConnection(Http1Exchange):
             while head is None:
                 data = stream.receive()
                 if not data:
-                    raise StreamClosed("closed within the request head")
+                    raise StreamLost("closed within the request head")
                 head = reader.feed(data)
             stream.deadline = NEVER
             self._buffer = reader.rest
@@ -189,7 +189,7 @@ class ClientConnection(Http1Exchange):
                 return None
             late = ProxyError(HEAD_TIMEOUT, f"not whole within {bounds.head_seconds:g} s")
             self._refuse_head(late, reader.beginning, started)
-        except StreamClosed as lost:
+        except StreamLost as lost:
             if reader.beginning:
                 self._refuse_head(ProxyError(CLIENT_GONE_REQUEST, str(lost)), reader.beginning, started)
             else:
@@ -237,7 +237,7 @@ class ClientConnection(Http1Exchange):
         stream = self.stream
         try:
             data = stream.receive()
-        except StreamClosed:
+        except StreamLost:
             data = b""
         self.lingered += len(data)
         most = self._handler.bounds.discarded

@@ -15,15 +15,15 @@ from typing import Protocol
 
 from l7.clock import monotonic
 from l7.ipc.messages import Adopt
-from l7.workers.channel import LoopChannel
 from l7.workers.downstream.connection import ClientConnection
+from l7.workers.runtime.channel import LoopChannel
 from l7.workers.transport.stream import NEVER
 
 MOST_READ = 44 * 1024
 """Bytes already read that a connection can take with it: more do not fit into a message, as base64."""
 
 
-class HandoverSource(Protocol):
+class HandoverOwner(Protocol):
     """What holds the connections that are handed over."""
 
     def gone(self, session: ClientConnection) -> None:
@@ -36,7 +36,7 @@ class HandoverSource(Protocol):
 class HandoverQueue:
     """Connections that wait for room in the channel to the master; messages overtake them."""
 
-    def __init__(self, channel: LoopChannel, origin: HandoverSource) -> None:
+    def __init__(self, channel: LoopChannel, origin: HandoverOwner) -> None:
         self._channel = channel
         self._origin = origin
         self._leaving: deque[tuple[ClientConnection, float | None]] = deque()

@@ -8,7 +8,7 @@ from l7.http.framing cimport BodyReader
 from l7.http.messages cimport RequestHead, ResponseHead
 from l7.workers.downstream.body cimport RequestBody
 from l7.workers.downstream.client_exchange cimport ClientExchange
-from l7.workers.limits cimport ClientLimits
+from l7.workers.limits cimport ClientProtocolLimits
 from l7.workers.downstream.request_handler cimport RequestHandler
 from l7.workers.transport.stream cimport Stream
 
@@ -20,7 +20,7 @@ cdef class Http1Exchange(ClientExchange):
     cdef RequestBody _body
     cdef long long _framing
 
-    @cython.locals(bounds=ClientLimits, body=RequestBody, data=bytes)
+    @cython.locals(bounds=ClientProtocolLimits, body=RequestBody, data=bytes)
     cpdef read_body(self, Exchange exchange, RequestHead head)
     cpdef unread(self, bytes data)
     cpdef bint has_left(self) except -1

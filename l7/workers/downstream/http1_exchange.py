@@ -20,7 +20,7 @@ from l7.workers.downstream.client_wait import ClientWait
 from l7.workers.downstream.request_handler import RequestHandler
 from l7.workers.responses import LocalResponse, http_date, phrase
 from l7.workers.transport.splice import Pipe
-from l7.workers.transport.stream import NEVER, Stream, StreamClosed, StreamTimeout
+from l7.workers.transport.stream import NEVER, Stream, StreamLost, StreamTimeout
 
 LOOK = 1.0
 """Seconds between two checks whether a half-closed client has gone."""
@@ -86,7 +86,7 @@ class Http1Exchange(ClientExchange):
         return (self._body is None or self._body.done) and len(self._buffer) < MOST_EARLY
 
     def _read_ahead(self) -> None:
-        """Read what the client has sent of its next request; raises `StreamClosed` when it has reset the connection."""
+        """Read what the client has sent of its next request; raises `StreamLost` when it has reset the connection."""
         data = self.stream.take()
         if data:
             self._buffer += data
@@ -108,7 +108,7 @@ class Http1Exchange(ClientExchange):
             if client.ready and not server.ready:
                 try:
                     self._read_ahead()
-                except StreamClosed as lost:
+                except StreamLost as lost:
                     raise ProxyError(gone, f"{lost} before the answer was complete") from None
 
     def _await_for_half_closed(self, server: Stream, gone: Kind) -> None:
@@ -153,7 +153,7 @@ class Http1Exchange(ClientExchange):
             return False
         try:
             self._read_ahead()
-        except StreamClosed:
+        except StreamLost:
             return True
         return self.stream.half_closed and self.stream.hung_up()
 
@@ -215,7 +215,7 @@ class Http1Exchange(ClientExchange):
             self._send(b"%x\r\n" % pipe.held)
         try:
             pipe.push(self.stream, self._handler.bounds.write_seconds)
-        except (StreamClosed, StreamTimeout) as failure:
+        except (StreamLost, StreamTimeout) as failure:
             raise self._not_taken(failure) from None
         if framed:
             self._send(b"\r\n")
@@ -223,11 +223,11 @@ class Http1Exchange(ClientExchange):
     def _send(self, data: bytes) -> None:
         try:
             self.stream.send(data, self._handler.bounds.write_seconds)
-        except (StreamClosed, StreamTimeout) as failure:
+        except (StreamLost, StreamTimeout) as failure:
             raise self._not_taken(failure) from None
 
-    def _not_taken(self, failure: StreamClosed | StreamTimeout) -> ProxyError:
-        if isinstance(failure, StreamClosed):
+    def _not_taken(self, failure: StreamLost | StreamTimeout) -> ProxyError:
+        if isinstance(failure, StreamLost):
             return ProxyError(CLIENT_GONE_DATA, str(failure))
         return ProxyError(WRITE_TIMEOUT, f"took nothing for {self._handler.bounds.write_seconds:g} s")
 

@@ -4,13 +4,13 @@ from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead
 from l7.http.parser cimport RequestParser
 from l7.workers.downstream.client_exchange cimport ClientExchange
-from l7.workers.greenlet_pool cimport GreenletPool
-from l7.workers.limits cimport ClientLimits
+from l7.workers.runtime.greenlet_pool cimport GreenletPool
+from l7.workers.limits cimport ClientProtocolLimits
 
 cdef class RequestHandler:
     cdef public GreenletPool greenlets
     cdef public RequestParser parser
-    cdef public ClientLimits bounds
+    cdef public ClientProtocolLimits bounds
     cdef public bint draining, closing, handing, stopping
 
     cpdef handle(self, Exchange exchange, RequestHead head, ClientExchange client)

@@ -10,8 +10,8 @@ from l7.exchange import Exchange
 from l7.http.messages import RequestHead
 from l7.http.parser import RequestParser
 from l7.workers.downstream.client_exchange import ClientExchange
-from l7.workers.greenlet_pool import GreenletPool
-from l7.workers.limits import ClientLimits
+from l7.workers.limits import ClientProtocolLimits
+from l7.workers.runtime.greenlet_pool import GreenletPool
 
 
 class RequestHandler:
@@ -19,7 +19,7 @@ class RequestHandler:
 
     __slots__ = ("bounds", "closing", "draining", "greenlets", "handing", "parser", "stopping")
 
-    def __init__(self, greenlets: GreenletPool, parser: RequestParser, bounds: ClientLimits) -> None:
+    def __init__(self, greenlets: GreenletPool, parser: RequestParser, bounds: ClientProtocolLimits) -> None:
         self.greenlets = greenlets
         self.parser = parser
         self.bounds = bounds

@@ -35,9 +35,9 @@ from l7.telemetry.metrics import Metrics
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.downstream.connection import ClientConnection
 from l7.workers.downstream.request_handler import RequestHandler
-from l7.workers.greenlet_pool import GreenletPool
-from l7.workers.limits import ClientLimits
+from l7.workers.limits import ClientProtocolLimits
 from l7.workers.responses import LocalResponse, phrase
+from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport.stream import DeadlineSweeper, Stream
 
 MOST_CONNECTIONS = 64
@@ -65,7 +65,7 @@ class AdminHandler(RequestHandler):
 
     def __init__(self, figures: Metrics, facts: MasterGauges, visit: Callable[[], green.socket]) -> None:
         limits = Limits.model_validate(LIMITS)
-        bounds = ClientLimits(limits, Timeouts.model_validate(TIMEOUTS))
+        bounds = ClientProtocolLimits(limits, Timeouts.model_validate(TIMEOUTS))
         super().__init__(GreenletPool(), RequestParser(limits.headers, limits.target), bounds)
         self._figures, self._facts, self._visit = figures, facts, visit
         self._pages: dict[bytes, Callable[[], LocalResponse]] = {

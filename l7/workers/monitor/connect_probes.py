@@ -22,7 +22,7 @@ from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.memory import MONITOR, SharedMemory
 from l7.telemetry.events import Events, named
 from l7.workers.transport.dial import BacklogFull, Endpoint, OutOfResources, dial
-from l7.workers.transport.stream import DeadlineSweeper, StreamClosed, StreamTimeout
+from l7.workers.transport.stream import DeadlineSweeper, StreamLost, StreamTimeout
 
 WITHIN = 1.0
 """The timeout of a probe in seconds."""
@@ -174,6 +174,6 @@ def takes_connections(where: Endpoint, sweeper: DeadlineSweeper) -> bool | None:
         return None
     except BacklogFull:
         return True  # it listens, and its backlog is full
-    except (OSError, StreamClosed, StreamTimeout):
+    except (OSError, StreamLost, StreamTimeout):
         return False
     return True

@@ -13,8 +13,8 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from l7.balancing.dns_records import FoundAddress, NameRecord, ResolvedEndpoint
-from l7.config.addresses import Address
 from l7.config.schema import Config
+from l7.config.values.addresses import Address
 from l7.ipc.messages import Resolved, shortened
 from l7.telemetry.events import Events, named
 from l7.workers.monitor.resolver import NameResolver

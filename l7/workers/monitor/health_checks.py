@@ -31,7 +31,7 @@ from l7.sharedmem import layout
 from l7.sharedmem.memory import MONITOR, SharedMemory
 from l7.telemetry.events import Events, Named, named
 from l7.workers.transport.dial import BacklogFull, Endpoint, OutOfResources, dial
-from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamClosed, StreamTimeout
+from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamLost, StreamTimeout
 
 JITTER = 0.1
 """Part of the interval by which a check may come earlier or later."""
@@ -224,7 +224,7 @@ def probe(target: CheckTarget, sweeper: DeadlineSweeper) -> int | None:
         return finding(Fault.UNREACHABLE, errno.EAGAIN)
     except StreamTimeout:
         return finding(Fault.NO_CONNECTION if stream is None else Fault.NO_ANSWER)
-    except StreamClosed:
+    except StreamLost:
         return finding(Fault.RESET)
     except OSError as error:
         return _refused(error.errno or 0)

@@ -23,9 +23,9 @@ from gevent.event import Event
 from gevent.util import format_run_info
 
 from l7.balancing.dns_records import ResolvedEndpoint
-from l7.config.addresses import Address
 from l7.config.generation import Generation
 from l7.config.schema import Backend, Config
+from l7.config.values.addresses import Address
 from l7.descriptors import raise_limit
 from l7.ipc.channel import Channel, Received
 from l7.ipc.messages import (
@@ -44,16 +44,16 @@ from l7.sharedmem.memory import SharedMemory
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.events import Events
 from l7.telemetry.metrics import Metrics
-from l7.workers.channel import LoopChannel
 from l7.workers.monitor.admin import AdminHandler, AdminServer
 from l7.workers.monitor.connect_probes import ConnectProbes, ProbedServer
 from l7.workers.monitor.dns_refresher import DnsRefresher
 from l7.workers.monitor.health_checks import CheckTarget, HealthChecks
 from l7.workers.monitor.resolver import NameResolver
-from l7.workers.patching import patch_all
 from l7.workers.process import CANNOT_BOOT, MASTER_GONE
+from l7.workers.runtime.channel import LoopChannel
+from l7.workers.runtime.patching import patch_all
+from l7.workers.runtime.watchdog import TICK, Watchdog
 from l7.workers.transport.dial import endpoint, endpoint_of
-from l7.workers.watchdog import TICK, Watchdog
 
 Row = tuple[str, ...]
 _Place = tuple[str, tuple[int, object], int, str]

@@ -28,8 +28,8 @@ import gevent
 
 from l7.balancing.dns_records import FoundAddress, NameAnswer, SrvRecord, scale
 from l7.clock import monotonic
-from l7.config.addresses import Address
 from l7.config.schema import Resolver as Settings
+from l7.config.values.addresses import Address
 from l7.errors import L7Error
 
 HOSTS = "/etc/hosts"

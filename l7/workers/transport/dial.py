@@ -15,7 +15,7 @@ from typing import Any
 import gevent
 
 from l7.clock import monotonic
-from l7.config.addresses import Address
+from l7.config.values.addresses import Address
 from l7.errors import L7Error
 from l7.oserrors import DESCRIPTORS, NO_PORT, SCARCE, describe
 from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamTimeout
@@ -58,7 +58,7 @@ def endpoint(host: str, port: int) -> Endpoint:
 def dial(where: Endpoint, sweeper: DeadlineSweeper, seconds: float) -> Stream:
     """Open a connection within ``seconds``.
 
-    Raises `OutOfResources`, `StreamTimeout` (`BacklogFull` among them), ``StreamClosed`` when it was closed here
+    Raises `OutOfResources`, `StreamTimeout` (`BacklogFull` among them), ``StreamLost`` when it was closed here
     meanwhile, and ``OSError`` as the system tells it.
     """
     family, address = where

@@ -25,7 +25,7 @@ from greenlet import getcurrent, greenlet
 from l7.clock import monotonic
 from l7.descriptors import unwatch
 from l7.workers.transport.plain import PlainTransport
-from l7.workers.transport.stream_errors import StreamClosed as StreamClosed
+from l7.workers.transport.stream_errors import StreamLost as StreamLost
 from l7.workers.transport.stream_errors import StreamTimeout as StreamTimeout
 from l7.workers.transport.stream_errors import gone as gone
 from l7.workers.transport.stream_errors import is_hung_up
@@ -138,7 +138,7 @@ class Stream:
         self.watching = False
 
     def wait(self) -> None:
-        """Wait until something can be received; raises `StreamTimeout` at the deadline, `StreamClosed` when closed."""
+        """Wait until something can be received; raises `StreamTimeout` at the deadline, `StreamLost` when closed."""
         if self.ready:
             return
         if not self.watching:
@@ -168,7 +168,7 @@ class Stream:
     def _wake_failed(self) -> None:
         self._expired = False
         if self.closed:
-            raise StreamClosed("closed here")
+            raise StreamLost("closed here")
         raise StreamTimeout
 
     def receive(self, size: int = CHUNK) -> bytes:
@@ -188,7 +188,7 @@ class Stream:
                 return data
 
     def take(self) -> bytes | None:
-        """Bytes that are there now, None for nothing, empty at the end. Raises `StreamClosed` when reset."""
+        """Bytes that are there now, None for nothing, empty at the end. Raises `StreamLost` when reset."""
         try:
             data = self.transport.recv(CHUNK)
         except BlockingIOError:
@@ -216,14 +216,14 @@ class Stream:
         return True
 
     def send(self, data: bytes | memoryview, seconds: float) -> None:
-        """Send all of ``data``; raises `StreamClosed`, or `StreamTimeout` after ``seconds`` without progress."""
+        """Send all of ``data``; raises `StreamLost`, or `StreamTimeout` after ``seconds`` without progress."""
         rest = self._send_now(data)
         unsent = len(rest) == len(data)
         while rest:
             self.wait_writable(seconds)
             try:
                 rest = self._send_now(rest)
-            except StreamClosed as failure:
+            except StreamLost as failure:
                 failure.unsent = unsent
                 raise
             unsent = False
@@ -237,7 +237,7 @@ class Stream:
             if not self.ready:
                 try:
                     rest = self._send_now(rest)
-                except StreamClosed as failure:
+                except StreamLost as failure:
                     failure.unsent = not sent
                     raise
                 sent = True
@@ -264,9 +264,9 @@ class Stream:
             self.reader = None
 
     def wait_writable(self, seconds: float) -> None:
-        """Wait until more can be sent; raises `StreamTimeout` after ``seconds``, `StreamClosed` when closed here."""
+        """Wait until more can be sent; raises `StreamTimeout` after ``seconds``, `StreamLost` when closed here."""
         if self.closed:
-            raise StreamClosed("closed here")
+            raise StreamLost("closed here")
         if self._write_watcher is None:
             self._write_watcher = self._hub.loop.io(self.socket.fileno(), 2)
         self.write_deadline = monotonic() + seconds
@@ -280,7 +280,7 @@ class Stream:
         if self._write_expired:
             self._write_expired = False
             if self.closed:
-                raise StreamClosed("closed here")
+                raise StreamLost("closed here")
             raise StreamTimeout
 
     def _on_writable(self) -> None:
@@ -345,7 +345,7 @@ class Stream:
             self.close()
 
     def close(self) -> None:
-        """Let the socket go; who still waits on it is woken by `StreamClosed`."""
+        """Let the socket go; who still waits on it is woken by `StreamLost`."""
         if self.closed:
             return
         self.closed = True

@@ -8,7 +8,7 @@ from l7.errors import L7Error
 from l7.oserrors import describe
 
 
-class StreamClosed(L7Error):
+class StreamLost(L7Error):
     """The peer is gone: reset, or closed while we were sending.
 
     ``unsent`` says that not one byte of what was to be sent has left; ``errno`` is what the system said, 0 for nothing.
@@ -24,10 +24,10 @@ class StreamTimeout(L7Error):
     """A deadline passed while waiting."""
 
 
-def gone(failure: OSError) -> StreamClosed:
+def gone(failure: OSError) -> StreamLost:
     """What an error of the system means here: whatever it is, the connection cannot be used any more."""
     number = failure.errno or 0
-    return StreamClosed(describe(number) if number else "connection lost", number, unsent=True)
+    return StreamLost(describe(number) if number else "connection lost", number, unsent=True)
 
 
 def is_hung_up(descriptor: int) -> bool:

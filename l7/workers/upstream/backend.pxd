@@ -5,12 +5,12 @@ cimport cython
 from l7.sharedmem.counters cimport CounterWriter
 from l7.balancing.members cimport Member
 from l7.balancing.policies cimport Policy
-from l7.workers.limits cimport BackendLimits
+from l7.workers.limits cimport BackendProtocolLimits
 
 cdef class BackendRuntime:
     cdef public str route
     cdef public CounterWriter writer
-    cdef public BackendLimits bounds
+    cdef public BackendProtocolLimits bounds
     cdef public tuple available, last_resort
     cdef public list members
     cdef public bint plain

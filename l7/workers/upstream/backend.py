@@ -18,15 +18,15 @@ from l7.balancing.outlier_detection import OutlierDetector, count_failure
 from l7.balancing.policies import POLICIES, Policy
 from l7.balancing.server_state import ServerState, StateRules, evaluate_backend, last_resort, read_record
 from l7.clock import monotonic
-from l7.config.addresses import Address
 from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
+from l7.config.values.addresses import Address
 from l7.errors import CONNECT_REFUSED, CONNECT_TIMEOUT, NO_SERVER, ProxyError, Retry, Side
 from l7.sharedmem.layout import IN_FLIGHT, REACHED_AT, RETRIES, ROW, UNREACHED_AT
 from l7.telemetry.events import named
-from l7.workers.context import WorkerContext
-from l7.workers.limits import BackendLimits
+from l7.workers.limits import BackendProtocolLimits
 from l7.workers.transport.stream import NEVER, DeadlineSweeper, Stream
+from l7.workers.upstream.context import BackendContext
 from l7.workers.upstream.pool import ConnectionPool
 from l7.workers.upstream.retry_queue import RetryQueue
 from l7.workers.upstream.selection import MemberSelector
@@ -77,7 +77,7 @@ class BackendRuntime:
         backend: Backend,
         config: Config,
         sweeper: DeadlineSweeper,
-        context: WorkerContext,
+        context: BackendContext,
         timed: set[BackendRuntime],
     ) -> None:
         self.route = route
@@ -320,7 +320,7 @@ class BackendTable:
 
     __slots__ = ("_by_row", "_changes", "_seen", "_timed", "by_route", "writer")
 
-    def __init__(self, config: Config, sweeper: DeadlineSweeper, context: WorkerContext) -> None:
+    def __init__(self, config: Config, sweeper: DeadlineSweeper, context: BackendContext) -> None:
         self.writer = context.writer
         self.writer.moment = monotonic()
         self._changes = context.writer.changes
@@ -382,9 +382,9 @@ class BackendTable:
             upstream.close()
 
 
-def _bounds(backend: Backend, config: Config) -> BackendLimits:
+def _bounds(backend: Backend, config: Config) -> BackendProtocolLimits:
     timeouts = backend.timeouts
-    return BackendLimits(
+    return BackendProtocolLimits(
         timeouts.connect,
         timeouts.response,
         timeouts.idle,

@@ -9,11 +9,11 @@ import gevent
 
 from l7.balancing.dns_records import NameAnswer
 from l7.clock import monotonic
-from l7.config.addresses import Address
+from l7.config.values.addresses import Address
 from l7.errors import CONNECT_REFUSED, CONNECT_TIMEOUT, NO_RESOURCES, ProxyError
 from l7.oserrors import UNRESOLVED, describe, describe_connect
 from l7.workers.transport.dial import BacklogFull, Endpoint, OutOfResources, dial, endpoint, endpoint_of
-from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamClosed, StreamTimeout
+from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamLost, StreamTimeout
 
 _FRESH = 5.0
 """Seconds for which a name's addresses are used again."""
@@ -71,7 +71,7 @@ class Connector:
             raise ProxyError(CONNECT_TIMEOUT, f"its queue was full for {seconds:.3g} s", errno.EAGAIN) from None
         except StreamTimeout:
             raise ProxyError(CONNECT_TIMEOUT, f"no answer within {seconds:.3g} s") from None
-        except StreamClosed as lost:
+        except StreamLost as lost:
             raise ProxyError(CONNECT_REFUSED, f"connect: {lost}") from None
         except OSError as failure:
             number = failure.errno or 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 from gevent import get_hub
 
 from l7.clock import monotonic
-from l7.config.addresses import Address
+from l7.config.values.addresses import Address
 from l7.workers.transport.stream import NEVER, DeadlineSweeper, Stream
 from l7.workers.upstream.connector import Connector, LookUp, nobody
 

@@ -8,7 +8,7 @@ from l7.http.messages cimport RequestHead, ResponseHead
 from l7.http.framing cimport BodyReader
 from l7.workers.downstream.body cimport BodyPump, RequestBody
 from l7.workers.downstream.client_exchange cimport ClientExchange
-from l7.workers.limits cimport BackendLimits
+from l7.workers.limits cimport BackendProtocolLimits
 from l7.workers.transport.stream cimport Stream
 
 cdef class Relay:
@@ -17,7 +17,7 @@ cdef class Relay:
     cdef RequestBody _body
     cdef ClientExchange _client
     cdef Stream _server
-    cdef BackendLimits _bounds
+    cdef BackendProtocolLimits _bounds
     cdef bytes _buffer
     cdef BodyPump _pump
     cdef double _sent_at

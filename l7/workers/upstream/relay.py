@@ -31,10 +31,10 @@ from l7.http.heads import END, HeadReader
 from l7.http.messages import UNTIL_CLOSE, RequestHead, ResponseHead
 from l7.workers.downstream.body import BodyPump, RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
-from l7.workers.greenlet_pool import GreenletPool
-from l7.workers.limits import BackendLimits
+from l7.workers.limits import BackendProtocolLimits
+from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport.splice import LEAST, Pipe
-from l7.workers.transport.stream import NEVER, Stream, StreamClosed, StreamTimeout
+from l7.workers.transport.stream import NEVER, Stream, StreamLost, StreamTimeout
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class Relay:
         body: RequestBody | None,
         client: ClientExchange,
         server: Stream,
-        bounds: BackendLimits,
+        bounds: BackendProtocolLimits,
     ) -> None:
         self._exchange = exchange
         self._head = head
@@ -131,7 +131,7 @@ class Relay:
                 body.unsent = self._server.push(opening, self._bounds.response)
         except StreamTimeout:
             raise ProxyError(RESPONSE_TIMEOUT, "the server does not take the request") from None
-        except StreamClosed as lost:
+        except StreamLost as lost:
             if lost.unsent:
                 raise ProxyError(CLOSED_UNSENT, str(lost), lost.errno) from None
             self._broken = True
@@ -165,7 +165,7 @@ class Relay:
                 whole = reader.feed(data)
         except StreamTimeout:
             raise ProxyError(RESPONSE_TIMEOUT, f"no answer within {self._bounds.response:g} s") from None
-        except StreamClosed as lost:
+        except StreamLost as lost:
             raise ProxyError(CLOSED_EARLY, str(lost), lost.errno) from None
         finally:
             server.deadline = NEVER
@@ -257,7 +257,7 @@ class Relay:
             return take()
         except StreamTimeout:
             raise ProxyError(BODY_STALLED, f"nothing came for {self._bounds.idle:g} s") from None
-        except StreamClosed as lost:
+        except StreamLost as lost:
             if self._pump is not None and self._pump.failure is not None:
                 raise self._pump.failure from None
             raise ProxyError(TRUNCATED, str(lost), lost.errno) from None

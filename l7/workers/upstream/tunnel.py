@@ -6,8 +6,8 @@ from gevent.event import Event
 
 from l7.clock import monotonic
 from l7.exchange import Exchange
-from l7.workers.greenlet_pool import GreenletPool
-from l7.workers.transport.stream import NEVER, Stream, StreamClosed, StreamTimeout
+from l7.workers.runtime.greenlet_pool import GreenletPool
+from l7.workers.transport.stream import NEVER, Stream, StreamLost, StreamTimeout
 from l7.workers.upstream.websocket_frames import FrameBoundaryTracker, going_away
 
 
@@ -82,7 +82,7 @@ class Tunnel:
                 if not data:
                     sink.finish_sending()
                     return
-        except (StreamClosed, StreamTimeout):
+        except (StreamLost, StreamTimeout):
             source.close()
             sink.close()
 

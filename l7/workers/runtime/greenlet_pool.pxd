@@ -1,4 +1,4 @@
-# Types for the compiled l7/workers/greenlet_pool.py.
+# Types for the compiled l7/workers/runtime/greenlet_pool.py.
 
 cdef class GreenletPool:
     cdef object _hub

@@ -1,4 +1,4 @@
-"""The parsers behind the types of `l7.config.backends`; as those of `l7.config.values`."""
+"""The parsers behind the types of `l7.config.backends`; as those of `l7.config.values.scalars`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from l7.config.values import REDACTED, duration, text_of
+from l7.config.values.scalars import REDACTED, duration, text_of
 from l7.units import quoted, show_duration
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)

@@ -8,7 +8,7 @@ from gevent import get_hub
 
 from l7.ipc.channel import Channel, Received
 from l7.ipc.messages import Message
-from l7.workers.oneshot import OneShotTimer
+from l7.workers.runtime.oneshot import OneShotTimer
 
 RETRY = 0.05
 """Seconds to wait when the system has no room for a descriptor on its way."""

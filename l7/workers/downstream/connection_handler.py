@@ -2,11 +2,11 @@
 
 The listening sockets are shared with the other workers. A worker that holds its share of ``limits.connections`` leaves
 new connections to those that do not; when all are full, the client that has been idle longest makes place
-(`l7.workers.connection_reclaimer`). Where none is idle, or the system has no descriptors, the listening sockets are
-left alone for a moment: connections then wait in the kernel's queue. Nothing is refused and nothing spins.
+(`l7.workers.downstream.connection_reclaimer`). Where none is idle, or the system has no descriptors, the listening
+sockets are left alone for a moment: connections then wait in the kernel's queue. Nothing is refused and nothing spins.
 
-Hot where each request opens a connection: compiled, with `l7.workers.accept_balancer`, that costs 14,000 instructions
-less of 100,000; it is not listened on again after each end where nothing was paused.
+Hot where each request opens a connection: compiled, with `l7.workers.downstream.accept_balancer`, that costs 14,000
+instructions less of 100,000; it is not listened on again after each end where nothing was paused.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from l7.ipc.messages import Adopt
 from l7.networks import UNIX, of_peer
 from l7.oserrors import DESCRIPTORS, SCARCE, describe
 from l7.telemetry.events import named
-from l7.workers.accept_balancer import AcceptBalancer
-from l7.workers.bound_listener import BoundListener
-from l7.workers.connection_reclaimer import ConnectionReclaimer, has_waiting
+from l7.workers.downstream.accept_balancer import AcceptBalancer
+from l7.workers.downstream.bound_listener import BoundListener
 from l7.workers.downstream.connection import ClientConnection
+from l7.workers.downstream.connection_reclaimer import ConnectionReclaimer, has_waiting
 from l7.workers.downstream.handover import MOST_READ, HandoverQueue
-from l7.workers.oneshot import OneShotTimer
 from l7.workers.proxy import Proxy
+from l7.workers.runtime.oneshot import OneShotTimer
 from l7.workers.transport.stream import DeadlineSweeper, Stream
 
 _IPV4, _UNIX, _STREAM = int(socket.AF_INET), int(socket.AF_UNIX), int(socket.SOCK_STREAM)
@@ -41,12 +41,12 @@ YIELD = 0.005
 _REMEMBERED = 1024
 
 
-class WorkerListener:
+class ActiveListener:
     """One listening socket as a worker sees it."""
 
     __slots__ = ("_hops", "_server", "_watcher", "authority", "config", "family", "port", "sock", "watching")
 
-    def __init__(self, bound: BoundListener, server: ConnectionAcceptor) -> None:
+    def __init__(self, bound: BoundListener, server: ConnectionHandler) -> None:
         sock = self.sock = bound.socket
         self.config = bound.config
         self.family = int(sock.family)
@@ -100,7 +100,7 @@ class WorkerListener:
         return True
 
 
-class ConnectionAcceptor:
+class ConnectionHandler:
     """The sessions of one worker: at most ``most``, its part of ``limits.connections``; ``report`` takes events.
 
     ``share`` says when others should take the next connection; ``handover_queue`` is the way out for connections.
@@ -118,7 +118,7 @@ class ConnectionAcceptor:
         self._sweeper = sweeper
         self._most = most
         self._report = report
-        self._listeners: list[WorkerListener] = []
+        self._listeners: list[ActiveListener] = []
         self._timer = OneShotTimer(BACK_OFF)
         self._turn = OneShotTimer(YIELD)
         self._told = False
@@ -141,13 +141,13 @@ class ConnectionAcceptor:
             sock.setblocking(False)
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            listener = WorkerListener(bound, self)
+            listener = ActiveListener(bound, self)
             self._authorities[listener.port] = listener.authority
             self._listeners.append(listener)
         self._share.may_hold(self._most)
         self._resume()
 
-    def accepted(self, sock: Socket, peer: Any, listener: WorkerListener) -> None:
+    def accepted(self, sock: Socket, peer: Any, listener: ActiveListener) -> None:
         """Make a session of a new connection."""
         self._told = False
         if self._crowded:
@@ -164,7 +164,7 @@ class ConnectionAcceptor:
             self._share.accepts(accepting=False)
         return session
 
-    def take(self, listener: WorkerListener) -> None:
+    def take(self, listener: ActiveListener) -> None:
         """Accept a connection: where there is room, or where a client that is idle makes place."""
         if len(self.sessions) < self._most:
             listener.accept()
@@ -253,7 +253,7 @@ class ConnectionAcceptor:
         elif len(self.sessions) == self._most - 1 and not self._backs_off:
             self._resume()
 
-    def frees(self, failure: OSError, listener: WorkerListener) -> bool:
+    def frees(self, failure: OSError, listener: ActiveListener) -> bool:
         """Let something idle go for the connection that could not be accepted; returns False when that cannot help."""
         return failure.errno in DESCRIPTORS and has_waiting(listener.sock) and self._room.free_descriptor()
 

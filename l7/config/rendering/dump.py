@@ -11,8 +11,8 @@ import yaml
 from pydantic import BaseModel, SecretStr
 
 from l7.config.generation import Generation, Loaded, Path, Sources
-from l7.config.names import printable
-from l7.config.values import REDACTED
+from l7.config.values.names import printable
+from l7.config.values.scalars import REDACTED
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./](?:[A-Za-z0-9_./:@+%-]*[A-Za-z0-9_./@+%-])?", re.ASCII)
 _RESOLVER: Any = yaml.resolver.Resolver()

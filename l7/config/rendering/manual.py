@@ -1,4 +1,6 @@
-"""``python -m l7.config.manual`` prints the manual page ``docs/l7.1``, from the parser and the schema, in man(7)."""
+"""``python -m l7.config.rendering.manual`` prints the manual page ``docs/l7.1``, from the parser and the schema, in
+man(7).
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from l7 import __date__, __version__
-from l7.config.flags import COMMANDS, SERVERS, WORDS, build
-from l7.config.reference import EXAMPLE, Entry, parts
+from l7.config.reading.flags import COMMANDS, SERVERS, WORDS, build
+from l7.config.rendering.reference import EXAMPLE, Entry, parts
 
 _SYNOPSIS = ("[\\fIoptions\\fR] [\\fIHOST\\fR=\\fIADDRESS\\fR ...]", "\\fICOMMAND\\fR [\\fIoptions\\fR]")
 _DESCRIPTION = (
@@ -44,7 +46,7 @@ _EXAMPLES = (
 def page() -> str:
     """Return the page as man(7) source."""
     lines = [
-        '.\\" Generated: python -m l7.config.manual > docs/l7.1',
+        '.\\" Generated: python -m l7.config.rendering.manual > docs/l7.1',
         f'.TH L7 1 {__date__} "l7 {__version__}" "User Commands"',
         *(".SH NAME", "l7 \\- HTTP/1.1 reverse proxy and load balancer"),
         *(".SH SYNOPSIS", *_between([f".B l7\n{words}" for words in _SYNOPSIS], ".br")),

@@ -14,11 +14,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from l7.config.document import parse
-from l7.config.jsontypes import SCALAR, Schema
-from l7.config.loading import EXTENSION
+from l7.config.reading.document import parse
+from l7.config.reading.loading import EXTENSION
 from l7.config.schema import Config, Section
-from l7.config.values import Form
+from l7.config.values.jsontypes import SCALAR, Schema
+from l7.config.values.scalars import Form
 
 
 def json_schema() -> Schema:

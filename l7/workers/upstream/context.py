@@ -13,7 +13,7 @@ from l7.workers.upstream.connector import LookUp, nobody
 
 
 @dataclass(frozen=True)
-class WorkerContext:
+class BackendContext:
     """The environment of a worker's backends.
 
     ``rows`` has the rows of backends by ``(route,)`` and of servers by ``(route, address)``; ``resolved`` the

@@ -16,14 +16,14 @@ from l7.http.forwarding import Hop
 from l7.telemetry.access_log import NullAccessLog
 from l7.workers.downstream.connection import ClientConnection
 from l7.workers.proxy import Proxy
-from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamClosed, StreamTimeout
+from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamLost, StreamTimeout
 
 WITHIN = 5.0
 """Seconds that the answer may take."""
 REQUEST = b"OPTIONS * HTTP/1.1\r\nHost: l7\r\nMax-Forwards: 0\r\n\r\n"
 
 
-class ProbeError(L7Error):
+class SelfTestFailed(L7Error):
     """The worker does not answer its own request."""
 
 
@@ -39,7 +39,7 @@ class _Owner:
 
 
 def probe(proxy: Proxy, sweeper: DeadlineSweeper) -> None:
-    """Send a request through ``proxy``, which must not serve anybody yet; raises `ProbeError`."""
+    """Send a request through ``proxy``, which must not serve anybody yet; raises `SelfTestFailed`."""
     ours, theirs = (_raw(end) for end in socket.socketpair())
     client = Stream(ours, sweeper)
     session = ClientConnection(Stream(theirs, sweeper), Hop("unix:", 80, b"l7"), _Owner(), proxy, trusted=False)
@@ -50,16 +50,16 @@ def probe(proxy: Proxy, sweeper: DeadlineSweeper) -> None:
         client.send(REQUEST, WITHIN)
         answer = client.receive()
     except StreamTimeout:
-        raise ProbeError(f"its own request was not answered within {WITHIN:g} s") from None
-    except StreamClosed as lost:
-        raise ProbeError(f"its own request was not answered: {lost}") from None
+        raise SelfTestFailed(f"its own request was not answered within {WITHIN:g} s") from None
+    except StreamLost as lost:
+        raise SelfTestFailed(f"its own request was not answered: {lost}") from None
     finally:
         proxy.log, proxy.credentials, proxy.counters.muted = log, credentials, False
         proxy.requests = proxy.answered = proxy.faults = 0
         session.close()
         client.close()
     if not answer.startswith(b"HTTP/1.1 200 "):
-        raise ProbeError(f"its own request was answered {answer[:40]!r}")
+        raise SelfTestFailed(f"its own request was answered {answer[:40]!r}")
 
 
 def _raw(end: socket.socket) -> Socket:

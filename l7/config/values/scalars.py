@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from l7.config.addresses import LONGEST_UNIX_PATH, Address, unix_path
-from l7.config.wildcards import collision
+from l7.config.values.addresses import LONGEST_UNIX_PATH, Address, unix_path
+from l7.config.values.wildcards import collision
 from l7.networks import UNIX, unmapped
 from l7.units import parse_duration, parse_size, quoted, show_duration, show_size
 

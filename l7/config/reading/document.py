@@ -17,7 +17,7 @@ import yaml
 
 from l7.config.file_content import read_file
 from l7.config.generation import Path
-from l7.config.names import show_path
+from l7.config.values.names import show_path
 from l7.errors import Problem
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -15,9 +15,9 @@ from typing import Any
 
 import configargparse
 
-from l7.config.names import did_you_mean, printable
 from l7.config.schema import Config
-from l7.config.values import Flag
+from l7.config.values.names import did_you_mean, printable
+from l7.config.values.scalars import Flag
 from l7.errors import ConfigError, Problem
 from l7.units import quoted
 from l7.version import version

@@ -1,4 +1,6 @@
-"""``python -m l7.config.reference`` prints the page of all settings, ``docs/configuration.rst``, from the schema."""
+"""``python -m l7.config.rendering.reference`` prints the page of all settings, ``docs/configuration.rst``, from the
+schema.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,13 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from l7.config.dump import scalar
-from l7.config.flags import Setting, settings
+from l7.config.reading.flags import Setting, settings
+from l7.config.rendering.dump import scalar
 from l7.config.schema import Backend, Config, Section, Server
-from l7.config.values import Flag, Form
+from l7.config.values.scalars import Flag, Form
 
 INTRODUCTION = """\
-.. This page is generated: python -m l7.config.reference > docs/configuration.rst
+.. This page is generated: python -m l7.config.rendering.reference > docs/configuration.rst
 
 Configuration
 =============

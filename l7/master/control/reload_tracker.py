@@ -13,7 +13,7 @@ from l7.master.control.server import ControlConnection
 SendVerdict = Callable[[ControlConnection, dict[str, Any]], None]
 
 
-class ReloadWaiters:
+class ReloadTracker:
     """The control connections that wait for a reload, and the result of the last one.
 
     :param answer: sends the result to one.
@@ -36,9 +36,9 @@ class ReloadWaiters:
         self._wanted = 0
         self._open = False
 
-    def want(self, visitor: ControlConnection) -> None:
+    def want(self, connection: ControlConnection) -> None:
         """Let a connection wait for the next reload that begins."""
-        self._next.append(visitor)
+        self._next.append(connection)
 
     def begin(self) -> None:
         """Note that a reload begins."""
@@ -69,8 +69,8 @@ class ReloadWaiters:
     def stopped(self, why: str, *, again: bool) -> None:
         """Answer all that wait: there will be no reload; ``again`` says that another l7 answers now."""
         waiting, self._now, self._next = [*self._now, *self._next], [], []
-        for visitor in waiting:
-            self._answer(visitor, {**refusal(why), "again": again})
+        for connection in waiting:
+            self._answer(connection, {**refusal(why), "again": again})
 
     @property
     def handed_over(self) -> int:
@@ -83,5 +83,5 @@ class ReloadWaiters:
         result["seconds"] = round(monotonic() - self._begin, 3)
         self.last = {**result, "at": time.time()}
         waiting, self._now = self._now, []
-        for visitor in waiting:
-            self._answer(visitor, result)
+        for connection in waiting:
+            self._answer(connection, result)

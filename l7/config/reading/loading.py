@@ -12,16 +12,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from l7.config import flags
-from l7.config.complaints import Where, complaints, in_order
-from l7.config.document import Document, read
 from l7.config.file_content import read_file
-from l7.config.flags import Given
 from l7.config.generation import Loaded, Path
-from l7.config.names import printable
-from l7.config.routekeys import normal_route_key
+from l7.config.reading import flags
+from l7.config.reading.complaints import Where, complaints, in_order
+from l7.config.reading.document import Document, read
+from l7.config.reading.flags import Given
 from l7.config.schema import Config
-from l7.config.values import NEVER
+from l7.config.values.names import printable
+from l7.config.values.routekeys import normal_route_key
+from l7.config.values.scalars import NEVER
 from l7.errors import ConfigError, Problem
 
 __all__ = ["NO_BACKENDS", "Loaded", "load"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from l7.config.addresses import check_host
+from l7.config.values.addresses import check_host
 from l7.units import quoted
 
 _EXAMPLE = "write a host, '*.example.com' or '*'"

@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from l7.config.generation import Path
-from l7.config.names import did_you_mean, show_path
 from l7.config.schema import Config
+from l7.config.values.names import did_you_mean, show_path
 from l7.errors import Problem
 from l7.units import quoted
 

@@ -1,23 +1,23 @@
-# Types for the compiled l7/workers/server.py.
+# Types for the compiled l7/workers/downstream/connection_handler.py.
 
 cimport cython
 
 from l7.http.forwarding cimport Hop
 from l7.workers.proxy cimport Proxy
 from l7.workers.downstream.connection cimport ClientConnection
-from l7.workers.accept_balancer cimport AcceptBalancer
+from l7.workers.downstream.accept_balancer cimport AcceptBalancer
 from l7.workers.transport.stream cimport DeadlineSweeper
 
 cdef int _IPV4, _UNIX
 
-cdef class WorkerListener:
+cdef class ActiveListener:
     cdef public object sock, config
     cdef public int family, port
     cdef public bytes authority
     cdef public bint watching
     cdef object _watcher
     cdef dict _hops
-    cdef ConnectionAcceptor _server
+    cdef ConnectionHandler _server
 
     @cython.locals(hop=Hop)
     cdef Hop hop(self, str client)
@@ -26,7 +26,7 @@ cdef class WorkerListener:
     cpdef close(self)
     cpdef bint accept(self) except -1
 
-cdef class ConnectionAcceptor:
+cdef class ConnectionHandler:
     cdef public Proxy proxy
     cdef public object handover_queue, on_drained
     cdef public set sessions
@@ -39,14 +39,14 @@ cdef class ConnectionAcceptor:
     cdef bint _told, _backs_off, _paused, _crowded
     cdef dict _authorities
 
-    cpdef accepted(self, object sock, object peer, WorkerListener listener)
+    cpdef accepted(self, object sock, object peer, ActiveListener listener)
     cdef ClientConnection _begin(self, object sock, Hop hop)
-    cpdef take(self, WorkerListener listener)
+    cpdef take(self, ActiveListener listener)
     @cython.locals(count=Py_ssize_t)
     cpdef bint yields(self) except -1
     cpdef gone(self, ClientConnection session)
     cdef _resume(self)
-    @cython.locals(listener=WorkerListener)
+    @cython.locals(listener=ActiveListener)
     cdef _watch(self)
 
 cpdef str client_address(object peer, int family)

@@ -2,10 +2,10 @@
 
 All workers share one queue of new connections, and the kernel wakes the last sleeper, so one worker would get most of
 them. Each worker keeps its number of connections in its slot of the scoreboard, and reads the others'. A worker above
-the mean waits 5 ms (`l7.workers.server.YIELD`) before it accepts the next one: a worker below the mean accepts it
-meanwhile; if none does, this worker does, so nothing starves.
+the mean waits 5 ms (`l7.workers.downstream.connection_handler.YIELD`) before it accepts the next one: a worker below
+the mean accepts it meanwhile; if none does, this worker does, so nothing starves.
 
-Hot where each request opens a connection: see `l7.workers.server`.
+Hot where each request opens a connection: see `l7.workers.downstream.connection_handler`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# Types for the compiled l7/workers/accept_balancer.py.
+# Types for the compiled l7/workers/downstream/accept_balancer.py.
 
 cimport cython
 

@@ -1,0 +1,1 @@
+"""From flags, environment and file to a configuration, or to words about what is wrong."""

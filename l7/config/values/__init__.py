@@ -1,0 +1,1 @@
+"""The values of settings: how each type is written, read and shown."""

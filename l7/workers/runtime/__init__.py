@@ -1,0 +1,1 @@
+"""What every process on gevent needs: the channel to the master, timers, greenlets kept for reuse."""
