@@ -290,7 +290,7 @@ def deaf(tmp_path: Path, origin: Callable[..., Origin]) -> Iterator[Callable[...
                 words, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=ROOT, start_new_session=True
             )
         )
-        wait_until(lambda: path.exists() and len(psutil.Process(started[0].pid).children()) == 1)
+        wait_until(lambda: path.exists() and psutil.Process(started[0].pid).children())
         return started[0]
 
     yield start
