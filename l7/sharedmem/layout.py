@@ -19,8 +19,6 @@ GAUGES = 8
 
 CHANGES = 8
 """How often the lane's writer has changed something that decides which servers may be picked."""
-BEAT = 0
-"""The writer's last heartbeat; a gauge."""
 CHANGED = 16
 """The rows of the latest `REMEMBERED` changes, as a ring; row 0 stands for all."""
 REMEMBERED = 16

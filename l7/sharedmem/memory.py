@@ -16,7 +16,6 @@ import os
 from collections.abc import Iterable
 
 from l7.sharedmem.layout import (
-    BEAT,
     CHANGED,
     CHANGES,
     EJECTED_AT,
@@ -101,7 +100,6 @@ class SharedMemory:
     def open(self, writer: int) -> None:
         """Prepare a lane for a new writer."""
         self.cells[WRITERS] = max(self.used, writer + 1)
-        self.cells[self.base(writer) + BEAT] = 0
 
     def retire(self, writer: int, rows: Iterable[int]) -> None:
         """Zero the gauges of a lane whose writer has ended; its ejections are copied to the master's lane."""

@@ -25,15 +25,15 @@ from l7.master.supervision.transition import Transition
 from l7.telemetry.events import named
 
 FAILURES = 2
-"""So many workers that follow the canary may fail before the old generation is taken back; the canary may not."""
+"""Workers after the canary that may fail before the reload is rolled back; the canary itself may not."""
 WEIGH_EVERY = 0.25
 """Seconds between two comparisons: as often as workers show what they have answered."""
 MOST_SAID = 5
 """So many backends that cannot be reached are named where a reload is refused."""
 FEWEST_FAULTS = 3
-"""With fewer errors than these nothing is said of a share: one or two may be anybody's."""
+"""Errors below which shares are not compared: one or two say nothing."""
 DEVIATIONS = 3.0
-"""How many standard deviations two shares must be apart before that is no chance."""
+"""Standard deviations by which two shares must differ before the difference counts."""
 
 
 def worse(new: AnswerTally, old: AnswerTally) -> bool:
@@ -55,7 +55,7 @@ def compare(who: str, new: AnswerTally, old: AnswerTally, past: AnswerTally) -> 
 
 
 def on_trial(transition: Transition, worker: WorkerRecord) -> bool:
-    """Whether what becomes of a worker is to be held against the new generation."""
+    """Whether a failure of this worker counts against the new generation."""
     trial = transition.state.phase in (MasterPhase.CANARY, MasterPhase.ROLLING)
     return trial and worker.generation == transition.state.plan.generation
 
@@ -66,7 +66,7 @@ def fail(transition: Transition, why: str, weight: int = 1) -> None:
 
 
 def has_failed(transition: Transition) -> bool:
-    """Whether the new generation is to be given up."""
+    """Whether the reload is to be rolled back."""
     if transition.state.phase is MasterPhase.CANARY:
         return transition.state.failures > 0
     return transition.state.phase is MasterPhase.ROLLING and transition.state.failures >= FAILURES
@@ -159,7 +159,7 @@ def look_again(transition: Transition) -> None:
 
 
 def weighed(transition: Transition, event: v.CanaryCompared) -> None:
-    """Decide by a comparison: back, on, or wait for more of it."""
+    """Decide by a comparison: roll back, go on, or wait for the next one."""
     state = transition.state
     if event.generation != state.plan.generation or state.weigh_at is None:
         return
@@ -185,7 +185,7 @@ def _judge(transition: Transition, event: v.CanaryCompared) -> None:
 
 
 def prove(transition: Transition) -> None:
-    """Let the others follow, and go on comparing where there was a watch."""
+    """Start the other workers, and go on comparing where the canary was compared."""
     watched = transition.state.watched is not None
     transition.enter(MasterEvent.PROVEN)
     transition.state = replace(

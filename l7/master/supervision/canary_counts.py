@@ -1,4 +1,4 @@
-"""The scales: what the workers of two generations have answered since the watch began, read from the board."""
+"""Answers and errors of the workers of two generations since the watch began, read from the scoreboard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FRESH = 2.0
 """Seconds for which a heartbeat counts."""
 
 Life = tuple[int, float]
-"""One worker among all that ever had its slot."""
+"""A slot, and when the worker in it was started: no two workers have both."""
 
 
 class CanaryCounts:
@@ -27,7 +27,7 @@ class CanaryCounts:
         self._old: dict[Life, AnswerTally] = {}
 
     def watch(self, old: Iterable[WorkerRecord]) -> None:
-        """Begin: what these workers have answered so far is the past."""
+        """Begin to compare: answers that these workers have given before do not count."""
         self._since = monotonic()
         self._begin = {_life(worker): self._read(worker) for worker in old}
         self._old = {}

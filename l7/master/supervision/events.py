@@ -1,4 +1,4 @@
-"""What may happen to the master, and what it may be told to do: the two alphabets of `l7.master.supervision.step.step`.
+"""The events and the actions of the supervision: what goes into `l7.master.supervision.step.step`, and what comes out.
 
 A slot is the worker's row on the scoreboard and its name between the pure part and the arbiter; an index is the place
 it fills (0 to n-1). Two workers of one index, the old one and the new, have different slots.
@@ -122,7 +122,7 @@ class CanaryCompared:
     past: AnswerTally = AnswerTally()
     """What the old workers had answered before the watch."""
     beats: bool = True
-    """Whether the hearts of all new workers beat."""
+    """Whether all new workers have a recent heartbeat."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The states of the master and of a worker, and how each becomes another: data, and nothing but data.
+"""The states of the master and of a worker, and the transitions between them, as tables.
 
 A pair of state and event that is not listed here cannot happen; when it does all the same it is a bug, and `follow`
 raises instead of guessing. Whoever wants to know what a signal leads to reads `MASTER`; what the actions are is in
@@ -13,7 +13,7 @@ from typing import TypeVar
 
 
 class MasterPhase(Enum):
-    """What the master is about."""
+    """The phase of the master."""
 
     STARTING = "starting"
     SERVING = "serving"

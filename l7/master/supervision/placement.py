@@ -1,4 +1,4 @@
-"""Places and who fills them: what is done about a place without a worker, and about a worker without a place."""
+"""Starting workers in places that have none, and draining workers whose place is not wanted any more."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from l7.master.supervision.state import WorkerRecord
 from l7.master.supervision.transition import MARGIN, Transition
 
 OLD_GENERATIONS = 8
-"""So many whole generations may drain at a time; beyond that the worker that has drained the longest has to end."""
+"""Generations that may drain at a time; beyond that the worker that has drained the longest has to end."""
 
 
 def fill(transition: Transition) -> None:

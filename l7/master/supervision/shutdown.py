@@ -1,4 +1,4 @@
-"""How it ends: requests in flight are finished, or cut off, and whoever is left is killed. Pure."""
+"""The end of l7: requests in flight are finished or cut off, and workers that are left are killed. Pure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def finish(transition: Transition, event: MasterEvent) -> None:
 
 
 def expire(transition: Transition) -> None:
-    """The time that the ending had is over."""
+    """End what is left: the time for the end of l7 is over."""
     if transition.state.phase is MasterPhase.DRAINING:
         transition.log("warning", named("drain.cut", "graceful-timeout is over: requests in flight are cut off"))
         end(transition, MasterEvent.LATE)
@@ -69,7 +69,7 @@ def expire(transition: Transition) -> None:
 
 
 def come_to_an_end(transition: Transition) -> None:
-    """Finish when nobody is left to wait for."""
+    """End the master when no worker is left."""
     if transition.state.phase in ENDS - {MasterPhase.STOPPED} and not transition.state.workers:
         finish(transition, MasterEvent.EMPTY)
 

@@ -50,7 +50,7 @@ class Backoff:
 
 @dataclass(frozen=True)
 class SupervisorState:
-    """The state of the whole machine."""
+    """The state of the supervision."""
 
     plan: GenerationPlan
     """The generation that is wanted: the new one during a reload, the old one again during a rollback."""
@@ -65,7 +65,7 @@ class SupervisorState:
     failures: int = 0
     """Workers of the new generation that failed in this reload."""
     fault: str = ""
-    """What the last of them died of."""
+    """Why the last of those failed."""
     watched: int | None = None
     """The slot of the canary while it is watched."""
     weigh_at: float | None = None
@@ -77,7 +77,7 @@ class SupervisorState:
     again: ReloadRequested | None = None
     """The reload that was asked for when none could begin."""
     since: float = 0.0
-    """When the phase began that a person would time: the reload, the draining, the stopping."""
+    """When the reload, the draining or the stopping began, whose duration is told."""
     until: float | None = None
     code: int = 0
 
@@ -86,7 +86,7 @@ class SupervisorState:
         return next((worker for worker in self.workers if worker.slot == slot), None)
 
     def live(self, generation: int | None = None) -> Iterator[WorkerRecord]:
-        """Those that boot or serve; of one generation only, when it is given."""
+        """The workers that boot or serve; of one generation only, when it is given."""
         return (w for w in self.workers if w.live and generation in (None, w.generation))
 
     def filled(self, generation: int | None = None) -> set[int]:
@@ -120,15 +120,15 @@ class SupervisorState:
         return strike is None or strike.until <= now
 
     def with_worker(self, changed: WorkerRecord) -> SupervisorState:
-        """The fleet in which one worker has changed."""
+        """This state with one worker changed."""
         return replace(self, workers=tuple(changed if w.slot == changed.slot else w for w in self.workers))
 
     def without(self, slot: int) -> SupervisorState:
-        """The fleet that lost one worker."""
+        """This state without one worker."""
         return replace(self, workers=tuple(w for w in self.workers if w.slot != slot))
 
     def with_strike(self, index: int, strike: Backoff | None) -> SupervisorState:
-        """The fleet in which one place's back-off has changed."""
+        """This state with the back-off of one place changed."""
         strikes = {key: value for key, value in self.strikes.items() if key != index}
         if strike is not None:
             strikes[index] = strike
@@ -146,5 +146,5 @@ class SupervisorState:
 
 
 def initial_state(plan: GenerationPlan, slots: int, now: float) -> SupervisorState:
-    """The fleet before its first worker."""
+    """The state before the first worker is started."""
     return SupervisorState(plan=plan, wanted=plan.workers, slots=slots, since=now)

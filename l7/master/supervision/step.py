@@ -1,4 +1,4 @@
-"""Supervision as a pure step: ``step(fleet, event, now) -> (fleet, actions)``.
+"""Supervision as a pure step: ``step(state, event, now) -> (state, actions)``.
 
 No process, no socket and no clock is touched here, so a whole rolling restart is tested by hand-driven time. The
 rules, all of them:
@@ -59,7 +59,7 @@ HEARD_WITHIN = 1.0
 
 
 def step(state: SupervisorState, event: v.Event, now: float) -> tuple[SupervisorState, list[v.Action]]:
-    """What the fleet becomes by an event, and what is to be done; raises `LifecycleError` for an impossible one."""
+    """The state after an event, and the actions to execute; raises `LifecycleError` for an impossible event."""
     transition = Transition(state, now)
     if state.phase is not MasterPhase.STOPPED:
         _HANDLERS[type(event)](transition, event)
@@ -72,7 +72,7 @@ def step(state: SupervisorState, event: v.Event, now: float) -> tuple[Supervisor
 
 
 def _tick(transition: Transition, event: v.Event) -> None:
-    """Nothing but the time has changed."""
+    """Act on deadlines only: time has passed."""
 
 
 def _hangup(transition: Transition, event: v.Event) -> None:
@@ -146,7 +146,7 @@ def _gone(transition: Transition, event: v.Event) -> None:
     if worker.state in LIVE and transition.state.phase not in ENDS:
         hint = OUT_OF_MEMORY if event.why.startswith("killed by SIGKILL") else ""
         transition.log("warning" if event.clean else "error", exited(f"{worker} died after {age}: {event.why}{hint}"))
-        _mourn(transition, worker, event.why)
+        _count_death(transition, worker, event.why)
     elif worker.state in BEATS and not event.clean:
         transition.log("warning", exited(f"{worker}, draining, died after {age}: {event.why}"))
     else:
@@ -223,7 +223,7 @@ def _abort(transition: Transition, worker: WorkerRecord) -> None:
     transition.act(v.AbortWorker(worker.slot))
 
 
-def _mourn(transition: Transition, worker: WorkerRecord, why: str) -> None:
+def _count_death(transition: Transition, worker: WorkerRecord, why: str) -> None:
     """Count a death against its place when it came early, and against the new generation while it is on trial."""
     trial = on_trial(transition, worker)
     booted = worker.state is WorkerState.READY
@@ -265,7 +265,7 @@ def _expire_worker(transition: Transition, worker: WorkerRecord) -> None:
         silence = transition.now - worker.started
         words = f"{worker} is not ready after {silence:.1f} s; its stacks follow"
         transition.log("error", named("worker.unready", words, worker=worker.index + 1))
-        _mourn(transition, worker, f"not ready after {silence:.1f} s")
+        _count_death(transition, worker, f"not ready after {silence:.1f} s")
         _abort(transition, worker)
     elif worker.state in (WorkerState.ABORTED, WorkerState.DRAINING, WorkerState.STOPPING):
         if worker.state is WorkerState.DRAINING:
@@ -275,7 +275,7 @@ def _expire_worker(transition: Transition, worker: WorkerRecord) -> None:
 
 
 def _reconcile(transition: Transition) -> None:
-    """Bring what there is nearer to what there should be."""
+    """Start, drain and stop workers until the workers that there are are those that are wanted."""
     if transition.state.phase not in ENDS:
         _supervise(transition)
     shutdown.come_to_an_end(transition)
@@ -297,7 +297,7 @@ def _supervise(transition: Transition) -> None:
 
 
 def _start(transition: Transition) -> None:
-    """Decide what became of the first generation, once every place has an answer."""
+    """Announce that l7 serves, or end it, once each worker of the first generation is ready or has failed."""
     ready = transition.state.proven()
     if any(i not in ready and i not in transition.state.strikes for i in range(transition.state.wanted)):
         return
@@ -361,7 +361,7 @@ def _settle(transition: Transition) -> None:
 
 
 def _roll_back(transition: Transition) -> None:
-    """Take the generation before as the wanted one again."""
+    """Make the generation before the wanted one again."""
     before, failed = transition.state.before, transition.state.plan
     assert before is not None, "a reload knows where it came from"
     transition.log(

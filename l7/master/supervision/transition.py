@@ -1,4 +1,4 @@
-"""One step of the supervision under way: the fleet so far, and what is to be done about it."""
+"""One step of the supervision under way: the state so far, and the actions so far."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STOP_WITHIN = 1.0
 
 
 class Transition:
-    """One step under way: the fleet so far and what is to be done about it."""
+    """The state so far and the actions so far of one step."""
 
     def __init__(self, state: SupervisorState, now: float) -> None:
         self.state = state
@@ -23,11 +23,11 @@ class Transition:
         self.actions: list[v.Action] = []
 
     def act(self, *actions: v.Action) -> None:
-        """Note what the arbiter has to do."""
+        """Add an action for the arbiter."""
         self.actions.extend(actions)
 
     def log(self, level: str, text: str, *, to_waiters: bool = False) -> None:
-        """Note what people have to know; ``to_waiters`` is as in `LogEvent`."""
+        """Add an event for the log; ``to_waiters`` is as in `LogEvent`."""
         self.act(v.LogEvent(level, text, self.state.plan.generation, to_waiters))
 
     def enter(self, event: MasterEvent, *, until: float | None = None) -> None:
@@ -43,7 +43,7 @@ class Transition:
         return moved
 
     def drain(self, worker: WorkerRecord, within: float, *, close: bool = False) -> None:
-        """Let a worker finish what it has."""
+        """Let a worker finish the requests that it has."""
         self.move(worker, WorkerEvent.DRAIN, within + MARGIN)
         self.act(v.DrainWorker(worker.slot, within, close))
 

@@ -26,7 +26,7 @@ def upgrade(transition: Transition, event: v.Event) -> None:
 
 
 def replaced(transition: Transition, event: v.Event) -> None:
-    """Make way: everything is handed over or finished."""
+    """Drain: the next l7 has taken over."""
     assert isinstance(event, v.SuccessorTookOver)
     if transition.state.phase is not MasterPhase.UPGRADING:
         return
@@ -56,7 +56,7 @@ def _retire(transition: Transition) -> None:
 
 
 def failed(transition: Transition, event: v.Event) -> None:
-    """Go on as if nothing had been."""
+    """Serve on: the next l7 has not taken over."""
     assert isinstance(event, v.UpgradeFailed)
     if transition.state.phase is not MasterPhase.UPGRADING:
         return
@@ -65,6 +65,6 @@ def failed(transition: Transition, event: v.Event) -> None:
 
 
 def expire(transition: Transition) -> None:
-    """The next l7 has had its time."""
+    """Give the next l7 up: its time to take over has passed."""
     transition.act(v.AbandonSuccessor())
     failed(transition, v.UpgradeFailed("the next l7 is not ready in time"))
