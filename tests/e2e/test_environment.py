@@ -106,7 +106,9 @@ def test_descriptors_that_nobody_named_are_closed(l7, origin):
     server = origin()
     bare = l7(CONFIG.format(0, server.address))
     proxy = l7(CONFIG.format(0, server.address), before=OPENED)
-    assert proxy.descriptors() == bare.descriptors()  # the listening socket that was handed over is among them
+    # The listening socket that was handed over is among them. A master that has just said that it is ready may not be
+    # done with a file yet.
+    proxy.wait_for(lambda: proxy.descriptors() == bare.descriptors(), "the same descriptors")
     for pid in [proxy.pid, *proxy.workers()]:
         assert not [name for name in targets(pid) if name == "/etc/hostname"]
     assert get(proxy.address).status == 200

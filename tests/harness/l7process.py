@@ -37,8 +37,9 @@ ROOT = Path(__file__).absolute().parents[2]
 """Where ``tests`` lies, and programs are started: the checkout; beside an installed l7 a directory of nothing else."""
 PROGRAM = (sys.executable, "-m", "l7")
 READY = "master.ready"
+WORKER = "l7: worker"
 MONITOR = "l7: monitor"
-"""How the title of a monitor process begins."""
+"""How the titles of workers and of monitor processes begin."""
 OPENER = "l7: opener"
 """The title of the privileged opener."""
 STATUS = "control.sock"
@@ -316,8 +317,8 @@ class L7Process:
     # What it is made of
 
     def workers(self) -> list[int]:
-        """Pids of the worker processes: the master's children without the monitor process and the opener."""
-        return sorted(pid for pid, title in self._children().items() if not title.startswith((MONITOR, OPENER)))
+        """Pids of the worker processes. A child that was just forked, and has no title yet, is none."""
+        return sorted(pid for pid, title in self._children().items() if title.startswith(WORKER))
 
     def control(self) -> int | None:
         """Pid of the monitor process, the newest where there are two; None without one."""
