@@ -15,13 +15,13 @@ import contextlib
 import errno
 import os
 import socket
-from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from l7.ipc.codec import DecodeError
 from l7.ipc.messages import CODEC, WITH_DESCRIPTOR, Message
+from l7.ipc.rights import descriptors_in, rights, room
 
 LONGEST = 64 * 1024
 """Bytes of the longest message."""
@@ -30,7 +30,7 @@ MOST_QUEUED = 8 * 1024 * 1024
 MOST_DESCRIPTORS = 4
 """Descriptors that one message may bring; one is expected, more are closed."""
 
-_ROOM = socket.CMSG_SPACE(MOST_DESCRIPTORS * array("i").itemsize)
+_ROOM = room(MOST_DESCRIPTORS)
 _FULL = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR))
 _SCARCE = frozenset((errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE))
 
@@ -183,7 +183,7 @@ class Channel:
     def _put(self, data: bytes, descriptors: list[int]) -> bool:
         self.scarce = False
         try:
-            self._socket.sendmsg([data], _ancillary(descriptors), socket.MSG_NOSIGNAL)
+            self._socket.sendmsg([data], rights(descriptors), socket.MSG_NOSIGNAL)
         except OSError as error:
             self.scarce = error.errno in _SCARCE
             if not self.scarce and error.errno not in _FULL:
@@ -221,22 +221,10 @@ def _encode(message: Message) -> bytes:
     return data
 
 
-# Not `socket.send_fds` and `socket.recv_fds`: they take flags and forget them, so that what is received would stay open
-# in whatever is executed.
-
-
-def _ancillary(descriptors: list[int]) -> list[tuple[int, int, array[int]]]:
-    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
-
-
 def _receive(sock: socket.socket) -> tuple[bytes, list[int], bool]:
     """A packet, its descriptors, and whether it was longer than `LONGEST`."""
-    data, ancillary, flags, _ = sock.recvmsg(LONGEST, _ROOM, socket.MSG_CMSG_CLOEXEC)
-    descriptors = array("i")
-    for level, kind, value in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            descriptors.frombytes(value[: len(value) - len(value) % descriptors.itemsize])
-    return data, list(descriptors), bool(flags & socket.MSG_TRUNC)
+    data, control, flags, _ = sock.recvmsg(LONGEST, _ROOM, socket.MSG_CMSG_CLOEXEC)
+    return data, descriptors_in(control), bool(flags & socket.MSG_TRUNC)
 
 
 def _close(descriptors: list[int]) -> None:

@@ -7,14 +7,14 @@ answer comes, so that the two l7 of an upgrade can ask at the same time. What wa
 from __future__ import annotations
 
 import socket
-from array import array
 from dataclasses import dataclass
 
 from l7.ipc.codec import Codec
+from l7.ipc.rights import rights, room
 
 LONGEST = 64 * 1024
 """Bytes of the longest packet: a path of the greatest length, and more."""
-ROOM = socket.CMSG_SPACE(array("i").itemsize) + socket.CMSG_SPACE(12)
+ROOM = room(1) + socket.CMSG_SPACE(12)
 """Bytes beside a packet: one descriptor, and the credentials of who sent it."""
 
 
@@ -82,5 +82,5 @@ CODEC: Codec[OpeningMessage] = Codec(
 
 def send(sock: socket.socket, message: OpeningMessage, descriptor: int | None = None) -> None:
     """Send one packet, with a copy of a descriptor; never waits. Raises ``OSError``."""
-    beside = [] if descriptor is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [descriptor]))]
-    sock.sendmsg([CODEC.encode(message)], beside, socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
+    beside = [] if descriptor is None else [descriptor]
+    sock.sendmsg([CODEC.encode(message)], rights(beside), socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)

@@ -1,8 +1,8 @@
 """The privileged opener: the one process that stays root, and may do nothing but open what it was told of at the start.
 
 It opens the configuration file, the access log and the ports that were named by flags and variables, and those that
-the configuration file names as it reads it itself, where only root can change that file. Whoever takes over another
-process of l7 can ask it for these and for nothing else. It ends when nobody has the other end of its socket any more.
+the configuration file names as the opener reads it, where only root can change that file. An attacker who controls
+another process of l7 can have these opened and nothing else. It ends when no process has the other end of its socket.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import resource
 import signal
 import socket
 import struct
-from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -39,6 +38,7 @@ from l7.ipc.opening import (
     OpenLog,
     send,
 )
+from l7.ipc.rights import ControlMessage, descriptors_in
 from l7.master.children.signals import WISHES
 from l7.master.opener.trusted_paths import UntrustedPath, open_to_append, open_to_read
 from l7.master.resources.listening_sockets import bind_tcp
@@ -116,15 +116,14 @@ class _Opener:
     def serve(self, sock: socket.socket) -> None:
         """Until the other end is gone."""
         while True:
-            data, ancillary, _, _ = sock.recvmsg(LONGEST, ROOM, socket.MSG_CMSG_CLOEXEC)
+            data, control, _, _ = sock.recvmsg(LONGEST, ROOM, socket.MSG_CMSG_CLOEXEC)
             if not data:
                 return
-            answers, asker = _beside(ancillary)
             with contextlib.ExitStack() as stack:
-                ends = [stack.enter_context(socket.socket(fileno=each)) for each in answers]
+                ends = [stack.enter_context(socket.socket(fileno=each)) for each in descriptors_in(control)]
                 with contextlib.suppress(OSError):  # who asked has gone
                     for end in ends[:1]:
-                        self._answer(data, asker, end)
+                        self._answer(data, _sender(control), end)
 
     def _answer(self, data: bytes, asker: int, end: socket.socket) -> None:
         descriptor = None
@@ -242,15 +241,13 @@ class _Opener:
         return found.model_copy(update={name: getattr(start.config, name) for name in start.given})
 
 
-def _beside(ancillary: list[tuple[int, int, bytes]]) -> tuple[list[int], int]:
-    """The descriptors beside a packet, and the process that sent it."""
-    descriptors, asker = array("i"), 0
-    for level, kind, value in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            descriptors.frombytes(value[: len(value) - len(value) % descriptors.itemsize])
-        elif (level, kind) == (socket.SOL_SOCKET, _SCM_CREDENTIALS):
-            asker = _CREDENTIALS.unpack(value[: _CREDENTIALS.size])[0]
-    return list(descriptors), asker
+def _sender(control: Iterable[ControlMessage]) -> int:
+    """The process that sent a packet, as the system says; 0 where it does not."""
+    for level, kind, value in control:
+        if (level, kind) == (socket.SOL_SOCKET, _SCM_CREDENTIALS):
+            pid: int = _CREDENTIALS.unpack(value[: _CREDENTIALS.size])[0]
+            return pid
+    return 0
 
 
 def _parent(pid: int) -> int:

@@ -10,7 +10,6 @@ import errno
 import os
 import signal
 import socket
-from array import array
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -31,6 +30,7 @@ from l7.ipc.opening import (
     OpenLog,
     send,
 )
+from l7.ipc.rights import descriptors_in
 from l7.master.resources.privileges import Identity
 
 PATIENCE = 5.0
@@ -201,14 +201,10 @@ class PrivilegedOpener:
                     raise OpenerRefused(errno.EACCES, f"permission denied, and {GONE}") from None
             ours.settimeout(PATIENCE)
             try:
-                data, ancillary, _, _ = ours.recvmsg(LONGEST, ROOM, socket.MSG_CMSG_CLOEXEC)
+                data, control, _, _ = ours.recvmsg(LONGEST, ROOM, socket.MSG_CMSG_CLOEXEC)
             except TimeoutError:
                 raise OpenerRefused(errno.EACCES, "the privileged opener does not answer") from None
-        descriptors = array("i")
-        for _, kind, value in ancillary:
-            if kind == socket.SCM_RIGHTS:
-                descriptors.frombytes(value)
-        return _opened(data, list(descriptors))
+        return _opened(data, descriptors_in(control))
 
 
 def _opened(data: bytes, descriptors: list[int]) -> int | None:
