@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
@@ -24,6 +23,7 @@ import pytest
 from tests.harness.accounts import NOBODY, root_only
 from tests.harness.client import TIMEOUT, Client, get
 from tests.harness.l7process import CONFIG, ROOT, L7Process
+from tests.harness.lifecycle import canary
 from tests.harness.load import Gate, in_flight
 
 QUICK = "canary-time: 100ms\n"
@@ -105,7 +105,7 @@ def test_the_socket_is_found_also_when_the_file_is_no_yaml_any_more(l7, origin, 
 def test_a_reload_whose_canary_fails_is_1_with_the_reason(l7, origin):
     proxy = l7(CONFIG.format(origin().address) + "canary-time: 20s\n", workers=2, leaks=False)
     before = proxy.workers()
-    killer = threading.Thread(target=kill_canary, args=(proxy,))
+    killer = threading.Thread(target=lambda: canary(proxy).kill())
     killer.start()
     code, _, err = run("reload", *by_file(proxy))
     killer.join()
@@ -113,14 +113,6 @@ def test_a_reload_whose_canary_fails_is_1_with_the_reason(l7, origin):
     assert "generation 1 serves on" in err
     assert re.search(r"reload failed: (the canary died|worker 1 died young): killed by SIGKILL", err)
     assert proxy.workers() == before
-
-
-def kill_canary(proxy: L7Process) -> None:
-    proxy.wait_for_event("reload.watched")
-    for child in psutil.Process(proxy.pid).children():
-        with contextlib.suppress(psutil.NoSuchProcess):  # the monitor process of before is about to end
-            if child.cmdline()[:1] == ["l7: worker 1 (generation 2)"]:
-                child.kill()
 
 
 def test_two_who_ask_at_once_are_both_told(l7, origin):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.harness.full_queue import full_queue
 from tests.harness.l7process import L7Process
 from tests.harness.lifecycle import stop_successor, upgrade
 from tests.harness.origin import Origin, Reply
@@ -125,15 +126,7 @@ def test_a_unix_socket_that_is_not_there_is_down(l7, tmp_path):
 
 def test_a_server_that_takes_no_connection_is_down(l7):
     """Its queue is full: the kernel drops what comes."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            client = stack.enter_context(socket.socket())
-            client.setblocking(False)
-            client.connect_ex(listener.getsockname())
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    with full_queue() as address:
         proxy = l7(CONFIG.format(address=address, health="interval: 50ms, timeout: 400ms"))
         proxy.wait_for_event(f"a: server {address} is down: no connection within 400ms$")
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import socket
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.harness.client import get
+from tests.harness.full_queue import full_queue
 from tests.harness.l7process import STATUS, L7Process
 from tests.harness.load import load_without_loss
 from tests.harness.nameserver import NameServer
@@ -20,16 +19,8 @@ OPTIONS = "canary-time: 200ms\naccess-log: off\n"
 
 @pytest.fixture
 def hanging() -> Iterator[str]:
-    """A server whose queue is full, so that connecting hears nothing."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(8):
-            client = stack.enter_context(socket.socket())
-            client.setblocking(False)
-            client.connect_ex(listener.getsockname())
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
+    with full_queue() as address:
+        yield address
 
 
 def configuration(options: str = OPTIONS, **servers: str) -> str:

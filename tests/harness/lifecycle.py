@@ -30,7 +30,7 @@ def canary(proxy: L7Process) -> psutil.Process:
     found = []
     for child in psutil.Process(proxy.pid).children():
         with suppress(psutil.NoSuchProcess):  # the monitor process of the old generation ends meanwhile
-            if child.cmdline()[0] == "l7: worker 1 (generation 2)":
+            if child.cmdline()[:1] == ["l7: worker 1 (generation 2)"]:
                 found.append(child)
     (one,) = found
     return one

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
 import time
@@ -23,6 +22,7 @@ from l7.workers.transport.stream import DeadlineSweeper
 from l7.workers.upstream import preflight
 from l7.workers.upstream.backend import BackendTable
 from l7.workers.upstream.preflight import Preflight, PreflightSpec
+from tests.harness.full_queue import full_queue
 from tests.workers.loop import alone, other_lane, running, until
 
 REFUSING = "127.0.0.1:9"
@@ -45,16 +45,8 @@ def listening() -> Iterator[str]:
 
 @pytest.fixture
 def hanging() -> Iterator[str]:
-    """A server whose queue is full, so that connecting hears nothing."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(8):
-            client = stack.enter_context(socket.socket())
-            client.setblocking(False)
-            client.connect_ex(listener.getsockname())
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
+    with full_queue() as address:
+        yield address
 
 
 def table(sweeper: DeadlineSweeper, backends: dict[str, list[Any]], **context: Any) -> BackendTable:
@@ -149,15 +141,8 @@ def test_a_lack_of_our_own_is_held_against_nobody(sweeper: DeadlineSweeper, monk
 
 
 def test_a_unix_socket_whose_queue_is_full_listens(sweeper: DeadlineSweeper, tmp_path: Path) -> None:
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
-        listener.bind(f"{tmp_path}/full")
-        listener.listen(0)
-        for _ in range(3):
-            client = stack.enter_context(socket.socket(socket.AF_UNIX))
-            client.setblocking(False)
-            client.connect_ex(f"{tmp_path}/full")
-        assert look(sweeper, {"a": [f"unix:{tmp_path}/full"]}, 0.3) == {}
+    with full_queue(f"{tmp_path}/full") as address:
+        assert look(sweeper, {"a": [address]}, 0.3) == {}
 
 
 def test_of_many_servers_five_are_named(sweeper: DeadlineSweeper) -> None:
