@@ -1,6 +1,6 @@
 """The commands: argv becomes one of them, and each is run.
 
-What a command alone needs is imported when it is run: three quarters of the time of `l7 status` would be spent so.
+What only one command needs is imported when it is run: else importing would be three quarters of `l7 status`.
 """
 
 from __future__ import annotations
