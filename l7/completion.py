@@ -11,7 +11,7 @@ from typing import Any
 import shtab
 
 from l7.config.reading import flags
-from l7.config.schema import Config
+from l7.config.reading.settings import settings
 
 _NAMES_OF_FILES = ("FILE", "PATH")
 """What an option calls a value that is the name of a file."""
@@ -86,13 +86,17 @@ def _add_options(parser: argparse.ArgumentParser, command: str | None, assigned:
 
 def _options(command: str | None) -> Iterator[Any]:
     """Yield the program's options, with what their values may be."""
-    for action in flags.build(command)._actions:
-        annotation = getattr(Config.model_fields.get(action.dest.replace("-", "_")), "annotation", None)
+    known = {setting.key: setting for setting in settings()}
+    for action in flags.build(command, everything=True)._actions:
+        setting = known.get(action.dest)
+        annotation = setting.info.annotation if setting is not None else None
         kinds = [annotation, *typing.get_args(annotation)]
         choices = [
             str(one) for kind in kinds if typing.get_origin(kind) is typing.Literal for one in typing.get_args(kind)
         ]
-        if choices:
+        if setting is not None and setting.turns_off:
+            action.choices = ["off"]
+        elif choices:
             action.choices = choices
         elif action.metavar in _NAMES_OF_FILES:
             action.complete = _FILES

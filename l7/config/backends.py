@@ -271,6 +271,13 @@ class Backend(Section):
         return self
 
 
+class BackendDefaults(Backend):
+    """What backends have that do not say otherwise: all that stands below one, but its servers."""
+
+    servers: ClassVar[tuple[Server, ...]] = ()  # type: ignore[misc]
+    """None: they are what a backend is for."""
+
+
 def merged(servers: Iterable[Server]) -> dict[str, Server]:
     """Servers by address; one that is written twice is one with the weight of both."""
     found: dict[str, Server] = {}

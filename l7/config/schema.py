@@ -14,14 +14,24 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from l7.config.backends import Backend, BackendTimeouts, Server
+from l7.config.backends import Backend, BackendDefaults, BackendTimeouts, Server
 from l7.config.section import Count, Duration, DurationOrUnlimited, Period, Section, Timeout
 from l7.config.values import jsontypes, scalars
 from l7.config.values.addresses import Address
 from l7.config.values.routekeys import normal_route_key
 from l7.config.values.scalars import Flag, Form
 
-__all__ = ["Backend", "BackendTimeouts", "Config", "Limits", "Resolver", "Section", "Server", "Timeouts"]
+__all__ = [
+    "Backend",
+    "BackendDefaults",
+    "BackendTimeouts",
+    "Config",
+    "Limits",
+    "Resolver",
+    "Section",
+    "Server",
+    "Timeouts",
+]
 
 Port = Annotated[int, BeforeValidator(scalars.whole(0, 65535)), Form("port", schema=jsontypes.whole(0, 65535))]
 Heartbeat = Annotated[
@@ -252,6 +262,13 @@ class Config(Section):
     timeouts: Timeouts = Field(default=Timeouts.model_construct(), description="How long l7 waits for a client.")
     resolver: Resolver = Field(
         default=Resolver.model_construct(), description="How the names of servers are looked up."
+    )
+    defaults: BackendDefaults = Field(
+        default=BackendDefaults.model_construct(),
+        description="What all backends have that do not say otherwise: anything that may stand below a backend, but "
+        "`servers`. A backend's own setting wins; sections are taken together key by key, and a section that a backend "
+        "turns `off` is off.",
+        examples=["{retries: 1, health: {path: /healthz}, timeouts: {connect: 1s}}"],
     )
     backends: dict[RouteKey, Backend] = Field(
         default={},

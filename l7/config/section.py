@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import types
+import typing
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic.fields import FieldInfo
 
 from l7.config.values import jsontypes, scalars
 from l7.config.values.scalars import Form
@@ -65,3 +68,12 @@ class Section(BaseModel):
         """Return the value of the field ``name`` as it is written in YAML: ``8s``, ``32KiB``, ``unlimited``."""
         forms = [form for form in cls.model_fields[name].metadata if isinstance(form, Form)]
         return forms[0].show(value) if forms else value
+
+
+def section_of(info: FieldInfo) -> type[Section] | None:
+    """Return the section that a field is, if it is one; it may be `off` beside."""
+    kind: Any = info.annotation
+    if isinstance(kind, types.UnionType):
+        kind = next(member for member in typing.get_args(kind) if member is not type(None))
+    is_section = isinstance(kind, type) and not isinstance(kind, types.GenericAlias) and issubclass(kind, Section)
+    return kind if is_section else None

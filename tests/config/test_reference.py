@@ -27,7 +27,7 @@ def test_every_setting_is_on_it_with_its_help(section: type[Section]) -> None:
     text = page()
     for name, info in section.model_fields.items():
         key = name.replace("_", "-")
-        assert f"{key}``\n" in text or f"{key}." in text
+        assert f"{key}``\n" in text or f"{key}." in text or f"``{key}: " in text
         assert info.description
 
 

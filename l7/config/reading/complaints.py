@@ -25,13 +25,14 @@ class Where:
     show_path: bool
 
 
-def complaints(error: ValidationError, where: Callable[[Path], Where]) -> list[Problem]:
-    """Return the problems in ``error``."""
+def complaints(error: ValidationError, where: Callable[[Path], Where | None]) -> list[Problem]:
+    """Return the problems in ``error``, but for those of which ``where`` says that they are told elsewhere."""
     found = []
     for detail in error.errors(include_url=False):
         path = tuple(part for part in detail["loc"] if part != "[key]")
         at = where(path)
-        found.append(Problem(at.place, show_path(path) if at.show_path else "", _what(detail, path)))
+        if at is not None:
+            found.append(Problem(at.place, show_path(path) if at.show_path else "", _what(detail, path)))
     return found
 
 

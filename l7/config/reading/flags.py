@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import configargparse
 
+from l7.config.reading.settings import PREFIX, Setting, settings
 from l7.config.schema import Config
+from l7.config.section import section_of
 from l7.config.values.names import did_you_mean, printable
-from l7.config.values.scalars import Flag
 from l7.errors import ConfigError, Problem
 from l7.units import quoted
 from l7.version import version
 
-PREFIX = "L7_"
 SERVERS = "L7_SERVERS"
 SWITCH = {"true", "yes", "on", "1", "false", "no", "off", "0"}
 """How ConfigArgParse wants a variable of a flag without a value."""
@@ -74,24 +74,14 @@ examples:
   l7 explain -c config.yml http://example.com/api -H 'X-Request-ID: 1'
 
 A flag wins over its environment variable [in brackets], that over the file, that over the default.
+Limits, timeouts, name servers and what all backends have in common are flags, too: l7 --help-all
 HOST=ADDRESS words may also stand in {servers}, separated by spaces or commas.
 Signals: HUP reload, USR1 dump, USR2 upgrade, TERM graceful stop, INT and QUIT quick stop."""
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One setting that has a flag: its name in YAML, its flag and variable."""
-
-    key: str
-    flag: Flag
-    variable: str
-    help: str
-    default: Any
-
-
-@dataclass(frozen=True)
 class Given:
-    """What one source gave: raw values by the setting's YAML key with the name they were given by."""
+    """What one source gave: raw values by the setting's key with the name they were given by."""
 
     values: dict[str, tuple[str, Any]] = field(default_factory=dict)
     words: tuple[str, ...] = ()
@@ -104,15 +94,6 @@ class Given:
     requests: int | None = None
     reloads: int | None = None
     problems: tuple[Problem, ...] = ()
-
-
-def settings() -> Iterator[Setting]:
-    """Yield the settings that have a flag, in the schema's order."""
-    for name, info in Config.model_fields.items():
-        for flag in info.metadata:
-            if isinstance(flag, Flag):
-                key = name.replace("_", "-")
-                yield Setting(key, flag, PREFIX + name.upper(), info.description or "", info.default)
 
 
 def variables() -> set[str]:
@@ -130,6 +111,14 @@ class _Collect(argparse.Action):
         setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), values])
 
 
+class _HelpAll(argparse.Action):
+    """Print the help with every flag there is."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        build(everything=True).print_help()
+        parser.exit()
+
+
 class _Version(argparse.Action):
     """Print the version. Not argparse's own, which wants it made before it is asked for."""
 
@@ -139,8 +128,11 @@ class _Version(argparse.Action):
 
 
 @cache
-def build(command: str | None = None) -> Any:
-    """Return the parser of everything that begins with a dash, with the help text for a command, or for all of l7."""
+def build(command: str | None = None, *, everything: bool = False) -> Any:
+    """Return the parser of everything that begins with a dash, with the help text for a command, or for all of l7.
+
+    The help has the settings at the top of the schema, with ``everything`` those in its sections, too.
+    """
     usages = {name: f"{name} URL" if name == "explain" else name for name in COMMANDS}
     commands = "\n".join(f"  l7 {usages[name]:<12} {what}" for name, what in COMMANDS.items())
     parser = configargparse.ArgumentParser(
@@ -155,7 +147,7 @@ def build(command: str | None = None) -> Any:
         allow_abbrev=False,
     )
     parser.error = _refuse
-    groups = {name: parser.add_argument_group(name) for name in ("listening", "processes", "logging", "other")}
+    groups = _groups(parser, everything=everything)
     groups["listening"].add_argument(
         "-c",
         "--config",
@@ -164,13 +156,16 @@ def build(command: str | None = None) -> Any:
         help="The YAML file to read; flags add to it. [L7_CONFIG]",
     )
     for setting in settings():
-        _add(groups[_group(setting.key)], setting)
+        _add(groups[_group(setting)], setting, hidden=len(setting.path) > 1 and not everything)
     groups["logging"].add_argument(
         "-d", "--debug", action="store_true", env_var="L7_DEBUG", help="The same as --log-level debug. [L7_DEBUG]"
     )
     other = groups["other"]
     other.add_argument("-V", "--version", action=_Version, nargs=0, help="Print the version and exit.")
     other.add_argument("-h", "--help", action="help", help="Print this help and exit.")
+    other.add_argument(
+        "--help-all", action=_HelpAll, nargs=0, help="Print the help with the flags of all sections, too."
+    )
     _add_options_of_commands(other, command)
     return parser
 
@@ -203,25 +198,43 @@ def _positive(text: str) -> int:
     return count
 
 
-def _group(key: str) -> str:
-    if key in ("port", "bind", "users"):
+def _groups(parser: Any, *, everything: bool) -> dict[str, Any]:
+    """The groups of the help by name; each section of the schema is one."""
+    sections = {
+        str(info.alias): info.description for info in Config.model_fields.values() if section_of(info) is not None
+    }
+    # A group that shows none of its flags would show its description all the same.
+    words = {name: _plain(text or "") if everything else None for name, text in sections.items()}
+    words = {"listening": None, "processes": None, "logging": None, **words, "other": None}
+    return {name: parser.add_argument_group(name, text) for name, text in words.items()}
+
+
+def _plain(text: str) -> str:
+    """A text of the schema as the help has it."""
+    return text.replace("`", "").replace("%", "%%")
+
+
+def _group(setting: Setting) -> str:
+    top = setting.path[0]
+    if len(setting.path) > 1:
+        return top
+    if top in ("port", "bind", "users", "trusted-proxies"):
         return "listening"
-    return "logging" if "log" in key else "processes"
+    return "logging" if "log" in top else "processes"
 
 
-def _add(group: Any, setting: Setting) -> None:
-    default = setting.default
-    shown = ""
-    if default not in (None, {}, ()):
-        shown = f" (default: {Config.shown(setting.key.replace('-', '_'), default)})"
+def _add(group: Any, setting: Setting, *, hidden: bool) -> None:
+    words = "off: none at all." if setting.turns_off else setting.info.description or ""
     repeat = " May be repeated." if setting.flag.repeat else ""
+    default = setting.default()
+    shown = "" if default is None else f" (default: {default})"
     group.add_argument(
         *setting.flag.names,
         dest=setting.key,
         action=_Collect if setting.flag.repeat else "store",
         metavar=setting.flag.metavar,
         env_var=setting.variable,
-        help=(f"{setting.help.replace('`', '')}{repeat}{shown} [{setting.variable}]").replace("%", "%%"),
+        help=argparse.SUPPRESS if hidden else _plain(f"{words}{repeat}{shown} [{setting.variable}]"),
     )
 
 

@@ -39,17 +39,29 @@ def source_of(sources: Sources, path: Path) -> str:
 
 def _section(section: BaseModel, path: Path, sources: Sources) -> Iterator[str]:
     indent = "  " * len([part for part in path if isinstance(part, str)])
-    for name in type(section).model_fields:
+    for name in _shown(section, path):
         value = getattr(section, name)
         key = name.replace("_", "-")
         shown = section.shown(name, value)  # type: ignore[attr-defined]
         yield from _entry(key, value if isinstance(value, (BaseModel, dict)) else shown, (*path, key), sources, indent)
 
 
+def _shown(section: BaseModel, path: Path) -> list[str]:
+    """The settings of a section that are shown: all of them, and of the defaults for backends those that were given.
+
+    What else backends have stands below each of them.
+    """
+    return [
+        name for name in type(section).model_fields if path[:1] != ("defaults",) or name in section.model_fields_set
+    ]
+
+
 def _entry(key: str, value: Any, path: Path, sources: Sources, indent: str) -> Iterator[str]:
     """Yield the lines of one key and its value."""
     if isinstance(value, SecretStr):
         value = REDACTED
+    if isinstance(value, BaseModel) and not _shown(value, path):
+        value = {}
     if value in ({}, [], ()) or not isinstance(value, (BaseModel, dict, list, tuple)):
         yield f"{indent}{scalar(key)}: {scalar(value)}  # {printable(source_of(sources, path))}"
         return

@@ -4,6 +4,7 @@ man(7).
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 import textwrap
@@ -66,6 +67,8 @@ def _commands() -> Iterator[str]:
 
 def _options() -> Iterator[str]:
     for action in build()._actions:
+        if action.help == argparse.SUPPRESS:
+            continue  # with its section, or its command
         names = ", ".join(f"\\fB{_text(name)}\\fR" for name in action.option_strings)
         value = f" \\fI{_text(action.metavar)}\\fR" if action.nargs != 0 and action.metavar else ""
         yield from (".TP", names + value, _paragraph((action.help or "").replace("%%", "%")))
@@ -74,15 +77,18 @@ def _options() -> Iterator[str]:
 def _settings() -> Iterator[str]:
     for part in parts():
         yield f".SS {part.title}"
-        if off := part.off():
-            yield _paragraph(off)
+        if words := part.words():
+            yield _paragraph(words)
         for entry in part.settings():
             yield from (".TP", f"\\fB{_text(entry.path)}\\fR", _paragraph(" ".join(_about(entry))))
 
 
 def _about(entry: Entry) -> Iterator[str]:
     yield entry.info.description or ""
-    yield f"({entry.type}; default: {entry.default_in_words()})"
+    words = [entry.type, f"default: {entry.default_in_words()}"]
+    if entry.flag is not None and len(entry.flag.path) > 1:
+        words.append(f"`{entry.flag.flag.names[-1]}` and `{entry.flag.variable}`{entry.whom()}")
+    yield f"({'; '.join(words)})"
 
 
 def _list(entries: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 import sys
-import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from l7.config.reading.flags import Setting, settings
+from l7.config.reading.settings import Setting, settings
 from l7.config.rendering.dump import scalar
-from l7.config.schema import Backend, Config, Section, Server
+from l7.config.schema import Backend, BackendDefaults, Config, Section, Server
+from l7.config.section import section_of
 from l7.config.values.scalars import Flag, Form
 
 INTRODUCTION = """\
@@ -107,6 +107,9 @@ def page() -> str:
     return "\n".join([INTRODUCTION.format(example=example), *_settings(), ""])
 
 
+_BACKEND = "backends.HOST"
+
+
 @dataclass(frozen=True)
 class Part:
     """One section of the schema: what it is called, where it stands, and the field that holds it, if one does."""
@@ -116,21 +119,34 @@ class Part:
     section: type[Section]
     info: FieldInfo | None = None
 
-    def off(self) -> str:
-        """What is to be said of a section that may be ``off``; nothing of others."""
+    def words(self) -> str:
+        """What is to be said of the defaults and of a section that may be ``off``; nothing of others."""
+        if self.section is BackendDefaults and self.info is not None:
+            more = (
+                "Together they have to be right for a backend that says nothing itself. Each has a flag and a "
+                "variable, which are named with the setting of a backend."
+            )
+            (example,) = self.info.examples or ("",)
+            return f"{self.info.description} {more} As in `{self.path}: {example}`."
         if self.info is None or not any(isinstance(form, Form) for form in self.info.metadata):
             return ""
         default = "and is so by default" if self.info.default is None else "it is on by default"
-        return f"{' '.join(str(self.section.__doc__).split())} `{self.path}` may be `off`, {default}."
+        off = f"`{self.path}` may be `off`, {default}."
+        flag = next(one for one in settings() if one.key == self.path.replace(_BACKEND, "defaults"))
+        names = f"For all backends so say `{flag.flag.names[0]} off` and `{flag.variable}`."
+        return f"{' '.join(str(self.section.__doc__).split())} {off} {names}"
 
     def settings(self) -> Iterator[Entry]:
         """Yield the settings that stand in it, without those of the sections below it."""
-        flagged = {setting.key: setting for setting in settings()} if self.section is Config else {}
+        if self.section is BackendDefaults:
+            return
+        flagged = {setting.key: setting for setting in settings()}
         for name, info in self.section.model_fields.items():
-            if _section_of(info) is None:
+            if section_of(info) is None:
                 key = name.replace("_", "-")
                 path = f"{self.path}.{key}" if self.path else key
-                yield Entry(path, key, info, _type(info), self.section.shown(name, info.default), flagged.get(key))
+                flag = flagged.get(path.replace(f"{_BACKEND}.", "defaults."))
+                yield Entry(path, key, info, _type(info), self.section.shown(name, info.default), flag)
 
 
 @dataclass(frozen=True)
@@ -143,6 +159,10 @@ class Entry:
     type: str
     default: Any
     flag: Setting | None
+
+    def whom(self) -> str:
+        """What the flag of a backend's setting is for."""
+        return ", for all backends" if self.flag is not None and self.flag.path[0] == "defaults" else ""
 
     def default_in_words(self) -> str:
         """The default, between backticks where it is a value."""
@@ -157,15 +177,21 @@ def parts() -> Iterator[Part]:
     """Yield every section of the schema, in the order of reading."""
     yield Part("Settings", "", Config)
     for key, title in _SECTIONS:
-        yield Part(title, key, _section(Config.model_fields[key]))
-    yield Part("Backends", "backends.HOST", Backend)
+        info = Config.model_fields[key]
+        yield Part(title, key, _section(info), info)
+    yield Part("Backends", _BACKEND, Backend)
     for key, title in _BACKEND_SECTIONS:
         info = Backend.model_fields[key]
-        yield Part(title, f"backends.HOST.{key}", _section(info), info)
-    yield Part("Servers", "backends.HOST.servers[]", Server)
+        yield Part(title, f"{_BACKEND}.{key}", _section(info), info)
+    yield Part("Servers", f"{_BACKEND}.servers[]", Server)
 
 
-_SECTIONS = (("limits", "Limits"), ("timeouts", "Timeouts towards the client"), ("resolver", "Names of servers"))
+_SECTIONS = (
+    ("limits", "Limits"),
+    ("timeouts", "Timeouts towards the client"),
+    ("resolver", "Names of servers"),
+    ("defaults", "Defaults for backends"),
+)
 _BACKEND_SECTIONS = (
     ("queue", "Queue"),
     ("sticky", "Sticky sessions"),
@@ -178,8 +204,8 @@ _BACKEND_SECTIONS = (
 def _settings() -> Iterator[str]:
     for part in parts():
         yield from _title(part.title, "-")
-        if off := part.off():
-            yield from (off.replace("`", "``"), "")
+        if words := part.words():
+            yield from (words.replace("`", "``"), "")
         for entry in part.settings():
             yield from _setting(entry)
 
@@ -197,8 +223,8 @@ def _setting(entry: Entry) -> Iterator[str]:
     yield ""
     if entry.flag is not None:
         flag = entry.flag.flag
-        yield ":Flag: " + ", ".join(f"``{one} {flag.metavar}``" for one in flag.names) + _repeat(flag)
-        yield f":Environment: ``{entry.flag.variable}``"
+        yield ":Flag: " + ", ".join(f"``{one} {flag.metavar}``" for one in flag.names) + _repeat(flag) + entry.whom()
+        yield f":Environment: ``{entry.flag.variable}``{entry.whom()}"
     yield f":Type: {entry.type.replace('`', '``')}"
     yield f":Default: {entry.default_in_words().replace('`', '``')}"
     for example in entry.info.examples or (scalar(entry.default),):
@@ -223,18 +249,9 @@ def _type(info: FieldInfo) -> str:
 
 
 def _section(info: FieldInfo) -> type[Section]:
-    section = _section_of(info)
+    section = section_of(info)
     assert section is not None
     return section
-
-
-def _section_of(info: FieldInfo) -> type[Section] | None:
-    """Return the section that a field is, if it is one."""
-    kind: Any = info.annotation
-    if isinstance(kind, types.UnionType):
-        kind = next(member for member in typing.get_args(kind) if member is not type(None))
-    is_section = isinstance(kind, type) and not isinstance(kind, types.GenericAlias) and issubclass(kind, Section)
-    return kind if is_section else None
 
 
 if __name__ == "__main__":

@@ -1,0 +1,57 @@
+"""What backends have from ``defaults``: key by key, before anything is validated, each with where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from l7.config.generation import Path
+
+DEFAULTS = "defaults"
+
+
+def inherit(raw: dict[str, Any], sources: dict[Path, str]) -> set[Path]:
+    """Give every backend what it does not say itself; returns the paths of what was given.
+
+    ``raw`` and ``sources`` are changed. What is no mapping is left to the schema, and so are servers among defaults.
+    """
+    defaults, backends = raw.get(DEFAULTS), raw.get("backends")
+    if not isinstance(defaults, dict) or not isinstance(backends, dict):
+        return set()
+    told = [(path[1:], source) for path, source in sources.items() if path[0] == DEFAULTS]
+    given: set[Path] = set()
+    for route, backend in backends.items():
+        if isinstance(backend, dict):
+            at: Path = ("backends", route)
+            new = set(_missing(backend, defaults, ()))
+            backends[route] = _joined(backend, defaults, new, ())
+            given |= {(*at, *path) for path in new}
+            sources.update(
+                ((*at, *path), source) for path, source in told if any(path[: len(one)] == one for one in new)
+            )
+    return given
+
+
+def _missing(own: dict[str, Any], defaults: dict[str, Any], above: Path) -> Iterator[Path]:
+    """Yield the paths of what ``own`` has not: settings, and sections as a whole."""
+    for key, value in defaults.items():
+        if key not in own:
+            if not _is_beside(key, own, above):
+                yield (*above, key)
+        elif isinstance(value, dict) and isinstance(own[key], dict):
+            yield from _missing(own[key], value, (*above, key))
+
+
+def _is_beside(key: str, own: dict[str, Any], above: Path) -> bool:
+    """Whether a default means nothing here: it is of servers, or of another policy than the backend has."""
+    return not above and (key == "servers" or (key == "hash-key" and own.get("balance", "hash") != "hash"))
+
+
+def _joined(own: dict[str, Any], defaults: dict[str, Any], new: set[Path], above: Path) -> dict[str, Any]:
+    joined = dict(own)
+    for key, value in defaults.items():
+        if (*above, key) in new:
+            joined[key] = value
+        elif isinstance(value, dict) and isinstance(own.get(key), dict):
+            joined[key] = _joined(own[key], value, new, (*above, key))
+    return joined

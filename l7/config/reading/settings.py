@@ -1,0 +1,106 @@
+"""The settings that a flag and a variable can say: every single value and list of the schema, by its place in it.
+
+A setting that stands in a section is called by its way there: ``timeouts.idle`` is ``--timeouts-idle`` and
+``L7_TIMEOUTS_IDLE``. Only those at the top may have a `Flag` that says otherwise. What has to have a name of the
+user's own on its way, as a backend has, stands in the file alone; what all backends have in common is in ``defaults``.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from l7.config.schema import Config
+from l7.config.section import Section, section_of
+from l7.config.values.scalars import Flag, Form
+
+PREFIX = "L7_"
+"""What the name of every variable of l7 begins with."""
+
+_METAVARS = {"duration": "TIME", "number": "N", "list": "ADDRESS", "text": "TEXT"}
+"""What a value is called in the help, by the first word of its form; others by that word."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting that has a flag: its YAML keys from the top, the field that it is, its flag and variable."""
+
+    path: tuple[str, ...]
+    section: type[Section]
+    name: str
+    flag: Flag
+    variable: str
+
+    @property
+    def key(self) -> str:
+        """Its place as a text: ``port``, ``timeouts.idle``."""
+        return ".".join(self.path)
+
+    @property
+    def info(self) -> FieldInfo:
+        """Its field of the schema."""
+        return self.section.model_fields[self.name]
+
+    @property
+    def turns_off(self) -> bool:
+        """Whether it is a section, of which a flag can say no more than ``off``."""
+        return section_of(self.info) is not None
+
+    def default(self) -> Any:
+        """Its default as it is written in YAML; None where there is nothing to show."""
+        shown = self.section.shown(self.name, self.info.default)
+        return None if shown in (None, {}, (), []) or isinstance(shown, Section) else shown
+
+
+@cache
+def settings() -> tuple[Setting, ...]:
+    """Return the settings that have a flag, in the schema's order."""
+    return tuple(_walk(Config, ()))
+
+
+def _walk(section: type[Section], above: tuple[str, ...]) -> Iterator[Setting]:
+    for name, info in section.model_fields.items():
+        path = (*above, str(info.alias))
+        below = section_of(info)
+        if below is None:
+            if typing.get_origin(info.annotation) is not dict or _own_flag(info):
+                yield _setting(path, section, name, info)
+        else:
+            if _form(info.metadata):
+                yield _setting(path, section, name, info)
+            yield from _walk(below, path)
+
+
+def _setting(path: tuple[str, ...], section: type[Section], name: str, info: FieldInfo) -> Setting:
+    flag = _own_flag(info) or Flag("--" + "-".join(path), metavar=_metavar(info), repeat=_is_list(info))
+    return Setting(path, section, name, flag, PREFIX + "_".join(path).upper().replace("-", "_"))
+
+
+def _own_flag(info: FieldInfo) -> Flag | None:
+    return next((one for one in info.metadata if isinstance(one, Flag)), None)
+
+
+def _is_list(info: FieldInfo) -> bool:
+    """Whether it is a list of values that a comma can part; statuses are one text."""
+    form = _form(info.metadata)
+    return typing.get_origin(info.annotation) is tuple and (form is None or form.name.startswith("list"))
+
+
+def _metavar(info: FieldInfo) -> str:
+    if section_of(info) is not None:
+        return "off"
+    items = typing.get_args(info.annotation)
+    form = _form(info.metadata) or (_form(typing.get_args(items[0])) if items else None)
+    if form is None or form.name.startswith("`"):
+        return "VALUE"
+    word = form.name.split()[0]
+    return _METAVARS.get(word, word.upper())
+
+
+def _form(metadata: Any) -> Form | None:
+    return next((one for one in metadata if isinstance(one, Form)), None)
