@@ -13,7 +13,7 @@ def main() -> int:
     if interrupt is signal.default_int_handler:
         # Nothing is under way that had to be put in order: the process may simply end.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # To import is to make many objects and no garbage. What serves has it looked for again (`l7.commands`).
+    # To import is to make many objects and no garbage. What serves has it looked for again (`l7.commands.dispatch`).
     gc.disable()
     try:
         from l7 import cli

@@ -1,6 +1,6 @@
 """The command line: argv becomes one of the commands, and what goes wrong becomes a message and an exit code.
 
-`l7 --version` needs nothing of l7 but this, and `l7.commands` imports no more than what a command needs.
+`l7 --version` needs nothing of l7 but this, and `l7.commands.dispatch` imports no more than what a command needs.
 
 Exit codes: 0 done or stopped as asked, 1 could not start or run (`explain` found nothing, a reload failed), 2 usage or
 an invalid configuration, 3 workers cannot boot.
@@ -54,7 +54,7 @@ def command_line(argv: list[str]) -> Callable[[], int]:
     """Import what runs the command line ``argv``, and return it; it may raise SystemExit."""
     if argv in (["--version"], ["-V"]):
         return _print_version
-    from l7.commands import dispatch
+    from l7.commands.dispatch import dispatch
 
     return lambda: dispatch(argv, os.environ)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from l7 import commands
+from l7.commands import dispatch
 from l7.config.reading.flags import COMMANDS
 from tests.harness.l7process import ROOT
 
@@ -174,7 +174,7 @@ def test_version() -> None:
 
 
 def test_help_and_dispatch_know_the_same_commands() -> None:
-    assert list(commands.COMMANDS) == list(COMMANDS)
+    assert list(dispatch.COMMANDS) == list(COMMANDS)
 
 
 def test_help_names_every_command_and_variable() -> None:

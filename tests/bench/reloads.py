@@ -21,9 +21,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from l7.rehearsal.clients import KEPT, Clients, Route
-from l7.rehearsal.origin import start_servers
-from l7.rehearsal.results import Results
+from l7.commands.rehearsal.clients import KEPT, Clients, Route
+from l7.commands.rehearsal.origin import start_servers
+from l7.commands.rehearsal.results import Results
 from tests.bench import campaign, machine, packages
 from tests.bench.processes import TIMEOUT, BenchError, free_port, running, tail
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from l7.demo import PORT, settings
+from l7.commands.demo import PORT, settings
 from tests.harness.client import TIMEOUT, Client, get, request
 from tests.harness.environment import SERVICE
 from tests.harness.l7process import L7Process

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from l7.clock import monotonic
+from l7.commands.rehearsal.clients import Clients
+from l7.commands.rehearsal.instance import Instance
+from l7.commands.rehearsal.origin import start_servers
+from l7.commands.rehearsal.results import Results
 from l7.config.generation import Loaded
 from l7.errors import StartError
 from l7.ipc.requests import Answer, ReloadRequest, StatusRequest
-from l7.rehearsal.clients import Clients
-from l7.rehearsal.instance import Instance
-from l7.rehearsal.origin import start_servers
-from l7.rehearsal.results import Results
 
 SECONDS = 20.0
 """How long the load runs when nothing is said."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from l7 import control
 from l7.balancing.explanation import explain
+from l7.commands.control_client import ask
 from l7.config.reading import flags
 from l7.config.reading.loading import Loaded
 from l7.config.values.names import printable
@@ -38,7 +38,7 @@ def _ask(given: flags.Given, environ: Mapping[str, str]) -> Answer | None:
     if given.problems:
         return None
     try:
-        answer = control.ask(ExplainRequest(given.words[1], tuple(given.headers)), given, environ)
+        answer = ask(ExplainRequest(given.words[1], tuple(given.headers)), given, environ)
     except StartError:
         if "control" in given.values:
             raise

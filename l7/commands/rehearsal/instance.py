@@ -18,13 +18,13 @@ from typing import Any
 
 import yaml
 
-from l7 import control
+from l7.commands.control_client import ask
+from l7.commands.rehearsal.clients import Route
 from l7.config.generation import Loaded
 from l7.config.reading.flags import parse_flags
 from l7.config.rendering.dump import render_dump
 from l7.errors import StartError
 from l7.ipc.requests import Answer, Request, StatusRequest
-from l7.rehearsal.clients import Route
 
 WITHIN = 60.0
 """Seconds that a start, a reload or an upgrade may take."""
@@ -83,7 +83,7 @@ class Instance:
     async def ask(self, request: Request) -> Answer:
         """Ask what ``l7 status`` or ``l7 reload`` asks; raises `StartError` when there is no answer."""
         given = parse_flags(["--control", str(self._directory / "l7.control")])
-        return await asyncio.to_thread(control.ask, request, given, {}, WITHIN)
+        return await asyncio.to_thread(ask, request, given, {}, WITHIN)
 
     async def wait_for(self, what: str, condition: Callable[[Answer], bool]) -> Answer:
         """Ask for the status until it meets a condition; raises `StartError` when it does not within `WITHIN`."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from l7.clock import monotonic
-from l7.rehearsal import messages
-from l7.rehearsal.results import Results
+from l7.commands.rehearsal import messages
+from l7.commands.rehearsal.results import Results
 
 PATIENCE = 30.0
 """Seconds after which a request is given up."""

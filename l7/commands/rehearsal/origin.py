@@ -9,8 +9,8 @@ import hashlib
 import re
 from asyncio import StreamReader, StreamWriter
 
-from l7.rehearsal import messages
-from l7.rehearsal.results import Results
+from l7.commands.rehearsal import messages
+from l7.commands.rehearsal.results import Results
 
 SERVERS = 2
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

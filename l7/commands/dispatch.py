@@ -82,35 +82,35 @@ def _dump(argv: list[str], environ: Environ) -> int:
 
 def _explain(argv: list[str], environ: Environ) -> int:
     """``l7 explain URL``: print where a request would go; 1 when nowhere."""
-    from l7 import explain
+    from l7.commands import explain
 
     return explain.command(argv, environ, lambda: _load(argv, environ, skip=2))
 
 
 def _reload(argv: list[str], environ: Environ) -> int:
     """``l7 reload``: have the l7 that runs reload, and print the verdict; 1 when it is not a good one."""
-    from l7 import control
+    from l7.commands.reload import reload
 
-    return control.reload(argv, environ)
+    return reload(argv, environ)
 
 
 def _status(argv: list[str], environ: Environ) -> int:
     """``l7 status``: print what the l7 that runs says of itself."""
-    from l7 import control
+    from l7.commands.status import status
 
-    return control.status(argv, environ)
+    return status(argv, environ)
 
 
 def _server(argv: list[str], environ: Environ) -> int:
     """``l7 server``: change what a server of the l7 that runs gets, or print them all."""
-    from l7 import control
+    from l7.commands.server import server
 
-    return control.server(argv, environ)
+    return server(argv, environ)
 
 
 def _demo(argv: list[str], environ: Environ) -> int:
     """``l7 demo``: three small servers and l7 in front of them."""
-    from l7 import demo
+    from l7.commands import demo
 
     restore_signals()
     rest = list(argv)
@@ -120,7 +120,7 @@ def _demo(argv: list[str], environ: Environ) -> int:
 
 def _rehearse(argv: list[str], environ: Environ) -> int:
     """``l7 rehearse``: reload a private l7 under load, with the configuration that is given or a small one."""
-    from l7.rehearsal.command import RELOADS, rehearse
+    from l7.commands.rehearsal.command import RELOADS, rehearse
 
     restore_signals()
     given = flags.parse_flags(argv)
@@ -141,7 +141,7 @@ def _schema(argv: list[str], _: Environ) -> int:
 
 def _completion(argv: list[str], _: Environ) -> int:
     """``l7 completion SHELL``: print the script that completes l7's words there."""
-    from l7 import completion
+    from l7.commands import completion
 
     (shells,) = flags.WORDS["completion"]
     words = _words_of("completion", argv, most=1)
