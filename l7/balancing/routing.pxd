@@ -3,7 +3,7 @@
 cimport cython
 
 cdef class Match:
-    cdef public str host, path
+    cdef public str key, host, path
     cdef public object payload
 
 cdef class _Paths:

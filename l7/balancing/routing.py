@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from l7.config.values.routekeys import routes_of
+
 _ROOT = ""
 _BORDERS = (b"", b"/", b"?")
 
@@ -23,9 +25,11 @@ _BORDERS = (b"", b"/", b"?")
 class Match:
     """One rule, handed out as it is to every request that it wins."""
 
-    __slots__ = ("host", "path", "payload")
+    __slots__ = ("host", "key", "path", "payload")
 
-    def __init__(self, host: str, path: str, payload: Any) -> None:
+    def __init__(self, key: str, host: str, path: str, payload: Any) -> None:
+        self.key = key
+        """What the table calls it, in normal form; rules with one backend may share it."""
         self.host = host
         """The host pattern: ``example.com``, ``*.example.com`` or ``*``."""
         self.path = path
@@ -33,19 +37,16 @@ class Match:
         self.payload = payload
         """What the table gave for this rule."""
 
-    @property
-    def key(self) -> str:
-        """The rule as the configuration names it, in normal form."""
-        return self.host + self.path
-
     def why(self) -> str:
         """Say in words why this rule won."""
         if self.host == "*":
             reason = "default *"
         elif self.host.startswith("*."):
             reason = f"wildcard {self.host}"
-        else:
+        elif self.key == self.host + self.path:
             reason = "exact host"
+        else:
+            reason = f"exact host {self.host}"
         return f"{reason}, longest path prefix {self.path}" if self.path else reason
 
     def __repr__(self) -> str:
@@ -75,8 +76,8 @@ class _Paths:
 class Routes:
     """All rules of a generation: keys are ``host``, ``*.example.com`` or ``*``, each with an optional ``/path`` prefix.
 
-    They are in the normal form of `l7.config.values.routekeys`, as hosts of requests are in that of
-    `l7.http.authority`.
+    One key may have several of these with commas between: they lead to the same place. They are in the normal form of
+    `l7.config.values.routekeys`, as hosts of requests are in that of `l7.http.authority`.
     """
 
     __slots__ = ("_default", "_exact", "_reach", "_simple", "_wildcards", "rules")
@@ -84,9 +85,10 @@ class Routes:
     def __init__(self, table: Mapping[str, Any]) -> None:
         by_host: dict[str, dict[str, Match]] = {}
         for key, payload in table.items():
-            host, slash, rest = key.partition("/")
-            path = slash + rest
-            by_host.setdefault(host, {})[path] = Match(host, path, payload)
+            for route in routes_of(key):
+                host, slash, rest = route.partition("/")
+                path = slash + rest
+                by_host.setdefault(host, {})[path] = Match(key, host, path, payload)
         self.rules: tuple[Match, ...] = tuple([rule for rules in by_host.values() for rule in rules.values()])
         """Every rule, those of one host together."""
         self._default = _Paths(by_host.pop("*", {}))

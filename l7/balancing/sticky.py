@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from l7.balancing.members import Member
 from l7.config.backends import Sticky
+from l7.config.values.routekeys import routes_of
 
 SIZE = 18
 """Bytes of a digest that are used: 24 characters in base64."""
@@ -37,7 +38,8 @@ class Stickiness:
         self._by_token: dict[bytes, Member] = {}
         self._by_member: dict[Member, bytes] = {}
         self.name = settings.cookie.encode("ascii")
-        path = route.partition("/")[2]
+        paths = {one.partition("/")[2] for one in routes_of(route)}
+        path = paths.pop() if len(paths) == 1 else ""
         if ";" in path:  # it would end the attribute; the folder above matches, too
             path = path.partition(";")[0].rpartition("/")[0]
         attributes = [f"Path=/{path}", "HttpOnly", "SameSite=Lax"]

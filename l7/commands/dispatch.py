@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from l7.config.reading import flags
 from l7.config.reading.loading import Loaded, load
 from l7.config.values.names import did_you_mean, printable
+from l7.config.values.routekeys import routes_of
 from l7.errors import ConfigError, Problem
 from l7.master.resources.process_attributes import restore_signals
 from l7.telemetry.events import complain
@@ -65,7 +66,7 @@ def _run(argv: list[str], environ: Environ) -> int:
 def _check(argv: list[str], environ: Environ) -> int:
     """``l7 check``: say that the configuration is valid, or everything that is wrong with it."""
     loaded = _load(argv, environ)
-    hosts = len(loaded.config.backends)
+    hosts = sum(len(routes_of(key)) for key in loaded.config.backends)
     servers = sum(len(backend.servers) for backend in loaded.config.backends.values())
     name = printable(loaded.file) if loaded.file else "configuration"
     print(f"{name}: ok ({_count(hosts, 'host')}, {_count(servers, 'server')})")

@@ -273,6 +273,7 @@ class Config(Section):
     backends: dict[RouteKey, Backend] = Field(
         default={},
         description="The servers by host: a host, `*.example.com` or `*`, each with an optional path prefix, as in "
-        "`example.com/api`.",
+        "`example.com/api`. Several with commas between (`example.com, www.example.com`) are one backend: its servers "
+        "are checked once, and share one load, one queue and one row of figures, under that name.",
         examples=["{example.com: {servers: [127.0.0.1:8081, 127.0.0.1:8082]}}"],
     )

@@ -103,6 +103,22 @@ def test_a_match_says_why(host: str, path: bytes, key: str, why: str) -> None:
     assert why in repr(match)
 
 
+def test_several_rules_with_one_key_lead_to_one_place() -> None:
+    key = "example.com, *.example.org/api, *"
+    routes = Routes({key: "shared", "example.com/x": "own"})
+    for host, path, why in (
+        ("example.com", b"/", "exact host example.com"),
+        ("a.example.org", b"/api", "wildcard *.example.org, longest path prefix /api"),
+        ("other", b"/", "default *"),
+    ):
+        match = routes.match(host, path)
+        assert match is not None
+        assert (match.key, match.payload, match.why()) == (key, "shared", why)
+    own = routes.match("example.com", b"/x")
+    assert own is not None
+    assert own.payload == "own"
+
+
 def test_every_rule_is_listed() -> None:
     rules = Routes(TABLE).rules
     assert len(rules) == len(TABLE)

@@ -102,6 +102,10 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
         ("[0:0::1]/x", "[::1]/x"),
         ("127.0.0.1", "127.0.0.1"),
         ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ("Example.com.,  www.Example.com/", "example.com, www.example.com"),
+        ("a,b, c/x , *,[::01]/y", "a, b, c/x, *, [::1]/y"),
+        ("a/x,y", "a/x,y"),
+        ("a/x,y, b", "a/x,y, b"),
     ],
 )
 def test_normal_form_of_a_route(key: str, normal: str) -> None:
@@ -126,6 +130,12 @@ def test_normal_form_of_a_route(key: str, normal: str) -> None:
         ("h/../b", "without"),
         ("::1", "brackets"),
         ("[fe80::1%eth0]", "no request names a zone"),
+        ("a, ", "a comma without a host"),
+        (",a", "a comma without a host"),
+        ("a,,b", "a comma without a host"),
+        ("a, b, A.", "'a' is named twice"),
+        ("a, b:80", "a route has no port; write 'b'"),
+        ("a, http://b/", "write the host alone"),
     ],
 )
 def test_what_is_no_route(key: str, why: str) -> None:

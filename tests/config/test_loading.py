@@ -138,6 +138,61 @@ def test_words_may_stand_anywhere_and_after_two_dashes() -> None:
     assert servers(load(["a=b", "-p", "1", "c=d", "--bind", "*", "--", "e=f"], {})).keys() == {"a", "c", "e"}
 
 
+SHARED = """\
+backends:
+  Example.com, www.example.com.:
+    servers: [b]
+    retries: 1
+  c: {servers: [d]}
+"""
+
+
+def test_several_hosts_are_one_backend(write: Write) -> None:
+    name = write(SHARED)
+    loaded = load(["-c", name], {})
+    assert servers(loaded) == {"example.com, www.example.com": ["b:80"], "c": ["d:80"]}
+    assert loaded.sources["backends", "example.com, www.example.com", "retries"] == "config.yml:4"
+    assert load(["-c", write(render_dump(loaded))], {}).digest == loaded.digest
+    # A word names all of them or a part, which is then apart, with the settings of the whole.
+    name = write(SHARED)
+    whole = load(["-c", name, "www.example.com, example.com=x:1", "example.com,www.example.com=y:1"], {})
+    assert servers(whole) == {"www.example.com, example.com": ["x:1", "y:1"], "c": ["d:80"]}
+    part = load(["-c", name, "www.example.com=x:1"], {})
+    assert servers(part) == {"c": ["d:80"], "example.com": ["b:80"], "www.example.com": ["x:1"]}
+    assert {backend.retries for key, backend in part.config.backends.items() if key != "c"} == {1}
+    assert {part.sources["backends", host, "retries"] for host in ("example.com", "www.example.com")} == {
+        "config.yml:4"
+    }
+    assert part.sources["backends", "www.example.com", "servers"] == "argument"
+    more = load(["-c", name, "www.example.com,new=x:1"], {"L7_SERVERS": "www.example.com=z"})
+    assert servers(more) == {"c": ["d:80"], "example.com": ["b:80"], "www.example.com, new": ["x:1"]}
+
+
+def test_hosts_that_overlap_are_refused(write: Write) -> None:
+    assert errors(["-c", write(SHARED), "example.com,c=x", "a,b=y", "b=z"]) == [
+        "b=z: some of its hosts are named together with others before, as 'a, b'",
+        "example.com,c=x: these are hosts of different backends: 'example.com, www.example.com' and 'c'",
+    ]
+    text = """\
+backends:
+  a, b: {servers: [x]}
+  "b":
+    servers: [x]
+  "c, ": {servers: [x]}
+  d,,e: {servers: [x]}
+  f, F.: {servers: [x]}
+  g, a: {servers: [x]}
+  c: {servers: [x]}
+"""
+    assert errors(["-c", write(text)]) == [
+        "config.yml:3: backends.b: the same route as line 2",
+        "config.yml:5: backends.c, : a comma without a host before or behind it",
+        "config.yml:6: backends.d,,e: a comma without a host before or behind it",
+        "config.yml:7: backends.f, F.: 'f' is named twice",
+        "config.yml:8: backends.g, a: 'a' is the same route as line 2",
+    ]
+
+
 def test_users_are_one_setting(write: Write) -> None:
     name = write(BACKENDS + "users: {file: 0123}\n")
     assert load(["-c", name], {}).config.users["file"].get_secret_value() == "0123"

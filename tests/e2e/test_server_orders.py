@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.harness.client import TIMEOUT
+from tests.harness.client import TIMEOUT, get, request
 from tests.harness.l7process import ROOT, L7Process
 from tests.harness.lifecycle import stop_successor, upgrade
 
@@ -102,3 +102,49 @@ def test_an_order_ends_with_its_server(proxy, tmp_path):
 )
 def test_what_cannot_be_followed_is_said(proxy, words, code, why):
     assert why in order(proxy, *words, code=code)
+
+
+SHARED = """
+canary-time: 100ms
+preflight: 0s
+access-log: off
+control: {directory}/sock
+admin: 'unix:{directory}/admin'
+defaults: {{sticky: {{cookie: who}}}}
+backends:
+  A.example, www.a.example/x: {{servers: [{one}, {two}]}}
+"""
+
+
+def test_several_hosts_share_one_backend(l7, origin, tmp_path):
+    """One row of figures, one state of its servers; whoever is named by one host is named by all."""
+    one, two = origin(), origin()
+    proxy = l7(SHARED.format(directory=tmp_path, one=one.address, two=two.address), leaks=False)
+    first = request(proxy.port, "GET", "/", host="a.example")
+    second = request(proxy.port, "GET", "/x", host="www.a.example")
+    assert (first.status, second.status) == (200, 200)
+    assert request(proxy.port, "GET", "/", host="www.a.example").status == 404
+    assert len(one.requests) == len(two.requests) == 1  # round robin over both hosts
+    assert b"; Path=/;" in (second.header(b"set-cookie") or b"")
+    name = "a.example, www.a.example/x"
+    figures = get(str(tmp_path / "admin"), "/metrics").body.decode()
+    assert f'l7_requests_total{{host="{name}",code="2xx"}} 2' in figures
+    assert figures.count("l7_server_up{") == 2
+    drained = f"{name}: server {one.address}: drain, requests in flight 0\n"
+    assert order(proxy, "www.a.example/x", one.address, "drain") == drained
+    proxy.wait_for_event("server.ordered", state="drain")
+
+    def left_alone() -> bool:
+        before = len(one.requests)
+        assert {request(proxy.port, "GET", "/", host="a.example").status for _ in range(2)} == {200}
+        return len(one.requests) == before
+
+    proxy.wait_for(left_alone, "all requests go to the other server")
+    assert order(proxy, name, one.address, "ready") == drained.replace("drain", "ready")
+    assert "no backend is b.example; did you mean" in order(proxy, "b.example", one.address, "drain", code=1)
+    explained = subprocess.run(
+        [sys.executable, "-m", "l7", "explain", "www.a.example/x/y", "-c", str(proxy.config_path)],
+        capture_output=True, text=True, cwd=ROOT, timeout=TIMEOUT, check=True,
+    ).stdout  # fmt: skip
+    assert f"route:   {name} (exact host www.a.example, longest path prefix /x)\n" in explained
+    assert f"as generation 1 of process {proxy.pid} has them now" in explained

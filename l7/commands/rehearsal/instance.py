@@ -23,6 +23,7 @@ from l7.commands.rehearsal.clients import Route
 from l7.config.generation import Loaded
 from l7.config.reading.flags import parse_flags
 from l7.config.rendering.dump import render_dump
+from l7.config.values.routekeys import routes_of
 from l7.errors import StartError
 from l7.ipc.requests import Answer, Request, StatusRequest
 
@@ -142,6 +143,6 @@ def private_config(loaded: Loaded, ports: list[int], directory: Path) -> tuple[d
 
 
 def _route(key: str, login: str) -> Route:
-    host, slash, path = key.partition("/")
+    host, slash, path = routes_of(key)[0].partition("/")
     name = {"*": "rehearsal.test"}.get(host, host.replace("*.", "rehearsal."))
     return Route((slash + path).rstrip("/").encode("ascii"), f"Host: {name}\r\n{login}".encode("ascii"))

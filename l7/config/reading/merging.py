@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from l7.config.generation import Path
@@ -13,8 +13,9 @@ from l7.config.reading.flags import Given
 from l7.config.reading.inheritance import inherit
 from l7.config.reading.settings import Setting, settings
 from l7.config.values.names import printable
-from l7.config.values.routekeys import normal_route_key
+from l7.config.values.routekeys import joined, normal_route_key, routes_of
 from l7.errors import Problem
+from l7.units import quoted
 
 EXTENSION = "x-"
 """What a key at the top of a file begins with that is no setting: anchors are kept there (as in Compose files)."""
@@ -101,36 +102,60 @@ class SourceMerge:
     def add_servers(self, words: Sequence[str], source: str) -> None:
         """Let HOST=ADDRESS words replace the servers of the hosts that they name."""
         named: dict[str, list[str]] = {}
+        by_host: dict[str, str] = {}
         for word in words:
             key, equals, address = word.partition("=")
             place = source if source == flags.SERVERS else _without_login(word)
             try:
                 if not equals:
                     raise ValueError("write HOST=ADDRESS, as in example.com=127.0.0.1:8081; a command comes first")
-                route = normal_route_key(key)
+                key = _same_hosts(normal_route_key(key), by_host)
             except ValueError as error:
                 self.problems.append(Problem(place, "", str(error)))
                 continue
-            servers = named.setdefault(route, [])
-            self._places["backends", route, "servers", len(servers)] = place
+            servers = named.setdefault(key, [])
+            self._places["backends", key, "servers", len(servers)] = place
             servers.append(address)
-        for route, servers in named.items():
-            self._replace_servers(route, servers, source)
-
-    def _replace_servers(self, route: str, servers: list[str], source: str) -> None:
         backends = self.raw.setdefault("backends", {})
         if backends is None:
             backends = self.raw["backends"] = {}
         if not isinstance(backends, dict):
             return  # What the file has there is refused by the schema.
-        old = backends.get(route)
-        path: Path = ("backends", route, "servers")
+        owners = {host: key for key in backends for host in routes_of(key)}
+        for key, servers in named.items():
+            try:
+                self._take_apart(key, backends, owners)
+            except ValueError as error:
+                self.problems.append(Problem(self._places["backends", key, "servers", 0], "", str(error)))
+            else:
+                self._replace_servers(key, backends, servers, source)
+
+    def _replace_servers(self, key: str, backends: dict[str, Any], servers: list[str], source: str) -> None:
+        old = backends.get(key)
+        path: Path = ("backends", key, "servers")
         if isinstance(old, dict) and "servers" in old:
             self._forget(path, places=False)
-        backends[route] = {**(old if isinstance(old, dict) else {}), "servers": servers}
+        backends[key] = {**(old if isinstance(old, dict) else {}), "servers": servers}
         self.sources[path] = source
         for index in range(len(servers)):
             self.sources[(*path, index)] = source
+
+    def _take_apart(self, key: str, backends: dict[str, Any], owners: dict[str, str]) -> None:
+        """Make the hosts of ``key`` a backend of their own, with the settings of the one that they are part of.
+
+        ``owners`` has the key of each host. Raises ValueError where they are parts of different ones.
+        """
+        hosts = routes_of(key)
+        parts = list(dict.fromkeys(owners[host] for host in hosts if host in owners))
+        if len(parts) > 1:
+            raise ValueError(f"these are hosts of different backends: {quoted(parts[0])} and {quoted(parts[1])}")
+        for owner in parts if parts != [key] else ():
+            left = joined(host for host in routes_of(owner) if host not in hosts)
+            found = backends.pop(owner)
+            for new in filter(None, (left, key)):
+                backends[new] = found
+                owners.update((host, new) for host in routes_of(new))
+                self._rename({owner: new}, keep=True)
 
     def _put(self, path: Path, value: Any, name: str) -> None:
         """Set the value at ``path``; a section that is ``off`` or missing on the way there is made."""
@@ -155,33 +180,51 @@ class SourceMerge:
         backends = self.raw.get("backends")
         if not isinstance(backends, dict):
             return
+        owners: dict[str, str] = {}
         renamed: dict[str, str] = {}
         normal: dict[str, Any] = {}
         for key, value in backends.items():
-            route = _or_same(normal_route_key, key)
-            if route in normal:
-                first = self.sources.get(("backends", renamed.get(route, route)), "")
-                what = f"the same route as line {first.rpartition(':')[2]}"
-                self.problems.append(Problem(self.sources["backends", key], f"backends.{printable(key)}", what))
+            try:
+                route = normal_route_key(key)
+                routes = routes_of(route)
+            except ValueError:
+                route, routes = key, [key]
+            taken = next((one for one in routes if one in owners), None)
+            if taken is not None:
+                what = "the same route" if taken == route else f"{quoted(taken)} is the same route"
+                line = self.sources["backends", owners[taken]].rpartition(":")[2]
+                self.problems.append(
+                    Problem(self.sources["backends", key], f"backends.{printable(key)}", f"{what} as line {line}")
+                )
                 continue
+            owners.update((one, key) for one in routes)
             normal[route] = value
             if route != key:
-                renamed[route] = key
+                renamed[key] = route
         self.raw["backends"] = normal
         if renamed:
             self._rename(renamed)
 
-    def _rename(self, renamed: dict[str, str]) -> None:
-        back = {key: route for route, key in renamed.items()}
-        for path in [path for path in self.sources if len(path) > 1 and path[0] == "backends" and path[1] in back]:
-            self.sources[("backends", back[str(path[1])], *path[2:])] = self.sources.pop(path)
+    def _rename(self, renamed: dict[str, str], *, keep: bool = False) -> None:
+        """Let what is known of the backends on the left be known of those on the right; ``keep``: of both."""
+        for path in [path for path in self.sources if len(path) > 1 and path[0] == "backends" and path[1] in renamed]:
+            source = self.sources[path] if keep else self.sources.pop(path)
+            self.sources[("backends", renamed[str(path[1])], *path[2:])] = source
 
 
-def _or_same(normalise: Callable[[str], str], key: str) -> str:
-    try:
-        return normalise(key)
-    except ValueError:
+def _same_hosts(key: str, by_host: dict[str, str]) -> str:
+    """Return the key of the words before that name the same hosts as ``key``, or else ``key``, and remember it.
+
+    Raises ValueError where they name some of the same hosts and not all.
+    """
+    hosts = routes_of(key)
+    other = next((by_host[host] for host in hosts if host in by_host), None)
+    if other is None:
+        by_host.update((host, key) for host in hosts)
         return key
+    if set(hosts) != set(routes_of(other)):
+        raise ValueError(f"some of its hosts are named together with others before, as {quoted(other)}")
+    return other
 
 
 def _items(words: list[str]) -> list[str]:

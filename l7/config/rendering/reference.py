@@ -68,7 +68,10 @@ Hosts
     Case, a trailing dot and a port in the request do not matter. ``example.com`` is that host, ``*.example.com`` all
     below it, ``*`` all others; each may have a path prefix, which ends at a segment's border: ``example.com/api`` is
     for ``/api`` and ``/api/x``, not for ``/apix``. In YAML a text that begins with ``*`` is quoted:
-    ``'*.example.com'``.
+    ``'*.example.com'``. Several hosts, with a comma and a space between, are one backend: ``example.com,
+    www.example.com:``. A word of the command line names all of them, ``example.com,www.example.com=127.0.0.1:8081``, or
+    some: those are then a backend of their own, with the settings that the whole one has in the file. ``l7 server``
+    knows it by each of its hosts.
 Texts
     YAML's guesses do not matter: ``access-log: off`` is the text ``off``, a password ``0123`` keeps its zero, ``0o17``
     is no number. A key that is given twice, a key without a value and an unknown key are refused; where a dump has

@@ -88,4 +88,5 @@ STATUSES = _or_list(
     },
     least=1,
 )
-ROUTE = _text(rf"(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])(/{_SEGMENT})*", ["string"])
+_ROUTE = rf"(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])(/{_SEGMENT})*"
+ROUTE = _text(rf"{_ROUTE}((\s*,\s+|,){_ROUTE})*", ["string"])

@@ -1,11 +1,14 @@
-"""The keys of ``backends``: a host, ``*.example.com`` or ``*``, each with an optional ``/path`` prefix, in normal form.
+"""The keys of ``backends``: one route or several with commas between, as in ``example.com, www.example.com``.
 
-The normal form is lower case, without trailing dot, port or trailing slash, so that equal routes are equal texts.
+A route is a host, ``*.example.com`` or ``*``, each with an optional ``/path`` prefix. The normal form is lower case,
+without trailing dot, port or trailing slash, so that equal routes are equal texts. A path may have commas: the next
+route begins only behind one with white space.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from l7.config.values.addresses import check_host
 from l7.units import quoted
@@ -15,8 +18,42 @@ _EXAMPLE = "write a host, '*.example.com' or '*'"
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*", re.ASCII)
 
 
+_BETWEEN = ", "
+"""What stands between the routes of a key in normal form."""
+
+
 def normal_route_key(key: str) -> str:
-    """Return ``key`` in normal form. Raises ValueError that says what to write instead."""
+    """Return ``key``, one route or several, in normal form. Raises ValueError that says what to write instead."""
+    written = _split(key)
+    if len(written) > 1 and "" in written:
+        raise ValueError("a comma without a host before or behind it")
+    routes = [_normal_route(route) for route in written]
+    for index, route in enumerate(routes):
+        if route in routes[:index]:
+            raise ValueError(f"{quoted(route)} is named twice")
+    return joined(routes)
+
+
+def joined(routes: Iterable[str]) -> str:
+    """Return the key of routes in normal form."""
+    return _BETWEEN.join(routes)
+
+
+def routes_of(key: str) -> list[str]:
+    """Return the routes of a key in normal form."""
+    return key.split(_BETWEEN)
+
+
+def _split(key: str) -> list[str]:
+    routes = []
+    for part in re.split(r"\s*,\s+", key):
+        host, slash, path = part.partition("/")
+        *others, last = host.split(",")
+        routes += [*others, last + slash + path]
+    return routes
+
+
+def _normal_route(key: str) -> str:
     if "://" in key or key.startswith("//"):
         raise ValueError(f"write the host alone, as in {_after_scheme(key)!r}")
     host, slash, path = key.partition("/")

@@ -13,7 +13,7 @@ from typing import Any
 
 from l7.config.values.addresses import Address
 from l7.config.values.names import did_you_mean, printable
-from l7.config.values.routekeys import normal_route_key
+from l7.config.values.routekeys import normal_route_key, routes_of
 from l7.errors import L7Error
 from l7.ipc.requests import Answer, ServerRequest, refusal
 from l7.master.state.shared_state import SharedMemoryOwner
@@ -119,10 +119,11 @@ class ServerOverrides:
             wanted = str(Address.parse(address))
         except ValueError as error:
             raise OverrideError(str(error)) from None
-        known = [key for key in self._shared_state.rows if key[:1] == (route,)]
+        # A backend with several routes goes by each of them as well as by all.
+        backends = {name: key[0] for key in self._shared_state.rows if key for name in (key[0], *routes_of(key[0]))}
+        known = [key for key in self._shared_state.rows if key[:1] == (backends.get(route),)]
         if not known:
-            routes = {key[0] for key in self._shared_state.rows if key}
-            raise OverrideError(f"no backend is {printable(route)}{did_you_mean(route, routes)}")
+            raise OverrideError(f"no backend is {printable(route)}{did_you_mean(route, backends)}")
         found = [key for key in known if key[1:] == (wanted,)] or [key for key in known if key[2:] == (wanted,)]
         if not found:
             servers = {label for key in known for label in key[1:]}
