@@ -11,6 +11,7 @@ from l7.config.generation import Loaded
 from l7.errors import ConfigError, StartError
 from l7.master.announcer import ServiceAnnouncer
 from l7.master.arbiter import Arbiter
+from l7.master.child_supervisor import HeartbeatWatch
 from l7.master.children.close_in_child import CloseInChild
 from l7.master.children.fork import Run
 from l7.master.children.poll import Poll
@@ -22,7 +23,7 @@ from l7.master.control.commands import ControlCommands
 from l7.master.control.config_dump import ConfigDumper
 from l7.master.control.reload_tracker import ReloadTracker
 from l7.master.control.server import ControlServer
-from l7.master.monitor.supervisor import PLACES, MonitorSupervisor
+from l7.master.monitor_supervisor import MonitorSupervisor
 from l7.master.opener.process import run as run_opener
 from l7.master.opener.watch import OpenerWatch
 from l7.master.reloader import Reloader
@@ -34,7 +35,7 @@ from l7.master.state.dns_results import DnsResultPublisher
 from l7.master.state.gauges import MasterGaugeWriter
 from l7.master.state.generations import SLOTS, Generations
 from l7.master.supervision.machine import SupervisionMachine
-from l7.master.supervision.state import initial_state
+from l7.master.supervision.state import MONITOR_SLOTS, initial_state
 from l7.master.upgrade.coordinator import UpgradeCoordinator, report_failure
 from l7.master.upgrade.state_file import StateFile
 from l7.master.worker_supervisor import WorkerSupervisor
@@ -102,7 +103,7 @@ def context_of(
         generations=generations,
         resources=resources,
         children=children,
-        scoreboard=Scoreboard(PLACES),
+        scoreboard=Scoreboard(SLOTS + MONITOR_SLOTS),
         poll=poll,
         signal_queue=signal_queue,
         close_in_child=close_in_child,
@@ -128,7 +129,9 @@ def build(context: MasterContext, run: Run, inheritance: InheritedResources | No
     announcer = ServiceAnnouncer(context, commands, upgrades)
     workers = WorkerSupervisor(context, broker, gauges, run)
     reloader = Reloader(context, control_server, reload_tracker, gauges)
-    dumper = ConfigDumper(context, monitor.states)
+    dumper = ConfigDumper(context)
     opener = OpenerWatch(context)
+    heartbeats = HeartbeatWatch(context)
     # In this order they end: who waits is answered before anything that could be told about is gone.
-    return Arbiter(context, [commands, broker, upgrades, monitor, announcer, workers, reloader, dumper, opener])
+    parts = [commands, broker, upgrades, monitor, announcer, workers, heartbeats, reloader, dumper, opener]
+    return Arbiter(context, parts)

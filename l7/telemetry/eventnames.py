@@ -49,6 +49,7 @@ NAMES = {
     "monitor.started": Meaning(("pid",), "the monitor process was forked (level debug)"),
     "monitor.hung": Meaning((), "it has no heartbeat"),
     "monitor.unready": Meaning((), "it has not booted in time"),
+    "monitor.delayed": Meaning(("seconds",), "it died young, and is started again after that time"),
     "monitor.exited": Meaning(("reason",), "it has ended: expected (level debug), or not"),
     "upgrade.started": Meaning((), "the next l7 is started"),
     "upgrade.refused": Meaning(("state",), "no upgrade in this state"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from l7.master.supervision import events as v
 from l7.master.supervision.lifecycle import MasterPhase
-from l7.master.supervision.state import SupervisorState, WorkerRecord, initial_state
+from l7.master.supervision.state import ChildRecord, SupervisorState, initial_state
 from l7.master.supervision.step import step
 
 
@@ -19,7 +19,7 @@ class Simulation:
         self.state: SupervisorState = initial_state(v.GenerationPlan(1, workers, **times), slots, self.now)
         self.actions: list[v.Action] = []
         self.log: list[str] = []
-        self.alive: dict[int, v.SpawnWorker] = {}
+        self.alive: dict[int, v.SpawnWorker | v.SpawnMonitor] = {}
         self.least_ready: int | None = None
         self.most_alive = 0
         self.weight = (v.AnswerTally(), v.AnswerTally(), True)
@@ -34,9 +34,12 @@ class Simulation:
         told: list[int] = []
         weighed = 0
         for action in actions:
-            if isinstance(action, v.SpawnWorker):
+            if isinstance(action, v.SpawnWorker | v.SpawnMonitor):
                 assert action.slot not in self.alive, "two processes in one slot"
                 self.alive[action.slot] = action
+            if isinstance(action, v.ActivateMonitor):
+                others = [slot for slot in self.alive if slot >= self.state.slots and slot != action.slot]
+                assert not others, "two monitor processes at work"
             if isinstance(action, v.DrainWorker) and self.hears:
                 told.append(action.slot)
             if isinstance(action, v.CompareCanary):
@@ -77,7 +80,7 @@ class Simulation:
         """One worker that starts becomes ready (the only one, unless its slot is given)."""
         if slot is None:
             (slot,) = [worker.slot for worker in self.state.workers if worker.state.value == "starting"]
-        self.send(v.WorkerReady(slot))
+        self.send(v.ChildReady(slot))
 
     def boot_all(self) -> None:
         for worker in self.state.workers:
@@ -86,7 +89,7 @@ class Simulation:
 
     def die(self, slot: int, why: str = "killed by SIGKILL", *, clean: bool = False) -> list[v.Action]:
         del self.alive[slot]
-        return self.send(v.WorkerExited(slot, why, clean))
+        return self.send(v.ChildExited(slot, why, clean))
 
     def reload(self, generation: int, workers: int = 2, *, forced: bool = False) -> None:
         """HUP, or a reload that is forced, with a valid configuration."""
@@ -115,10 +118,10 @@ class Simulation:
             if worker.state.value == "draining":
                 self.die(worker.slot, "exit status 0", clean=True)
 
-    def starting(self) -> list[WorkerRecord]:
+    def starting(self) -> list[ChildRecord]:
         return [worker for worker in self.state.workers if worker.state.value == "starting"]
 
-    def ready(self, generation: int | None = None) -> list[WorkerRecord]:
+    def ready(self, generation: int | None = None) -> list[ChildRecord]:
         return [w for w in self.state.workers if w.ready and generation in (None, w.generation)]
 
     def told(self, kind: type[v.Action]) -> list[v.Action]:

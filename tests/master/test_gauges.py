@@ -9,8 +9,8 @@ import pytest
 
 from l7.master.state.gauges import STATE_OF, MasterGaugeWriter
 from l7.master.supervision.events import GenerationPlan
-from l7.master.supervision.lifecycle import MasterPhase, WorkerState
-from l7.master.supervision.state import WorkerRecord, initial_state
+from l7.master.supervision.lifecycle import ChildState, MasterPhase
+from l7.master.supervision.state import ChildRecord, initial_state
 from l7.sharedmem import master_gauges
 from l7.sharedmem.master_gauges import STATES, MasterGauges
 from l7.sharedmem.memory import SharedMemory
@@ -26,17 +26,17 @@ def shared_memory() -> SharedMemory:
 
 
 def test_every_state_of_a_worker_that_lives_is_counted(shared_memory: SharedMemory) -> None:
-    assert set(STATE_OF) == set(WorkerState) - {WorkerState.EXITED}
+    assert set(STATE_OF) == set(ChildState) - {ChildState.EXITED, ChildState.WAITING}
     assert set(STATE_OF.values()) == set(STATES)
-    workers = tuple(WorkerRecord(place, place, 1, 0.0, state) for place, state in enumerate(WorkerState))
-    MasterGaugeWriter(shared_memory, 1).look(replace(FLEET, workers=workers), 1, None)
+    workers = tuple(ChildRecord(place, place, 1, 0.0, state) for place, state in enumerate(ChildState))
+    MasterGaugeWriter(shared_memory, 1).look(replace(FLEET, children=workers), 1, None)
     assert MasterGauges(shared_memory).workers() == {"starting": 1, "ready": 1, "draining": 1, "stopping": 1, "lost": 2}
 
 
 def test_readiness_follows_the_phase(shared_memory: SharedMemory) -> None:
     gauges, known = MasterGaugeWriter(shared_memory, 1), MasterGauges(shared_memory)
     assert known.unready()
-    serving = replace(FLEET, phase=MasterPhase.SERVING, workers=(WorkerRecord(0, 0, 1, 0.0, WorkerState.READY),))
+    serving = replace(FLEET, phase=MasterPhase.SERVING, children=(ChildRecord(0, 0, 1, 0.0, ChildState.READY),))
     for phase in MasterPhase:
         gauges.look(replace(serving, phase=phase), 1, None)
         ends = phase in (MasterPhase.RETIRING, MasterPhase.DRAINING, MasterPhase.STOPPING, MasterPhase.STOPPED)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from l7.master.supervision import events as v
 from l7.master.supervision.canary import FAILURES, worse
-from l7.master.supervision.lifecycle import ENDS, LIVE, MASTER, WORKER, LifecycleError, MasterPhase, WorkerState, follow
+from l7.master.supervision.lifecycle import CHILD, ENDS, LIVE, MASTER, ChildState, LifecycleError, MasterPhase, follow
 from l7.master.supervision.state import initial_state
 from l7.master.supervision.step import step
 from tests.master.simulation import Simulation, serving
@@ -22,7 +22,7 @@ def test_the_first_generation_starts_all_at_once_and_is_announced_when_all_are_r
     sim.boot(0)
     sim.boot(1)
     assert sim.phase is MasterPhase.STARTING
-    assert sim.send(v.WorkerReady(2))[-1:] == [v.AnnounceReady(3, 3)]
+    assert sim.send(v.ChildReady(2))[-1:] == [v.AnnounceReady(3, 3)]
     assert sim.phase is MasterPhase.SERVING
 
 
@@ -54,13 +54,13 @@ def test_when_some_boot_the_others_are_tried_again_with_growing_pauses():
 def test_a_worker_that_never_reports_ready_is_a_failed_boot():
     sim = Simulation(1, silence=5)
     sim.pass_time(4.9)
-    assert not sim.told(v.AbortWorker)
+    assert not sim.told(v.AbortChild)
     sim.pass_time(0.2)
-    assert sim.told(v.AbortWorker) == [v.AbortWorker(0)]
+    assert sim.told(v.AbortChild) == [v.AbortChild(0)]
     assert v.SpawnWorker(1, 0, 1) in sim.pass_time(0.7), "tried again while the first one writes its stacks"
-    assert not sim.told(v.KillWorker)
+    assert not sim.told(v.KillChild)
     sim.pass_time(0.3)
-    assert v.KillWorker(0) in sim.told(v.KillWorker)
+    assert v.KillChild(0) in sim.told(v.KillChild)
     sim.die(0)
     assert sim.phase is MasterPhase.STOPPING
     sim.die(1)
@@ -94,10 +94,10 @@ def test_the_second_early_death_in_a_row_makes_a_pause_and_a_long_life_forgives(
 def test_a_silent_worker_is_replaced_aborted_and_killed():
     sim = serving(2)
     actions = sim.send(v.HeartbeatLost(0))
-    assert v.AbortWorker(0) in actions
+    assert v.AbortChild(0) in actions
     assert v.SpawnWorker(2, 0, 1) in actions, "its place is filled without waiting for its end"
     assert not sim.pass_time(0.9)
-    assert sim.pass_time(0.2) == [v.KillWorker(0)]
+    assert sim.pass_time(0.2) == [v.KillChild(0)]
     sim.die(0)
     sim.boot()
     assert sim.pass_time(3600) == []
@@ -114,7 +114,7 @@ def test_a_reload_rolls_one_by_one_and_capacity_never_falls():
     for index in range(3):
         assert [(w.index, w.generation) for w in sim.starting()] == [(index, 2)], "one at a time"
         sim.boot()
-        drained = [w.index for w in sim.state.workers if w.state is WorkerState.DRAINING]
+        drained = [w.index for w in sim.state.workers if w.state is ChildState.DRAINING]
         assert drained == list(range(index + 1)), "one old worker for each new one"
     assert sim.phase is MasterPhase.SERVING
     assert sim.least_ready == 3
@@ -131,7 +131,7 @@ def test_a_reload_is_done_when_the_old_workers_have_heard():
     sim.reload(2)
     sim.boot()
     sim.boot()
-    initial_state, second = (w.slot for w in sim.state.workers if w.state is WorkerState.DRAINING)
+    initial_state, second = (w.slot for w in sim.state.workers if w.state is ChildState.DRAINING)
     sim.send(v.DrainAcknowledged(initial_state))
     assert not sim.told(v.CommitGeneration)
     sim.send(v.DrainAcknowledged(second))
@@ -154,7 +154,7 @@ def test_old_workers_that_do_not_drain_are_killed_after_the_drain_timeout():
     sim.reload(2, 1)
     sim.boot()
     assert sim.pass_time(10.4) == []
-    assert v.KillWorker(0) in sim.pass_time(0.2)
+    assert v.KillChild(0) in sim.pass_time(0.2)
 
 
 def test_a_hup_in_the_middle_is_remembered_once_and_not_nested():
@@ -356,7 +356,7 @@ def test_a_backend_that_works_now_and_would_not_refuses_the_reload():
     sim.reload(2, 3)
     (canary,) = sim.starting()
     actions = sim.look_ahead(a=True, b=True, c=False)
-    assert {v.StopWorker(canary.slot), v.CommitGeneration(1)} <= set(actions)
+    assert {v.StopChild(canary.slot), v.CommitGeneration(1)} <= set(actions)
     assert v.AcceptConnections(canary.slot) not in actions
     assert sim.phase is MasterPhase.SERVING
     assert sim.state.plan.generation == 1
@@ -430,9 +430,9 @@ def test_a_canary_that_looks_ahead_has_that_time_beyond_the_one_to_boot():
     sim.reload(2, 1)
     sim.pass_time(24.9)
     assert sim.phase is MasterPhase.CANARY
-    assert not sim.told(v.AbortWorker)
+    assert not sim.told(v.AbortChild)
     sim.pass_time(0.2)
-    assert sim.told(v.AbortWorker)
+    assert sim.told(v.AbortChild)
 
 
 def test_what_is_said_too_late_or_by_another_worker_changes_nothing():
@@ -570,7 +570,7 @@ def test_too_many_draining_workers_make_room_for_new_ones():
         sim.reload(generation, 1)
         sim.boot()
         sim.pass_time(2)
-        for kill in sim.told(v.KillWorker):
+        for kill in sim.told(v.KillChild):
             if kill.slot in sim.alive:
                 sim.die(kill.slot)
         sim.forget()
@@ -624,7 +624,7 @@ def test_term_lets_workers_finish_and_then_kills():
     sim.die(0, "exit status 0", clean=True)
     assert not sim.told(v.ExitMaster)
     sim.pass_time(8.6)
-    assert v.KillWorker(1) in sim.actions
+    assert v.KillChild(1) in sim.actions
     sim.die(1)
     assert sim.told(v.ExitMaster) == [v.ExitMaster(0)]
 
@@ -634,8 +634,8 @@ def test_a_second_stop_is_quick(second: v.Event):
     sim = serving(1)
     sim.send(v.GracefulStopRequested())
     sim.pass_time(1)
-    assert v.StopWorker(0) in sim.send(second)
-    assert v.KillWorker(0) in sim.pass_time(1.1)
+    assert v.StopChild(0) in sim.send(second)
+    assert v.KillChild(0) in sim.pass_time(1.1)
     sim.die(0)
     assert sim.told(v.ExitMaster) == [v.ExitMaster(0)]
 
@@ -654,9 +654,9 @@ def test_a_stop_ends_also_what_boots_drains_and_hangs():
     sim.send(v.HeartbeatLost(sim.ready(1)[0].slot))
     sim.forget()
     sim.send(v.QuickStopRequested())
-    assert {a.slot for a in sim.told(v.StopWorker) + sim.told(v.KillWorker)} == set(sim.alive)
+    assert {a.slot for a in sim.told(v.StopChild) + sim.told(v.KillChild)} == set(sim.alive)
     sim.pass_time(1.1)
-    assert {a.slot for a in sim.told(v.KillWorker)} == set(sim.alive)
+    assert {a.slot for a in sim.told(v.KillChild)} == set(sim.alive)
     for slot in list(sim.alive):
         sim.die(slot)
     assert sim.told(v.ExitMaster) == [v.ExitMaster(0)]
@@ -674,12 +674,12 @@ def test_a_worker_that_may_serve_already_finishes_what_it_has():
     sim.send(v.ScaleUp())
     actions = sim.send(v.GracefulStopRequested())
     assert v.DrainWorker(2, 8.0, close=True) in actions, "its word that it is ready may be on its way"
-    sim.send(v.WorkerReady(2))
+    sim.send(v.ChildReady(2))
     sim.pass_time(7)
-    assert v.StopWorker(2) not in sim.actions
-    assert v.StopWorker(2) in sim.send(v.QuickStopRequested()), "unless there is no time"
+    assert v.StopChild(2) not in sim.actions
+    assert v.StopChild(2) in sim.send(v.QuickStopRequested()), "unless there is no time"
     sim.pass_time(1.1)
-    assert v.KillWorker(2) in sim.actions
+    assert v.KillChild(2) in sim.actions
 
 
 def test_a_generation_that_is_given_up_finishes_what_it_may_have_begun():
@@ -693,7 +693,7 @@ def test_a_generation_that_is_given_up_finishes_what_it_may_have_begun():
     assert sim.phase is MasterPhase.ROLLBACK
     assert v.DrainWorker(late.slot, 8.0, close=False) in actions
     sim.pass_time(9)
-    assert v.KillWorker(late.slot) in sim.actions
+    assert v.KillChild(late.slot) in sim.actions
 
 
 def test_nothing_is_started_while_stopping():
@@ -742,7 +742,7 @@ def test_a_retired_one_does_not_wait_for_ever_and_starts_nothing():
     sim.send(v.UpgradeRequested())
     assert not sim.told(v.SpawnWorker)
     sim.pass_time(62)
-    assert v.KillWorker(1) in sim.actions
+    assert v.KillChild(1) in sim.actions
 
 
 def test_term_to_a_retired_one_is_graceful_and_then_quick():
@@ -751,7 +751,7 @@ def test_term_to_a_retired_one_is_graceful_and_then_quick():
     sim.send(v.SuccessorTookOver(4711))
     assert v.DrainWorker(0, 8.0, close=True) in sim.send(v.GracefulStopRequested())
     sim.pass_time(1)
-    assert v.StopWorker(0) in sim.send(v.GracefulStopRequested())
+    assert v.StopChild(0) in sim.send(v.GracefulStopRequested())
 
 
 def test_one_that_fails_changes_nothing_and_a_reload_that_waited_is_done():
@@ -813,13 +813,13 @@ def test_an_unlisted_pair_raises():
     with pytest.raises(LifecycleError):
         step(initial_state(v.GenerationPlan(1, 1), 4, 0.0), v.ConfigurationLoaded(v.GenerationPlan(2, 1)), 0.0)
     with pytest.raises(LifecycleError):
-        follow(WORKER, WorkerState.EXITED, next(iter(WORKER))[1])
+        follow(CHILD, ChildState.EXITED, next(iter(CHILD))[1])
 
 
 def test_every_state_is_reached_and_left():
     for table, states, last in (
         (MASTER, MasterPhase, {MasterPhase.STOPPED}),
-        (WORKER, WorkerState, {WorkerState.EXITED}),
+        (CHILD, ChildState, {ChildState.EXITED}),
     ):
         assert {source for source, _ in table} == set(states) - last
         assert set(table.values()) | {next(iter(states))} == set(states)
@@ -848,10 +848,10 @@ _MOVES = st.sampled_from(
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(st.tuples(_MOVES, st.integers(0, 7)), max_size=80))
-def test_whatever_happens_no_rule_is_broken(moves: list[tuple[str, int]]):
+@given(st.lists(st.tuples(_MOVES, st.integers(0, 7)), max_size=80), st.booleans())
+def test_whatever_happens_no_rule_is_broken(moves: list[tuple[str, int]], monitor: bool):
     """Any events in any order: no impossible transition, no slot twice, no place empty without a reason."""
-    sim = Simulation(2, canary=3.0, preflight=2.0)
+    sim = Simulation(2, canary=3.0, preflight=2.0, monitor=monitor)
     sim.hears = False
     number = 1
     for move, pick in moves:
@@ -861,9 +861,9 @@ def test_whatever_happens_no_rule_is_broken(moves: list[tuple[str, int]]):
             number += 1
             sim.loaded(number, 1 + pick % 3)
         elif move == "boot" and slot is not None:
-            worker = sim.state.worker(slot)
-            if worker is not None and worker.state not in (WorkerState.READY, WorkerState.DRAINING):
-                sim.send(v.WorkerReady(slot))
+            worker = sim.state.child(slot)
+            if worker is not None and worker.state not in (ChildState.READY, ChildState.DRAINING, ChildState.WAITING):
+                sim.send(v.ChildReady(slot))
         elif move in ("die", "exit") and slot is not None:
             sim.die(slot, clean=move == "exit")
         elif move == "silent" and slot is not None:
@@ -900,7 +900,7 @@ def test_whatever_happens_no_rule_is_broken(moves: list[tuple[str, int]]):
 
 def _check(sim: Simulation) -> None:
     state = sim.state
-    assert {worker.slot for worker in state.workers} == set(sim.alive) or state.phase is MasterPhase.STOPPED
+    assert {child.slot for child in state.children} == set(sim.alive) or state.phase is MasterPhase.STOPPED
     assert len({w.generation for w in state.workers if w.state in LIVE}) <= 2
     if state.phase in (MasterPhase.SERVING, MasterPhase.STARTING):
         for index in range(state.wanted):

@@ -113,11 +113,6 @@ def _report_crash(fault: BaseException, events: Events) -> None:
             events.debug(part)
 
 
-def title(index: int, generation: int) -> str:
-    """The process title of a worker."""
-    return f"l7: worker {index + 1} (generation {generation})"
-
-
 def flush() -> None:
     """Flush standard output and error, so that the child does not write buffered text again."""
     for stream in (sys.stdout, sys.stderr):

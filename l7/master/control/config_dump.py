@@ -21,14 +21,10 @@ STDOUT = 1
 
 
 class ConfigDumper(MasterPart):
-    """Writes the dump that USR1 asks for.
+    """Writes the dump that USR1 asks for."""
 
-    :param monitor_states: returns the states of monitor processes by slot.
-    """
-
-    def __init__(self, context: MasterContext, monitor_states: Callable[[], Mapping[int, str]]) -> None:
+    def __init__(self, context: MasterContext) -> None:
         self._context = context
-        self._monitor_states = monitor_states
         self._wanted = False
 
     @property
@@ -42,8 +38,7 @@ class ConfigDumper(MasterPart):
             return
         self._wanted = False
         context = self._context
-        states = {worker.slot: worker.state.value for worker in context.machine.state.workers}
-        states |= self._monitor_states()
+        states = {child.slot: child.state.value for child in context.machine.state.children}
         lines = process_lines(context.children.handles.values(), states, context.scoreboard)
         text = context.generations.dump(lines)
         write(text, context.resources.output_lock, self._is_in_a_hurry, context.events.warning)

@@ -9,7 +9,7 @@ from typing import Any
 
 from l7.clock import monotonic
 from l7.master.children.handle import ChildProcess
-from l7.master.supervision.state import SupervisorState, WorkerRecord
+from l7.master.supervision.state import ChildRecord, SupervisorState
 from l7.sharedmem.master_gauges import IDLE_CLOSED, WAITED
 from l7.sharedmem.memory import OF_MASTER, SharedMemory
 from l7.sharedmem.scoreboard import BEAT, BEAT_INTERVAL, CONNECTIONS, IN_FLIGHT, LAG, PLACES, RATE, REQUESTS, Scoreboard
@@ -23,7 +23,7 @@ def workers(
     return [_entry(one, handles[one.slot], scoreboard.slot(one.slot)) for one in order if one.slot in handles]
 
 
-def _entry(worker: WorkerRecord, handle: ChildProcess, cells: memoryview) -> dict[str, Any]:
+def _entry(worker: ChildRecord, handle: ChildProcess, cells: memoryview) -> dict[str, Any]:
     now = monotonic()
     silence = now - cells[BEAT] / 1e9 - BEAT_INTERVAL if cells[BEAT] else 0.0
     return {

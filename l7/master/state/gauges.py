@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from l7.master.supervision.lifecycle import ENDS, MasterPhase, WorkerState
+from l7.master.supervision.lifecycle import ENDS, ChildState, MasterPhase
 from l7.master.supervision.state import SupervisorState
 from l7.sharedmem import master_gauges
 from l7.sharedmem.master_gauges import STATES, MasterGauges
 from l7.sharedmem.memory import SharedMemory
 
 STATE_OF = {
-    WorkerState.STARTING: "starting",
-    WorkerState.READY: "ready",
-    WorkerState.DRAINING: "draining",
-    WorkerState.STOPPING: "stopping",
-    WorkerState.ABORTED: "lost",
-    WorkerState.KILLED: "lost",
+    ChildState.STARTING: "starting",
+    ChildState.READY: "ready",
+    ChildState.DRAINING: "draining",
+    ChildState.STOPPING: "stopping",
+    ChildState.ABORTED: "lost",
+    ChildState.KILLED: "lost",
 }
 
 

@@ -24,6 +24,7 @@ from l7.master.state.shared_state import SharedMemoryOwner
 from l7.master.supervision.events import GenerationPlan
 from l7.telemetry.events import Events, named, prefixed
 from l7.workers.downstream.bound_listener import BoundListener
+from l7.workers.monitor.process import needs_monitor
 from l7.workers.upstream.preflight import PreflightSpec
 
 SLOTS = 4096
@@ -77,6 +78,8 @@ class BoundGeneration:
             config.worker_timeout,
             config.canary_time,
             config.preflight,
+            needs_monitor(config),
+            self.admin is not None,
         )
 
 

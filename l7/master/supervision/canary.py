@@ -20,7 +20,7 @@ from l7.master.supervision import events as v
 from l7.master.supervision.events import AnswerTally
 from l7.master.supervision.lifecycle import MasterEvent, MasterPhase
 from l7.master.supervision.placement import spawn
-from l7.master.supervision.state import WorkerRecord
+from l7.master.supervision.state import ChildRecord
 from l7.master.supervision.transition import Transition
 from l7.telemetry.events import named
 
@@ -54,9 +54,9 @@ def compare(who: str, new: AnswerTally, old: AnswerTally, past: AnswerTally) -> 
     return f"{who} worse: {new}; {word}: {known}" if worse(new, known) else ""
 
 
-def on_trial(transition: Transition, worker: WorkerRecord) -> bool:
+def on_trial(transition: Transition, worker: ChildRecord) -> bool:
     """Whether a failure of this worker counts against the new generation."""
-    trial = transition.state.phase in (MasterPhase.CANARY, MasterPhase.ROLLING)
+    trial = transition.state.phase in (MasterPhase.CANARY, MasterPhase.ROLLING) and worker.is_worker
     return trial and worker.generation == transition.state.plan.generation
 
 
@@ -173,7 +173,7 @@ def weighed(transition: Transition, event: v.CanaryCompared) -> None:
 def _judge(transition: Transition, event: v.CanaryCompared) -> None:
     """Let a canary that is not worse pass when its time is over and it has shown what it can."""
     watched = transition.state.watched
-    canary = None if watched is None else transition.state.worker(watched)
+    canary = None if watched is None else transition.state.child(watched)
     if canary is None or not canary.ready:
         return
     over = canary.since + transition.state.plan.canary

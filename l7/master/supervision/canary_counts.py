@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from l7.clock import monotonic
 from l7.master.supervision.events import AnswerTally, CanaryCompared
-from l7.master.supervision.state import SupervisorState, WorkerRecord
+from l7.master.supervision.state import ChildRecord, SupervisorState
 from l7.sharedmem.scoreboard import ANSWERS, BEAT, FAULTS, Scoreboard
 
 FRESH = 2.0
@@ -26,7 +26,7 @@ class CanaryCounts:
         """What each old worker had answered when the watch began."""
         self._old: dict[Life, AnswerTally] = {}
 
-    def watch(self, old: Iterable[WorkerRecord]) -> None:
+    def watch(self, old: Iterable[ChildRecord]) -> None:
         """Begin to compare: answers that these workers have given before do not count."""
         self._since = monotonic()
         self._begin = {_life(worker): self._read(worker) for worker in old}
@@ -52,12 +52,12 @@ class CanaryCounts:
         }
         return _sum(self._old.values())
 
-    def _read(self, worker: WorkerRecord) -> AnswerTally:
+    def _read(self, worker: ChildRecord) -> AnswerTally:
         cells = self._scoreboard.slot(worker.slot)
         return AnswerTally(cells[ANSWERS], cells[FAULTS])
 
 
-def _life(worker: WorkerRecord) -> Life:
+def _life(worker: ChildRecord) -> Life:
     return worker.slot, worker.started
 
 

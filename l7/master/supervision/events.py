@@ -1,7 +1,7 @@
 """The events and the actions of the supervision: what goes into `l7.master.supervision.step.step`, and what comes out.
 
-A slot is the worker's row on the scoreboard and its name between the pure part and the arbiter; an index is the place
-it fills (0 to n-1). Two workers of one index, the old one and the new, have different slots.
+A slot is the child's row on the scoreboard and its name between the pure part and the arbiter; an index is the place
+that a worker fills (0 to n-1). Two workers of one index, the old one and the new, have different slots.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ class GenerationPlan:
     canary: float = 0.0
     preflight: float = 0.0
     """How long the first new worker of a reload may look ahead; 0: it does not."""
+    monitor: bool = False
+    """Whether the generation has work for a monitor process."""
+    admin: bool = False
+    """Whether that process answers on an admin address, and does so until l7 ends."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +86,15 @@ class PreflightFinished:
 
 
 @dataclass(frozen=True)
-class WorkerReady:
-    """A worker reported ready."""
+class ChildReady:
+    """A child reported ready."""
 
     slot: int
 
 
 @dataclass(frozen=True)
-class WorkerExited:
-    """A worker's process ended; ``why`` is for people."""
+class ChildExited:
+    """A child's process ended, or could not be started; ``why`` is for people; ``clean``: it exited with status 0."""
 
     slot: int
     why: str
@@ -99,7 +103,7 @@ class WorkerExited:
 
 @dataclass(frozen=True)
 class HeartbeatLost:
-    """A worker's heartbeat stayed out for too long."""
+    """A child's heartbeat stayed out for longer than ``worker-timeout``."""
 
     slot: int
 
@@ -170,8 +174,8 @@ Event = (
     | ConfigurationLoaded
     | BackendUnreachable
     | PreflightFinished
-    | WorkerReady
-    | WorkerExited
+    | ChildReady
+    | ChildExited
     | HeartbeatLost
     | DrainAcknowledged
     | CanaryCompared
@@ -214,22 +218,37 @@ class DrainWorker:
 
 
 @dataclass(frozen=True)
-class StopWorker:
-    """Tell a worker to end at once."""
+class SpawnMonitor:
+    """Fork a monitor process."""
+
+    slot: int
+    generation: int
+
+
+@dataclass(frozen=True)
+class ActivateMonitor:
+    """Tell a monitor process to begin its work: no other one is left."""
 
     slot: int
 
 
 @dataclass(frozen=True)
-class AbortWorker:
-    """Make a worker's interpreter write its stacks and die."""
+class StopChild:
+    """Tell a child to end at once."""
 
     slot: int
 
 
 @dataclass(frozen=True)
-class KillWorker:
-    """End a worker's process, whatever it does."""
+class AbortChild:
+    """Make a child's interpreter write its stacks and die."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class KillChild:
+    """Kill a child's process."""
 
     slot: int
 
@@ -310,9 +329,11 @@ Action = (
     SpawnWorker
     | AcceptConnections
     | DrainWorker
-    | StopWorker
-    | AbortWorker
-    | KillWorker
+    | SpawnMonitor
+    | ActivateMonitor
+    | StopChild
+    | AbortChild
+    | KillChild
     | LoadConfiguration
     | StartCanaryWatch
     | CompareCanary

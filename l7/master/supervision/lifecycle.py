@@ -1,4 +1,4 @@
-"""The states of the master and of a worker, and the transitions between them, as tables.
+"""The states of the master and of a child, and the transitions between them, as tables.
 
 A pair of state and event that is not listed here cannot happen; when it does all the same it is a bug, and `follow`
 raises instead of guessing. Whoever wants to know what a signal leads to reads `MASTER`; what the actions are is in
@@ -45,10 +45,12 @@ class MasterEvent(Enum):
     EMPTY = "no worker left"
 
 
-class WorkerState(Enum):
-    """A worker, as its master sees it."""
+class ChildState(Enum):
+    """A child, worker or monitor process, as its master sees it."""
 
     STARTING = "starting"
+    WAITING = "waiting"
+    """A monitor process that is ready, while another one is not gone yet."""
     READY = "ready"
     DRAINING = "draining"
     ABORTED = "aborted"
@@ -57,10 +59,11 @@ class WorkerState(Enum):
     EXITED = "exited"
 
 
-class WorkerEvent(Enum):
-    """What changes a worker's state."""
+class ChildEvent(Enum):
+    """What changes a child's state."""
 
     BOOTED = "booted"
+    WAIT = "wait"
     DRAIN = "drain"
     SILENT = "silent"
     STOP = "stop"
@@ -116,44 +119,50 @@ MASTER: Mapping[tuple[MasterPhase, MasterEvent], MasterPhase] = {
     (_M.STOPPING, _ME.EMPTY): _M.STOPPED,
 }
 
-_W, _WE = WorkerState, WorkerEvent
+_C, _CE = ChildState, ChildEvent
 
-WORKER: Mapping[tuple[WorkerState, WorkerEvent], WorkerState] = {
-    (_W.STARTING, _WE.BOOTED): _W.READY,
-    (_W.STARTING, _WE.SILENT): _W.ABORTED,
-    (_W.STARTING, _WE.STOP): _W.STOPPING,
-    (_W.STARTING, _WE.EXIT): _W.EXITED,
-    (_W.READY, _WE.DRAIN): _W.DRAINING,
-    (_W.READY, _WE.SILENT): _W.ABORTED,
-    (_W.READY, _WE.STOP): _W.STOPPING,
-    (_W.READY, _WE.EXIT): _W.EXITED,
+CHILD: Mapping[tuple[ChildState, ChildEvent], ChildState] = {
+    (_C.STARTING, _CE.BOOTED): _C.READY,
+    (_C.STARTING, _CE.SILENT): _C.ABORTED,
+    (_C.STARTING, _CE.STOP): _C.STOPPING,
+    (_C.STARTING, _CE.EXIT): _C.EXITED,
+    # A monitor process begins when no other one is left.
+    (_C.STARTING, _CE.WAIT): _C.WAITING,
+    (_C.WAITING, _CE.BOOTED): _C.READY,
+    (_C.WAITING, _CE.SILENT): _C.ABORTED,
+    (_C.WAITING, _CE.STOP): _C.STOPPING,
+    (_C.WAITING, _CE.EXIT): _C.EXITED,
+    (_C.READY, _CE.DRAIN): _C.DRAINING,
+    (_C.READY, _CE.SILENT): _C.ABORTED,
+    (_C.READY, _CE.STOP): _C.STOPPING,
+    (_C.READY, _CE.EXIT): _C.EXITED,
     # A worker that drains for a reload is told again, and to be quicker, when l7 stops.
-    (_W.DRAINING, _WE.DRAIN): _W.DRAINING,
-    (_W.DRAINING, _WE.SILENT): _W.ABORTED,
-    (_W.DRAINING, _WE.STOP): _W.STOPPING,
-    (_W.DRAINING, _WE.LATE): _W.KILLED,
-    (_W.DRAINING, _WE.KILL): _W.KILLED,
-    (_W.DRAINING, _WE.EXIT): _W.EXITED,
-    # A hung worker: its interpreter writes where it hangs and ends; one that cannot even do that is killed.
-    (_W.ABORTED, _WE.LATE): _W.KILLED,
-    (_W.ABORTED, _WE.KILL): _W.KILLED,
-    (_W.ABORTED, _WE.EXIT): _W.EXITED,
+    (_C.DRAINING, _CE.DRAIN): _C.DRAINING,
+    (_C.DRAINING, _CE.SILENT): _C.ABORTED,
+    (_C.DRAINING, _CE.STOP): _C.STOPPING,
+    (_C.DRAINING, _CE.LATE): _C.KILLED,
+    (_C.DRAINING, _CE.KILL): _C.KILLED,
+    (_C.DRAINING, _CE.EXIT): _C.EXITED,
+    # A hung child: its interpreter writes where it hangs and ends; one that cannot even do that is killed.
+    (_C.ABORTED, _CE.LATE): _C.KILLED,
+    (_C.ABORTED, _CE.KILL): _C.KILLED,
+    (_C.ABORTED, _CE.EXIT): _C.EXITED,
     # One that was to finish what it may have begun to serve is told to be quicker.
-    (_W.STOPPING, _WE.STOP): _W.STOPPING,
-    (_W.STOPPING, _WE.LATE): _W.KILLED,
-    (_W.STOPPING, _WE.EXIT): _W.EXITED,
-    (_W.KILLED, _WE.KILL): _W.KILLED,
-    (_W.KILLED, _WE.EXIT): _W.EXITED,
+    (_C.STOPPING, _CE.STOP): _C.STOPPING,
+    (_C.STOPPING, _CE.LATE): _C.KILLED,
+    (_C.STOPPING, _CE.EXIT): _C.EXITED,
+    (_C.KILLED, _CE.KILL): _C.KILLED,
+    (_C.KILLED, _CE.EXIT): _C.EXITED,
 }
 
 ROLLS = frozenset({_M.CANARY, _M.ROLLING, _M.ROLLBACK})
 """One generation is being replaced by another."""
 ENDS = frozenset({_M.RETIRING, _M.DRAINING, _M.STOPPING, _M.STOPPED})
 """Nothing is started any more."""
-LIVE = frozenset({_W.STARTING, _W.READY})
-"""A worker that fills its place, or will in a moment."""
-BEATS = frozenset({_W.READY, _W.DRAINING})
-"""A worker whose heartbeat counts; one that boots has a deadline of its own."""
+LIVE = frozenset({_C.STARTING, _C.WAITING, _C.READY})
+"""A child that fills its place, or will in a moment."""
+BEATS = frozenset({_C.WAITING, _C.READY, _C.DRAINING})
+"""A child whose heartbeat counts; one that boots has a deadline of its own."""
 
 _State = TypeVar("_State")
 _Event = TypeVar("_Event")

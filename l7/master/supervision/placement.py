@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from l7.master.supervision import events as v
-from l7.master.supervision.lifecycle import MasterPhase, WorkerState
-from l7.master.supervision.state import WorkerRecord
+from l7.master.supervision.lifecycle import ChildState, MasterPhase
+from l7.master.supervision.state import ChildRecord
 from l7.master.supervision.transition import MARGIN, Transition
 
 OLD_GENERATIONS = 8
@@ -34,13 +34,13 @@ def spawn(transition: Transition, index: int, plan: v.GenerationPlan, *, preflig
     if slot is None:
         return  # room is on its way
     until = transition.now + plan.silence + preflight
-    worker = WorkerRecord(slot, index, plan.generation, transition.now, since=transition.now, until=until)
-    transition.state = replace(transition.state, workers=(*transition.state.workers, worker))
+    worker = ChildRecord(slot, index, plan.generation, transition.now, since=transition.now, until=until)
+    transition.state = replace(transition.state, children=(*transition.state.children, worker))
     transition.act(v.SpawnWorker(slot, index, plan.generation, preflight))
 
 
 def _make_room(transition: Transition) -> None:
-    draining = [worker for worker in transition.state.workers if worker.state is WorkerState.DRAINING]
+    draining = [worker for worker in transition.state.workers if worker.state is ChildState.DRAINING]
     full = transition.state.free_slot() is None
     if not full and len(draining) <= OLD_GENERATIONS * transition.state.wanted:
         return
@@ -53,7 +53,7 @@ def _make_room(transition: Transition) -> None:
         transition.drain(oldest, 0.0)
 
 
-def retire(transition: Transition, worker: WorkerRecord) -> None:
+def retire(transition: Transition, worker: ChildRecord) -> None:
     """Let a worker finish; one that is not known to have begun need not take so long."""
     if worker.ready:
         transition.drain(worker, transition.state.plan.drain)

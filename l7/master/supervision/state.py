@@ -1,4 +1,4 @@
-"""All that the supervision knows, as one value: the phase, the generations, the workers, the deadlines.
+"""All that the supervision knows, as one value: the phase, the generations, the children, the deadlines.
 
 Values are replaced, never changed; what follows from them is asked here and decided in `l7.master.supervision.step`.
 """
@@ -7,24 +7,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from l7.master.supervision.events import GenerationPlan, ReloadRequested
-from l7.master.supervision.lifecycle import ENDS, LIVE, MasterPhase, WorkerState
+from l7.master.supervision.lifecycle import ENDS, LIVE, ChildState, MasterPhase
+
+MONITOR_SLOTS = 16
+"""Monitor processes that there may be at a time: one at work, and those that wait or end."""
+NO_INDEX = -1
+"""The index of a monitor process, which has no place among the workers."""
+
+
+class ChildRole(Enum):
+    """What a child is for."""
+
+    WORKER = "worker"
+    MONITOR = "monitor"
+
+
+STOP_WITHIN = {ChildRole.WORKER: 1.0, ChildRole.MONITOR: 1.5}
+"""Seconds that a child has to end when it was told to stop at once."""
+STACKS_WITHIN = {ChildRole.WORKER: 1.0, ChildRole.MONITOR: 1.5}
+"""Seconds that the interpreter of a silent child has to write its stacks."""
 
 
 @dataclass(frozen=True)
-class WorkerRecord:
-    """One process. ``started`` and ``since`` (when it came to its state) and ``until`` are the clock's seconds."""
+class ChildRecord:
+    """One child. ``started`` and ``since`` (when it came to its state) and ``until`` are the clock's seconds."""
 
     slot: int
     index: int
     generation: int
     started: float
-    state: WorkerState = WorkerState.STARTING
+    state: ChildState = ChildState.STARTING
     since: float = 0.0
     until: float | None = None
     heard: bool = False
     """Whether it is known to have heard that it is to drain."""
+    role: ChildRole = ChildRole.WORKER
 
     @property
     def live(self) -> bool:
@@ -34,15 +54,26 @@ class WorkerRecord:
     @property
     def ready(self) -> bool:
         """Whether it takes connections."""
-        return self.state is WorkerState.READY
+        return self.state is ChildState.READY
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether its role is that of a worker."""
+        return self.role is ChildRole.WORKER
+
+    @property
+    def title(self) -> str:
+        """Its process title, which ``ps`` shows."""
+        name = f"worker {self.index + 1}" if self.is_worker else "monitor"
+        return f"l7: {name} (generation {self.generation})"
 
     def __str__(self) -> str:
-        return f"worker {self.index + 1}"
+        return f"worker {self.index + 1}" if self.is_worker else "the monitor process"
 
 
 @dataclass(frozen=True)
 class Backoff:
-    """How often workers of one index died young in a row, and from when on the next may be started."""
+    """How often children of one index died young in a row, and from when on the next may be started."""
 
     count: int
     until: float
@@ -57,10 +88,11 @@ class SupervisorState:
     wanted: int
     """How many workers there are to be: the plan's, changed by TTIN and TTOU."""
     slots: int
+    """How many workers there may be at a time, old and new ones. Theirs are the slots 0 to ``slots`` - 1."""
     phase: MasterPhase = MasterPhase.STARTING
     before: SupervisorState | None = None
     """What was when the reload began, to return to."""
-    workers: tuple[WorkerRecord, ...] = ()
+    children: tuple[ChildRecord, ...] = ()
     strikes: dict[int, Backoff] = field(default_factory=dict)
     failures: int = 0
     """Workers of the new generation that failed in this reload."""
@@ -81,11 +113,21 @@ class SupervisorState:
     until: float | None = None
     code: int = 0
 
-    def worker(self, slot: int) -> WorkerRecord | None:
-        """The worker in a slot, if there is one."""
-        return next((worker for worker in self.workers if worker.slot == slot), None)
+    @property
+    def workers(self) -> tuple[ChildRecord, ...]:
+        """The children that are workers."""
+        return tuple(child for child in self.children if child.is_worker)
 
-    def live(self, generation: int | None = None) -> Iterator[WorkerRecord]:
+    @property
+    def monitors(self) -> tuple[ChildRecord, ...]:
+        """The children that are monitor processes."""
+        return tuple(child for child in self.children if not child.is_worker)
+
+    def child(self, slot: int) -> ChildRecord | None:
+        """The child in a slot, if there is one."""
+        return next((child for child in self.children if child.slot == slot), None)
+
+    def live(self, generation: int | None = None) -> Iterator[ChildRecord]:
         """The workers that boot or serve; of one generation only, when it is given."""
         return (w for w in self.workers if w.live and generation in (None, w.generation))
 
@@ -97,7 +139,7 @@ class SupervisorState:
         """The indexes whose worker is of the wanted generation, and ready."""
         return {worker.index for worker in self.live(self.plan.generation) if worker.ready}
 
-    def takers(self) -> list[WorkerRecord]:
+    def takers(self) -> list[ChildRecord]:
         """The workers that may be given a connection which another one hands over.
 
         In a reload those that stay: the old generation's while the canary is watched, then the new one's.
@@ -109,23 +151,24 @@ class SupervisorState:
         stays = (self.before if in_trial and self.before else self).plan.generation
         return [worker for worker in ready if worker.generation == stays] or ready
 
-    def free_slot(self) -> int | None:
-        """The lowest slot that no process has."""
-        taken = {worker.slot for worker in self.workers}
-        return next((slot for slot in range(self.slots) if slot not in taken), None)
+    def free_slot(self, role: ChildRole = ChildRole.WORKER) -> int | None:
+        """The lowest slot for a role that no child has."""
+        taken = {child.slot for child in self.children}
+        slots = range(self.slots) if role is ChildRole.WORKER else range(self.slots, self.slots + MONITOR_SLOTS)
+        return next((slot for slot in slots if slot not in taken), None)
 
     def may_start(self, index: int, now: float) -> bool:
         """Whether the place's back-off is over."""
         strike = self.strikes.get(index)
         return strike is None or strike.until <= now
 
-    def with_worker(self, changed: WorkerRecord) -> SupervisorState:
-        """This state with one worker changed."""
-        return replace(self, workers=tuple(changed if w.slot == changed.slot else w for w in self.workers))
+    def with_child(self, changed: ChildRecord) -> SupervisorState:
+        """This state with one child changed."""
+        return replace(self, children=tuple(changed if c.slot == changed.slot else c for c in self.children))
 
     def without(self, slot: int) -> SupervisorState:
-        """This state without one worker."""
-        return replace(self, workers=tuple(w for w in self.workers if w.slot != slot))
+        """This state without one child."""
+        return replace(self, children=tuple(child for child in self.children if child.slot != slot))
 
     def with_strike(self, index: int, strike: Backoff | None) -> SupervisorState:
         """This state with the back-off of one place changed."""
@@ -136,10 +179,12 @@ class SupervisorState:
 
     def next_deadline(self, now: float) -> float | None:
         """When something is due without any event; what is due already counts, a back-off that is over doesn't."""
+        if self.phase is MasterPhase.STOPPED:
+            return None
         due: Iterable[float | None] = [
             self.until,
             self.weigh_at,
-            *(worker.until for worker in self.workers),
+            *(child.until for child in self.children),
             *(strike.until for strike in self.strikes.values() if strike.until > now),
         ]
         return min((moment for moment in due if moment is not None), default=None)

@@ -10,7 +10,8 @@ rules, all of them:
 - A canary that fails ends the reload, and so do two others that die young or do not boot, and answers that are worse:
   back to the old generation, the same way.
 - A reload asked for while one is under way is remembered, once.
-- A silent worker is aborted, which writes its stacks, then killed; its place is filled without waiting for that.
+- A silent child is aborted, which writes its stacks, then killed; its place is filled without waiting for that.
+- One monitor process is at work (`l7.master.supervision.monitor`).
 """
 
 from __future__ import annotations
@@ -18,42 +19,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from l7.master.supervision import child, monitor, shutdown, upgrade
 from l7.master.supervision import events as v
-from l7.master.supervision import shutdown, upgrade
 from l7.master.supervision.canary import (
-    fail,
     has_failed,
     look,
-    look_again,
     looked_ahead,
     note_unreachable,
-    on_trial,
     watch,
     weighed,
 )
 from l7.master.supervision.lifecycle import (
-    BEATS,
     ENDS,
-    LIVE,
     ROLLS,
+    ChildState,
     MasterEvent,
     MasterPhase,
-    WorkerEvent,
-    WorkerState,
 )
 from l7.master.supervision.placement import fill, retire, shrink, spawn
-from l7.master.supervision.state import Backoff, SupervisorState, WorkerRecord
+from l7.master.supervision.state import SupervisorState
 from l7.master.supervision.transition import Transition
-from l7.telemetry.events import Named, named
+from l7.telemetry.events import named
 
-YOUNG = 0.25
-"""A worker that lived for less than these seconds after it became ready died young. What lives longer and dies again
-and again cannot make a loop that is worth slowing down, and may be the victim of somebody else."""
-PAUSES = (0.5, 30.0)
-"""The first and the longest pause before a worker is started where others died young; it doubles in between."""
-STACKS_WITHIN = 1.0
-"""Seconds that the interpreter of a silent worker has to write its stacks."""
-OUT_OF_MEMORY = " (not by l7; if by nobody, the system was out of memory: see the kernel's log)"
 HEARD_WITHIN = 1.0
 """Seconds that an old worker has to hear that it is to drain before the reload is called done without it."""
 
@@ -116,61 +103,11 @@ def _looked_ahead(transition: Transition, event: v.Event) -> None:
     looked_ahead(transition, event)
 
 
-def _booted(transition: Transition, event: v.Event) -> None:
-    assert isinstance(event, v.WorkerReady)
-    worker = transition.state.worker(event.slot)
-    if worker is None or worker.state not in LIVE:
-        return  # it was given up before its word came
-    transition.move(worker, WorkerEvent.BOOTED)
-    took = f"{worker} of generation {worker.generation} ready after {transition.now - worker.started:.2f} s"
-    if transition.state.phase in (MasterPhase.ROLLING, MasterPhase.ROLLBACK):
-        took = f"{took}: {len(transition.state.proven())} of {transition.state.wanted}"
-        transition.log("info", named("worker.ready", took, worker=worker.index + 1))
-        look_again(transition)
-    else:
-        transition.log("debug", named("worker.ready", took, worker=worker.index + 1))
-
-
-def _gone(transition: Transition, event: v.Event) -> None:
-    assert isinstance(event, v.WorkerExited)
-    worker = transition.state.worker(event.slot)
-    if worker is None:
-        return
-    transition.move(worker, WorkerEvent.EXIT)
-    transition.state = transition.state.without(worker.slot)
-    age = f"{transition.now - worker.started:.1f} s"
-
-    def exited(words: str) -> Named:
-        return named("worker.exited", words, worker=worker.index + 1, reason=event.why)
-
-    if worker.state in LIVE and transition.state.phase not in ENDS:
-        hint = OUT_OF_MEMORY if event.why.startswith("killed by SIGKILL") else ""
-        transition.log("warning" if event.clean else "error", exited(f"{worker} died after {age}: {event.why}{hint}"))
-        _count_death(transition, worker, event.why)
-    elif worker.state in BEATS and not event.clean:
-        transition.log("warning", exited(f"{worker}, draining, died after {age}: {event.why}"))
-    else:
-        words = f"{worker} ended ({worker.state.value}) after {age}: {event.why}"
-        transition.log("debug" if event.clean else "info", exited(words))
-
-
-def _silent(transition: Transition, event: v.Event) -> None:
-    assert isinstance(event, v.HeartbeatLost)
-    worker = transition.state.worker(event.slot)
-    if worker is None or worker.state not in BEATS:
-        return
-    hangs = f"{worker} hangs: no heartbeat for {transition.state.plan.silence:g} s; its stacks follow"
-    transition.log("error", named("worker.hung", hangs, worker=worker.index + 1))
-    if on_trial(transition, worker):
-        fail(transition, f"{worker} hangs")
-    _abort(transition, worker)
-
-
 def _heard(transition: Transition, event: v.Event) -> None:
     assert isinstance(event, v.DrainAcknowledged)
-    worker = transition.state.worker(event.slot)
-    if worker is not None and worker.state is WorkerState.DRAINING:
-        transition.state = transition.state.with_worker(replace(worker, heard=True))
+    worker = transition.state.child(event.slot)
+    if worker is not None and worker.state is ChildState.DRAINING:
+        transition.state = transition.state.with_child(replace(worker, heard=True))
 
 
 def _weighed(transition: Transition, event: v.Event) -> None:
@@ -200,9 +137,9 @@ _HANDLERS: dict[type[v.Event], Callable[[Transition, v.Event], None]] = {
     v.ConfigurationLoaded: _loaded,
     v.BackendUnreachable: _unreachable,
     v.PreflightFinished: _looked_ahead,
-    v.WorkerReady: _booted,
-    v.WorkerExited: _gone,
-    v.HeartbeatLost: _silent,
+    v.ChildReady: child.booted,
+    v.ChildExited: child.exited,
+    v.HeartbeatLost: child.silent,
     v.DrainAcknowledged: _heard,
     v.CanaryCompared: _weighed,
     v.UpgradeRequested: upgrade.upgrade,
@@ -218,38 +155,11 @@ _HANDLERS: dict[type[v.Event], Callable[[Transition, v.Event], None]] = {
 # --- what follows ---------------------------------------------------------------------------------------------------
 
 
-def _abort(transition: Transition, worker: WorkerRecord) -> None:
-    transition.move(worker, WorkerEvent.SILENT, STACKS_WITHIN)
-    transition.act(v.AbortWorker(worker.slot))
-
-
-def _count_death(transition: Transition, worker: WorkerRecord, why: str) -> None:
-    """Count a death against its place when it came early, and against the new generation while it is on trial."""
-    trial = on_trial(transition, worker)
-    booted = worker.state is WorkerState.READY
-    if booted and transition.now - worker.since >= YOUNG:
-        transition.state = transition.state.with_strike(worker.index, None)
-        if trial and transition.state.watched == worker.slot:
-            fail(transition, f"the canary died: {why}")
-        return
-    old = transition.state.strikes.get(worker.index)
-    count = old.count + 1 if old else 1
-    # One early death of a worker that had booted is an accident; a row of them is a fault that a loop makes worse.
-    doublings = count - 1 - booted
-    pause = min(PAUSES[0] * 2 ** min(doublings, 16), PAUSES[1]) if doublings >= 0 else 0.0
-    transition.state = transition.state.with_strike(worker.index, Backoff(count, transition.now + pause))
-    if pause and not trial:
-        words = f"{worker} is started again in {pause:g} s"
-        transition.log("warning", named("worker.delayed", words, worker=worker.index + 1, seconds=pause))
-    if trial:
-        fail(transition, f"{worker} did not boot: {why}" if not booted else f"{worker} died young: {why}")
-
-
 def _expire(transition: Transition) -> None:
     """Act on every deadline that has passed."""
-    for worker in transition.state.workers:
-        if worker.until is not None and worker.until <= transition.now:
-            _expire_worker(transition, worker)
+    for one in transition.state.children:
+        if one.until is not None and one.until <= transition.now:
+            child.expire(transition, one)
     if transition.state.weigh_at is not None and transition.state.weigh_at <= transition.now:
         look(transition)
     if transition.state.until is None or transition.state.until > transition.now:
@@ -260,24 +170,11 @@ def _expire(transition: Transition) -> None:
         shutdown.expire(transition)
 
 
-def _expire_worker(transition: Transition, worker: WorkerRecord) -> None:
-    if worker.state is WorkerState.STARTING:
-        silence = transition.now - worker.started
-        words = f"{worker} is not ready after {silence:.1f} s; its stacks follow"
-        transition.log("error", named("worker.unready", words, worker=worker.index + 1))
-        _count_death(transition, worker, f"not ready after {silence:.1f} s")
-        _abort(transition, worker)
-    elif worker.state in (WorkerState.ABORTED, WorkerState.DRAINING, WorkerState.STOPPING):
-        if worker.state is WorkerState.DRAINING:
-            words = f"{worker} of generation {worker.generation} has not drained in time; it is killed"
-            transition.log("warning", named("worker.killed", words, worker=worker.index + 1))
-        transition.kill(worker, WorkerEvent.LATE)
-
-
 def _reconcile(transition: Transition) -> None:
-    """Start, drain and stop workers until the workers that there are are those that are wanted."""
+    """Start, drain and stop children until the children that there are are those that are wanted."""
     if transition.state.phase not in ENDS:
         _supervise(transition)
+    monitor.reconcile(transition)
     shutdown.come_to_an_end(transition)
 
 
@@ -305,7 +202,7 @@ def _start(transition: Transition) -> None:
         transition.enter(MasterEvent.READY)
         transition.act(v.AnnounceReady(len(ready), transition.state.wanted))
         return
-    if any(worker.state is WorkerState.ABORTED for worker in transition.state.workers):
+    if any(worker.state is ChildState.ABORTED for worker in transition.state.workers):
         return  # what it has to say is all that people will have to go by
     transition.log("error", named("workers.unbootable", "no worker can boot"))
     transition.state = replace(transition.state, code=3)
@@ -339,7 +236,7 @@ def _roll(transition: Transition) -> None:
 def _settle_when_heard(transition: Transition) -> None:
     """End the reload when no old worker accepts any more, so that who reads "done" gets the new generation only."""
     state = transition.state
-    told = [w for w in state.workers if w.state is WorkerState.DRAINING and w.since >= state.since and not w.heard]
+    told = [w for w in state.workers if w.state is ChildState.DRAINING and w.since >= state.since and not w.heard]
     if told and state.until is None:
         transition.state = replace(state, until=transition.now + HEARD_WITHIN)
     elif not told or (state.until is not None and state.until <= transition.now):

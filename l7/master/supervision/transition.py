@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from l7.master.supervision import events as v
-from l7.master.supervision.lifecycle import MASTER, WORKER, MasterEvent, WorkerEvent, WorkerState, follow
-from l7.master.supervision.state import SupervisorState, WorkerRecord
+from l7.master.supervision.lifecycle import CHILD, MASTER, ChildEvent, ChildState, MasterEvent, follow
+from l7.master.supervision.state import STACKS_WITHIN, STOP_WITHIN, ChildRecord, SupervisorState
 
 MARGIN = 0.5
 """Seconds after the end of draining before a worker is killed: it closes its connections itself, if it can."""
-STOP_WITHIN = 1.0
-"""Seconds a worker has to end when it was told to stop at once."""
 
 
 class Transition:
@@ -34,36 +32,42 @@ class Transition:
         """Move the master to its next state."""
         self.state = replace(self.state, phase=follow(MASTER, self.state.phase, event), until=until, weigh_at=None)
 
-    def move(self, worker: WorkerRecord, event: WorkerEvent, within: float | None = None) -> WorkerRecord:
-        """Move a worker to its next state, in which it may stay for ``within`` seconds."""
-        state = follow(WORKER, worker.state, event)
+    def move(self, child: ChildRecord, event: ChildEvent, within: float | None = None) -> ChildRecord:
+        """Move a child to its next state, in which it may stay for ``within`` seconds."""
+        state = follow(CHILD, child.state, event)
         until = None if within is None else self.now + within
-        moved = replace(worker, state=state, since=self.now, until=until)
-        self.state = self.state.with_worker(moved)
+        moved = replace(child, state=state, since=self.now, until=until)
+        self.state = self.state.with_child(moved)
         return moved
 
-    def drain(self, worker: WorkerRecord, within: float, *, close: bool = False) -> None:
+    def drain(self, worker: ChildRecord, within: float, *, close: bool = False) -> None:
         """Let a worker finish the requests that it has."""
-        self.move(worker, WorkerEvent.DRAIN, within + MARGIN)
+        self.move(worker, ChildEvent.DRAIN, within + MARGIN)
         self.act(v.DrainWorker(worker.slot, within, close))
 
-    def dismiss(self, worker: WorkerRecord, within: float, *, close: bool = False) -> None:
+    def dismiss(self, worker: ChildRecord, within: float, *, close: bool = False) -> None:
         """End a worker that is not known to be ready: it may be, and serve already, before its word has come."""
-        if worker.state is WorkerState.STARTING:
-            self.move(worker, WorkerEvent.STOP, within + MARGIN)
+        if worker.state is ChildState.STARTING:
+            self.move(worker, ChildEvent.STOP, within + MARGIN)
             self.act(v.DrainWorker(worker.slot, within, close))
-        elif worker.state is not WorkerState.STOPPING:
+        elif worker.state is not ChildState.STOPPING:
             self.stop(worker)
 
-    def stop(self, worker: WorkerRecord) -> None:
-        """End a worker, at once when it hangs."""
-        if worker.state in (WorkerState.ABORTED, WorkerState.KILLED):
-            self.kill(worker)
-        elif worker.state is not WorkerState.STOPPING or (worker.until or 0.0) > self.now + STOP_WITHIN:
-            self.move(worker, WorkerEvent.STOP, STOP_WITHIN)
-            self.act(v.StopWorker(worker.slot))
+    def stop(self, child: ChildRecord) -> None:
+        """End a child, at once when it hangs."""
+        within = STOP_WITHIN[child.role]
+        if child.state in (ChildState.ABORTED, ChildState.KILLED):
+            self.kill(child)
+        elif child.state is not ChildState.STOPPING or (child.until or 0.0) > self.now + within:
+            self.move(child, ChildEvent.STOP, within)
+            self.act(v.StopChild(child.slot))
 
-    def kill(self, worker: WorkerRecord, event: WorkerEvent = WorkerEvent.KILL) -> None:
-        """End a worker's process."""
-        self.move(worker, event)
-        self.act(v.KillWorker(worker.slot))
+    def abort(self, child: ChildRecord) -> None:
+        """End a child that hangs, and let it write its stacks first."""
+        self.move(child, ChildEvent.SILENT, STACKS_WITHIN[child.role])
+        self.act(v.AbortChild(child.slot))
+
+    def kill(self, child: ChildRecord, event: ChildEvent = ChildEvent.KILL) -> None:
+        """Kill a child's process."""
+        self.move(child, event)
+        self.act(v.KillChild(child.slot))

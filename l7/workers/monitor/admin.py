@@ -46,7 +46,7 @@ LIMITS = {"head": 16 * 1024, "target": 8192, "headers": 100, "discarded-body": 6
 TIMEOUTS = {"head": 5, "idle": 75, "write": 30, "body": 1}
 """Seconds for a head, and for the first one to begin; between two requests; to take more of an answer; to close."""
 FINISH_WITHIN = 1.0
-"""Seconds for answers that are owed at the end: less than `l7.master.monitor.state.STOP_WITHIN`."""
+"""Seconds for answers that are owed at the end: less than `l7.master.supervision.transition.STOP_WITHIN`."""
 STATUS_WITHIN = 5.0
 """Seconds that the master may take."""
 STATUS_AGE = 1.0

@@ -2,8 +2,8 @@
 
 No request passes through it. It writes the states of servers into its lane of the shared memory, which all workers
 read, and sends the addresses of names to the master, which sends them to all workers. Workers go on with the last of
-both when it has exited. It is supervised by `l7.master.monitor.state`, and does nothing before the message that it may
-begin: until then another monitor process may still run.
+both when it has exited. `l7.master.supervision.monitor` says when there is one; it does nothing before the message
+that it may begin: until then another monitor process may still run.
 """
 
 from __future__ import annotations

@@ -1,1 +1,0 @@
-"""Supervising the monitor process."""
