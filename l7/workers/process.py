@@ -49,6 +49,7 @@ from l7.workers.downstream.bound_listener import BoundListener
 from l7.workers.downstream.connection_handler import ConnectionHandler
 from l7.workers.downstream.handover import HandoverQueue
 from l7.workers.monitor.resolver import NameResolver
+from l7.workers.phase import WorkerPhase
 from l7.workers.proxy import Proxy
 from l7.workers.runtime.channel import LoopChannel
 from l7.workers.runtime.greenlet_pool import GreenletPool
@@ -249,14 +250,15 @@ class Worker:
     def _on_master_gone(self) -> None:
         words = f"{MASTER_GONE}: finishing what is in flight; each connection ends with its next answer"
         self._events.error(named("master.gone", words))
-        self._drain(self._spec.generation.config.graceful_timeout, "last")
+        self._drain(self._spec.generation.config.graceful_timeout, WorkerPhase.FINISHING)
 
     def _on_message(self, received: Received) -> None:
         message, descriptor = received
         if isinstance(message, Adopt) and descriptor is not None:
             self._server.adopt(message, descriptor)
         elif isinstance(message, Drain):
-            self._drain(message.within, message.idle)
+            handover = message.idle == "handover"
+            self._drain(message.within, WorkerPhase.HANDING_OVER if handover else WorkerPhase.STOPPING)
             self._channel.send(Drained())
         elif isinstance(message, BeginAccepting):
             self._may_accept.set()
@@ -269,25 +271,23 @@ class Worker:
         else:
             received.discard()
 
-    def _drain(self, within: float, idle: str) -> None:
+    def _drain(self, within: float, phase: WorkerPhase) -> None:
         """Accept no more, serve what was accepted, and leave when that is done or ``within`` seconds have passed.
 
-        Idle connections are handed over (``handover``), closed (``close``), or end with their next answer (``last``).
+        What becomes of idle connections depends on ``phase``; nothing happens where the worker is in it already.
         """
-        proxy, server = self._proxy, self._server
-        proxy.draining = True
-        proxy.handing = idle == "handover"
-        proxy.closing = not proxy.handing
+        server = self._server
+        if not self._proxy.enter(phase):
+            return
         server.on_drained = self._leave.set
         server.stop()
-        setting = "drain-timeout" if proxy.handing else "graceful-timeout"
+        setting = "drain-timeout" if phase == WorkerPhase.HANDING_OVER else "graceful-timeout"
         self._after(within, lambda: self._cut_off(f"{setting} is over", GOODBYE))
-        if proxy.handing:
+        if phase == WorkerPhase.HANDING_OVER:
             server.hand_over_idle()
         else:
             self._handover_queue.cancel()
-        if idle == "close":
-            proxy.stopping = True
+        if phase == WorkerPhase.STOPPING:
             self._after(min(IN_TRANSIT, within), server.close_idle)
         if not server.sessions:
             self._leave.set()
@@ -321,7 +321,7 @@ class Worker:
 
     def _on_term(self, _number: int, _frame: object) -> None:
         seconds = self._spec.generation.config.graceful_timeout
-        get_hub().loop.run_callback_threadsafe(lambda: self._drain(seconds, "close"))
+        get_hub().loop.run_callback_threadsafe(lambda: self._drain(seconds, WorkerPhase.STOPPING))
 
     def _on_show_stacks(self, _number: int, _frame: object) -> None:
         """Runs between two byte codes, also of a loop that never ends: that is what it is for."""

@@ -22,7 +22,6 @@ cdef class Proxy(RequestHandler):
     cdef public Routes routes
     cdef public NullAccessLog log
     cdef public RequestCounters counters
-    cdef public bint cutting
     cdef public long in_flight, requests, answered, faults
     cdef public set tunnels
     cdef object _id_prefix, _trusted

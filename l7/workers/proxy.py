@@ -43,6 +43,7 @@ from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.downstream.request_handler import RequestHandler
 from l7.workers.limits import ClientProtocolLimits
+from l7.workers.phase import WorkerPhase
 from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.termination import end_waits, killed
 from l7.workers.transport.stream import DeadlineSweeper, Stream
@@ -80,8 +81,6 @@ class Proxy(RequestHandler):
         self.routes = Routes(self.upstreams.by_route)
         self.counters = RequestCounters(context.writer)
         self.credentials = _credentials(config)
-        self.cutting = False
-        """Whether what is in flight is ended: time is up."""
         self.answered = 0
         """Requests that came to their end, however they ended."""
         self.faults = 0
@@ -197,7 +196,7 @@ class Proxy(RequestHandler):
                 return
             except ProxyError as error:
                 failure = forwarded.deadline.verdict(error, answered=forwarded.answered)
-                if self.cutting:
+                if self.cutting_off:
                     raise failure from None
                 if not forwarded.failing_since:
                     forwarded.failing_since = monotonic()
@@ -285,7 +284,7 @@ class Proxy(RequestHandler):
             tunnel.run(self.greenlets, early, relay.leftover)
         finally:
             self.tunnels.discard(tunnel)
-        if self.cutting:
+        if self.cutting_off:
             forwarded.exchange.failure = self._killed(forwarded.exchange, whole=True)
             forwarded.exchange.code = KILLED_DATA.code
         forwarded.client.abort()
@@ -295,7 +294,7 @@ class Proxy(RequestHandler):
 
         Silent when part of an answer has gone out already: the client sees that it was cut short.
         """
-        if self.cutting and (exchange.row or head is None):
+        if self.cutting_off and (exchange.row or head is None):
             failure = self._killed(exchange, whole=head is not None)
         kind = failure.kind
         exchange.failure = failure
@@ -307,7 +306,7 @@ class Proxy(RequestHandler):
         if not kind.status or client.has_left():
             client.abort()
             return
-        if kind.status >= 500 and kind.side is not Side.DOWNSTREAM and not self.cutting:
+        if kind.status >= 500 and kind.side is not Side.DOWNSTREAM and not self.cutting_off:
             self.faults += 1
         exchange.sent = client.answer(responses.refusal(failure, head, exchange.request_id), head, keep=kind.keep)
 
@@ -318,9 +317,8 @@ class Proxy(RequestHandler):
 
         Tunnels are told that it ends, and have until `cut_rest`.
         """
-        if self.cutting:
+        if not self.enter(WorkerPhase.CUTTING_OFF):
             return 0
-        self.cutting = self.closing = True
         count = self.in_flight
         for tunnel in list(self.tunnels):
             tunnel.go_away()

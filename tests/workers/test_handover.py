@@ -22,6 +22,7 @@ from l7.workers.downstream.accept_balancer import AcceptBalancer
 from l7.workers.downstream.bound_listener import BoundListener
 from l7.workers.downstream.connection_handler import ConnectionHandler
 from l7.workers.downstream.handover import MOST_READ, HandoverQueue
+from l7.workers.phase import WorkerPhase
 from l7.workers.proxy import Proxy
 from l7.workers.runtime.channel import LoopChannel
 from l7.workers.runtime.greenlet_pool import GreenletPool
@@ -75,7 +76,7 @@ class Side:
         return client
 
     def drain(self) -> None:
-        self.proxy.draining = self.proxy.handing = True
+        self.proxy.enter(WorkerPhase.HANDING_OVER)
         self.server.stop()
         on_loop(self.server.hand_over_idle)
 
@@ -340,7 +341,7 @@ def test_without_a_master_everything_stays(stage):
     until(lambda: any(session.gathering for session in old.server.sessions), "the first bytes")
     old.master.close()
     old.drain()
-    old.proxy.closing = True  # as the worker does when it sees that its master is gone
+    old.proxy.enter(WorkerPhase.FINISHING)  # as the worker does when it sees that its master is gone
     for one, rest in ((client, ASK), (half, ASK[10:])):
         one.sendall(rest)
         assert b"Connection: close" in answer(one)

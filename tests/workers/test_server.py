@@ -221,7 +221,7 @@ def test_those_that_have_just_become_idle_are_left_alone(build: Build, monkeypat
     house.connect(2)
     house.holds(2)
     house.connect(2)
-    until(lambda: house.proxy.closing, "that answers are the last of their connections")
+    until(lambda: house.proxy.overloaded, "that answers are the last of their connections")
     gevent.sleep(BACK_OFF * 1.5)  # it looks again, and finds nobody
     assert len(house.server.sessions) == 2 and not any(map(has_ended, house.clients))
     assert house.events == ["all 2 places for clients are taken, none is idle: new clients wait"]
@@ -229,7 +229,7 @@ def test_those_that_have_just_become_idle_are_left_alone(build: Build, monkeypat
     until(lambda: count(house, WAITED) == 1, "one that waited")
     house.clients[1].close()
     until(lambda: count(house, WAITED) == 2, "the other one")
-    until(lambda: not house.proxy.closing, "an end of it")
+    until(lambda: not house.proxy.overloaded, "an end of it")
     house.clients[2].close()
     house.connect()
     house.holds(2)

@@ -18,6 +18,7 @@ from l7.telemetry.access_log import NullAccessLog
 from l7.workers.downstream.accept_balancer import AcceptBalancer
 from l7.workers.downstream.connection import ClientConnection
 from l7.workers.downstream.connection_handler import ConnectionHandler
+from l7.workers.phase import WorkerPhase
 from l7.workers.proxy import Proxy
 from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport import stream as streams
@@ -261,7 +262,7 @@ def test_who_cannot_be_handed_over_is_told_with_its_next_answer(house):
     house.client.send(ask("/one"))
     house.answer()
     until(lambda: house.session.idle)
-    house.proxy.draining = house.proxy.handing = True
+    house.proxy.enter(WorkerPhase.HANDING_OVER)
     house.server.hand_over_idle()
     turn()
     assert not house.session.stream.closed
@@ -275,7 +276,7 @@ def test_half_a_head_stays_with_who_cannot_be_handed_over(house):
     request = ask("/one")
     house.client.send(request[:10])
     until(lambda: house.session.gathering)
-    house.proxy.draining = house.proxy.handing = True
+    house.proxy.enter(WorkerPhase.HANDING_OVER)
     house.server.hand_over_idle()
     house.client.send(request[10:])
     head, body = house.answer()

@@ -110,7 +110,7 @@ class ClientConnection(Http1Exchange):
             return True
         self.since = now
         self.stream.deadline = now + self._handler.bounds.idle_seconds
-        return self._handler.handing and not self.last and self._owner.hand_over(self)
+        return self._handler.handing_over and not self.last and self._owner.hand_over(self)
 
     def _rest(self, now: float) -> None:
         """Become idle ``now``."""
@@ -185,7 +185,7 @@ class ClientConnection(Http1Exchange):
         except ProxyError as failure:
             self._refuse_head(failure, reader.beginning, started)
         except StreamTimeout:
-            if stream.deadline != NEVER and self._handler.handing and self._pass_on(reader):
+            if stream.deadline != NEVER and self._handler.handing_over and self._pass_on(reader):
                 return None
             late = ProxyError(HEAD_TIMEOUT, f"not whole within {bounds.head_seconds:g} s")
             self._refuse_head(late, reader.beginning, started)
@@ -227,7 +227,8 @@ class ClientConnection(Http1Exchange):
         stream.finish_sending()
         self.lingered = 0
         now = monotonic()
-        self.linger_until = now + (LINGER if self._handler.closing else self._handler.bounds.body_seconds)
+        hurried = self._handler.ending or self._handler.overloaded
+        self.linger_until = now + (LINGER if hurried else self._handler.bounds.body_seconds)
         stream.deadline = min(now + LINGER, self.linger_until)
         stream.handler = self
         stream.watch()

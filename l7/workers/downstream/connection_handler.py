@@ -180,7 +180,7 @@ class ConnectionHandler:
             self._hurry()
         self._crowded = True
         self._room.all_busy()
-        self.proxy.closing = True
+        self.proxy.overloaded = True
         self._back_off()
 
     def yields(self) -> bool:
@@ -210,7 +210,7 @@ class ConnectionHandler:
         session = self._begin(sock, Hop(message.peer, message.port, authority, message.scheme.encode("ascii")))
         self._share.adopts()
         session.adopted(message.data, message.idle_left, last=message.returned)
-        if self.proxy.handing and not message.returned and self.hand_over(session):
+        if self.proxy.handing_over and not message.returned and self.hand_over(session):
             return
         if self.proxy.stopping and not session.pending and not session.stream.has_bytes():
             session.close()
@@ -281,9 +281,7 @@ class ConnectionHandler:
 
     def _resume(self) -> None:
         """Accept again, or look at who could make place for the next one."""
-        if self._paused and not self.proxy.draining:
-            self.proxy.closing = False
-        self._paused = False
+        self._paused = self.proxy.overloaded = False
         self._share.accepts(accepting=len(self.sessions) < self._most)
         self._watch()
 
@@ -294,6 +292,7 @@ class ConnectionHandler:
     def stop(self) -> None:
         """Accept no more: what was accepted is served."""
         self.stopped = True
+        self.proxy.overloaded = False
         self._share.accepts(accepting=False)
         self._share.may_hold(0)
         self._timer.stop()

@@ -187,7 +187,7 @@ class Http1Exchange(ClientExchange):
 
     def _may_go_on(self) -> bool:
         """Whether another request may come on this connection."""
-        if self.last or self._handler.closing:
+        if self.last or self._handler.ending or self._handler.overloaded:
             return False
         return not self.stream.half_closed or bool(self._buffer)
 

@@ -11,7 +11,9 @@ cdef class RequestHandler:
     cdef public GreenletPool greenlets
     cdef public RequestParser parser
     cdef public ClientProtocolLimits bounds
-    cdef public bint draining, closing, handing, stopping
+    cdef public bint overloaded
+    cdef readonly object phase
+    cdef readonly bint draining, handing_over, ending, stopping, cutting_off
 
     cpdef handle(self, Exchange exchange, RequestHead head, ClientExchange client)
     cpdef reject(self, object failure, Exchange exchange, ClientExchange client)

@@ -11,26 +11,58 @@ from l7.http.messages import RequestHead
 from l7.http.parser import RequestParser
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.limits import ClientProtocolLimits
+from l7.workers.phase import WorkerPhase
 from l7.workers.runtime.greenlet_pool import GreenletPool
 
 
 class RequestHandler:
-    """What a client connection needs to know of whom it gives its requests to: limits, and how the process ends."""
+    """What a client connection needs to know of its process: the limits, and the phase that the worker is in.
 
-    __slots__ = ("bounds", "closing", "draining", "greenlets", "handing", "parser", "stopping")
+    The booleans are the phase as connections ask for it once a request; only `enter` sets them.
+    """
+
+    __slots__ = (
+        "bounds",
+        "cutting_off",
+        "draining",
+        "ending",
+        "greenlets",
+        "handing_over",
+        "overloaded",
+        "parser",
+        "phase",
+        "stopping",
+    )
 
     def __init__(self, greenlets: GreenletPool, parser: RequestParser, bounds: ClientProtocolLimits) -> None:
         self.greenlets = greenlets
         self.parser = parser
         self.bounds = bounds
+        self.overloaded = False
+        """Whether clients wait for a place that none can make: meanwhile each answer is the last of its connection."""
+        self.phase = WorkerPhase.SERVING
         self.draining = False
-        """Whether another generation serves what comes next: no connection to a server is kept."""
-        self.closing = False
+        """Whether the worker accepts no more: no connection to a server is kept."""
+        self.handing_over = False
+        """Whether idle connections are handed over to the next generation."""
+        self.ending = False
         """Whether each answer is the last of its connection."""
-        self.handing = False
-        """Whether connections are handed over to the next generation when they are idle."""
         self.stopping = False
-        """Whether nobody will serve the next request: idle connections end."""
+        """Whether idle connections are closed."""
+        self.cutting_off = False
+        """Whether requests in flight are cut off."""
+
+    def enter(self, phase: WorkerPhase) -> bool:
+        """Go on to a later phase; returns False, and changes nothing, where the worker is in it or beyond it."""
+        if phase <= self.phase:
+            return False
+        self.phase = phase
+        self.draining = phase > WorkerPhase.SERVING
+        self.handing_over = phase == WorkerPhase.HANDING_OVER
+        self.ending = phase > WorkerPhase.HANDING_OVER
+        self.stopping = phase >= WorkerPhase.STOPPING
+        self.cutting_off = phase == WorkerPhase.CUTTING_OFF
+        return True
 
     def handle(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> None:
         """Serve one request and say what happened; never raises."""

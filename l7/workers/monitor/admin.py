@@ -36,6 +36,7 @@ from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.downstream.connection import ClientConnection
 from l7.workers.downstream.request_handler import RequestHandler
 from l7.workers.limits import ClientProtocolLimits
+from l7.workers.phase import WorkerPhase
 from l7.workers.responses import LocalResponse, phrase
 from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport.stream import DeadlineSweeper, Stream
@@ -153,7 +154,7 @@ class AdminServer:
 
     def close(self) -> None:
         """Take no more; who was taken and has had no answer yet gets one, within a moment."""
-        self.handler.closing = True
+        self.handler.enter(WorkerPhase.STOPPING)
         if self._watcher is not None:
             self._watcher.stop()
         for connection in self._idle():
@@ -196,7 +197,7 @@ class AdminServer:
         self.handler.served.discard(session)
         if not self._connections:
             self._ended.set()
-        if self._watcher is not None and not self._watcher.active and not self.handler.closing:
+        if self._watcher is not None and not self._watcher.active and not self.handler.draining:
             self._watcher.start(self._accept)
 
     def hand_over(self, session: ClientConnection) -> bool:
