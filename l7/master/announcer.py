@@ -17,7 +17,7 @@ from l7.telemetry.events import named
 
 
 class ServiceAnnouncer(MasterPart):
-    """Tells the log and systemd that l7 is ready, alive and stopping, and opens and closes its doors."""
+    """Tells the log and systemd that l7 is ready, alive and stopping; opens the control socket, closes the listeners."""
 
     def __init__(self, context: MasterContext, commands: ControlCommands, upgrades: UpgradeCoordinator) -> None:
         self._context = context
@@ -26,12 +26,12 @@ class ServiceAnnouncer(MasterPart):
 
     @property
     def actions(self) -> Mapping[type[v.Action], Callable[[Any], None]]:
-        """The beginning and the end."""
+        """What is done when l7 is ready, and when it accepts no more."""
         return {v.AnnounceReady: self._announce, v.CloseListeners: self._close_listeners}
 
     @property
     def due(self) -> float | None:
-        """When systemd's watchdog wants to hear of l7."""
+        """When systemd's watchdog is to be told again."""
         return self._context.notifier.due
 
     def look(self) -> None:
@@ -39,7 +39,7 @@ class ServiceAnnouncer(MasterPart):
         self._context.notifier.look()
 
     def _announce(self, action: v.AnnounceReady) -> None:
-        """The first workers are ready: this is the master now, or asks to be."""
+        """Say that l7 serves; at an upgrade, ask the predecessor first to let this l7 take over."""
         context = self._context
         count = f"{action.ready} of {action.wanted}" if action.ready < action.wanted else f"{action.wanted}"
         where = describe(context.generations.current.listeners)
@@ -50,7 +50,7 @@ class ServiceAnnouncer(MasterPart):
             context.notifier.ready(f"listening on {where}")
 
     def _close_listeners(self, action: v.CloseListeners) -> None:
-        """Accept no more. When this l7 stops, so does one before it that still drains."""
+        """Close the listeners; stop a predecessor that still drains, too, when this l7 stops."""
         state = self._context.machine.state
         if state.phase is not MasterPhase.RETIRING:
             self._context.notifier.stopping()

@@ -35,7 +35,7 @@ EVENTS: dict[SignalRequest, v.Event] = {
 
 
 class Arbiter:
-    """The master at work.
+    """The loop of the master over its parts.
 
     :param parts: look at what has become due, and end, in this order.
     """

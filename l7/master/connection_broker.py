@@ -57,12 +57,12 @@ class ConnectionBroker(MasterPart):
 
     @property
     def due(self) -> float | None:
-        """When to try again what is held."""
+        """When to try again to pass on the connections that are held."""
         return monotonic() + RETRY if self._held else None
 
     @property
     def full(self) -> bool:
-        """Whether nothing more should come for now."""
+        """Whether as many connections are held as may be."""
         return len(self._held) >= MOST_HELD
 
     def post(self, message: Adopt, descriptor: int, origin: ChildProcess | None) -> None:
@@ -74,7 +74,7 @@ class ConnectionBroker(MasterPart):
             self._children.mute(origin)
 
     def look(self) -> None:
-        """Pass on what is held, or give it back."""
+        """Pass on the connections that are held, or give them back to the workers that sent them."""
         if not self._held:
             return
         for _ in range(len(self._held)):
@@ -85,7 +85,7 @@ class ConnectionBroker(MasterPart):
             self._children.unmute()
 
     def close(self) -> None:
-        """Close what is held: nobody is left to take it."""
+        """Close the connections that are held: no worker is left to take them."""
         while self._held:
             os.close(self._held.popleft().descriptor)
 

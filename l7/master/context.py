@@ -19,7 +19,7 @@ from l7.telemetry.events import Events
 
 @dataclass(frozen=True)
 class MasterContext:
-    """The one of each that a master has."""
+    """The objects that all parts of the master share."""
 
     machine: SupervisionMachine
     generations: Generations

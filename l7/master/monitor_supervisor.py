@@ -45,7 +45,7 @@ class MonitorSupervisor(ChildSupervisor):
         return {v.SpawnMonitor: self._spawn, v.ActivateMonitor: self._begin}
 
     def look(self) -> None:
-        """Let the one at work answer on the admin address once this is the master: before that the former l7 does."""
+        """Let the one at work answer on the admin address once this is the master: before that, the predecessor does."""
         present = self.present()
         if present is None or not self._server.is_open:
             return
@@ -65,7 +65,7 @@ class MonitorSupervisor(ChildSupervisor):
             super().note(handle, received)
 
     def present(self) -> tuple[ChildProcess, ChildRecord] | None:
-        """The one that is at work, or will be in a moment."""
+        """The monitor process that is at work, or will be in a moment."""
         child = present_monitor(self._machine.state)
         handle = None if child is None else self._children.get(child.slot)
         return None if child is None or handle is None else (handle, child)
@@ -117,6 +117,6 @@ class MonitorSupervisor(ChildSupervisor):
 
 
 def _still_running(handles: list[ChildProcess], within: float) -> list[ChildProcess]:
-    """Those that have not ended within so many seconds."""
+    """The processes that have not ended within ``within`` seconds."""
     until = monotonic() + within
     return [handle for handle in handles if not handle.await_end(until - monotonic())]

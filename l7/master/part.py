@@ -10,7 +10,7 @@ from l7.master.supervision.events import Action
 
 
 class MasterPart:
-    """What it executes, and when it wants to look at something; what does not concern it, it leaves as it is here."""
+    """What the loop may ask of a part; a subclass overrides what concerns it."""
 
     @property
     def actions(self) -> Mapping[type[Action], Callable[[Any], None]]:

@@ -1,4 +1,4 @@
-"""A reload as the master does it: read the configuration, bind, compare the canary, answer who waits for the result."""
+"""A reload as the master does it: read the configuration, bind, compare the canary, answer commands that wait."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a forked child closes: every descriptor that only the master needs.
 
 One that is forgotten stays open in all workers: a client would not see its connection end, a port could not be bound
-again. So each part of the master that has descriptors adds how they are closed, and nobody has a list of them all.
+again. So each part of the master that opens descriptors registers the function that closes them.
 """
 
 from __future__ import annotations

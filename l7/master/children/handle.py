@@ -24,7 +24,7 @@ class ChildProcess:
     digest: str = ""
     """The digest of the configuration that it runs with."""
     why: str = ""
-    """The worker's own message about its exit, if any."""
+    """The child's own message about its exit, if any."""
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; a process that is gone and not reaped yet takes it without an error."""
@@ -52,7 +52,7 @@ class ChildProcess:
 
 
 def describe_end(status: int, why: str = "") -> str:
-    """A wait status as text, with the worker's own message."""
+    """A wait status as text, with the child's own message ``why``."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         try:

@@ -27,7 +27,7 @@ class Poll:
         self._poll.register(descriptor, events)
 
     def wake(self, descriptor: int) -> None:
-        """End `wait` when the descriptor is readable; whoever waits looks at it afterwards."""
+        """End `wait` when the descriptor is readable; nothing is called for it."""
         self.add(descriptor, _nothing)
 
     def want(self, descriptor: int, events: int) -> None:
@@ -51,7 +51,7 @@ class Poll:
 
 
 def _nothing() -> None:
-    """It was enough to wake up."""
+    """Do nothing: `wait` has ended, which was the aim."""
 
 
 class PolledChannel:

@@ -12,13 +12,13 @@ from l7.master.children.poll import Poll, PolledChannel
 
 
 class ChildOwner(Protocol):
-    """Who has started a child."""
+    """A part of the master that has started a child."""
 
     def note(self, handle: ChildProcess, received: Received) -> None:
         """Take a message of the child; its descriptor is the owner's to close."""
 
     def gone(self, handle: ChildProcess, status: int) -> None:
-        """Take its end, with its wait status, after its last messages."""
+        """Take the end of the child, with its wait status, after its last messages."""
 
 
 class ChildTable:
@@ -61,14 +61,14 @@ class ChildTable:
             handle.channel.send(message)
 
     def signal(self, slot: int, *numbers: signal.Signals) -> None:
-        """Send signals to a worker."""
+        """Send signals to a child, if it has not been reaped."""
         handle = self.handles.get(slot)
         if handle is not None:
             for number in numbers:
                 handle.signal(number)
 
     def mute(self, handle: ChildProcess) -> None:
-        """Stop reading from a worker's channel, so that its handovers pause, until `unmute`."""
+        """Stop reading from a child's channel, so that its handovers pause, until `unmute`."""
         if handle.slot not in self._muted and not handle.channel.closed:
             self._muted.add(handle.slot)
             self._polled[handle.slot].pause(True)

@@ -60,7 +60,7 @@ class ControlCommands(MasterPart):
 
     @property
     def due(self) -> float | None:
-        """When to look again."""
+        """When `look` is to be called again."""
         return self._server.due
 
     def look(self) -> None:

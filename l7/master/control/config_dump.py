@@ -83,4 +83,4 @@ def write(text: str, lock: int, hurry: Callable[[], bool], warn: Callable[[str],
     except OSError:
         written = 0
     if written < len(content):
-        warn("standard output takes no more, or nobody reads it: the dump is lost")
+        warn("standard output takes no more, or is not read: the dump is lost")

@@ -24,7 +24,7 @@ T = TypeVar("T")
 def restore(
     resources: MasterResources, control_server: ControlServer, environ: Mapping[str, str], events: Events
 ) -> None:
-    """Make anew what is gone, as whom l7 has become; what cannot be made is warned of."""
+    """Make the paths anew that are gone, as the account that l7 runs as; warn of those that cannot be made."""
     if not control_server.is_open or resources.borrowed:
         return
     _restore_control(resources, control_server, environ, events)

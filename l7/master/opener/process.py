@@ -74,7 +74,7 @@ class StartSettings:
 
 
 class _RequestRefusedError(Exception):
-    """It was not asked for what it may open; the words say why."""
+    """The opener refuses to open a path; the message says why."""
 
 
 def run(sock: socket.socket, loaded: Loaded, identity: Identity, master: int) -> NoReturn:
@@ -114,7 +114,7 @@ class _Opener:
         self._refused = ""
 
     def serve(self, sock: socket.socket) -> None:
-        """Until the other end is gone."""
+        """Answer until the other end of the socket is closed."""
         while True:
             data, control, _, _ = sock.recvmsg(LONGEST, ROOM, socket.MSG_CMSG_CLOEXEC)
             if not data:

@@ -16,7 +16,7 @@ class OpenerWatch(MasterPart):
         self._opener = context.resources.opener
 
     def start(self) -> None:
-        """Wait for its end from now on."""
+        """Wait for the end of the opener from now on."""
         if self._opener.alive:
             self._opener.on_release = self._drop
             self._context.poll.add(self._opener.fileno(), self._warn)

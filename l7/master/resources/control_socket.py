@@ -1,4 +1,4 @@
-"""The control socket: where it is, who may connect, and that its path is removed in the end.
+"""The control socket: its path, its permissions, and the removal of its path at the end.
 
 Access to the socket is permission to reload, so it is for the account that l7 runs as (and root).
 """
@@ -19,7 +19,7 @@ from l7.master.resources.runtime_directory import make_directory
 
 BACKLOG = 128
 MOST_OF_ONE_NUMBER = 100
-"""So many l7 with the same process number may have their sockets in one directory."""
+"""The most l7 with the same process number (in containers) whose sockets may be in one directory."""
 
 
 class ControlSocket:

@@ -24,7 +24,10 @@ _CREDENTIALS = struct.Struct("3i")
 
 @dataclass(frozen=True)
 class ListenerKey:
-    """Which listener a socket is: where, and for whom. A reload that asks for an equal key gets the same socket."""
+    """Identifies a listening socket: its address, and whether clients or the admin endpoint use it.
+
+    A reload that asks for an equal key gets the same socket.
+    """
 
     host: str = ""
     """An IP address, or ``*``; empty for a unix socket and for one that was handed down."""
@@ -34,7 +37,7 @@ class ListenerKey:
     admin: bool = False
     """Whether it is the admin endpoint's, so that no worker has it."""
     handed: int | None = None
-    """The descriptor as which somebody else, such as systemd, handed it down."""
+    """The number of the descriptor, where a service manager such as systemd handed it down."""
 
     def __str__(self) -> str:
         """As people write it: ``[::1]:80``, ``*:80``, ``unix:/run/l7.sock``."""
@@ -55,7 +58,7 @@ class InheritedSocket:
 
 @dataclass(frozen=True)
 class InheritedResources:
-    """Everything that is handed down. Numbers are descriptors."""
+    """What the predecessor hands down at an upgrade. Numbers are descriptors."""
 
     parent: int
     bridge: int

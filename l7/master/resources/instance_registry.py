@@ -2,8 +2,8 @@
 
 An entry is a file in the runtime directory (`l7.master.resources.runtime_directory`). It names the control socket,
 wherever that is, and what this l7 was started with. Its own name follows from the socket's path, so that an upgraded l7
-replaces the entry of the former one. An entry whose socket nobody listens on is a dead l7's: commands pass it over, and
-the next l7 that starts removes it.
+replaces the entry of the former one. An entry on whose socket no process listens is that of a dead l7: commands
+pass it over, and the next l7 that starts removes it.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class InstanceEntry:
         )
 
     def __str__(self) -> str:
-        """For people, who are to choose one."""
+        """The instance in words, for the choice among several."""
         return f"{self.socket} (pid {self.pid}, port {self.port}" + (f", -c {self.files[0]})" if self.files else ")")
 
 
@@ -93,7 +93,7 @@ class InstanceRegistryWriter:
         entry = InstanceEntry(self._socket, os.getpid(), key.files, key.port, pid_file)
         new = f"{self.path}.new"
         with contextlib.suppress(OSError):
-            # "x": never through a link that somebody else has put there.
+            # "x": never through a link that another account has put there.
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(new)
             with open(new, "x", encoding="utf-8") as file:
@@ -128,7 +128,7 @@ def remove_dead(directory: str) -> None:
 
 
 def answers(path: str) -> bool:
-    """Whether an l7 listens on a control socket, or may: nobody can see whether one does whose socket is not for us."""
+    """Whether an l7 listens on a control socket, or may: without the right to connect it cannot be tried."""
     try:
         return listens(path)
     except PermissionError:

@@ -38,7 +38,7 @@ FIRST_INHERITED = 3
 """Where the descriptors of ``LISTEN_FDS`` begin (sd_listen_fds(3))."""
 
 Pause = Callable[[float], bool]
-"""Waits for so many seconds; False when there is something better to do than to wait."""
+"""Waits for a number of seconds; returns False when a signal has told l7 to stop."""
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Listener:
             if inode(self.path) == self.inode:
                 os.unlink(self.path)
         except OSError:
-            return  # the next start replaces a path that nobody listens on
+            return  # the next start replaces a path on which no process listens
 
 
 def show(sock: socket.socket) -> str:
@@ -192,7 +192,7 @@ class Listeners:
         try:
             new = self._bind(key, None, dual=True)
         except StartError as error:
-            self.troubles.append(f"{error}: its path was removed and cannot be made anew; nobody can connect there")
+            self.troubles.append(f"{error}: its path was removed and cannot be made anew; no client can connect there")
             return
         self._replaced.append(before)
         self._bound[key] = new
@@ -214,7 +214,7 @@ class Listeners:
         return self._bound[key]
 
     def try_out(self, bind: Iterable[str], port: int, admin: Address | None) -> list[str]:
-        """Why a configuration's listeners could not be bound; nobody can connect meanwhile, and nothing stays."""
+        """Why a configuration's listeners could not be bound: they are bound without a backlog, and closed again."""
         keys = [] if self._inherited else wanted_keys(bind, port)
         dual = ListenerKey("0.0.0.0", port) not in keys
         problems = [self._try_out(key, dual=dual) for key in keys if key not in self._bound]
@@ -256,7 +256,7 @@ class Listeners:
         self._inherited.clear()
 
     def hand_over(self, identity: Identity) -> None:
-        """Give unix sockets to whom l7 is about to become."""
+        """Give unix sockets to the account that l7 is about to become."""
         for listener in self._bound.values():
             if listener.path is not None:
                 os.chown(listener.path, identity.uid, identity.gid, follow_symlinks=False)

@@ -8,7 +8,7 @@ import socket
 import stat
 
 SOCKET_MODE = 0o666
-"""Who may connect to a unix socket: everybody who reaches its directory, as with a TCP port."""
+"""The mode of a unix socket: each account that may enter its directory may connect, as to a TCP port."""
 
 
 def bind_tcp(host: str, port: int, *, dual: bool) -> socket.socket:
@@ -53,7 +53,7 @@ def _sockaddr(host: str, port: int) -> tuple[str, int] | tuple[str, int, int, in
 
 
 def listen_unix(path: str) -> socket.socket:
-    """A socket that listens at a path, in place of one that nobody listens on any more; raises ``OSError``."""
+    """A socket that listens at a path, in place of one on which no process listens any more; raises ``OSError``."""
     remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -75,7 +75,7 @@ def try_unix(path: str) -> None:
         os.stat(os.path.dirname(path) or ".")  # it says more where there is no such directory
         raise PermissionError(errno.EACCES, "permission denied")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        # No path can be made to see whether it is too long; connecting knows, and nobody is there.
+        # No path can be made to see whether it is too long; an attempt to connect tells, and no process is there.
         try:
             sock.connect(path)
         except (FileNotFoundError, ConnectionRefusedError):
@@ -118,18 +118,18 @@ def is_gone(path: str, made: tuple[int, int] | None) -> bool:
         return made is not None and inode(path) != made
     except FileNotFoundError:
         return True
-    except OSError:  # it cannot be seen: nobody knows
+    except OSError:  # it cannot be looked at
         return False
 
 
 def remove_stale(path: str) -> None:
-    """Remove a socket that nobody listens on; raises ``OSError`` when somebody does, or it is no socket."""
+    """Remove a socket on which no process listens; raises ``OSError`` when one does, or it is no socket."""
     if is_stale(path):
         os.unlink(path)
 
 
 def is_stale(path: str) -> bool:
-    """Whether there is a socket that nobody listens on; raises ``OSError`` when somebody does, or it is no socket."""
+    """Whether there is a socket on which no process listens; raises ``OSError`` when one does, or it is no socket."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise OSError(errno.EEXIST, "there is something else than a socket")
@@ -141,9 +141,9 @@ def is_stale(path: str) -> bool:
 
 
 def listens(path: str) -> bool:
-    """Whether somebody listens on a unix socket; raises ``OSError`` where that is not known: we may not connect."""
+    """Whether a process listens on a unix socket; raises ``OSError`` where this account may not connect to it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)  # a full queue is somebody, too
+        probe.setblocking(False)  # with a full backlog, a process listens, too
         try:
             probe.connect(path)
         except BlockingIOError:

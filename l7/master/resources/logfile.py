@@ -1,7 +1,7 @@
 """The access log's file as the master holds it: opened with the rights of the start, for workers that may not open it.
 
 Whether the file at a path is the one that is held is told by device and inode, never by the name: logrotate renames
-the file, and a new one of the same name may be somebody else's.
+the file, and a new one of the same name may belong to another account.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class AccessLogFile:
     def open(self, path: str, identity: Identity | None = None) -> LogOpenResult:
         """Open the log at ``path``; where it is the path that is held and cannot be opened, keep what is held.
 
-        :param identity: whom l7 will become; the file is made ready for that account.
+        :param identity: the account that l7 will become; the file is made ready for it.
         :raises StartError: it cannot be opened, and nothing of that path is held.
         """
         try:
@@ -89,7 +89,7 @@ def open_log_file(path: str, identity: Identity | None) -> tuple[str, int] | Non
     """Open the access log, so that workers will be able to write it; None where it has no path.
 
     As root, a file that is missing is made and a regular file is given to ``identity``. Symbolic and hard links are
-    left alone, because whoever owns the directory could point them anywhere: what is behind a link is opened when root
+    left alone, because the owner of the directory could point them anywhere: what is behind a link is opened when root
     is given up. A path that is a descriptor of this process is that descriptor, and a pipe, terminal or device that
     standard output or error is, too, is that one.
 

@@ -77,16 +77,16 @@ class PidFile:
 
     @property
     def is_gone(self) -> bool:
-        """Whether somebody has removed it, or put another file in its place."""
+        """Whether the file was removed, or replaced by another one."""
         try:
             return not os.path.samestat(os.fstat(self.descriptor), os.lstat(self.path))
         except FileNotFoundError:
             return True
-        except OSError:  # it cannot be seen: nobody knows
+        except OSError:  # it cannot be looked at
             return False
 
     def hand_over(self, identity: Identity) -> None:
-        """Give the file to whom l7 is about to become."""
+        """Give the file to the account that l7 is about to become."""
         os.fchown(self.descriptor, identity.uid, identity.gid)
 
     def remove(self) -> None:

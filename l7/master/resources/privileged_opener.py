@@ -1,6 +1,6 @@
 """The privileged opener as the master sees it: started before root is given up, asked for what the master may not open.
 
-The master opens by itself what it can. The opener cannot be started again, because nobody is root any more.
+The master opens by itself what it can. The opener cannot be started again, because no process of l7 is root any more.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from l7.master.resources.privileges import Identity
 PATIENCE = 5.0
 """Seconds that an answer may take; a file on a disk that has gone must not hold up the master for ever."""
 END_WITHIN = 1.0
-"""Seconds that the end of an opener which nobody can ask any more is waited for."""
+"""Seconds to wait for the end of an opener whose socket is closed."""
 GONE = "the privileged opener has ended; only a restart brings it back"
 
 
@@ -71,7 +71,7 @@ class PrivilegedOpener:
     def start(self, loaded: Loaded, identity: Identity) -> None:
         """Fork the opener: while this process is root, and before it has threads; raises `StartError`.
 
-        :param identity: whom l7 is about to become.
+        :param identity: the account that l7 is about to become.
         """
         if self._run is None:
             return
@@ -106,7 +106,7 @@ class PrivilegedOpener:
     def read(self, path: str) -> bytes:
         """The content of the configuration file ``path``; raises ``OSError``.
 
-        The first time it waits for whoever writes to a pipe or types at a terminal.
+        The first time it waits until the writer of a pipe, or of a terminal, has ended.
         """
         try:
             content = read_file(path, wait=not self._has_read)
@@ -153,7 +153,7 @@ class PrivilegedOpener:
         return self.pid, -1 if self._socket is None else self._socket.fileno()
 
     def release(self) -> None:
-        """Close our end: when nobody has it any more, the opener ends."""
+        """Close this process's end of the socket: the opener ends when no process has that end any more."""
         if self._socket is None:
             return
         if self.on_release is not None:
@@ -162,17 +162,20 @@ class PrivilegedOpener:
         self._socket = None
 
     def do_without(self) -> None:
-        """Let go of the opener of the l7 before us, where `privileged-opener` is off by now."""
+        """Close the socket of the predecessor's opener, where `privileged-opener` is off now."""
         self.release()
         self.pid = None
 
     def close_inherited(self) -> None:
-        """Close our end only: what a child does with what it inherited."""
+        """Close the socket only: called in a forked child."""
         if self._socket is not None:
             self._socket.close()
 
     def stop(self) -> None:
-        """End the opener, and wait for that: a supervisor takes our end for that of all. Nobody else may need it."""
+        """End the opener and wait for it, because a supervisor takes the end of the master for the end of all.
+
+        No successor may need it any more.
+        """
         if self._socket is None:
             return
         with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""Who l7 is: from root, who may bind port 80, to somebody who may not, for good.
+"""The account of l7: from root, which may bind port 80, to one that may not, for good.
 
-The master drops its own rights and not only the workers': whoever takes over any process of l7 has no way back.
+The master drops its own rights and not only the workers': an attacker who takes over a process of l7 has no way back.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from l7.errors import StartError
 CAP_NET_BIND_SERVICE = 1 << 10
 """Its bit in the masks of ``/proc/self/status`` (capabilities(7))."""
 NOBODY = "nobody"
-"""Who l7 becomes when root starts it and says nothing."""
+"""The account that l7 becomes when root starts it without ``run-as``."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Somebody to become: ids, and ``name`` for messages and supplementary groups (empty: has none)."""
+    """An account: its ids, and its ``name`` for messages and supplementary groups (empty: it has none)."""
 
     uid: int
     gid: int
@@ -33,7 +33,7 @@ class Identity:
 
 
 def identify(run_as: str | None) -> Identity | None:
-    """Whom to become; None when nothing is to change.
+    """The account to become; None when it is not to change.
 
     :param run_as: ``USER[:GROUP]``, each a name or a number.
     :raises StartError: there is no such user or group, or only root could become that one.
@@ -51,7 +51,7 @@ def identify(run_as: str | None) -> Identity | None:
 
 
 def account() -> str:
-    """Who this process is, for messages."""
+    """The account of this process, for messages."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
@@ -93,7 +93,7 @@ def _group(group: str) -> int:
 
 
 def drop(identity: Identity) -> None:
-    """Become somebody, with the groups of that user and with no way back.
+    """Become another account, with the groups of that user and with no way back.
 
     :raises StartError: the system did not let us, or would let us return.
     """
@@ -104,13 +104,13 @@ def drop(identity: Identity) -> None:
     except OSError as error:
         raise StartError(f"run-as: cannot become {identity}: {error.strerror}") from error
     if os.getresuid() != (identity.uid,) * 3 or os.getresgid() != (identity.gid,) * 3:
-        raise StartError(f"run-as: still somebody else after becoming {identity}")
+        raise StartError(f"run-as: the ids are not those of {identity} after the change")
     if identity.uid != 0 and _can_return():
         raise StartError(f"run-as: root could be regained after becoming {identity}")
 
 
 def give_file(descriptor: int, identity: Identity) -> None:
-    """Make an open file another account's, if it is a regular one of one name: others are nobody's to give away."""
+    """Make another account the owner of an open file, if that is a regular one with one name (no hard link)."""
     found = os.fstat(descriptor)
     if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid != identity.uid:
         os.fchown(descriptor, identity.uid, identity.gid)
@@ -125,7 +125,7 @@ def _can_return() -> bool:
 
 
 def first_unprivileged_port() -> int:
-    """The lowest port that everybody may bind."""
+    """The lowest port that each account may bind."""
     try:
         with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="utf-8") as file:
             return int(file.read())

@@ -1,7 +1,7 @@
 """What a process inherits over exec, put in order: signals, umask, descriptors.
 
 A parent hands these down unasked, and some of them make a server deaf (blocked signals), confused (an ignored SIGCHLD)
-or unable to read what it has made (a umask of 0777). What is a decision of whoever starts l7 stays as it is: limits
+or unable to read what it has made (a umask of 0777). What is a decision of the parent process stays as it is: limits
 (but for open files, see `l7.master.resources.privileges`), priority, CPUs, working directory, a umask that is stricter
 than ours.
 """
@@ -33,7 +33,7 @@ def restore_signals() -> None:
 
 
 def restore_umask() -> None:
-    """Keep others from writing what l7 makes, and l7 itself from nothing; a stricter umask for others stays."""
+    """Set a umask by which others may not write to what l7 makes, and l7 may; a stricter one for others stays."""
     inherited = os.umask(NOT_FOR_OTHERS)
     os.umask((inherited | NOT_FOR_OTHERS) & ~OWNER)
 

@@ -8,11 +8,11 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 
 RUN = "/run/l7"
-"""Where root keeps them, a directory for each user that l7 runs as."""
+"""Root's place for runtime directories: one for each user that l7 runs as."""
 
 
 def directories(uid: int, environ: Mapping[str, str]) -> Iterator[str]:
-    """The runtime directories of somebody, the best first.
+    """The runtime directories of an account, the best first.
 
     ``/run/l7/UID`` is made by root only; ``RUNTIME_DIRECTORY`` is systemd's, ``XDG_RUNTIME_DIR`` that of a login.
     """
@@ -25,7 +25,7 @@ def directories(uid: int, environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def all_directories(uids: Iterable[int], environ: Mapping[str, str]) -> list[str]:
-    """Those that there are of these accounts, and those below ``/run/l7``, of whomever they are."""
+    """The runtime directories that exist: those of these accounts, and all below ``/run/l7``."""
     own = (directory for uid in uids for directory in directories(uid, environ))
     return [path for path in dict.fromkeys([*own, RUN, *sorted(glob.glob(f"{RUN}/*"))]) if os.path.isdir(path)]
 
@@ -47,7 +47,7 @@ def make_directory(uid: int, gid: int, environ: Mapping[str, str]) -> str:
 
 
 def _make_own(path: str, uid: int, gid: int) -> None:
-    """Make a directory that nobody else may write to, or see that it is one."""
+    """Make a directory that no other account may write to, or see that it is one; raises ``OSError``."""
     try:
         os.mkdir(path, 0o700)
         if os.geteuid() == 0:

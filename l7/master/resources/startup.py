@@ -1,6 +1,6 @@
-"""Everything between the first word of the configuration and the first fork, in the one order that is right.
+"""From the loaded configuration to the first fork: what l7 opens, in the one order that works.
 
-Sockets, pid file and log file are made while l7 may still do so; then it drops what it was allowed.
+Sockets, pid file and log file are opened with the rights that l7 was started with; then it drops these.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from l7.telemetry.shared_output import descriptor_of, make_lock
 
 @dataclass
 class MasterResources:
-    """What the master stands on for its whole life."""
+    """Sockets and files that the master opened before it dropped its rights, and has for its whole life."""
 
     opener: PrivilegedOpener
-    """Opens what only root may."""
+    """Opens the files that only root may open."""
     listeners: Listeners
     log: AccessLogFile
     """The access log, for workers that may not open it."""
@@ -43,10 +43,10 @@ class MasterResources:
     pid_path: str | None = None
     """Where the pid file is to be."""
     borrowed: bool = False
-    """Whether the l7 before us still has all of this, so that nothing of it is ours to remove."""
+    """Whether the predecessor still has all of this, so that this l7 removes nothing of it."""
 
     def leave_behind(self, bridge: int, generation: int, state_file: int | None = None) -> InheritedResources:
-        """What the next l7 inherits."""
+        """What the successor inherits."""
         bound, handed = self.listeners.places()
         return InheritedResources(
             parent=os.getpid(),
@@ -63,7 +63,7 @@ class MasterResources:
         )
 
     def leave_to_successor(self) -> None:
-        """The next l7 has all of it: remove nothing in the end."""
+        """Remove nothing at the end: the successor has all of it."""
         self.listeners.leave_paths()
         self.opener.release()
         if self.control is not None:
@@ -73,7 +73,7 @@ class MasterResources:
             self.pid_file = None
 
     def close_listeners(self) -> None:
-        """Let go of the listening sockets."""
+        """Close the listening sockets."""
         if self.borrowed:
             self.listeners.leave_paths()
         self.listeners.close()
@@ -87,7 +87,7 @@ class MasterResources:
             self.control.socket.close()
 
     def leave(self) -> None:
-        """Remove what would name a master that is gone."""
+        """Remove the paths that would name a master that is gone, and close what is open."""
         if self.borrowed:
             self.opener.release()
             if self.control is not None:
@@ -108,11 +108,11 @@ def prepare(
     opener: PrivilegedOpener,
     inheritance: InheritedResources | None = None,
 ) -> tuple[MasterResources, list[Listener]]:
-    """Bind, take the pid file, make the log file, become who we are to be.
+    """Bind, take the pid file, make the log file, become the account of ``run-as``.
 
-    What the l7 before us has left is taken as it is; the pid file is still that one's.
+    What the predecessor hands down is taken as it is; the pid file is still the predecessor's.
 
-    :raises StartError: one of these cannot be done; nothing is left behind then.
+    :raises StartError: one of these cannot be done; what was made before is removed.
     """
     open_standard_descriptors()
     restore_umask()
@@ -139,7 +139,7 @@ def prepare(
         if identity is not None:
             _give_up_root(resources, loaded, identity)
         if inheritance is None:
-            # Made last, so that whoever writes to it is already who it will be.
+            # Made last, when this process has the account that it keeps.
             resources.output_lock = make_lock()
     except BaseException:
         resources.leave()
@@ -181,7 +181,7 @@ def _open_control(
 
 
 def _keeps_control(resources: MasterResources, instance_key: InstanceKey) -> bool:
-    """Whether the control socket that was left is the one that is configured; another one is let go of."""
+    """Whether the control socket that was handed down is the one that is configured; another one is closed."""
     if resources.control is None:
         return False
     if instance_key.control != "off" and instance_key.path in (None, resources.control.path):

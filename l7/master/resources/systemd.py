@@ -1,6 +1,6 @@
-"""Words for systemd (``Type=notify``, sd_notify(3)): ready, reloading, stopping, alive, and who is the master now.
+"""Messages to systemd (``Type=notify``, sd_notify(3)): ready, reloading, stopping, alive, and the new main process.
 
-Where ``NOTIFY_SOCKET`` is not set nothing is said. Nobody is waited for: a word that cannot be sent is lost.
+Where ``NOTIFY_SOCKET`` is not set nothing is sent. Sending never waits: a message that cannot be sent is lost.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ class SystemdNotifier:
         self._next = monotonic() + self._every
 
     def ready(self, status: str) -> None:
-        """It serves; after a reload, it serves again."""
+        """Say that l7 serves; after a reload, that it serves again."""
         self._tell("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """A reload begins; ``Type=notify-reload`` wants to know when."""
+        """Say that a reload begins, and when, which ``Type=notify-reload`` needs."""
         self._tell("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
-        """It ends, because it was told to."""
+        """Say that l7 ends, because it was told to."""
         self._tell("STOPPING=1", "STATUS=stopping")
 
     def replaced(self, pid: int) -> None:
-        """Another process is the master from now on: only the one that is still believed can say so."""
+        """Say that process ``pid`` is the main one from now on: systemd believes that only from the present one."""
         self._tell(f"MAINPID={pid}", "READY=1", f"STATUS=process {pid} has taken over")
 
     @property
     def due(self) -> float | None:
-        """When the watchdog wants to hear of us again."""
+        """When the watchdog is to be told again."""
         return self._next if self._every else None
 
     def look(self) -> None:
@@ -59,7 +59,7 @@ class SystemdNotifier:
 
 
 def _watchdog(environ: Mapping[str, str]) -> float:
-    """Half of the time after which systemd takes us for hung, in seconds; 0 when it does not."""
+    """Half of the seconds after which systemd takes l7 for hung; 0 where it has no watchdog."""
     every, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
     if not every.isdecimal() or (pid and pid != str(os.getpid())):
         return 0.0

@@ -15,7 +15,7 @@ from l7.sharedmem.memory import FIRST_WORKER, MONITOR, SharedMemory
 LEAST_ROWS = 16 * 1024
 """The least number of rows; pages that are never written cost no memory."""
 HEADROOM = 4
-"""Rows are so many times those configured at the start."""
+"""Rows of servers in the shared memory for each server that is configured at the start."""
 
 
 class SharedMemoryOwner:

@@ -29,7 +29,7 @@ FAILURES = 2
 WEIGH_EVERY = 0.25
 """Seconds between two comparisons: as often as workers show what they have answered."""
 MOST_SAID = 5
-"""So many backends that cannot be reached are named where a reload is refused."""
+"""The most backends that cannot be reached that are named where a reload is refused."""
 FEWEST_FAULTS = 3
 """Errors below which shares are not compared: one or two say nothing."""
 DEVIATIONS = 3.0
@@ -49,7 +49,7 @@ def worse(new: AnswerTally, old: AnswerTally) -> bool:
 
 
 def compare(who: str, new: AnswerTally, old: AnswerTally, past: AnswerTally) -> str:
-    """What is to be said against new workers, where they answer worse than the old ones do, or did."""
+    """In words, how much worse new workers answer than the old ones do, or did; empty when they do not."""
     word, known = ("the old workers", old) if old.answers else ("the old workers before", past)
     return f"{who} worse: {new}; {word}: {known}" if worse(new, known) else ""
 
@@ -101,7 +101,7 @@ def watch(transition: Transition) -> None:
 
 
 def _looks_ahead(transition: Transition, slot: int) -> bool:
-    """Whether a slot's worker is the canary before it is ready: what another one says is of no consequence."""
+    """Whether a slot's worker is the canary before it is ready: reports of another worker do not count."""
     if transition.state.phase is not MasterPhase.CANARY:
         return False
     booting = (one for one in transition.state.live(transition.state.plan.generation) if not one.ready)
@@ -109,7 +109,7 @@ def _looks_ahead(transition: Transition, slot: int) -> bool:
 
 
 def note_unreachable(transition: Transition, event: v.BackendUnreachable) -> None:
-    """Hold against the new generation that a backend would not work any more; else warn that it does not."""
+    """Refuse a generation by which a backend would stop working; warn of one that does not work now either."""
     if not _looks_ahead(transition, event.slot):
         return
     state = transition.state
@@ -121,7 +121,7 @@ def note_unreachable(transition: Transition, event: v.BackendUnreachable) -> Non
 
 
 def looked_ahead(transition: Transition, event: v.PreflightFinished) -> None:
-    """Let the canary accept connections, or refuse the reload: nobody has been served by it."""
+    """Let the canary accept connections, or refuse the reload before it has served a request."""
     if not _looks_ahead(transition, event.slot):
         return
     if transition.state.unreachable:
@@ -131,7 +131,7 @@ def looked_ahead(transition: Transition, event: v.PreflightFinished) -> None:
 
 
 def _refuse(transition: Transition, reasons: Sequence[str]) -> None:
-    """Go on with the old generation, whose workers are all there."""
+    """Go on with the old generation, all of whose workers still serve."""
     before, refused = transition.state.before, transition.state.plan
     assert before is not None, "a reload knows where it came from"
     more = [f"{len(reasons) - MOST_SAID} more backends"] if len(reasons) > MOST_SAID else []

@@ -46,7 +46,7 @@ class CanaryCounts:
         )
 
     def _old_since(self, state: SupervisorState) -> AnswerTally:
-        """What those who served when the watch began have answered since, also those that are gone by now."""
+        """What the workers that served when the watch began have answered since, also those that have ended."""
         self._old |= {
             _life(one): self._read(one) - self._begin[_life(one)] for one in state.workers if _life(one) in self._begin
         }

@@ -15,12 +15,12 @@ from l7.telemetry.events import Named, named
 
 YOUNG = {ChildRole.WORKER: 0.25, ChildRole.MONITOR: 10.0}
 """A child that lived for less than these seconds after it became ready died young. A worker that lives longer and dies
-again and again cannot make a loop that is worth slowing down, and may be the victim of somebody else."""
+again and again cannot make a loop that is worth slowing down, and may be ended by another program."""
 FORGIVEN = {ChildRole.WORKER: 1, ChildRole.MONITOR: 0}
 """Early deaths of children that had booted after which the next is started without a pause."""
 PAUSES = (0.5, 30.0)
 """The first and the longest pause before a child is started where others died young; it doubles in between."""
-OUT_OF_MEMORY = " (not by l7; if by nobody, the system was out of memory: see the kernel's log)"
+OUT_OF_MEMORY = " (not by l7; perhaps by the kernel, out of memory: see its log)"
 
 
 def booted(transition: Transition, event: v.Event) -> None:
@@ -28,7 +28,7 @@ def booted(transition: Transition, event: v.Event) -> None:
     assert isinstance(event, v.ChildReady)
     child = transition.state.child(event.slot)
     if child is None or child.state not in LIVE:
-        return  # it was given up before its word came
+        return  # it was given up before it reported
     if not child.is_worker:
         transition.move(child, ChildEvent.WAIT)
         return

@@ -304,18 +304,18 @@ class AnnounceReady:
 
 @dataclass(frozen=True)
 class CloseListeners:
-    """Let go of the listening sockets: connections are refused once the workers have let go of them too."""
+    """Close the listening sockets: connections are refused once the workers have closed them, too."""
 
 
 @dataclass(frozen=True)
 class LogEvent:
-    """Say something of a generation; ``level`` is debug, info, warning or error."""
+    """Write an event about a generation to the log; ``level`` is debug, info, warning or error."""
 
     level: str
     text: str
     generation: int = 0
     to_waiters: bool = False
-    """Whether those who wait for the reload are told, too, when it is done."""
+    """Whether the commands that wait for the reload print it, too."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The states of the master and of a child, and the transitions between them, as tables.
 
 A pair of state and event that is not listed here cannot happen; when it does all the same it is a bug, and `follow`
-raises instead of guessing. Whoever wants to know what a signal leads to reads `MASTER`; what the actions are is in
+raises instead of guessing. What a signal leads to stands in `MASTER`; what the actions are is in
 `l7.master.supervision.step`.
 """
 

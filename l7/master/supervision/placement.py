@@ -14,7 +14,7 @@ OLD_GENERATIONS = 8
 
 
 def fill(transition: Transition) -> None:
-    """Start a worker in every place that has none; while the new generation is on trial, one of the old."""
+    """Start a worker in every place that has none; while a canary is watched, one of the old generation."""
     state = transition.state
     generation: int | None = None
     plan, places = state.plan, state.wanted
@@ -54,7 +54,7 @@ def _make_room(transition: Transition) -> None:
 
 
 def retire(transition: Transition, worker: ChildRecord) -> None:
-    """Let a worker finish; one that is not known to have begun need not take so long."""
+    """Drain a worker; one that is not known to serve has ``graceful-timeout``, not ``drain-timeout``."""
     if worker.ready:
         transition.drain(worker, transition.state.plan.drain)
     else:

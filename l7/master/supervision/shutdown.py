@@ -56,7 +56,7 @@ def finish(transition: Transition, event: MasterEvent) -> None:
 
 
 def expire(transition: Transition) -> None:
-    """End what is left: the time for the end of l7 is over."""
+    """Cut off or leave behind the workers that are left: the time for the end of l7 is over."""
     if transition.state.phase is MasterPhase.DRAINING:
         transition.log("warning", named("drain.cut", "graceful-timeout is over: requests in flight are cut off"))
         end(transition, MasterEvent.LATE)

@@ -48,22 +48,22 @@ class ChildRecord:
 
     @property
     def live(self) -> bool:
-        """Whether it fills its place, or will in a moment."""
+        """Whether the child fills its place, or will in a moment."""
         return self.state in LIVE
 
     @property
     def ready(self) -> bool:
-        """Whether it takes connections."""
+        """Whether a worker takes connections, or a monitor process is at work."""
         return self.state is ChildState.READY
 
     @property
     def is_worker(self) -> bool:
-        """Whether its role is that of a worker."""
+        """Whether the child is a worker."""
         return self.role is ChildRole.WORKER
 
     @property
     def title(self) -> str:
-        """Its process title, which ``ps`` shows."""
+        """The process title of the child, which ``ps`` shows."""
         name = f"worker {self.index + 1}" if self.is_worker else "monitor"
         return f"l7: {name} (generation {self.generation})"
 
@@ -178,7 +178,7 @@ class SupervisorState:
         return replace(self, strikes=strikes)
 
     def next_deadline(self, now: float) -> float | None:
-        """When something is due without any event; what is due already counts, a back-off that is over doesn't."""
+        """When something is due without any event; what is due already counts, a back-off that is over does not."""
         if self.phase is MasterPhase.STOPPED:
             return None
         due: Iterable[float | None] = [

@@ -85,7 +85,7 @@ def _loaded(transition: Transition, event: v.Event) -> None:
     old = transition.state
     transition.enter(MasterEvent.LOADED)
     wanted = event.plan.workers if event.plan.workers != old.plan.workers else old.wanted
-    # Who forces a reload knows that requests will fail: comparing them would take it back after all.
+    # A reload is forced although requests will fail: comparing them would undo it after all.
     plan = replace(event.plan, canary=0.0) if event.forced else event.plan
     transition.state = replace(
         transition.state, plan=plan, wanted=wanted, before=old, failures=0, fault="", watched=None, strikes={},
@@ -234,7 +234,7 @@ def _roll(transition: Transition) -> None:
 
 
 def _settle_when_heard(transition: Transition) -> None:
-    """End the reload when no old worker accepts any more, so that who reads "done" gets the new generation only."""
+    """End the reload when no old worker accepts any more, so that after "done" only the new generation serves."""
     state = transition.state
     told = [w for w in state.workers if w.state is ChildState.DRAINING and w.since >= state.since and not w.heard]
     if told and state.until is None:
@@ -258,7 +258,7 @@ def _settle(transition: Transition) -> None:
 
 
 def _roll_back(transition: Transition) -> None:
-    """Make the generation before the wanted one again."""
+    """Make the old generation the wanted one again."""
     before, failed = transition.state.before, transition.state.plan
     assert before is not None, "a reload knows where it came from"
     transition.log(

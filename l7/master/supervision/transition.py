@@ -46,7 +46,7 @@ class Transition:
         self.act(v.DrainWorker(worker.slot, within, close))
 
     def dismiss(self, worker: ChildRecord, within: float, *, close: bool = False) -> None:
-        """End a worker that is not known to be ready: it may be, and serve already, before its word has come."""
+        """Drain a worker that starts, because its report that it is ready may be on its way; stop any other."""
         if worker.state is ChildState.STARTING:
             self.move(worker, ChildEvent.STOP, within + MARGIN)
             self.act(v.DrainWorker(worker.slot, within, close))

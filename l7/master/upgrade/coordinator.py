@@ -1,4 +1,4 @@
-"""Who came before this l7 and who comes after it: the two sides of an upgrade, tied to everything they concern."""
+"""Coordinates an upgrade in place, on both sides: the predecessor of this l7, and its successor."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from l7.telemetry.events import named
 
 
 def report_failure(inheritance: InheritedResources | None, why: str) -> None:
-    """Tell the l7 before us, if there is one, why we cannot even begin."""
+    """Tell the predecessor, if there is one, why this l7 cannot start."""
     if inheritance is not None:
         with socket.socket(fileno=inheritance.bridge) as bridge:
             Channel(bridge).send(BootFailed(shortened(why)))
 
 
 class UpgradeCoordinator(MasterPart):
-    """Predecessor and successor of this l7; mostly there is neither."""
+    """The predecessor and the successor of this l7; without an upgrade there is neither."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class UpgradeCoordinator(MasterPart):
         self._predecessor_side: PredecessorSide | None = None
         self._successor_side: SuccessorSide | None = None
         self._until = 0.0
-        """How long the l7 before is waited for in the end."""
+        """Until when the end of the predecessor is awaited at the end."""
 
     @property
     def actions(self) -> Mapping[type[v.Action], Callable[[Any], None]]:
@@ -68,7 +68,7 @@ class UpgradeCoordinator(MasterPart):
         return {SignalRequest.RELOAD: self._reload}
 
     def start(self) -> None:
-        """Listen to the l7 before this one, if there is one, and take what it knows."""
+        """Listen to the predecessor, if there is one, and take its state."""
         self._context.close_in_child.add(self._release)
         inheritance = self._inheritance
         if inheritance is None:
@@ -83,14 +83,14 @@ class UpgradeCoordinator(MasterPart):
         self._successor_side.listen(self._on_taken, self._on_connection)
 
     def offer(self) -> bool:
-        """Ask the l7 before this one to let it take over; returns False when there is none, or it has taken over."""
+        """Ask the predecessor to let this l7 take over; returns False when there is none, or that is done."""
         if self._successor_side is None or self._successor_side.taken:
             return False
         self._successor_side.offer(self._machine.state)
         return True
 
     def stop(self, *, quick: bool, within: float) -> None:
-        """Let an l7 before this one, that still drains, stop as well: it has so many seconds."""
+        """Stop a predecessor that still drains, too; ``within`` is how many seconds its end is awaited."""
         self._until = monotonic() + within
         if self._successor_side is not None:
             self._successor_side.stop(quick=quick)
@@ -123,7 +123,7 @@ class UpgradeCoordinator(MasterPart):
             self._predecessor_side.abandon()
 
     def close(self) -> None:
-        """Wait for the others to end, each in its time: a supervisor takes our end for that of all."""
+        """Wait for predecessor and successor to end: a supervisor takes the end of this l7 for that of all."""
         if self._predecessor_side is not None:
             self._predecessor_side.await_end(self._pause)
         if self._successor_side is not None:
@@ -146,11 +146,11 @@ class UpgradeCoordinator(MasterPart):
 
     @property
     def due(self) -> float | None:
-        """When to look again."""
+        """When `look` is to be called again."""
         return None if self._predecessor_side is None else self._predecessor_side.due
 
     def look(self) -> None:
-        """See what has become due on either side."""
+        """Do what has become due on either side."""
         if self._predecessor_side is not None:
             self._predecessor_side.look()
         if self._successor_side is not None:

@@ -1,9 +1,9 @@
 """Upgrade in place, seen from the l7 that is to be replaced: start the next one, listen to it, make way for it.
 
 The next l7 is the same command line from the same place, executed anew: new code, new dependencies, this
-configuration. It inherits the sockets and a bridge, boots beside us, and says when all of its workers are ready. Then
-we let go of the pid file, it takes that and the control socket, and we drain. Until then it is only a child that may
-fail: it is told to stop, finishes what it has accepted, and this l7 goes on.
+configuration. It inherits the sockets and a bridge, boots beside this one, and says when all of its workers are ready.
+Then this l7 unlocks the pid file, the next one takes that and the control socket, and this one drains. Until then the
+next one is a child that may fail: it is told to stop, finishes what it has accepted, and this l7 goes on.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ END_WITHIN = 5.0
 
 
 class PredecessorSide:
-    """One attempt.
+    """One attempt to be replaced.
 
-    :param post: takes what becomes of it: `v.SuccessorTookOver` or `v.UpgradeFailed`.
-    :param leave: writes down what the next l7 is to know when it takes over.
-    :param report: takes what is wrong with a message of the next l7.
+    :param post: takes the outcome: `v.SuccessorTookOver` or `v.UpgradeFailed`.
+    :param leave: writes the state that the next l7 reads when it takes over.
+    :param report: takes complaints about messages of the next l7.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class PredecessorSide:
                 )
             except OSError as error:
                 ours.close()
-                hint = "; whom l7 runs as must be able to" if isinstance(error, PermissionError) else ""
+                hint = "; the account that l7 runs as must be allowed to" if isinstance(error, PermissionError) else ""
                 self._fail(f"cannot execute {sys.executable}: {(error.strerror or str(error)).lower()}{hint}")
                 return
         self.bridge, self.pid = Channel(ours, self._report), self._child.pid
@@ -110,7 +110,7 @@ class PredecessorSide:
             self._kill_at = monotonic() + self._graceful + KILL_AFTER
 
     def await_end(self, pause: Callable[[], bool]) -> None:
-        """Wait for a next l7 that was given up to end, so that who stops this one has stopped all of it."""
+        """Wait for the end of a next l7 that was given up, so that stopping this one stops all."""
         while self._kill_at is not None and self._child is not None:
             if not pause() and self._child.poll() is None:
                 self._child.send_signal(signal.SIGINT)
@@ -123,12 +123,12 @@ class PredecessorSide:
 
     @property
     def due(self) -> float | None:
-        """When to look again."""
+        """When `look` is to be called again."""
         moments = [moment for moment in (self._kill_at, self._gone_at) if moment is not None]
         return min(moments, default=None)
 
     def look(self) -> None:
-        """See whether the next l7 has ended."""
+        """Kill the next l7 when its time is over, and see whether it has ended."""
         if self._child is None:
             return
         now = monotonic()
@@ -143,7 +143,7 @@ class PredecessorSide:
             self._fail(self._end())
 
     def close(self) -> None:
-        """Let go of the bridge."""
+        """Close the bridge."""
         if self.bridge is not None and self._polled is not None:
             self._polled.drop()
             self.bridge.close()
@@ -181,7 +181,7 @@ class PredecessorSide:
             self._fail(f"it is not fit: {message.why}", stops_itself=True)
 
     def _make_way(self) -> None:
-        """Let go of what only one can have."""
+        """Release what only one l7 can have: the pid file, and the state."""
         if self._resources.pid_file is not None:
             self._resources.pid_file.unlock()
         self._leave()
@@ -202,17 +202,17 @@ class PredecessorSide:
         self._post(v.UpgradeFailed(why))
 
     def _take_back(self) -> None:
-        """Have the pid file for ourselves again."""
+        """Lock the pid file again."""
         file = self._resources.pid_file
         if file is None or file.descriptor >= 0:
             return
         try:
             self._resources.pid_file = PidFile.take(file.path)
         except StartError:
-            self._resources.pid_file = None  # somebody else has it, and it is not ours to remove
+            self._resources.pid_file = None  # another process has it, and removes it
 
 
 def _environment(left: InheritedResources) -> dict[str, str]:
-    """Ours, with what is left; systemd's watchdog counts for whoever is the main process."""
+    """The environment of this l7, with what is handed down; systemd's watchdog is that of the main process."""
     kept = {name: value for name, value in os.environ.items() if name != "WATCHDOG_PID"}
     return {**kept, VARIABLE: left.variable()}

@@ -1,4 +1,4 @@
-"""What an l7 knows that the next one, which takes its place, should not have to find out anew.
+"""The state that an l7 hands to its successor, which need not find it out anew.
 
 What administrators want, what names stand for, what checks have found, and what cookies are signed with. Counters begin
 anew. It is handed down as an anonymous file, because it may be larger than a variable of the environment can be, and is
@@ -22,7 +22,7 @@ _HEALTH = (layout.HEALTH, layout.HEALTH_SINCE, layout.HEALTH_WHY)
 
 
 class StateFile:
-    """The file that this l7 leaves the next one, or has of the one before; there is one at a time, or none."""
+    """The file that this l7 leaves its successor, or has from its predecessor; there is one at a time, or none."""
 
     def __init__(self, shared_state: SharedMemoryOwner, overrides: ServerOverrides, names: DnsResultPublisher) -> None:
         self._shared_state = shared_state
@@ -32,13 +32,13 @@ class StateFile:
         """-1 when there is none."""
 
     def create(self) -> None:
-        """Make a new file, and write what is known now."""
+        """Make a new file, and write the present state."""
         self.close()
         self.descriptor = os.memfd_create("l7-state", os.MFD_CLOEXEC)
         self.write()
 
     def write(self) -> None:
-        """Write all of it down, in the place of what was written before."""
+        """Write the present state, in place of the one that was written before."""
         shared_state = self._shared_state
         known = {
             "orders": self._overrides.plain(),
@@ -55,7 +55,7 @@ class StateFile:
             file.write(json.dumps(known).encode())
 
     def take(self, descriptor: int) -> None:
-        """Take over what is of use for this configuration, before the first fork. The file stays open."""
+        """Take over the state that this configuration has use for, before the first fork. The file stays open."""
         self.descriptor = descriptor
         known, shared_state = self._read(), self._shared_state
         shared_state.cookie_key = bytes.fromhex(known["cookie-key"])
@@ -69,7 +69,7 @@ class StateFile:
         self._overrides.adopt(known["orders"])
 
     def take_rest(self) -> None:
-        """Take over what the l7 before found out while this one booted, and close the file, if there is one.
+        """Take over what the predecessor found out while this l7 booted, and close the file, if there is one.
 
         That is what names stand for: what is checked is checked by this one too, and overrides are refused meanwhile.
         """
@@ -78,7 +78,7 @@ class StateFile:
         try:
             known = self._read()
         except ValueError:
-            return  # it was killed while it wrote; what was taken at first is all there is
+            return  # the predecessor was killed while it wrote; what was taken at first is all there is
         finally:
             self.close()
         for route, address, found in known["names"]:

@@ -1,4 +1,4 @@
-"""Upgrade in place, seen from the l7 that comes next: boot, say so, take over.
+"""Upgrade in place, seen from the successor: boot, say so, take over.
 
 Its workers serve from the same sockets beside the old ones. It says so when all of them are ready; the l7 before it
 lets go of the pid file, and from then on this is the master. Connections that the old workers hand over come over the
@@ -25,9 +25,9 @@ from l7.telemetry.events import Events
 
 
 class SuccessorSide:
-    """The way from a child that boots to the master.
+    """The way of this l7 from a child that boots to the master.
 
-    :param bridge: the channel to the l7 before, whose process is ``parent``.
+    :param bridge: the channel to the predecessor, whose process is ``parent``.
     :param post: takes events of the supervision.
     """
 
@@ -42,7 +42,7 @@ class SuccessorSide:
     ) -> None:
         self.taken = False
         self._unfit = False
-        """Whether it was said that this l7 is not to take over."""
+        """Whether the predecessor was told that this l7 does not take over."""
         self.bridge: Channel | None = bridge
         self._polled: PolledChannel | None = None
         self._poll = poll
@@ -55,7 +55,7 @@ class SuccessorSide:
         self._on_connection: Callable[[Adopt, int], None] = _refuse
 
     def listen(self, on_taken: Callable[[], None], on_connection: Callable[[Adopt, int], None]) -> None:
-        """Hear what the l7 before us says."""
+        """Listen to the predecessor."""
         self._on_taken, self._on_connection = on_taken, on_connection
         if self.bridge is not None:
             self._polled = PolledChannel(self._poll, self.bridge, self._hear)
@@ -81,12 +81,12 @@ class SuccessorSide:
         return True
 
     def stop(self, *, quick: bool) -> None:
-        """Let the l7 before us, which still drains, stop as well: whoever stops this one means all of it."""
+        """Stop a predecessor that still drains, too: a stop is meant for all of l7."""
         if self.taken and self.bridge is not None:
             self.bridge.send(Stop(quick))
 
     def await_end(self, pause: Callable[[], bool], until: float) -> None:
-        """Wait for its end, which is that of the bridge."""
+        """Wait for the end of the predecessor, which is that of the bridge."""
         while self.taken and self.bridge is not None and monotonic() < until:
             if not pause():
                 self.stop(quick=True)
@@ -100,7 +100,7 @@ class SuccessorSide:
             self._polled.pause(full)
 
     def release(self) -> None:
-        """Close the bridge only: what a child does with what it inherited."""
+        """Close the bridge only: called in a forked child."""
         if self.bridge is not None:
             self.bridge.close()
 
@@ -146,7 +146,7 @@ class SuccessorSide:
 
 
 def _nothing() -> None:
-    """Nobody waits for it yet."""
+    """Do nothing: no command waits for it yet."""
 
 
 def _refuse(message: Adopt, descriptor: int) -> None:
