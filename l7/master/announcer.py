@@ -17,7 +17,7 @@ from l7.telemetry.events import named
 
 
 class ServiceAnnouncer(MasterPart):
-    """Tells the log and systemd that l7 is ready, alive and stopping; opens the control socket, closes the listeners."""
+    """Tells the log and systemd that l7 is ready, alive or stopping; opens the control socket, closes listeners."""
 
     def __init__(self, context: MasterContext, commands: ControlCommands, upgrades: UpgradeCoordinator) -> None:
         self._context = context

@@ -45,7 +45,7 @@ class MonitorSupervisor(ChildSupervisor):
         return {v.SpawnMonitor: self._spawn, v.ActivateMonitor: self._begin}
 
     def look(self) -> None:
-        """Let the one at work answer on the admin address once this is the master: before that, the predecessor does."""
+        """Let it answer on the admin address once this l7 is the master: before that, the predecessor does."""
         present = self.present()
         if present is None or not self._server.is_open:
             return
