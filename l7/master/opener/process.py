@@ -78,7 +78,7 @@ class _RequestRefusedError(Exception):
 
 
 def run(sock: socket.socket, loaded: Loaded, identity: Identity, master: int) -> NoReturn:
-    """Be the opener until nobody can ask any more; called in a new process with signals blocked, and never returns.
+    """Run the opener until its socket is closed; called in a new process with signals blocked, and never returns.
 
     It keeps the rights of root, and gives up all descriptors but the standard ones and ``sock``.
 
