@@ -16,6 +16,7 @@ from l7.http.parser import RequestParser
 
 CLIENT = "<client-address>"
 REQUEST_ID = b"<new-id>"
+USER = b"<login>"
 
 _LOGIN = re.compile(r"(?<=//)[^/?#]*@|^[^/?#]*@")
 """The login in a URL: a client sends it as Authorization, and nothing of it is shown."""
@@ -32,6 +33,7 @@ class Explanation:
     balance: str = ""
     servers: tuple[str, ...] = ()
     login: bool = False
+    authorization: str = "pass"
     headers: tuple[tuple[str, str], ...] = ()
     refused: str = ""
     backend: Backend | None = None
@@ -53,6 +55,7 @@ class Explanation:
             "balance": self.balance or None,
             "servers": list(self.servers),
             "login": self.login,
+            "authorization": self.authorization,
             "headers": dict(self.headers),
         }
 
@@ -76,6 +79,7 @@ def explain(config: Config, url: str, headers: Sequence[str] = ()) -> Explanatio
         backend.balance,
         tuple(str(server.address) for server in backend.servers),
         bool(config.users),
+        config.authorization,
         tuple(_added(config, head)),
         backend=backend,
         head=head,
@@ -100,7 +104,8 @@ def _parse(config: Config, url: str, headers: Sequence[str]) -> RequestHead:
 
 def _added(config: Config, head: RequestHead) -> list[tuple[str, str]]:
     """Return the fields that l7 writes, as the head for the server has them."""
-    hop = Hop(CLIENT, config.port, head.authority)
-    lines = hop.request_head(head, REQUEST_ID).split(b"\r\n")[1:]
+    hop = Hop(CLIENT, config.port, head.authority, via=config.via)
+    user = USER if config.authorization == "strip" else b""
+    lines = hop.request_head(head, REQUEST_ID, user=user).split(b"\r\n")[1:]
     fields = [line.decode("utf-8", "replace").partition(": ") for line in lines if line]
     return [(name, value) for name, _, value in fields if name in ADDED]

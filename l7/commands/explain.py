@@ -54,7 +54,8 @@ def lines(answer: Answer) -> Iterator[str]:
         yield f"route:   none: {answer['why']}"
         return
     yield f"route:   {answer['route']} ({answer['why']})"
-    yield f"login:   {'required' if answer['login'] else 'not required'}"
+    kept = "; Authorization is not sent on, X-Forwarded-User says who" if answer["authorization"] == "strip" else ""
+    yield f"login:   {'required' if answer['login'] else 'not required'}{kept}"
     if not answer["servers"]:
         yield "servers: none: answered 503"
     elif "now" in answer:

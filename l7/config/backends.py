@@ -14,6 +14,7 @@ from l7.config.section import (
     Period,
     Section,
     Share,
+    Switch,
     Timeout,
     TimeoutOrUnlimited,
 )
@@ -24,7 +25,6 @@ from l7.config.values.scalars import Form
 
 Retries = Annotated[int, BeforeValidator(scalars.whole(0, 100)), Form("number", schema=jsontypes.whole(0, 100))]
 Weight = Annotated[int, BeforeValidator(scalars.whole(0, 256)), Form("number", schema=jsontypes.whole(0, 256))]
-Switch = Annotated[bool, BeforeValidator(own.switch), Form("`true` or `false`", schema=jsontypes.SWITCH)]
 QueueSize = Annotated[
     int, BeforeValidator(scalars.whole(0, 1_000_000)), Form("number", schema=jsontypes.whole(0, 1_000_000))
 ]

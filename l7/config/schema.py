@@ -12,10 +12,18 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from l7.config.backends import Backend, BackendDefaults, BackendTimeouts, Server
-from l7.config.section import Count, Duration, DurationOrUnlimited, Period, Section, Timeout
+from l7.config.section import Count, Duration, DurationOrUnlimited, Period, Section, Switch, Timeout
 from l7.config.values import jsontypes, scalars
 from l7.config.values.addresses import Address
 from l7.config.values.routekeys import normal_route_key
@@ -181,6 +189,12 @@ class Config(Section):
         "for. A password may hold `:` and may be a bcrypt hash (`$2b$...`).",
         examples=["{admin: '$2b$12$...', someone: 'mypasswd'}"],
     )
+    authorization: Annotated[Literal["pass", "strip"], Form("name"), Flag("--authorization", metavar="WHAT")] = Field(
+        default="pass",
+        description="What becomes of `Authorization` where `users` are checked: `pass` sends it on to the servers, "
+        "`strip` does not, and tells them the login in `X-Forwarded-User`, which no client can say itself.",
+        examples=["strip"],
+    )
     workers: Annotated[Workers, Flag("-w", "--workers", metavar="N")] = Field(
         default="auto",
         description="How many worker processes; `auto` is one for each CPU that this process may use (affinity, cgroup "
@@ -251,9 +265,16 @@ class Config(Section):
     )
     trusted_proxies: tuple[TrustedProxy, ...] = Field(
         default=(),
-        description="The networks whose `X-Forwarded-*`, `Forwarded` and `X-Request-ID` are believed; `unix:`, in "
-        "quotes, is whoever comes by a unix socket.",
+        description="The networks whose `X-Forwarded-*`, `Forwarded`, `X-Real-IP` and `X-Request-ID` are believed; "
+        "`unix:`, in quotes, is whoever comes by a unix socket.",
         examples=["[10.0.0.0/8, '::1', 'unix:']"],
+    )
+    via: Annotated[Switch, Flag("--via", metavar="ON")] = Field(
+        default=True,
+        description="Whether `Via: 1.1 l7` is added to requests, as RFC 9110 asks of a proxy. An nginx behind l7 "
+        "compresses nothing for requests that have it (`gzip_proxied`); with `false` it does, and requests that go "
+        "round in circles through l7 are not noticed.",
+        examples=["false"],
     )
     limits: Limits = Field(
         default=Limits.model_construct(),
@@ -277,3 +298,10 @@ class Config(Section):
         "are checked once, and share one load, one queue and one row of figures, under that name.",
         examples=["{example.com: {servers: [127.0.0.1:8081, 127.0.0.1:8082]}}"],
     )
+
+    @field_validator("authorization")
+    @classmethod
+    def _strips_what_is_checked(cls, value: str, info: ValidationInfo) -> str:
+        if value == "strip" and info.data.get("users") == {}:
+            raise ValueError("strip needs users: without them no login is checked")
+        return value

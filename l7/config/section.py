@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic.fields import FieldInfo
 
-from l7.config.values import jsontypes, scalars
+from l7.config.values import backend, jsontypes, scalars
 from l7.config.values.scalars import Form
 
 Count = Annotated[
@@ -21,6 +21,7 @@ CountOrUnlimited = Annotated[
     Form("number or `unlimited`", scalars.show_count_or_unlimited, jsontypes.whole(1, 1_000_000)),
 ]
 Share = Annotated[float, BeforeValidator(scalars.share), Form("share", scalars.show_share, jsontypes.SHARE)]
+Switch = Annotated[bool, BeforeValidator(backend.switch), Form("`true` or `false`", schema=jsontypes.SWITCH)]
 Duration = Annotated[
     float, BeforeValidator(scalars.duration(0)), Form("duration", scalars.show_duration, jsontypes.duration(0))
 ]

@@ -45,3 +45,17 @@ def _check(authority: bytes) -> str:
         except ValueError:
             raise ProxyError(BAD_REQUEST, "invalid IPv6 address in the host") from None
     return name[:-1] if len(name) > 1 and name.endswith(".") else name
+
+
+def port_in(authority: bytes) -> bytes:
+    """The port in ``authority``, without leading zeros; empty where it names none, or none that there can be."""
+    host, _, port = authority.rpartition(b":")
+    if not host or not port.isdigit() or len(port) > 5 or (b":" in host and host[-1:] != b"]"):
+        return b""
+    number = int(port)
+    return b"%d" % number if 0 < number <= 65535 else b""
+
+
+def default_port(scheme: bytes) -> bytes:
+    """The port that a URL of ``scheme`` means where it names none (RFC 9110, 4.2)."""
+    return b"443" if scheme in (b"https", b"wss") else b"80"

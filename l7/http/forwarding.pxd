@@ -5,17 +5,19 @@ cimport cython
 from l7.http.messages cimport RequestHead, ResponseHead
 
 cdef int _UPGRADE_REQUIRED, _NO_CONTENT
-cdef bytes _HOST, _LENGTH, _VIA_11, _VIA_10
-
-cdef dict _ARRIVALS
+cdef bytes _HOST, _LENGTH, _VIA_11, _VIA_10, _NO_VIA, _ARRIVAL
 
 cdef class Hop:
     cdef public str client
     cdef public int port
-    cdef public bytes authority, line, scheme
+    cdef public bytes authority, scheme
+    cdef public bint via
+    cdef bytes _named, _lines
+
+    cdef bytes _came(self, bytes authority)
 
     @cython.locals(pieces=list, authority=bytes)
-    cpdef bytes request_head(self, RequestHead head, bytes request_id, object believed=*, bytes body=*)
+    cpdef bytes request_head(self, RequestHead head, bytes request_id, object believed=*, bytes body=*, bytes user=*)
     cpdef long long framing(self, ResponseHead head, int minor) except -9
     @cython.locals(pieces=list)
     cpdef bytes response_head(self, ResponseHead head, long long length, bytes date, bytes connection, list body=*)

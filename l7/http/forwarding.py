@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from l7.http.authority import default_port, port_in
+from l7.http.fields import name_of
 from l7.http.grammar import AUTHORITY, CRLF, OWS, REQUEST_ID
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
 from l7.http.nodes import Element, address_of, elements_of
@@ -19,8 +21,12 @@ PSEUDONYM = b"l7"
 MOST_HOPS = 20
 """After how many passages through an l7 a request is taken for a loop (RFC 9110, 7.6)."""
 
-ADDED = ("Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "Via", "X-Request-ID")
-"""The fields that a forwarded request carries, in this order; of a client without an address no For, Proto and Port."""
+ADDED = (
+    "Host", "X-Forwarded-For", "X-Real-IP", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Host", "Via",
+    "X-Request-ID", "X-Forwarded-User",
+)  # fmt: skip
+"""The fields that a forwarded request may get, in this order; of a client without an address it gets no For, Real-IP,
+Proto and Port, and User only where l7 checks logins and keeps them to itself."""
 
 
 _UPGRADE_REQUIRED = 426
@@ -30,43 +36,52 @@ _HOST = b"\r\nHost: "
 _LENGTH = b"\r\nContent-Length: "
 _VIA_11 = b"\r\nVia: 1.1 l7\r\nX-Request-ID: "
 _VIA_10 = b"\r\nVia: 1.0 l7\r\nX-Request-ID: "
-
-
-_ARRIVALS: dict[tuple[bytes, int], bytes] = {}
-"""The lines about the listener of a request, by its scheme and port."""
+_NO_VIA = b"\r\nX-Request-ID: "
+_ARRIVAL = (
+    b"\r\nX-Forwarded-For: %b\r\nX-Real-IP: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Port: %b\r\nX-Forwarded-Host: %b"
+)
 
 
 class Hop:
-    """One client connection: what it adds to each request, written once, and how answers are framed for it.
+    """One client connection: what it adds to each request, written once for a Host, and how answers are framed for it.
 
     ``client`` is the address of the peer, ``port`` the one it connected to, ``scheme`` what it speaks there,
-    ``authority`` the Host of an HTTP/1.0 request that names none. A peer on a unix socket (`UNIX`) has neither address
-    nor port, and is taken for a proxy: only its own forwarding fields can say how the client came.
+    ``authority`` the Host of an HTTP/1.0 request that names none; ``via`` says whether Via is written. A peer on a
+    unix socket (`UNIX`) has neither address nor port, and is taken for a proxy: only its own forwarding fields can say
+    how the client came.
     """
 
-    __slots__ = ("authority", "client", "line", "port", "scheme")
+    __slots__ = ("_lines", "_named", "authority", "client", "port", "scheme", "via")
 
-    def __init__(self, client: str, port: int, authority: bytes, scheme: bytes = b"http") -> None:
+    def __init__(self, client: str, port: int, authority: bytes, scheme: bytes = b"http", *, via: bool = True) -> None:
         self.client = client
         self.port = port
         self.authority = authority
         self.scheme = scheme
-        came = (scheme, port)
-        arrival = _ARRIVALS.get(came)
-        if arrival is None:
-            arrival = b"\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Port: %d\r\nX-Forwarded-Host: " % came
-            _ARRIVALS[came] = arrival
-        if client == UNIX:
-            self.line = b"\r\nX-Forwarded-Host: "
-        else:
-            self.line = b"".join((b"\r\nX-Forwarded-For: ", client.encode("ascii"), arrival))
+        self.via = via
+        self._named = b""
+        """The Host of the last request, and the lines that say how it came: most clients name the same again."""
+        self._lines = b""
+
+    def _came(self, authority: bytes) -> bytes:
+        """The lines that say how a request for ``authority`` came; its port is the one that the client sees."""
+        if authority != self._named or not self._lines:
+            if self.client == UNIX:
+                self._lines = b"\r\nX-Forwarded-Host: " + authority
+            else:
+                client = self.client.encode("ascii")
+                port = port_in(authority) or default_port(self.scheme)
+                self._lines = _ARRIVAL % (client, client, self.scheme, port, authority)
+            self._named = authority
+        return self._lines
 
     def request_head(
-        self, head: RequestHead, request_id: bytes, believed: bytes | None = None, body: bytes = b""
+        self, head: RequestHead, request_id: bytes, believed: bytes | None = None, body: bytes = b"", user: bytes = b""
     ) -> bytes:
         """The head for the server, and what has come of the body, framed.
 
-        ``believed`` stands in for what we would say when the peer is a trusted proxy.
+        ``believed`` stands in for what we would say when the peer is a trusted proxy; ``user`` is who has logged in,
+        where the server is to hear it from us.
         """
         authority = head.authority or self.authority
         # A line in origin-form (RFC 9112, 3.2.1) and our version goes on as it came.
@@ -74,11 +89,14 @@ class Hop:
         for run in head.runs:
             pieces.append(b"\r\n")
             pieces.append(run)
-        pieces.append(self.line if believed is None else b"\r\n" + believed)
-        if believed is None:
-            pieces.append(authority)
-        pieces.append(_VIA_11 if head.minor else _VIA_10)
+        pieces.append(self._came(authority) if believed is None else b"\r\n" + believed)
+        if self.via:
+            pieces.append(_VIA_11 if head.minor else _VIA_10)
+        else:
+            pieces.append(_NO_VIA)
         pieces.append(request_id)
+        if user:
+            pieces.append(b"\r\nX-Forwarded-User: " + user)
         if head.length >= 0:
             pieces.append(_LENGTH)
             pieces.append(head.digits)
@@ -166,6 +184,11 @@ def request_id_of(head: RequestHead) -> bytes:
     return head.request_id if REQUEST_ID.fullmatch(head.request_id) else b""
 
 
+def without(lines: bytes, name: bytes) -> bytes:
+    """Field lines, joined by CRLF, without those of the field ``name`` (in lower case)."""
+    return CRLF.join([line for line in lines.split(CRLF) if name_of(line) != name])
+
+
 IsTrusted = Callable[[str], bool]
 
 
@@ -173,36 +196,34 @@ def believe(head: RequestHead, hop: Hop, trusted: IsTrusted) -> tuple[str, bytes
     """The client's address and the forwarding lines for a request that a trusted proxy passed on.
 
     The client is the last address in X-Forwarded-For that is not itself trusted: what stands before it anybody can
-    have written. Without that field Forwarded says as much (RFC 7239). A node that names no address ends the search at
-    the one behind it. Lines that are not ours to set travel on.
+    have written. Without that field Forwarded says as much (RFC 7239), and without both X-Real-IP, which can name one
+    only. A node that names no address ends the search at the one behind it. Lines that are not ours to set travel on.
     """
     told, others = _said(head)
-    elements: list[Element] = []
-    if b"x-forwarded-for" in told:
-        elements = [Element(node) for node in _parts(told[b"x-forwarded-for"])]
-        chain = [element.node for element in elements]
-    else:
-        elements = elements_of([line.partition(b":")[2].strip(OWS) for line in others if _is_forwarded(line)])
-        chain = [address_of(element.node).encode("ascii") or b"unknown" for element in elements]
+    elements, chain = _chain(told, others)
     client, found = _client_of(elements, hop.client, trusted)
     if hop.client != UNIX:
         chain.append(hop.client.encode("ascii"))
-        told.setdefault(b"x-forwarded-proto", found.proto.lower() if found.proto.lower() in _SCHEMES else hop.scheme)
-        told.setdefault(b"x-forwarded-port", b"%d" % hop.port)
-    elif found.proto.lower() in _SCHEMES:
-        told.setdefault(b"x-forwarded-proto", found.proto.lower())
-    host = found.host if AUTHORITY.fullmatch(found.host) else head.authority or hop.authority
-    told.setdefault(b"x-forwarded-host", host)
-    told[b"x-forwarded-for"] = b", ".join(chain)
+    told[_FOR] = b", ".join(chain)
+    told[_REAL_IP] = b"" if client == UNIX else client.encode("ascii")
+    if _PROTO not in told and found.proto.lower() in _SCHEMES:
+        told[_PROTO] = found.proto.lower()
+    if _HOST_TOLD not in told and AUTHORITY.fullmatch(found.host):
+        told[_HOST_TOLD] = found.host
+    _complete(told, head.authority or hop.authority, hop)
     lines = [name + b": " + told[key] for key, name in _SET.items() if told.get(key)]
     return client, CRLF.join(lines + others)
 
 
+_FOR, _REAL_IP, _PROTO, _PORT, _HOST_TOLD = (
+    b"x-forwarded-for", b"x-real-ip", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-host"
+)  # fmt: skip
 _SET = {
-    b"x-forwarded-for": b"X-Forwarded-For",
-    b"x-forwarded-proto": b"X-Forwarded-Proto",
-    b"x-forwarded-port": b"X-Forwarded-Port",
-    b"x-forwarded-host": b"X-Forwarded-Host",
+    _FOR: b"X-Forwarded-For",
+    _REAL_IP: b"X-Real-IP",
+    _PROTO: b"X-Forwarded-Proto",
+    _PORT: b"X-Forwarded-Port",
+    _HOST_TOLD: b"X-Forwarded-Host",
 }
 _SCHEMES = (b"http", b"https")
 
@@ -217,11 +238,45 @@ def _said(head: RequestHead) -> tuple[dict[bytes, bytes], list[bytes]]:
         value = value.strip(OWS)
         if key in _SET:
             told[key] = told[key] + b", " + value if key in told else value
-        elif key == b"x-real-ip":
-            others.append(name + b": " + (address_of(value).encode("ascii") or value))
         else:
             others.append(line)
     return told, others
+
+
+def _chain(told: dict[bytes, bytes], others: list[bytes]) -> tuple[list[Element], list[bytes]]:
+    """What proxies say of each hop, and the same as X-Forwarded-For has it."""
+    if _FOR in told:
+        elements = [Element(node) for node in _parts(told[_FOR])]
+        return elements, [element.node for element in elements]
+    elements = elements_of([line.partition(b":")[2].strip(OWS) for line in others if _is_forwarded(line)])
+    if not elements and address_of(told.get(_REAL_IP, b"")):
+        elements = [Element(told[_REAL_IP])]
+    return elements, [address_of(element.node).encode("ascii") or b"unknown" for element in elements]
+
+
+def _complete(told: dict[bytes, bytes], authority: bytes, hop: Hop) -> None:
+    """Say what a trusted proxy has left out of scheme, host and port, so that they fit together.
+
+    The port is that of the host which the proxy names, or else of Host, unless that is our own and the proxy names the
+    scheme: then it has written Host itself. Without a port it is that of the scheme.
+    """
+    if _PORT not in told and (_PROTO in told or hop.client != UNIX):
+        scheme = _last(told.get(_PROTO, hop.scheme)).lower()
+        if _HOST_TOLD in told:
+            port = port_in(_last(told[_HOST_TOLD]))
+        else:
+            port = port_in(authority)
+            if _PROTO in told and port == b"%d" % hop.port:
+                port = b""
+        told[_PORT] = port or default_port(scheme)
+    if hop.client != UNIX:
+        told.setdefault(_PROTO, hop.scheme)
+    told.setdefault(_HOST_TOLD, authority)
+
+
+def _last(value: bytes) -> bytes:
+    """The last element of a list: what the nearest proxy says."""
+    return value.rpartition(b",")[2].strip(OWS)
 
 
 def _is_forwarded(line: bytes) -> bool:

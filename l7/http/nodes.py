@@ -65,7 +65,7 @@ def _element(text: bytes) -> Element:
         if not pair.strip(OWS):
             continue
         match = _PAIR.fullmatch(pair.strip(OWS))
-        if match is None:
+        if match is None or match[1].lower() in said:  # RFC 7239, 4: each parameter once
             return Element()
         said[match[1].lower()] = unquoted(match[2])
     return Element(said.get(b"for", b""), said.get(b"proto", b""), said.get(b"host", b""))

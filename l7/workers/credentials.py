@@ -23,6 +23,8 @@ import gevent
 from gevent.threadpool import ThreadPool
 
 from l7.clock import Clock, monotonic
+from l7.http.fields import name_of
+from l7.http.messages import CHUNKED, RequestHead
 
 REMEMBERED = 10_000
 REMEMBERED_FOR = 3600.0  # seconds
@@ -58,6 +60,20 @@ def claimed_login(authorization: bytes | None) -> bytes:
     """Give the login that a request names, believed or not, for the log; empty when there is none."""
     pair = parse_basic(authorization) if authorization is not None else None
     return pair[0] if pair is not None else b""
+
+
+_CORS = {b"origin", b"access-control-request-method"}
+
+
+def needs_login(head: RequestHead) -> bool:
+    """Whether a request has to carry a login where there are any: all but a CORS preflight.
+
+    Browsers send that one without a login (Fetch, 4.8, CORS-preflight fetch). Whatever else is to come in before
+    anybody can have logged in, as the challenge of a certificate authority, is told here.
+    """
+    if head.method != b"OPTIONS" or head.authorization is not None or head.length > 0 or head.length == CHUNKED:
+        return True
+    return bool(head.upgrade) or not {name_of(line) for line in head.lines} >= _CORS
 
 
 class Authenticator:

@@ -22,6 +22,7 @@ cdef class Proxy(RequestHandler):
     cdef public Routes routes
     cdef public NullAccessLog log
     cdef public RequestCounters counters
+    cdef bint _strips
     cdef public long in_flight, requests, answered, faults
     cdef public set tunnels
     cdef object _id_prefix, _trusted
@@ -34,6 +35,7 @@ cdef class Proxy(RequestHandler):
     cpdef bint trusts(self, str client) except -1
     cdef _introduce(self, Exchange exchange, RequestHead head, ClientExchange client)
     cdef _admit(self, Exchange exchange, RequestHead head)
+    cdef _keep_login(self, RequestHead head, object believed)
     @cython.locals(upstream=BackendRuntime)
     cdef _forward(self, ForwardedRequest forwarded)
     @cython.locals(member=Member)

@@ -38,7 +38,7 @@ from l7.networks import Trusted
 from l7.telemetry.access_log import NullAccessLog
 from l7.telemetry.counters import RequestCounters
 from l7.workers import responses
-from l7.workers.credentials import Authenticator, claimed_login
+from l7.workers.credentials import Authenticator, claimed_login, needs_login
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.downstream.request_handler import RequestHandler
@@ -81,6 +81,8 @@ class Proxy(RequestHandler):
         self.routes = Routes(self.upstreams.by_route)
         self.counters = RequestCounters(context.writer)
         self.credentials = _credentials(config)
+        self._strips = config.authorization == "strip"
+        """Whether servers get no Authorization, but the login that was checked."""
         self.answered = 0
         """Requests that came to their end, however they ended."""
         self.faults = 0
@@ -118,7 +120,11 @@ class Proxy(RequestHandler):
             if match is None:
                 raise ProxyError(NO_ROUTE, f"host {head.host or '(none)'}")
             first = b"" if body is None else body.first
-            opening = client.hop.request_head(head, exchange.request_id.encode("ascii"), believed, first)
+            user = b""
+            if self._strips:
+                user = exchange.user
+                believed = self._keep_login(head, believed)
+            opening = client.hop.request_head(head, exchange.request_id.encode("ascii"), believed, first, user)
             self._forward(ForwardedRequest(exchange, head, body, client, match.payload, opening))
         except ProxyError as failure:
             self.refuse(failure, exchange, head, client)
@@ -163,10 +169,16 @@ class Proxy(RequestHandler):
             exchange.user = login
         elif head.authorization is not None:
             exchange.user = claimed_login(head.authorization)
-        if login is None and self.credentials is not None:
+        if login is None and self.credentials is not None and needs_login(head):
             raise ProxyError(UNAUTHORIZED)
         if head.via and forwarding.loops(head):
             raise ProxyError(LOOP, f"it came through {forwarding.MOST_HOPS} times")
+
+    def _keep_login(self, head: RequestHead, believed: bytes | None) -> bytes | None:
+        """Take out of a head the login that l7 has checked; returns what is believed of a trusted peer without one."""
+        if head.authorization is not None:
+            head.runs = [kept for run in head.runs if (kept := forwarding.without(run, b"authorization"))]
+        return None if believed is None else forwarding.without(believed, b"x-forwarded-user")
 
     def _forward(self, forwarded: ForwardedRequest) -> None:
         """Try servers until one answers; raises the `ProxyError` of the last one when none does."""

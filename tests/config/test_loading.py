@@ -391,6 +391,13 @@ def test_wrong_values_are_refused_with_their_line(write: Write, text: str) -> No
     assert found[0].split(": ")[1].startswith(text.split(":")[0])
 
 
+def test_who_checks_no_login_keeps_none(write: Write) -> None:
+    why = "strip needs users: without them no login is checked"
+    assert errors(["-c", write(BACKENDS + "authorization: strip\n")]) == [f"config.yml:2: authorization: {why}"]
+    assert errors(["a=b", "--authorization", "strip"]) == [f"--authorization: {why}"]
+    assert load(["a=b", "--authorization", "strip", "--user", "a:b"], {}).config.authorization == "strip"
+
+
 def test_settings_that_may_be_nothing(write: Write) -> None:
     config = load(["-c", write(BACKENDS + "pid-file: null\nrun-as:\n")], {}).config
     assert (config.pid_file, config.run_as) == (None, None)

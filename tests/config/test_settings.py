@@ -30,7 +30,8 @@ CANDIDATES = (
     "off", "on", "true", "7s", "3", "77KiB", "70%", "127.0.0.9", "10.9.0.0/16", "127.0.0.9:77", "/x", "x.example",
     "some:password", "a text of enough characters", "cookie:c", "200", "HEAD",
 )  # fmt: skip
-COMPANIONS = {
+COMPANIONS: dict[Place, dict[Place, str]] = {
+    ("authorization",): {("users",): "some:password"},
     ("defaults", "hash-key"): {("defaults", "balance"): "hash"},
     **{
         ("defaults", "health", key): {("defaults", "health", "path"): "/y"}

@@ -8,8 +8,8 @@ from tests.corpus.cases import Forward
 
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{8,128}")
 WRITTEN = frozenset(
-    b"host x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port via x-request-id content-length transfer-encoding "
-    b"connection te upgrade expect max-forwards".split()
+    b"host x-forwarded-for x-real-ip x-forwarded-proto x-forwarded-host x-forwarded-port via x-request-id "
+    b"content-length transfer-encoding connection te upgrade expect max-forwards".split()
 )
 """The fields that l7 writes itself; everything else travels on as it came."""
 ABSENT_UNLESS_WANTED = (b"te", b"upgrade", b"max-forwards")
@@ -59,9 +59,11 @@ def _check_framing(expected: Forward, headers: Headers) -> None:
 
 def _check_hops(headers: Headers, host: bytes, client: bytes) -> None:
     assert values(headers, b"x-forwarded-for") == [client]
+    assert values(headers, b"x-real-ip") == [client]
     assert values(headers, b"x-forwarded-proto") == [b"http"]
     assert values(headers, b"x-forwarded-host") == [host]
-    assert len(values(headers, b"x-forwarded-port")) == 1
+    port = re.search(rb":0*([1-9][0-9]*)$", host)
+    assert values(headers, b"x-forwarded-port") == [port[1] if port else b"80"]
     assert [via.split()[1] for via in values(headers, b"via")] == [b"l7"]
     ids = values(headers, b"x-request-id")
     assert len(ids) == 1

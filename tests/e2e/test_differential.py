@@ -26,7 +26,7 @@ bounded = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-HIDDEN = {b"via", b"x-request-id", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port"}
+HIDDEN = set(b"via x-request-id x-forwarded-for x-real-ip x-forwarded-proto x-forwarded-host x-forwarded-port".split())
 """What l7 adds to every request."""
 
 

@@ -6,8 +6,9 @@ import base64
 from pathlib import Path
 
 import bcrypt
+import pytest
 
-from tests.harness.client import Client
+from tests.harness.client import Client, request
 
 
 def basic(login: str, password: str) -> str:
@@ -42,3 +43,60 @@ def test_a_hashed_login_costs_what_a_plain_one_costs(l7, origin):
     # One check by bcrypt costs tens of milliseconds: 200 of them would be seconds.
     assert first > 0.01
     assert remembered < 2 * plain + first
+
+
+KEPT = """
+users: {{admin: secret, 'j\u00f6rg': 'p w'}}
+authorization: strip
+via: false
+trusted-proxies: {trusted}
+backends: {{'*': {{servers: ['{address}']}}}}
+"""
+PREFLIGHT = [("Origin", "https://app.test"), ("Access-Control-Request-Method", "PUT")]
+LIES = [("X-Forwarded-User", "root"), ("x_forwarded_user", "root"), ("X-Forwarded_User", "root")]
+
+
+@pytest.mark.parametrize("trusted", ["[]", "[127.0.0.1]"], ids=["client", "trusted proxy"])
+def test_servers_are_told_who_has_logged_in_and_get_no_password(l7, origin, trusted):
+    app = origin()
+    proxy = l7(KEPT.format(trusted=trusted, address=app.address))
+
+    def ask(*headers: tuple[str, str], method: str = "GET", body: bytes = b"") -> int:
+        before = len(app.requests)
+        status = request(proxy.port, method, "/", headers=[*LIES, *headers], body=body).status
+        assert len(app.requests) - before == (status == 200)
+        return status
+
+    for login, password in (("admin", "secret"), ("j\u00f6rg", "p w")):
+        assert ask(("AUTHORIZATION", basic(login, password)), ("X-A", "1"), ("X-Authorization", "2")) == 200
+        (arrived,) = app.requests[-1:]
+        assert arrived.values(b"authorization") == []
+        assert arrived.values(b"x-forwarded-user") == [login.encode()]
+        assert arrived.values(b"x_forwarded_user") == arrived.values(b"x-forwarded_user") == []
+        assert (arrived.values(b"x-a"), arrived.values(b"x-authorization")) == ([b"1"], [b"2"])
+        assert arrived.values(b"via") == []
+    proxy.wait_for_output("^127.0.0.1 - admin ")
+    assert ask() == ask(("Authorization", basic("admin", "wrong"))) == 401
+    assert ask(("Authorization", "Bearer abc")) == 401
+    # Browsers send no login with the request that asks whether they may send one.
+    assert ask(*PREFLIGHT, method="OPTIONS") == 200
+    assert app.requests[-1].values(b"x-forwarded-user") == []
+    assert ask(*PREFLIGHT, ("Authorization", basic("admin", "wrong")), method="OPTIONS") == 401
+    assert ask(*PREFLIGHT, method="OPTIONS", body=b"x") == 401
+    assert ask(*PREFLIGHT, ("Connection", "upgrade"), ("Upgrade", "websocket"), method="OPTIONS") == 401
+    assert ask(*PREFLIGHT[:1], method="OPTIONS") == ask(*PREFLIGHT[1:], method="OPTIONS") == 401
+    assert ask(*PREFLIGHT, method="GET") == ask(*PREFLIGHT, method="PUT") == 401
+
+
+def test_by_default_a_login_is_passed_on(l7, origin):
+    app = origin()
+    config = f"users: {{admin: secret}}\nbackends: {{a: {{servers: ['{app.address}']}}}}\ntrusted-proxies: [127.0.0.1]"
+    proxy = l7(config)
+    headers = [("Authorization", basic("admin", "secret")), *LIES]
+    assert request(proxy.port, "GET", "/", host="a", headers=headers).status == 200
+    (arrived,) = app.requests
+    assert arrived.values(b"authorization") == [basic("admin", "secret").encode()]
+    # Of an l7 that says nothing of users what a trusted proxy says is believed.
+    assert (arrived.values(b"x-forwarded-user"), arrived.values(b"x_forwarded_user")) == ([b"root"], [])
+    assert arrived.values(b"via") == [b"1.1 l7"]
+    assert request(proxy.port, "OPTIONS", "/", host="a", headers=PREFLIGHT).status == 200

@@ -18,8 +18,8 @@ LIMIT, FIELDS, TARGET = 1024, 16, 256
 REFUSALS = (400, 405, 414, 417, 431, 501, 505)
 HOP = forwarding.Hop("192.0.2.1", 80, b"proxy.test")
 WRITTEN = {
-    b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-host", b"via",
-    b"x-request-id",
+    b"host", b"x-forwarded-for", b"x-real-ip", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-host",
+    b"via", b"x-request-id",
     b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"te", b"connection", b"max-forwards",
 }  # fmt: skip
 

@@ -32,7 +32,9 @@ def respond(head: ResponseHead, length: int, connection: bytes = b"") -> list[by
     return raw[:-4].split(b"\r\n")
 
 
-FORWARDED = [b"X-Forwarded-For: 192.0.2.7", b"X-Forwarded-Proto: http", b"X-Forwarded-Port: 8080"]
+FORWARDED = [
+    b"X-Forwarded-For: 192.0.2.7", b"X-Real-IP: 192.0.2.7", b"X-Forwarded-Proto: http", b"X-Forwarded-Port: 1"
+]  # fmt: skip
 
 
 def test_a_request():
@@ -83,7 +85,10 @@ def test_what_clients_say_of_earlier_hops_is_replaced():
         b"X-Request-ID: 6",
     )
     assert not any(b"6" in line.partition(b":")[2] for line in lines)
-    assert [line for line in lines if line.startswith(b"X-F")] == [*FORWARDED, b"X-Forwarded-Host: a.test:1"]
+    assert [line for line in lines if line.startswith((b"X-F", b"X-Real"))] == [
+        *FORWARDED,
+        b"X-Forwarded-Host: a.test:1",
+    ]
 
 
 def test_via_is_added_to():
@@ -165,6 +170,7 @@ def test_what_a_trusted_proxy_says_travels_on():
     assert client == "2.2.2.2"
     assert lines.split(b"\r\n") == [
         b"X-Forwarded-For: 1.1.1.1, 2.2.2.2, 192.0.2.7",
+        b"X-Real-IP: 2.2.2.2",
         b"X-Forwarded-Proto: https",
         b"X-Forwarded-Port: 443",
         b"X-Forwarded-Host: b.test",
@@ -178,40 +184,127 @@ def test_what_a_trusted_proxy_says_travels_on():
 @pytest.mark.parametrize(
     ("said", "client", "lines"),
     [
-        ((b"for=1.2.3.4;proto=HTTPS;host=b.test",), "1.2.3.4", [b"1.2.3.4", b"https", b"b.test"]),
-        ((b"for=1.2.3.4;proto=https, for=10.0.0.1",), "1.2.3.4", [b"1.2.3.4, 10.0.0.1", b"https", b"a.test:1"]),
-        ((b'for="[2001::7]:443"', b"for=10.0.0.1"), "2001::7", [b"2001::7, 10.0.0.1", b"http", b"a.test:1"]),
-        ((b"for=6.6.6.6, for=_hidden;proto=https",), "192.0.2.7", [b"6.6.6.6, unknown", b"http", b"a.test:1"]),
-        ((b'for=6.6.6.6;x=", for=1.2.3.4',), "192.0.2.7", [b"unknown", b"http", b"a.test:1"]),
-        ((b'for=1.2.3.4;proto=gopher;host="a b"',), "1.2.3.4", [b"1.2.3.4", b"http", b"a.test:1"]),
+        ((b"for=1.2.3.4;proto=HTTPS;host=b.test",), "1.2.3.4", [b"1.2.3.4", b"https", b"443", b"b.test"]),
+        ((b'for=1.2.3.4;host="b.test:99"',), "1.2.3.4", [b"1.2.3.4", b"http", b"99", b"b.test:99"]),
+        ((b"for=1.2.3.4;proto=https, for=10.0.0.1",), "1.2.3.4", [b"1.2.3.4, 10.0.0.1", b"https", b"1", b"a.test:1"]),
+        ((b'for="[2001::7]:443"', b"for=10.0.0.1"), "2001::7", [b"2001::7, 10.0.0.1", b"http", b"1", b"a.test:1"]),
+        ((b"for=6.6.6.6, for=_hidden;proto=https",), "192.0.2.7", [b"6.6.6.6, unknown", b"http", b"1", b"a.test:1"]),
+        ((b'for=6.6.6.6;x=", for=1.2.3.4',), "192.0.2.7", [b"unknown", b"http", b"1", b"a.test:1"]),
+        ((b"for=1.2.3.4;for=6.6.6.6",), "192.0.2.7", [b"unknown", b"http", b"1", b"a.test:1"]),
+        ((b'for=1.2.3.4;proto=gopher;host="a b"',), "1.2.3.4", [b"1.2.3.4", b"http", b"1", b"a.test:1"]),
     ],
 )
 def test_forwarded_stands_in_for_the_other_fields(said, client, lines):
     fields = [b"Forwarded: " + value for value in said]
     found, written = forwarding.believe(parse(*fields), HOP, trusted)
-    chain, proto, host = lines
+    chain, proto, port, host = lines
     assert found == client
     assert written.split(b"\r\n") == [
         b"X-Forwarded-For: " + chain + b", 192.0.2.7",
+        b"X-Real-IP: " + client.encode(),
         b"X-Forwarded-Proto: " + proto,
-        b"X-Forwarded-Port: 8080",
+        b"X-Forwarded-Port: " + port,
         b"X-Forwarded-Host: " + host,
         *fields,
     ]
 
 
 def test_of_both_x_forwarded_for_counts():
-    found, _ = forwarding.believe(parse(b"Forwarded: for=6.6.6.6", b"X-Forwarded-For: 1.2.3.4"), HOP, trusted)
+    """Whoever sets one may pass the other on as a client wrote it; so nothing is taken of Forwarded then."""
+    said = (b"Forwarded: for=6.6.6.6;proto=https;host=evil.test", b"X-Forwarded-For: 1.2.3.4")
+    found, lines = forwarding.believe(parse(*said), HOP, trusted)
     assert found == "1.2.3.4"
+    assert fields_of(lines)[b"X-Forwarded-Proto"] == b"http"
+    assert fields_of(lines)[b"X-Forwarded-Host"] == b"a.test:1"
+
+
+def fields_of(lines: bytes) -> dict[bytes, bytes]:
+    return {name: value for name, _, value in (line.partition(b": ") for line in lines.split(b"\r\n"))}
 
 
 @pytest.mark.parametrize(
-    ("said", "goes_on"),
-    [(b"1.2.3.4:5", b"1.2.3.4"), (b"[2001:db8::7]:1", b"2001:db8::7"), (b"unknown", b"unknown")],
+    ("said", "client"),
+    [
+        ((b"x-real-ip: 1.2.3.4:5",), "1.2.3.4"),
+        ((b"X-Real-IP: [2001:db8::7]:1",), "2001:db8::7"),
+        ((b"X-Real-IP: unknown",), "192.0.2.7"),
+        ((b"X-Real-IP: 6.6.6.6", b"X-Real-IP: 1.2.3.4"), "192.0.2.7"),
+        ((b"X-Real-IP: 6.6.6.6", b"X-Forwarded-For: 1.2.3.4"), "1.2.3.4"),
+        ((b"X-Real-IP: 6.6.6.6", b"Forwarded: for=1.2.3.4"), "1.2.3.4"),
+        ((b"X-Real-IP: 6.6.6.6", b"X-Forwarded-For: unknown"), "192.0.2.7"),
+    ],
 )
-def test_x_real_ip_goes_on_as_an_address(said, goes_on):
-    _, lines = forwarding.believe(parse(b"x-real-ip: " + said), HOP, trusted)
-    assert lines.split(b"\r\n")[-1] == b"x-real-ip: " + goes_on
+def test_x_real_ip_is_the_client_that_the_log_names(said, client):
+    """A proxy that says no more than that is believed; one that has a chain has said it there."""
+    found, lines = forwarding.believe(parse(*said), HOP, trusted)
+    assert found == client
+    assert fields_of(lines)[b"X-Real-IP"] == client.encode()
+    assert lines.lower().count(b"x-real-ip") == 1
+    if len(said) == 1 and client != "192.0.2.7":
+        assert fields_of(lines)[b"X-Forwarded-For"] == client.encode() + b", 192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [
+        (b"a.test", b"80"),
+        (b"a.test:8080", b"8080"),
+        (b"a.test:", b"80"),
+        (b"a.test:0443", b"443"),
+        (b"[2001:db8::7]", b"80"),
+        (b"[2001:db8::7]:81", b"81"),
+    ],
+)
+def test_the_port_is_the_one_that_the_client_sees(host, port):
+    """As with a mapped port: what l7 listens on may be another one."""
+    assert b"X-Forwarded-Port: " + port in forward(host=b"Host: " + host)
+    _, lines = forwarding.believe(parse(host=b"Host: " + host), HOP, trusted)
+    assert fields_of(lines)[b"X-Forwarded-Port"] == port
+
+
+@pytest.mark.parametrize(
+    ("said", "host", "port"),
+    [
+        ((b"X-Forwarded-Proto: https",), b"a.test", b"443"),
+        ((b"X-Forwarded-Proto: https",), b"127.0.0.1:8080", b"443"),  # Host is what the proxy calls l7
+        ((b"X-Forwarded-Proto: https",), b"a.test:8443", b"8443"),  # Host is what the client wrote
+        ((b"X-Forwarded-Proto: https", b"X-Forwarded-Host: b.test"), b"a.test:8443", b"443"),
+        ((b"X-Forwarded-Proto: https", b"X-Forwarded-Host: b.test:444"), b"a.test", b"444"),
+        ((b"X-Forwarded-Proto: https", b"X-Forwarded-Host: x:1, b.test:444"), b"a.test", b"444"),
+        ((b"X-Forwarded-Proto: https", b"X-Forwarded-Host: 2001:db8::7"), b"a.test", b"443"),
+        ((b"X-Forwarded-Proto: https", b"X-Forwarded-Host: b.test:99999"), b"a.test", b"443"),
+        ((b"X-Forwarded-Proto: http, HTTPS",), b"a.test", b"443"),
+        ((b"X-Forwarded-Proto: http",), b"a.test:8080", b"80"),
+        ((b"X-Forwarded-Proto: wss",), b"a.test", b"443"),
+        ((b"X-Forwarded-Proto: https", b"X-Forwarded-Port: 8080"), b"a.test", b"8080"),
+        ((b"X-Forwarded-Host: b.test",), b"a.test:8080", b"80"),
+        ((b"Forwarded: for=1.2.3.4;proto=https",), b"127.0.0.1:8080", b"443"),
+    ],
+)
+def test_the_port_fits_what_a_trusted_proxy_says(said, host, port):
+    _, lines = forwarding.believe(parse(*said, host=b"Host: " + host), HOP, trusted)
+    assert fields_of(lines)[b"X-Forwarded-Port"] == port
+
+
+def test_requests_for_several_hosts_on_one_connection():
+    for host in (b"a.test:1", b"b.test", b"b.test", b"a.test:1"):
+        lines = forward(host=b"Host: " + host)
+        assert b"X-Forwarded-Host: " + host in lines
+        assert b"X-Forwarded-Port: " + (b"1" if b":" in host else b"80") in lines
+
+
+def test_without_via():
+    hop = forwarding.Hop("192.0.2.7", 8080, b"proxy.test:8080", via=False)
+    lines = hop.request_head(parse(b"Via: 1.0 inner"), b"id1").split(b"\r\n")
+    assert [line for line in lines if line.startswith(b"Via")] == [b"Via: 1.0 inner"]
+    assert b"X-Request-ID: id1" in lines
+
+
+def test_the_login_is_said():
+    assert HOP.request_head(parse(), b"id1", user=b"j\xc3\xb6").endswith(b"\r\nX-Forwarded-User: j\xc3\xb6\r\n\r\n")
+    assert b"User" not in HOP.request_head(parse(), b"id1")
+    lines = b"A: 1\r\nAUTHORIZATION: x\r\nAuthorizations: y\r\nauthorization:z"
+    assert forwarding.without(lines, b"authorization") == b"A: 1\r\nAuthorizations: y"
 
 
 UNIX_HOP = forwarding.Hop("unix:", 0, b"localhost")
@@ -231,15 +324,16 @@ def test_of_who_comes_by_a_unix_socket_nothing_is_said_that_is_not_known():
             (b"X-Forwarded-For: 6.6.6.6, 1.2.3.4", b"X-Forwarded-Proto: https", b"X-Forwarded-Port: 443"),
             "1.2.3.4",
             [
-                b"X-Forwarded-For: 6.6.6.6, 1.2.3.4", b"X-Forwarded-Proto: https", b"X-Forwarded-Port: 443",
-                b"X-Forwarded-Host: a.test:1",
+                b"X-Forwarded-For: 6.6.6.6, 1.2.3.4", b"X-Real-IP: 1.2.3.4", b"X-Forwarded-Proto: https",
+                b"X-Forwarded-Port: 443", b"X-Forwarded-Host: a.test:1",
             ],
         ),
         (
             (b"Forwarded: for=1.2.3.4;proto=https",),
             "1.2.3.4",
             [
-                b"X-Forwarded-For: 1.2.3.4", b"X-Forwarded-Proto: https", b"X-Forwarded-Host: a.test:1",
+                b"X-Forwarded-For: 1.2.3.4", b"X-Real-IP: 1.2.3.4", b"X-Forwarded-Proto: https",
+                b"X-Forwarded-Port: 1", b"X-Forwarded-Host: a.test:1",
                 b"Forwarded: for=1.2.3.4;proto=https",
             ],
         ),
@@ -303,8 +397,8 @@ def test_no_body_stays_no_body():
 
 def test_what_clients_speak_is_what_their_listener_says():
     hop = forwarding.Hop("192.0.2.7", 8443, b"proxy.test:8443", b"https")
-    lines = hop.request_head(parse(), b"id1").split(b"\r\n")
-    assert b"X-Forwarded-Proto: https" in lines and b"X-Forwarded-Port: 8443" in lines
+    lines = hop.request_head(parse(host=b"Host: a.test"), b"id1").split(b"\r\n")
+    assert b"X-Forwarded-Proto: https" in lines and b"X-Forwarded-Port: 443" in lines
     _, believed = forwarding.believe(parse(), hop, trusted)
     assert b"X-Forwarded-Proto: https" in believed.split(b"\r\n")
-    assert FORWARDED[1] in forward(), "of another listener on another port nothing has changed"
+    assert FORWARDED[2] in forward(), "of another listener on another port nothing has changed"

@@ -79,7 +79,9 @@ class ActiveListener:
         if hop is None:
             if len(self._hops) >= _REMEMBERED:
                 self._hops.clear()
-            hop = self._hops[client] = Hop(client, self.port, self.authority, self.config.scheme)
+            hop = self._hops[client] = Hop(
+                client, self.port, self.authority, self.config.scheme, via=self._server.proxy.config.via
+            )
         return hop
 
     def _on_connection(self) -> None:
@@ -207,7 +209,8 @@ class ConnectionHandler:
         sock.setblocking(False)
         port = f":{message.port}" if message.port else ""
         authority = self._authorities.get(message.port) or f"localhost{port}".encode("ascii")
-        session = self._begin(sock, Hop(message.peer, message.port, authority, message.scheme.encode("ascii")))
+        scheme, via = message.scheme.encode("ascii"), self.proxy.config.via
+        session = self._begin(sock, Hop(message.peer, message.port, authority, scheme, via=via))
         self._share.adopts()
         session.adopted(message.data, message.idle_left, last=message.returned)
         if self.proxy.handing_over and not message.returned and self.hand_over(session):
