@@ -618,7 +618,7 @@ VIEW = re.compile(r"\[\s*:")
 """A view of memory by Cython, which looks, and puts 900 KB of C into each module that knows of it."""
 UNCHECKED = re.compile(r"\b(boundscheck|wraparound)\b|#\s*cython:|^\s*(import|from)\s+cython\b", re.MULTILINE)
 """What takes the checks of an index away, or puts types where `POINTER` is not looked for."""
-BY_ADDRESS = {"l7/http/slices.pxd", "l7/sharedmem/integers.pxd"}
+BY_ADDRESS = {"l7/http/octets.pxd", "l7/sharedmem/integers.pxd"}
 """Bytes that are cut out of bytes, and cells."""
 
 
@@ -654,7 +654,7 @@ def test_only_helpers_go_by_address() -> None:
         ("setup.py", 'DIRECTIVES = {"boundscheck": False}', 1),
         ("l7/http/fields.pxd", "    cpdef Field pick(self, object tried, int key=*)  # not a char *", 0),
         ("l7/http/fields.pxd", "cdef long long[::1] _cells", 1),
-        ("l7/http/slices.pxd", "cdef extern from *:", 0),
+        ("l7/http/octets.pxd", "cdef extern from *:", 0),
         ("l7/sharedmem/integers.pxd", "cdef extern from *:", 0),
     ],
 )

@@ -1,6 +1,6 @@
 """The host of a request: ``uri-host [ ":" port ]`` checked once and reduced to the normal form that routing uses.
 
-Hot: looked up for each request. One that was checked is remembered: 150 instructions.
+Hot: read for each request, a plain name in place.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 import ipaddress
 
 from l7.errors import BAD_REQUEST, ProxyError
+from l7.http import octets
 from l7.http.grammar import AUTHORITY
 
-_REMEMBERED = 4096
-_known: dict[bytes, str] = {}
-"""Authorities seen before and their hosts; bounded, and emptied when full: nearly all requests name the same few."""
+_COLON = 0x3A
+_DOT = 0x2E
+_HIGHEST_PORT = 65535
 
 
 def host_of(authority: bytes) -> str:
@@ -20,15 +21,16 @@ def host_of(authority: bytes) -> str:
 
     Raises `ProxyError` (400) for userinfo, bad ports, empty or malformed hosts.
     """
-    known = _known
-    host = known.get(authority)
-    if host is None:
-        host = _check(authority)
-        if len(known) >= _REMEMBERED:
-            known.clear()
-        if len(authority) <= 255:
-            known[authority] = host
-    return host
+    end = octets.host_end(authority, 0)
+    size = len(authority)
+    if end > 0 and octets.octet(authority, end - 1) != _DOT:
+        if end == size:
+            return authority.decode("ascii")
+        if octets.octet(authority, end) == _COLON and size - end <= 6:
+            port = octets.decimal(octets.cut(authority, end + 1, size))
+            if 0 <= port <= _HIGHEST_PORT:
+                return octets.cut(authority, 0, end).decode("ascii")
+    return _check(authority)
 
 
 def _check(authority: bytes) -> str:
@@ -36,7 +38,7 @@ def _check(authority: bytes) -> str:
     if match is None:
         raise ProxyError(BAD_REQUEST, "invalid host")
     host, port = match.group(1), match.group(2)
-    if port and int(port) > 65535:
+    if port and int(port) > _HIGHEST_PORT:
         raise ProxyError(BAD_REQUEST, "invalid port in the host")
     name = host.decode("ascii").lower()
     if name.startswith("["):

@@ -1,18 +1,15 @@
 """Field lines: the one scan that requests, responses and trailers share.
 
-Hot: runs for every field of every head. Clients and servers say the same lines in the same order over and over, so each
-line that was read is remembered, as HPACK does (RFC 7541, 2.3.2), with the line that followed it last: what comes next
-is compared with that before anything is searched, cut out or looked up. Ordinary lines that keep following each other
-are compared as one. A guess costs 130 instructions, a line that is looked up 1,200, one that is new 3,500. The memory
-is bounded and emptied when it is full, so that a client that invents lines cannot fill it for good; a wrong guess costs
-a comparison and changes nothing.
+Hot: runs for every field of every head, once over its octets, and remembers nothing from one head to the next: what a
+head costs does not depend on what came before it. A name is looked up by its length and first octet, and compared in
+place; a line that travels on is never an object of its own.
 """
 
 from __future__ import annotations
 
 from l7.errors import BAD_REQUEST, Kind, ProxyError
-from l7.http import limits, slices
-from l7.http.grammar import CRLF, MARK_TEXT, OWS, is_token
+from l7.http import limits, octets
+from l7.http.grammar import CRLF, MARK_TEXT
 
 ORDINARY = 0
 """Travels on as it came."""
@@ -26,26 +23,11 @@ USER_AGENT, REFERER, VIA, DATE, AUTHORIZATION = 12, 13, 14, 15, 16
 """Noted and left in its place; from here on a field stays in the head."""
 KEPT = USER_AGENT
 KINDS = 17
-END = -1
-"""The empty line that ends a head."""
 
 Values = list[bytes | None]
 """One value a kind: what `scan` found; several fields of a list kind are joined by commas."""
 
 _SINGLE = frozenset((HOST, LENGTH, CODING, AUTHORIZATION, MAX_FORWARDS))
-_REMEMBERED = 2048
-_LONGEST_NAME = 64
-_LONGEST_LINE = 256
-_LONGEST_RUN = 1024
-"""Bytes of lines that are guessed as one."""
-_SURE = 16
-"""After so many right guesses two are."""
-_FLEETING = frozenset(
-    b"authorization request-id x-request-id x-correlation-id traceparent tracestate x-amzn-trace-id "
-    b"x-b3-spanid x-b3-traceid".split()
-)
-"""Never the same twice, or a password: these lines are not remembered."""
-
 _HOP_BY_HOP = {
     b"connection": CONNECTION,
     b"keep-alive": DROP,
@@ -91,40 +73,28 @@ TRAILER_FIELDS = dict.fromkeys(
 
 _PROTECTED = frozenset(REQUEST_FIELDS) - {b"user-agent", b"referer"}
 
-# Kinds as the compiler's own integers: see the .pxd.
+_FORWARDED_PREFIX = b"x-forwarded-"
+_CRLF = CRLF
+
+# As the compiler's own integers: see the .pxd.
 _ORDINARY = ORDINARY
 _DROP = DROP
 _FORWARDED = FORWARDED
 _KEPT = KEPT
-_END = END
-
-
-class Field:
-    """What a checked line means: its kind, its value where l7 looks at it, and what came after it last time."""
-
-    __slots__ = ("kind", "lasting", "lines", "next", "raw", "right", "value")
-
-    def __init__(self, raw: bytes, kind: int, value: bytes) -> None:
-        self.raw = raw
-        """The line as it came, with its CRLF."""
-        self.kind = kind
-        self.value = value
-        self.lasting = False
-        """Whether it is remembered."""
-        self.next: Field | None = None
-        self.lines = 1
-        """How many lines it stands for: ordinary ones that keep following each other become one."""
-        self.right = 0
-        """How often it was guessed and came, behind another ordinary one."""
+_COLON = 0x3A
+_UNDERSCORE = 0x5F
+_X = 0x78
+_LOWER = 0x20
+_SLOTS = 256
+"""A power of two."""
 
 
 class Table:
-    """The kind of each field in one kind of head: caches of lines and of names over a table of names in lower case."""
+    """The kind of each field in one kind of head, by its name."""
 
-    __slots__ = ("_start", "bounds", "failure", "fields", "known", "names", "prefix", "underscores")
+    __slots__ = ("_chain", "_kinds", "_names", "_slots", "bounds", "failure", "prefix", "underscores")
 
     def __init__(self, fields: dict[bytes, int], failure: Kind, prefix: int, *, underscores: bool = False) -> None:
-        self.fields = fields
         self.failure = failure
         """The failure of a malformed field: the client's or the server's."""
         self.bounds = limits.REQUEST if failure is BAD_REQUEST else limits.RESPONSE
@@ -133,54 +103,29 @@ class Table:
         """The kind of all names that begin with ``x-forwarded-``."""
         self.underscores = underscores
         """Whether ``X_Forwarded_For`` and its like are dropped: CGI and WSGI cannot tell them from the real one."""
-        self.known: dict[bytes, Field] = {}
-        """By line, as it came."""
-        self.names: dict[bytes, int] = {}
-        """By name, in its exact spelling."""
-        self._start = Field(b"\r\n", _END, b"")
-        """What stands before the first line."""
+        self._names = sorted(fields)
+        self._kinds = bytes([fields[name] for name in self._names])
+        slots, chain = bytearray(_SLOTS), bytearray(len(fields))
+        for number, name in enumerate(self._names):
+            slot = _slot(len(name), name[0])
+            chain[number], slots[slot] = slots[slot], number + 1
+        self._slots = bytes(slots)
+        """By slot the number of the last name that has it, counted from 1."""
+        self._chain = bytes(chain)
+        """By number, from 0, the number of another name of the same slot."""
 
-    def learn(self, name: bytes) -> int:
-        """Check and classify a name seen for the first time; raises `ProxyError` when it is not a token."""
-        if not is_token(name):
-            raise ProxyError(self.failure, "invalid field name")
-        lower = name.lower()
-        kind = self.fields.get(lower, _ORDINARY)
-        if lower.startswith(b"x-forwarded-"):
-            kind = self.prefix
-        elif self.underscores and b"_" in lower:
-            twin = lower.replace(b"_", b"-")
-            if twin in _PROTECTED or twin.startswith(b"x-forwarded-"):
-                kind = _DROP
-        if len(self.names) >= _REMEMBERED:
-            self.names.clear()
-        if len(name) <= _LONGEST_NAME:
-            self.names[name] = kind
-        return kind
-
-    def read(self, raw: bytes) -> Field:
-        """Check a line and take it apart, and remember it when it may come again; raises `ProxyError`."""
-        if raw == b"\r\n":
-            return self.remember(Field(raw, _END, b""))
-        line = raw[:-2]
-        if line.translate(MARK_TEXT) != line:
-            raise ProxyError(self.failure, "control character, bare CR or bare LF in the head")
-        name, colon, value = line.partition(b":")
-        if not colon:
-            raise ProxyError(self.failure, "a field line without a colon")
-        kind = self.names.get(name, -1)
-        if kind < 0:
-            kind = self.learn(name)
-        field = Field(raw, kind, line if kind == _FORWARDED else b"" if kind <= _DROP else value.strip(OWS))
-        return field if len(raw) > _LONGEST_LINE or name.lower() in _FLEETING else self.remember(field)
-
-    def remember(self, field: Field) -> Field:
-        """Keep what was read for the next time."""
-        if len(self.known) >= _REMEMBERED:
-            self.known.clear()
-        self.known[field.raw] = field
-        field.lasting = True
-        return field
+    def kind_of(self, data: bytes, at: int, end: int) -> int:
+        """The kind of the field whose name, a token, stands from ``at`` to before ``end``."""
+        length = end - at
+        first = octets.octet(data, at) | _LOWER
+        number = octets.octet(self._slots, _slot(length, first))
+        while number:
+            number -= 1
+            name = self._names[number]
+            if len(name) == length and octets.named(data, at, name):
+                return octets.octet(self._kinds, number)
+            number = octets.octet(self._chain, number)
+        return self.prefix if first == _X and octets.named(data, at, _FORWARDED_PREFIX) else _ORDINARY
 
     def scan(self, data: bytes, at: int, most: int, kept: list[bytes], values: Values) -> int:
         """Go through the lines of ``data`` from ``at`` to the empty one; returns the place behind that, -1 without one.
@@ -189,65 +134,51 @@ class Table:
         Raises `ProxyError` for a malformed line, for more than ``most`` fields, and for a second field where there can
         be one only.
         """
-        before: Field | None = None
-        last = self._start
         count, start = 0, -1  # how many fields, and where the present run begins
         while True:
-            field = last.next
-            if field is not None and data.startswith(field.raw, at):
-                if field.kind == _ORDINARY and last.kind == _ORDINARY:
-                    self._follow(before, last, field)
-                before, last = last, field
-            else:
-                field = self._look_up(data, at)
-                if field is None:
-                    return -1
-                if field.lasting:
-                    last.next = field
-                    before, last = last, field
-                else:
-                    before = None
             begin = at
-            at += len(field.raw)
-            kind = field.kind
+            colon = octets.name_end(data, begin)
+            scored = octets.octet(data, colon) == _UNDERSCORE
+            if scored:
+                colon = _behind_underscores(data, colon)
+            if octets.octet(data, colon) != _COLON or colon == begin:
+                if not octets.starts(data, begin, _CRLF):
+                    return self._refuse(data, begin)
+                if start >= 0:
+                    kept.append(octets.cut(data, start, begin - 2))
+                return begin + 2
+            end = octets.text_end(data, colon + 1)
+            if not octets.starts(data, end, _CRLF):
+                return self._refuse(data, begin)
+            at = end + 2
+            kind = self.kind_of(data, begin, colon)
+            if scored and kind == _ORDINARY and self.underscores:
+                kind = _kind_of_twin(octets.cut(data, begin, colon))
             if kind == _ORDINARY or kind >= _KEPT:
                 if start < 0:
                     start = begin
-            else:
-                if start >= 0:
-                    kept.append(slices.cut(data, start, begin - 2))
-                    start = -1
-                if kind == _END:
-                    return at
-            count += field.lines
+            elif start >= 0:
+                kept.append(octets.cut(data, start, begin - 2))
+                start = -1
+            count += 1
             if count > most:
                 raise ProxyError(self.bounds.failure, self.bounds.many(most, "fields"))
             if kind > _DROP:
+                value = octets.cut(data, begin, end) if kind == _FORWARDED else octets.stripped(data, colon + 1, end)
                 previous = values[kind]
-                values[kind] = field.value if previous is None else self.combine(kind, previous, field.value)
+                values[kind] = value if previous is None else self.combine(kind, previous, value)
 
-    def _follow(self, before: Field | None, first: Field, second: Field) -> None:
-        """Count that one ordinary line, or run, followed another; when it always does, they are guessed as one."""
-        second.right += 1
-        if second.right < _SURE or before is None:
-            return
-        second.right = 0
-        raw = first.raw + second.raw
-        # One run behind a line, not runs behind runs: they would be copies of whole heads.
-        if len(raw) <= _LONGEST_RUN and before.lines == 1 and before.next is first:
-            joined = Field(raw, _ORDINARY, b"")
-            joined.lines = first.lines + second.lines
-            joined.next = second.next
-            before.next = joined
-
-    def _look_up(self, data: bytes, at: int) -> Field | None:
-        """The line of ``data`` at ``at``, known or read; None when it has not come to its end."""
-        end = data.find(b"\r\n", at)
+    def _refuse(self, data: bytes, at: int) -> int:
+        """Say what is wrong with the line at ``at`` (`ProxyError`); -1 when it has not come to its end."""
+        end = data.find(CRLF, at)
         if end < 0:
-            return None
-        raw = slices.cut(data, at, end + 2)
-        field = self.known.get(raw)
-        return self.read(raw) if field is None else field
+            return -1
+        line = data[at:end]
+        if line.translate(MARK_TEXT) != line:
+            raise ProxyError(self.failure, "control character, bare CR or bare LF in the head")
+        if b":" not in line:
+            raise ProxyError(self.failure, "a field line without a colon")
+        raise ProxyError(self.failure, "invalid field name")
 
     def combine(self, kind: int, previous: bytes, value: bytes) -> bytes:
         """Join a repeated field into one value (RFC 9110, 5.3); raises `ProxyError` where only one may be."""
@@ -263,3 +194,21 @@ class Table:
 def name_of(line: bytes) -> bytes:
     """The name of a checked field line, in lower case."""
     return line[: line.find(b":")].lower()
+
+
+def _slot(length: int, first: int) -> int:
+    """Where names of this length that begin with this octet are looked up."""
+    return (length * 8 ^ first) & (_SLOTS - 1)
+
+
+def _behind_underscores(data: bytes, at: int) -> int:
+    """The end of a token that has an underscore at ``at``."""
+    while octets.octet(data, at) == _UNDERSCORE:
+        at = octets.name_end(data, at + 1)
+    return at
+
+
+def _kind_of_twin(name: bytes) -> int:
+    """The kind of an ordinary name with underscores: dropped where with hyphens it would be one that protects."""
+    twin = name.lower().replace(b"_", b"-")
+    return DROP if twin in _PROTECTED or twin.startswith(_FORWARDED_PREFIX) else ORDINARY

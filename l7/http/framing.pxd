@@ -2,9 +2,8 @@
 
 cimport cython
 
-from l7.http cimport slices
+from l7.http cimport octets
 
-cdef dict _SIZES, _HEADS
 cdef int _SIZE, _DATA, _DATA_END, _TRAILERS
 
 cdef class BodyReader:
@@ -45,6 +44,5 @@ cdef class ChunkedReader(BodyReader):
     cdef long long _size(self, bytes line) except -1
     cdef _begin(self, long long size)
 
-@cython.locals(size=Py_ssize_t, head=bytes)
 cpdef chunk(bytes payload, list pieces)
 cpdef rechunk(bytes payload, BodyReader reader, list pieces)

@@ -7,7 +7,7 @@ goes on is framed anew by `chunk` and `last_chunk`, so extensions, odd sizes and
 from __future__ import annotations
 
 from l7.errors import BAD_REQUEST, BAD_RESPONSE, BODY_TOO_LARGE, ProxyError
-from l7.http import fields, slices
+from l7.http import fields, octets
 from l7.http.fields import Table, Values
 from l7.http.grammar import CHUNK_EXT, CHUNK_SIZE, CRLF, MARK_TEXT
 from l7.http.messages import CHUNKED, UNTIL_CLOSE, lines_of
@@ -91,12 +91,6 @@ class LengthReader(BodyReader):
         self.done = self.left == 0
 
 
-_REMEMBERED = 1024
-_SHORT = 8
-_SIZES: dict[bytes, int] = {}
-"""Chunk sizes that were read before, by their lines."""
-_HEADS: dict[int, bytes] = {}
-"""Chunk sizes that were written before."""
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
 
@@ -146,7 +140,7 @@ class ChunkedReader(BodyReader):
         while at < end and not self.done:
             if self._state == _DATA:
                 size = min(self._left, end - at)
-                pieces.append(slices.cut(data, at, at + size))
+                pieces.append(octets.cut(data, at, at + size))
                 at += size
                 self._left -= size
                 if not self._left:
@@ -162,12 +156,12 @@ class ChunkedReader(BodyReader):
                 eol = data.find(CRLF, at)
                 if eol < 0:
                     break
-                self._line(slices.cut(data, at, eol))
+                self._line(octets.cut(data, at, eol))
                 at = eol + 2
         if self.done:
-            self.rest = slices.cut(data, at, end)
+            self.rest = octets.cut(data, at, end)
         elif at < end:
-            self._keep(slices.cut(data, at, end))
+            self._keep(octets.cut(data, at, end))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def ahead(self) -> int:
@@ -194,8 +188,8 @@ class ChunkedReader(BodyReader):
     def _line(self, line: bytes) -> None:
         """A whole line: a chunk size, a trailer, or the empty line at the end."""
         if self._state == _SIZE:
-            size = _SIZES.get(line, -1)
-            self._begin(size if size >= 0 else self._size(line))
+            size = octets.hexadecimal(line)
+            self._begin(size if size >= 0 and len(line) <= LONGEST_SIZE_LINE else self._size(line))
         elif line.translate(MARK_TEXT) != line:
             raise self._broken("control character, bare CR or bare LF in chunked coding")
         elif line:
@@ -214,7 +208,7 @@ class ChunkedReader(BodyReader):
             self.done = True
 
     def _size(self, line: bytes) -> int:
-        """The size that ``line`` says; servers cut their answers into the same few over and over."""
+        """The size that ``line`` says where it is more than a number, or none."""
         match = CHUNK_SIZE.match(line)
         if match is None:
             raise self._broken("invalid chunk size")
@@ -228,8 +222,6 @@ class ChunkedReader(BodyReader):
                 raise self._broken("invalid chunk size or extension")
             if self._extensions > MOST_EXTENSION_BYTES:
                 raise self._broken(f"more than {MOST_EXTENSION_BYTES} bytes of chunk extensions in a body")
-        elif len(_SIZES) < _REMEMBERED and len(line) <= _SHORT:
-            _SIZES[line] = size
         return size
 
     def _begin(self, size: int) -> None:
@@ -272,13 +264,7 @@ def _body_too_large(limit: int | None) -> ProxyError:
 
 def chunk(payload: bytes, pieces: list[bytes]) -> None:
     """Write one chunk of ``payload``, which must not be empty (an empty chunk is the end), behind ``pieces``."""
-    size = len(payload)
-    head = _HEADS.get(size)
-    if head is None:
-        head = b"%x\r\n" % size
-        if len(_HEADS) < _REMEMBERED:
-            _HEADS[size] = head
-    pieces.append(head)
+    pieces.append(octets.size_line(len(payload)))
     pieces.append(payload)
     pieces.append(b"\r\n")
 

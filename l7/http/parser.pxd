@@ -2,7 +2,7 @@
 
 cimport cython
 
-from l7.http cimport slices
+from l7.http cimport octets
 from l7.http.messages cimport RequestHead, ResponseHead, StatusLine
 from l7.http.fields cimport Table
 
@@ -10,8 +10,8 @@ cdef Table _REQUEST, _RESPONSE
 cdef int _AUTHORIZATION, _CODING, _CONNECTION, _DATE, _EXPECT, _FORWARDED, _HOST, _LENGTH, _MAX_FORWARDS, _REFERER, _REQUEST_ID, _TE, _UPGRADE, _USER_AGENT, _VIA
 
 cdef list _NOTHING
-cdef bytes _ENDING
-cdef int _OTHER, _ZERO
+cdef bytes _GET, _POST, _ENDING
+cdef int _OTHER, _SLASH, _ZERO
 cdef Py_ssize_t _LONGEST_METHOD
 
 cdef class Options:
@@ -21,15 +21,14 @@ cdef class Options:
 cdef class RequestParser:
     cdef public Py_ssize_t headers, target
     cdef public bint utf8
-    cdef bytes _beginning, _method
 
     @cython.locals(end=Py_ssize_t, request=RequestHead, values=list)
     cpdef RequestHead take(self, bytes data)
 
-    @cython.locals(begin=Py_ssize_t, end=Py_ssize_t, target=bytes, request=RequestHead)
-    cpdef RequestHead request_line(self, bytes line)
+    @cython.locals(start=Py_ssize_t, end=Py_ssize_t, method=bytes, request=RequestHead)
+    cdef RequestHead _usual_line(self, bytes data)
     @cython.locals(parts=list, method=bytes, target=bytes, version=bytes, minor=int, path=bytes, authority=bytes, request=RequestHead)
-    cdef RequestHead _other_line(self, bytes line)
+    cpdef RequestHead request_line(self, bytes line)
 
 cdef class ResponseParser:
     cdef StatusLine _last
@@ -38,7 +37,7 @@ cdef class ResponseParser:
     @cython.locals(end=Py_ssize_t, response=ResponseHead, values=list, line=StatusLine, options=Options, connection=bytes)
     cpdef ResponseHead take(self, bytes data, bytes method)
 
-cdef dict _LENGTHS, _MINORS, _STATUS_LINES, _OPTIONS
+cdef dict _MINORS, _STATUS_LINES, _OPTIONS
 @cython.locals(length="long long")
 cdef long long _length_of(bytes value, object failure) except -1
 cdef bytes _digits(bytes value, long long length)

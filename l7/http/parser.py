@@ -1,11 +1,13 @@
 """Bytes to heads: strict by construction, nothing is corrected, nothing is guessed.
 
-Hot: `RequestParser.parse` and `ResponseParser.parse` run once per request and hold no loop over bytes: splitting,
-searching and deleting are done by the C code behind ``bytes``, which is the fastest way in pure Python and readable.
+Hot: `RequestParser.take` and `ResponseParser.take` run once per request. What is usual (a method in common use, a plain
+target, our version; a registered status line) is read in place; all else by patterns. No head is kept for another.
 Framing is decided here and nowhere else (RFC 9112, 6.3); whoever reads a body only follows ``head.length``.
 """
 
 from __future__ import annotations
+
+from http import HTTPStatus
 
 from l7.errors import (
     BAD_REQUEST,
@@ -16,11 +18,10 @@ from l7.errors import (
     Kind,
     ProxyError,
 )
-from l7.http import fields, slices
+from l7.http import fields, octets
 from l7.http.authority import host_of
 from l7.http.fields import Table, Values, name_of
 from l7.http.grammar import (
-    CONTENT_LENGTH,
     MARK_PLAIN_TARGET,
     MARK_TARGET,
     MAX_FORWARDS,
@@ -40,7 +41,10 @@ _MINORS = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 _OTHER = OTHER
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 """Known to be tokens, and none of them asks for what a path does not name; others are looked at."""
-_ENDING = b" HTTP/1.1"
+_GET = b"GET "
+_POST = b"POST "
+_ENDING = b" HTTP/1.1\r\n"
+_SLASH = 0x2F
 _ZERO = 0x30
 
 # C integers when compiled; those of fields index the list of values that a scan fills.
@@ -71,8 +75,6 @@ _STAYS = frozenset(
 """What ``Connection`` cannot take away: naming an end-to-end field there is an attack (RFC 9110, 7.6.1)."""
 
 _NOTHING: Values = [None] * fields.KINDS
-_REMEMBERED = 256
-_SHORT = 64
 
 
 class Options:
@@ -88,9 +90,23 @@ class Options:
         self.named = frozenset(options) - _STAYS
 
 
-_STATUS_LINES: dict[bytes, StatusLine] = {}
-_LENGTHS: dict[bytes, int] = {}
-_OPTIONS: dict[bytes, Options] = {}
+_OPTIONS = {
+    value: Options(elements(value))
+    for value in (
+        b"close", b"Close", b"keep-alive", b"Keep-Alive", b"upgrade", b"Upgrade", b"keep-alive, Upgrade",
+        b"Keep-Alive, Upgrade", b"Upgrade, Keep-Alive", b"TE", b"TE, close", b"close, TE", b"keep-alive, TE",
+        b"TE, keep-alive",
+    )
+}  # fmt: skip
+"""What clients and servers in wide use say in Connection."""
+_STATUS_LINES = {
+    line.raw: line
+    for line in [
+        StatusLine(b"HTTP/1.1 %d %b\r\n" % (status, phrase), status, phrase, 1)
+        for status, phrase in [(status.value, status.phrase.encode("ascii")) for status in HTTPStatus]
+    ]
+}
+"""The registered ones."""
 
 
 class RequestParser:
@@ -99,14 +115,12 @@ class RequestParser:
     With ``utf8`` a target may have raw UTF-8, which is escaped: nobody behind the parser sees it.
     """
 
-    __slots__ = ("_beginning", "_method", "headers", "target", "utf8")
+    __slots__ = ("headers", "target", "utf8")
 
     def __init__(self, headers: int, target: int, *, utf8: bool = False) -> None:
         self.headers = headers
         self.target = target
         self.utf8 = utf8
-        self._method = b"GET"  # a first guess for the next
-        self._beginning = b"GET "
 
     def parse(self, head: bytes) -> RequestHead:
         """A whole head without its last CRLFCRLF; raises `ProxyError` with the row that applies."""
@@ -120,12 +134,15 @@ class RequestParser:
 
         Empty lines in front are none of its business, nor is how long the head may be. Raises `ProxyError`.
         """
-        end = data.find(b"\r\n")
-        if end <= 0:
-            return None
-        request = self.request_line(slices.cut(data, 0, end))
+        request = self._usual_line(data)
+        if request is None:
+            end = data.find(b"\r\n")
+            if end <= 0:
+                return None
+            request = self.request_line(data[:end])
+            request.size = end + 2
         values = _NOTHING[:]
-        request.size = _REQUEST.scan(data, end + 2, self.headers, request.runs, values)
+        request.size = _REQUEST.scan(data, request.size, self.headers, request.runs, values)
         if request.size < 0:
             return None
         _take_host(request, values[_HOST])
@@ -147,21 +164,25 @@ class RequestParser:
             raise ProxyError(BAD_REQUEST, "TRACE with a body")
         return request
 
+    def _usual_line(self, data: bytes) -> RequestHead | None:
+        """The request line that ``data`` begins with, its size in ``size``, where it is what nearly all are."""
+        if octets.starts(data, 0, _GET):
+            start = 4
+        elif octets.starts(data, 0, _POST):
+            start = 5
+        else:
+            return None
+        end = octets.target_end(data, start)
+        if octets.octet(data, start) != _SLASH or end - start > self.target or not octets.starts(data, end, _ENDING):
+            return None
+        method = b"GET" if start == 4 else b"POST"
+        request = RequestHead(octets.cut(data, 0, end + 9), method, octets.cut(data, start, end), b"", 1)
+        request.plain = request.clean = True
+        request.size = end + 11
+        return request
+
     def request_line(self, line: bytes) -> RequestHead:
-        """The request line alone (RFC 9112, 3), so that a bad one is refused before the fields have come.
-
-        Nearly all have the method of the one before, a path of plain characters and our version: three comparisons.
-        """
-        begin, end = len(self._beginning), len(line) - len(_ENDING)
-        if begin < end <= self.target and line.startswith(self._beginning) and line.endswith(_ENDING):
-            target = slices.cut(line, begin, end)
-            if target.startswith(b"/") and target.translate(MARK_PLAIN_TARGET) == target:
-                request = RequestHead(line, self._method, target, b"", 1)
-                request.plain = request.clean = True
-                return request
-        return self._other_line(line)
-
-    def _other_line(self, line: bytes) -> RequestHead:
+        """The request line alone (RFC 9112, 3), so that a bad one is refused before the fields have come."""
         parts = line.split(b" ")
         if len(parts) != 3 or not parts[0] or not parts[1]:
             self.unfinished_line(line)
@@ -172,9 +193,7 @@ class RequestParser:
             minor = minor_of(version)
         if len(method) > _LONGEST_METHOD:
             raise ProxyError(NOT_IMPLEMENTED, f"method longer than {LONGEST_METHOD} bytes")
-        if method in _METHODS:
-            self._method, self._beginning = method, method + b" "
-        elif not is_token(method):
+        if method not in _METHODS and not is_token(method):
             raise ProxyError(BAD_REQUEST, "invalid method")
         if len(target) > self.target:
             raise target_too_long(self.target)
@@ -241,15 +260,9 @@ def _frame_request(request: RequestHead, length: bytes | None, coding: bytes | N
 
 def _length_of(value: bytes, failure: Kind) -> int:
     """Content-Length in bytes (RFC 9110, 8.6); raises `ProxyError` for anything but a number that fits."""
-    length = _LENGTHS.get(value, -1)
-    if length >= 0:
-        return length
-    match = CONTENT_LENGTH.fullmatch(value)
-    if match is None:
+    length = octets.decimal(value)
+    if length < 0:
         raise ProxyError(failure, "invalid Content-Length")
-    length = int(match.group(1))
-    if len(_LENGTHS) < _REMEMBERED and len(value) <= _SHORT:
-        _LENGTHS[value] = length
     return length
 
 
@@ -343,26 +356,20 @@ class ResponseParser:
 
 
 def _status_of(raw: bytes) -> StatusLine:
-    """What a status line with its CRLF says (RFC 9112, 4): servers send the same few over and over."""
-    if (found := _STATUS_LINES.get(raw)) is not None:
+    """What a status line with its CRLF says (RFC 9112, 4)."""
+    found = _STATUS_LINES.get(raw)
+    if found is not None:
         return found
     match = STATUS_LINE.fullmatch(raw[:-2])
     if match is None:
         raise ProxyError(BAD_RESPONSE, "malformed status line")
-    found = StatusLine(raw, int(match.group(2)), match.group(3) or b"", 0 if match.group(1) == b"0" else 1)
-    if len(_STATUS_LINES) < _REMEMBERED and len(raw) <= _SHORT:
-        _STATUS_LINES[raw] = found
-    return found
+    return StatusLine(raw, int(match.group(2)), match.group(3) or b"", 0 if match.group(1) == b"0" else 1)
 
 
 def _options_of(value: bytes) -> Options:
-    """The options of a Connection field; clients and servers send the same few over and over."""
+    """The options of a Connection field."""
     options = _OPTIONS.get(value)
-    if options is None:
-        options = Options(elements(value))
-        if len(_OPTIONS) < _REMEMBERED and len(value) <= _SHORT:
-            _OPTIONS[value] = options
-    return options
+    return Options(elements(value)) if options is None else options
 
 
 def _frame_response(

@@ -48,7 +48,7 @@ def test_a_hot_module_is_compiled_with_all_checks(name: str) -> None:
         assert check in content, f"{check.decode()} is not in {spec.origin}"
     types = Path(l7.__file__).parents[1] / Path(compiled.source_of(name)).with_suffix(".pxd")
     named = types.read_text("utf-8") if types.exists() else ""
-    for module, words in (("slices", b"of %zd bytes"), ("integers", b"cells in what holds no 64-bit integers")):
+    for module, words in (("octets", b"of %zd bytes"), ("integers", b"cells in what holds no 64-bit integers")):
         assert words in content or f"cimport {module}" not in named, f"{spec.origin} has {module} without their checks"
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
+from hypothesis import given as generated
+from hypothesis import strategies as st
 
 from l7.errors import BAD_REQUEST, ProxyError
 from l7.http import authority
+from l7.http.grammar import AUTHORITY
 
 
 @pytest.mark.parametrize(
@@ -57,16 +60,13 @@ def test_refused(given):
         assert caught.value.kind is BAD_REQUEST
 
 
-def test_memory_is_bounded():
-    for number in range(authority._REMEMBERED + 10):
-        authority.host_of(b"h%d.test" % number)
-    assert len(authority._known) <= authority._REMEMBERED
-    before = len(authority._known)
-    assert authority.host_of(b"y" * 256) == "y" * 256
-    assert len(authority._known) == before
-
-
-def test_a_refused_authority_is_not_remembered():
-    with pytest.raises(ProxyError):
-        authority.host_of(b"not good")
-    assert b"not good" not in authority._known
+@generated(st.from_regex(rb"[a-zA-Z0-9.-]{0,6}(:[0-9]{0,6})?", fullmatch=True))
+def test_plain_names_are_what_the_pattern_says(given):
+    """What is read in place is what the pattern of the grammar says."""
+    match = AUTHORITY.fullmatch(given)
+    if match is None or int(match.group(2) or 0) > 65535:
+        with pytest.raises(ProxyError):
+            authority.host_of(given)
+    else:
+        name = match.group(1).decode().lower()
+        assert authority.host_of(given) == (name[:-1] if len(name) > 1 and name.endswith(".") else name)

@@ -16,7 +16,7 @@ from typing import Protocol
 from l7.clock import monotonic
 from l7.errors import CLIENT_GONE_REQUEST, HEAD_TIMEOUT, ProxyError
 from l7.exchange import Exchange
-from l7.http import slices
+from l7.http import octets
 from l7.http.forwarding import Hop
 from l7.http.grammar import CRLF
 from l7.http.heads import END, HeadReader
@@ -163,7 +163,7 @@ class ClientConnection(Http1Exchange):
             return self._gather_head(data, started)
         stream.deadline = NEVER
         size = len(data)
-        self._buffer = slices.cut(data, head.size, size) if size > head.size else b""
+        self._buffer = octets.cut(data, head.size, size) if size > head.size else b""
         return head
 
     def _gather_head(self, data: bytes, started: float) -> RequestHead | None:

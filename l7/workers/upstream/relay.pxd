@@ -2,7 +2,7 @@
 
 cimport cython
 
-from l7.http cimport slices
+from l7.http cimport octets
 from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead, ResponseHead
 from l7.http.framing cimport BodyReader

@@ -24,7 +24,7 @@ from l7.errors import (
     ProxyError,
 )
 from l7.exchange import Exchange
-from l7.http import slices
+from l7.http import octets
 from l7.http.framing import BodyReader
 from l7.http.grammar import elements
 from l7.http.heads import END, HeadReader
@@ -154,7 +154,7 @@ class Relay:
             if response is not None and response.size <= self._bounds.head + len(END):
                 size = len(data)
                 if size > response.size:
-                    self._buffer = slices.cut(data, response.size, size)
+                    self._buffer = octets.cut(data, response.size, size)
                 return response
             reader = HeadReader(self._bounds.head)
             whole = reader.feed(data)

@@ -1,0 +1,144 @@
+# The compiled l7/http/octets.py, put into each module that looks at octets.
+
+cdef extern from *:
+    """
+    enum { L7_NAME = 1, L7_TEXT = 2, L7_TARGET = 4, L7_PRINTABLE = 8, L7_HOST = 16 };
+
+    /* The classes of each octet: the sets that octets.py matches by, which a test compares with these. */
+    static const unsigned char l7_classes[256] = {
+         0,  0,  0,  0,  0,  0,  0,  0,  0,  2,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
+        10, 15,  2, 11, 15, 15, 15, 15, 14, 14, 15, 15, 14, 31, 31, 14, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 14, 14, 14, 14, 14, 14,
+        14, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 14,  2, 14, 15, 14,
+        15, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 14, 15, 14, 15,  0,
+         2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
+         2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
+         2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
+         2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
+    };
+
+    #ifdef L7_CHECK_BOUNDS
+    #define L7_CHECK(data, at) l7_check(data, at)
+    CYTHON_UNUSED static void l7_check(PyObject *data, Py_ssize_t at) {
+        if (!PyBytes_Check(data) || at < 0 || at > PyBytes_GET_SIZE(data)) {
+            fprintf(stderr, "l7: octet %zd of %zd\\n", at, PyBytes_Check(data) ? PyBytes_GET_SIZE(data) : 0);
+            abort();
+        }
+    }
+    #else
+    #define L7_CHECK(data, at)
+    #endif
+    #define L7_AT(data, at) ((const unsigned char *)PyBytes_AS_STRING(data) + (at))
+
+    CYTHON_UNUSED static CYTHON_INLINE int l7_octet(PyObject *data, Py_ssize_t at) {
+        L7_CHECK(data, at);
+        return *L7_AT(data, at);
+    }
+
+    CYTHON_UNUSED static CYTHON_INLINE Py_ssize_t l7_class_end(PyObject *data, Py_ssize_t at, int wanted) {
+        L7_CHECK(data, at);
+        while (l7_classes[*L7_AT(data, at)] & wanted) at++;
+        return at;
+    }
+
+    /* Eight octets at a time while all are 0x20 or above and none is DEL: where one may not be, the table says. The
+       borrow of a lower octet may make a good one look bad, which costs a look at the table and changes nothing. */
+    CYTHON_UNUSED static CYTHON_INLINE Py_ssize_t l7_text_end(PyObject *data, Py_ssize_t at) {
+        const uint64_t ones = 0x0101010101010101ULL;
+        Py_ssize_t end = PyBytes_GET_SIZE(data) - 8;
+        uint64_t word, other;
+        L7_CHECK(data, at);
+        for (;;) {
+            for (; at <= end; at += 8) {
+                memcpy(&word, L7_AT(data, at), 8);
+                other = word ^ (ones * 0x7f);
+                word = (((word - ones * 0x20) & ~word) | ((other - ones) & ~other)) & (ones * 0x80);
+                if (!word) continue;
+    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+                at += __builtin_ctzll(word) >> 3;
+    #endif
+                break;
+            }
+            do {
+                if (!(l7_classes[*L7_AT(data, at)] & L7_TEXT)) return at;
+            } while (++at & 7 || at > end);
+        }
+    }
+
+    CYTHON_UNUSED static CYTHON_INLINE int l7_starts(PyObject *data, Py_ssize_t at, PyObject *piece) {
+        Py_ssize_t size = PyBytes_GET_SIZE(piece);
+        L7_CHECK(data, at);
+        return PyBytes_GET_SIZE(data) - at >= size && memcmp(L7_AT(data, at), L7_AT(piece, 0), size) == 0;
+    }
+
+    /* A tchar with the bit of lower case set is a letter or hyphen of `name` only if it was that in one of its cases. */
+    CYTHON_UNUSED static CYTHON_INLINE int l7_named(PyObject *data, Py_ssize_t at, PyObject *name) {
+        Py_ssize_t size = PyBytes_GET_SIZE(name), i;
+        const unsigned char *there = L7_AT(data, at), *wanted = L7_AT(name, 0);
+        L7_CHECK(data, at);
+        if (PyBytes_GET_SIZE(data) - at < size) return 0;
+        for (i = 0; i < size; i++) {
+            if ((there[i] | 0x20) != wanted[i]) return 0;
+        }
+        return 1;
+    }
+
+    CYTHON_UNUSED static PY_LONG_LONG l7_number(PyObject *value, int base, int most) {
+        const unsigned char *at = L7_AT(value, 0), *end = at + PyBytes_GET_SIZE(value);
+        PY_LONG_LONG number = 0;
+        int digit, digits = 0;
+        if (at == end) return -1;
+        for (; at < end; at++) {
+            digit = *at >= '0' && *at <= '9' ? *at - '0' : (*at | 0x20) >= 'a' && (*at | 0x20) <= 'f' ? (*at | 0x20) - 'a' + 10 : 16;
+            digits += digits || digit;
+            if (digit >= base || digits > most) return -1;
+            number = number * base + digit;
+        }
+        return number;
+    }
+    #define l7_decimal(value) l7_number(value, 10, 18)
+    #define l7_hexadecimal(value) l7_number(value, 16, 15)
+
+    CYTHON_UNUSED static PyObject *l7_size_line(PY_LONG_LONG size) {
+        char line[18];
+        int at = 18;
+        line[--at] = '\\n';
+        line[--at] = '\\r';
+        do {
+            line[--at] = "0123456789abcdef"[size & 15];
+        } while (size >>= 4);
+        return PyBytes_FromStringAndSize(line + at, 18 - at);
+    }
+
+    CYTHON_UNUSED static CYTHON_INLINE PyObject *l7_cut(PyObject *data, Py_ssize_t start, Py_ssize_t end) {
+    #ifdef L7_CHECK_BOUNDS
+        if (!PyBytes_Check(data) || start < 0 || end < start || end > PyBytes_GET_SIZE(data)) {
+            fprintf(stderr, "l7: slice %zd:%zd of %zd bytes\\n", start, end, PyBytes_Check(data) ? PyBytes_GET_SIZE(data) : 0);
+            abort();
+        }
+    #endif
+        return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + start, end - start);
+    }
+
+    CYTHON_UNUSED static PyObject *l7_stripped(PyObject *data, Py_ssize_t start, Py_ssize_t end) {
+        while (start < end && (*L7_AT(data, start) == ' ' || *L7_AT(data, start) == '\\t')) start++;
+        while (start < end && (*L7_AT(data, end - 1) == ' ' || *L7_AT(data, end - 1) == '\\t')) end--;
+        return l7_cut(data, start, end);
+    }
+    #define l7_name_end(data, at) l7_class_end(data, at, L7_NAME)
+    #define l7_target_end(data, at) l7_class_end(data, at, L7_TARGET)
+    #define l7_printable_end(data, at) l7_class_end(data, at, L7_PRINTABLE)
+    #define l7_host_end(data, at) l7_class_end(data, at, L7_HOST)
+    """
+    int octet "l7_octet" (bytes data, Py_ssize_t at)
+    Py_ssize_t name_end "l7_name_end" (bytes data, Py_ssize_t at)
+    Py_ssize_t text_end "l7_text_end" (bytes data, Py_ssize_t at)
+    Py_ssize_t target_end "l7_target_end" (bytes data, Py_ssize_t at)
+    Py_ssize_t printable_end "l7_printable_end" (bytes data, Py_ssize_t at)
+    Py_ssize_t host_end "l7_host_end" (bytes data, Py_ssize_t at)
+    bint starts "l7_starts" (bytes data, Py_ssize_t at, bytes piece)
+    bint named "l7_named" (bytes data, Py_ssize_t at, bytes name)
+    long long decimal "l7_decimal" (bytes value)
+    long long hexadecimal "l7_hexadecimal" (bytes value)
+    bytes size_line "l7_size_line" (long long size)
+    bytes cut "l7_cut" (bytes data, Py_ssize_t start, Py_ssize_t end)
+    bytes stripped "l7_stripped" (bytes data, Py_ssize_t start, Py_ssize_t end)

@@ -1,0 +1,101 @@
+"""Looking at octets in place: classes of them, short comparisons, numbers, and cutting bytes out of bytes.
+
+Compiled, the C in ``octets.pxd`` runs: a table of classes, eight octets of text at a time, no object but what is cut
+out. It reads by address and clamps nothing, so every place has to lie within the data or at its end, where the zero
+that CPython puts behind each bytes object ends all classes. A build with ``-DL7_CHECK_BOUNDS`` aborts where a place
+does not, as this source raises.
+"""
+
+from __future__ import annotations
+
+import re
+
+from l7.http.grammar import CHUNK_SIZE, CONTENT_LENGTH, OWS, TCHAR, TEXT, VCHAR
+
+_NAME = re.compile(rb"[%b]*" % re.escape(TCHAR.replace(b"_", b"")))
+_TEXT = re.compile(rb"[%b]*" % re.escape(TEXT))
+_PRINTABLE = re.compile(rb"[ !#-\[\]-~]*")
+_TARGET = re.compile(rb"[%b]*" % re.escape(bytes([code for code in VCHAR if code not in b'#"\\'])))
+_HOST = re.compile(rb"[a-z0-9.-]*")
+
+
+def _check(data: bytes, at: int) -> None:
+    assert 0 <= at <= len(data), f"octet {at} of {len(data)}"
+
+
+def _end(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
+    _check(data, at)
+    found = pattern.match(data, at)
+    assert found is not None
+    return found.end()
+
+
+def octet(data: bytes, at: int) -> int:
+    """The octet at ``at``; 0 at the end of ``data``."""
+    _check(data, at)
+    return data[at] if at < len(data) else 0
+
+
+def name_end(data: bytes, at: int) -> int:
+    """The first place from ``at`` on that holds no ``tchar`` (RFC 9110, 5.6.2), or an underscore."""
+    return _end(_NAME, data, at)
+
+
+def text_end(data: bytes, at: int) -> int:
+    """The first place from ``at`` on that holds what no field line may hold (RFC 9110, 5.5), as its CR."""
+    return _end(_TEXT, data, at)
+
+
+def target_end(data: bytes, at: int) -> int:
+    """The first place from ``at`` on that holds what cannot stand in a target, or between quotes, as it is."""
+    return _end(_TARGET, data, at)
+
+
+def printable_end(data: bytes, at: int) -> int:
+    r"""The first place from ``at`` on that holds anything but printable ASCII, or ``"`` or ``\``."""
+    return _end(_PRINTABLE, data, at)
+
+
+def host_end(data: bytes, at: int) -> int:
+    """The first place from ``at`` on that holds anything but lower case, digits, dots and hyphens."""
+    return _end(_HOST, data, at)
+
+
+def starts(data: bytes, at: int, piece: bytes) -> bool:
+    """Whether ``piece`` stands at ``at``."""
+    _check(data, at)
+    return data.startswith(piece, at)
+
+
+def named(data: bytes, at: int, name: bytes) -> bool:
+    """Whether the token that begins at ``at`` begins with ``name``, which is in lower case, in whatever case."""
+    _check(data, at)
+    return data[at : at + len(name)].lower() == name
+
+
+def decimal(value: bytes) -> int:
+    """The number that ``value`` is (``1*DIGIT``); -1 for what is none, or has more than 18 digits that count."""
+    found = CONTENT_LENGTH.fullmatch(value)
+    return -1 if found is None else int(found.group(1))
+
+
+def hexadecimal(value: bytes) -> int:
+    """The number that ``value`` is (``1*HEXDIG``); -1 for what is none, or has more than 15 digits that count."""
+    found = CHUNK_SIZE.fullmatch(value)
+    return -1 if found is None else int(found.group(1), 16)
+
+
+def size_line(size: int) -> bytes:
+    """The line in front of a chunk of ``size`` bytes (RFC 9112, 7.1), with its CRLF."""
+    return b"%x\r\n" % size
+
+
+def cut(data: bytes, start: int, end: int) -> bytes:
+    """The bytes of ``data`` from ``start`` to before ``end``, which have to lie within, and in this order."""
+    assert 0 <= start <= end <= len(data), f"slice {start}:{end} of {len(data)} bytes"
+    return data[start:end]
+
+
+def stripped(data: bytes, start: int, end: int) -> bytes:
+    """The same without white space (``OWS``) at both ends."""
+    return cut(data, start, end).strip(OWS)

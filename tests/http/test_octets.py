@@ -1,0 +1,166 @@
+"""What looks at octets in place, as its source and as the C that compiled modules have in its place."""
+
+from __future__ import annotations
+
+import ast
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import l7
+from l7.http import grammar, octets
+from l7.http.octets import cut
+
+DATA = b"GET / HTTP/1.1"
+OUTSIDE = [(0, 15), (-1, 3), (3, 2), (15, 15)]
+"""Slices that do not lie within `DATA`."""
+
+Run = Callable[[str], "subprocess.CompletedProcess[str]"]
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 3), (4, 5), (0, 14), (14, 14), (0, 0)])
+def test_cut_is_a_slice(start: int, end: int) -> None:
+    assert cut(DATA, start, end) == DATA[start:end]
+
+
+@pytest.mark.parametrize(("start", "end"), OUTSIDE)
+def test_a_slice_that_would_be_clamped_is_a_mistake(start: int, end: int) -> None:
+    with pytest.raises(AssertionError, match=f"slice {start}:{end} of 14 bytes"):
+        cut(DATA, start, end)
+
+
+INTEGER, SIZE, LONG, FLAG, BYTES = "int", "Py_ssize_t", "long long", "bint", "bytes"
+KINDS = {
+    "octet": (INTEGER, "data, at"),
+    "name_end": (SIZE, "data, at"),
+    "text_end": (SIZE, "data, at"),
+    "target_end": (SIZE, "data, at"),
+    "printable_end": (SIZE, "data, at"),
+    "host_end": (SIZE, "data, at"),
+    "starts": (FLAG, "data, at, piece"),
+    "named": (FLAG, "data, at, piece"),
+    "decimal": (LONG, "data"),
+    "hexadecimal": (LONG, "data"),
+    "size_line": (BYTES, "size"),
+    "cut": (BYTES, "data, at, end"),
+    "stripped": (BYTES, "data, at, end"),
+}
+TYPES = {"data": BYTES, "piece": BYTES, "at": SIZE, "end": SIZE, "size": LONG}
+
+
+def _build(directory: Path, *flags: str) -> Run:
+    """A module of all functions, compiled with these flags; returns what evaluates an expression of it elsewhere."""
+    translate = pytest.importorskip("Cython.Compiler.Main").compile
+    compiler = shutil.which("cc") or shutil.which("gcc") or pytest.skip("no C compiler")
+    source = directory / "cutter.py"
+    lines, types = ["from l7.http import octets"], ["from l7.http cimport octets"]
+    for name, (kind, arguments) in KINDS.items():
+        lines.append(f"def {name}({arguments}):\n    return octets.{name}({arguments})")
+        typed = ", ".join(f"{TYPES[argument]} {argument}" for argument in arguments.split(", "))
+        types.append(f"cpdef {kind} {name}({typed})")
+    source.write_text("\n".join(lines) + "\n")
+    source.with_suffix(".pxd").write_text("\n".join(types) + "\n")
+    above = str(Path(l7.__file__).parents[1])
+    made = translate([str(source)], include_path=[above], language_level=3)
+    assert not made.num_errors
+    include = f"-I{sysconfig.get_path('include')}"
+    extension = directory / f"cutter{sysconfig.get_config_var('EXT_SUFFIX')}"
+    command = [compiler, "-O0", "-g0", "-w", "-shared", "-fPIC", *flags, include]
+    clean = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    subprocess.run([*command, str(source.with_suffix(".c")), "-o", str(extension)], check=True, env=clean, timeout=110)
+    source.unlink()
+
+    def run(expression: str) -> subprocess.CompletedProcess[str]:
+        script = f"import sys; sys.path[:0] = {[str(directory), above]!r}\nimport cutter; print({expression})"
+        return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+
+    return run
+
+
+def calls() -> list[tuple[str, tuple[object, ...]]]:
+    """Calls of all functions: each octet on its own, and pieces of heads, some with another octet within."""
+    chance = random.Random(7)
+    singles = [bytes([code]) for code in range(256)]
+    texts = [one + b"x" for one in singles] + [b"x" * 9 + one + b"xxxxxxxx" for one in singles]
+    for _ in range(300):
+        text = bytes(chance.choices(b'GEt/_-.:; \t"\\\xe9\x8012aAzZ{%', k=chance.randrange(40)))
+        cut_at = chance.randrange(len(text) + 1)
+        texts.append(text[:cut_at] + chance.choice([b"\r\n", b"\x00", b"\x7f", b"\x1f", b"\r", b""]) + text[cut_at:])
+    found: list[tuple[str, tuple[object, ...]]] = []
+    for text in texts:
+        for at in {0, len(text), chance.randrange(len(text) + 1)}:
+            found += [(name, (text, at)) for name in KINDS if name == "octet" or name.endswith("_end")]
+            end = chance.randrange(at, len(text) + 1)
+            piece = text[at:end] + chance.choice([b"", b"", b"x"])
+            found += [("cut", (text, at, end)), ("stripped", (text, at, end)), ("starts", (text, at, piece))]
+    for name in (b"x-forwarded-", b"te", b"http2-settings"):
+        spellings = [name, name.upper(), name.title(), name[:-1], name[:-1] + b":", b"_" + name, name + b"x"]
+        found += [("named", (there, 0, name)) for there in spellings]
+    odd = [
+        b"",
+        b"0",
+        b"00",
+        b"7",
+        b"007",
+        b"1_0",
+        b"+1",
+        b"-1",
+        b" 1",
+        b"1 ",
+        b"1\x00",
+        b"a",
+        b"fF",
+        b"g",
+        b"0x1",
+        b"1;a",
+    ]
+    long = [b"9" * 18, b"0" * 30 + b"9" * 18, b"9" * 19, b"f" * 15, b"f" * 16, b"0" * 9 + b"f" * 15]
+    for number in odd + long:
+        found += [("decimal", (number,)), ("hexadecimal", (number,))]
+    return found + [("size_line", (size,)) for size in (0, 1, 15, 16, 255, 65536, 2**40, 2**63 - 1)]
+
+
+def test_the_compiled_functions_say_what_their_sources_say(tmp_path: Path) -> None:
+    run = _build(tmp_path, "-DL7_CHECK_BOUNDS")
+    wanted = [(name, arguments, getattr(octets, name)(*arguments)) for name, arguments in calls()]
+    (tmp_path / "calls.py").write_text(f"CALLS = {[(name, arguments) for name, arguments, _ in wanted]!r}")
+    done = run("[getattr(cutter, name)(*arguments) for name, arguments in __import__('calls').CALLS]")
+    assert done.returncode == 0, done.stderr
+    assert [call for call, said in zip(wanted, ast.literal_eval(done.stdout), strict=True) if call[2] != said] == []
+
+
+def test_classes_are_those_of_the_grammar() -> None:
+    for code in range(256):
+        one = bytes([code])
+        assert octets.name_end(one, 0) == (code in grammar.TCHAR and one != b"_"), one
+        assert octets.text_end(one, 0) == (code in grammar.TEXT), one
+        assert octets.target_end(one, 0) == (one.translate(grammar.MARK_PLAIN_TARGET) == one), one
+
+
+def test_a_checked_build_aborts_at_a_slice_outside(tmp_path: Path) -> None:
+    run = _build(tmp_path, "-DL7_CHECK_BOUNDS")
+    assert run(f"cutter.cut({DATA!r}, 4, 14)").stdout == "b'/ HTTP/1.1'\n"
+    for start, end in OUTSIDE:
+        done = run(f"cutter.cut({DATA!r}, {start}, {end})")
+        assert done.returncode == -signal.SIGABRT, done
+        assert f"l7: slice {start}:{end} of 14 bytes" in done.stderr
+    for name in ("octet", "name_end", "text_end"):
+        for at in (-1, 15):
+            done = run(f"cutter.{name}({DATA!r}, {at})")
+            assert done.returncode == -signal.SIGABRT, done
+            assert f"l7: octet {at} of 14" in done.stderr
+
+
+def test_an_ordinary_build_has_no_check(tmp_path: Path) -> None:
+    run = _build(tmp_path)
+    assert run(f"cutter.cut({DATA!r}, 4, 14)").stdout == "b'/ HTTP/1.1'\n"
+    (extension,) = tmp_path.glob("*.so")
+    assert b"of %zd bytes" not in extension.read_bytes()
