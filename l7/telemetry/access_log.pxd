@@ -12,11 +12,11 @@ cdef class NullAccessLog:
 cdef class AccessLog(NullAccessLog):
     cdef object _batches, _deadline, _output, _report, _trouble, _wake
     cdef bint _closing, _episode, _finished
-    cdef long long _dropped, _failed, _handed, _seen, _size, _told, _written
+    cdef long long _count, _dropped, _failed, _handed, _seen, _told, _written
+    cdef Py_ssize_t _size
     cdef CombinedFormat _form
-    cdef list _lines
+    cdef bytearray _buffer
     cdef public str target
 
-    @cython.locals(line=str)
     cpdef log(self, Exchange exchange)
     cpdef tick(self)

@@ -3,33 +3,27 @@
 cimport cython
 
 from l7.exchange cimport Exchange
+from l7.telemetry cimport line_writing as lines
 
-cpdef long long milliseconds(double seconds)
+cdef long long milliseconds(double seconds)
 
 cdef class LocalTime:
-    cdef str _iso, _nginx, _zone
+    cdef bytes _nginx
+    cdef str _iso, _zone
     cdef long long _second
 
-    cpdef str nginx(self, double now)
+    cpdef bytes nginx(self, double now)
 
 cdef class CombinedFormat:
-    cdef dict _bare, _quoted
     cdef LocalTime _local
     cdef object _now
 
-    cpdef str line(self, Exchange exchange)
-    @cython.locals(line=bytes)
-    cpdef str request(self, Exchange exchange)
-    cpdef str user(self, Exchange exchange)
-    @cython.locals(written=str)
-    cpdef str bare(self, str text)
-    @cython.locals(written=str)
-    cpdef str quoted(self, bytes raw)
+    cpdef Py_ssize_t write(self, bytearray buffer, Py_ssize_t at, Exchange exchange) except -1
+    cdef Py_ssize_t _write_combined(self, bytearray buffer, Py_ssize_t at, Exchange exchange) except -1
 
 cdef class L7Format(CombinedFormat):
-    @cython.locals(queue="long long", connect="long long", response="long long", total="long long")
-    cpdef str line(self, Exchange exchange)
+    cpdef Py_ssize_t write(self, bytearray buffer, Py_ssize_t at, Exchange exchange) except -1
 
 cdef class JsonFormat(CombinedFormat):
     @cython.locals(x=Exchange)
-    cpdef str line(self, Exchange exchange)
+    cpdef Py_ssize_t write(self, bytearray buffer, Py_ssize_t at, Exchange exchange) except -1

@@ -39,6 +39,14 @@ def _run(script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100)
 
 
+CHECKS = {
+    "octets": b"l7: octet %zd of %zd",
+    "integers": b"cells in what holds no 64-bit integers",
+    "line_writing": b"l7: byte %zd of a line in %zd",
+}
+"""What a helper that goes by an address says where it aborts."""
+
+
 @pytest.mark.parametrize("name", compiled.HOT)
 def test_a_hot_module_is_compiled_with_all_checks(name: str) -> None:
     spec = importlib.util.find_spec(name)
@@ -48,7 +56,7 @@ def test_a_hot_module_is_compiled_with_all_checks(name: str) -> None:
         assert check in content, f"{check.decode()} is not in {spec.origin}"
     types = Path(l7.__file__).parents[1] / Path(compiled.source_of(name)).with_suffix(".pxd")
     named = types.read_text("utf-8") if types.exists() else ""
-    for module, words in (("octets", b"of %zd bytes"), ("integers", b"cells in what holds no 64-bit integers")):
+    for module, words in CHECKS.items():
         assert words in content or f"cimport {module}" not in named, f"{spec.origin} has {module} without their checks"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import locale
 import re
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 
 from l7.exchange import NOT_REACHED, Exchange
 from l7.http.grammar import REQUEST_ID
-from l7.telemetry.access_log_formats import FORMATS, CombinedFormat, JsonFormat, L7Format, LocalTime, escape
+from l7.telemetry.access_log_formats import FORMATS, CombinedFormat, JsonFormat, L7Format, LocalTime
+from l7.telemetry.line_writing import escape
 
 NOON = 1_700_000_000.1239
 COMBINED = re.compile(
@@ -151,10 +153,10 @@ def test_times_change_with_the_second_and_the_zone(monkeypatch: pytest.MonkeyPat
     local = LocalTime()
     assert local.iso(NOON) == "2023-11-15T03:43:20.123+05:30"
     assert local.iso(NOON + 0.5) == "2023-11-15T03:43:20.623+05:30"
-    assert local.nginx(NOON + 1) == "15/Nov/2023:03:43:21 +0530"
+    assert local.nginx(NOON + 1) == b"15/Nov/2023:03:43:21 +0530"
     monkeypatch.setenv("TZ", "XYZ+3:30")
     time.tzset()
-    assert local.nginx(NOON) == "14/Nov/2023:18:43:20 -0330"
+    assert local.nginx(NOON) == b"14/Nov/2023:18:43:20 -0330"
     assert local.iso(NOON) == "2023-11-14T18:43:20.123-03:30"
 
 
@@ -166,7 +168,7 @@ def test_months_are_english_in_every_locale() -> None:
                 locale.setlocale(locale.LC_TIME, name)
             except locale.Error:
                 continue
-            assert "/Nov/" in LocalTime().nginx(NOON)
+            assert b"/Nov/" in LocalTime().nginx(NOON)
     finally:
         locale.setlocale(locale.LC_TIME, before)
 
@@ -177,9 +179,23 @@ def test_every_format_has_a_name() -> None:
         assert make().line(make_exchange()).count("\n") == 1
 
 
-def test_what_is_long_is_not_remembered() -> None:
-    """A host can be as long as a head, and is whatever a client makes up."""
-    lines = L7Format(lambda: NOON)
-    short, long = "a" * 100, "a" * 20_000
-    assert lines.bare(short) == short and lines.bare(short) is lines.bare(short)
-    assert lines.bare(long) == long and lines.bare(long) is not lines.bare(long)
+def test_lines_are_written_one_behind_the_other_in_a_buffer_that_grows() -> None:
+    for form in (make(lambda: NOON) for make in FORMATS.values()):
+        lines = [form.line(make_exchange(user_agent=b"\xff" * size, sent=size)) for size in (0, 1, 7, 8, 9, 30_000)]
+        buffer, at = bytearray(b"?" * 10), 0
+        for size in (0, 1, 7, 8, 9, 30_000):
+            at = form.write(buffer, at, make_exchange(user_agent=b"\xff" * size, sent=size))
+        assert buffer[:at].decode() == "".join(lines)
+
+
+@pytest.mark.parametrize("number", [0, 7, 10, -1, 2**63 - 1, -(2**63) + 1])
+def test_numbers(number: int) -> None:
+    assert f' {number} "' in CombinedFormat(lambda: NOON).line(make_exchange(sent=number))
+
+
+def test_nothing_of_a_request_is_kept() -> None:
+    for form in (make(lambda: NOON) for make in FORMATS.values()):
+        form.line(make_exchange())
+        before = gc.get_referents(form)
+        form.line(make_exchange(user_agent=b"another", host="another", client="::1"))
+        assert gc.get_referents(form) == before
