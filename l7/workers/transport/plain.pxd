@@ -1,7 +1,10 @@
 # Types for the compiled l7/workers/transport/plain.py.
 
+from l7.workers.transport cimport socket_calls
+
 cdef class PlainTransport:
     cdef public object socket
+    cdef int _descriptor
     cdef public Py_ssize_t pending
     cdef public bint can_splice, can_detach
 

@@ -13,14 +13,17 @@ from __future__ import annotations
 import socket
 from _socket import socket as Socket
 
+from l7.workers.transport import socket_calls
+
 
 class PlainTransport:
     """Bytes as the socket carries them. Raises ``OSError`` as the system tells it."""
 
-    __slots__ = ("can_detach", "can_splice", "pending", "socket")
+    __slots__ = ("_descriptor", "can_detach", "can_splice", "pending", "socket")
 
     def __init__(self, sock: Socket) -> None:
         self.socket = sock
+        self._descriptor = sock.fileno()  # nobody else closes the socket
         self.pending = 0
         """Bytes that `recv` returns without asking the socket, of which the loop does not tell; 1 for the end alone."""
         self.can_splice = True
@@ -30,7 +33,7 @@ class PlainTransport:
 
     def recv(self, size: int) -> bytes:
         """At most ``size`` bytes; empty at the end. Raises ``BlockingIOError`` for nothing yet."""
-        return self.socket.recv(size)
+        return socket_calls.receive(self._descriptor, size)
 
     def send(self, data: bytes | memoryview) -> int:
         """Send what can be sent at once; returns how many bytes of ``data`` that were.
@@ -38,7 +41,7 @@ class PlainTransport:
         Raises ``BlockingIOError`` where it is none. A transport may hold some of it in another form then, so the next
         call has to begin with the same bytes.
         """
-        return self.socket.send(data)
+        return socket_calls.send(self._descriptor, data)
 
     def peek(self) -> bool:
         """Whether there is something to receive: bytes, the end or an error, which is kept for `recv`."""
@@ -63,4 +66,5 @@ class PlainTransport:
 
     def close(self) -> None:
         """Let the socket go, without a word: the peer takes what was not ended by `shutdown` for cut off."""
+        self._descriptor = -1
         self.socket.close()

@@ -1,0 +1,20 @@
+"""Receiving and sending by a descriptor.
+
+Compiled, the C in ``socket_calls.pxd`` runs: the system call, and for `receive` one object of the size that came, where
+the methods of a socket make one for all that might come, let go of the interpreter and take it again. Only for what does
+not block.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+def receive(descriptor: int, size: int) -> bytes:
+    """At most ``size`` bytes, or 64 KiB where that is less; empty at the end. Raises ``OSError``."""
+    return os.read(descriptor, size)
+
+
+def send(descriptor: int, data: bytes | memoryview) -> int:
+    """Send what can be sent at once; returns how many bytes of ``data`` that were. Raises ``OSError``."""
+    return os.write(descriptor, data)
