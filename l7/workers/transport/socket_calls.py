@@ -1,8 +1,8 @@
 """Receiving and sending by a descriptor.
 
-Compiled, the C in ``socket_calls.pxd`` runs: the system call, and for `receive` one object of the size that came, where
-the methods of a socket make one for all that might come, let go of the interpreter and take it again. Only for what does
-not block.
+Compiled, the C in ``socket_calls.pxd`` runs: the system call, and for `receive` one object of the size that came. The
+methods of a socket make one for all that might come, let go of the interpreter and take it again. Only for sockets that
+do not block.
 """
 
 from __future__ import annotations
