@@ -10,8 +10,8 @@ from __future__ import annotations
 RowKey = tuple[str, ...]
 """Which backend or server a row is of: ``(route,)``, ``(route, address)`` or ``(route, address, "192.0.2.1:80")``."""
 
-ROW = 40
-"""Cells in a row: five cache lines."""
+ROW = 48
+"""Cells in a row: six cache lines."""
 GAUGES = 8
 """Cells at the beginning of a row that are gauges, not counters."""
 
@@ -61,6 +61,10 @@ RETRIES = 15
 LAST_ERROR = 30
 """Its last failure, or the resource that l7 lacked for a connection; for `l7.balancing.ejection.words`."""
 LAST_ERROR_AT = 31
+FIRST_BYTE_SUM = 32
+"""The sum in microseconds of the times that `FIRST_BYTE` counts."""
+FIRST_BYTE = 33
+"""Answers by the time from the request sent to their first byte: a cell for each of `BOUNDS` and one for all longer."""
 
 # --- a server, in the lane of the monitor process --------------------------------------------------------------------
 
@@ -115,24 +119,24 @@ STATUS = 8
 """Requests by the first digit of their status: six cells, the first for requests without an answer."""
 DURATION = 14
 """Requests by duration: a cell for each of `BOUNDS` and one for all longer ones; not cumulative."""
-BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
-DURATION_SUM = 26
+BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+DURATION_SUM = 29
 """The sum of the durations in microseconds."""
-RECEIVED = 27
+RECEIVED = 30
 """Bytes of request bodies."""
-SENT = 28
+SENT = 31
 """Bytes of response bodies."""
-RETRIED = 29
+RETRIED = 32
 """Attempts beyond the first of each request."""
-NOT_RETRIED = 30
+NOT_RETRIED = 33
 """Requests that the retry budget did not allow another attempt."""
-OVERFLOWED = 31
+OVERFLOWED = 34
 """Requests refused because the queue was full or their time in it was over."""
-RETRIED_FREE = 32
+RETRIED_FREE = 35
 """The part of `RETRIED` that the retry budget does not count: refused connections."""
-RETRY_WAITS = 33
+RETRY_WAITS = 36
 """Requests that entered the retry queue."""
-CUT = 34
+CUT = 37
 """Requests that l7 cut off because it, or a worker, had to stop."""
 
 # --- a cell that says why ---------------------------------------------------------------------------------------------

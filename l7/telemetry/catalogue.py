@@ -130,6 +130,12 @@ SERVER: Final = (
 )
 """The counters that are one cell of a server's row."""
 
+FIRST_BYTE = MetricFamily(
+    "l7_server_first_byte_seconds",
+    "histogram",
+    _SERVER,
+    "From the request sent to the first byte of the server's answer; each try that was answered is counted.",
+)
 IN_FLIGHT = MetricFamily("l7_server_in_flight", "gauge", _SERVER, "Requests that the server has now.")
 
 REASONS: Final = {
@@ -207,6 +213,6 @@ PLAIN: Final = (
 
 FIGURES: Final = (
     REQUESTS, DURATION, BUSY, *(one for one, _ in BACKEND),
-    UP, OUT, IN_FLIGHT, *(one for one, _ in SERVER), ERRORS, HEALTH_CHANGES, ADDRESSES,
+    UP, OUT, IN_FLIGHT, *(one for one, _ in SERVER), FIRST_BYTE, ERRORS, HEALTH_CHANGES, ADDRESSES,
     OPEN, PLACES, *(one for one, _ in OF_CLIENTS), WORKERS, RELOADS, SUCCESS, *(one for one, _, _ in PLAIN), BUILD,
 )  # fmt: skip

@@ -1,4 +1,7 @@
-"""What every request adds to its backend's counters in the shared memory. Hot: a few additions to memory."""
+"""What every request adds to the counters of its backend and its server in the shared memory.
+
+Hot: a few additions to memory.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,25 @@ from array import array
 from l7.exchange import Exchange
 from l7.sharedmem import integers
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import BOUNDS, CUT, DURATION, DURATION_SUM, RECEIVED, ROW, SENT, STATUS
+from l7.sharedmem.layout import (
+    BOUNDS,
+    CUT,
+    DURATION,
+    DURATION_SUM,
+    FIRST_BYTE,
+    FIRST_BYTE_SUM,
+    RECEIVED,
+    ROW,
+    SENT,
+    STATUS,
+)
 from l7.sharedmem.memory import UNROUTED
 
 # Numbers of cells as the compiler's own integers: see the .pxd.
 _DURATION = DURATION
 _DURATION_SUM = DURATION_SUM
+_FIRST_BYTE = FIRST_BYTE
+_FIRST_BYTE_SUM = FIRST_BYTE_SUM
 _LONGER = len(BOUNDS)
 _RECEIVED = RECEIVED
 _ROW = ROW
@@ -45,11 +61,24 @@ class RequestCounters:
         digit = exchange.status // 100
         writer.add(at + _STATUS + (digit if digit < 6 and exchange.status != 499 else 0), 1)
         duration = int(exchange.total_time * 1e6)
-        place = 0
-        while place < _LONGER and duration > integers.load(self._bounds, place):
-            place += 1
-        writer.add(at + _DURATION + place, 1)
+        writer.add(at + _DURATION + self._bucket(duration), 1)
         writer.add(at + _DURATION_SUM, duration)
         if exchange.received:
             writer.add(at + _RECEIVED, exchange.received)
         writer.add(at + _SENT, exchange.sent)
+
+    def answered(self, row: int, seconds: float) -> None:
+        """Count how long the first byte of an answer took, for the server in ``row``."""
+        if self.muted:
+            return
+        at = row * _ROW
+        duration = int(seconds * 1e6)
+        self._writer.add(at + _FIRST_BYTE + self._bucket(duration), 1)
+        self._writer.add(at + _FIRST_BYTE_SUM, duration)
+
+    def _bucket(self, duration: int) -> int:
+        """The number of the first bound, in microseconds, that a duration does not exceed."""
+        place = 0
+        while place < _LONGER and duration > integers.load(self._bounds, place):
+            place += 1
+        return place

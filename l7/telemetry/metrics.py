@@ -28,6 +28,7 @@ from l7.telemetry.catalogue import (
     CLASSES,
     DURATION,
     ERRORS,
+    FIRST_BYTE,
     HEALTH_CHANGES,
     IN_FLIGHT,
     OF_CLIENTS,
@@ -106,7 +107,10 @@ class Metrics:
             MetricSample("", f'{host},code="{code}"', row[layout.STATUS + place])
             for host, row in backends for place, code in enumerate(CLASSES)
         ))  # fmt: skip
-        yield FamilySamples(DURATION, (sample for host, row in backends for sample in _histogram(host, row)))
+        yield FamilySamples(DURATION, (
+            sample for host, row in backends
+            for sample in _histogram(host, row, layout.DURATION, layout.DURATION_SUM)
+        ))  # fmt: skip
         yield FamilySamples(BUSY, (MetricSample("", host, count) for host, count in _busy(backends, servers).items()))
         for figure, cell in BACKEND:
             yield FamilySamples(figure, _each(backends, cell))
@@ -126,6 +130,10 @@ class Metrics:
         yield FamilySamples(IN_FLIGHT, (MetricSample("", one.labels, one.sums[layout.IN_FLIGHT]) for one in servers))
         for figure, cell in SERVER:
             yield FamilySamples(figure, _counted(servers, cell))
+        yield FamilySamples(FIRST_BYTE, (
+            sample for one in servers
+            for sample in _histogram(one.labels, one.sums, layout.FIRST_BYTE, layout.FIRST_BYTE_SUM)
+        ))  # fmt: skip
         yield FamilySamples(ERRORS, (
             MetricSample("", f'{one.labels},reason="{reason}"', one.sums[cell])
             for one in servers for reason, cell in REASONS.items()
@@ -247,10 +255,11 @@ def _counted(servers: Sequence[_ServerSeries], cell: int) -> Iterator[MetricSamp
     return (MetricSample("", one.labels, one.sums[cell]) for one in servers)
 
 
-def _histogram(host: str, row: Sequence[int]) -> Iterator[MetricSample]:
+def _histogram(labels: str, row: Sequence[int], first: int, total: int) -> Iterator[MetricSample]:
+    """The series of a histogram: ``first`` is the cell of its first bucket, ``total`` that of its sum."""
     count = 0
     for place, bound in enumerate([*map(str, layout.BOUNDS), "+Inf"]):
-        count += row[layout.DURATION + place]
-        yield MetricSample("_bucket", f'{host},le="{bound}"', count)
-    yield MetricSample("_sum", host, row[layout.DURATION_SUM] / 1e6)
-    yield MetricSample("_count", host, count)
+        count += row[first + place]
+        yield MetricSample("_bucket", f'{labels},le="{bound}"', count)
+    yield MetricSample("_sum", labels, row[total] / 1e6)
+    yield MetricSample("_count", labels, count)

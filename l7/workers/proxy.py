@@ -261,6 +261,7 @@ class Proxy(RequestHandler):
         try:
             response = relay.request(forwarded.opening, self.greenlets)
             member.unanswered = 0
+            self.counters.answered(member.row, forwarded.exchange.response_time)
             if forwarded.cookie:
                 response.runs.append(forwarded.cookie)
             if response.status == 101:

@@ -130,6 +130,8 @@ def test_several_hosts_share_one_backend(l7, origin, tmp_path):
     figures = get(str(tmp_path / "admin"), "/metrics").body.decode()
     assert f'l7_requests_total{{host="{name}",code="2xx"}} 2' in figures
     assert figures.count("l7_server_up{") == 2
+    assert figures.count("l7_server_first_byte_seconds_count{") == 2
+    assert f'l7_server_first_byte_seconds_count{{host="{name}",server="{one.address}"}} 1' in figures
     drained = f"{name}: server {one.address}: drain, requests in flight 0\n"
     assert order(proxy, "www.a.example/x", one.address, "drain") == drained
     proxy.wait_for_event("server.ordered", state="drain")

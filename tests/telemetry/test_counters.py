@@ -42,10 +42,34 @@ def test_requests_by_class(shared_memory: SharedMemory, counters: RequestCounter
 
 
 def test_durations_by_bucket(shared_memory: SharedMemory, counters: RequestCounters) -> None:
-    for seconds in (0.0, 0.005, 0.0051, 0.3, 60.0, 60.1, 3600.0):
+    for seconds in (0.0, 0.0007, 0.005, 0.0051, 0.3, 60.0, 60.1, 3600.0):
         counters.count(over(seconds=seconds))
-    assert row(shared_memory, layout.DURATION, 12) == [2, 1, 0, 0, 0, 0, 1, 0, 0, 0, 1, 2]
-    assert shared_memory.total(FIRST_ROW, layout.DURATION_SUM) == pytest.approx(3720.4101e6, abs=10)
+    assert row(shared_memory, layout.DURATION, 15) == [1, 1, 0, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 1, 2]
+    assert shared_memory.total(FIRST_ROW, layout.DURATION_SUM) == pytest.approx(3720.4108e6, abs=10)
+
+
+def test_first_bytes_by_server(shared_memory: SharedMemory, counters: RequestCounters) -> None:
+    for seconds in (0.0004, 0.0009, 0.0024, 0.0024, 61.0):
+        counters.answered(FIRST_ROW + 1, seconds)
+    found = row(shared_memory, layout.FIRST_BYTE, 15, FIRST_ROW + 1)
+    assert found == [1, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert shared_memory.total(FIRST_ROW + 1, layout.FIRST_BYTE_SUM) == pytest.approx(61.0061e6, abs=10)
+    assert row(shared_memory, 0, layout.ROW) == [0] * layout.ROW
+
+
+def test_no_two_figures_share_a_cell() -> None:
+    buckets = len(layout.BOUNDS) + 1
+    backend = [layout.STATUS + place for place in range(6)] + [layout.DURATION + place for place in range(buckets)]
+    backend += [
+        layout.DURATION_SUM, layout.RECEIVED, layout.SENT, layout.RETRIED, layout.NOT_RETRIED, layout.OVERFLOWED,
+        layout.RETRIED_FREE, layout.RETRY_WAITS, layout.CUT,
+    ]  # fmt: skip
+    server = [layout.FIRST_BYTE + place for place in range(buckets)]
+    server += [layout.FIRST_BYTE_SUM, layout.LAST_ERROR, layout.LAST_ERROR_AT, layout.KNOCKED_AT, layout.RETRIES]
+    for cells in (backend, server):
+        assert len(set(cells)) == len(cells)
+        assert min(cells) >= layout.GAUGES
+        assert max(cells) < layout.ROW
 
 
 def test_what_came_to_no_backend_has_a_row_of_its_own(shared_memory: SharedMemory, counters: RequestCounters) -> None:
@@ -57,4 +81,5 @@ def test_what_came_to_no_backend_has_a_row_of_its_own(shared_memory: SharedMemor
 def test_a_worker_that_talks_to_itself_is_not_counted(shared_memory: SharedMemory, counters: RequestCounters) -> None:
     counters.muted = True
     counters.count(over())
+    counters.answered(FIRST_ROW, 1.0)
     assert row(shared_memory, 0, layout.ROW) == [0] * layout.ROW

@@ -108,12 +108,20 @@ def test_a_histogram_is_cumulative(house: House) -> None:
     house.count(3, layout.DURATION + len(layout.BOUNDS), 1)
     house.count(3, layout.DURATION_SUM, 2_500_000)
     series = house.series()
-    assert series["l7_request_duration_seconds_bucket", SITE, "0.005"] == 3
-    assert series["l7_request_duration_seconds_bucket", SITE, "0.01"] == 5
+    assert series["l7_request_duration_seconds_bucket", SITE, "0.0005"] == 3
+    assert series["l7_request_duration_seconds_bucket", SITE, "0.001"] == 5
+    assert series["l7_request_duration_seconds_bucket", SITE, "0.0025"] == 5
     assert series["l7_request_duration_seconds_bucket", SITE, "60.0"] == 5
     assert series["l7_request_duration_seconds_bucket", SITE, "+Inf"] == 6
     assert series["l7_request_duration_seconds_count", SITE] == 6
     assert series["l7_request_duration_seconds_sum", SITE] == 2.5
+    house.count(4, layout.FIRST_BYTE + 2, 3)
+    house.count(4, layout.FIRST_BYTE_SUM, 4_500, FIRST_WORKER + 1)
+    series = house.series()
+    assert series["l7_server_first_byte_seconds_bucket", SITE, SERVER, "0.001"] == 0
+    assert series["l7_server_first_byte_seconds_bucket", SITE, SERVER, "0.0025"] == 3
+    assert series["l7_server_first_byte_seconds_count", SITE, SERVER] == 3
+    assert series["l7_server_first_byte_seconds_sum", SITE, SERVER] == 0.0045
 
 
 @pytest.mark.parametrize(
