@@ -7,7 +7,7 @@ that a site with little traffic can retry, too.
 from __future__ import annotations
 
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import NOT_RETRIED, RETRIED, RETRIED_FREE, ROW, STATUS
+from l7.sharedmem.layout import NOT_RETRIED, RETRIED, RETRIED_FREE, STATUS, place
 
 WINDOW = 10.0
 """Seconds of requests and retries that count; at least half of that time is looked at."""
@@ -22,7 +22,7 @@ class RetryBudget:
 
     def __init__(self, writer: CounterWriter, row: int, share: float, now: float) -> None:
         self._writer = writer
-        self._at = row * ROW
+        self._at = place(row)
         self._share = share
         self._before: tuple[float, int]
         self._before = self._latest = self._now()

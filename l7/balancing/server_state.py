@@ -66,9 +66,9 @@ class ServerRecord:
 
 def read_record(writer: CounterWriter, row: int, parent: int = 0) -> ServerRecord:
     """Read the record of the server in ``row``; ``parent`` is the row of the name that it is an address of."""
-    at = row * layout.ROW
+    at = layout.place(row)
     # An override of a name holds for all its addresses.
-    of_name = (parent or row) * layout.ROW
+    of_name = layout.place(parent or row)
     admin = at if writer.read(0, at + layout.ADMIN_SINCE) > writer.read(0, of_name + layout.ADMIN_SINCE) else of_name
     weighed = at if writer.read(0, at + layout.ADMIN_WEIGHT) else of_name
     last = writer.latest(at + layout.EJECTED_AT, at + layout.EJECTED_UNTIL)

@@ -33,7 +33,7 @@ from l7.config.values.addresses import Address
 from l7.http.cookies import cookies_of, values_of
 from l7.http.messages import RequestHead
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import QUEUED, RETRYING, ROW
+from l7.sharedmem.layout import QUEUED, RETRYING, place
 
 DRAWS = 4096
 """Picks from which a chance is estimated; for policies that go by turns whole cycles are picked, which is exact."""
@@ -57,7 +57,7 @@ def server_view(route: str, backend: Backend, head: RequestHead, known: SharedVi
     seats = list(_seats(route, backend, known))
     members = [member for member, _ in seats]
     available, _ = evaluate_backend(members, StateRules.of(backend), backend.panic, now)
-    at = known.rows[route,] * ROW
+    at = place(known.rows[route,])
     waiting = [known.writer.total(at + cell) for cell in (QUEUED, RETRYING)]
     waiting = [known.writer.total(at + cell) for cell in (QUEUED, RETRYING)]
     stuck = _stuck(route, backend, head, known, members)

@@ -28,6 +28,7 @@ from l7.master.opener.process import run as run_opener
 from l7.master.opener.watch import OpenerWatch
 from l7.master.reloader import Reloader
 from l7.master.resources.inherited import InheritedResources, inherit
+from l7.master.resources.listeners import Listener
 from l7.master.resources.privileged_opener import PrivilegedOpener
 from l7.master.resources.startup import MasterResources, prepare
 from l7.master.resources.systemd import SystemdNotifier
@@ -65,6 +66,7 @@ def serve(load: Load, *, run: Run = run, environ: MutableMapping[str, str] = os.
             loaded = load(opener.read)
         events.level = loaded.config.log_level
         resources, bound = prepare(loaded, environ, signal_queue.pause, events.warning, opener, inheritance)
+        generations = _first_generation(load, opener, resources, loaded, bound, events, inheritance)
         if uncompiled := caution():
             events.warning(named("master.uncompiled", uncompiled))
     except ConfigError as error:
@@ -78,14 +80,25 @@ def serve(load: Load, *, run: Run = run, environ: MutableMapping[str, str] = os.
         return 0 if stopped else 1
     else:
         try:
-            first = 1 if inheritance is None else inheritance.generation + 1
-            generations = Generations(lambda: load(opener.read), resources, loaded, bound, events, first)
             context = context_of(resources, generations, signal_queue, events, environ)
             return build(context, run, inheritance).loop()
         finally:
             resources.leave()
     finally:
         signal_queue.mute()
+
+
+def _first_generation(
+    load: Load, opener: PrivilegedOpener, resources: MasterResources, loaded: Loaded, bound: list[Listener],
+    events: Events, inheritance: InheritedResources | None,
+) -> Generations:  # fmt: skip
+    """Make room for what is counted, for the first generation and those that follow; raises `StartError`."""
+    first = 1 if inheritance is None else inheritance.generation + 1
+    try:
+        return Generations(lambda: load(opener.read), resources, loaded, bound, events, first)
+    except StartError:
+        resources.leave()
+        raise
 
 
 def context_of(
@@ -116,8 +129,7 @@ def context_of(
 def build(context: MasterContext, run: Run, inheritance: InheritedResources | None) -> Arbiter:
     """Make the parts of the master, and the loop over them."""
     machine, children, generations = context.machine, context.children, context.generations
-    shared_memory, number = generations.shared_state.shared_memory, generations.current.generation.number
-    gauges = MasterGaugeWriter(shared_memory, number)
+    gauges = MasterGaugeWriter(generations.shared_state.writer, generations.current.generation.number)
     names = DnsResultPublisher(generations.shared_state, generations.administration, children, context.events)
     broker = ConnectionBroker(context.scoreboard, children, lambda: [worker.slot for worker in machine.state.takers()])
     control_server = ControlServer(context.poll, context.resources.control)

@@ -59,7 +59,11 @@ class WorkerSupervisor(ChildSupervisor):
 
     def _spawn(self, action: v.SpawnWorker) -> None:
         served = self._generations.get(action.generation)
-        self._generations.shared_state.open(action.slot)
+        try:
+            self._generations.shared_state.open(action.slot)
+        except OSError as error:
+            self._machine.post(v.ChildExited(action.slot, f"cannot start: {error.strerror}"))
+            return
         if self._start(action.slot, lambda channel: self._boot(action, served, channel), self._run, served.listeners):
             self._gauges.started()
 
@@ -74,7 +78,7 @@ class WorkerSupervisor(ChildSupervisor):
             channel=channel,
             scoreboard=self._context.scoreboard,
             shared_memory=shared_state.shared_memory,
-            writer=shared_state.writer(action.slot),
+            lane=shared_state.lane(action.slot),
             rows=shared_state.rows.taken(),
             resolved=shared_state.resolved,
             cookie_key=shared_state.cookie_key,

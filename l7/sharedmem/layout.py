@@ -1,6 +1,6 @@
 """The cells of a server's row and of a backend's row in the shared memory (`l7.sharedmem.memory`), by number.
 
-A lane is the part of the memory that one process writes; a row has `ROW` cells in every lane. The value of a cell is
+A lane is the cells that one process writes; a row has `ROW` cells in every lane. The value of a cell is
 the sum over the lanes, or for a point in time the latest one. The first cells are gauges: they are zeroed when the
 lane's writer has ended; all others only grow. Times are ``time.monotonic_ns``, which is the same in all processes.
 """
@@ -11,9 +11,19 @@ RowKey = tuple[str, ...]
 """Which backend or server a row is of: ``(route,)``, ``(route, address)`` or ``(route, address, "192.0.2.1:80")``."""
 
 ROW = 48
-"""Cells in a row: six cache lines."""
+"""Cells of a row in one lane: six cache lines, so that no two processes write to one line."""
+LANES = 64
+"""Lanes side by side in one block of the memory."""
+STRIDE = LANES * ROW
+"""Cells from the beginning of a row to that of the next: the row in all lanes of a block."""
 GAUGES = 8
 """Cells at the beginning of a row that are gauges, not counters."""
+
+
+def place(row: int, cell: int = 0) -> int:
+    """Where a cell of a row is, counted from the beginning of a lane."""
+    return row * STRIDE + cell
+
 
 # --- row 0 of each lane: the lane itself ----------------------------------------------------------------------------
 

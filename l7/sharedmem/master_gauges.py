@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from l7.sharedmem.memory import MASTER, OF_MASTER, SharedMemory
+from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.layout import place
+from l7.sharedmem.memory import MASTER, OF_MASTER
 
 STARTED = 10
 """When l7 was started, as milliseconds since 1970; an upgrade in place is a start."""
@@ -49,19 +51,18 @@ assert WORKERS + len(STATES) <= IDLE_CLOSED
 class MasterGauges:
     """Reads these cells and, in the master, writes them."""
 
-    def __init__(self, shared_memory: SharedMemory) -> None:
-        self._cells = shared_memory.cells
-        self._base = shared_memory.base(MASTER, OF_MASTER)
+    def __init__(self, writer: CounterWriter) -> None:
+        self._writer = writer
 
     def __getitem__(self, cell: int) -> int:
-        return self._cells[self._base + cell]
+        return self._writer.read(MASTER, place(OF_MASTER, cell))
 
     def __setitem__(self, cell: int, value: int) -> None:
-        self._cells[self._base + cell] = value
+        self._writer.put(place(OF_MASTER, cell), value)
 
     def workers(self) -> dict[str, int]:
         """The number of workers by state."""
-        return {state: self[WORKERS + place] for place, state in enumerate(STATES)}
+        return {state: self[WORKERS + number] for number, state in enumerate(STATES)}
 
     def unready(self) -> str:
         """Why ``/readyz`` should answer no, as text; empty when l7 is ready."""

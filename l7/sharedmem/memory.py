@@ -6,26 +6,18 @@ wrote; an aligned store of 8 bytes is atomic on every machine that Linux runs on
 a row belongs to the same server: a lane that gets a new worker counts on where the last one ended, so sums never go
 backwards.
 
-The memory is reserved for all rows of all lanes, but a page takes memory only once it is written.
+It grows while it is used. A block is `LANES` lanes side by side, row after row, so more rows are more of the same file
+behind those that there are, and each block has its own place in the file: nothing that was written ever moves. A
+process maps what it needs: the master before it gives away a row or a lane, others when they are told of one.
 """
 
 from __future__ import annotations
 
-import mmap
-import os
 from collections.abc import Iterable
 
-from l7.sharedmem.layout import (
-    CHANGED,
-    CHANGES,
-    EJECTED_AT,
-    EJECTED_GOOD,
-    EJECTED_UNTIL,
-    GAUGES,
-    REMEMBERED,
-    ROW,
-    WRITERS,
-)
+from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.layout import EJECTED_AT, EJECTED_GOOD, EJECTED_UNTIL, GAUGES, LANES, ROW, STRIDE, WRITERS, place
+from l7.sharedmem.mapping import SharedFile
 
 MASTER = 0
 MONITOR = 1
@@ -33,7 +25,7 @@ FIRST_WORKER = 2
 """The lane of the worker in slot 0 of the scoreboard."""
 
 OF_LANE = 0
-"""The row about the lane itself: heartbeat and changes."""
+"""The row about the lane itself: changes."""
 UNROUTED = 1
 """The row for requests without a backend."""
 OF_MASTER = 2
@@ -41,86 +33,84 @@ OF_MASTER = 2
 FIRST_ROW = 3
 """The first row that can be given to a server or a backend."""
 
+LEAST_ROWS = 512
+"""Rows that are mapped at least: 12 MiB of address space for each `LANES` lanes."""
+MOST_ROWS = 1 << 20
+"""Rows that a block has room for in the file."""
+
 
 class SharedMemory:
-    """``rows`` times ``writers`` times `ROW` integers of 64 bits, shared with each process forked after it was made."""
+    """The rows and lanes of this process, shared with each process forked after it was made.
 
-    def __init__(self, rows: int, writers: int) -> None:
+    :raises OSError: there is no memory, or no address space for it.
+    """
+
+    def __init__(self) -> None:
+        self.rows = LEAST_ROWS
+        """Rows that this process has mapped."""
+        self._file = SharedFile("l7-counters")
+        self._blocks: list[memoryview] = []
+        self._writers: dict[int, CounterWriter] = {}
+        self.open(MONITOR)
+
+    def writer(self, lane: int) -> CounterWriter:
+        """The access to all cells as the writer of ``lane``, which is open; always the same object."""
+        if lane not in self._writers:
+            self._writers[lane] = CounterWriter(self._blocks, lane, self.reserve_lanes)
+        return self._writers[lane]
+
+    def reserve(self, rows: int) -> None:
+        """Map at least ``rows`` rows; raises ``OSError``, and leaves what is mapped as it is, when that cannot be.
+
+        Processes that have mapped fewer go on with those.
+        """
+        if rows > self.rows:
+            room = self.rows
+            while room < rows:
+                room *= 2
+            self._map(len(self._blocks), min(room, MOST_ROWS))
+
+    def reserve_lanes(self, lanes: int) -> None:
+        """Map at least ``lanes`` lanes; raises ``OSError``."""
+        blocks = (lanes + LANES - 1) // LANES
+        if blocks > len(self._blocks):
+            self._map(blocks, self.rows)
+
+    def _map(self, blocks: int, rows: int) -> None:
+        size, room = rows * STRIDE, MOST_ROWS * STRIDE
+        kept = self._blocks if rows == self.rows else []
+        self._blocks = kept + [self._file.map(block * room, size) for block in range(len(kept), blocks)]
         self.rows = rows
-        self.writers = writers
-        # A file in memory: an anonymous mapping would be charged for pages that nobody writes (overcommit).
-        descriptor = os.memfd_create("l7-counters", os.MFD_CLOEXEC)
-        try:
-            os.ftruncate(descriptor, rows * writers * ROW * 8)
-            self._memory = mmap.mmap(descriptor, 0)
-        finally:
-            os.close(descriptor)
-        self.cells = memoryview(self._memory).cast("q")
-        """All cells: a row's cell in a lane is at ``lane * rows * ROW + row * ROW + cell``."""
-        self.cells[WRITERS] = FIRST_WORKER
-
-    def base(self, writer: int, row: int = 0) -> int:
-        """Where the cells of a row in a lane begin."""
-        return (writer * self.rows + row) * ROW
-
-    def writer(self, writer: int) -> memoryview:
-        """All cells of one lane."""
-        return self.cells[self.base(writer) : self.base(writer + 1)]
-
-    @property
-    def used(self) -> int:
-        """How many lanes have ever been used: those above are zero."""
-        return self.cells[WRITERS]
-
-    def read(self, writer: int, row: int, cell: int) -> int:
-        """One cell."""
-        return self.cells[self.base(writer, row) + cell]
-
-    def write(self, writer: int, row: int, cell: int, value: int) -> None:
-        """Set one cell; only the lane's writer may."""
-        self.cells[self.base(writer, row) + cell] = value
-
-    def column(self, row: int, cell: int) -> list[int]:
-        """One cell of a row in each lane that has been used."""
-        first = self.base(0, row) + cell
-        return self.cells[first : first + (self.used - 1) * self.rows * ROW + 1 : self.rows * ROW].tolist()
-
-    def total(self, row: int, cell: int) -> int:
-        """One cell of a row, summed over the lanes."""
-        return sum(self.column(row, cell))
-
-    def changed(self, writer: int, row: int) -> None:
-        """Make all processes evaluate the server in ``row`` again (0: all servers); only the lane's writer may."""
-        at = self.base(writer)
-        self.cells[at + CHANGED + self.cells[at + CHANGES] % REMEMBERED] = row
-        self.cells[at + CHANGES] += 1
+        for writer in self._writers.values():
+            writer.use(self._blocks)
 
     # --- for the master ---------------------------------------------------------------------------------------------
 
-    def open(self, writer: int) -> None:
-        """Prepare a lane for a new writer."""
-        self.cells[WRITERS] = max(self.used, writer + 1)
+    def open(self, lane: int) -> None:
+        """Prepare a lane for a new writer; raises ``OSError`` when there is no room for it."""
+        self.reserve_lanes(lane + 1)
+        self._blocks[0][WRITERS] = max(self._blocks[0][WRITERS], lane + 1)
 
-    def retire(self, writer: int, rows: Iterable[int]) -> None:
+    def retire(self, lane: int, rows: Iterable[int]) -> None:
         """Zero the gauges of a lane whose writer has ended; its ejections are copied to the master's lane."""
+        block, kept = self._blocks[lane // LANES], self._blocks[0]
         for row in rows:
-            at, kept = self.base(writer, row), self.base(MASTER, row)
-            if self._ejection(at) > self._ejection(kept):
+            at, own = lane % LANES * ROW + place(row), MASTER * ROW + place(row)
+            if _ejection(block, at) > _ejection(kept, own):
                 for cell in range(EJECTED_AT, EJECTED_GOOD + 1):
-                    self.cells[kept + cell] = self.cells[at + cell]
+                    kept[own + cell] = block[at + cell]
             for cell in range(GAUGES):
-                if self.cells[at + cell]:
-                    self.cells[at + cell] = 0
-        self.changed(MASTER, OF_LANE)
-
-    def _ejection(self, at: int) -> tuple[int, int]:
-        """When, and until when, a server was last ejected."""
-        return self.cells[at + EJECTED_AT], self.cells[at + EJECTED_UNTIL]
+                if block[at + cell]:
+                    block[at + cell] = 0
+        self.writer(MASTER).changed(OF_LANE)
 
     def clear(self, row: int) -> None:
         """Zero a row in all lanes, because it is assigned to another server."""
-        for writer in range(self.used):
-            at = self.base(writer, row)
-            for cell in range(ROW):
-                if self.cells[at + cell]:
-                    self.cells[at + cell] = 0
+        zeros = memoryview(bytes(STRIDE * 8)).cast("q")
+        for block in self._blocks:
+            block[place(row) : place(row + 1)] = zeros
+
+
+def _ejection(block: memoryview, at: int) -> tuple[int, int]:
+    """When, and until when, a server was last ejected."""
+    return block[at + EJECTED_AT], block[at + EJECTED_UNTIL]

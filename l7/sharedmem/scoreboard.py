@@ -1,13 +1,13 @@
 """The scoreboard: a slot of shared memory for each worker, which writes it; the master reads it, without a lock.
 
-One anonymous ``mmap`` made before the first fork, one slot a worker, each slot written by one process only: a worker
-that dies cannot corrupt what others wrote, and nothing is left behind on disk. A cell is a signed 64-bit integer;
-aligned 8-byte stores are atomic on every machine that Linux runs on.
+Made before the first fork, one slot a worker, each slot written by one process only: a worker that dies cannot corrupt
+what others wrote. A cell is a signed 64-bit integer (`l7.sharedmem.mapping`). What is counted for good is not here but
+in `l7.sharedmem.memory`: a slot begins anew with each worker.
 """
 
 from __future__ import annotations
 
-import mmap
+from l7.sharedmem.mapping import shared_cells
 
 BEAT = 0
 """The worker's last heartbeat: ``time.monotonic`` in nanoseconds."""
@@ -47,8 +47,7 @@ class Scoreboard:
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
-        self._memory = mmap.mmap(-1, (slots + 1) * CELLS * 8)
-        self._cells = memoryview(self._memory).cast("q")
+        self._cells = shared_cells((slots + 1) * CELLS)
         self._reach = slots * CELLS
         """The index of the cell behind the slots, which holds how many slots have ever been used."""
 

@@ -6,7 +6,7 @@ from l7.sharedmem cimport integers
 from l7.exchange cimport Exchange
 from l7.sharedmem.counters cimport CounterWriter
 
-cdef Py_ssize_t _DURATION, _DURATION_SUM, _FIRST_BYTE, _FIRST_BYTE_SUM, _LONGER, _RECEIVED, _ROW, _SENT, _STATUS, _UNROUTED
+cdef Py_ssize_t _DURATION, _DURATION_SUM, _FIRST_BYTE, _FIRST_BYTE_SUM, _LONGER, _RECEIVED, _SENT, _STATUS, _STRIDE, _UNROUTED
 
 cdef class RequestCounters:
     cdef CounterWriter _writer

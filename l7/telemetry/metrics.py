@@ -18,7 +18,7 @@ from l7.sharedmem import layout, master_gauges
 from l7.sharedmem import scoreboard as slots
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.master_gauges import MasterGauges
-from l7.sharedmem.memory import MASTER, OF_MASTER, UNROUTED, SharedMemory
+from l7.sharedmem.memory import OF_MASTER, UNROUTED
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.catalogue import (
     ADDRESSES,
@@ -86,18 +86,12 @@ class Metrics:
     """
 
     def __init__(
-        self, shared_memory: SharedMemory, scoreboard: Scoreboard, config: Config, rows: Mapping[layout.RowKey, int],
+        self, writer: CounterWriter, scoreboard: Scoreboard, config: Config, rows: Mapping[layout.RowKey, int],
         resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]],
     ) -> None:  # fmt: skip
-        self._shared_memory, self._scoreboard, self._config, self._rows, self._resolved = (
-            shared_memory,
-            scoreboard,
-            config,
-            rows,
-            resolved,
-        )
-        self._facts = MasterGauges(shared_memory)
-        self._writer = CounterWriter(shared_memory.cells, shared_memory.rows * layout.ROW, MASTER)
+        self._writer, self._scoreboard, self._config, self._rows = writer, scoreboard, config, rows
+        self._resolved = resolved
+        self._gauges = MasterGauges(writer)
 
     def families(self, pause: Callable[[], None]) -> Iterator[FamilySamples]:
         """Every metric family with its series; ``pause`` is called every few milliseconds."""
@@ -118,7 +112,7 @@ class Metrics:
         yield FamilySamples(OPEN, iter([MetricSample("", "", sum(self._scoreboard.column(slots.CONNECTIONS)))]))
         yield FamilySamples(PLACES, iter([MetricSample("", "", sum(self._scoreboard.column(slots.PLACES)))]))
         for figure, cell in OF_CLIENTS:
-            yield FamilySamples(figure, iter([MetricSample("", "", self._fact(cell))]))
+            yield FamilySamples(figure, iter([MetricSample("", "", self._gauge(cell))]))
         yield from self._of_master()
 
     def _of_servers(self, servers: Sequence[_ServerSeries]) -> Iterator[FamilySamples]:
@@ -145,17 +139,17 @@ class Metrics:
         yield FamilySamples(ADDRESSES, (MetricSample("", one.labels, one.addresses) for one in servers))
 
     def _of_master(self) -> Iterator[FamilySamples]:
-        known = self._facts
+        known = self._gauges
         yield FamilySamples(
             WORKERS, (MetricSample("", f'state="{state}"', count) for state, count in known.workers().items())
         )
         results = (("done", master_gauges.RELOADS_DONE), ("failed", master_gauges.RELOADS_FAILED))
         yield FamilySamples(
-            RELOADS, (MetricSample("", f'result="{result}"', self._fact(cell)) for result, cell in results)
+            RELOADS, (MetricSample("", f'result="{result}"', self._gauge(cell)) for result, cell in results)
         )
         yield FamilySamples(SUCCESS, iter([MetricSample("", "", 1 - known[master_gauges.LAST_RELOAD_FAILED])]))
         for figure, cell, unit in PLAIN:
-            yield FamilySamples(figure, iter([MetricSample("", "", self._fact(cell) * unit)]))
+            yield FamilySamples(figure, iter([MetricSample("", "", self._gauge(cell) * unit)]))
         build = f"{_label('version', __version__)},{_label('compiled', str(is_compiled()).lower())}"
         yield FamilySamples(BUILD, iter([MetricSample("", build, 1)]))
 
@@ -163,13 +157,10 @@ class Metrics:
 
     def _sums(self, row: int) -> list[int]:
         """A row, summed over all lanes."""
-        shared_memory = self._shared_memory
-        starts = (shared_memory.base(writer, row) for writer in range(shared_memory.used))
-        writers = (shared_memory.cells[at : at + layout.ROW].tolist() for at in starts)
-        return list(map(sum, zip(*writers, strict=True)))
+        return self._writer.row(layout.place(row))
 
-    def _fact(self, cell: int) -> int:
-        return self._shared_memory.total(OF_MASTER, cell)
+    def _gauge(self, cell: int) -> int:
+        return self._writer.total(layout.place(OF_MASTER, cell))
 
     def _backends(self) -> Iterator[tuple[str, list[int]]]:
         for route in self._config.backends:

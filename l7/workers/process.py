@@ -60,7 +60,7 @@ from l7.workers.self_test import SelfTestFailed, probe
 from l7.workers.transport.splice import SHELF
 from l7.workers.transport.stream import DeadlineSweeper
 from l7.workers.upstream.backend import TICK
-from l7.workers.upstream.context import BackendContext, writer_of
+from l7.workers.upstream.context import BackendContext
 from l7.workers.upstream.preflight import Preflight, PreflightSpec
 
 TRIM_INTERVAL = 2.0
@@ -95,7 +95,7 @@ class WorkerSpec:
     channel: socket.socket
     scoreboard: Scoreboard
     shared_memory: SharedMemory
-    writer: int
+    lane: int
     """The lane of the shared memory that this worker writes."""
     rows: Mapping[tuple[str, ...], int]
     """The shared memory's rows: of backends by ``(route,)``, of servers by ``(route, address)``."""
@@ -265,11 +265,20 @@ class Worker:
         elif isinstance(message, Stop):
             self._cut_off("stopped at once", 0.0)
         elif isinstance(message, SetMembers):
-            self._proxy.set_members(
-                message.backend, message.server, [ResolvedEndpoint(*one) for one in message.members]
-            )
+            self._set_members(message)
         else:
             received.discard()
+
+    def _set_members(self, message: SetMembers) -> None:
+        """Use the present addresses of a server; where there is no memory to count in, go on with those before."""
+        members = [ResolvedEndpoint(*one) for one in message.members]
+        try:
+            self._spec.shared_memory.reserve(1 + max([one.row for one in members], default=0))
+        except OSError as error:
+            words = f"{message.backend}: server {message.server}: its new addresses are left out: {error.strerror}"
+            self._events.error(words)
+            return
+        self._proxy.set_members(message.backend, message.server, members)
 
     def _drain(self, within: float, phase: WorkerPhase) -> None:
         """Accept no more, serve what was accepted, and leave when that is done or ``within`` seconds have passed.
@@ -340,7 +349,7 @@ def _access_log(spec: WorkerSpec, events: Events) -> NullAccessLog:
 
 
 def _context(spec: WorkerSpec, events: Events) -> BackendContext:
-    writer = writer_of(spec.shared_memory, spec.writer)
+    writer = spec.shared_memory.writer(spec.lane)
     resolver = NameResolver(spec.generation.config.resolver)
     return BackendContext(
         writer, spec.rows, spec.resolved, spec.cookie_key, events.warning, events.debug, resolver.look_up

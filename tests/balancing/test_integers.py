@@ -10,6 +10,7 @@ import pytest
 
 from l7.sharedmem import integers
 from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.layout import ROW
 
 LARGEST = 2**63 - 1
 BEYOND = [-1, 8, 2**40, -(2**40)]
@@ -34,17 +35,17 @@ def test_a_lane_reads_and_writes_what_others_see() -> None:
     shared = mmap.mmap(-1, 1600 * 8)
     cells = memoryview(shared).cast("q")
     cells[5] = 7
-    writer = CounterWriter(cells, 800, 1)
+    writer = CounterWriter([cells], 1)
     writer.put(5, LARGEST)
     writer.add(5, -5)
-    assert cells[805] == writer.get(5) == writer.read(1, 5) == LARGEST - 5
+    assert cells[ROW + 5] == writer.get(5) == writer.read(1, 5) == LARGEST - 5
     assert writer.read(0, 5) == 7
 
 
 @pytest.mark.parametrize("at", BEYOND)
 def test_there_is_nothing_beyond_the_ends(at: int) -> None:
     view = integers.view(memory())
-    writer = CounterWriter(memory(), 8, 0)
+    writer = CounterWriter([memory()], 0)
     for go in (
         lambda: integers.load(view, at),
         lambda: integers.store(view, at, 1),
@@ -73,14 +74,14 @@ def test_there_is_nothing_beyond_the_ends(at: int) -> None:
     ids=["read-only", "bytes", "doubles", "every second one", "two dimensions", "an array", "nothing"],
 )
 def test_a_memory_of_anything_else_is_refused(wrong: memoryview) -> None:
-    for make in (integers.view, lambda memory: CounterWriter(memory, 8, 0)):
+    for make in (integers.view, lambda memory: CounterWriter([memory], 0)):
         with pytest.raises(TypeError, match="a writable memoryview of 64-bit integers is needed"):
             make(wrong)
 
 
 def test_a_view_is_not_released_with_what_it_was_made_of() -> None:
     cells = memory()
-    writer = CounterWriter(cells, 8, 0)
+    writer = CounterWriter([cells], 0)
     cells.release()
     writer.put(3, 1)
     assert writer.get(3) == 1
@@ -90,6 +91,6 @@ def test_nothing_is_kept_of_what_is_gone() -> None:
     held = bytearray(64)
     before = sys.getrefcount(held)
     for _ in range(100):
-        CounterWriter(memoryview(held).cast("q"), 8, 0).add(0, 1)
+        CounterWriter([memoryview(held).cast("q")], 0).add(0, 1)
     assert sys.getrefcount(held) == before
     assert int.from_bytes(held[:8], sys.byteorder) == 100

@@ -23,8 +23,7 @@ from l7.errors import (
     ProxyError,
 )
 from l7.sharedmem import layout
-from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.memory import FIRST_ROW, FIRST_WORKER, MONITOR, SharedMemory
+from l7.sharedmem.memory import FIRST_ROW, FIRST_WORKER, MASTER, MONITOR, SharedMemory
 
 S = 1_000_000_000
 LIMITS = EjectionLimits(failures=3, rate=0.5, time=2.0, max_time=60.0)
@@ -37,9 +36,7 @@ class Worker:
         self.place = place
         self.panic = panic
         self.rules = StateRules()
-        self.writer = CounterWriter(
-            place.shared_memory.cells, place.shared_memory.rows * layout.ROW, FIRST_WORKER + number
-        )
+        self.writer = place.shared_memory.writer(FIRST_WORKER + number)
         main = len(weights) - backups
         self.members = [
             Member(f"s{index}", self.writer, FIRST_ROW + index, weight, backup=index >= main)
@@ -78,7 +75,7 @@ class Place:
     """A shared memory and a clock that stands."""
 
     def __init__(self) -> None:
-        self.shared_memory = SharedMemory(FIRST_ROW + 8, FIRST_WORKER + 2)
+        self.shared_memory = SharedMemory()
         self.shared_memory.open(FIRST_WORKER + 1)
         self.now = 1000 * S
 
@@ -97,8 +94,8 @@ def test_failures_in_a_row_eject_over_all_workers(place: Place) -> None:
     assert other.fail(0) == ""
     assert one.fail(0) == "server s0 is ejected until it takes connections: connect refused ×3"
     assert one.state(0) is other.state(0) is ServerState.EJECTED
-    assert place.shared_memory.total(FIRST_ROW, layout.EJECTIONS) == 1
-    assert place.shared_memory.total(FIRST_ROW, layout.FAILED_CONNECT) == 3
+    assert place.shared_memory.writer(MASTER).total(layout.place(FIRST_ROW, layout.EJECTIONS)) == 1
+    assert place.shared_memory.writer(MASTER).total(layout.place(FIRST_ROW, layout.FAILED_CONNECT)) == 3
 
 
 def test_a_good_answer_to_any_worker_ends_the_streak(place: Place) -> None:
@@ -115,7 +112,8 @@ def test_what_is_not_the_servers_fault_does_not_count(place: Place) -> None:
     one = place.worker()
     for kind in (CLIENT_GONE_DATA, NO_RESOURCES):
         assert [one.fail(0, kind) for _ in range(5)] == [""] * 5
-    assert not any(place.shared_memory.total(FIRST_ROW, cell) for cell in range(layout.FAILED_CONNECT, layout.RETRIES))
+    total, at = place.shared_memory.writer(MASTER).total, layout.place(FIRST_ROW)
+    assert not any(total(at + cell) for cell in range(layout.FAILED_CONNECT, layout.RETRIES))
 
 
 def test_a_share_of_failures_ejects_though_there_is_no_streak(place: Place) -> None:
@@ -237,8 +235,8 @@ def test_who_refused_connections_is_left_alone_no_longer_than_it_does(place: Pla
     one = place.worker()
     for _ in range(3):
         one.fail(0)
-    knocks = CounterWriter(place.shared_memory.cells, place.shared_memory.rows * layout.ROW, MONITOR)
-    at = FIRST_ROW * layout.ROW
+    knocks = place.shared_memory.writer(MONITOR)
+    at = layout.place(FIRST_ROW)
     for _ in range(600):
         place.now += S // 10
         knocks.put(at + layout.KNOCKED_AT, place.now)
@@ -259,9 +257,9 @@ def test_an_ejection_that_ended_early_does_not_hide_the_next_one(place: Place) -
     for _ in range(3):
         one.fail(0, TRUNCATED)
     place.now += S
-    checks = CounterWriter(place.shared_memory.cells, place.shared_memory.rows * layout.ROW, MONITOR)
+    checks = place.shared_memory.writer(MONITOR)
     for cell, value in ((layout.HEALTH, layout.UP), (layout.HEALTH_SINCE, place.now), (layout.FALLS, 1)):
-        checks.put(FIRST_ROW * layout.ROW + cell, value)
+        checks.put(layout.place(FIRST_ROW, cell), value)
     other.rules = one.rules = StateRules(checked=True)
     assert other.state(0) is ServerState.UP
     place.now += 1
@@ -272,7 +270,7 @@ def test_an_ejection_that_ended_early_does_not_hide_the_next_one(place: Place) -
 
 def test_a_server_that_is_left_and_takes_no_connections_counts_for_nothing(place: Place) -> None:
     one = place.worker(servers=2)
-    one.writer.put((FIRST_ROW + 1) * layout.ROW + layout.UNREACHED_AT, place.now)
+    one.writer.put(layout.place(FIRST_ROW + 1, layout.UNREACHED_AT), place.now)
     one.refresh()
     assert [one.fail(0) for _ in range(5)] == [""] * 5
 
@@ -283,7 +281,7 @@ def test_two_workers_that_see_the_same_eject_once(place: Place) -> None:
         one.fail(0)
     before = other.available
     assert other.passive.failed(other.members[0], ProxyError(CONNECT_REFUSED), before) == ""
-    assert place.shared_memory.total(FIRST_ROW, layout.EJECTIONS) == 1
+    assert place.shared_memory.writer(MASTER).total(layout.place(FIRST_ROW, layout.EJECTIONS)) == 1
 
 
 # ------------------------------------------------------------------------------------------------- the pure parts
@@ -343,14 +341,15 @@ def test_reasons_in_words() -> None:
 def test_the_system_says_why_in_the_event_and_in_the_last_error(place: Place) -> None:
     one = place.worker()
     one.fail(0, NO_RESOURCES, errno.EMFILE)
-    last = place.shared_memory.read(FIRST_WORKER, FIRST_ROW, layout.LAST_ERROR)
+    last = place.shared_memory.writer(MASTER).read(FIRST_WORKER, layout.place(FIRST_ROW, layout.LAST_ERROR))
     assert describe(last) == "out of resources: too many open files"
     said = [one.fail(0, CONNECT_REFUSED, errno.EACCES) for _ in range(3)]
     assert said[-1].endswith(": connect: permission denied ×3")
-    last = place.shared_memory.read(FIRST_WORKER, FIRST_ROW, layout.LAST_ERROR)
+    last = place.shared_memory.writer(MASTER).read(FIRST_WORKER, layout.place(FIRST_ROW, layout.LAST_ERROR))
     assert describe(last) == "connect: permission denied"
     for kind, words in ((CLOSED_EARLY, "connection lost: connection reset by peer"), (TRUNCATED, "response cut short")):
         number = errno.ECONNRESET if kind is CLOSED_EARLY else 0
         one.fail(1, kind, number)
-        assert describe(place.shared_memory.read(FIRST_WORKER, FIRST_ROW + 1, layout.LAST_ERROR)) == words
+        at = layout.place(FIRST_ROW + 1, layout.LAST_ERROR)
+        assert describe(place.shared_memory.writer(MASTER).read(FIRST_WORKER, at)) == words
     assert describe(0) == ""

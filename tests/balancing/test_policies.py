@@ -147,7 +147,7 @@ def test_idle_servers_are_taken_by_turns_and_weights() -> None:
 def test_what_other_workers_have_in_flight_counts() -> None:
     busy, free = alone("a:0", writers=2), alone("a:1", writers=2)
     # Another worker's lane: the second one.
-    busy.writer.put(2 * ROW + busy.at, 3)
+    busy.writer.put(ROW + busy.at, 3)
     assert busy.load() == 3
     for factory in (LeastRequests, TwoChoices):
         policy = arranged(factory, [busy, free])

@@ -21,7 +21,6 @@ from l7.balancing.server_state import (
     read_record,
 )
 from l7.sharedmem import layout
-from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.memory import FIRST_ROW, MASTER, MONITOR, SharedMemory
 
 S = 1_000_000_000
@@ -212,25 +211,25 @@ def test_the_last_resort_is_in_order() -> None:
 
 
 def test_facts_come_from_the_lanes_of_those_who_know() -> None:
-    shared_memory = SharedMemory(8, 5)
+    shared_memory = SharedMemory()
     for number in range(5):
         shared_memory.open(number)
-    writer = CounterWriter(shared_memory.cells, shared_memory.rows * layout.ROW, 2)
+    writer = shared_memory.writer(2)
     row, name = FIRST_ROW + 1, FIRST_ROW
-    shared_memory.write(MONITOR, row, layout.HEALTH, layout.DOWN)
-    shared_memory.write(MONITOR, row, layout.FALLS, 2)
-    shared_memory.write(3, row, layout.EJECTED_UNTIL, 50)
-    shared_memory.write(3, row, layout.EJECTED_TIMES, 1)
-    shared_memory.write(4, row, layout.EJECTED_UNTIL, 60)
-    shared_memory.write(4, row, layout.EJECTED_TIMES, 2)
+    shared_memory.writer(MONITOR).put(layout.place(row, layout.HEALTH), layout.DOWN)
+    shared_memory.writer(MONITOR).put(layout.place(row, layout.FALLS), 2)
+    shared_memory.writer(3).put(layout.place(row, layout.EJECTED_UNTIL), 50)
+    shared_memory.writer(3).put(layout.place(row, layout.EJECTED_TIMES), 1)
+    shared_memory.writer(4).put(layout.place(row, layout.EJECTED_UNTIL), 60)
+    shared_memory.writer(4).put(layout.place(row, layout.EJECTED_TIMES), 2)
     for number in (2, 3, 4):
-        shared_memory.write(number, row, layout.GOOD, number)
-    shared_memory.write(MASTER, name, layout.ADMIN, layout.DRAIN)
-    shared_memory.write(MASTER, name, layout.ADMIN_SINCE, 1)
+        shared_memory.writer(number).put(layout.place(row, layout.GOOD), number)
+    shared_memory.writer(MASTER).put(layout.place(name, layout.ADMIN), layout.DRAIN)
+    shared_memory.writer(MASTER).put(layout.place(name, layout.ADMIN_SINCE), 1)
     known = read_record(writer, row)
     assert (known.health, known.falls, known.good) == (layout.DOWN, 2, 9)
     assert (known.ejected_until, known.ejected_times) == (60, 2)
     assert known.admin == 0
     assert read_record(writer, row, parent=name).admin == layout.DRAIN, "what holds for a name holds for its addresses"
-    shared_memory.write(MASTER, row, layout.ADMIN_SINCE, 2)
+    shared_memory.writer(MASTER).put(layout.place(row, layout.ADMIN_SINCE), 2)
     assert read_record(writer, row, parent=name).admin == 0, "until something else is said of an address"

@@ -14,8 +14,6 @@ from l7.balancing.server_view import SharedView, server_view
 from l7.balancing.sticky import token
 from l7.config.schema import Config
 from l7.sharedmem import layout
-from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import ROW
 from l7.sharedmem.memory import FIRST_WORKER, MASTER, MONITOR, SharedMemory
 
 S = 1_000_000_000
@@ -29,7 +27,7 @@ class House:
 
     def __init__(self, servers: list[Any], **settings: Any) -> None:
         self.config = Config.model_validate({"backends": {"a": {"servers": servers, **settings}}})
-        self.shared_memory = SharedMemory(16, 4)
+        self.shared_memory = SharedMemory()
         self.shared_memory.open(FIRST_WORKER)
         self.rows: dict[tuple[str, ...], int] = {("a",): 2}
         for server in self.config.backends["a"].servers:
@@ -38,12 +36,14 @@ class House:
 
     def know(self, label: str, writer: int, **values: int) -> None:
         for name, value in values.items():
-            self.shared_memory.write(writer, self.rows["a", label], getattr(layout, name.upper()), value)
+            self.shared_memory.writer(writer).put(
+                layout.place(self.rows["a", label], getattr(layout, name.upper())), value
+            )
 
     def look(self, url: str = "a/", headers: tuple[str, ...] = ()) -> dict[str, Any]:
         found = explain(self.config, url, headers)
         assert found.backend is not None and found.head is not None
-        writer = CounterWriter(self.shared_memory.cells, self.shared_memory.rows * ROW, MASTER)
+        writer = self.shared_memory.writer(MASTER)
         return server_view("a", found.backend, found.head, SharedView(writer, self.rows, self.resolved, KEY), NOW)
 
     def chances(self, *url: Any) -> list[float]:
@@ -149,7 +149,7 @@ def test_none_that_can_be_used() -> None:
 
 def test_those_who_wait_are_counted() -> None:
     house = House([{"address": ONE, "max-connections": 1}])
-    house.shared_memory.write(FIRST_WORKER, 2, layout.QUEUED, 3)
+    house.shared_memory.writer(FIRST_WORKER).put(layout.place(2, layout.QUEUED), 3)
     house.know(ONE, FIRST_WORKER, in_flight=1)
     assert house.look()["note"] == "3 requests wait for a place"
 

@@ -23,7 +23,7 @@ def config(*servers: str) -> Config:
 
 @pytest.fixture
 def shared_state() -> SharedMemoryOwner:
-    shared_state = SharedMemoryOwner(config(ONE, TWO, NAME), 8)
+    shared_state = SharedMemoryOwner(config(ONE, TWO, NAME))
     shared_state.resolve(("a.example", NAME), [["10.0.0.1", 8080, -1], ["10.0.0.2", 8080, -1]])
     return shared_state
 
@@ -41,9 +41,9 @@ def order(
 
 def read(shared_state: SharedMemoryOwner, *key: str) -> tuple[int, int]:
     row = shared_state.rows[key]
-    return shared_state.shared_memory.read(MASTER, row, layout.ADMIN), shared_state.shared_memory.read(
-        MASTER, row, layout.ADMIN_WEIGHT
-    )
+    return shared_state.shared_memory.writer(MASTER).read(
+        MASTER, layout.place(row, layout.ADMIN)
+    ), shared_state.shared_memory.writer(MASTER).read(MASTER, layout.place(row, layout.ADMIN_WEIGHT))
 
 
 def test_states_and_weights_are_written_and_readers_told(
@@ -60,7 +60,7 @@ def test_states_and_weights_are_written_and_readers_told(
     ):
         assert order(control_server, "a.example", ONE, want, weight)["ok"]
         assert read(shared_state, "a.example", ONE) == written
-        seen.append(shared_state.shared_memory.read(MASTER, 0, layout.CHANGES))
+        seen.append(shared_state.shared_memory.writer(MASTER).read(MASTER, layout.place(0, layout.CHANGES)))
     assert len(set(seen)) == len(seen)
     assert read(shared_state, "a.example", TWO) == (0, 0)
     assert read(shared_state, "b.example/api", ONE) == (0, 0)
@@ -83,7 +83,9 @@ def test_a_name_and_one_of_its_addresses(shared_state: SharedMemoryOwner, contro
 
 
 def since(shared_state: SharedMemoryOwner, *key: str) -> int:
-    return shared_state.shared_memory.read(MASTER, shared_state.rows[key], layout.ADMIN_SINCE)
+    return shared_state.shared_memory.writer(MASTER).read(
+        MASTER, layout.place(shared_state.rows[key], layout.ADMIN_SINCE)
+    )
 
 
 def test_a_server_is_back_only_when_it_was_away(
@@ -119,7 +121,7 @@ def test_of_a_name_and_an_address_what_was_said_last_counts(
 def test_what_is_in_flight_is_told(shared_state: SharedMemoryOwner, control_server: ServerOverrides) -> None:
     for writer, key in ((2, ("a.example", NAME, "10.0.0.1:8080")), (3, ("a.example", NAME, "10.0.0.2:8080"))):
         shared_state.shared_memory.open(writer)
-        shared_state.shared_memory.write(writer, shared_state.rows[key], layout.IN_FLIGHT, writer)
+        shared_state.shared_memory.writer(writer).put(layout.place(shared_state.rows[key], layout.IN_FLIGHT), writer)
     assert order(control_server, "a.example", NAME, "drain")["servers"][0]["in-flight"] == 5
     assert order(control_server, "a.example", "10.0.0.2:8080", "drain")["servers"][0]["in-flight"] == 3
 
@@ -180,7 +182,7 @@ def test_orders_are_shown_and_handed_down(shared_state: SharedMemoryOwner, contr
         "server a.example app.test:8080 at 10.0.0.2:8080: ready, weight 7, as an administrator wants",
     ]
     assert control_server.lines() == lines
-    others = SharedMemoryOwner(config(TWO, ONE, NAME), 8)
+    others = SharedMemoryOwner(config(TWO, ONE, NAME))
     heir = ServerOverrides(others, Events("error"))
     heir.adopt(control_server.plain())
     assert heir.lines() == lines

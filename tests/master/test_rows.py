@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from l7.balancing.dns_records import ResolvedEndpoint
@@ -10,7 +12,7 @@ from l7.master.state.rows import OutOfRowsError, RowAllocator, keys_of
 from l7.master.state.shared_state import SharedMemoryOwner
 from l7.networks import host_port
 from l7.sharedmem import layout
-from l7.sharedmem.memory import FIRST_ROW, UNROUTED, SharedMemory
+from l7.sharedmem.memory import FIRST_ROW, LEAST_ROWS, MASTER, UNROUTED, SharedMemory
 
 
 def config(**servers: list[str]) -> Config:
@@ -19,11 +21,11 @@ def config(**servers: list[str]) -> Config:
 
 @pytest.fixture
 def shared_memory() -> SharedMemory:
-    return SharedMemory(FIRST_ROW + 4, 3)
+    return SharedMemory()
 
 
 def test_every_backend_and_server_has_a_row() -> None:
-    shared_state = SharedMemoryOwner(config(a=["x:1", "y:2"], b=["x:1"]), 4)
+    shared_state = SharedMemoryOwner(config(a=["x:1", "y:2"], b=["x:1"]))
     taken = shared_state.rows.taken()
     assert set(taken) == {(), ("a",), ("a", "x:1"), ("a", "y:2"), ("b",), ("b", "x:1")}
     assert taken[()] == UNROUTED
@@ -38,7 +40,7 @@ def test_resolved_addresses_have_rows() -> None:
 
 
 def test_a_server_that_stays_keeps_its_row() -> None:
-    shared_state = SharedMemoryOwner(config(a=["x:1", "y:2"]), 4)
+    shared_state = SharedMemoryOwner(config(a=["x:1", "y:2"]))
     row = shared_state.rows["a", "y:2"]
     shared_state.extend(config(a=["z:3", "y:2"]))
     shared_state.settle([config(a=["z:3", "y:2"])])
@@ -56,24 +58,55 @@ def test_a_server_that_returns_finds_its_row(shared_memory: SharedMemory) -> Non
     assert rows["c",] != row
 
 
-def test_a_freed_row_is_given_away_last_and_cleared(shared_memory: SharedMemory) -> None:
-    rows = RowAllocator(shared_memory)
+def test_a_freed_row_is_given_away_last_and_cleared(
+    shared_memory: SharedMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("l7.master.state.rows.REUSED_FROM", FIRST_ROW + 4)
+    monkeypatch.setattr("l7.master.state.rows.TIMES_USED", 1)
+    rows, master = RowAllocator(shared_memory), shared_memory.writer(MASTER)
     rows.take([("a",), ("b",)])
     row = rows["a",]
-    shared_memory.write(0, row, layout.REQUESTS, 5)
+    master.put(layout.place(row, layout.REQUESTS), 5)
     rows.keep([("b",)])
     rows.take([("c",), ("d",)])
     assert row not in (rows["c",], rows["d",])
-    assert shared_memory.total(row, layout.REQUESTS) == 5
+    assert master.total(layout.place(row, layout.REQUESTS)) == 5
     rows.take([("e",)])
     assert rows["e",] == row
-    assert shared_memory.total(row, layout.REQUESTS) == 0
-    with pytest.raises(OutOfRowsError, match="needs a restart"):
-        rows.take([("f",)])
+    assert master.total(layout.place(row, layout.REQUESTS)) == 0
+    rows.take([("f",)])  # none is free: there are more
+    assert rows["f",] == FIRST_ROW + 4
+
+
+def test_more_rows_are_mapped_when_they_are_given_away(shared_memory: SharedMemory) -> None:
+    rows = RowAllocator(shared_memory)
+    rows.take([(str(number),) for number in range(LEAST_ROWS)])
+    assert shared_memory.rows == 2 * LEAST_ROWS
+    last = rows[str(LEAST_ROWS - 1),]
+    shared_memory.writer(MASTER).put(layout.place(last, layout.REQUESTS), 1)
+
+
+def test_there_is_an_end_of_rows(shared_memory: SharedMemory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("l7.master.state.rows.MOST_ROWS", FIRST_ROW + 1)
+    rows = RowAllocator(shared_memory)
+    with pytest.raises(OutOfRowsError, match="more than 1 backends and servers"):
+        rows.take([("a",), ("b",)])
+
+
+def test_without_memory_for_a_row_it_is_said(shared_memory: SharedMemory, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = RowAllocator(shared_memory)
+    rows.take([("a",)])
+
+    def reserve(_rows: int) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(shared_memory, "reserve", reserve)
+    with pytest.raises(OutOfRowsError, match="no memory for more than 2 backends and servers: Cannot allocate memory"):
+        rows.take([("b",)])
 
 
 def test_names_that_are_gone_are_forgotten() -> None:
-    shared_state = SharedMemoryOwner(config(a=["x:1"]), 4)
+    shared_state = SharedMemoryOwner(config(a=["x:1"]))
     shared_state.resolved["a", "x:1"] = [ResolvedEndpoint("192.0.2.1", 1, 9)]
     shared_state.settle([config(a=["x:1"])])
     assert shared_state.resolved
@@ -82,9 +115,9 @@ def test_names_that_are_gone_are_forgotten() -> None:
 
 
 def test_the_lane_of_a_worker_that_is_gone_has_nothing_in_flight() -> None:
-    shared_state = SharedMemoryOwner(config(a=["x:1"]), 4)
+    shared_state = SharedMemoryOwner(config(a=["x:1"]))
     shared_state.open(1)
     row = shared_state.rows["a", "x:1"]
-    shared_state.shared_memory.write(shared_state.writer(1), row, layout.IN_FLIGHT, 3)
+    shared_state.shared_memory.writer(shared_state.lane(1)).put(layout.place(row, layout.IN_FLIGHT), 3)
     shared_state.retire(1)
-    assert shared_state.shared_memory.total(row, layout.IN_FLIGHT) == 0
+    assert shared_state.shared_memory.writer(MASTER).total(layout.place(row, layout.IN_FLIGHT)) == 0

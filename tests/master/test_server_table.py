@@ -16,7 +16,6 @@ from l7.master.control.server_table import table
 from l7.master.state.server_entries import has_usable_server
 from l7.master.state.shared_state import SharedMemoryOwner
 from l7.sharedmem import layout
-from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.memory import FIRST_WORKER, MASTER, MONITOR
 
 ONE, TWO = "127.0.0.1:8081", "127.0.0.1:8082"
@@ -34,17 +33,17 @@ def listed(shared_state: SharedMemoryOwner, config: Config) -> dict[str, dict[st
 def test_a_server_that_is_written_twice_has_the_weight_of_both() -> None:
     servers: list[Any] = [ONE, TWO, {"address": ONE, "weight": 3}, SERVICE, SERVICE]
     config = Config.model_validate({"backends": {"a": {"servers": servers}}})
-    found = listed(SharedMemoryOwner(config, 2), config)
+    found = listed(SharedMemoryOwner(config), config)
     assert {server: entry["weight"] for server, entry in found.items()} == {ONE: 4, TWO: 1, SERVICE: 2}
 
 
 @pytest.mark.parametrize(("health", "why"), [({}, "last check: connect refused"), ("off", "")])
 def test_the_last_check_is_told_as_long_as_there_are_checks(health: object, why: str) -> None:
     config = Config.model_validate({"backends": {"a": {"servers": [ONE], "health": health}}})
-    shared_state = SharedMemoryOwner(config, 2)
-    shared_state.shared_memory.write(MONITOR, shared_state.rows["a", ONE], layout.HEALTH, layout.UP)
-    shared_state.shared_memory.write(
-        MONITOR, shared_state.rows["a", ONE], layout.HEALTH_WHY, finding(Fault.REFUSED) | 1 << 32
+    shared_state = SharedMemoryOwner(config)
+    shared_state.shared_memory.writer(MONITOR).put(layout.place(shared_state.rows["a", ONE], layout.HEALTH), layout.UP)
+    shared_state.shared_memory.writer(MONITOR).put(
+        layout.place(shared_state.rows["a", ONE], layout.HEALTH_WHY), finding(Fault.REFUSED) | 1 << 32
     )
     assert listed(shared_state, config)[ONE]["why"] == why
 
@@ -54,7 +53,7 @@ def test_a_backend_has_a_usable_server_where_one_is_up_that_takes_connections() 
     backends |= {"none": {"servers": []}, "zero": {"servers": [{"address": ONE, "weight": 0}]}}
     backends |= {"srv": {"servers": [SERVICE]}}
     config = Config.model_validate({"backends": backends})
-    shared_state = SharedMemoryOwner(config, 2)
+    shared_state = SharedMemoryOwner(config)
     shared_state.open(0)
     memory, row, now = shared_state.shared_memory, shared_state.rows["a", ONE], time.monotonic_ns()
 
@@ -62,7 +61,7 @@ def test_a_backend_has_a_usable_server_where_one_is_up_that_takes_connections() 
         return has_usable_server(route, config, shared_state)
 
     def writes(writer: int, cell: int, value: int) -> bool:
-        memory.write(writer, row, cell, value)
+        memory.writer(writer).put(layout.place(row, cell), value)
         return works("a")
 
     assert [works(route) for route in ("a", "name", "srv", "none", "zero", "unknown")] == [True, True, *[False] * 4]
@@ -72,7 +71,7 @@ def test_a_backend_has_a_usable_server_where_one_is_up_that_takes_connections() 
     assert writes(MONITOR, layout.REACHED_AT, now + 1)
     assert not writes(MASTER, layout.ADMIN, layout.MAINT)
     assert writes(MASTER, layout.ADMIN, 0)
-    memory.write(FIRST_WORKER, row, layout.EJECTED_AT, now)
+    memory.writer(FIRST_WORKER).put(layout.place(row, layout.EJECTED_AT), now)
     assert not writes(FIRST_WORKER, layout.EJECTED_UNTIL, now + 10**12)
     shared_state.unresolved["name", "app:80"] = "no such name"
     assert not works("name")
@@ -83,9 +82,9 @@ def test_a_backend_has_a_usable_server_where_one_is_up_that_takes_connections() 
 def test_the_status_and_explain_have_the_same_words() -> None:
     """They had sentences of their own for the same state."""
     config = Config.model_validate({"backends": {"a": {"servers": [ONE, TWO]}}})
-    shared_state = SharedMemoryOwner(config, 2)
+    shared_state = SharedMemoryOwner(config)
     row = shared_state.rows["a", ONE]
-    writer = CounterWriter(shared_state.shared_memory.cells, shared_state.shared_memory.rows * layout.ROW, MASTER)
+    writer = shared_state.shared_memory.writer(MASTER)
     known = Known(writer, shared_state.rows.taken(), {}, b"k" * 32)
     head = RequestParser(100, 1000).parse(b"GET / HTTP/1.1\r\nHost: a")
 
@@ -93,12 +92,12 @@ def test_the_status_and_explain_have_the_same_words() -> None:
         shown = server_view("a", config.backends["a"], head, known, time.monotonic_ns())["servers"]
         return listed(shared_state, config)[ONE]["why"], next(one["why"] for one in shown if one["server"] == ONE)
 
-    shared_state.shared_memory.write(MASTER, row, layout.ADMIN, layout.DRAIN)
+    shared_state.shared_memory.writer(MASTER).put(layout.place(row, layout.ADMIN), layout.DRAIN)
     assert words() == ("as an administrator wants",) * 2
-    shared_state.shared_memory.write(MASTER, row, layout.ADMIN, 0)
-    shared_state.shared_memory.write(MASTER, row, layout.ADMIN_WEIGHT, 1)
+    shared_state.shared_memory.writer(MASTER).put(layout.place(row, layout.ADMIN), 0)
+    shared_state.shared_memory.writer(MASTER).put(layout.place(row, layout.ADMIN_WEIGHT), 1)
     assert words() == ("its weight is 0",) * 2
-    shared_state.shared_memory.write(MASTER, row, layout.ADMIN_WEIGHT, 0)
-    shared_state.shared_memory.write(MASTER, row, layout.EJECTED_UNTIL, time.monotonic_ns() - 1)
-    shared_state.shared_memory.write(MASTER, row, layout.EJECTED_AT, 1)
+    shared_state.shared_memory.writer(MASTER).put(layout.place(row, layout.ADMIN_WEIGHT), 0)
+    shared_state.shared_memory.writer(MASTER).put(layout.place(row, layout.EJECTED_UNTIL), time.monotonic_ns() - 1)
+    shared_state.shared_memory.writer(MASTER).put(layout.place(row, layout.EJECTED_AT), 1)
     assert words() == ("was ejected: one request at a time, until one goes well",) * 2

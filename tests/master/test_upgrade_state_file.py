@@ -27,7 +27,7 @@ class Side:
 
     def __init__(self) -> None:
         events = Events("error")
-        self.shared_state = SharedMemoryOwner(Config(backends={"a": {"servers": [ONE, NAME]}}), 8)
+        self.shared_state = SharedMemoryOwner(Config(backends={"a": {"servers": [ONE, NAME]}}))
         self.overrides = ServerOverrides(self.shared_state, events)
         self.names = DnsResultPublisher(self.shared_state, self.overrides, ChildTable(Poll()), events)
         self.file = StateFile(self.shared_state, self.overrides, self.names)

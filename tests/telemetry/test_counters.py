@@ -6,21 +6,20 @@ import pytest
 
 from l7.exchange import Exchange
 from l7.sharedmem import layout
-from l7.sharedmem.memory import FIRST_ROW, FIRST_WORKER, UNROUTED, SharedMemory
+from l7.sharedmem.memory import FIRST_ROW, FIRST_WORKER, MASTER, UNROUTED, SharedMemory
 from l7.telemetry.counters import RequestCounters
-from l7.workers.upstream.context import writer_of
 
 
 @pytest.fixture
 def shared_memory() -> SharedMemory:
-    shared_memory = SharedMemory(FIRST_ROW + 2, FIRST_WORKER + 1)
+    shared_memory = SharedMemory()
     shared_memory.open(FIRST_WORKER)
     return shared_memory
 
 
 @pytest.fixture
 def counters(shared_memory: SharedMemory) -> RequestCounters:
-    return RequestCounters(writer_of(shared_memory, FIRST_WORKER))
+    return RequestCounters(shared_memory.writer(FIRST_WORKER))
 
 
 def over(status: int = 200, seconds: float = 0.01, row: int = FIRST_ROW) -> Exchange:
@@ -31,21 +30,26 @@ def over(status: int = 200, seconds: float = 0.01, row: int = FIRST_ROW) -> Exch
 
 
 def row(shared_memory: SharedMemory, first: int, count: int, number: int = FIRST_ROW) -> list[int]:
-    return [shared_memory.total(number, cell) for cell in range(first, first + count)]
+    return [shared_memory.writer(MASTER).total(layout.place(number, cell)) for cell in range(first, first + count)]
 
 
 def test_requests_by_class(shared_memory: SharedMemory, counters: RequestCounters) -> None:
     for status in (101, 200, 204, 301, 404, 499, 499, 500, 599):
         counters.count(over(status))
     assert row(shared_memory, layout.STATUS, 6) == [2, 1, 2, 1, 1, 2]
-    assert (shared_memory.total(FIRST_ROW, layout.SENT), shared_memory.total(FIRST_ROW, layout.RECEIVED)) == (63, 27)
+    assert (
+        shared_memory.writer(MASTER).total(layout.place(FIRST_ROW, layout.SENT)),
+        shared_memory.writer(MASTER).total(layout.place(FIRST_ROW, layout.RECEIVED)),
+    ) == (63, 27)
 
 
 def test_durations_by_bucket(shared_memory: SharedMemory, counters: RequestCounters) -> None:
     for seconds in (0.0, 0.0007, 0.005, 0.0051, 0.3, 60.0, 60.1, 3600.0):
         counters.count(over(seconds=seconds))
     assert row(shared_memory, layout.DURATION, 15) == [1, 1, 0, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 1, 2]
-    assert shared_memory.total(FIRST_ROW, layout.DURATION_SUM) == pytest.approx(3720.4108e6, abs=10)
+    assert shared_memory.writer(MASTER).total(layout.place(FIRST_ROW, layout.DURATION_SUM)) == pytest.approx(
+        3720.4108e6, abs=10
+    )
 
 
 def test_first_bytes_by_server(shared_memory: SharedMemory, counters: RequestCounters) -> None:
@@ -53,7 +57,9 @@ def test_first_bytes_by_server(shared_memory: SharedMemory, counters: RequestCou
         counters.answered(FIRST_ROW + 1, seconds)
     found = row(shared_memory, layout.FIRST_BYTE, 15, FIRST_ROW + 1)
     assert found == [1, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
-    assert shared_memory.total(FIRST_ROW + 1, layout.FIRST_BYTE_SUM) == pytest.approx(61.0061e6, abs=10)
+    assert shared_memory.writer(MASTER).total(layout.place(FIRST_ROW + 1, layout.FIRST_BYTE_SUM)) == pytest.approx(
+        61.0061e6, abs=10
+    )
     assert row(shared_memory, 0, layout.ROW) == [0] * layout.ROW
 
 
@@ -74,7 +80,7 @@ def test_no_two_figures_share_a_cell() -> None:
 
 def test_what_came_to_no_backend_has_a_row_of_its_own(shared_memory: SharedMemory, counters: RequestCounters) -> None:
     counters.count(over(404, row=0))
-    assert shared_memory.total(UNROUTED, layout.STATUS + 4) == 1
+    assert shared_memory.writer(MASTER).total(layout.place(UNROUTED, layout.STATUS + 4)) == 1
     assert row(shared_memory, 0, layout.ROW) == [0] * layout.ROW
 
 

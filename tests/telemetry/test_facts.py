@@ -6,12 +6,12 @@ import pytest
 
 from l7.sharedmem import master_gauges
 from l7.sharedmem.master_gauges import STATES, WORKERS, MasterGauges
-from l7.sharedmem.memory import SharedMemory
+from l7.sharedmem.memory import MASTER, SharedMemory
 
 
 @pytest.fixture
 def known() -> MasterGauges:
-    return MasterGauges(SharedMemory(8, 4))
+    return MasterGauges(SharedMemory().writer(MASTER))
 
 
 def test_workers_are_counted_by_state(known: MasterGauges) -> None:
@@ -20,9 +20,9 @@ def test_workers_are_counted_by_state(known: MasterGauges) -> None:
 
 
 def test_what_is_written_is_read_by_others() -> None:
-    shared_memory = SharedMemory(8, 4)
-    MasterGauges(shared_memory)[master_gauges.GENERATION] = 7
-    assert MasterGauges(shared_memory)[master_gauges.GENERATION] == 7
+    shared_memory = SharedMemory()
+    MasterGauges(shared_memory.writer(MASTER))[master_gauges.GENERATION] = 7
+    assert MasterGauges(shared_memory.writer(MASTER))[master_gauges.GENERATION] == 7
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ class House:
     """A shared memory, a scoreboard, and what is told of them."""
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
-        self.shared_memory = SharedMemory(64, 8)
+        self.shared_memory = SharedMemory()
         self.shared_memory.open(FIRST_WORKER + 1)
         self.scoreboard = Scoreboard(4)
         self.rows = dict(ROWS)
@@ -37,10 +37,10 @@ class House:
         self._config = Config.model_validate(CONFIG if config is None else config)
 
     def count(self, row: int, cell: int, value: int, writer: int = FIRST_WORKER) -> None:
-        self.shared_memory.write(writer, row, cell, value)
+        self.shared_memory.writer(writer).put(layout.place(row, cell), value)
 
     def text(self) -> str:
-        figures = Metrics(self.shared_memory, self.scoreboard, self._config, self.rows, self.resolved)
+        figures = Metrics(self.shared_memory.writer(MASTER), self.scoreboard, self._config, self.rows, self.resolved)
         return expose(figures.families(lambda: None), lambda: None).decode()
 
     def series(self) -> dict[tuple[str, ...], float]:
@@ -191,7 +191,7 @@ def test_what_has_no_row_yet_is_left_out(house: House) -> None:
 
 
 def test_the_masters_facts(house: House) -> None:
-    known = MasterGauges(house.shared_memory)
+    known = MasterGauges(house.shared_memory.writer(MASTER))
     known[master_gauges.GENERATION], known[master_gauges.RELOADS_DONE], known[master_gauges.LAST_RELOAD_AT] = (
         3,
         2,
@@ -213,13 +213,14 @@ def test_the_masters_facts(house: House) -> None:
 
 def test_a_thousand_backends_are_told_with_pauses() -> None:
     config = Config.model_validate({"backends": {f"{n}.test": {"servers": ["10.0.0.1:80"]} for n in range(1000)}})
-    shared_memory, rows = SharedMemory(2100, 4), {}
+    shared_memory, rows = SharedMemory(), {}
+    shared_memory.reserve(2100)
     for route in config.backends:
         rows[route,] = 2 * len(rows) % 2000 + 3
         rows[route, "10.0.0.1:80"] = rows[route,] + 1
     pauses: list[float] = []
     began = time.process_time()
-    figures = Metrics(shared_memory, Scoreboard(4), config, rows, {})
+    figures = Metrics(shared_memory.writer(MASTER), Scoreboard(4), config, rows, {})
     text = expose(figures.families(lambda: pauses.append(1)), lambda: pauses.append(1))
     assert time.process_time() - began < 1
     assert len(pauses) > 50

@@ -20,7 +20,7 @@ from l7.workers.proxy import Proxy
 from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport.plain import PlainTransport
 from l7.workers.transport.stream import DeadlineSweeper, Stream
-from l7.workers.upstream.context import BackendContext, writer_of
+from l7.workers.upstream.context import BackendContext
 
 TIMEOUT = 15.0
 
@@ -30,15 +30,15 @@ def alone(config: Config, writers: int = 3, number: int = 2) -> BackendContext:
     keys: list[tuple[str, ...]] = []
     for route, backend in config.backends.items():
         keys += [(route,), *((route, str(server.address)) for server in backend.servers)]
-    shared_memory = SharedMemory(len(keys) + 64, writers)
+    shared_memory = SharedMemory()
     shared_memory.open(writers - 1)
-    _ledgers[:] = [shared_memory]
+    _memories[:] = [shared_memory]
     return BackendContext(
-        writer_of(shared_memory, number), {key: row for row, key in enumerate(keys, FIRST_ROW)}, cookie_key=b"k" * 32
+        shared_memory.writer(number), {key: row for row, key in enumerate(keys, FIRST_ROW)}, cookie_key=b"k" * 32
     )
 
 
-_ledgers: list[SharedMemory] = []
+_memories: list[SharedMemory] = []
 
 
 def proxy_of(sweeper: DeadlineSweeper, **timeouts: object) -> Proxy:
@@ -54,7 +54,7 @@ def exchange_on(stream: Stream, proxy: Proxy) -> Http1Exchange:
 
 def other_lane(number: int) -> CounterWriter:
     """The view that another process has of the shared memory that `alone` made last."""
-    return writer_of(_ledgers[0], number)
+    return _memories[0].writer(number)
 
 
 def until(condition: Callable[[], object], what: str = "it") -> None:

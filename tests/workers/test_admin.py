@@ -14,7 +14,7 @@ from gevent import socket as green
 from l7.config.schema import Config
 from l7.sharedmem import master_gauges
 from l7.sharedmem.master_gauges import MasterGauges
-from l7.sharedmem.memory import SharedMemory
+from l7.sharedmem.memory import MASTER, SharedMemory
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.metrics import Metrics
 from l7.workers.monitor.admin import MOST_CONNECTIONS, AdminHandler, AdminServer
@@ -32,7 +32,9 @@ class Endpoint:
         self.status: bytes | None = b'{"ok": true, "pid": 1}\n'
         self.asked = 0
         self.close = lambda: None
-        self.handler = AdminHandler(Metrics(shared_memory, Scoreboard(2), Config(), {}, {}), known, self.visit)
+        self.handler = AdminHandler(
+            Metrics(shared_memory.writer(MASTER), Scoreboard(2), Config(), {}, {}), known, self.visit
+        )
 
     def visit(self) -> green.socket:
         """As the master's desk."""
@@ -70,9 +72,9 @@ class Endpoint:
 
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
-    shared_memory, listener = SharedMemory(8, 4), socket.create_server(("127.0.0.1", 0))
+    shared_memory, listener = SharedMemory(), socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
-    known = MasterGauges(shared_memory)
+    known = MasterGauges(shared_memory.writer(MASTER))
     known[master_gauges.PHASE], known[master_gauges.WANTED] = master_gauges.SERVING, 2
     known[master_gauges.WORKERS + master_gauges.STATES.index("ready")] = 2
     one = Endpoint(listener.getsockname()[1], known, shared_memory)

@@ -104,7 +104,7 @@ def test_what_others_find_out_is_noticed_with_the_next_tick(sweeper: DeadlineSwe
     upstreams, upstream, context = made(sweeper, health={"path": "/"})
     row = context.rows["a", "127.0.0.1:1"]
     control = other_lane(1)
-    control.put(row * layout.ROW + layout.HEALTH, layout.DOWN)
+    control.put(layout.place(row, layout.HEALTH), layout.DOWN)
     upstreams.tick()
     assert labels(upstream) == ["name:80", "127.0.0.1:1"], "nobody has said that anything changed"
     control.changed(row)
@@ -121,7 +121,7 @@ def test_only_what_was_changed_is_looked_at_again(sweeper: DeadlineSweeper) -> N
     control = other_lane(0)
     row = context.rows["b", "127.0.0.1:1"]
     for name in "abc":
-        control.put(context.rows[name, "127.0.0.1:1"] * layout.ROW + layout.ADMIN, layout.MAINT)
+        control.put(layout.place(context.rows[name, "127.0.0.1:1"], layout.ADMIN), layout.MAINT)
     control.changed(row)
     upstreams.tick()
     assert {route for route, one in upstreams.by_route.items() if one.available != before[route]} == {"b"}

@@ -13,7 +13,7 @@ from l7.balancing.members import Member
 from l7.config.backends import Queue as Settings
 from l7.errors import ProxyError
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import LOOKED, OLDEST, ROW, WRITERS
+from l7.sharedmem.layout import LOOKED, OLDEST, STRIDE, WRITERS
 from l7.workers.upstream.queue import ASLEEP, RequestQueue
 from l7.workers.upstream.request_deadline import NO_DEADLINE
 from tests.workers.loop import Ends, exchange_on, proxy_of
@@ -26,10 +26,10 @@ class Play:
     """A queue in one lane, another worker in the other one, and places that are free."""
 
     def __init__(self, ends: Ends) -> None:
-        cells = memoryview(bytearray(2 * ROWS * ROW * 8)).cast("q")
+        cells = memoryview(bytearray(ROWS * STRIDE * 8)).cast("q")
         cells[WRITERS] = 2
-        self.other = CounterWriter(cells, ROWS * ROW, OTHER)
-        self.member = Member("a", CounterWriter(cells, ROWS * ROW, OURS), 1)
+        self.other = CounterWriter([cells], OTHER)
+        self.member = Member("a", CounterWriter([cells], OURS), 1)
         self.queue = RequestQueue(self, self.member.writer, 1, Settings(timeout=1))
         self._ends = ends
         self._proxy = proxy_of(ends.sweeper)
@@ -44,8 +44,8 @@ class Play:
 
     def show(self, looked: int) -> None:
         """Let somebody have been waiting for long in the other worker, which looked for a place at ``looked``."""
-        self.other.put(ROW + OLDEST, 1)
-        self.other.put(ROW + LOOKED, looked)
+        self.other.put(STRIDE + OLDEST, 1)
+        self.other.put(STRIDE + LOOKED, looked)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_who_waits_longer_in_another_worker_goes_first(play: Play) -> None:
     waiting = gevent.spawn(play.wait)
     gevent.sleep(0.05)
     assert not waiting.ready()
-    play.other.put(ROW + OLDEST, 0)
+    play.other.put(STRIDE + OLDEST, 0)
     assert waiting.get(timeout=5) is play.member
 
 
@@ -78,7 +78,7 @@ def test_a_worker_that_is_awake_is_waited_for_to_the_end(play: Play) -> None:
 def test_who_waits_for_another_server_holds_nobody_up(play: Play) -> None:
     retry = gevent.spawn(play.wait, play.member)
     gevent.sleep(0)
-    assert (play.queue.waiting, play.member.writer.get(ROW + OLDEST)) == (1, 0)
+    assert (play.queue.waiting, play.member.writer.get(STRIDE + OLDEST)) == (1, 0)
     assert gevent.spawn(play.wait).get(timeout=30) is play.member
     assert not retry.ready()
     with pytest.raises(ProxyError, match="waited 1"):

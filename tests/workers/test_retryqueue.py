@@ -12,7 +12,7 @@ import pytest
 from l7.balancing.members import Member
 from l7.errors import CONNECT_REFUSED, ProxyError
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import KNOCKED_AT, RETRYING, RETRYING_LOOKED, RETRYING_OLDEST, ROW, WRITERS
+from l7.sharedmem.layout import KNOCKED_AT, RETRYING, RETRYING_LOOKED, RETRYING_OLDEST, STRIDE, WRITERS, place
 from l7.sharedmem.memory import MONITOR
 from l7.workers.upstream.request_deadline import NO_DEADLINE
 from l7.workers.upstream.retry_queue import MOST_TRYING, RetryQueue
@@ -28,13 +28,11 @@ class Play:
     """A queue in one lane, another worker in the next one, a monitor, and a server that takes connections or not."""
 
     def __init__(self, ends: Ends, seconds: float) -> None:
-        cells = memoryview(bytearray(4 * ROWS * ROW * 8)).cast("q")
+        cells = memoryview(bytearray(ROWS * STRIDE * 8)).cast("q")
         cells[WRITERS] = 4
-        self.writer, self.other, self.monitor = (
-            CounterWriter(cells, ROWS * ROW, number) for number in (OURS, OTHER, MONITOR)
-        )
+        self.writer, self.other, self.monitor = (CounterWriter([cells], number) for number in (OURS, OTHER, MONITOR))
         self.member = Member("a", self.writer, SERVER)
-        self.at = BACKEND * ROW
+        self.at = place(BACKEND)
         self.members = [self.member]
         self.settled = 0
         self.queue = RetryQueue(self, self.writer, seconds)

@@ -16,7 +16,7 @@ from gevent import socket as green
 from l7.config.schema import Config
 from l7.config.values.addresses import Address
 from l7.ipc.messages import Adopt
-from l7.sharedmem.layout import ROW
+from l7.sharedmem.layout import place
 from l7.sharedmem.master_gauges import IDLE_CLOSED, WAITED
 from l7.sharedmem.memory import OF_MASTER
 from l7.sharedmem.scoreboard import ACCEPTING, BEAT, PLACES, Scoreboard
@@ -178,7 +178,7 @@ def test_each_session_has_the_address_of_its_own_client(build: Build, monkeypatc
 
 
 def count(house: House, cell: int) -> int:
-    return house.proxy.upstreams.writer.total(OF_MASTER * ROW + cell)
+    return house.proxy.upstreams.writer.total(place(OF_MASTER, cell))
 
 
 def has_ended(client: socket.socket) -> bool:

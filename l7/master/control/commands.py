@@ -139,7 +139,7 @@ class ControlCommands(MasterPart):
                 "at": moment(last["at"]),
                 "handed-over": self._reload_tracker.handed_over,
             },
-            "connections": connections(self._context.scoreboard, self._generations.shared_state.shared_memory),
+            "connections": connections(self._context.scoreboard, self._generations.shared_state.writer),
             "workers": workers(state, self._context.children.handles, self._context.scoreboard),
             "monitor": (monitor := self._monitor_status()),
             "control": monitor,  # its key in 0.1

@@ -9,9 +9,6 @@ from l7.balancing.explanation import explain
 from l7.balancing.server_view import SharedView, server_view
 from l7.ipc.requests import Answer, ExplainRequest
 from l7.master.state.generations import Generations
-from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import ROW
-from l7.sharedmem.memory import MASTER
 
 
 def insight(generations: Generations, request: ExplainRequest) -> Answer:
@@ -20,8 +17,9 @@ def insight(generations: Generations, request: ExplainRequest) -> Answer:
     found = explain(generation.config, request.url, request.headers)
     answer: Answer = {"ok": True, **found.plain()}
     if found.backend is not None and found.head is not None:
-        writer = CounterWriter(shared_state.shared_memory.cells, shared_state.shared_memory.rows * ROW, MASTER)
-        known = SharedView(writer, shared_state.rows.taken(), shared_state.resolved, shared_state.cookie_key)
+        known = SharedView(
+            shared_state.writer, shared_state.rows.taken(), shared_state.resolved, shared_state.cookie_key
+        )
         now = server_view(found.route, found.backend, found.head, known, time.monotonic_ns())
         answer["now"] = {"generation": generation.number, "pid": os.getpid(), **now}
     return answer

@@ -11,15 +11,16 @@ from l7.balancing.server_state import NANO, STEPS, ServerState, choose
 from l7.balancing.server_view import PROVING, why_out
 from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
-from l7.master.state.server_entries import ServerEntry, reader, server_entries, why_unresolved
+from l7.master.state.server_entries import ServerEntry, server_entries, why_unresolved
 from l7.master.state.shared_state import SharedMemoryOwner
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.layout import place
 
 
 def table(config: Config, shared_state: SharedMemoryOwner) -> Iterator[dict[str, Any]]:
     """Yield an entry for each server, and for each address of a name."""
-    writer = reader(shared_state)
+    writer = shared_state.writer
     now = time.monotonic_ns()
     for route, backend in config.backends.items():
         judged = list(server_entries(route, backend, shared_state, now))
@@ -31,11 +32,11 @@ def table(config: Config, shared_state: SharedMemoryOwner) -> Iterator[dict[str,
                 "address": one.address,
                 "state": one.verdict.state.value,
                 "why": _why(one, backend, now) or why_unresolved(shared_state, route, one.server),
-                "last-error": _last_error(writer, one.row * layout.ROW, now),
+                "last-error": _last_error(writer, place(one.row), now),
                 "weight": one.verdict.weight,
                 "backup": one.backup,
                 "used": id(one) in used,
-                "in-flight": writer.total(one.row * layout.ROW + layout.IN_FLIGHT),
+                "in-flight": writer.total(place(one.row, layout.IN_FLIGHT)),
             }
         for server in merged(backend.servers).values():
             if server.address.srv and (route, str(server.address)) not in shared_state.resolved:

@@ -10,8 +10,10 @@ from typing import Any
 from l7.clock import monotonic
 from l7.master.children.handle import ChildProcess
 from l7.master.supervision.state import ChildRecord, SupervisorState
+from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.layout import place
 from l7.sharedmem.master_gauges import IDLE_CLOSED, WAITED
-from l7.sharedmem.memory import OF_MASTER, SharedMemory
+from l7.sharedmem.memory import OF_MASTER
 from l7.sharedmem.scoreboard import BEAT, BEAT_INTERVAL, CONNECTIONS, IN_FLIGHT, LAG, PLACES, RATE, REQUESTS, Scoreboard
 
 
@@ -41,13 +43,13 @@ def _entry(worker: ChildRecord, handle: ChildProcess, cells: memoryview) -> dict
     }
 
 
-def connections(scoreboard: Scoreboard, shared_memory: SharedMemory) -> dict[str, int]:
+def connections(scoreboard: Scoreboard, writer: CounterWriter) -> dict[str, int]:
     """Client connections: how many there are, may be, were closed for new ones, and had to wait."""
     return {
         "open": sum(scoreboard.column(CONNECTIONS)),
         "limit": sum(scoreboard.column(PLACES)),
-        "idle-closed": shared_memory.total(OF_MASTER, IDLE_CLOSED),
-        "waited": shared_memory.total(OF_MASTER, WAITED),
+        "idle-closed": writer.total(place(OF_MASTER, IDLE_CLOSED)),
+        "waited": writer.total(place(OF_MASTER, WAITED)),
     }
 
 

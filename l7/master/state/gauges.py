@@ -8,8 +8,8 @@ from typing import Any
 from l7.master.supervision.lifecycle import ENDS, ChildState, MasterPhase
 from l7.master.supervision.state import SupervisorState
 from l7.sharedmem import master_gauges
+from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.master_gauges import STATES, MasterGauges
-from l7.sharedmem.memory import SharedMemory
 
 STATE_OF = {
     ChildState.STARTING: "starting",
@@ -24,8 +24,8 @@ STATE_OF = {
 class MasterGaugeWriter:
     """Writes the master's gauges into the shared memory."""
 
-    def __init__(self, shared_memory: SharedMemory, generation: int) -> None:
-        self._facts = MasterGauges(shared_memory)
+    def __init__(self, writer: CounterWriter, generation: int) -> None:
+        self._facts = MasterGauges(writer)
         self._seen: dict[str, Any] | None = None
         self._facts[master_gauges.STARTED] = self._facts[master_gauges.LAST_RELOAD_AT] = time.time_ns() // 1_000_000
         self._facts[master_gauges.GENERATION] = generation

@@ -18,7 +18,6 @@ from l7.master.resources.privileges import account, first_unprivileged_port, may
 from l7.master.resources.startup import MasterResources
 from l7.master.state.cpus import usable_cpus
 from l7.master.state.overrides import ServerOverrides
-from l7.master.state.rows import OutOfRowsError
 from l7.master.state.server_entries import has_usable_server
 from l7.master.state.shared_state import SharedMemoryOwner
 from l7.master.supervision.events import GenerationPlan
@@ -102,7 +101,7 @@ class Generations:
         """The highest number so far."""
         self._unreadable = ""
         self._warned: list[str] = []
-        self.shared_state = SharedMemoryOwner(loaded.config, SLOTS)
+        self.shared_state = SharedMemoryOwner(loaded.config)
         self.administration = ServerOverrides(self.shared_state, events)
         admin = resources.listeners.take_admin(loaded.config.admin)
         self.current = BoundGeneration(loaded.generation(first), tuple(listeners), loaded.file, admin=admin)
@@ -129,7 +128,7 @@ class Generations:
             raise ReloadRefused([*map(str, error.problems), *hints]) from error
         except ReloadRefused:
             raise
-        except (StartError, OutOfRowsError) as error:
+        except StartError as error:
             self._resources.listeners.keep(self.current.sockets)
             raise ReloadRefused([str(error)]) from error
         except (Exception, SystemExit) as error:  # a reload must never be the end of a master that serves

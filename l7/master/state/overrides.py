@@ -18,7 +18,6 @@ from l7.errors import L7Error
 from l7.ipc.requests import Answer, ServerRequest, refusal
 from l7.master.state.shared_state import SharedMemoryOwner
 from l7.sharedmem import layout
-from l7.sharedmem.memory import MASTER
 from l7.telemetry.events import Events, named
 
 STATES = {"ready": 0, "drain": layout.DRAIN, "maint": layout.MAINT}
@@ -102,7 +101,7 @@ class ServerOverrides:
 
     def _in_flight(self, key: layout.RowKey) -> int:
         return sum(
-            self._shared_state.shared_memory.total(self._shared_state.rows[each], layout.IN_FLIGHT)
+            self._shared_state.writer.total(layout.place(self._shared_state.rows[each], layout.IN_FLIGHT))
             for each in self._below(key)
         )
 
@@ -147,7 +146,7 @@ class ServerOverrides:
                 self._events.info(f"{key[0]}: server {key[1]} is gone, and so is what was wanted of it: {order}")
 
     def _write(self, key: layout.RowKey, order: Override) -> None:
-        shared_memory, row = self._shared_state.shared_memory, self._shared_state.rows.last(key)
+        writer, row = self._shared_state.writer, self._shared_state.rows.last(key)
         if row is None:
             return
         wanted = {
@@ -155,10 +154,10 @@ class ServerOverrides:
             layout.ADMIN_SINCE: order.since,
             layout.ADMIN_WEIGHT: 0 if order.weight is None else order.weight + 1,
         }
-        if any(shared_memory.read(MASTER, row, cell) != value for cell, value in wanted.items()):
+        if any(writer.get(layout.place(row, cell)) != value for cell, value in wanted.items()):
             for cell, value in wanted.items():
-                shared_memory.write(MASTER, row, cell, value)
-            shared_memory.changed(MASTER, row)
+                writer.put(layout.place(row, cell), value)
+            writer.changed(row)
 
     # --- showing them, and handing them down ------------------------------------------------------------------------
 

@@ -14,14 +14,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from l7.config.schema import Config
-from l7.errors import L7Error
+from l7.errors import StartError
 from l7.networks import host_port
 from l7.sharedmem.layout import RowKey
-from l7.sharedmem.memory import FIRST_ROW, UNROUTED, SharedMemory
+from l7.sharedmem.memory import FIRST_ROW, MOST_ROWS, UNROUTED, SharedMemory
+
+REUSED_FROM = 16 * 1024
+"""Rows from which on those that were released are assigned again; many times those that are used, where that is more:
+what has been counted of a server that returns is found for as long."""
+TIMES_USED = 4
 
 
-class OutOfRowsError(L7Error):
-    """The shared memory, which cannot grow while l7 runs, has no row left."""
+class OutOfRowsError(StartError):
+    """The shared memory has no row left, or there is no memory for another one."""
 
 
 class RowAllocator:
@@ -64,16 +69,19 @@ class RowAllocator:
         row = self._free.pop(key, None)
         if row is not None:
             return row
-        if self._next < self._shared_memory.rows:
-            self._next += 1
-            return self._next - 1
-        if not self._free:
-            raise OutOfRowsError(
-                f"more than {self._shared_memory.rows - FIRST_ROW} backends and servers: needs a restart"
-            )
-        row = self._free.pop(next(iter(self._free)))
-        self._shared_memory.clear(row)
-        return row
+        if self._free and self._next >= max(REUSED_FROM, TIMES_USED * len(self._taken)):
+            row = self._free.pop(next(iter(self._free)))
+            self._shared_memory.clear(row)
+            return row
+        if self._next >= MOST_ROWS:
+            raise OutOfRowsError(f"more than {MOST_ROWS - FIRST_ROW} backends and servers")
+        try:
+            self._shared_memory.reserve(self._next + 1)
+        except OSError as error:
+            many = len(self._taken)
+            raise OutOfRowsError(f"no memory for more than {many} backends and servers: {error.strerror}") from error
+        self._next += 1
+        return self._next - 1
 
     def keep(self, keys: Iterable[RowKey]) -> None:
         """Release the rows of all other keys."""

@@ -11,9 +11,6 @@ from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
 from l7.config.values.addresses import Address
 from l7.master.state.shared_state import SharedMemoryOwner
-from l7.sharedmem import layout
-from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.memory import MASTER
 
 
 @dataclass(eq=False)
@@ -33,7 +30,7 @@ def server_entries(route: str, backend: Backend, shared_state: SharedMemoryOwner
 
     A service (SRV) that was not looked up yet has none.
     """
-    writer = reader(shared_state)
+    writer = shared_state.writer
     rules = StateRules.of(backend)
     for server in merged(backend.servers).values():
         name = (route, str(server.address))
@@ -66,8 +63,3 @@ def why_unresolved(shared_state: SharedMemoryOwner, route: str, server: Server) 
     """Why the last look-up of a server's name failed; empty where it did not."""
     why = shared_state.unresolved.get((route, str(server.address)), "")
     return why and f"the name cannot be looked up: {why}"
-
-
-def reader(shared_state: SharedMemoryOwner) -> CounterWriter:
-    """The shared memory as the master reads it."""
-    return CounterWriter(shared_state.shared_memory.cells, shared_state.shared_memory.rows * layout.ROW, MASTER)

@@ -8,23 +8,25 @@ from typing import Any
 
 from l7.balancing.dns_records import FoundAddress, ResolvedEndpoint
 from l7.config.schema import Config
+from l7.errors import StartError
 from l7.master.state.rows import RowAllocator, keys_of
 from l7.networks import host_port
-from l7.sharedmem.memory import FIRST_WORKER, MONITOR, SharedMemory
-
-LEAST_ROWS = 16 * 1024
-"""The least number of rows; pages that are never written cost no memory."""
-HEADROOM = 4
-"""Rows of servers in the shared memory for each server that is configured at the start."""
+from l7.sharedmem.memory import FIRST_WORKER, MASTER, SharedMemory
 
 
 class SharedMemoryOwner:
-    """The shared memory, with the assignment of its rows and lanes."""
+    """The shared memory, with the assignment of its rows and lanes.
 
-    def __init__(self, config: Config, slots: int) -> None:
-        wanted = sum(1 for _ in keys_of(config))
-        self.shared_memory = SharedMemory(max(LEAST_ROWS, HEADROOM * wanted), FIRST_WORKER + slots)
-        self.shared_memory.open(MONITOR)
+    :raises StartError: there is no memory for it.
+    """
+
+    def __init__(self, config: Config) -> None:
+        try:
+            self.shared_memory = SharedMemory()
+        except OSError as error:
+            raise StartError(f"no memory for counters: {error.strerror}") from error
+        self.writer = self.shared_memory.writer(MASTER)
+        """The access to all cells as the master has it."""
         self.rows = RowAllocator(self.shared_memory)
         self.rows.take(keys_of(config))
         self.resolved: dict[tuple[str, str], list[ResolvedEndpoint]] = {}
@@ -67,14 +69,14 @@ class SharedMemoryOwner:
         self.rows.give_back({(*name, host_port(one.host, one.port)) for one in before} - addresses.keys())
         return before != resolved
 
-    def writer(self, slot: int) -> int:
+    def lane(self, slot: int) -> int:
         """The lane of the worker in a slot of the scoreboard."""
         return FIRST_WORKER + slot
 
     def open(self, slot: int) -> None:
-        """Prepare the lane of a slot for a new worker."""
-        self.shared_memory.open(self.writer(slot))
+        """Prepare the lane of a slot for a new worker; raises ``OSError`` when there is no memory for it."""
+        self.shared_memory.open(self.lane(slot))
 
     def retire(self, slot: int) -> None:
         """Zero the gauges of a slot's lane: its worker has exited."""
-        self.shared_memory.retire(self.writer(slot), self.rows.used())
+        self.shared_memory.retire(self.lane(slot), self.rows.used())

@@ -58,14 +58,15 @@ class StateFile:
         """Take over the state that this configuration has use for, before the first fork. The file stays open."""
         self.descriptor = descriptor
         known, shared_state = self._read(), self._shared_state
+        monitor = shared_state.shared_memory.writer(MONITOR)  # there is no monitor process yet
         shared_state.cookie_key = bytes.fromhex(known["cookie-key"])
         for route, address, found in known["names"]:
             _take_name(shared_state, (str(route), str(address)), found)
         for key, *health in known["health"]:
-            place = tuple(map(str, key))
-            if place in shared_state.rows:
+            server = tuple(map(str, key))
+            if server in shared_state.rows:
                 for cell, value in zip(_HEALTH, health, strict=True):
-                    shared_state.shared_memory.write(MONITOR, shared_state.rows[place], cell, int(value))
+                    monitor.put(layout.place(shared_state.rows[server], cell), int(value))
         self._overrides.adopt(known["orders"])
 
     def take_rest(self) -> None:
@@ -106,4 +107,4 @@ def _take_name(shared_state: SharedMemoryOwner, name: tuple[str, str], found: li
 
 
 def _health(shared_state: SharedMemoryOwner, key: tuple[str, ...]) -> list[int]:
-    return [shared_state.shared_memory.read(MONITOR, shared_state.rows[key], cell) for cell in _HEALTH]
+    return [shared_state.writer.read(MONITOR, layout.place(shared_state.rows[key], cell)) for cell in _HEALTH]

@@ -14,7 +14,7 @@ from heapq import nsmallest
 from select import POLLIN, poll  # by name: patching replaces what the module has
 
 from l7.clock import monotonic
-from l7.sharedmem.layout import ROW
+from l7.sharedmem.layout import place
 from l7.sharedmem.master_gauges import BUSY_TOLD_AT, IDLE_CLOSED, IDLE_TOLD_AT, WAITED
 from l7.sharedmem.memory import OF_MASTER
 from l7.telemetry.events import named
@@ -28,7 +28,7 @@ BATCH = 64
 TELL_EVERY = 60 * 1_000_000_000
 """Nanoseconds between two events of the same kind, over all workers."""
 
-_AT = OF_MASTER * ROW
+_AT = place(OF_MASTER)
 
 
 class ConnectionReclaimer:

@@ -19,7 +19,6 @@ from l7.balancing.server_state import KNOCK
 from l7.clock import monotonic
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.memory import MONITOR, SharedMemory
 from l7.telemetry.events import Events, named
 from l7.workers.transport.dial import BacklogFull, Endpoint, OutOfResources, dial
 from l7.workers.transport.stream import DeadlineSweeper, StreamLost, StreamTimeout
@@ -58,10 +57,9 @@ class ProbedServer:
 class ConnectProbes:
     """Probes all servers of the configuration; for the monitor process only, the one writer of its lane."""
 
-    def __init__(self, shared_memory: SharedMemory, events: Events) -> None:
-        self._shared_memory = shared_memory
+    def __init__(self, writer: CounterWriter, events: Events) -> None:
         self._events = events
-        self._writer = CounterWriter(shared_memory.cells, shared_memory.rows * layout.ROW, MONITOR)
+        self._writer = writer
         self._sweeper = DeadlineSweeper(KNOCK / 2)
         self._by_row: dict[int, ProbedServer] = {}
         self._by_server: dict[ServerKey, list[ProbedServer]] = {}
@@ -118,8 +116,8 @@ class ConnectProbes:
                 heapq.heappush(self._queue, door)
 
     def _is_closed(self, row: int) -> bool:
-        shared_memory = self._shared_memory
-        return max(shared_memory.column(row, layout.UNREACHED_AT)) > max(shared_memory.column(row, layout.REACHED_AT))
+        at = layout.place(row)
+        return self._writer.highest(at + layout.UNREACHED_AT) > self._writer.highest(at + layout.REACHED_AT)
 
     # --- knocking -----------------------------------------------------------------------------------------------------
 
@@ -151,16 +149,16 @@ class ConnectProbes:
             self._open(door)
             return
         if opens is False:
-            self._writer.put(door.row * layout.ROW + layout.KNOCKED_AT, time.monotonic_ns())
+            self._writer.put(layout.place(door.row, layout.KNOCKED_AT), time.monotonic_ns())
         door.due = following
         heapq.heappush(self._queue, door)
 
     def _open(self, door: ProbedServer) -> None:
         """Note in the shared memory that a server takes connections."""
         del self._closed[door.row]
-        now = time.monotonic_ns()
-        since = max(self._shared_memory.column(door.row, layout.UNREACHED_AT))
-        self._writer.put(door.row * layout.ROW + layout.REACHED_AT, now)
+        now, at = time.monotonic_ns(), layout.place(door.row)
+        since = self._writer.highest(at + layout.UNREACHED_AT)
+        self._writer.put(at + layout.REACHED_AT, now)
         self._writer.changed(door.row)
         words = f"{door.backend}: server {door.server} takes connections again, after {(now - since) / 1e9:.1f} s"
         self._events.info(named("server.reached", words, backend=door.backend, server=door.server))

@@ -28,7 +28,7 @@ from l7.http.framing import BodyReader, response_reader
 from l7.http.heads import HeadReader
 from l7.http.parser import ResponseParser
 from l7.sharedmem import layout
-from l7.sharedmem.memory import MONITOR, SharedMemory
+from l7.sharedmem.counters import CounterWriter
 from l7.telemetry.events import Events, Named, named
 from l7.workers.transport.dial import BacklogFull, Endpoint, OutOfResources, dial
 from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamLost, StreamTimeout
@@ -99,8 +99,8 @@ def request_of(check: Health, host: str) -> bytes:
 class HealthChecks:
     """All servers of this machine that are checked; made in the monitor process only, the lane's one writer."""
 
-    def __init__(self, shared_memory: SharedMemory, events: Events) -> None:
-        self._shared_memory = shared_memory
+    def __init__(self, writer: CounterWriter, events: Events) -> None:
+        self._writer = writer
         self._events = events
         self._sweeper = DeadlineSweeper(SWEEP)
         self._targets: dict[tuple[str, str, int, Endpoint], CheckTarget] = {}
@@ -134,8 +134,8 @@ class HealthChecks:
 
     def _recall(self, target: CheckTarget) -> None:
         """Go on from what was known of a server before this process was."""
-        at = self._shared_memory.base(MONITOR, target.row)
-        state, why = self._shared_memory.cells[at + layout.HEALTH], self._shared_memory.cells[at + layout.HEALTH_WHY]
+        at = layout.place(target.row)
+        state, why = self._writer.get(at + layout.HEALTH), self._writer.get(at + layout.HEALTH_WHY)
         target.verdict = HealthStatus(target.check.rise, target.check.fall, HealthState(state), why)
 
     def _run(self) -> None:
@@ -171,17 +171,17 @@ class HealthChecks:
         if found is None:
             self._lack()
             return
-        verdict, written = target.verdict, self._shared_memory.cells
+        verdict, writer, at = target.verdict, self._writer, layout.place(target.row)
         before = verdict.state
         changed = verdict.note(found)
-        at = self._shared_memory.base(MONITOR, target.row)
-        written[at + layout.HEALTH_WHY] = verdict.why
+        writer.put(at + layout.HEALTH_WHY, verdict.why)
         if not changed:
             return
-        since, written[at + layout.HEALTH_SINCE] = written[at + layout.HEALTH_SINCE], time.monotonic_ns()
-        written[at + (layout.RISES if verdict.state is HealthState.UP else layout.FALLS)] += 1
-        written[at + layout.HEALTH] = verdict.state
-        self._shared_memory.changed(MONITOR, target.row)
+        since = writer.get(at + layout.HEALTH_SINCE)
+        writer.put(at + layout.HEALTH_SINCE, time.monotonic_ns())
+        writer.add(at + (layout.RISES if verdict.state is HealthState.UP else layout.FALLS), 1)
+        writer.put(at + layout.HEALTH, verdict.state)
+        writer.changed(target.row)
         if before is HealthState.UNKNOWN and verdict.state is HealthState.UP:
             self._events.debug(_named(target, f"{target.backend}: server {target.server} is up"))
             return

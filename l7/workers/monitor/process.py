@@ -40,7 +40,7 @@ from l7.ipc.messages import (
 )
 from l7.sharedmem import scoreboard as cells
 from l7.sharedmem.master_gauges import MasterGauges
-from l7.sharedmem.memory import SharedMemory
+from l7.sharedmem.memory import MONITOR, SharedMemory
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.events import Events
 from l7.telemetry.metrics import Metrics
@@ -102,14 +102,15 @@ class MonitorWorker:
         self._config = spec.generation.config
         raise_limit()
         self._channel = LoopChannel(channel, self._on_message, self._on_end)
-        self.checks = HealthChecks(spec.shared_memory, events)
-        self.knocks = ConnectProbes(spec.shared_memory, events)
+        writer = spec.shared_memory.writer(MONITOR)
+        self.checks = HealthChecks(writer, events)
+        self.knocks = ConnectProbes(writer, events)
         self._rows, self._resolved = dict(spec.rows), dict(spec.resolved)
         self._naming = DnsRefresher(
             self._config, NameResolver(self._config.resolver), self._resolved, self._channel.send, events
         )
-        figures = Metrics(spec.shared_memory, spec.scoreboard, self._config, self._rows, self._resolved)
-        self._admin = AdminServer(AdminHandler(figures, MasterGauges(spec.shared_memory), self._visit))
+        figures = Metrics(writer, spec.scoreboard, self._config, self._rows, self._resolved)
+        self._admin = AdminServer(AdminHandler(figures, MasterGauges(writer), self._visit))
         self._members: dict[tuple[str, str], list[CheckTarget]] = {}
         self._cells = spec.scoreboard.slot(spec.slot)
         self._watchdog = Watchdog(self._config.block_warning, events.warning)
@@ -178,7 +179,13 @@ class MonitorWorker:
 
     def _on_members(self, message: SetMembers) -> None:
         name, label = message.backend, message.server
-        self._resolved[name, label] = members = [ResolvedEndpoint(*member) for member in message.members]
+        members = [ResolvedEndpoint(*member) for member in message.members]
+        try:
+            self._spec.shared_memory.reserve(1 + max([one.row for one in members], default=0))
+        except OSError as error:
+            self._events.error(f"{name}: server {label}: its new addresses are not checked: {error.strerror}")
+            return
+        self._resolved[name, label] = members
         self._rows.update({(name, label, str(Address(one.host, one.port))): one.row for one in members})
         backend = self._config.backends.get(name)
         if backend is None or not self._begun:

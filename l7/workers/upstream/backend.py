@@ -22,7 +22,7 @@ from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
 from l7.config.values.addresses import Address
 from l7.errors import CONNECT_REFUSED, CONNECT_TIMEOUT, NO_SERVER, ProxyError, Retry, Side
-from l7.sharedmem.layout import IN_FLIGHT, REACHED_AT, RETRIES, ROW, UNREACHED_AT
+from l7.sharedmem.layout import IN_FLIGHT, REACHED_AT, RETRIES, UNREACHED_AT, place
 from l7.telemetry.events import named
 from l7.workers.limits import BackendProtocolLimits
 from l7.workers.transport.stream import NEVER, DeadlineSweeper, Stream
@@ -84,7 +84,7 @@ class BackendRuntime:
         self.backend = backend
         self.writer = context.writer
         self.row = context.rows[(route,)]
-        self.at = self.row * ROW
+        self.at = place(self.row)
         self.retries = backend.retries
         self.limit = backend.max_connections or 0
         self.total = backend.timeouts.total or 0.0

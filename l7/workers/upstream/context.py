@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from l7.balancing.dns_records import ResolvedEndpoint
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import ROW
-from l7.sharedmem.memory import SharedMemory
 from l7.workers.upstream.connector import LookUp, nobody
 
 
@@ -30,8 +28,3 @@ class BackendContext:
     """Writes an event for debugging."""
     look_up: LookUp = nobody
     """Resolves servers given by name, until the monitor process has."""
-
-
-def writer_of(shared_memory: SharedMemory, number: int) -> CounterWriter:
-    """The writer of lane ``number`` of a shared memory."""
-    return CounterWriter(shared_memory.cells, shared_memory.rows * ROW, number)

@@ -22,7 +22,7 @@ from l7.clock import monotonic
 from l7.config.backends import Queue as Settings
 from l7.errors import CLIENT_GONE_QUEUE, QUEUE_TIMEOUT, ProxyError
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import LOOKED, OLDEST, OVERFLOWED, QUEUED, ROW
+from l7.sharedmem.layout import LOOKED, OLDEST, OVERFLOWED, QUEUED, place
 from l7.workers.transport.stream import NEVER
 
 LOOK = 0.001
@@ -108,7 +108,7 @@ class RequestQueue:
     def __init__(self, places: MemberSource, writer: CounterWriter, row: int, settings: Settings) -> None:
         self._places = places
         self._writer = writer
-        self._at = row * ROW
+        self._at = place(row)
         self._settings = settings
         self._waiters: deque[QueuedRequest] = deque()
         self._timer: Any = None
@@ -154,7 +154,7 @@ class RequestQueue:
     def _is_our_turn(self, since: int) -> bool:
         """Whether no request waits longer in another worker that does not hang; equal times go by lane."""
         awake = time.monotonic_ns() - ASLEEP
-        for number in range(self._writer.used):
+        for number in range(self._writer.lanes()):
             if 0 < self._writer.read(number, self._at + OLDEST) < since and self._looked(number) > awake:
                 return False
         return True

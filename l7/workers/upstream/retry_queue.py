@@ -182,7 +182,7 @@ class RetryQueue:
         """Whether no request has waited much longer in another worker that does not hang."""
         writer, at = self._writer, self._at
         latest, awake = self._line[0].since - UNFAIR, time.monotonic_ns() - ASLEEP
-        for number in range(writer.used):
+        for number in range(writer.lanes()):
             if (
                 0 < writer.read(number, at + RETRYING_OLDEST) < latest
                 and writer.read(number, at + RETRYING_LOOKED) > awake

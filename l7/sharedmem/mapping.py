@@ -1,0 +1,36 @@
+"""Memory that every process forked later shares, as 64-bit integers."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import weakref
+
+
+def shared_cells(count: int) -> memoryview:
+    """``count`` integers, which stay as many; raises ``OSError``."""
+    return memoryview(mmap.mmap(-1, count * 8)).cast("q")
+
+
+class SharedFile:
+    """An anonymous file of integers, of which each process maps what it needs; what is never written takes no memory.
+
+    :raises OSError: the system has no descriptor or memory left.
+    """
+
+    def __init__(self, name: str) -> None:
+        # A file in memory: an anonymous mapping would be charged for pages that are never written (overcommit).
+        self._descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def map(self, first: int, count: int) -> memoryview:
+        """Map ``count`` integers from number ``first`` on, where a page has to begin; the file grows as needed.
+
+        The mapping ends with the last view of it.
+
+        :raises OSError: there is no room in the address space, or the file may not become as large.
+        """
+        end = (first + count) * 8
+        if os.fstat(self._descriptor).st_size < end:
+            os.ftruncate(self._descriptor, end)
+        return memoryview(mmap.mmap(self._descriptor, count * 8, offset=first * 8)).cast("q")
