@@ -15,7 +15,6 @@ import hashlib
 import hmac
 import os
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 
 import bcrypt
@@ -25,8 +24,10 @@ from gevent.threadpool import ThreadPool
 from l7.clock import Clock, monotonic
 from l7.http.fields import name_of
 from l7.http.messages import CHUNKED, RequestHead
+from l7.workers.bounded_cache import BoundedCache
 
 REMEMBERED = 10_000
+"""Logins with their passwords, as keyed hashes, that were right."""
 REMEMBERED_FOR = 3600.0  # seconds
 THREADS = 2
 """bcrypt checks that run at once, in one worker."""
@@ -94,7 +95,7 @@ class Authenticator:
         self._unknown = _Secret(os.urandom(32))
         self._users = {login.encode(): self._make_secret(password.encode()) for login, password in users.items()}
         self._expense = max((secret.cost for secret in self._users.values()), default=0)
-        self._known: OrderedDict[bytes, tuple[bytes, float]] = OrderedDict()
+        self._known: BoundedCache[bytes, tuple[bytes, float]] = BoundedCache(REMEMBERED)
         self._flights: dict[bytes, gevent.Greenlet[[], bool]] = {}
         self._waiting: dict[bytes, int] = {}
         self._pool = ThreadPool(THREADS) if self._expense else None
@@ -161,8 +162,6 @@ class Authenticator:
 
     def _remember(self, mark: bytes, login: bytes) -> None:
         self._known[mark] = (login, self._clock() + REMEMBERED_FOR)
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
 
     def _make_secret(self, password: bytes) -> _Secret:
         if _HASH.fullmatch(password):

@@ -15,8 +15,7 @@ cdef class ActiveListener:
     cdef public int family, port
     cdef public bytes authority
     cdef public bint watching
-    cdef object _watcher
-    cdef dict _hops
+    cdef object _hops, _watcher
     cdef ConnectionHandler _server
 
     @cython.locals(hop=Hop)

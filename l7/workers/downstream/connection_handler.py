@@ -24,6 +24,7 @@ from l7.ipc.messages import Adopt
 from l7.networks import UNIX, of_peer
 from l7.oserrors import DESCRIPTORS, SCARCE, describe
 from l7.telemetry.events import named
+from l7.workers.bounded_cache import BoundedCache
 from l7.workers.downstream.accept_balancer import AcceptBalancer
 from l7.workers.downstream.bound_listener import BoundListener
 from l7.workers.downstream.connection import ClientConnection
@@ -39,6 +40,7 @@ BACK_OFF = 0.2
 YIELD = 0.005
 """Seconds that a worker with more than its share leaves a new connection to the others."""
 _REMEMBERED = 1024
+"""Client addresses for which what is added to each request is kept."""
 
 
 class ActiveListener:
@@ -52,7 +54,7 @@ class ActiveListener:
         self.family = int(sock.family)
         self._server = server
         self.port, self.authority = _own_name(sock)
-        self._hops: dict[str, Hop] = {}
+        self._hops: BoundedCache[str, Hop] = BoundedCache(_REMEMBERED)
         self._watcher = get_hub().loop.io(sock.fileno(), 1)
         self.watching = False
 
@@ -77,8 +79,6 @@ class ActiveListener:
         """What the connections of ``client`` add to each request: one for all of them, while it is remembered."""
         hop = self._hops.get(client)
         if hop is None:
-            if len(self._hops) >= _REMEMBERED:
-                self._hops.clear()
             hop = self._hops[client] = Hop(
                 client, self.port, self.authority, self.config.scheme, via=self._server.proxy.config.via
             )

@@ -31,6 +31,7 @@ from l7.clock import monotonic
 from l7.config.schema import Resolver as Settings
 from l7.config.values.addresses import Address
 from l7.errors import L7Error
+from l7.workers.bounded_cache import BoundedCache
 
 HOSTS = "/etc/hosts"
 RESOLV_CONF = "/etc/resolv.conf"
@@ -89,7 +90,7 @@ class NameResolver:
         self._settings = settings
         self._hosts: WatchedFile[Hosts] = WatchedFile(hosts, read_hosts, {})
         self._system = WatchedFile(resolv_conf, _read_resolv_conf, _resolver())
-        self._last: dict[tuple[str, str], tuple[tuple[str, ...], float]] = {}
+        self._last: BoundedCache[tuple[str, str], tuple[tuple[str, ...], float]] = BoundedCache(MOST_REMEMBERED)
         """The last good answers and until when they stand in where a part of the next one fails."""
 
     def look_up(self, address: Address) -> NameAnswer:
@@ -157,11 +158,9 @@ class NameResolver:
         try:
             answer = self._ask(name, kind)
         except LookupFailed as failure:
-            hosts, until = self._last.get(key, ((), 0.0))
+            hosts, until = self._last.get(key) or ((), 0.0)
             return LookupResult(hosts if monotonic() < until else (), why=str(failure))
         hosts = () if answer.rrset is None else tuple(record.address for record in answer.rrset)
-        if len(self._last) >= MOST_REMEMBERED:
-            self._last.clear()
         self._last[key] = (hosts, monotonic() + self._settings.max_ttl)
         return LookupResult(hosts, answer.chaining_result.minimum_ttl)
 
