@@ -2,7 +2,7 @@
 
 Pure. A failure counts towards a streak, which one good answer anywhere ends, and towards the share of failures within
 a window. A response with a status of 500 or more is a failure of the softer kind: it may be the application's answer
-to a bad request, so it takes a server out only when it fails so much more often than the others do.
+to a bad request, so it takes a server out only when it fails `WORSE` times as often as the others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from l7.sharedmem import layout
 LEAST = 10
 """Requests within the window below which no failure rate is computed."""
 WORSE = 2.0
-"""A server's responses of 500 and more eject it when their rate is so many times that of the others."""
+"""A server's responses of 500 and more eject it when their rate is this many times that of the others."""
 
 
 class EjectionReason(IntEnum):

@@ -36,7 +36,7 @@ REST = 50_000_000
 """Nanoseconds between two computations of the failure rates of one backend."""
 
 LOOKS = 16
-"""Every so many errors of a streak the failure rate is computed even within `REST`. A single time is not enough: the
+"""Errors of a streak after which the failure rate is computed even within `REST`. A single time is not enough: the
 other servers may not have answered since the window began, and workers that count at once may both skip the number."""
 
 _FAILURES: dict[str, tuple[int, EjectionReason]] = {

@@ -1,4 +1,4 @@
-"""Who may come in: HTTP basic authentication (RFC 7617) against logins with plain passwords or bcrypt hashes.
+"""Checks logins: HTTP basic authentication (RFC 7617) against logins with plain passwords or bcrypt hashes.
 
 What a wrong login costs does not tell whether the login exists: every refusal compares one digest and, when any user
 has a bcrypt hash, does as much bcrypt work as the most expensive hash asks for. bcrypt runs in threads of its own, few
@@ -28,13 +28,14 @@ from l7.workers.bounded_cache import BoundedCache
 
 REMEMBERED = 10_000
 """Logins with their passwords, as keyed hashes, that were right."""
-REMEMBERED_FOR = 3600.0  # seconds
+REMEMBERED_FOR = 3600.0
+"""Seconds."""
 THREADS = 2
 """bcrypt checks that run at once, in one worker."""
 WAITING = 64
 """bcrypt checks that run or wait; a login beyond them is refused."""
 WAITING_FOR_LOGIN = 16
-"""The same for one login: who tries passwords for one does not take all places."""
+"""The same for one login: a client that tries passwords for one does not take all places."""
 
 _NICENESS = 5
 _LONGEST = 72  # bytes that bcrypt looks at; a longer password is wrong rather than cut
@@ -69,8 +70,8 @@ _CORS = {b"origin", b"access-control-request-method"}
 def needs_login(head: RequestHead) -> bool:
     """Whether a request has to carry a login where there are any: all but a CORS preflight.
 
-    Browsers send that one without a login (Fetch, 4.8, CORS-preflight fetch). Whatever else is to come in before
-    anybody can have logged in, as the challenge of a certificate authority, is told here.
+    Browsers send that one without a login (Fetch, 4.8, CORS-preflight fetch). Other requests that come before
+    a login can, as the challenge of a certificate authority, belong here.
     """
     if head.method != b"OPTIONS" or head.authorization is not None or head.length > 0 or head.length == CHUNKED:
         return True
@@ -126,7 +127,7 @@ class Authenticator:
         return login
 
     def _check_hashed(self, login: bytes, password: bytes, secret: _Secret, now: float) -> bool:
-        """Do the bcrypt work for a login that has no matching plain password: once for all who ask the same now."""
+        """Do the bcrypt work for a login that has no matching plain password: once for all that wait for the same."""
         mark = self._mark(b"\0" + login + b":" + password)  # no header value begins like this
         if self._recall(mark, now) is not None:
             return True
@@ -191,7 +192,7 @@ class _Secret:
 
 
 class _PasswordCheck:
-    """One bcrypt check; a failure has cost as much as a hash of the cost ``expense``, whoever it was for."""
+    """One bcrypt check; a failure has cost as much as a hash of the cost ``expense``, also for an unknown login."""
 
     __slots__ = ("_expense", "_password", "_secret")
 

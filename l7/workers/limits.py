@@ -50,7 +50,7 @@ class BackendProtocolLimits:
         self.parser = ResponseParser(fields)
 
     def reader(self, length: int, came: int) -> BodyReader:
-        """The reader for a response whose head said ``length``, and behind which so much has come already."""
+        """The reader for a response with the framing ``length``; ``came`` bytes have come behind its head already."""
         if length == came:
             return WHOLE
         return LengthReader(length) if length >= 0 else response_reader(length, self.fields, self.head)

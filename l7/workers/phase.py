@@ -13,7 +13,7 @@ class WorkerPhase(IntEnum):
     HANDING_OVER = 1
     """Accepts none; idle connections are handed over to the next generation. A reload, an upgrade."""
     FINISHING = 2
-    """Accepts none; each connection ends with its next answer. The master is gone, so nobody takes connections over."""
+    """Accepts none; each connection ends with its next answer. The master is gone, and cannot pass them on."""
     STOPPING = 3
     """Accepts none; idle connections are closed, requests in flight are served. The whole of l7 stops."""
     CUTTING_OFF = 4

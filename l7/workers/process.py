@@ -136,9 +136,9 @@ class Worker:
         self._greenlets = GreenletPool()
         self._log = _access_log(spec, events)
         self._proxy = Proxy(config, self._sweeper, self._greenlets, self._log, _context(spec, events))
-        self._share = AcceptBalancer(spec.scoreboard, spec.slot)
+        self._balancer = AcceptBalancer(spec.scoreboard, spec.slot)
         most = self._places(allowed)
-        self._server = ConnectionHandler(self._proxy, self._sweeper, most, events.warning, self._share)
+        self._server = ConnectionHandler(self._proxy, self._sweeper, most, events.warning, self._balancer)
         self._handover_queue = self._server.handover_queue = HandoverQueue(self._channel, self._server)
         self._cells = spec.scoreboard.slot(spec.slot)
         self._watchdog = Watchdog(config.block_warning, events.warning)
@@ -235,7 +235,7 @@ class Worker:
     def _show(self) -> None:
         """Publish the counts."""
         slot, proxy = self._cells, self._proxy
-        slot[cells.CONNECTIONS] = len(self._server.sessions)
+        slot[cells.CONNECTIONS] = len(self._server.connections)
         slot[cells.IN_FLIGHT] = proxy.in_flight
         slot[cells.REQUESTS] = proxy.requests
         begin, before = self._samples[0]
@@ -245,7 +245,7 @@ class Worker:
         slot[cells.ANSWERS] = proxy.answered + waits
         slot[cells.FAULTS] = proxy.faults + waits
 
-    # --- the master's wishes ------------------------------------------------------------------------------------------
+    # --- messages of the master --------------------------------------------------------------------------------------
 
     def _on_master_gone(self) -> None:
         words = f"{MASTER_GONE}: finishing what is in flight; each connection ends with its next answer"
@@ -298,7 +298,7 @@ class Worker:
             self._handover_queue.cancel()
         if phase == WorkerPhase.STOPPING:
             self._after(min(IN_TRANSIT, within), server.close_idle)
-        if not server.sessions:
+        if not server.connections:
             self._leave.set()
 
     def _cut_off(self, why: str, goodbye: float) -> None:

@@ -149,7 +149,7 @@ class Proxy(RequestHandler):
         self.log.log(exchange)
 
     def _introduce(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> bytes | None:
-        """Settle who the client is and which id the request has; returns what a trusted peer makes us believe."""
+        """Settle the client's address and the request id; returns the forwarding fields of a trusted peer."""
         if not client.trusted:
             exchange.request_id = self.next_request_id()
             return None
@@ -163,7 +163,7 @@ class Proxy(RequestHandler):
         return self._trusted is not None and client in self._trusted
 
     def _admit(self, exchange: Exchange, head: RequestHead) -> None:
-        """Refuse who has no login, where any is configured, and what goes round in circles."""
+        """Refuse a request without a valid login, where logins are configured, and one that loops."""
         login = None if self.credentials is None else self.credentials.check(head.authorization)
         if login is not None:
             exchange.user = login
@@ -283,7 +283,7 @@ class Proxy(RequestHandler):
                 server.close()
 
     def _tunnel(self, forwarded: ForwardedRequest, relay: Relay, server: Stream) -> None:
-        """Switch protocols and copy until both sides have ended; a 101 nobody asked for is an invalid response."""
+        """Switch protocols and copy until both sides have ended; an unasked 101 is an invalid response."""
         if not relay.accepts_upgrade():
             raise ProxyError(BAD_RESPONSE, "101 without being asked, or to a protocol that was not offered")
         forwarded.deadline.stop()

@@ -1,7 +1,7 @@
 """A worker's proof that it works: one request through its own proxy loop, before it says that it is ready.
 
 The request is answered by l7 itself (OPTIONS with its hops used up, RFC 9110, 7.6.2), so no server hears of it; it
-needs no login and is not logged. What it passes through is what every request passes through: a session, the parser,
+needs no login and is not logged. What it passes through is what every request passes through: a connection, the parser,
 the proxy, an answer of ours, the loop.
 """
 
@@ -28,12 +28,12 @@ class SelfTestFailed(L7Error):
 
 
 class _Owner:
-    """Keeps the one session of a probe."""
+    """Keeps the one connection of a probe."""
 
-    def gone(self, session: ClientConnection) -> None:
-        """The session has ended: nothing depends on it."""
+    def gone(self, connection: ClientConnection) -> None:
+        """The connection has ended: nothing depends on it."""
 
-    def hand_over(self, session: ClientConnection) -> bool:
+    def hand_over(self, connection: ClientConnection) -> bool:
         """A probe ends where it began."""
         return False
 
@@ -42,7 +42,7 @@ def probe(proxy: Proxy, sweeper: DeadlineSweeper) -> None:
     """Send a request through ``proxy``, which must not serve anybody yet; raises `SelfTestFailed`."""
     ours, theirs = (_raw(end) for end in socket.socketpair())
     client = Stream(ours, sweeper)
-    session = ClientConnection(Stream(theirs, sweeper), Hop("unix:", 80, b"l7"), _Owner(), proxy, trusted=False)
+    connection = ClientConnection(Stream(theirs, sweeper), Hop("unix:", 80, b"l7"), _Owner(), proxy, trusted=False)
     log, credentials = proxy.log, proxy.credentials
     proxy.log, proxy.credentials, proxy.counters.muted = NullAccessLog(), None, True
     try:
@@ -56,7 +56,7 @@ def probe(proxy: Proxy, sweeper: DeadlineSweeper) -> None:
     finally:
         proxy.log, proxy.credentials, proxy.counters.muted = log, credentials, False
         proxy.requests = proxy.answered = proxy.faults = 0
-        session.close()
+        connection.close()
         client.close()
     if not answer.startswith(b"HTTP/1.1 200 "):
         raise SelfTestFailed(f"its own request was answered {answer[:40]!r}")

@@ -69,10 +69,10 @@ class Side:
         self.server.listen([BoundListener(listener, config)])
 
     def connect(self) -> green.socket:
-        count = len(self.server.sessions)
+        count = len(self.server.connections)
         client = green.create_connection(self.address)
         client.settimeout(TIMEOUT)
-        until(lambda: len(self.server.sessions) > count, "the connection")
+        until(lambda: len(self.server.connections) > count, "the connection")
         return client
 
     def drain(self) -> None:
@@ -153,13 +153,13 @@ def test_an_idle_connection_goes_on_elsewhere(stage):
     assert b"Connection: close" not in answer(client)
     old.drain()
     assert stage.relay(old, new) == 1
-    assert not old.server.sessions
+    assert not old.server.connections
     client.sendall(ASK)
     assert b"200 OK" in answer(client)
     assert (old.proxy.answered, new.proxy.answered) == (1, 1)
     assert new.cells[CONNECTIONS] == 1
     client.close()
-    until(lambda: not new.server.sessions, "the end")
+    until(lambda: not new.server.connections, "the end")
 
 
 def test_it_keeps_its_peer_its_port_and_its_time(stage):
@@ -167,7 +167,7 @@ def test_it_keeps_its_peer_its_port_and_its_time(stage):
     client = old.connect()
     old.drain()
     stage.relay(old, new)
-    (session,) = new.server.sessions
+    (session,) = new.server.connections
     assert session.hop.client == "127.0.0.1"
     assert session.hop.port == old.address[1]
     assert 0 < (stage.seen[0].idle_left or 0.0) <= 10, "a silent new connection has the time for a head"
@@ -180,7 +180,7 @@ def test_the_one_that_takes_it_decides_whom_it_trusts(stage):
     client = old.connect()
     old.drain()
     stage.relay(old, new)
-    (session,) = new.server.sessions
+    (session,) = new.server.connections
     assert session.trusted
     client.close()
 
@@ -190,7 +190,7 @@ def test_a_head_that_is_not_whole_travels_along(stage, cut):
     old, new = pair(stage)
     client = old.connect()
     client.sendall(ASK[:cut])
-    (session,) = old.server.sessions
+    (session,) = old.server.connections
     until(lambda: session.gathering is not None, "the first bytes")
     old.drain()
     assert stage.relay(old, new) == 1
@@ -232,8 +232,8 @@ def test_hundreds_through_a_narrow_channel(stage):
     old.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
     clients = [old.connect() for _ in range(200)]
     old.drain()
-    assert len(old.server.sessions) > 100, "the channel is full, and nobody waits for it"
-    here = {session.stream.socket.getpeername() for session in old.server.sessions}
+    assert len(old.server.connections) > 100, "the channel is full, and nobody waits for it"
+    here = {session.stream.socket.getpeername() for session in old.server.connections}
     waiting = next(client for client in clients if client.getsockname() in here)
     waiting.sendall(ASK)
     assert b"200 OK" in answer(waiting), "who is still here is served here"
@@ -241,10 +241,10 @@ def test_hundreds_through_a_narrow_channel(stage):
 
     def moved() -> bool:
         stage.relay(old, new)
-        return len(new.server.sessions) == len(clients)
+        return len(new.server.connections) == len(clients)
 
     until(moved, "all of them")
-    assert not old.server.sessions
+    assert not old.server.connections
     for client in clients:
         client.sendall(ASK)
         assert b"200 OK" in answer(client)
@@ -280,7 +280,7 @@ def test_what_does_not_fit_into_a_message_stays_and_is_told(stage):
     client = old.connect()
     start = ASK[:-2] + b"X-Long: " + b"x" * MOST_READ
     client.sendall(start)
-    (session,) = old.server.sessions
+    (session,) = old.server.connections
     until(lambda: session.gathering and len(session.gathering.gathered) == len(start), "the beginning")
     old.drain()
     assert stage.relay(old, new) == 0
@@ -296,7 +296,7 @@ def test_all_that_may_be_read_fits_into_a_message(stage):
     start = ASK[:-2] + b"X-Long: "
     start += b"x" * (MOST_READ - len(start))
     client.sendall(start)
-    (session,) = old.server.sessions
+    (session,) = old.server.connections
     until(lambda: session.gathering and len(session.gathering.gathered) == len(start), "the beginning")
     old.drain()
     assert stage.relay(old, new) == 1
@@ -310,7 +310,7 @@ def test_a_worker_that_drains_itself_hands_on(stage):
     new = stage()
     client = old.connect()
     client.sendall(ASK[:10])
-    (session,) = old.server.sessions
+    (session,) = old.server.connections
     until(lambda: session.gathering is not None, "the first bytes")
     middle.drain()
     old.drain()
@@ -338,7 +338,7 @@ def test_without_a_master_everything_stays(stage):
     old, _ = pair(stage)
     client, half = old.connect(), old.connect()
     half.sendall(ASK[:10])
-    until(lambda: any(session.gathering for session in old.server.sessions), "the first bytes")
+    until(lambda: any(session.gathering for session in old.server.connections), "the first bytes")
     old.master.close()
     old.drain()
     old.proxy.enter(WorkerPhase.FINISHING)  # as the worker does when it sees that its master is gone
@@ -357,7 +357,7 @@ def test_a_worker_that_is_full_takes_it_and_accepts_no_more(stage):
     clients = [old.connect(), old.connect()]
     old.drain()
     assert stage.relay(old, new) == 2
-    assert len(new.server.sessions) == 2
+    assert len(new.server.connections) == 2
     assert new.cells[ACCEPTING] == 0
     for client in clients:
         client.sendall(ASK)
@@ -371,7 +371,7 @@ def test_without_the_remaining_time_it_is_idle_anew(stage):
     client = old.connect()
     old.drain()
     stage.relay(old, new, idle_left=None)
-    (session,) = new.server.sessions
+    (session,) = new.server.connections
     assert session.idle
     client.close()
 
@@ -380,10 +380,10 @@ def test_a_connection_knows_its_listener_also_elsewhere(stage):
     old, new = stage(), stage()
     old.accept(ListenerConfig(scheme=b"https"))
     client = old.connect()
-    (session,) = old.server.sessions
+    (session,) = old.server.connections
     assert (session.hop.scheme, session.hop.port) == (b"https", old.address[1])
     old.drain()
     assert stage.relay(old, new) == 1
-    (session,) = new.server.sessions
+    (session,) = new.server.connections
     assert (session.hop.scheme, session.hop.port) == (b"https", old.address[1])
     client.close()

@@ -56,7 +56,7 @@ class House:
             self.clients.append(green.create_connection(self.others[listener].getsockname(), TIMEOUT))
 
     def holds(self, count: int) -> None:
-        until(lambda: len(self.server.sessions) == count, f"{count} connections")
+        until(lambda: len(self.server.connections) == count, f"{count} connections")
 
     def has_a_neighbour(self) -> None:
         """There is another worker, which has no connections."""
@@ -140,12 +140,12 @@ def test_one_that_is_full_when_the_system_has_more_again_accepts_when_there_is_r
     gevent.get_hub().loop.run_callback(house.server.adopt, half, theirs.detach())
     house.holds(1)
     house.connect()
-    (adopted,) = house.server.sessions
+    (adopted,) = house.server.connections
     gevent.sleep(BACK_OFF * 1.5)  # the moment passes at which it would have accepted again
-    assert house.server.sessions == {adopted}
+    assert house.server.connections == {adopted}
     ours.close()
-    until(lambda: house.server.sessions and adopted not in house.server.sessions, "the one that waits")
-    assert len(house.server.sessions) == 1
+    until(lambda: house.server.connections and adopted not in house.server.connections, "the one that waits")
+    assert len(house.server.connections) == 1
 
 
 def test_many_listeners_are_not_taken_from_beyond_the_limit(build: Build) -> None:
@@ -166,10 +166,10 @@ def test_each_session_has_the_address_of_its_own_client(build: Build, monkeypatc
     house = build()
     for source in ("127.0.0.1", "127.0.0.2", "127.0.0.1", "127.0.0.3", "127.0.0.2"):
         for listener in house.others:
-            known = set(house.server.sessions)
+            known = set(house.server.connections)
             house.clients.append(green.create_connection(listener.getsockname(), TIMEOUT, (source, 0)))
             house.holds(len(known) + 1)
-            (session,) = house.server.sessions - known
+            (session,) = house.server.connections - known
             assert (session.hop.client, session.hop.port) == (source, listener.getsockname()[1])
 
 
@@ -197,13 +197,15 @@ def test_the_client_that_has_been_idle_longest_makes_place(build: Build) -> None
     assert not house.accepts()
     first, second, third = house.clients
     for client, waited in ((first, 20.0), (second, 30.0), (third, 25.0)):
-        session = next(one for one in house.server.sessions if one.stream.socket.getpeername() == client.getsockname())
+        session = next(
+            one for one in house.server.connections if one.stream.socket.getpeername() == client.getsockname()
+        )
         session.since -= waited
     house.connect()
     until(lambda: has_ended(second), "the one that has waited longest")
     house.holds(3)
     assert not has_ended(first) and not has_ended(third)
-    assert house.clients[3].getsockname() in [one.stream.socket.getpeername() for one in house.server.sessions]
+    assert house.clients[3].getsockname() in [one.stream.socket.getpeername() for one in house.server.connections]
     house.connect(2)
     until(lambda: has_ended(third), "the next one")
     until(lambda: has_ended(first), "and the next one")
@@ -222,7 +224,7 @@ def test_those_that_have_just_become_idle_are_left_alone(build: Build, monkeypat
     house.connect(2)
     until(lambda: house.proxy.overloaded, "that answers are the last of their connections")
     gevent.sleep(BACK_OFF * 1.5)  # it looks again, and finds nobody
-    assert len(house.server.sessions) == 2 and not any(map(has_ended, house.clients))
+    assert len(house.server.connections) == 2 and not any(map(has_ended, house.clients))
     assert house.events == ["all 2 places for clients are taken, none is idle: new clients wait"]
     house.clients[0].close()
     until(lambda: count(house, WAITED) == 1, "one that waited")
@@ -240,12 +242,12 @@ def test_who_is_busy_is_not_idle(build: Build) -> None:
     house = build()
     house.connect(2)
     house.holds(2)
-    for session in house.server.sessions:
+    for session in house.server.connections:
         session.since -= SETTLED
-    place = ConnectionReclaimer(house.server.sessions, 2, house.proxy.upstreams, house.events.append)
+    place = ConnectionReclaimer(house.server.connections, 2, house.proxy.upstreams, house.events.append)
     house.clients[0].sendall(b"GET /half")
-    until(lambda: any(one.gathering is not None for one in house.server.sessions), "half a head")
-    (idle,) = [one for one in house.server.sessions if one.gathering is None]
+    until(lambda: any(one.gathering is not None for one in house.server.connections), "half a head")
+    (idle,) = [one for one in house.server.connections if one.gathering is None]
     assert place.idle_client() is idle
     os.write(house.clients[1].fileno(), b"G")  # the loop does not turn meanwhile
     assert place.idle_client() is None
@@ -256,7 +258,7 @@ def test_a_full_worker_leaves_clients_to_those_that_have_room(build: Build) -> N
     house = build(2)
     house.connect(2)
     house.holds(2)
-    for session in house.server.sessions:
+    for session in house.server.connections:
         session.since -= SETTLED
     house.has_a_neighbour()
     until(house.server.yields, "that the others are let go first")
@@ -290,7 +292,7 @@ def test_a_descriptor_is_taken_from_what_has_been_idle_longest(build: Build) -> 
     house = build()
     house.connect()
     house.holds(1)
-    (session,) = house.server.sessions
+    (session,) = house.server.connections
     listener = socket.create_server(("127.0.0.1", 0))
     sweeper = session.stream.sweeper
     pool = ConnectionPool(Address.parse(f"127.0.0.1:{listener.getsockname()[1]}"), 60.0, sweeper)
@@ -299,7 +301,7 @@ def test_a_descriptor_is_taken_from_what_has_been_idle_longest(build: Build) -> 
     pool.check_in(pool.connector.dial(TIMEOUT))
     session.since = pool.idle_since() - SETTLED
     assert sweeper.free_descriptor()
-    assert not house.server.sessions and pool.idle_since() < NEVER
+    assert not house.server.connections and pool.idle_since() < NEVER
     assert sweeper.free_descriptor()
     assert pool.idle_since() == NEVER
     assert not sweeper.free_descriptor()

@@ -199,7 +199,7 @@ class House:
         stream, peer = ends.pair(transport=MaskedTransport)
         self.client = MaskedPeer(peer)
         self.session = ClientConnection(stream, Hop("127.0.0.1", 80, b"a"), self.server, self.proxy, trusted=False)
-        self.server.sessions.add(self.session)
+        self.server.connections.add(self.session)
 
     def answer(self) -> tuple[bytes, bytes]:
         """The head and the body of the next answer, of which nothing may come with another one."""
@@ -255,7 +255,7 @@ def test_a_refused_client_is_answered_and_what_it_goes_on_sending_is_read(house)
     assert head.startswith(b"HTTP/1.1 400 ")
     assert house.client.receive() == b"" and house.client.ended
     house.client.sock.close()
-    until(lambda: not house.server.sessions)
+    until(lambda: not house.server.connections)
 
 
 def test_who_cannot_be_handed_over_is_told_with_its_next_answer(house):

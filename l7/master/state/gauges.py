@@ -25,10 +25,10 @@ class MasterGaugeWriter:
     """Writes the master's gauges into the shared memory."""
 
     def __init__(self, writer: CounterWriter, generation: int) -> None:
-        self._facts = MasterGauges(writer)
+        self._gauges = MasterGauges(writer)
         self._seen: dict[str, Any] | None = None
-        self._facts[master_gauges.STARTED] = self._facts[master_gauges.LAST_RELOAD_AT] = time.time_ns() // 1_000_000
-        self._facts[master_gauges.GENERATION] = generation
+        self._gauges[master_gauges.STARTED] = self._gauges[master_gauges.LAST_RELOAD_AT] = time.time_ns() // 1_000_000
+        self._gauges[master_gauges.GENERATION] = generation
 
     def look(self, state: SupervisorState, generation: int, verdict: dict[str, Any] | None) -> None:
         """Write the current state: the workers, the generation that is served, and the result of the last reload."""
@@ -37,19 +37,19 @@ class MasterGaugeWriter:
             if worker.state in STATE_OF:
                 counts[STATE_OF[worker.state]] += 1
         for place, name in enumerate(STATES):
-            self._facts[master_gauges.WORKERS + place] = counts[name]
-        self._facts[master_gauges.WANTED] = state.wanted
-        self._facts[master_gauges.GENERATION] = generation
-        self._facts[master_gauges.PHASE] = _phase(state.phase)
+            self._gauges[master_gauges.WORKERS + place] = counts[name]
+        self._gauges[master_gauges.WANTED] = state.wanted
+        self._gauges[master_gauges.GENERATION] = generation
+        self._gauges[master_gauges.PHASE] = _phase(state.phase)
         if verdict is not None and verdict is not self._seen:
             self._seen = verdict
-            self._facts[master_gauges.RELOADS_DONE if verdict["ok"] else master_gauges.RELOADS_FAILED] += 1
-            self._facts[master_gauges.LAST_RELOAD_FAILED] = int(not verdict["ok"])
-            self._facts[master_gauges.LAST_RELOAD_AT] = int(verdict["at"] * 1000)
+            self._gauges[master_gauges.RELOADS_DONE if verdict["ok"] else master_gauges.RELOADS_FAILED] += 1
+            self._gauges[master_gauges.LAST_RELOAD_FAILED] = int(not verdict["ok"])
+            self._gauges[master_gauges.LAST_RELOAD_AT] = int(verdict["at"] * 1000)
 
     def started(self) -> None:
         """Count a started worker."""
-        self._facts[master_gauges.WORKER_STARTS] += 1
+        self._gauges[master_gauges.WORKER_STARTS] += 1
 
 
 def _phase(phase: MasterPhase) -> int:

@@ -34,10 +34,10 @@ LONGEST_LOGGED = 1024
 class ConnectionOwner(Protocol):
     """What holds the client connections of a worker."""
 
-    def gone(self, session: ClientConnection) -> None:
+    def gone(self, connection: ClientConnection) -> None:
         """Called when the connection has ended."""
 
-    def hand_over(self, session: ClientConnection) -> bool:
+    def hand_over(self, connection: ClientConnection) -> bool:
         """Hand the connection over to the next generation; returns False when that is not possible."""
 
 

@@ -28,10 +28,10 @@ cdef class ActiveListener:
 cdef class ConnectionHandler:
     cdef public Proxy proxy
     cdef public object handover_queue, on_drained
-    cdef public set sessions
+    cdef public set connections
     cdef public bint stopped
     cdef DeadlineSweeper _sweeper
-    cdef AcceptBalancer _share
+    cdef AcceptBalancer _balancer
     cdef Py_ssize_t _most
     cdef object _report, _timer, _turn, _room
     cdef list _listeners
@@ -43,7 +43,7 @@ cdef class ConnectionHandler:
     cpdef take(self, ActiveListener listener)
     @cython.locals(count=Py_ssize_t)
     cpdef bint yields(self) except -1
-    cpdef gone(self, ClientConnection session)
+    cpdef gone(self, ClientConnection connection)
     cdef _resume(self)
     @cython.locals(listener=ActiveListener)
     cdef _watch(self)

@@ -36,7 +36,7 @@ from l7.workers.transport.stream import DeadlineSweeper, Stream
 
 _IPV4, _UNIX, _STREAM = int(socket.AF_INET), int(socket.AF_UNIX), int(socket.SOCK_STREAM)
 BACK_OFF = 0.2
-"""Seconds without accepting after the system had no descriptor or memory left, or nobody could make place."""
+"""Seconds without accepting after the system had no descriptor or memory left, or no connection was idle."""
 YIELD = 0.005
 """Seconds that a worker with more than its share leaves a new connection to the others."""
 _REMEMBERED = 1024
@@ -103,20 +103,20 @@ class ActiveListener:
 
 
 class ConnectionHandler:
-    """The sessions of one worker: at most ``most``, its part of ``limits.connections``; ``report`` takes events.
+    """The connections of one worker: at most ``most``, its part of ``limits.connections``; ``report`` takes events.
 
-    ``share`` says when others should take the next connection; ``handover_queue`` is the way out for connections.
+    ``balancer`` says when others should take the next connection; ``handover_queue`` is the way out for connections.
     """
 
     def __init__(
-        self, proxy: Proxy, sweeper: DeadlineSweeper, most: int, report: Callable[[str], None], share: AcceptBalancer
+        self, proxy: Proxy, sweeper: DeadlineSweeper, most: int, report: Callable[[str], None], balancer: AcceptBalancer
     ) -> None:
         self.proxy = proxy
         self.handover_queue: HandoverQueue | None = None
-        self.sessions: set[ClientConnection] = set()
+        self.connections: set[ClientConnection] = set()
         self.stopped = False
         self.on_drained: Callable[[], None] = _nothing
-        """Called when the last session of a stopped server has ended."""
+        """Called when the last connection of a stopped server has ended."""
         self._sweeper = sweeper
         self._most = most
         self._report = report
@@ -124,15 +124,15 @@ class ConnectionHandler:
         self._timer = OneShotTimer(BACK_OFF)
         self._turn = OneShotTimer(YIELD)
         self._told = False
-        """Whether it was said that the system has no more, and nothing has been accepted since."""
+        """Whether the event ``accept.failed`` was written, and no connection has been accepted since."""
         self._backs_off = False
         """Whether it is too soon to try again."""
         self._paused = False
         """Whether nothing is accepted until there is room again, or `BACK_OFF` is over."""
         self._crowded = False
-        """Whether a client waits that found no place and nobody who could make one."""
-        self._share = share
-        self._room = ConnectionReclaimer(self.sessions, most, proxy.upstreams, report)
+        """Whether a client waits for a place because no connection was idle."""
+        self._balancer = balancer
+        self._room = ConnectionReclaimer(self.connections, most, proxy.upstreams, report)
         sweeper.free_descriptor = self._room.free_descriptor
         self._authorities: dict[int, bytes] = {}
 
@@ -146,11 +146,11 @@ class ConnectionHandler:
             listener = ActiveListener(bound, self)
             self._authorities[listener.port] = listener.authority
             self._listeners.append(listener)
-        self._share.may_hold(self._most)
+        self._balancer.may_hold(self._most)
         self._resume()
 
     def accepted(self, sock: Socket, peer: Any, listener: ActiveListener) -> None:
-        """Make a session of a new connection."""
+        """Serve a new connection."""
         self._told = False
         if self._crowded:
             self._room.waited()
@@ -159,16 +159,16 @@ class ConnectionHandler:
 
     def _begin(self, sock: Socket, hop: Hop) -> ClientConnection:
         stream = Stream(sock, self._sweeper)
-        session = ClientConnection(stream, hop, self, self.proxy, trusted=self.proxy.trusts(hop.client))
-        self.sessions.add(session)
-        self._share.holds(len(self.sessions))
-        if len(self.sessions) >= self._most:
-            self._share.accepts(accepting=False)
-        return session
+        connection = ClientConnection(stream, hop, self, self.proxy, trusted=self.proxy.trusts(hop.client))
+        self.connections.add(connection)
+        self._balancer.holds(len(self.connections))
+        if len(self.connections) >= self._most:
+            self._balancer.accepts(accepting=False)
+        return connection
 
     def take(self, listener: ActiveListener) -> None:
         """Accept a connection: where there is room, or where a client that is idle makes place."""
-        if len(self.sessions) < self._most:
+        if len(self.connections) < self._most:
             listener.accept()
         elif has_waiting(listener.sock):
             if self._room.idle_client() is None:
@@ -177,7 +177,7 @@ class ConnectionHandler:
                 self._room.make_room()
 
     def _wait_for_room(self) -> None:
-        """Accept nothing until somebody leaves; so that somebody does, answers are the last of their connections."""
+        """Accept nothing until a connection ends; so that one does, each answer is the last of its connection."""
         if not self._crowded:
             self._hurry()
         self._crowded = True
@@ -187,8 +187,8 @@ class ConnectionHandler:
 
     def yields(self) -> bool:
         """Leave the next connection to others for a moment, when this worker holds more than its share."""
-        count = len(self.sessions)
-        if not (self._share.others_accept() if count >= self._most else self._share.exceeded(count)):
+        count = len(self.connections)
+        if not (self._balancer.others_accept() if count >= self._most else self._balancer.exceeded(count)):
             return False
         for listener in self._listeners:
             listener.pause()
@@ -196,7 +196,7 @@ class ConnectionHandler:
         return True
 
     def _take_turn(self) -> None:
-        """Take what nobody else took."""
+        """Accept a connection that no other worker has accepted meanwhile."""
         for listener in list(self._listeners):
             if not self._paused:
                 self.take(listener)
@@ -210,50 +210,50 @@ class ConnectionHandler:
         port = f":{message.port}" if message.port else ""
         authority = self._authorities.get(message.port) or f"localhost{port}".encode("ascii")
         scheme, via = message.scheme.encode("ascii"), self.proxy.config.via
-        session = self._begin(sock, Hop(message.peer, message.port, authority, scheme, via=via))
-        self._share.adopts()
-        session.adopted(message.data, message.idle_left, last=message.returned)
-        if self.proxy.handing_over and not message.returned and self.hand_over(session):
+        connection = self._begin(sock, Hop(message.peer, message.port, authority, scheme, via=via))
+        self._balancer.adopts()
+        connection.adopted(message.data, message.idle_left, last=message.returned)
+        if self.proxy.handing_over and not message.returned and self.hand_over(connection):
             return
-        if self.proxy.stopping and not session.pending and not session.stream.has_bytes():
-            session.close()
+        if self.proxy.stopping and not connection.pending and not connection.stream.has_bytes():
+            connection.close()
             return
-        session.resume()
+        connection.resume()
 
-    def hand_over(self, session: ClientConnection) -> bool:
-        """Let another worker go on with an idle session; returns False when it has to stay for now.
+    def hand_over(self, connection: ClientConnection) -> bool:
+        """Let another worker go on with an idle connection; returns False when it has to stay for now.
 
         One whose transport lives in this process ends with its next answer.
         """
-        if not session.stream.transport.can_detach:
-            session.last = True
+        if not connection.stream.transport.can_detach:
+            connection.last = True
             return False
-        return self.handover_queue is not None and self.handover_queue.hand_over(session)
+        return self.handover_queue is not None and self.handover_queue.hand_over(connection)
 
     def hand_over_idle(self) -> None:
         """Hand over every connection on which no request is being served, with what has come of its next one."""
-        for session in list(self.sessions):
-            if session.idle:
-                self.hand_over(session)
-            elif session.gathering is not None:
-                if session.stream.transport.can_detach and len(session.gathering.gathered) <= MOST_READ:
-                    session.stream.interrupt()
+        for connection in list(self.connections):
+            if connection.idle:
+                self.hand_over(connection)
+            elif connection.gathering is not None:
+                if connection.stream.transport.can_detach and len(connection.gathering.gathered) <= MOST_READ:
+                    connection.stream.interrupt()
                 else:
-                    session.last = True
+                    connection.last = True
 
-    def stay(self, session: ClientConnection) -> None:
+    def stay(self, connection: ClientConnection) -> None:
         """Serve here, to its end, what cannot be handed over."""
-        session.last = True
-        session.resume()
+        connection.last = True
+        connection.resume()
 
-    def gone(self, session: ClientConnection) -> None:
-        """Forget a session that ended, and accept again where that makes room."""
-        self.sessions.discard(session)
-        self._share.holds(len(self.sessions))
+    def gone(self, connection: ClientConnection) -> None:
+        """Forget a connection that ended, and accept again where that makes room."""
+        self.connections.discard(connection)
+        self._balancer.holds(len(self.connections))
         if self.stopped:
-            if not self.sessions:
+            if not self.connections:
                 self.on_drained()
-        elif len(self.sessions) == self._most - 1 and not self._backs_off:
+        elif len(self.connections) == self._most - 1 and not self._backs_off:
             self._resume()
 
     def frees(self, failure: OSError, listener: ActiveListener) -> bool:
@@ -261,7 +261,7 @@ class ConnectionHandler:
         return failure.errno in DESCRIPTORS and has_waiting(listener.sock) and self._room.free_descriptor()
 
     def overloaded(self, failure: OSError) -> None:
-        """Stop accepting for a moment; said once until a connection was accepted again."""
+        """Stop accepting for `BACK_OFF` seconds; one event until a connection was accepted again."""
         if not self._told:
             self._told = True
             reason = describe(failure.errno or 0)
@@ -272,7 +272,7 @@ class ConnectionHandler:
 
     def _back_off(self) -> None:
         self._paused = True
-        self._share.accepts(accepting=False)
+        self._balancer.accepts(accepting=False)
         for listener in self._listeners:
             listener.pause()
         self._timer.start(self._recover)
@@ -283,9 +283,9 @@ class ConnectionHandler:
         self._resume()
 
     def _resume(self) -> None:
-        """Accept again, or look at who could make place for the next one."""
+        """Accept again."""
         self._paused = self.proxy.overloaded = False
-        self._share.accepts(accepting=len(self.sessions) < self._most)
+        self._balancer.accepts(accepting=len(self.connections) < self._most)
         self._watch()
 
     def _watch(self) -> None:
@@ -296,8 +296,8 @@ class ConnectionHandler:
         """Accept no more: what was accepted is served."""
         self.stopped = True
         self.proxy.overloaded = False
-        self._share.accepts(accepting=False)
-        self._share.may_hold(0)
+        self._balancer.accepts(accepting=False)
+        self._balancer.may_hold(0)
         self._timer.stop()
         self._turn.stop()
         for listener in self._listeners:
@@ -310,25 +310,25 @@ class ConnectionHandler:
         Those that end already may not take much longer.
         """
         self._hurry()
-        for session in [session for session in self.sessions if session.idle]:
-            if not session.stream.has_bytes():
-                session.close()
+        for connection in [connection for connection in self.connections if connection.idle]:
+            if not connection.stream.has_bytes():
+                connection.close()
 
     def _hurry(self) -> None:
         """Wait no longer than a moment for the end of connections whose last answer was sent."""
-        for session in self.sessions:
-            if session.lingered >= 0:
-                session.hurry()
+        for connection in self.connections:
+            if connection.lingered >= 0:
+                connection.hurry()
 
     def close(self) -> None:
         """Close everything."""
         self.stop()
-        for session in list(self.sessions):
-            session.close()
+        for connection in list(self.connections):
+            connection.close()
 
 
 def _nothing() -> None:
-    """Nobody waits for the end yet."""
+    """Do nothing at the end of the last connection."""
 
 
 def client_address(peer: Any, family: int) -> str:

@@ -32,16 +32,16 @@ _AT = place(OF_MASTER)
 
 
 class ConnectionReclaimer:
-    """Closes idle connections among ``sessions``, of which there may be ``most``; reports and counts them.
+    """Closes idle connections among ``connections``, of which there may be ``most``; reports and counts them.
 
     :param upstreams: the backends, which have idle connections to servers.
     :param report: takes events.
     """
 
     def __init__(
-        self, sessions: set[ClientConnection], most: int, upstreams: BackendTable, report: Callable[[str], None]
+        self, connections: set[ClientConnection], most: int, upstreams: BackendTable, report: Callable[[str], None]
     ) -> None:  # fmt: skip
-        self._sessions = sessions
+        self._connections = connections
         self._most = most
         self._upstreams = upstreams
         self._writer = upstreams.writer
@@ -62,16 +62,16 @@ class ConnectionReclaimer:
 
     def _next(self) -> ClientConnection | None:
         while self._longest:
-            since, session = self._longest[-1]
+            since, connection = self._longest[-1]
             # One that has served a request meanwhile is idle since a later time.
-            if session.since == since and session.idle and not session.stream.has_bytes():
-                return session
+            if connection.since == since and connection.idle and not connection.stream.has_bytes():
+                return connection
             self._longest.pop()
         return None
 
     def _look(self, now: float) -> None:
         settled = now - SETTLED
-        idle = [(session.since, session) for session in self._sessions if session.idle]
+        idle = [(connection.since, connection) for connection in self._connections if connection.idle]
         self._longest = nsmallest(BATCH, (one for one in idle if one[0] <= settled), key=lambda one: one[0])
         self._longest.reverse()
         if not self._longest:
@@ -82,8 +82,8 @@ class ConnectionReclaimer:
 
         They are looked at again: a request may have come since the new client was accepted.
         """
-        while len(self._sessions) > self._most and (session := self.idle_client()) is not None:
-            session.close()
+        while len(self._connections) > self._most and (connection := self.idle_client()) is not None:
+            connection.close()
             self._writer.add(_AT + IDLE_CLOSED, 1)
         text = "the clients that have been idle longest make place for new ones"
         self._tell(IDLE_TOLD_AT, f"all {self._most} places for clients are taken: {text}")

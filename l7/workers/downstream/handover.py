@@ -26,10 +26,10 @@ MOST_READ = 44 * 1024
 class HandoverOwner(Protocol):
     """What holds the connections that are handed over."""
 
-    def gone(self, session: ClientConnection) -> None:
+    def gone(self, connection: ClientConnection) -> None:
         """Called when the connection was handed over or has ended."""
 
-    def stay(self, session: ClientConnection) -> None:
+    def stay(self, connection: ClientConnection) -> None:
         """Called when the connection cannot be handed over and has to be served here to its end."""
 
 
@@ -43,23 +43,23 @@ class HandoverQueue:
         """The connections that wait; each with its idle deadline where it is not served meanwhile."""
         self._waiting = False
 
-    def hand_over(self, session: ClientConnection) -> bool:
-        """Send an idle session away as soon as the channel takes it; returns False when it must stay.
+    def hand_over(self, connection: ClientConnection) -> bool:
+        """Send an idle connection away as soon as the channel takes it; returns False when it must stay.
 
         One that waits for its next request is served as long as it is here; one with bytes already read waits.
         """
-        if self._channel.broken or len(session.pending) > MOST_READ:
+        if self._channel.broken or len(connection.pending) > MOST_READ:
             return False
-        stream = session.stream
-        until = stream.deadline if session.pending else None
-        if session.pending:
+        stream = connection.stream
+        until = stream.deadline if connection.pending else None
+        if connection.pending:
             stream.handler = None
             stream.pause()
         else:
-            stream.handler = session
+            stream.handler = connection
             if not stream.watching:
                 stream.watch()
-        self._leaving.append((session, until))
+        self._leaving.append((connection, until))
         if not self._waiting:
             self._push()
         return True
@@ -67,21 +67,21 @@ class HandoverQueue:
     def cancel(self) -> None:
         """Hand over no more connections: those that wait stay here."""
         leaving, self._leaving = self._leaving, deque()
-        for session, until in leaving:
-            if until is not None and not session.stream.closed:
-                self._origin.stay(session)
+        for connection, until in leaving:
+            if until is not None and not connection.stream.closed:
+                self._origin.stay(connection)
 
     def _push(self) -> None:
         """Send until the queue is empty or the channel full."""
         self._waiting = False
         while self._leaving:
-            session, until = self._leaving[0]
-            if session.stream.closed or not (until is not None or session.idle):
+            connection, until = self._leaving[0]
+            if connection.stream.closed or not (until is not None or connection.idle):
                 self._leaving.popleft()
-            elif self._send(session, session.stream.deadline if until is None else until):
+            elif self._send(connection, connection.stream.deadline if until is None else until):
                 self._leaving.popleft()
-                session.stream.detach()
-                self._origin.gone(session)
+                connection.stream.detach()
+                self._origin.gone(connection)
             elif self._channel.broken:
                 self.cancel()
             else:
@@ -89,8 +89,8 @@ class HandoverQueue:
                 self._channel.when_there_is_room(self._push)
                 return
 
-    def _send(self, session: ClientConnection, until: float) -> bool:
+    def _send(self, connection: ClientConnection, until: float) -> bool:
         left = None if until == NEVER else round(max(until - monotonic(), 0.1), 3)
-        hop = session.hop
-        message = Adopt(hop.client, hop.port, session.pending, left, scheme=hop.scheme.decode("ascii"))
-        return self._channel.try_send(message, session.stream.socket.fileno())
+        hop = connection.hop
+        message = Adopt(hop.client, hop.port, connection.pending, left, scheme=hop.scheme.decode("ascii"))
+        return self._channel.try_send(message, connection.stream.socket.fileno())

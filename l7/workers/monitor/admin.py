@@ -1,10 +1,9 @@
-"""The admin endpoint: ``/metrics``, ``/status``, ``/healthz`` and ``/readyz``, for who watches l7 and for what stands
-before it.
+"""The admin endpoint: ``/metrics``, ``/status``, ``/healthz`` and ``/readyz``, for monitoring and load balancers.
 
-It lives in the monitor process, so that nothing asked here takes anything from a worker. What it tells it reads in the
-shared memory; only the status is the master's, who is asked at most once a second, by however many. It takes GET and
-HEAD and nothing else. Its connections are those that workers have for clients (`l7.workers.downstream.connection`):
-heads are read as strictly, and there is a bound for everything a client may do.
+It is served by the monitor process, so that it takes no time of a worker. What it answers it reads in the shared
+memory; only the status is the master's, which is asked at most once a second. It takes GET and HEAD and nothing else.
+Its connections are those that workers have for clients (`l7.workers.downstream.connection`): heads are read as
+strictly, and there is a bound for everything a client may do.
 """
 
 from __future__ import annotations
@@ -64,11 +63,11 @@ class AdminHandler(RequestHandler):
     :param visit: connects to the master's control socket; raises ``OSError``.
     """
 
-    def __init__(self, figures: Metrics, facts: MasterGauges, visit: Callable[[], green.socket]) -> None:
+    def __init__(self, metrics: Metrics, gauges: MasterGauges, visit: Callable[[], green.socket]) -> None:
         limits = Limits.model_validate(LIMITS)
         bounds = ClientProtocolLimits(limits, Timeouts.model_validate(TIMEOUTS))
         super().__init__(GreenletPool(), RequestParser(limits.headers, limits.target), bounds)
-        self._figures, self._facts, self._visit = figures, facts, visit
+        self._all_metrics, self._gauges, self._visit = metrics, gauges, visit
         self._pages: dict[bytes, Callable[[], LocalResponse]] = {
             b"/metrics": self._metrics,
             b"/status": self._status,
@@ -90,7 +89,7 @@ class AdminHandler(RequestHandler):
         client.answer(page, head, keep=not _has_body(head))
 
     def reject(self, failure: ProxyError, exchange: Exchange, client: ClientExchange) -> None:
-        """Answer what was no request, where there is somebody to answer."""
+        """Answer a malformed request, unless the client has left."""
         if failure.kind.status:
             client.answer(_refusal(failure.kind.status, str(failure)), None, keep=False)
         else:
@@ -107,14 +106,14 @@ class AdminHandler(RequestHandler):
         return find()
 
     def _metrics(self) -> LocalResponse:
-        return _page(200, CONTENT_TYPE, expose(self._figures.families(_pause), _pause))
+        return _page(200, CONTENT_TYPE, expose(self._all_metrics.families(_pause), _pause))
 
     def _readyz(self) -> LocalResponse:
-        why = self._facts.unready()
+        why = self._gauges.unready()
         return _refusal(503, why) if why else _page(200, TEXT, b"ready\n")
 
     def _status(self) -> LocalResponse:
-        """What the master says; who asks while it is asked waits for the same answer."""
+        """The master's status; requests that come while the master is asked wait for the same answer."""
         if self._asked is None or monotonic() - self._asked[0] > STATUS_AGE:
             result: AsyncResult[LocalResponse] = AsyncResult()
             self._asked = monotonic(), result
@@ -153,7 +152,7 @@ class AdminServer:
         self._watcher.start(self._accept)
 
     def close(self) -> None:
-        """Take no more; who was taken and has had no answer yet gets one, within a moment."""
+        """Accept no more; requests that were not answered yet are, within `FINISH_WITHIN` seconds."""
         self.handler.enter(WorkerPhase.STOPPING)
         if self._watcher is not None:
             self._watcher.stop()
@@ -184,24 +183,24 @@ class AdminServer:
         return [one for one in served if one.idle and not one.stream.has_bytes()]
 
     def _make_room(self) -> None:
-        """Let go who has asked nothing for the longest time, or take no more until somebody leaves."""
+        """Close the connection that has been idle longest, or accept no more until one ends."""
         idle = self._idle()
         if idle:
             min(idle, key=lambda one: one.since).close()
         elif self._watcher is not None:
             self._watcher.stop()
 
-    def gone(self, session: ClientConnection) -> None:
+    def gone(self, connection: ClientConnection) -> None:
         """Forget a connection that has ended, and take others again."""
-        self._connections.discard(session)
-        self.handler.served.discard(session)
+        self._connections.discard(connection)
+        self.handler.served.discard(connection)
         if not self._connections:
             self._ended.set()
         if self._watcher is not None and not self._watcher.active and not self.handler.draining:
             self._watcher.start(self._accept)
 
-    def hand_over(self, session: ClientConnection) -> bool:
-        """Who watches l7 asks again: nothing is handed over."""
+    def hand_over(self, connection: ClientConnection) -> bool:
+        """Return False: admin connections are not handed over."""
         return False
 
 

@@ -64,7 +64,7 @@ class ConnectProbes:
         self._by_row: dict[int, ProbedServer] = {}
         self._by_server: dict[ServerKey, list[ProbedServer]] = {}
         self._queue: list[ProbedServer] = []
-        self._closed: dict[int, ProbedServer] = {}
+        self._unreachable: dict[int, ProbedServer] = {}
         """The servers that are probed now, by row."""
         self._under_way = 0
         self._changes = -1
@@ -77,20 +77,20 @@ class ConnectProbes:
         gevent.spawn(self._run)
 
     def __len__(self) -> int:
-        return len(self._closed)
+        return len(self._unreachable)
 
-    def change(self, server: ServerKey, doors: Sequence[ProbedServer]) -> None:
+    def change(self, key: ServerKey, servers: Sequence[ProbedServer]) -> None:
         """Set the addresses of a server."""
-        stay = {(door.row, door.endpoint) for door in doors}
-        for door in self._by_server.get(server, ()):
-            if (door.row, door.endpoint) not in stay:
-                door.dropped = True
-                self._by_row.pop(door.row, None)
-                self._closed.pop(door.row, None)
-        self._by_server[server] = kept = []
-        for door in doors:
-            kept.append(self._by_row.setdefault(door.row, door))
-        self._consider([door.row for door in doors])
+        stay = {(probed.row, probed.endpoint) for probed in servers}
+        for probed in self._by_server.get(key, ()):
+            if (probed.row, probed.endpoint) not in stay:
+                probed.dropped = True
+                self._by_row.pop(probed.row, None)
+                self._unreachable.pop(probed.row, None)
+        self._by_server[key] = kept = []
+        for probed in servers:
+            kept.append(self._by_row.setdefault(probed.row, probed))
+        self._consider([probed.row for probed in servers])
 
     # --- which --------------------------------------------------------------------------------------------------------
 
@@ -109,17 +109,17 @@ class ConnectProbes:
 
     def _consider(self, rows: Iterable[int]) -> None:
         for row in rows:
-            door = self._by_row.get(row)
-            if door is not None and row not in self._closed and self._is_closed(row):
-                self._closed[row] = door
-                door.due = monotonic() + random.random() * KNOCK
-                heapq.heappush(self._queue, door)
+            probed = self._by_row.get(row)
+            if probed is not None and row not in self._unreachable and self._is_unreachable(row):
+                self._unreachable[row] = probed
+                probed.due = monotonic() + random.random() * KNOCK
+                heapq.heappush(self._queue, probed)
 
-    def _is_closed(self, row: int) -> bool:
+    def _is_unreachable(self, row: int) -> bool:
         at = layout.place(row)
         return self._writer.highest(at + layout.UNREACHED_AT) > self._writer.highest(at + layout.REACHED_AT)
 
-    # --- knocking -----------------------------------------------------------------------------------------------------
+    # --- probing ------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while True:
@@ -128,40 +128,40 @@ class ConnectProbes:
             while self._queue and self._queue[0].due <= now and begun < MOST_AT_ONCE:
                 if self._under_way >= MOST_UNDER_WAY:
                     break
-                door = heapq.heappop(self._queue)
-                if not door.dropped and self._closed.get(door.row) is door:
+                probed = heapq.heappop(self._queue)
+                if not probed.dropped and self._unreachable.get(probed.row) is probed:
                     begun += 1
                     self._under_way += 1
-                    gevent.spawn(self._knock, door)
+                    gevent.spawn(self._probe, probed)
             gevent.sleep(BATCH if self._queue else LOOK)
 
-    def _knock(self, door: ProbedServer) -> None:
-        following = max(door.due, monotonic() - KNOCK) + KNOCK
+    def _probe(self, probed: ProbedServer) -> None:
+        following = max(probed.due, monotonic() - KNOCK) + KNOCK
         try:
-            opens = takes_connections(door.endpoint, self._sweeper)
+            reached = takes_connections(probed.endpoint, self._sweeper)
         finally:
             self._under_way -= 1
-        if door.dropped:
+        if probed.dropped:
             return
-        if opens is False and not self._is_closed(door.row):
-            opens = True  # a worker has a connection by now
-        if opens:
-            self._open(door)
+        if reached is False and not self._is_unreachable(probed.row):
+            reached = True  # a worker has a connection by now
+        if reached:
+            self._note_reached(probed)
             return
-        if opens is False:
-            self._writer.put(layout.place(door.row, layout.KNOCKED_AT), time.monotonic_ns())
-        door.due = following
-        heapq.heappush(self._queue, door)
+        if reached is False:
+            self._writer.put(layout.place(probed.row, layout.KNOCKED_AT), time.monotonic_ns())
+        probed.due = following
+        heapq.heappush(self._queue, probed)
 
-    def _open(self, door: ProbedServer) -> None:
+    def _note_reached(self, probed: ProbedServer) -> None:
         """Note in the shared memory that a server takes connections."""
-        del self._closed[door.row]
-        now, at = time.monotonic_ns(), layout.place(door.row)
+        del self._unreachable[probed.row]
+        now, at = time.monotonic_ns(), layout.place(probed.row)
         since = self._writer.highest(at + layout.UNREACHED_AT)
         self._writer.put(at + layout.REACHED_AT, now)
-        self._writer.changed(door.row)
-        words = f"{door.backend}: server {door.server} takes connections again, after {(now - since) / 1e9:.1f} s"
-        self._events.info(named("server.reached", words, backend=door.backend, server=door.server))
+        self._writer.changed(probed.row)
+        words = f"{probed.backend}: server {probed.server} takes connections again, after {(now - since) / 1e9:.1f} s"
+        self._events.info(named("server.reached", words, backend=probed.backend, server=probed.server))
 
 
 def takes_connections(where: Endpoint, sweeper: DeadlineSweeper) -> bool | None:

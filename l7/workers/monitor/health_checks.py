@@ -1,9 +1,9 @@
-"""Active health checks: every server is asked every interval, once per machine; what came of it goes to the shared
+"""Active health checks: every server is checked every interval, once per machine; the result goes to the shared
 memory.
 
 Checks are spread over the interval and each has a greenlet of its own only while it runs, with one deadline for all of
-it: a slow server holds up nobody, and ten thousand servers cost no more than their connections. The rules by which a
-server is up or down are `l7.balancing.health`.
+it: a slow server delays no other check, and ten thousand servers cost no more than their connections. The rules by
+which a server is up or down are `l7.balancing.health`.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class HealthChecks:
                     self._wake.set()
 
     def _take(self, target: CheckTarget, found: int | None) -> None:
-        """Write down what was found, and tell who may be picked anew when that changes the state."""
+        """Store the result of a check; a change of state makes all workers evaluate the server again."""
         if found is None:
             self._lack()
             return
@@ -193,7 +193,7 @@ class HealthChecks:
         self._events.write(level, _named(target, f"{text}: {words(verdict.why, target.check)}{for_so_long}"))
 
     def _lack(self) -> None:
-        """Nothing was found out, for want of something of our own: no server is blamed for that."""
+        """Report that l7 lacked descriptors, ports or memory for a check: that says nothing about the server."""
         now = monotonic()
         if now >= self._complain_from:
             self._complain_from = now + SILENT_FOR

@@ -104,13 +104,13 @@ class MonitorWorker:
         self._channel = LoopChannel(channel, self._on_message, self._on_end)
         writer = spec.shared_memory.writer(MONITOR)
         self.checks = HealthChecks(writer, events)
-        self.knocks = ConnectProbes(writer, events)
+        self.probes = ConnectProbes(writer, events)
         self._rows, self._resolved = dict(spec.rows), dict(spec.resolved)
         self._naming = DnsRefresher(
             self._config, NameResolver(self._config.resolver), self._resolved, self._channel.send, events
         )
-        figures = Metrics(writer, spec.scoreboard, self._config, self._rows, self._resolved)
-        self._admin = AdminServer(AdminHandler(figures, MasterGauges(writer), self._visit))
+        metrics = Metrics(writer, spec.scoreboard, self._config, self._rows, self._resolved)
+        self._admin = AdminServer(AdminHandler(metrics, MasterGauges(writer), self._visit))
         self._members: dict[tuple[str, str], list[CheckTarget]] = {}
         self._cells = spec.scoreboard.slot(spec.slot)
         self._watchdog = Watchdog(self._config.block_warning, events.warning)
@@ -140,7 +140,7 @@ class MonitorWorker:
         self._cells[cells.CHECKED], self._cells[cells.NAMES] = len(self.checks), len(self._naming)
         self._cells[cells.BEAT] = time.monotonic_ns()
 
-    # --- the master's wishes ----------------------------------------------------------------------------------------
+    # --- messages of the master --------------------------------------------------------------------------------------
 
     def _on_message(self, received: Received) -> None:
         message = received.message
@@ -174,7 +174,7 @@ class MonitorWorker:
             for server in backend.servers:
                 self._watch(name, backend, server.address, self._resolved.get((name, str(server.address)), ()))
         self.checks.start()
-        self.knocks.start()
+        self.probes.start()
         self._naming.start()
 
     def _on_members(self, message: SetMembers) -> None:
@@ -197,7 +197,7 @@ class MonitorWorker:
     def _watch(self, name: str, backend: Backend, address: Address, resolved: Sequence[ResolvedEndpoint]) -> None:
         """Check and probe a server at the addresses that it has now, and at no others."""
         places = list(self._places(name, address, resolved))
-        self.knocks.change(
+        self.probes.change(
             (name, str(address)), [ProbedServer(name, label, where, row) for label, where, row, _ in places]
         )
         if backend.health is None:

@@ -1,9 +1,9 @@
 """Looking names up as the system does, with their time to live: the hosts file, then DNS (dnspython).
 
-Run in the monitor process, once per machine, and in a worker that has not heard from it yet; a look-up holds up its own
-greenlet and nobody else. Which name servers are
-asked and which domains are searched says ``/etc/resolv.conf``, read again when it changes, unless ``resolver.servers``
-names others. dnspython and not ``getaddrinfo``, because that tells neither the time to live nor SRV records.
+Run in the monitor process, once per machine, and in a worker that has no addresses from it yet; a look-up blocks its
+own greenlet alone. Which name servers are asked and which domains are searched says ``/etc/resolv.conf``, read again
+when it changes, unless ``resolver.servers`` names others. dnspython and not ``getaddrinfo``, because that tells
+neither the time to live nor SRV records.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """All that a worker will ever import, imported before the first fork.
 
-Two reasons. Whom l7 becomes may not be allowed to read the installation (a Python below /root and ``nobody``): then an
-import in a worker fails where the same in the master succeeds. And what is there before the fork is shared by all
-workers and costs none of them any time to begin.
+Two reasons. The account that l7 changes to may not be allowed to read the installation (a Python below /root, and
+``nobody``): then an import in a worker fails where the same in the master succeeds. And what is there before the fork
+is shared by all workers and costs none of them any time to begin.
 
 None of this brings a gevent hub to life: that happens in each worker.
 """

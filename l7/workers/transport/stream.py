@@ -41,7 +41,7 @@ CHUNK = 64 * 1024
 
 
 class ReadinessHandler(Protocol):
-    """Who is told about a stream that nobody waits on."""
+    """What is called about a stream that no greenlet waits on."""
 
     def on_ready(self, stream: Stream) -> None:
         """Bytes came, or the end; when they are not taken at once the stream does not listen any more."""
@@ -96,7 +96,7 @@ class Stream:
         self.sweeper.streams.add(self)
 
     def _on_readable(self) -> None:
-        """Called by the loop: wake who waits, else remember and be quiet."""
+        """Called by the loop: wake the greenlet that waits; where none does, set ``ready`` and stop the watcher."""
         if not self.transport.can_splice and not self.transport.peek():
             return  # what came is not yet, or is not, anything to receive
         reader = self.reader
@@ -112,7 +112,7 @@ class Stream:
             self.watching = False
 
     def watch(self) -> None:
-        """Listen again after ``ready`` was acted on; what the transport holds is told of at once, or soon."""
+        """Watch again after ``ready`` was acted on; for bytes that the transport holds the handler is called soon."""
         if self.transport.pending:
             self._hold_pending()
             return
@@ -345,7 +345,7 @@ class Stream:
             self.close()
 
     def close(self) -> None:
-        """Let the socket go; who still waits on it is woken by `StreamLost`."""
+        """Close the socket; a greenlet that still waits on it gets `StreamLost`."""
         if self.closed:
             return
         self.closed = True
@@ -372,7 +372,7 @@ class DeadlineSweeper:
         self.interval = interval
         self.streams: set[Stream] = set()
         self.free_descriptor: Callable[[], bool] = bool
-        """Closes what is idle, for who needs a descriptor; False where nothing is, or nobody has told it what."""
+        """Closes an idle connection because a descriptor is needed; returns False where none is idle."""
         self.hub = get_hub()
         self.loop = self.hub.loop
         self._timer = self.loop.timer(interval, interval)

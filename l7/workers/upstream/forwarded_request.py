@@ -43,7 +43,7 @@ class ForwardedRequest:
         self.upstream = upstream
         self.answered = False
         self.cookie = b""
-        """The Set-Cookie field that goes into the answer for sticky sessions; empty for none."""
+        """The Set-Cookie field that goes into the answer for sticky connections; empty for none."""
         self.relay: Relay | None = None
         """The relay of the present attempt."""
         self.moved = False

@@ -29,7 +29,7 @@ LATE = 1.0
 
 @dataclass(frozen=True)
 class PreflightSpec:
-    """What a worker has to look at, for at most so many seconds."""
+    """The backends that a worker has to connect to before it accepts, and the seconds that this may take."""
 
     seconds: float
     backends: tuple[str, ...]
