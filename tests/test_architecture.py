@@ -89,6 +89,7 @@ LOCAL_IMPORTS: dict[tuple[str, str], str] = {
     ("l7.commands.dispatch", "l7.commands.explain"): "who starts l7 does not wait for what explains and asks",
     ("l7.commands.dispatch", "l7.commands.reload"): "the same",
     ("l7.commands.dispatch", "l7.commands.status"): "the same",
+    ("l7.commands.dispatch", "l7.commands.logs"): "the same",
     ("l7.commands.dispatch", "l7.commands.server"): "the same",
     ("l7.commands.dispatch", "l7.config.rendering.dump"): "the same",
     ("l7.commands.dispatch", "l7.config.rendering.jsonschema"): "the same",

@@ -23,7 +23,8 @@ ORDINARY = """
     log look lookup loop loss lost machine mode name new notifier of old one open opened opener out over owner part
     password path phase pid pipe plain plan poll polled port preflight probe probed process protocol proxy publisher
     pump quick raw reached reader readiness ready rebalance rebalancer reclaimer record refresher refused registry
-    release reloader request requested resolver resource response result retried return role row rule runtime scale
+    release reloader reopener request requested resolver resource response result retried return role row rule runtime
+    scale
     secret selectable selector self service settings shot side signal socket source spare spawn spec stacks start
     started state stop supervisor sweeper systemd table take takeover tally target test tick time timeout timer tls told
     took total tracker transition transport unix unreachable untrusted up wait waiter wanted watch watchdog watched wire

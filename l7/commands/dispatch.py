@@ -102,6 +102,13 @@ def _status(argv: list[str], environ: Environ) -> int:
     return status(argv, environ)
 
 
+def _logs(argv: list[str], environ: Environ) -> int:
+    """``l7 logs reopen``: have the l7 that runs open its access log anew, and print what became of it."""
+    from l7.commands.logs import logs
+
+    return logs(argv, environ)
+
+
 def _server(argv: list[str], environ: Environ) -> int:
     """``l7 server``: change what a server of the l7 that runs gets, or print them all."""
     from l7.commands.server import server
@@ -184,6 +191,7 @@ COMMANDS: dict[str, Callable[[list[str], Environ], int]] = {
     "explain": _explain,
     "reload": _reload,
     "status": _status,
+    "logs": _logs,
     "server": _server,
     "rehearse": _rehearse,
     "demo": _demo,

@@ -1,9 +1,9 @@
 """Every message between the processes of l7: what each means, who sends it, what comes back.
 
 A message is one frozen dataclass; a client connection or another descriptor travels beside those in `WITH_DESCRIPTOR`.
-The only answers among them are `Drained` to `Drain`, and `BeginAccepting` or `Stop` to `PreflightDone`. The names in
-`KINDS` are what is on the wire: between two versions of l7 during an upgrade they have to stay what they are
-(`l7.ipc.codec` says what may be added without a new `PROTOCOL`).
+The only answers among them are `Drained` to `Drain`, `BeginAccepting` or `Stop` to `PreflightDone`, and `LogInUse` to
+`UseLog`. The names in `KINDS` are what is on the wire: between two versions of l7 during an upgrade they have to stay
+what they are (`l7.ipc.codec` says what may be added without a new `PROTOCOL`).
 """
 
 from __future__ import annotations
@@ -64,6 +64,13 @@ class Stop(Message):
 @dataclass(frozen=True)
 class BeginAccepting(Message):
     """Accept connections: the answer to `PreflightDone` where what it found does not keep the worker from serving."""
+
+
+@dataclass(frozen=True)
+class UseLog(Message):
+    """Write the access log at ``path`` to the descriptor beside the message. Answered by `LogInUse`."""
+
+    path: str
 
 
 @dataclass(frozen=True)
@@ -130,6 +137,18 @@ class BootFailed(Message):
 @dataclass(frozen=True)
 class Drained(Message):
     """The worker accepts no more connections: the answer to `Drain`, and to nothing else."""
+
+
+@dataclass(frozen=True)
+class LogMoved(Message):
+    """The file of the access log at ``path`` was renamed, removed or replaced: it has to be opened anew."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class LogInUse(Message):
+    """Lines go to the descriptor of the last `UseLog`."""
 
 
 # --- monitor process and master --------------------------------------------------------------------------------------
@@ -208,6 +227,7 @@ KINDS: dict[str, type[Message]] = {
     "drain": Drain,
     "stop": Stop,
     "begin-accepting": BeginAccepting,
+    "use-log": UseLog,
     "set-members": SetMembers,
     "adopt": Adopt,
     "ready": Ready,
@@ -215,6 +235,8 @@ KINDS: dict[str, type[Message]] = {
     "preflight-done": PreflightDone,
     "boot-failed": BootFailed,
     "drained": Drained,
+    "log-moved": LogMoved,
+    "log-in-use": LogInUse,
     "begin-checks": BeginChecks,
     "open-admin": OpenAdmin,
     "resolved": Resolved,
@@ -227,6 +249,6 @@ KINDS: dict[str, type[Message]] = {
     "took-over": TookOver,
 }
 
-WITH_DESCRIPTOR = (Adopt, ControlClient)
+WITH_DESCRIPTOR = (Adopt, ControlClient, UseLog)
 
 CODEC: Codec[Message] = Codec("kind", KINDS)

@@ -48,6 +48,11 @@ class ExplainRequest(Request):
 
 
 @dataclass(frozen=True)
+class ReopenLogsRequest(Request):
+    """Open the access log anew; answered when all workers write to the file that is at its path."""
+
+
+@dataclass(frozen=True)
 class ServerRequest(Request):
     """Change what is wanted of one server: ``drain``, ``ready``, ``maint``, or a ``weight``."""
 
@@ -64,6 +69,7 @@ REQUESTS: Codec[Request] = Codec(
         "reload": ReloadRequest,
         "dry-run": DryRunRequest,
         "explain": ExplainRequest,
+        "reopen-logs": ReopenLogsRequest,
         "server": ServerRequest,
     },
 )

@@ -21,6 +21,7 @@ from l7.master.connection_broker import ConnectionBroker
 from l7.master.context import MasterContext
 from l7.master.control.commands import ControlCommands
 from l7.master.control.config_dump import ConfigDumper
+from l7.master.control.log_reopener import LogReopener
 from l7.master.control.reload_tracker import ReloadTracker
 from l7.master.control.server import ControlServer
 from l7.master.monitor_supervisor import MonitorSupervisor
@@ -135,15 +136,16 @@ def build(context: MasterContext, run: Run, inheritance: InheritedResources | No
     control_server = ControlServer(context.poll, context.resources.control)
     reload_tracker = ReloadTracker(control_server.answer, lambda: broker.passed)
     monitor = MonitorSupervisor(context, control_server, names)
-    commands = ControlCommands(context, control_server, reload_tracker, monitor.entry)
+    logs = LogReopener(context, control_server.answer)
+    commands = ControlCommands(context, control_server, reload_tracker, logs, monitor.entry)
     state_file = StateFile(generations.shared_state, generations.administration, names)
     upgrades = UpgradeCoordinator(context, broker, commands, state_file, inheritance)
     announcer = ServiceAnnouncer(context, commands, upgrades)
-    workers = WorkerSupervisor(context, broker, gauges, run)
+    workers = WorkerSupervisor(context, broker, logs, gauges, run)
     reloader = Reloader(context, control_server, reload_tracker, gauges)
     dumper = ConfigDumper(context)
     opener = OpenerWatch(context)
     heartbeats = HeartbeatWatch(context)
     # In this order they end: who waits is answered before anything that could be told about is gone.
-    parts = [commands, broker, upgrades, monitor, announcer, workers, heartbeats, reloader, dumper, opener]
+    parts = [commands, logs, broker, upgrades, monitor, announcer, workers, heartbeats, reloader, dumper, opener]
     return Arbiter(context, parts)

@@ -104,6 +104,8 @@ class MonitorSupervisor(ChildSupervisor):
 
     def _boot(self, slot: int, served: BoundGeneration, channel: socket.socket) -> MonitorSpec:
         shared_state = self._generations.shared_state
+        # It would keep a file that was rotated and removed on the disk.
+        self._context.resources.log.close()
         return MonitorSpec(
             generation=served.generation,
             slot=slot,

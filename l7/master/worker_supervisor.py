@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from l7.ipc.channel import Received
-from l7.ipc.messages import Adopt, BeginAccepting, Drain, Drained, PreflightDone, Unreachable
+from l7.ipc.messages import Adopt, BeginAccepting, Drain, Drained, LogInUse, LogMoved, PreflightDone, Unreachable
 from l7.master.child_supervisor import ChildSupervisor
 from l7.master.children.fork import Run
 from l7.master.children.handle import ChildProcess
 from l7.master.connection_broker import ConnectionBroker
 from l7.master.context import MasterContext
+from l7.master.control.log_reopener import LogReopener
 from l7.master.state.gauges import MasterGaugeWriter
 from l7.master.state.generations import BoundGeneration
 from l7.master.supervision import events as v
@@ -25,8 +26,11 @@ class WorkerSupervisor(ChildSupervisor):
     :param run: what a worker runs.
     """
 
-    def __init__(self, context: MasterContext, broker: ConnectionBroker, gauges: MasterGaugeWriter, run: Run) -> None:
+    def __init__(
+        self, context: MasterContext, broker: ConnectionBroker, logs: LogReopener, gauges: MasterGaugeWriter, run: Run
+    ) -> None:
         super().__init__(context)
+        self._logs = logs
         self._broker = broker
         self._gauges = gauges
         self._run = run
@@ -43,6 +47,10 @@ class WorkerSupervisor(ChildSupervisor):
             self._broker.post(message, descriptor, handle)
         elif isinstance(message, Drained):
             self._machine.post(v.DrainAcknowledged(handle.slot))
+        elif isinstance(message, LogMoved):
+            self._logs.moved(handle.slot, message.path)
+        elif isinstance(message, LogInUse):
+            self._logs.in_use(handle.slot)
         elif isinstance(message, PreflightDone):
             self._machine.post(v.PreflightFinished(handle.slot))
         elif isinstance(message, Unreachable):
@@ -53,6 +61,7 @@ class WorkerSupervisor(ChildSupervisor):
 
     def gone(self, handle: ChildProcess, status: int) -> None:
         """Post that a worker has ended, and release what it had in the shared memory."""
+        self._logs.in_use(handle.slot)
         self._context.scoreboard.idle(handle.slot)
         self._generations.shared_state.retire(handle.slot)
         super().gone(handle, status)

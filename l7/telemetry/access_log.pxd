@@ -10,8 +10,8 @@ cdef class NullAccessLog:
     cpdef tick(self)
 
 cdef class AccessLog(NullAccessLog):
-    cdef object _batches, _deadline, _output, _report, _trouble, _wake
-    cdef bint _closing, _episode, _finished
+    cdef object _batches, _deadline, _descriptors, _look_at, _native, _output, _report, _rotation, _trouble, _wake
+    cdef bint _closing, _episode, _finished, _moved
     cdef long long _count, _dropped, _failed, _handed, _seen, _told, _written
     cdef Py_ssize_t _size
     cdef CombinedFormat _form

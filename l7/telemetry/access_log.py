@@ -1,5 +1,8 @@
 """The access log: the event loop collects lines, and one thread beside it writes them in batches.
 
+The thread also finds out, once a second, that the file was rotated (`l7.telemetry.log_rotation`): the master opens the
+new one, and ``use`` has the thread go on there.
+
 The loop never waits for a disk or a pipe: ``log`` writes into a buffer, and 64 KiB or the next ``tick`` pass it to the
 thread. Lines that cannot be written are lost, never requests: memory is bounded; a full disk, a closed pipe or a
 reader that stopped cost lines, and each such period is reported when it begins and, with the number, when it ends.
@@ -13,6 +16,7 @@ Hot: next to nothing a request beside the line itself; handing over is one syste
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
 from collections import deque
@@ -22,6 +26,7 @@ from l7.clock import monotonic
 from l7.exchange import Exchange
 from l7.telemetry.access_log_formats import FORMATS
 from l7.telemetry.events import named
+from l7.telemetry.log_rotation import rotation_of
 from l7.telemetry.shared_output import NATIVE, NativeThreading, SharedOutput, descriptor_of, open_for_lines
 
 BATCH = 64 * 1024
@@ -30,6 +35,8 @@ _ROOM = BATCH + 8 * 1024
 """For a batch, and the line that completes it."""
 BACKLOG = 1024 * 1024
 """The most bytes that wait for the thread: further lines are lost."""
+LOOK_EVERY = 1.0
+"""Seconds between two looks at whether the file was rotated."""
 
 
 def to_stderr(message: str) -> None:
@@ -56,6 +63,19 @@ class NullAccessLog:
     def tick(self) -> None:
         """Do nothing."""
 
+    def use(self, path: str, descriptor: int) -> None:
+        """Close a descriptor of the log at ``path``, which is not written."""
+        os.close(descriptor)
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a descriptor that `use` was given is not written to yet."""
+        return False
+
+    def has_moved(self) -> bool:
+        """Whether the file was rotated, so that the log has to be opened anew; true about once a second."""
+        return False
+
     def close(self, timeout: float = 1.0) -> bool:
         """Return True: there is nothing to write."""
         return True
@@ -70,8 +90,9 @@ class AccessLog(NullAccessLog):
     """
 
     __slots__ = (
-        "_batches", "_buffer", "_closing", "_count", "_deadline", "_dropped", "_episode", "_failed", "_finished",
-        "_form", "_handed", "_output", "_report", "_seen", "_size", "_told", "_trouble", "_wake", "_written", "target",
+        "_batches", "_buffer", "_closing", "_count", "_deadline", "_descriptors", "_dropped", "_episode", "_failed",
+        "_finished", "_form", "_handed", "_look_at", "_moved", "_native", "_output", "_report", "_rotation", "_seen",
+        "_size", "_told", "_trouble", "_wake", "_written", "target",
     )  # fmt: skip
 
     def __init__(
@@ -87,7 +108,12 @@ class AccessLog(NullAccessLog):
         self.target = target
         self._form = FORMATS[form]()
         self._report = report
+        self._native = native
         self._output = SharedOutput(descriptor, lock if descriptor in (1, 2) else None, native)
+        self._rotation = rotation_of(target, descriptor)
+        self._look_at = 0.0
+        self._moved = False
+        self._descriptors: deque[int] = deque()
         self._buffer = bytearray(_ROOM)
         # Lines collected, and buffers for the thread, each with how many of its bytes are lines, and how many lines.
         self._count = 0
@@ -113,6 +139,26 @@ class AccessLog(NullAccessLog):
         self._count += 1
         if self._size >= BATCH:
             self._hand_over()
+
+    def use(self, path: str, descriptor: int) -> None:
+        """Write to another descriptor from now on, and close it in the end, unless it is of another ``path``."""
+        if self._closing or path != self.target:
+            os.close(descriptor)
+            return
+        if self._size:
+            self._hand_over()
+        self._descriptors.append(descriptor)
+        os.eventfd_write(self._wake, 1)
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a descriptor that `use` was given is not written to yet."""
+        return bool(self._descriptors)
+
+    def has_moved(self) -> bool:
+        """Whether the file was rotated, so that the log has to be opened anew; true about once a second."""
+        moved, self._moved = self._moved, False
+        return moved
 
     def tick(self) -> None:
         """Pass the collected lines to the thread, and report losses: to be called about four times a second."""
@@ -173,12 +219,35 @@ class AccessLog(NullAccessLog):
         """Write batches as they come until the log is closed: the thread."""
         # Signals must go to the loop's thread: one that is delivered to this thread would not wake the loop.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        while self._batches or not self._closing:
-            os.read(self._wake, 8)
+        poll = self._native.poll()
+        poll.register(self._wake, select.POLLIN)
+        while self._batches or self._descriptors or not self._closing:
+            if poll.poll(None if self._rotation is None else LOOK_EVERY * 1000):
+                os.read(self._wake, 8)
+            # Lines that wait go into the new file: the old one may be about to be compressed.
+            while self._descriptors:
+                self._change(self._descriptors[0])
+                self._descriptors.popleft()
             while self._batches:
                 buffer, size, _ = self._batches.popleft()
                 self._write(bytes(memoryview(buffer)[:size]))
+            self._look()
         self._finished = True
+
+    def _change(self, descriptor: int) -> None:
+        """Write to another descriptor from now on, unless it is the same file; the one before is closed."""
+        if os.path.samestat(os.fstat(descriptor), os.fstat(self._output.fd)):
+            os.close(descriptor)
+            return
+        before, self._output = self._output, SharedOutput(descriptor, None, self._native)
+        self._rotation = rotation_of(self.target, descriptor)
+        before.close()
+
+    def _look(self) -> None:
+        """See whether the file was rotated, once a second."""
+        if self._rotation is not None and (now := monotonic()) >= self._look_at:
+            self._look_at = now + LOOK_EVERY
+            self._moved = self._rotation.is_due()
 
     def _write(self, data: bytes) -> None:
         written, error = (0, None) if self._is_late() else self._output.write(data, self._is_late)

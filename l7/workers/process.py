@@ -32,11 +32,14 @@ from l7.ipc.messages import (
     BootFailed,
     Drain,
     Drained,
+    LogInUse,
+    LogMoved,
     PreflightDone,
     Ready,
     SetMembers,
     Stop,
     Unreachable,
+    UseLog,
     shortened,
 )
 from l7.sharedmem import scoreboard as cells
@@ -143,6 +146,8 @@ class Worker:
         self._cells = spec.scoreboard.slot(spec.slot)
         self._watchdog = Watchdog(config.block_warning, events.warning)
         self._beaten = 0
+        self._changes_log = False
+        """Whether the master is to be told that the log's new file is written."""
         self._samples: deque[tuple[int, int]] = deque(maxlen=SAMPLES)
         """Times of heartbeats, each with the number of requests by then."""
         self._may_accept = Event()
@@ -220,7 +225,16 @@ class Worker:
     def _tick(self) -> None:
         self._watchdog.turned()
         self._log.tick()
+        self._follow_log()
         self._show()
+
+    def _follow_log(self) -> None:
+        """Ask the master for the log's new file after a rotation; tell it when that is written."""
+        if self._log.has_moved():
+            self._channel.send(LogMoved(self._spec.generation.config.access_log))
+        if self._changes_log and not self._log.is_changing:
+            self._changes_log = False
+            self._channel.send(LogInUse())
 
     def _beat(self) -> None:
         """Publish the heartbeat, the loop's lag, and the counts."""
@@ -256,6 +270,9 @@ class Worker:
         message, descriptor = received
         if isinstance(message, Adopt) and descriptor is not None:
             self._server.adopt(message, descriptor)
+        elif isinstance(message, UseLog) and descriptor is not None:
+            self._log.use(message.path, descriptor)
+            self._changes_log = True
         elif isinstance(message, Drain):
             handover = message.idle == "handover"
             self._drain(message.within, WorkerPhase.HANDING_OVER if handover else WorkerPhase.STOPPING)
@@ -342,9 +359,12 @@ def _access_log(spec: WorkerSpec, events: Events) -> NullAccessLog:
     """The log that the master has open; where that is another one by now, it is opened here, and ``OSError`` raised."""
     config = spec.generation.config
     target = config.access_log
+    held = spec.log is not None and spec.log[0] == target
+    if spec.log is not None and not held and spec.log[1] > 2:
+        os.close(spec.log[1])
     if target == "off":
         return NullAccessLog()
-    descriptor = spec.log[1] if spec.log is not None and spec.log[0] == target else open_log(target)
+    descriptor = spec.log[1] if spec.log is not None and held else open_log(target)
     return AccessLog(target, descriptor, config.access_log_format, lock=spec.log_lock, report=events.warning)
 
 

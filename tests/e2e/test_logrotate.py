@@ -1,4 +1,4 @@
-"""The real logrotate with the snippet of the documentation: no line is lost, and l7 writes to the new file."""
+"""The real logrotate with the snippet of the documentation: no line is lost, and l7 finds the new file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def rotate(machine: Path) -> None:
     """Run the documentation's snippet, on this machine's paths."""
     text = (CHECKOUT / "docs" / "logrotate.conf").read_text("utf-8")
     snippet = machine / "logrotate.conf"
-    snippet.write_text(text.replace("/var/log/l7/", f"{machine}/log/").replace("/run/l7.pid", f"{machine}/l7.pid"))
+    snippet.write_text(text.replace("/var/log/l7/", f"{machine}/log/"))
     snippet.chmod(0o644)
     command = [str(LOGROTATE), "--force", "--state", str(machine / "state"), str(snippet)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -49,7 +49,8 @@ def rotate(machine: Path) -> None:
 
 # Everything is imported before: the account may not be able to read the interpreter.
 AS_NOBODY = (
-    "import encodings.utf_8_sig, os, sys, l7.commands, l7.master.build\nfrom l7.cli import command_line, main\n"
+    "import encodings.utf_8_sig, os, sys, l7.commands.dispatch, l7.master.build\n"
+    "from l7.cli import command_line, main\n"
     f"os.setgroups([]); os.setgid({NOBODY.pw_gid}); os.setuid({NOBODY.pw_uid})\n"
     "sys.exit(main(command_line(sys.argv[1:])))"
 )
@@ -73,10 +74,12 @@ def test_lines_go_on_in_the_new_file(origin, machine, program):
         for number in range(3):
             assert get(proxy.port, f"/{number}").status == 200
             proxy.wait_for(lambda number=number: f"GET /{number} " in log.read_text(), "its line")
+            start = len(proxy.events)
             rotate(machine)
-            proxy.wait_for_event(f"reload done: generation {number + 2}")
+            proxy.wait_for_event("log.reopened", start=start, log=log)
         assert get(proxy.port, "/last").status == 200
         proxy.wait_for(lambda: "GET /last " in log.read_text(), "a line in the new file")
+        assert not [line for line in proxy.events if " reload." in line]
         assert {psutil.Process(pid).uids().real for pid in (proxy.pid, *proxy.workers())} == {NOBODY.pw_uid}
         openers = [title for title in proxy.titles() if "opener" in title]
         assert len(openers) == (program is PROGRAM)

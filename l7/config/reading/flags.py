@@ -37,6 +37,7 @@ COMMANDS = {
     "explain": "where would a request for URL go, and why; asks the l7 that runs, if one does (--offline: none)",
     "reload": "reload the l7 that runs, wait, and print the verdict (--dry-run: only what would change)",
     "status": "show the workers and the configuration of the l7 that runs",
+    "logs": "reopen: open the access log anew, after a rotation, without waiting for l7 to notice",
     "server": "HOST ADDRESS drain|ready|maint|weight N: take a server out of service and back",
     "rehearse": "reload, break, kill and upgrade a private l7 under load (l7 rehearse --help)",
     "demo": "start three small servers and proxy to them",
@@ -45,6 +46,7 @@ COMMANDS = {
 }
 WORDS: dict[str, tuple[str | tuple[str, ...], ...]] = {
     "explain": ("URL",),
+    "logs": (("reopen",),),
     "server": ("HOST", "ADDRESS", ("drain", "ready", "maint", "weight")),
     "completion": (("bash", "zsh", "fish"),),
 }

@@ -12,6 +12,7 @@ from l7.ipc.requests import (
     DryRunRequest,
     ExplainRequest,
     ReloadRequest,
+    ReopenLogsRequest,
     Request,
     ServerRequest,
     StatusRequest,
@@ -19,6 +20,7 @@ from l7.ipc.requests import (
 )
 from l7.master.context import MasterContext
 from l7.master.control.explain import insight
+from l7.master.control.log_reopener import LogReopener
 from l7.master.control.reload_tracker import ReloadTracker
 from l7.master.control.server import ControlConnection, ControlServer
 from l7.master.control.server_table import table
@@ -39,6 +41,7 @@ class ControlCommands(MasterPart):
         context: MasterContext,
         control_server: ControlServer,
         reload_tracker: ReloadTracker,
+        logs: LogReopener,
         monitor_status: Callable[[], Answer | None],
     ) -> None:
         self._context = context
@@ -46,6 +49,7 @@ class ControlCommands(MasterPart):
         self._generations = context.generations
         self._server = control_server
         self._reload_tracker = reload_tracker
+        self._logs = logs
         self._monitor_status = monitor_status
         self._wants_reload: ReloadRequest | None = None
 
@@ -85,6 +89,8 @@ class ControlCommands(MasterPart):
             self._reload_tracker.want(connection)
             if self._wants_reload is None or request.force:
                 self._wants_reload = request
+        elif isinstance(request, ReopenLogsRequest):
+            self._logs.reopen(connection)
         else:
             self._server.answer(connection, self._answer(request))
 

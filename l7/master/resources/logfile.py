@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from l7.errors import StartError
 from l7.master.resources.privileged_opener import OpenerRefused, PrivilegedOpener
 from l7.master.resources.privileges import Identity, account, give_file
+from l7.telemetry.log_rotation import rotation_of
 from l7.telemetry.shared_output import descriptor_of, open_for_lines
 
 NO_FILE = frozenset({"-", "off"})
@@ -68,6 +69,16 @@ class AccessLogFile:
         if before is not None and before[1] > 2:
             os.close(before[1])
         return LogOpenResult(anew)
+
+    @property
+    def may_be_rotated(self) -> bool:
+        """Whether it is a regular file that has its path as a name: no standard descriptor, FIFO or device."""
+        return self.held is not None and rotation_of(*self.held) is not None
+
+    def close(self) -> None:
+        """Close it: called in a forked child that does not write it."""
+        if self.held is not None and self.held[1] > 2:
+            os.close(self.held[1])
 
     def try_out(self, path: str) -> str:
         """Why `open` would fail; nothing is made, and nothing is said where it would not."""
@@ -159,7 +170,7 @@ def _trouble(path: str, held: int, why: str) -> str:
     who, why = account(), why.removeprefix(f"access-log: {path}: ")
     return (
         f"access-log: {path} cannot be opened anew by {who} ({why}): lines go on into {where}; "
-        f"let logrotate `create 640 {who}` or `copytruncate`, or let {who} make files in the directory, and reload"
+        f"let logrotate `create 640 {who}` or `copytruncate`, or let {who} make files in the directory"
     )
 
 
