@@ -146,7 +146,13 @@ def test_whole(case: Case, stage: Stage) -> None:
     run(case, stage, "whole")
 
 
-SAMPLE = [case for case in random.Random(7).sample(REQUESTS, len(REQUESTS) // 4) if len(case.raw) < 100_000]
+def says_close(case: Case) -> bool:
+    """Whether a client says in HTTP/1.1 that it sends no more, and does: in pieces that would meet a closed end."""
+    return b"HTTP/1.1" in case.raw and any(isinstance(outcome, Forward) and outcome.closes for outcome in case.outcomes)
+
+
+IN_PIECES = [case for case in REQUESTS if not says_close(case)]
+SAMPLE = [case for case in random.Random(7).sample(IN_PIECES, len(IN_PIECES) // 4) if len(case.raw) < 100_000]
 
 
 @pytest.mark.parametrize("case", SAMPLE, ids=str)
@@ -155,7 +161,7 @@ def test_sliced(case: Case, stage: Stage) -> None:
     run(case, stage, random.Random(case.name))
 
 
-LINES = [case for case in random.Random(8).sample(REQUESTS, len(REQUESTS) // 8) if len(case.raw) < 20_000]
+LINES = [case for case in random.Random(8).sample(IN_PIECES, len(IN_PIECES) // 8) if len(case.raw) < 20_000]
 
 
 @pytest.mark.parametrize("case", LINES, ids=str)
@@ -164,7 +170,7 @@ def test_line_by_line(case: Case, stage: Stage) -> None:
     run(case, stage, "line")
 
 
-BYTES = [case for case in random.Random(9).sample(REQUESTS, len(REQUESTS) // 12) if len(case.raw) < 2_000]
+BYTES = [case for case in random.Random(9).sample(IN_PIECES, len(IN_PIECES) // 12) if len(case.raw) < 2_000]
 
 
 @pytest.mark.parametrize("case", BYTES, ids=str)

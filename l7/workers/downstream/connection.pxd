@@ -6,6 +6,7 @@ from l7.http cimport octets
 from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead
 from l7.workers.limits cimport ClientProtocolLimits
+from l7.workers.downstream.body cimport RequestBody
 from l7.workers.downstream.http1_exchange cimport Http1Exchange
 from l7.workers.downstream.request_handler cimport RequestHandler
 from l7.workers.transport.stream cimport Stream
@@ -17,8 +18,9 @@ cdef class ClientConnection(Http1Exchange):
     cdef public double linger_until, since
 
     cpdef on_ready(self, Stream stream)
-    @cython.locals(handler=RequestHandler, stream=Stream, started=double, head=RequestHead, exchange=Exchange)
+    @cython.locals(handler=RequestHandler, stream=Stream, started=double, head=RequestHead, exchange=Exchange, body=RequestBody)
     cpdef serve(self)
+    cdef bint _ends_here(self, RequestHead head, RequestBody body) except -1
     @cython.locals(stream=Stream)
     cdef _rest(self, double now)
     cdef bint _leave(self, double now) except -1

@@ -21,6 +21,7 @@ from l7.http.forwarding import Hop
 from l7.http.grammar import CRLF
 from l7.http.heads import END, HeadReader
 from l7.http.messages import RequestHead
+from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.http1_exchange import Http1Exchange
 from l7.workers.downstream.request_handler import RequestHandler
 from l7.workers.transport.stream import NEVER, Stream, StreamLost, StreamTimeout
@@ -91,15 +92,25 @@ class ClientConnection(Http1Exchange):
             exchange = Exchange(self.hop.client, started)
             self.kept = False
             handler.handle(exchange, head, self)
+            body = self._body
             self._body = None
             if not self.kept:
-                self.end()
+                if self._ends_here(head, body):
+                    self.close()
+                else:
+                    self.end()
                 return
             if handler.draining and self._leave(started + exchange.total_time):
                 return
             if not self._buffer and not stream.ready:
                 self._rest(started + exchange.total_time)
                 return
+
+    def _ends_here(self, head: RequestHead, body: RequestBody | None) -> bool:
+        """Whether the client has said ``Connection: close``, and all that it had to send has come (RFC 9112, 9.6)."""
+        if head.persistent or not head.minor or self._buffer or self.stream.ready:
+            return False
+        return body is None or body.done
 
     def _leave(self, now: float) -> bool:
         """After an answer: hand the connection over or end it, where the worker drains; returns False to stay."""
@@ -216,8 +227,9 @@ class ClientConnection(Http1Exchange):
         """End the connection: half-close, then read and discard what still comes until the client closes, too (linger).
 
         Closing at once would reset a connection on which a client goes on sending, and the reset can overtake the
-        answer (RFC 9112, 9.6). Many clients read only after they have sent all, so this goes on for as long as they
-        send, within ``timeouts.body`` and ``limits.discarded-body``.
+        answer (RFC 9112, 9.6): that is only for those who have said that they send no more. Many clients read only
+        after they have sent all, so this goes on for as long as they send, within ``timeouts.body`` and
+        ``limits.discarded-body``.
         """
         stream = self.stream
         self._buffer = b""

@@ -6,6 +6,7 @@ from l7.http.forwarding cimport Hop
 from l7.workers.proxy cimport Proxy
 from l7.workers.downstream.connection cimport ClientConnection
 from l7.workers.downstream.accept_balancer cimport AcceptBalancer
+from l7.workers.transport cimport socket_calls
 from l7.workers.transport.stream cimport DeadlineSweeper
 
 cdef int _IPV4, _UNIX
@@ -23,6 +24,7 @@ cdef class ActiveListener:
     cpdef watch(self)
     cpdef pause(self)
     cpdef close(self)
+    @cython.locals(peer=str)
     cpdef bint accept(self) except -1
 
 cdef class ConnectionHandler:
@@ -38,7 +40,7 @@ cdef class ConnectionHandler:
     cdef bint _told, _backs_off, _paused, _crowded
     cdef dict _authorities
 
-    cpdef accepted(self, object sock, object peer, ActiveListener listener)
+    cpdef accepted(self, object sock, str peer, ActiveListener listener)
     cdef ClientConnection _begin(self, object sock, Hop hop)
     cpdef take(self, ActiveListener listener)
     @cython.locals(count=Py_ssize_t)
@@ -48,4 +50,4 @@ cdef class ConnectionHandler:
     @cython.locals(listener=ActiveListener)
     cdef _watch(self)
 
-cpdef str client_address(object peer, int family)
+cpdef str client_address(str peer, int family)

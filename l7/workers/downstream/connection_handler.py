@@ -15,7 +15,6 @@ import ipaddress
 import socket
 from _socket import socket as Socket
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from gevent import get_hub
 
@@ -32,6 +31,7 @@ from l7.workers.downstream.connection_reclaimer import ConnectionReclaimer, has_
 from l7.workers.downstream.handover import MOST_READ, HandoverQueue
 from l7.workers.proxy import Proxy
 from l7.workers.runtime.oneshot import OneShotTimer
+from l7.workers.transport import socket_calls
 from l7.workers.transport.stream import DeadlineSweeper, Stream
 
 _IPV4, _UNIX, _STREAM = int(socket.AF_INET), int(socket.AF_UNIX), int(socket.SOCK_STREAM)
@@ -91,14 +91,12 @@ class ActiveListener:
     def accept(self) -> bool:
         """Accept one connection, if there is one; returns whether there was."""
         try:
-            descriptor, peer = self.sock._accept()  # type: ignore[attr-defined]
+            descriptor, peer = socket_calls.accept(self.sock)
         except OSError as failure:
             if failure.errno in SCARCE and not self._server.frees(failure, self):
                 self._server.overloaded(failure)
             return False
-        sock = Socket(self.family, _STREAM, 0, descriptor)
-        sock.setblocking(False)
-        self._server.accepted(sock, peer, self)
+        self._server.accepted(Socket(self.family, _STREAM, 0, descriptor), peer, self)
         return True
 
 
@@ -149,7 +147,7 @@ class ConnectionHandler:
         self._balancer.may_hold(self._most)
         self._resume()
 
-    def accepted(self, sock: Socket, peer: Any, listener: ActiveListener) -> None:
+    def accepted(self, sock: Socket, peer: str, listener: ActiveListener) -> None:
         """Serve a new connection."""
         self._told = False
         if self._crowded:
@@ -331,12 +329,11 @@ def _nothing() -> None:
     """Do nothing at the end of the last connection."""
 
 
-def client_address(peer: Any, family: int) -> str:
+def client_address(peer: str, family: int) -> str:
     """The peer of a connection as it is logged and forwarded: IPv4 in IPv6 is shown as IPv4, without a zone."""
     if family == _UNIX:
         return UNIX
-    host: str = peer[0]
-    return host if family == _IPV4 else of_peer(host)
+    return peer if family == _IPV4 else of_peer(peer)
 
 
 def _own_name(sock: socket.socket) -> tuple[int, bytes]:

@@ -2,8 +2,32 @@
 
 cdef extern from *:
     """
+    /* accept4 is an extension, which Python.h asks for. */
+    #include <arpa/inet.h>
     #include <errno.h>
+    #include <netinet/in.h>
     #include <sys/socket.h>
+
+    CYTHON_UNUSED static PyObject *l7_accept(PyObject *listener) {
+        union {
+            struct sockaddr any;
+            struct sockaddr_in four;
+            struct sockaddr_in6 six;
+            struct sockaddr_storage room;
+        } peer;
+        char text[INET6_ADDRSTRLEN] = "";
+        socklen_t size = sizeof peer;
+        int descriptor = PyObject_AsFileDescriptor(listener);
+        PyObject *found;
+        if (descriptor < 0) return NULL;
+        descriptor = accept4(descriptor, &peer.any, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (descriptor < 0) return PyErr_SetFromErrno(PyExc_OSError);
+        if (peer.any.sa_family == AF_INET) inet_ntop(AF_INET, &peer.four.sin_addr, text, sizeof text);
+        else if (peer.any.sa_family == AF_INET6) inet_ntop(AF_INET6, &peer.six.sin6_addr, text, sizeof text);
+        found = Py_BuildValue("is", descriptor, text);
+        if (!found) close(descriptor);
+        return found;
+    }
 
     CYTHON_UNUSED static PyObject *l7_receive(int descriptor, Py_ssize_t size) {
         static char buffer[65536];
@@ -21,5 +45,6 @@ cdef extern from *:
         return sent;
     }
     """
+    tuple accept "l7_accept" (object listener)
     bytes receive "l7_receive" (int descriptor, Py_ssize_t size)
     Py_ssize_t send "l7_send" (int descriptor, object data) except -1

@@ -1,4 +1,4 @@
-"""Receiving and sending by a descriptor.
+"""Accepting, receiving and sending by a descriptor.
 
 Compiled, the C in ``socket_calls.pxd`` runs: the system call, and for `receive` one object of the size that came. The
 methods of a socket make one for all that might come, let go of the interpreter and take it again. Only for sockets that
@@ -8,6 +8,17 @@ do not block.
 from __future__ import annotations
 
 import os
+from _socket import socket as Socket
+
+
+def accept(listener: Socket) -> tuple[int, str]:
+    """A new connection that does not block, and its peer's address as the kernel writes it; of a unix socket none.
+
+    Raises ``OSError``.
+    """
+    descriptor, peer = listener._accept()  # type: ignore[attr-defined]
+    os.set_blocking(descriptor, False)
+    return descriptor, peer[0] if isinstance(peer, tuple) else ""
 
 
 def receive(descriptor: int, size: int) -> bytes:
