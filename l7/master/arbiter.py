@@ -66,7 +66,7 @@ class Arbiter:
                 self._collect()
 
     def _start(self) -> None:
-        setproctitle("l7: master")
+        setproctitle(f"l7: master ({self._context.generations.instance})")
         self._context.events.generation = self._machine.state.plan.generation
         self._context.poll.wake(self._context.signal_queue.descriptor)
         for part in self._parts:

@@ -21,6 +21,9 @@ NAMES = {
     "master.stopping": Meaning((), "a stop was asked for"),
     "master.stopped": Meaning((), "the last line of a master"),
     "master.uncompiled": Meaning((), "this l7 has no compiled modules, or not for this Python, or is not to use them"),
+    "address.awaited": Meaning(
+        ("address", "seconds"), "an address to bind is in use; it is tried again for that time before the start fails"
+    ),
     "reload.started": Meaning((), "the new configuration is valid, and its first worker is started"),
     "reload.watched": Meaning(("worker",), "that worker, the canary, is ready and serves on trial"),
     "reload.proven": Meaning((), "the canary is not worse; the other workers follow"),

@@ -156,7 +156,8 @@ def test_a_taken_port_is_said_clearly() -> None:
         try:
             assert process.wait() == 1
             process.assert_nothing_left()
-            assert str(port) in "\n".join(process.events)
+            (awaited,) = [number for number, line in enumerate(process.events) if "address.awaited" in line]
+            assert f"port {port}: " in "\n".join(process.events[awaited + 1 :])
             assert "Traceback" not in process.transcript()
         finally:
             process.kill()

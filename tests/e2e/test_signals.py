@@ -258,7 +258,7 @@ def test_ttin_and_ttou_change_the_number_of_workers_which_never_is_zero(l7, orig
 
 def test_process_titles(l7, origin):
     proxy = l7(CONFIG.format(origin().address), workers=2)
-    assert psutil.Process(proxy.pid).cmdline()[0] == "l7: master"
+    assert psutil.Process(proxy.pid).cmdline()[0] == f"l7: master ({proxy.config_path})"
     titles = sorted(psutil.Process(pid).cmdline()[0] for pid in proxy.workers())
     assert titles == ["l7: worker 1 (generation 1)", "l7: worker 2 (generation 1)"]
 

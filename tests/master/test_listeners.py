@@ -108,9 +108,18 @@ def test_an_address_in_use_is_waited_for(listeners):
         (one,) = listeners.take(["127.0.0.1"], port, pause)
         assert port_of(one) == port
         assert len(waits) == 3
+        said, before = [], len(waits)
+        said_after = []
+
+        def say(words: str) -> None:
+            said.append(words)
+            said_after.append(len(waits) - before)
+
         with pytest.raises(StartError, match=f"port {port}: address 127.0.0.1 is in use"):
-            Listeners().take(["127.0.0.1"], port, lambda seconds: waits.append(seconds) or True)
+            Listeners(None, say).take(["127.0.0.1"], port, lambda seconds: waits.append(seconds) or True)
         assert 3 <= sum(waits[3:]) <= 5
+        assert said == [f"127.0.0.1:{port} is in use; l7 waits for it, {sum(waits[3:]):g} s at most"]
+        assert said_after == [0], "before it waits"
 
 
 def test_a_stale_socket_is_replaced_a_live_one_and_another_file_are_not(listeners, tmp_path):

@@ -29,6 +29,7 @@ from l7.master.resources.listening_sockets import (
 from l7.master.resources.privileged_opener import OpenerRefused, PrivilegedOpener
 from l7.master.resources.privileges import Identity, first_unprivileged_port
 from l7.networks import host_port
+from l7.telemetry.events import named
 
 TRIES = 17
 """How often an address in use is tried at a start: a predecessor's workers may be just letting go of it."""
@@ -36,6 +37,11 @@ PAUSE = 0.25
 """Seconds between two tries."""
 FIRST_INHERITED = 3
 """Where the descriptors of ``LISTEN_FDS`` begin (sd_listen_fds(3))."""
+
+
+def _silent(_: str) -> None:
+    """Write no event."""
+
 
 Pause = Callable[[float], bool]
 """Waits for a number of seconds; returns False when a signal has told l7 to stop."""
@@ -91,8 +97,9 @@ def wanted_keys(bind: Iterable[str], port: int) -> list[ListenerKey]:
 class Listeners:
     """All listening sockets of the master."""
 
-    def __init__(self, opener: PrivilegedOpener | None = None) -> None:
+    def __init__(self, opener: PrivilegedOpener | None = None, report: Callable[[str], None] = _silent) -> None:
         self._opener = opener or PrivilegedOpener()
+        self._report = report
         self._bound: dict[ListenerKey, Listener] = {}
         self._inherited: list[Listener] = []
         self._replaced: list[Listener] = []
@@ -171,7 +178,13 @@ class Listeners:
                     return Listener(key, listen_unix(key.path), key.path, inode(key.path))
                 return Listener(key, listening(self._bind_tcp(key, dual=dual)))
             except OSError as error:
-                if error.errno != errno.EADDRINUSE or not left or pause is None or not pause(PAUSE):
+                if error.errno != errno.EADDRINUSE or not left or pause is None:
+                    raise StartError(_explain(key, error)) from error
+                if left == TRIES - 1:
+                    seconds = left * PAUSE
+                    words = f"{key} is in use; l7 waits for it, {seconds:g} s at most"
+                    self._report(named("address.awaited", words, address=key, seconds=seconds))
+                if not pause(PAUSE):
                     raise StartError(_explain(key, error)) from error
         raise AssertionError("the last try returns or raises")
 

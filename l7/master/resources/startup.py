@@ -119,7 +119,8 @@ def prepare(
     config = loaded.config
     identity = identify(config.run_as)
     raise_limit()
-    resources = MasterResources(opener, Listeners(opener), AccessLogFile(opener), identity, pid_path=config.pid_file)
+    resources = MasterResources(opener, Listeners(opener, warn), AccessLogFile(opener), identity)
+    resources.pid_path = config.pid_file
     try:
         if inheritance is None:
             resources.listeners.inherit(environ)

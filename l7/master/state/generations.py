@@ -12,6 +12,7 @@ from l7.config.generation import Generation, Loaded
 from l7.config.listeners import HANDED_DOWN, listeners_of
 from l7.config.rendering.dump import render_dump
 from l7.config.schema import Config
+from l7.config.values.names import printable
 from l7.errors import ConfigError, L7Error, StartError
 from l7.master.resources.listeners import Listener, describe, key_of
 from l7.master.resources.privileges import account, first_unprivileged_port, may_bind_any_port
@@ -108,6 +109,12 @@ class Generations:
         self._served = {first: self.current}
         self._warn(loaded)
         self._warn_of_unreadable(loaded)
+
+    @property
+    def instance(self) -> str:
+        """What tells this l7 from another one: its configuration file, else the first address that it listens on."""
+        file, listeners = self.current.file, self.current.listeners
+        return printable(file) if file is not None else str(listeners[0]) if listeners else "no listener"
 
     def get(self, number: int) -> BoundGeneration:
         """A generation that is served."""

@@ -169,7 +169,7 @@ class UpgradeCoordinator(MasterPart):
             self._context.notifier.replaced(event.pid)
             self._broker.away = self._predecessor_side.bridge
             self._commands.hand_over(f"process {event.pid} has taken over; ask again")
-            setproctitle("l7: master (replaced)")
+            setproctitle(f"l7: master (replaced; {self._context.generations.instance})")
         self._state_file.close()
         self._machine.post(event)
 
