@@ -126,6 +126,8 @@ def test_a_word_is_completed(shell: Fish | Typed) -> None:
         ("l7 --log-level de", "l7 --log-level debug"),
         ("l7 --access-log-format comb", "l7 --access-log-format combined"),
         ("l7 --workers au", "l7 --workers auto"),
+        ("l7 --timeouts-id", "l7 --timeouts-idle"),
+        ("l7 --defaults-balance le", "l7 --defaults-balance least-requests"),
         ("l7 -c conf", "l7 -c config.yml"),
         ("l7 -c config.yml rel", "l7 -c config.yml reload"),
         ("l7 check --config conf", "l7 check --config config.yml"),

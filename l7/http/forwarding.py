@@ -229,7 +229,7 @@ _SCHEMES = (b"http", b"https")
 
 
 def _said(head: RequestHead) -> tuple[dict[bytes, bytes], list[bytes]]:
-    """The values of the fields that l7 sets, by name, and the lines of all others."""
+    """The values of the fields that l7 sets, by name, and the lines of all others. An empty chain is one, too."""
     told: dict[bytes, bytes] = {}
     others: list[bytes] = []
     for line in head.forwarded.split(CRLF) if head.forwarded else []:
@@ -237,7 +237,8 @@ def _said(head: RequestHead) -> tuple[dict[bytes, bytes], list[bytes]]:
         key = name.lower()
         value = value.strip(OWS)
         if key in _SET:
-            told[key] = told[key] + b", " + value if key in told else value
+            if value or key == _FOR:
+                told[key] = told[key] + b", " + value if key in told else value
         else:
             others.append(line)
     return told, others

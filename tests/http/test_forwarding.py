@@ -279,6 +279,7 @@ def test_the_port_is_the_one_that_the_client_sees(host, port):
         ((b"X-Forwarded-Proto: https", b"X-Forwarded-Port: 8080"), b"a.test", b"8080"),
         ((b"X-Forwarded-Host: b.test",), b"a.test:8080", b"80"),
         ((b"Forwarded: for=1.2.3.4;proto=https",), b"127.0.0.1:8080", b"443"),
+        ((b"X-Forwarded-Proto: https", b"X-Forwarded-Port:", b"X-Forwarded-Host: "), b"a.test", b"443"),
     ],
 )
 def test_the_port_fits_what_a_trusted_proxy_says(said, host, port):

@@ -86,6 +86,11 @@ def test_whatever_it_is_nothing_is_raised(junk):
         (["for = a"], [("", "", "")]),
         (['for="a'], [("", "", "")]),
         (['for="a"b'], [("", "", "")]),
+        (["for=a;FOR=b, for=c"], [("", "", ""), ("c", "", "")]),
+        (["for=a;proto=https;proto=http"], [("", "", "")]),
+        (["for=a;by=_x;secret=_y;host=h"], [("a", "", "h")]),
+        (["for="], [("", "", "")]),
+        (["=a", "for"], [("", "", ""), ("", "", "")]),
     ],
 )
 def test_what_forwarded_tells(values, elements):
@@ -99,3 +104,43 @@ def test_nothing_before_it_makes_the_last_hop_another_one(before):
     for added in ("for=9.9.9.9", 'for="[2001:db8::9]:5";proto="https"'):
         last = elements_of([f"{before}, {added}".encode()])[-1]
         assert address_of(last.node) in ("9.9.9.9", "2001:db8::9", "")
+
+
+def quoted(draw: st.DrawFn, value: str) -> str:
+    """A value as it may be written: quoted, with backslashes where nobody needs them, or bare where it may be."""
+    if not set(value) & set(',;"\\ ') and draw(st.booleans()):
+        return value
+    return '"' + "".join("\\" + one if one in '"\\' or draw(st.booleans()) else one for one in value) + '"'
+
+
+@st.composite
+def forwarded(draw: st.DrawFn) -> tuple[list[str], list[Element]]:
+    """The values of Forwarded fields, as proxies may write them, and what they say."""
+    values, told = [], []
+    for _ in range(draw(st.integers(1, 3))):
+        written = []
+        for _ in range(draw(st.integers(1, 3))):
+            said = draw(
+                st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "for": st.sampled_from(["1.2.3.4", "[2001:db8::7]:443", "unknown", "_a,b;c", '_"\\']),
+                        "proto": st.sampled_from(["http", "https"]),
+                        "host": st.sampled_from(["a.test", "a.test:8080", "[::1]:80"]),
+                        "by": st.sampled_from(["_l7", "10.0.0.1"]),
+                        "x": st.text('ab,;"\\ ', min_size=1, max_size=5),
+                    },
+                ).filter(bool)
+            )
+            names = draw(st.permutations(sorted(said)))
+            pairs = [f"{draw(st.sampled_from([name, name.upper()]))}={quoted(draw, said[name])}" for name in names]
+            written.append(draw(st.sampled_from([";", " ; ", ";;"])).join(pairs))
+            told.append(Element(*(said.get(name, "").encode() for name in ("for", "proto", "host"))))
+        values.append(draw(st.sampled_from([",", ", ", " ,, "])).join(written))
+    return values, told
+
+
+@given(forwarded())
+def test_however_it_is_written_it_says_the_same(case):
+    values, told = case
+    assert elements_of([value.encode() for value in values]) == told

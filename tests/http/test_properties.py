@@ -137,6 +137,7 @@ def test_any_bytes_as_an_authority(data):
 
 
 forwarded = st.sampled_from([b"X-Forwarded-For", b"x-forwarded-proto", b"Forwarded", b"X-Real-IP", b"X-Forwarded-Host"])
+SET_ONCE = {b"x-forwarded-for", b"x-real-ip", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-host"}
 prefixed = http.tokens.map(lambda name: b"X-Forwarded-" + name)
 said = http.values | st.sampled_from([b"1.2.3.4", b"10.0.0.1, 10.0.0.2", b"[::1]", b"::1%x", b",,", b"unknown"])
 
@@ -150,7 +151,15 @@ def test_whatever_a_trusted_proxy_says_stays_in_its_fields(names, said):
     raw = HOP.request_head(head, b"id", believed)
     found = with_h11(raw)
     assert len(found) == 1 and found[0].complete
-    assert [name.lower() for name, _ in found[0].headers].count(b"x-forwarded-for") == 1
+    told = {}
+    for name, value in found[0].headers:
+        if name.lower() in SET_ONCE:
+            assert name.lower() not in told
+            told[name.lower()] = value
+    assert told.keys() == SET_ONCE
+    assert told[b"x-real-ip"] == client.encode()
+    if b"x-forwarded-port" not in [name.lower() for name in names[: len(said)]]:
+        assert 0 < int(told[b"x-forwarded-port"]) < 65536
 
 
 # ------------------------------------------------------- what goes on is read alike by h11 and by llhttp
