@@ -20,7 +20,7 @@ from gevent import get_hub
 
 from l7.http.forwarding import Hop
 from l7.ipc.messages import Adopt
-from l7.networks import UNIX, of_peer
+from l7.networks import UNIX, host_port, of_peer
 from l7.oserrors import DESCRIPTORS, SCARCE, describe
 from l7.telemetry.events import named
 from l7.workers.bounded_cache import BoundedCache
@@ -342,8 +342,5 @@ def _own_name(sock: socket.socket) -> tuple[int, bytes]:
         return 0, b"localhost"
     host, port = sock.getsockname()[:2]
     address = ipaddress.ip_address(host.partition("%")[0])
-    if address.is_unspecified:
-        name = "localhost"
-    else:
-        name = f"[{address}]" if address.version == 6 else str(address)
-    return port, f"{name}:{port}".encode("ascii") if port != 80 else name.encode("ascii")
+    name = host_port("localhost" if address.is_unspecified else str(address), port)
+    return port, name.removesuffix(":80").encode("ascii")
