@@ -54,6 +54,9 @@ from l7.workers.upstream.relay import Relay
 from l7.workers.upstream.request_deadline import TotalDeadline
 from l7.workers.upstream.tunnel import Tunnel
 
+TUNNELS_WITHIN = 1.0
+"""Seconds that upgraded connections have to end by themselves when l7 stops."""
+
 
 def _credentials(config: Config) -> Authenticator | None:
     users = {login: password.get_secret_value() for login, password in config.users.items()}
@@ -293,11 +296,13 @@ class Proxy(RequestHandler):
         framed = b"websocket" in elements(relay.response.upgrade)
         tunnel = Tunnel(client, server, forwarded.exchange, forwarded.upstream.bounds.idle, framed=framed)
         self.tunnels.add(tunnel)
+        if self.stopping:  # it was opened after the others were told
+            tunnel.leave(TUNNELS_WITHIN)
         try:
             tunnel.run(self.greenlets, early, relay.leftover)
         finally:
             self.tunnels.discard(tunnel)
-        if self.cutting_off:
+        if tunnel.leaving:
             forwarded.exchange.failure = self._killed(forwarded.exchange, whole=True)
             forwarded.exchange.code = KILLED_DATA.code
         forwarded.client.abort()
@@ -338,6 +343,11 @@ class Proxy(RequestHandler):
         spared = {stream for tunnel in self.tunnels for stream in tunnel.streams}
         end_waits(self.sweeper.streams - spared)
         return count
+
+    def end_tunnels(self) -> None:
+        """Tell tunnels that l7 stops, and end them `TUNNELS_WITHIN` seconds later. For callbacks of the loop."""
+        for tunnel in list(self.tunnels):
+            tunnel.leave(TUNNELS_WITHIN)
 
     def cut_rest(self) -> None:
         """End what is left, tunnels too. For callbacks of the loop."""
