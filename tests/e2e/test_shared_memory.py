@@ -9,6 +9,7 @@ from tests.harness import TIMEOUT
 from tests.harness.client import get
 from tests.harness.lifecycle import wait_for_control
 from tests.harness.load import Gate, in_flight
+from tests.harness.nameserver import NameServer
 
 LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_AS, (4_000_000 * 1024, 4_000_000 * 1024))"
 """`ulimit -v 4000000`."""
@@ -62,3 +63,22 @@ def test_too_little_for_the_start_is_a_sentence(l7):
     assert proxy.wait() == 1, proxy.transcript()
     assert proxy.stderr.join(TIMEOUT)
     assert proxy.events[-1] == "l7: no memory for counters: File too large"
+
+
+def test_a_name_that_gets_more_addresses_than_are_mapped(l7, origin, tmp_path):
+    """A worker that serves, and the monitor process, map what the master has given the new addresses."""
+    there = "127.0.0.39"
+    app = origin(host=there)
+    port = app.address.rpartition(":")[2]
+    others = "".join([f"  h{number}: {{servers: ['{app.address}']}}\n" for number in range(LEAST_ROWS // 2 - 4)])
+    with NameServer() as names:
+        names.records["app.test", "A"] = (0, ["127.0.0.10"])
+        text = CONFIG.format(directory=tmp_path, server=f"app.test:{port}") + others
+        proxy = l7(f"resolver: {{servers: [{names.address}], min-ttl: 100ms, max-ttl: 300ms}}\n{text}", before=LIMIT)
+        proxy.wait_for_event(rf"the name app\.test:{port} is 127\.0\.0\.10:{port}$")
+        names.records["app.test", "A"] = (0, [f"127.0.0.{number}" for number in range(10, 40)])
+        proxy.wait_for_event(rf"the name app\.test:{port} is joined by .* and 24 more$")
+        assert get(proxy.address, "/", host="a").status == 200
+        admin = f"{tmp_path}/admin"
+        proxy.wait_for(lambda: requests(admin)["a"] >= 1, "the request that was counted")
+        assert "left out" not in proxy.transcript()
