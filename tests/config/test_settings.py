@@ -248,6 +248,9 @@ backends:
     ]
     for wrong in ("defaults: 3", "defaults: [a]", "defaults:"):
         assert errors(["-c", write(f"{wrong}\nbackends: {{a: {{servers: [b]}}}}")])[0].startswith("config.yml:1: defau")
+    assert errors(["-c", write("defaults: {hash-key: target}\nbackends: {a: {servers: [b]}, b: {servers: [c]}}")]) == [
+        "config.yml:1: defaults: hash-key needs balance: hash"
+    ]
     # Two that are right each by itself, and not together.
     text = "defaults: {health: {path: /, body: ok}}\nbackends:\n  a:\n    servers: [b]\n    health: {method: HEAD}\n"
     assert errors(["-c", write(text)]) == [

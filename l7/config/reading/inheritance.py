@@ -36,15 +36,15 @@ def _missing(own: dict[str, Any], defaults: dict[str, Any], above: Path) -> Iter
     """Yield the paths of what ``own`` has not: settings, and sections as a whole."""
     for key, value in defaults.items():
         if key not in own:
-            if not _is_beside(key, own, above):
+            if above or _has_use(key, {**defaults, **own}):
                 yield (*above, key)
         elif isinstance(value, dict) and isinstance(own[key], dict):
             yield from _missing(own[key], value, (*above, key))
 
 
-def _is_beside(key: str, own: dict[str, Any], above: Path) -> bool:
-    """Whether a default means nothing here: it is of servers, or of another policy than the backend has."""
-    return not above and (key == "servers" or (key == "hash-key" and own.get("balance", "hash") != "hash"))
+def _has_use(key: str, backend: dict[str, Any]) -> bool:
+    """Whether a default means anything to a backend: servers do not, and a hash key only where it hashes."""
+    return key != "servers" and (key != "hash-key" or backend.get("balance") == "hash")
 
 
 def _joined(own: dict[str, Any], defaults: dict[str, Any], new: set[Path], above: Path) -> dict[str, Any]:

@@ -44,13 +44,10 @@ class SourceMerge:
         """
         if any(path[:depth] in self._inherited for depth in range(3, len(path) + 1)):
             return None
-        below = (
-            []
-            if path[:1] == ("backends",)
-            else [place for at, place in self._places.items() if at[: len(path)] == path != at]
-        )
-        if below:  # several settings that do not go together
-            return Where(", ".join(dict.fromkeys(below)), show_path=True)
+        if path not in self._places and path[:1] != ("backends",):
+            below = [place for at, place in self._places.items() if path and at[: len(path)] == path]
+            if below:  # several settings that do not go together
+                return Where(", ".join(dict.fromkeys(below)), show_path=True)
         for depth in range(len(path), 0, -1):
             if path[:depth] in self._places:
                 return Where(self._places[path[:depth]], show_path=False)
