@@ -5,7 +5,7 @@
 #   make test-pure        the same, with L7_PURE_PYTHON=1
 #   make test-asan        parsers, corpora and mutations of them on hot modules with AddressSanitizer and UBSan (gcc)
 #   make lint             ruff (rules and layout) and mypy
-#   make bench            l7 beside nginx and HAProxy, for half an hour (ARGS="--quick" does a part; needs Debian)
+#   make bench            l7 beside nginx and HAProxy, for more than half an hour (ARGS="--quick" does a part; needs Debian)
 #   make docs             the documentation, in docs/_build/html
 #   make dist             the source distribution and the wheel of this machine, in dist/
 #   make test-container   the steps of docs/Containerfile and what they make, by debootstrap (root, Debian, some minutes)

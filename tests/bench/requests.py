@@ -1,20 +1,25 @@
-"""What the load asks for: heads like a browser's, thirteen fields and more, another URL every time.
+"""What the load asks for: heads like a browser's, eleven fields and more, another URL every time.
 
-They come from many visitors, each with a cookie of its own and a page of its own that it comes from: a proxy that
-remembers what it has read cannot live on one head.
+There are three kinds of heads, because a proxy that remembers what it has read is cheap on those that come again:
+`REGULAR` from 256 visitors, `VISITORS` from 50,000 in random order, each with a cookie of its own and a page of its own
+that it comes from; and `FRESH` with three lines that never come again, as a CDN and a browser's cache add them.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import random
 from dataclasses import dataclass
 
 HOST = "bench.test"
 LOGIN = "someone"
 PASSWORD = "a password of some length"
-VISITORS = 256
+REGULAR, FRESH, VISITORS = "regular", "fresh", "visitors"
+REGULARS = 256
 """Sessions that take turns."""
+STRANGERS = 50_000
+"""Sessions in random order."""
 ASKED_HOSTS = 64
 """Of many configured hosts so many are asked for, spread over all: as many as there are connections, so that the
 connections to the servers stay open and what differs is finding the route."""
@@ -44,6 +49,7 @@ class Request:
     close: bool = False
     login: bool = False
     hosts: int = 1
+    heads: str = REGULAR
 
     @property
     def start(self) -> str:
@@ -56,32 +62,49 @@ class Request:
         return host_names(self.hosts)[::step][:ASKED_HOSTS]
 
     def rests(self) -> list[str]:
-        """What may stand after the number, up to the end of the head: one a visitor."""
+        """What may stand after the number, up to where `varying` lines or the end of the head follow."""
         hosts = self.asked_hosts()
-        return [self.rest(hosts[visitor % len(hosts)], visitor) for visitor in range(VISITORS)]
+        count = REGULARS if self.heads == REGULAR else len(hosts)
+        return [self.rest(hosts[visitor % len(hosts)], visitor) for visitor in range(count)]
 
     def rest(self, host: str, visitor: int = 0) -> str:
-        """What stands after the number, up to the end of the head."""
-        session = hashlib.md5(str(visitor).encode(), usedforsecurity=False).hexdigest()
-        fields = [
-            f"Host: {host}",
-            *FIELDS,
-            f"Referer: http://bench.test/catalogue/{visitor}/index.html?sort=price",
-            f"Cookie: session={session}; theme=dark; consent=all",
-        ]
+        """What stands after the number, up to where `varying` lines or the end of the head follow."""
+        fields = [f"Host: {host}", *FIELDS]
+        if self.heads == REGULAR:
+            session = hashlib.md5(str(visitor).encode(), usedforsecurity=False).hexdigest()
+            fields += visit(visitor, session)
         if self.login:
             fields.append("Authorization: Basic " + base64.b64encode(f"{LOGIN}:{PASSWORD}".encode()).decode())
         if self.body:
             fields += ["Content-Type: application/octet-stream", f"Content-Length: {self.body}"]
         if self.close:
             fields.append("Connection: close")
-        return "?page=2&sort=price HTTP/1.1\r\n" + "\r\n".join(fields) + "\r\n\r\n"
+        return "?page=2&sort=price HTTP/1.1\r\n" + "\r\n".join(fields) + "\r\n" * (1 + (self.heads == REGULAR))
+
+    def varying(self, number: int) -> str:
+        """The lines that another request does not have, with the end of the head; nothing where there are none."""
+        chance = random.Random(number)
+        if self.heads == FRESH:
+            trace, tag = (f"{chance.getrandbits(64):016x}" for _ in range(2))
+            return f'X-Trace-Id: {trace}\r\nIf-None-Match: "{tag}"\r\nX-Sequence: {number}\r\n\r\n'
+        if self.heads == VISITORS:
+            visitor = chance.randrange(STRANGERS)
+            return "\r\n".join([*visit(visitor, f"{visitor * 2654435761:032x}"), "", ""])
+        return ""
 
     def bytes(self, number: int) -> bytes:
         """One whole request."""
         hosts = self.asked_hosts()
-        head = f"{self.start}{number}{self.rest(hosts[number % len(hosts)], number % VISITORS)}"
+        head = f"{self.start}{number}{self.rest(hosts[number % len(hosts)], number % REGULARS)}{self.varying(number)}"
         return head.encode("ascii") + b"x" * self.body
+
+
+def visit(visitor: int, session: str) -> list[str]:
+    """The fields of a visitor's own."""
+    return [
+        f"Referer: http://bench.test/catalogue/{visitor}/index.html?sort=price",
+        f"Cookie: session={session}; theme=dark; consent=all",
+    ]
 
 
 def host_names(count: int) -> list[str]:

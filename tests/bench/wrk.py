@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.processes import BenchError, running, tail
-from tests.bench.requests import Request
+from tests.bench.requests import STRANGERS, Request
 
 READY_MADE = 16
 """Requests with large bodies are made once, so many of them, instead of copying a body for each."""
@@ -20,14 +20,25 @@ local rest = {{{rest}}}
 local body = string.rep("x", {body})
 local number = 0
 local ready = {{}}
-for i = 1, #rest do rest[i] = rest[i] .. body end
-if {large} then
-    for i = 1, {ready} do ready[i] = {start} .. i .. rest[i % #rest + 1] end
+local function hex() return string.format("%08x%08x", math.random(0, 0x7fffffff), math.random(0, 0x7fffffff)) end
+local function fresh()
+    return 'X-Trace-Id: ' .. hex() .. '\\r\\nIf-None-Match: "' .. hex() .. '"\\r\\nX-Sequence: ' .. number ..
+        '\\r\\n\\r\\n'
 end
+local function visitors()
+    local visitor = math.random(0, {strangers} - 1)
+    return 'Referer: http://bench.test/catalogue/' .. visitor .. '/index.html?sort=price\\r\\nCookie: session=' ..
+        string.format("%032.0f", visitor * 2654435761) .. '; theme=dark; consent=all\\r\\n\\r\\n'
+end
+local function regular() return "" end
+local function make() return {start} .. number .. rest[number % #rest + 1] .. {heads}() .. body end
+function init() math.randomseed(os.time()) end
 function request()
     number = number + 1
-    if {large} then return ready[number % {ready} + 1] end
-    return {start} .. number .. rest[number % #rest + 1]
+    if not {large} then return make() end
+    local place = number % {ready} + 1
+    ready[place] = ready[place] or make()
+    return ready[place]
 end
 function done(summary, latency)
     local out = io.open({result}, "w")
@@ -71,6 +82,8 @@ def script(request: Request, result: Path) -> str:
         body=request.body,
         large="true" if request.body >= LARGE else "false",
         ready=READY_MADE,
+        strangers=STRANGERS,
+        heads=request.heads,
         start=quote(request.start),
         result=quote(str(result)),
     )

@@ -79,10 +79,16 @@ class RequestBody:
 
     def read(self) -> bytes:
         """The next piece, framed anew; raises `ProxyError` for a broken body, a slow client or a lost one."""
+        self._acknowledge()
         data = self._receive(lambda: self.stream.receive())
         if not data:
             raise ProxyError(CLIENT_GONE_DATA, "closed within the request body")
         return self._frame(data)
+
+    def _acknowledge(self) -> None:
+        """Let a client go on that wrote the head apart and holds back the body; a large one fills its segments."""
+        if not self.stream.ready and self._reader.ahead() < LEAST:
+            self.stream.transport.acknowledge()
 
     def _receive(self, take: Callable[[], T]) -> T:
         """Take more from the client with ``take``, which waits."""
@@ -163,6 +169,7 @@ class RequestBody:
 
     def _await_more(self, server: Stream, seconds: float, *, expects: bool) -> None:
         """Wait until the client sends more or the server answers early."""
+        self._acknowledge()
         client = self.stream
         waited_for = server if expects else client
         waited_for.deadline = monotonic() + (seconds if expects else self._seconds)

@@ -19,11 +19,12 @@ from l7.workers.transport import socket_calls
 class PlainTransport:
     """Bytes as the socket carries them. Raises ``OSError`` as the system tells it."""
 
-    __slots__ = ("_descriptor", "can_detach", "can_splice", "pending", "socket")
+    __slots__ = ("_acknowledges", "_descriptor", "can_detach", "can_splice", "pending", "socket")
 
     def __init__(self, sock: Socket) -> None:
         self.socket = sock
         self._descriptor = sock.fileno()  # nobody else closes the socket
+        self._acknowledges = True
         self.pending = 0
         """Bytes that `recv` returns without asking the socket, of which the loop does not tell; 1 for the end alone."""
         self.can_splice = True
@@ -52,6 +53,17 @@ class PlainTransport:
         except OSError:
             return True
         return True
+
+    def acknowledge(self) -> None:
+        """Acknowledge at once what has come: a peer that holds back what it wrote next goes on (RFC 9293, 3.7.4).
+
+        The system waits up to 40 ms for something that an acknowledgement could travel with.
+        """
+        if self._acknowledges:
+            try:
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            except OSError:  # a unix socket, or one that was reset
+                self._acknowledges = False
 
     def shutdown(self) -> None:
         """End what is sent, in the way of the protocol; bytes can still be received."""

@@ -245,6 +245,8 @@ class Relay:
 
     def _more(self) -> bytes:
         """The next piece from the server; empty at its end."""
+        if not self._server.ready:
+            self._server.transport.acknowledge()  # a server that wrote the head apart may hold back the body
         return self._wait_for_more(lambda: self._server.receive())
 
     def _wait_for_more(self, take: Callable[[], T]) -> T:
