@@ -120,15 +120,17 @@ class L7Error(Exception):
 class ProxyError(L7Error):
     """One request failed: a row of the table and the words for this case.
 
-    ``detail`` goes into the log and, where no server is concerned, into the answer: it never holds a password or a
-    field's whole value. ``errno`` is what the system said (`l7.oserrors`), 0 when it said nothing.
+    ``detail`` goes into the log and, where it says nothing of how l7 and a server are connected, into the answer: it
+    never holds a password or a field's whole value. ``errno`` is what the system said (`l7.oserrors`), 0 when it said
+    nothing. ``seen`` is what was malformed, escaped and cut, for the log alone.
     """
 
-    def __init__(self, kind: Kind, detail: str = "", errno: int = 0) -> None:
+    def __init__(self, kind: Kind, detail: str = "", errno: int = 0, *, seen: str = "") -> None:
         super().__init__(kind, detail)
         self.kind = kind
         self.detail = detail
         self.errno = errno
+        self.seen = seen
 
     def __str__(self) -> str:
         return f"{self.kind.name}: {self.detail}" if self.detail else self.kind.name
@@ -136,7 +138,8 @@ class ProxyError(L7Error):
     @property
     def reason(self) -> str:
         """Why, for who runs l7: a client hears of a refused connection whatever stood in the way of it."""
-        return self.detail if self.kind is CONNECT_REFUSED and self.detail else str(self)
+        why = self.detail if self.kind is CONNECT_REFUSED and self.detail else str(self)
+        return f"{why}: {self.seen}" if self.seen else why
 
 
 @dataclass(frozen=True, order=True)

@@ -8,26 +8,33 @@ place; a line that travels on is never an object of its own.
 from __future__ import annotations
 
 from l7.errors import BAD_REQUEST, Kind, ProxyError
-from l7.http import limits, octets
-from l7.http.grammar import CRLF, MARK_TEXT
+from l7.http import octets, refusals
+from l7.http.grammar import CRLF
+from l7.http.refusals import field_line
 
 ORDINARY = 0
 """Travels on as it came."""
 DROP = 1
 """Is left out: hop-by-hop, or not for a client to say."""
-HOST, LENGTH, CODING, CONNECTION, TE, UPGRADE, EXPECT, MAX_FORWARDS = range(2, 10)
+HOST, LENGTH, CODING, CONNECTION, TE, UPGRADE, EXPECT, MAX_FORWARDS, KEEP_ALIVE = range(2, 11)
 """Taken out of the head, to be acted on or written anew."""
-FORWARDED, REQUEST_ID = 10, 11
+FORWARDED, REQUEST_ID = 11, 12
 """What earlier hops say; for trusted peers."""
-USER_AGENT, REFERER, VIA, DATE, AUTHORIZATION = 12, 13, 14, 15, 16
+USER_AGENT, REFERER, VIA, DATE, AUTHORIZATION = 13, 14, 15, 16, 17
 """Noted and left in its place; from here on a field stays in the head."""
 KEPT = USER_AGENT
-KINDS = 17
+KINDS = 18
 
 Values = list[bytes | None]
 """One value a kind: what `scan` found; several fields of a list kind are joined by commas."""
 
-_SINGLE = frozenset((HOST, LENGTH, CODING, AUTHORIZATION, MAX_FORWARDS))
+_SINGLE = {
+    HOST: "Host",
+    LENGTH: "Content-Length",
+    CODING: "Transfer-Encoding",
+    AUTHORIZATION: "Authorization",
+    MAX_FORWARDS: "Max-Forwards",
+}
 _HOP_BY_HOP = {
     b"connection": CONNECTION,
     b"keep-alive": DROP,
@@ -55,7 +62,7 @@ REQUEST_FIELDS = _HOP_BY_HOP | {
     b"referer": REFERER,
     b"via": VIA,
 }
-RESPONSE_FIELDS = _HOP_BY_HOP | {b"content-length": LENGTH, b"date": DATE}
+RESPONSE_FIELDS = _HOP_BY_HOP | {b"content-length": LENGTH, b"date": DATE, b"keep-alive": KEEP_ALIVE}
 
 TRAILER_FIELDS = dict.fromkeys(
     [
@@ -97,7 +104,7 @@ class Table:
     def __init__(self, fields: dict[bytes, int], failure: Kind, prefix: int, *, underscores: bool = False) -> None:
         self.failure = failure
         """The failure of a malformed field: the client's or the server's."""
-        self.bounds = limits.REQUEST if failure is BAD_REQUEST else limits.RESPONSE
+        self.bounds = refusals.REQUEST if failure is BAD_REQUEST else refusals.RESPONSE
         """The names of its limits, for errors."""
         self.prefix = prefix
         """The kind of all names that begin with ``x-forwarded-``."""
@@ -173,17 +180,12 @@ class Table:
         end = data.find(CRLF, at)
         if end < 0:
             return -1
-        line = data[at:end]
-        if line.translate(MARK_TEXT) != line:
-            raise ProxyError(self.failure, "control character, bare CR or bare LF in the head")
-        if b":" not in line:
-            raise ProxyError(self.failure, "a field line without a colon")
-        raise ProxyError(self.failure, "invalid field name")
+        raise field_line(self.failure, data[at:end], data.count(CRLF, 0, at) + 1)
 
     def combine(self, kind: int, previous: bytes, value: bytes) -> bytes:
         """Join a repeated field into one value (RFC 9110, 5.3); raises `ProxyError` where only one may be."""
         if kind in _SINGLE:
-            raise ProxyError(self.failure, "more than one Host, Content-Length, Transfer-Encoding, or Authorization")
+            raise ProxyError(self.failure, f"more than one {_SINGLE[kind]}")
         if kind == _FORWARDED:
             return previous + CRLF + value
         if kind in (USER_AGENT, REFERER):

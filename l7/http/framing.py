@@ -11,6 +11,7 @@ from l7.http import fields, octets
 from l7.http.fields import Table, Values
 from l7.http.grammar import CHUNK_EXT, CHUNK_SIZE, CRLF, MARK_TEXT
 from l7.http.messages import CHUNKED, UNTIL_CLOSE, lines_of
+from l7.http.refusals import shown
 
 LONGEST_SIZE_LINE = 1024
 """Bytes in one chunk-size line with its extensions."""
@@ -211,7 +212,7 @@ class ChunkedReader(BodyReader):
         """The size that ``line`` says where it is more than a number, or none."""
         match = CHUNK_SIZE.match(line)
         if match is None:
-            raise self._broken("invalid chunk size")
+            raise self._broken("invalid chunk size", seen=shown(line))
         if len(line) > LONGEST_SIZE_LINE:
             raise self._long_line()
         size = int(match.group(1), 16)
@@ -236,8 +237,8 @@ class ChunkedReader(BodyReader):
     def _long_line(self) -> ProxyError:
         return self._broken(f"a chunk size with extensions of more than {LONGEST_SIZE_LINE} bytes")
 
-    def _broken(self, detail: str) -> ProxyError:
-        return ProxyError(self._table.failure, detail)
+    def _broken(self, detail: str, seen: str = "") -> ProxyError:
+        return ProxyError(self._table.failure, detail, seen=seen)
 
 
 def response_reader(length: int, trailer_fields: int, trailer_bytes: int) -> BodyReader:

@@ -76,6 +76,9 @@ _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])
 CHUNK_EXT = re.compile(rb"(?:[ \t]*;[ \t]*" + _TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*")
 """RFC 9112, 7.1.1: ``*( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )``."""
 
+KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:^|,)[ \t]*timeout[ \t]*=[ \t]*\"?(\d{1,9})\"?[ \t]*(?:,|$)", re.IGNORECASE)
+"""RFC 2068, 19.7.1.1, and what servers make of it: ``timeout=5, max=100``, the time in seconds."""
+
 MAX_FORWARDS = re.compile(rb"\d{1,9}")
 """RFC 9110, 7.6.2: ``1*DIGIT``."""
 
@@ -94,6 +97,12 @@ def is_token(value: bytes) -> bool:
 def elements(value: bytes) -> list[bytes]:
     """The elements of a comma-separated list, without empty ones (RFC 9110, 5.6.1.2), in lower case."""
     return [part for part in (raw.strip(OWS).lower() for raw in value.split(b",")) if part]
+
+
+def keep_alive(value: bytes) -> float:
+    """The seconds that Keep-Alive announces; -1 where it announces none."""
+    match = KEEP_ALIVE_TIMEOUT.search(value)
+    return -1.0 if match is None else float(match.group(1))
 
 
 def offered(value: bytes) -> bytes:

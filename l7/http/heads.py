@@ -7,10 +7,11 @@ it is seen, not when a deadline ends the waiting.
 
 from __future__ import annotations
 
-from l7.errors import BAD_REQUEST, BAD_RESPONSE, Kind, ProxyError
-from l7.http import limits
+from l7.errors import BAD_REQUEST, BAD_RESPONSE, ProxyError
+from l7.http import refusals
 from l7.http.grammar import CRLF, TEXT
 from l7.http.parser import RequestParser
+from l7.http.refusals import begins_as_response, field_line, no_response
 
 _EMPTY_LINES = 8
 """Empty lines that may stand before a request line (RFC 9112, 2.2: at least one SHOULD be ignored)."""
@@ -49,6 +50,8 @@ class HeadReader:
     def feed(self, data: bytes) -> bytes | None:
         """The head without its last CRLFCRLF, or None for "more"; raises `ProxyError` for what cannot be one."""
         self._buffer += data
+        if self._parser is None and not begins_as_response(self._buffer):
+            raise no_response(bytes(self._buffer))
         if self._parser is not None and not self._line_seen:
             self._skip_empty_lines()
         end = self._buffer.find(END, max(0, self._searched - 3))
@@ -77,7 +80,7 @@ class HeadReader:
         fresh = bytes(self._buffer[self._checked : end])
         self._checked = end
         if len(fresh.translate(None, TEXT)) != 2 * fresh.count(CRLF):
-            raise ProxyError(self._failure(), "control character, bare CR or bare LF in the head")
+            raise self._malformed(bytes(self._buffer[:end]))
         if self._parser is None or self._line_seen:
             return
         first = self._buffer.find(CRLF)
@@ -87,9 +90,13 @@ class HeadReader:
         elif len(self._buffer) > self._parser.target:
             self._parser.unfinished_line(bytes(self._buffer))
 
-    def _failure(self) -> Kind:
-        return BAD_RESPONSE if self._parser is None else BAD_REQUEST
+    def _malformed(self, data: bytes) -> ProxyError:
+        """The failure of ``data``, in which there is what no line may hold."""
+        failure = BAD_RESPONSE if self._parser is None else BAD_REQUEST
+        lines = enumerate(data.split(CRLF), 1)
+        number, line = next((number, line) for number, line in lines if line.translate(None, TEXT))
+        return field_line(failure, line, number)
 
     def _too_large(self) -> ProxyError:
-        bounds = limits.RESPONSE if self._parser is None else limits.REQUEST
+        bounds = refusals.RESPONSE if self._parser is None else refusals.REQUEST
         return ProxyError(bounds.failure, bounds.large(self.limit, "head"))

@@ -23,3 +23,4 @@ cdef class ResponseHead:
     cdef public Py_ssize_t size
     cdef public int status
     cdef public bint persistent, dated
+    cdef public double keep_alive

@@ -117,6 +117,7 @@ class ResponseHead:
         "dated",
         "declared",
         "digits",
+        "keep_alive",
         "length",
         "persistent",
         "runs",
@@ -141,8 +142,14 @@ class ResponseHead:
         self.upgrade = b""
         self.dated = False
         """Whether the server sent Date."""
+        self.keep_alive = -1.0
+        """Seconds for which the server keeps the connection unused (``Keep-Alive: timeout``); -1 for no word of it."""
 
     @property
     def lines(self) -> list[bytes]:
         """The field lines that travel on, one by one."""
         return lines_of(self.runs)
+
+
+CONTINUE = ResponseHead(StatusLine(b"HTTP/1.1 100 Continue\r\n", 100, b"Continue", 1))
+"""The interim response to ``Expect: 100-continue``, where the body is read before a server is asked."""

@@ -7,7 +7,7 @@ from l7.http.messages cimport RequestHead, ResponseHead, StatusLine
 from l7.http.fields cimport Table
 
 cdef Table _REQUEST, _RESPONSE
-cdef int _AUTHORIZATION, _CODING, _CONNECTION, _DATE, _EXPECT, _FORWARDED, _HOST, _LENGTH, _MAX_FORWARDS, _REFERER, _REQUEST_ID, _TE, _UPGRADE, _USER_AGENT, _VIA
+cdef int _AUTHORIZATION, _CODING, _CONNECTION, _DATE, _EXPECT, _FORWARDED, _HOST, _KEEP_ALIVE, _LENGTH, _MAX_FORWARDS, _REFERER, _REQUEST_ID, _TE, _UPGRADE, _USER_AGENT, _VIA
 
 cdef list _NOTHING
 cdef bytes _GET, _POST, _ENDING

@@ -28,10 +28,11 @@ from l7.http.grammar import (
     STATUS_LINE,
     elements,
     is_token,
+    keep_alive,
     offered,
 )
-from l7.http.limits import target_too_long
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead, StatusLine, lines_of
+from l7.http.refusals import no_response, shown, target_too_long
 from l7.http.targets import OTHER, escaped, minor_of, take_target
 
 LONGEST_METHOD = 32
@@ -56,6 +57,7 @@ _DATE = fields.DATE
 _EXPECT = fields.EXPECT
 _FORWARDED = fields.FORWARDED
 _HOST = fields.HOST
+_KEEP_ALIVE = fields.KEEP_ALIVE
 _LENGTH = fields.LENGTH
 _MAX_FORWARDS = fields.MAX_FORWARDS
 _REFERER = fields.REFERER
@@ -262,7 +264,7 @@ def _length_of(value: bytes, failure: Kind) -> int:
     """Content-Length in bytes (RFC 9110, 8.6); raises `ProxyError` for anything but a number that fits."""
     length = octets.decimal(value)
     if length < 0:
-        raise ProxyError(failure, "invalid Content-Length")
+        raise ProxyError(failure, "invalid Content-Length", seen=shown(value))
     return length
 
 
@@ -340,6 +342,8 @@ class ResponseParser:
         if response.size < 0:
             return None
         response.dated = values[_DATE] is not None
+        if values[_KEEP_ALIVE] is not None:
+            response.keep_alive = keep_alive(values[_KEEP_ALIVE] or b"")
         _frame_response(response, values[_LENGTH], values[_CODING], line.minor, method)
         connection = values[_CONNECTION]
         if connection is not None:
@@ -357,12 +361,11 @@ class ResponseParser:
 
 def _status_of(raw: bytes) -> StatusLine:
     """What a status line with its CRLF says (RFC 9112, 4)."""
-    found = _STATUS_LINES.get(raw)
-    if found is not None:
+    if (found := _STATUS_LINES.get(raw)) is not None:
         return found
     match = STATUS_LINE.fullmatch(raw[:-2])
     if match is None:
-        raise ProxyError(BAD_RESPONSE, "malformed status line")
+        raise no_response(raw)
     return StatusLine(raw, int(match.group(2)), match.group(3) or b"", 0 if match.group(1) == b"0" else 1)
 
 
@@ -381,8 +384,10 @@ def _frame_response(
         response.digits = _digits(length, response.declared)
         if coding is not None:
             raise ProxyError(BAD_RESPONSE, "Content-Length together with Transfer-Encoding")
-    if coding is not None and (coding.lower() != b"chunked" or not minor):
-        raise ProxyError(BAD_RESPONSE, "Transfer-Encoding other than chunked, or in HTTP/1.0")
+    if coding is not None and coding.lower() != b"chunked":
+        raise ProxyError(BAD_RESPONSE, "Transfer-Encoding other than chunked", seen=shown(coding))
+    if coding is not None and not minor:
+        raise ProxyError(BAD_RESPONSE, "Transfer-Encoding in HTTP/1.0")
     status = response.status
     if method == b"HEAD" or status < 200 or status in (204, 304):
         response.length = ABSENT

@@ -11,7 +11,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import NamedTuple
 
-from l7.errors import METHOD_NOT_ALLOWED, UNAUTHORIZED, ProxyError, Side
+from l7.errors import BAD_RESPONSE, METHOD_NOT_ALLOWED, UNAUTHORIZED, ProxyError, Side
 from l7.http.fields import name_of
 from l7.http.grammar import CRLF
 from l7.http.messages import RequestHead
@@ -55,11 +55,13 @@ def phrase(status: int) -> str:
 def refusal(failure: ProxyError, head: RequestHead | None, request_id: str) -> LocalResponse:
     """The answer to a failed request.
 
-    The body names the reason and the request id: plain text, or JSON where Accept asks for that. What happened between
-    l7 and a server stays inside: the client learns the kind of failure, the log the details.
+    The body names the reason and the request id: plain text, or JSON where Accept asks for that. How l7 and a server
+    are connected stays inside: the client learns the kind of failure, the log the details. What is wrong with a
+    response it learns, too, because whoever wrote the server's application is the one who looks.
     """
     status = failure.kind.status
-    reason = failure.kind.name if failure.kind.side is Side.UPSTREAM else str(failure)
+    inside = failure.kind.side is Side.UPSTREAM and failure.kind is not BAD_RESPONSE
+    reason = failure.kind.name if inside else str(failure)
     if head is not None and _wants_json(head):
         body = (
             json.dumps({"status": status, "error": phrase(status), "reason": reason, "request_id": request_id}) + "\n"

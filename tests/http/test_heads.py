@@ -58,7 +58,9 @@ def test_too_many_empty_lines(how):
 
 
 def test_empty_lines_are_not_skipped_before_a_response():
-    assert HeadReader(100).feed(b"\r\n\r\nHTTP/1.1 200 OK\r\n\r\n") == b""
+    with pytest.raises(ProxyError) as caught:
+        HeadReader(100).feed(b"\r\n\r\nHTTP/1.1 200 OK\r\n\r\n")
+    assert str(caught.value) == "invalid response: an empty line before the status line"
 
 
 @pytest.mark.parametrize("how", ["whole", "byte", "line"])
@@ -76,7 +78,7 @@ def test_an_endless_head_is_refused_within_the_limit():
         feed(one, [b"X: yyyyyy\r\n"] * 20)
     assert str(caught.value) == "request head too large: head larger than 200 bytes (limits.head)"
     with pytest.raises(ProxyError) as caught:
-        HeadReader(200).feed(b"x" * 300)
+        HeadReader(200).feed(b"HTTP/1.1 200 OK\r\n" + b"x" * 300)
     assert str(caught.value) == "response head too large: head larger than 200 bytes (limits.response-head)"
 
 
@@ -120,8 +122,8 @@ def test_beginnings_that_may_become_good_are_waited_for():
 
 def test_the_beginning_is_kept_for_the_log_and_bounded():
     one = HeadReader(5000)
-    one.feed(b"x" * 3000)
-    assert one.beginning == b"x" * 1024
+    one.feed(b"HTTP/1.1 200 " + b"x" * 3000)
+    assert one.beginning == b"HTTP/1.1 200 " + b"x" * 1011
 
 
 def test_many_pieces_cost_linear_time():

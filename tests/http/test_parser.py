@@ -398,6 +398,21 @@ def test_what_earlier_hops_said_is_noted():
 # ----------------------------------------------------------------------------------------------------- responses
 
 
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (b"timeout=5", 5), (b"timeout=5, max=100", 5), (b"max=100, timeout=15", 15), (b"Timeout = 7", 7),
+        (b'timeout="9"', 9), (b"timeout=0", 0), (b"max=100", -1), (b"5", -1), (b"timeout=-5", -1), (b"timeout=5s", -1),
+        (b"timeout=", -1), (b"", -1), (b"timeout=12345678901", -1), (b"xtimeout=5", -1),
+    ],
+)  # fmt: skip
+def test_how_long_a_server_keeps_a_connection(value, seconds):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nKeep-Alive: " + value
+    response = ResponseParser(10).parse(head, b"GET")
+    assert response.keep_alive == seconds and response.lines == []
+    assert ResponseParser(10).parse(b"HTTP/1.1 200 OK", b"GET").keep_alive == -1
+
+
 def test_a_plain_response():
     head = answer(
         b"Content-Length: 5",

@@ -226,7 +226,7 @@ def test_a_connection_that_was_dead_already(setting):
 LARGE = (
     b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 21 + b"\r\n",
     b"HTTP/1.1 200 OK\r\nX: " + b"y" * 2000 + b"\r\n\r\n",
-    b"x" * 2004,
+    b"HTTP/1.1 200 " + b"x" * 2004,
 )
 
 

@@ -50,13 +50,16 @@ ANSWERED = [kind for kind in FAILURES if kind.status]
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("kind", ANSWERED, ids=lambda kind: f"{kind.status}-{kind.code}")
 def test_every_row_of_the_table(kind: Kind, keep: bool) -> None:
-    raw, size = written(responses.refusal(ProxyError(kind, "some secret 10.0.0.9"), parse(), "id-1"), keep=keep)
+    raw, size = written(
+        responses.refusal(ProxyError(kind, "detail 10.0.0.9", seen="secret"), parse(), "id-1"), keep=keep
+    )
     response, fields, body = read(raw)
     assert response.status_code == kind.status and size == len(body)
     assert (fields.get(b"connection") == b"close") is not keep
     assert fields[b"content-type"] == b"text/plain; charset=utf-8"
     assert b"id-1" in body and kind.name.encode() in body
-    assert (b"10.0.0.9" in body) is (kind.side is not Side.UPSTREAM)
+    assert (b"10.0.0.9" in body) is (kind.side is not Side.UPSTREAM or kind is errors.BAD_RESPONSE)
+    assert b"secret" not in body
     assert (b"www-authenticate" in fields) is (kind.status == 401)
     assert (b"allow" in fields) is (kind.status == 405)
     assert (b"retry-after" in fields) is (kind.status == 503)
