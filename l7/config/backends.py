@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from l7.config.section import (
+    BufferSize,
     Count,
     CountOrUnlimited,
     Duration,
@@ -24,6 +25,11 @@ from l7.config.values.addresses import Address
 from l7.config.values.scalars import Form
 
 Retries = Annotated[int, BeforeValidator(scalars.whole(0, 100)), Form("number", schema=jsontypes.whole(0, 100))]
+TimeoutOrIdle = Annotated[
+    float | None,
+    BeforeValidator(own.duration_or_idle),
+    Form("duration or `idle`", own.show_idle, jsontypes.duration(0.001)),
+]
 Weight = Annotated[int, BeforeValidator(scalars.whole(0, 256)), Form("number", schema=jsontypes.whole(0, 256))]
 QueueSize = Annotated[
     int, BeforeValidator(scalars.whole(0, 1_000_000)), Form("number", schema=jsontypes.whole(0, 1_000_000))
@@ -66,14 +72,42 @@ class BackendTimeouts(Section):
     response: Timeout = Field(default=60.0, description="The head of a response must come within this time (else 504).")
     idle: Timeout = Field(
         default=60.0,
-        description="The longest pause within a response's body, the longest silence of an upgraded connection, and "
-        "how long an unused connection to a server is kept.",
+        description="What `body`, `tunnel` and `pool` are that are not given.",
+    )
+    body: TimeoutOrIdle = Field(
+        default=None, description="The longest pause within a response's body (else it is cut short).", examples=["5m"]
+    )
+    tunnel: TimeoutOrIdle = Field(
+        default=None,
+        description="The longest silence of an upgraded connection (WebSocket), of both sides together.",
+        examples=["1h"],
+    )
+    pool: TimeoutOrIdle = Field(
+        default=None,
+        description="How long an unused connection to a server is kept; where the server said how long it keeps it "
+        "(`Keep-Alive: timeout=5`), until half a second before that at most.",
+        examples=["4s"],
     )
     total: TimeoutOrUnlimited = Field(
         default=None,
         description="The whole request, with its time in the queue, all tries and the response's body, must be done "
         "within this time (else 504, or 408 when the client is awaited, or cut short once the response has begun); "
         "an upgraded connection may last.",
+    )
+
+
+class Buffer(Section):
+    """What is read ahead of a slow client, so that it does not hold a server."""
+
+    request: BufferSize = Field(
+        default=256 * 1024,
+        description="A request's body of at most this length is read before a server is picked; a longer or chunked "
+        "one is passed on as it comes. `0B`: each is.",
+    )
+    response: BufferSize = Field(
+        default=256 * 1024,
+        description="So much of a response is read from the server while its client does not take what came before. "
+        "What comes is passed on at once all the same. `0B`: nothing is read ahead.",
     )
 
 
@@ -244,6 +278,11 @@ class Backend(Section):
         default=0.25,
         description="When less than this share of the servers can be used, backups are used, too; when that is not "
         "enough, all servers are, whatever is known of them; `0%`: never.",
+    )
+    buffer: Annotated[Buffer | None, BeforeValidator(own.unless_off), _form("section")] = Field(
+        default=Buffer.model_construct(),
+        description="What is read ahead of a slow client, so that it does not hold a server.",
+        examples=["off"],
     )
     retries: Retries = Field(
         default=2,

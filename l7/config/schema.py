@@ -22,8 +22,8 @@ from pydantic import (
     model_validator,
 )
 
-from l7.config.backends import Backend, BackendDefaults, BackendTimeouts, Server
-from l7.config.section import Count, Duration, DurationOrUnlimited, Period, Section, Switch, Timeout
+from l7.config.backends import Backend, BackendDefaults, BackendTimeouts, Buffer, Server
+from l7.config.section import BufferSize, Count, Duration, DurationOrUnlimited, Period, Section, Switch, Timeout
 from l7.config.values import jsontypes, scalars
 from l7.config.values.addresses import Address
 from l7.config.values.routekeys import normal_route_key
@@ -33,6 +33,7 @@ __all__ = [
     "Backend",
     "BackendDefaults",
     "BackendTimeouts",
+    "Buffer",
     "Config",
     "Limits",
     "Resolver",
@@ -121,6 +122,11 @@ class Limits(Section):
         description="The most bytes that are read and forgotten of a client which goes on sending after it was "
         "answered, so that it gets to read the answer; then it is cut off. `unlimited` leaves the bound to "
         "`timeouts.body`.",
+    )
+    buffers: BufferSize = Field(
+        default=64 * 1024**2,
+        description="The most memory that all buffers of one worker take together (`buffer` of backends); beyond it "
+        "nothing is read ahead any more, and bodies are passed on as they come.",
     )
     connections: Count = Field(
         default=10_000,

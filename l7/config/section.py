@@ -20,6 +20,11 @@ CountOrUnlimited = Annotated[
     BeforeValidator(scalars.count_or_unlimited),
     Form("number or `unlimited`", scalars.show_count_or_unlimited, jsontypes.whole(1, 1_000_000)),
 ]
+BufferSize = Annotated[
+    int,
+    BeforeValidator(scalars.size(0, 1024**4)),
+    Form("size", scalars.show_size, jsontypes.size(0, 1024**4)),
+]
 Share = Annotated[float, BeforeValidator(scalars.share), Form("share", scalars.show_share, jsontypes.SHARE)]
 Switch = Annotated[bool, BeforeValidator(backend.switch), Form("`true` or `false`", schema=jsontypes.SWITCH)]
 Duration = Annotated[

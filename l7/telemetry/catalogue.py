@@ -153,6 +153,12 @@ PLACES = MetricFamily(
     (),
     "Connections that clients may have: `limits.connections`, or what descriptors allow.",
 )
+BUFFERED = MetricFamily(
+    "l7_buffered_bytes",
+    "gauge",
+    (),
+    "Bytes that buffers hold now (`buffer` of backends): `limits.buffers` is for each worker.",
+)
 OF_CLIENTS: Final = (
     (
         MetricFamily(
@@ -214,5 +220,6 @@ PLAIN: Final = (
 FIGURES: Final = (
     REQUESTS, DURATION, BUSY, *(one for one, _ in BACKEND),
     UP, OUT, IN_FLIGHT, *(one for one, _ in SERVER), FIRST_BYTE, ERRORS, HEALTH_CHANGES, ADDRESSES,
-    OPEN, PLACES, *(one for one, _ in OF_CLIENTS), WORKERS, RELOADS, SUCCESS, *(one for one, _, _ in PLAIN), BUILD,
+    OPEN, PLACES, BUFFERED, *(one for one, _ in OF_CLIENTS),
+    WORKERS, RELOADS, SUCCESS, *(one for one, _, _ in PLAIN), BUILD,
 )  # fmt: skip

@@ -23,6 +23,7 @@ from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.catalogue import (
     ADDRESSES,
     BACKEND,
+    BUFFERED,
     BUILD,
     BUSY,
     CLASSES,
@@ -111,6 +112,7 @@ class Metrics:
         yield from self._of_servers(servers)
         yield FamilySamples(OPEN, iter([MetricSample("", "", sum(self._scoreboard.column(slots.CONNECTIONS)))]))
         yield FamilySamples(PLACES, iter([MetricSample("", "", sum(self._scoreboard.column(slots.PLACES)))]))
+        yield FamilySamples(BUFFERED, iter([MetricSample("", "", sum(self._scoreboard.column(slots.BUFFERED)))]))
         for figure, cell in OF_CLIENTS:
             yield FamilySamples(figure, iter([MetricSample("", "", self._gauge(cell))]))
         yield from self._of_master()

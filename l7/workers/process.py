@@ -251,6 +251,7 @@ class Worker:
         slot, proxy = self._cells, self._proxy
         slot[cells.CONNECTIONS] = len(self._server.connections)
         slot[cells.IN_FLIGHT] = proxy.in_flight
+        slot[cells.BUFFERED] = proxy.buffers.used
         slot[cells.REQUESTS] = proxy.requests
         begin, before = self._samples[0]
         slot[cells.RATE] = (proxy.requests - before) * 10**12 // max(1, time.monotonic_ns() - begin)

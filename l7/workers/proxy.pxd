@@ -28,7 +28,7 @@ cdef class Proxy(RequestHandler):
     cdef object _id_prefix, _trusted
 
     cpdef str next_request_id(self)
-    @cython.locals(body=RequestBody, match=Match)
+    @cython.locals(body=RequestBody, match=Match, upstream=BackendRuntime)
     cpdef handle(self, Exchange exchange, RequestHead head, ClientExchange client)
     cpdef reject(self, object failure, Exchange exchange, ClientExchange client)
     cpdef finish(self, Exchange exchange)
@@ -36,7 +36,8 @@ cdef class Proxy(RequestHandler):
     cdef _introduce(self, Exchange exchange, RequestHead head, ClientExchange client)
     cdef _admit(self, Exchange exchange, RequestHead head)
     cdef _keep_login(self, RequestHead head, object believed)
-    @cython.locals(upstream=BackendRuntime)
+    cdef bytes _opening(self, Exchange exchange, RequestHead head, RequestBody body, ClientExchange client, object believed)
+    @cython.locals(upstream=BackendRuntime, client=ClientExchange)
     cdef _forward(self, ForwardedRequest forwarded)
     @cython.locals(member=Member)
     cdef _try_servers(self, ForwardedRequest forwarded, BackendRuntime upstream)

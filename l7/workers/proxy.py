@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from l7.balancing.dns_records import ResolvedEndpoint
 from l7.balancing.members import Member
@@ -21,10 +22,12 @@ from l7.clock import monotonic
 from l7.config.schema import Config
 from l7.errors import (
     BAD_RESPONSE,
+    BODY_STALLED,
     INTERNAL,
     KILLED_DATA,
     LOOP,
     NO_ROUTE,
+    TRUNCATED,
     UNAUTHORIZED,
     ProxyError,
     Side,
@@ -56,6 +59,8 @@ from l7.workers.upstream.tunnel import Tunnel
 
 TUNNELS_WITHIN = 1.0
 """Seconds that upgraded connections have to end by themselves when l7 stops."""
+_BROKEN_OFF = frozenset((BODY_STALLED, TRUNCATED))
+"""The failures of a server within its answer: what has come of it is the client's all the same."""
 
 
 def _credentials(config: Config) -> Authenticator | None:
@@ -122,19 +127,23 @@ class Proxy(RequestHandler):
             match = self.routes.match(head.host, head.path)
             if match is None:
                 raise ProxyError(NO_ROUTE, f"host {head.host or '(none)'}")
-            first = b"" if body is None else body.first
-            user = b""
-            if self._strips:
-                user = exchange.user
-                believed = self._keep_login(head, believed)
-            opening = client.hop.request_head(head, exchange.request_id.encode("ascii"), believed, first, user)
-            self._forward(ForwardedRequest(exchange, head, body, client, match.payload, opening))
+            upstream: BackendRuntime = match.payload
+            exchange.row = upstream.row
+            if body is not None and len(body.first) < head.length <= upstream.bounds.request_buffer:
+                client.buffer_body(head, upstream.total)
+            self._forward(
+                ForwardedRequest(
+                    exchange, head, body, client, upstream, self._opening(exchange, head, body, client, believed)
+                )
+            )
         except ProxyError as failure:
             self.refuse(failure, exchange, head, client)
         except Exception:  # a fault of ours costs one request, is told to the operator, not to the client
             sys.excepthook(*sys.exc_info())
             self.refuse(ProxyError(INTERNAL), exchange, head, client)
         finally:
+            if body is not None and body.buffered:
+                body.release(self.buffers)
             self.in_flight -= 1
             self.finish(exchange)
 
@@ -177,6 +186,20 @@ class Proxy(RequestHandler):
         if head.via and forwarding.loops(head):
             raise ProxyError(LOOP, f"it came through {forwarding.MOST_HOPS} times")
 
+    def _opening(
+        self, exchange: Exchange, head: RequestHead, body: RequestBody | None, client: ClientExchange,
+        believed: bytes | None,
+    ) -> bytes:  # fmt: skip
+        """The head and the part of the body received so far, as they go to the server."""
+        first = user = b""
+        if body is not None:
+            first = body.first
+            body.first = b""  # it is kept once
+        if self._strips:
+            user = exchange.user
+            believed = self._keep_login(head, believed)
+        return client.hop.request_head(head, exchange.request_id.encode("ascii"), believed, first, user)
+
     def _keep_login(self, head: RequestHead, believed: bytes | None) -> bytes | None:
         """Take out of a head the login that l7 has checked; returns what is believed of a trusted peer without one."""
         if head.authorization is not None:
@@ -186,10 +209,18 @@ class Proxy(RequestHandler):
     def _forward(self, forwarded: ForwardedRequest) -> None:
         """Try servers until one answers; raises the `ProxyError` of the last one when none does."""
         upstream = forwarded.upstream
+        client = forwarded.client
         if upstream.total:
-            forwarded.deadline = TotalDeadline(forwarded.client, forwarded.exchange.started, upstream.total)
+            forwarded.deadline = TotalDeadline(client, forwarded.exchange.started, upstream.total)
         try:
             self._try_servers(forwarded, upstream)
+            if client.held:
+                forwarded.deliver()
+        except ProxyError as failure:
+            if client.held and failure.kind in _BROKEN_OFF and not self.cutting_off:
+                with suppress(ProxyError):
+                    forwarded.deliver()
+            raise
         finally:
             forwarded.deadline.stop()
             if forwarded.released:
@@ -198,7 +229,6 @@ class Proxy(RequestHandler):
     def _try_servers(self, forwarded: ForwardedRequest, upstream: BackendRuntime) -> None:
         tried: Sequence[Member] = ()
         failure: ProxyError | None = None
-        forwarded.exchange.row = upstream.row
         forwarded.exchange.queue_time = 0.0
         while True:
             member = upstream.pick(forwarded, tried)
@@ -263,6 +293,8 @@ class Proxy(RequestHandler):
             waiting[server] = (member, forwarded)
         try:
             response = relay.request(forwarded.opening, self.greenlets)
+            if forwarded.body is not None and forwarded.body.buffered:
+                forwarded.forget_body(self.buffers)
             member.unanswered = 0
             self.counters.answered(member.row, forwarded.exchange.response_time)
             if forwarded.cookie:
@@ -273,15 +305,13 @@ class Proxy(RequestHandler):
                 relay.respond()
         except ProxyError:
             forwarded.answered = relay.answered or relay.announced
-            if relay.answered:
-                client.abort()
             raise
         finally:
             relay.stop()
             if waiting is not None:
                 del waiting[server]
             if relay.reusable and not self.draining:
-                pool.check_in(server)
+                pool.check_in(server, relay.response.keep_alive)
             else:
                 server.close()
 
@@ -294,7 +324,7 @@ class Proxy(RequestHandler):
         forwarded.answered = True
         client, early = forwarded.client.switch_protocols(relay.response)
         framed = b"websocket" in elements(relay.response.upgrade)
-        tunnel = Tunnel(client, server, forwarded.exchange, forwarded.upstream.bounds.idle, framed=framed)
+        tunnel = Tunnel(client, server, forwarded.exchange, forwarded.upstream.bounds.tunnel, framed=framed)
         self.tunnels.add(tunnel)
         if self.stopping:  # it was opened after the others were told
             tunnel.leave(TUNNELS_WITHIN)

@@ -48,6 +48,25 @@ def opening(method: str, target: str = "/", body: bytes = b"", close: bool = Fal
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+def test_a_connection_is_left_before_its_server_closes_it(origin, l7):
+    """As Node and Apache announce it: ``Keep-Alive: timeout=``; here a second, of which the last half is not used."""
+
+    def script(request: Request) -> Reply:
+        if request.target == b"/said":
+            return Reply(headers=[(b"Connection", b"keep-alive"), (b"Keep-Alive", b"timeout=1, max=100")])
+        return Reply()
+
+    app = origin(script)
+    proxy = l7(config(app).replace("response: 5s", "response: 5s, idle: 60s, pool: 20s"))
+    for target, connections in (("/said", 1), ("/silent", 2), ("/said", 2)):
+        assert get(proxy.port, target).status == 200
+        assert len(app.connections) == connections
+        if target == "/said":
+            assert app.connections[-1].wait_closed(), "it is closed by l7, and not by the server"
+        else:
+            assert not app.connections[-1].wait_closed(1.2)
+
+
 UNASKED = {
     "a-byte": b"x",
     "crlf": b"\r\n",

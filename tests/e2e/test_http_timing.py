@@ -13,7 +13,7 @@ from tests.harness.stage import Play
 CONFIG = """
 limits: {{body: 100MB}}
 timeouts: {{head: 100s, body: 100s, idle: 100s, write: 100s, half-closed: 200ms}}
-backends: {{'*': {{servers: ['{address}'], timeouts: {{response: 100s, idle: 100s}}}}}}
+backends: {{'*': {{servers: ['{address}'], buffer: off, timeouts: {{response: 100s, idle: 100s}}}}}}
 """
 """No timeout is over while a test waits: what happens here does so because of what was said, or who left. But for
 ``half-closed``: a client that closes looks like one that half-closes until something is sent to it."""

@@ -127,7 +127,7 @@ class Holding:
         (b"POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", False, "CH"),
         (b"POST /hold HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", False, "CH"),
         (b"GET /half HTTP/1.1\r\nHost: a\r\n\r\n", True, "CD"),
-        (b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc", False, "CD"),
+        (b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\nabc", False, "CD"),
         (b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab", False, "CD"),
     ],
 )
@@ -247,7 +247,7 @@ def test_a_server_that_answers_before_the_body_in_pieces_does_not_hold_the_clien
     app = origin(script)
     proxy = l7(backend(app))
     client = connect(proxy.port)
-    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 36\r\n\r\nabc")
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\nabc")
     head = client.read_head()
     assert head.status == 200 and head.closes
     let.set()

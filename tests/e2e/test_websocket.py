@@ -256,10 +256,10 @@ def test_bytes_behind_the_body_of_an_upgrade_request_go_into_the_tunnel(play, pi
         assert request.body == b"abc"
         upgrade_echo(request)
 
-    app = play(script)
+    play(script)
     client = play.connect()
     client.send(UPGRADE.replace(b"GET", b"POST").replace(KEY, b"Content-Length: 3\r\n"))
-    app.wait_for(1)
+    play.turn()
     for piece in pieces:
         client.send(piece)
     assert client.read_response().status == 101

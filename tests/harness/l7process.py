@@ -123,6 +123,7 @@ class L7Process:
         program: Sequence[str] = PROGRAM,
         timeout: float = TIMEOUT,
         before: str = "",
+        send_buffer: int = 0,
     ) -> None:
         """Start it and wait until it is ready.
 
@@ -132,6 +133,7 @@ class L7Process:
         :param program: the words that start it.
         :param ready: the event to wait for on standard error; None does not wait (the program is to fail, say).
         :param before: Python that the process executes before it becomes l7, as a parent would.
+        :param send_buffer: the send buffer of its connections with clients, in bytes, where it inherits the socket.
         :raises AssertionError: it was not ready within *timeout* seconds; shows all of standard error.
         """
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
@@ -142,7 +144,7 @@ class L7Process:
         self.config_path = directory / "config.yml"
         self._host = host
         self._port: int | None = None
-        listener = self._bind() if inherit else None
+        listener = self._bind(send_buffer) if inherit else None
         words = [*program, *self._options(config, list(argv), inherit, workers, run_as)]
         if before:
             words = [sys.executable, "-c", f"{before}\nimport os, sys\nos.execv(sys.argv[1], sys.argv[1:])", *words]
@@ -163,9 +165,11 @@ class L7Process:
                 raise
             self.baseline = self.descriptors()
 
-    def _bind(self) -> socket.socket:
+    def _bind(self, send_buffer: int = 0) -> socket.socket:
         listener = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if send_buffer:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         listener.bind((self._host, 0))
         listener.listen(1024)
         self._port = listener.getsockname()[1]

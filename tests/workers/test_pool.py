@@ -5,6 +5,7 @@ from __future__ import annotations
 import gevent
 import pytest
 
+from l7.clock import monotonic
 from l7.config.values.addresses import Address
 from l7.workers.transport.stream import NEVER
 from l7.workers.upstream import pool as pools
@@ -128,6 +129,24 @@ def test_a_connection_in_use_has_no_idle_timeout(ends):
     assert pool.check_out() is stream
     gevent.sleep(0.15)
     assert not stream.closed
+
+
+@pytest.mark.parametrize(
+    ("announced", "kept"),
+    [(-1.0, 60.0), (100.0, 60.0), (60.5, 59.75), (5.0, 4.25), (1.0, 0.25), (0.5, 0.0), (0.0, 0.0)],
+)
+def test_what_the_server_announces_ends_before_the_server_does(pool, ends, announced, kept):
+    """Half a second before, and a quarter more: so late a deadline may be seen in a worker."""
+    ends.sweeper.interval = 0.25
+    pool = ConnectionPool(Address("127.0.0.1", 1), 60.0, ends.sweeper)
+    stream, _ = ends.pair(server=True)
+    now = monotonic()
+    pool.check_in(stream, announced)
+    assert stream.closed == (not kept)
+    if kept:
+        assert now + kept <= stream.deadline <= monotonic() + kept
+        assert now <= pool.idle_since() <= monotonic()
+    pool.close()
 
 
 def test_closing_closes_all(pool, ends):

@@ -10,6 +10,7 @@ import pytest
 from gevent import socket as green
 
 from l7 import errors
+from l7.config.schema import BackendTimeouts, Buffer, Limits
 from l7.errors import ProxyError
 from l7.exchange import Exchange
 from l7.http.parser import RequestParser
@@ -38,6 +39,7 @@ class Setting:
         write_seconds: float = 5.0,
         buffer: int = 0,
         client_buffer: int = 0,
+        read_ahead: int = 0,
         **bounds: float,
     ) -> None:
         seconds = {"connect": 5.0, "response": 5.0, "idle": 5.0} | bounds
@@ -61,7 +63,11 @@ class Setting:
             self.body,
             self.client_side,
             self.server_stream,
-            BackendProtocolLimits(**seconds, head=2000, fields=20),
+            BackendProtocolLimits(
+                Limits.model_validate({"response-head": 2000, "response-headers": 20}),
+                BackendTimeouts.model_validate(seconds),
+                Buffer.model_validate({"response": read_ahead}),
+            ),
         )
 
     def run(self) -> bool:
@@ -69,6 +75,7 @@ class Setting:
         try:
             self.relay.request(OPENING + (self.body.first if self.body else b""), self.greenlets)
             self.relay.respond()
+            self.client_side.flush()
             return self.client_side.kept
         finally:
             self.relay.stop()

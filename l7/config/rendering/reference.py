@@ -197,6 +197,7 @@ _SECTIONS = (
 )
 _BACKEND_SECTIONS = (
     ("queue", "Queue"),
+    ("buffer", "Buffers"),
     ("sticky", "Sticky sessions"),
     ("health", "Health checks"),
     ("ejection", "Ejection"),

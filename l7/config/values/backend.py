@@ -126,6 +126,21 @@ def show_session(value: float | None) -> str:
     return "session" if value is None else show_duration(value)
 
 
+def duration_or_idle(value: Any) -> float | None:
+    """Parse a timeout; ``idle`` is none of its own."""
+    if value == "idle":
+        return None
+    try:
+        return duration(0.001)(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or idle") from None
+
+
+def show_idle(value: float | None) -> str:
+    """Show a timeout; none of its own is ``idle``."""
+    return "idle" if value is None else show_duration(value)
+
+
 def cookie_secret(value: Any) -> SecretStr | None:
     """Check what cookies are signed with, which is never repeated; a redacted one is none."""
     secret = value.get_secret_value() if isinstance(value, SecretStr) else value

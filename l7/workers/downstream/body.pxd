@@ -11,6 +11,7 @@ cdef class RequestBody:
     cdef double _seconds
     cdef public bint broken, streamed
     cdef public bytes first
+    cdef public Py_ssize_t buffered
     cdef public Stream stream
     cdef public object unsent
 

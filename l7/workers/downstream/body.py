@@ -15,8 +15,9 @@ from l7.clock import monotonic
 from l7.errors import BODY_TIMEOUT, CLIENT_GONE_DATA, RESPONSE_TIMEOUT, ProxyError
 from l7.exchange import Exchange
 from l7.http.framing import BodyReader, LengthReader, rechunk
+from l7.workers.buffers import BufferLimit
 from l7.workers.transport.splice import LEAST, Pipe
-from l7.workers.transport.stream import NEVER, Stream, StreamLost, StreamTimeout
+from l7.workers.transport.stream import CHUNK, NEVER, Stream, StreamLost, StreamTimeout
 
 T = TypeVar("T")
 
@@ -37,10 +38,12 @@ class RequestBody:
     """What is still to come of a request's body; what comes behind it goes back to its ``source``.
 
     ``seconds`` is how long the client may take between two pieces. ``first`` is what had come with the head: it is
-    kept, so that a request which is whole in it can be sent again.
+    kept, so that a request which is whole in it can be sent again; so is what was read by `buffer`.
     """
 
-    __slots__ = ("_exchange", "_reader", "_seconds", "_source", "broken", "first", "stream", "streamed", "unsent")
+    __slots__ = (
+        "_exchange", "_reader", "_seconds", "_source", "broken", "buffered", "first", "stream", "streamed", "unsent",
+    )  # fmt: skip
 
     def __init__(self, reader: BodyReader, source: BodySource, exchange: Exchange, seconds: float) -> None:
         self._reader = reader
@@ -49,6 +52,8 @@ class RequestBody:
         self._seconds = seconds
         self.stream = source.stream
         self.first = b""
+        self.buffered = 0
+        """Bytes of ``first`` that are counted as buffered."""
         self.unsent: bytes | memoryview = b""
         self.broken = False
         """Whether the server stopped reading it."""
@@ -77,27 +82,56 @@ class RequestBody:
         elif data:
             self.first = self._frame(data)
 
-    def read(self) -> bytes:
+    def read(self, size: int = CHUNK) -> bytes:
         """The next piece, framed anew; raises `ProxyError` for a broken body, a slow client or a lost one."""
         self._acknowledge()
-        data = self._receive(lambda: self.stream.receive())
+        data = self._receive(lambda: self.stream.receive(size))
         if not data:
             raise ProxyError(CLIENT_GONE_DATA, "closed within the request body")
         return self._frame(data)
+
+    def buffer(self, buffers: BufferLimit, total: float) -> None:
+        """Read the rest into ``first`` before a server is picked, while ``buffers`` has room. Raises as `read`.
+
+        ``total`` is how long the request may take (``timeouts.total``), 0 for any time.
+        """
+        until = self._exchange.started + total if total else NEVER
+        data = bytearray(self.first)
+        self._count(buffers, len(data))
+        while not self.done and buffers.left > 0:
+            self._acknowledge()
+            self._receive(self.stream.wait, until)
+            if buffers.left > 0:  # others may have taken what was left
+                came = self.read(min(buffers.left, CHUNK))
+                self._count(buffers, len(came))
+                data += came
+        self.first = bytes(data)
+        self.streamed = False
+
+    def _count(self, buffers: BufferLimit, size: int) -> None:
+        self.buffered += size
+        buffers.used += size
+
+    def release(self, buffers: BufferLimit) -> None:
+        """Keep none of it any more."""
+        self.first = b""
+        self._count(buffers, -self.buffered)
 
     def _acknowledge(self) -> None:
         """Let a client go on that wrote the head apart and holds back the body; a large one fills its segments."""
         if not self.stream.ready and self._reader.ahead() < LEAST:
             self.stream.transport.acknowledge()
 
-    def _receive(self, take: Callable[[], T]) -> T:
+    def _receive(self, take: Callable[[], T], until: float = NEVER) -> T:
         """Take more from the client with ``take``, which waits."""
         stream = self.stream
-        stream.deadline = monotonic() + self._seconds
+        stream.deadline = min(monotonic() + self._seconds, until)
         self.streamed = True
         try:
             return take()
         except StreamTimeout:
+            if monotonic() >= until:
+                raise ProxyError(BODY_TIMEOUT, f"not done within {until - self._exchange.started:g} s") from None
             raise ProxyError(BODY_TIMEOUT, f"nothing came for {self._seconds:g} s") from None
         except StreamLost as lost:
             raise ProxyError(CLIENT_GONE_DATA, str(lost)) from None

@@ -9,8 +9,10 @@ from l7.workers.transport.stream cimport Stream
 cdef class ClientExchange:
     cdef public Hop hop
     cdef public bint trusted
+    cdef public Py_ssize_t held
 
     cpdef read_body(self, Exchange exchange, RequestHead head)
+    cpdef buffer_body(self, RequestHead head, double total)
     cpdef bint has_left(self) except -1
     cpdef fault(self)
     cpdef await_server(self, Stream server, object gone)
@@ -20,7 +22,10 @@ cdef class ClientExchange:
     cpdef start_response(self, RequestHead head, ResponseHead response, bytes payload, BodyReader reader)
     cpdef write(self, bytes payload, BodyReader reader)
     cpdef pipe_from(self, Stream server)
-    cpdef write_from(self, object pipe)
+    cpdef Py_ssize_t room(self, Py_ssize_t bound) except? -1
+    cpdef drain(self, Stream server=*)
+    cpdef flush(self)
+    cpdef write_from(self, object pipe, Py_ssize_t bound)
     cpdef Py_ssize_t answer(self, object response, RequestHead head, bint keep=*) except -1
     cpdef switch_protocols(self, ResponseHead response)
     cpdef abort(self)

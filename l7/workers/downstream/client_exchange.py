@@ -35,15 +35,25 @@ class ClientWaiter(Protocol):
 class ClientExchange:
     """One request of a client and its answer. ``trusted`` says that the peer is a trusted proxy."""
 
-    __slots__ = ("hop", "trusted")
+    __slots__ = ("held", "hop", "trusted")
 
     def __init__(self, hop: Hop, *, trusted: bool) -> None:
         self.hop = hop
         """What the connection adds to each request."""
         self.trusted = trusted
+        self.held = 0
+        """Bytes of the answer, framed, that the client has not taken yet of what was sent to it."""
 
     def read_body(self, exchange: Exchange, head: RequestHead) -> RequestBody:
         """The body that ``head`` announces, begun with what came behind it; raises `ProxyError` (413, 400)."""
+        raise NotImplementedError
+
+    def buffer_body(self, head: RequestHead, total: float) -> None:
+        """Read the rest of that body before a server is picked, so that a slow client holds none.
+
+        Without waiting for a server the client is told to go on (100). ``total`` is how many seconds the request may
+        take, 0 for any time. Raises `ProxyError` (400, 408, CLIENT_GONE_DATA).
+        """
         raise NotImplementedError
 
     def has_left(self) -> bool:
@@ -84,19 +94,34 @@ class ClientExchange:
         raise NotImplementedError
 
     def write(self, payload: bytes, reader: BodyReader) -> None:
-        """Send more of the body, with the trailers of ``reader`` where that is at its end.
+        """Send more of the body, with the trailers of ``reader`` where that is at its end; never waits.
 
-        Raises `ProxyError` when the client takes nothing for ``timeouts.write`` (WRITE_TIMEOUT) or has disconnected
-        (CLIENT_GONE_DATA).
+        What the client does not take is `held`. This, and what waits until it takes that, raises `ProxyError` when the
+        client takes nothing for ``timeouts.write`` (WRITE_TIMEOUT) or has disconnected (CLIENT_GONE_DATA).
         """
+        raise NotImplementedError
+
+    def room(self, bound: int) -> int:
+        """How many bytes of the answer may be read ahead of the client, of whose answer ``bound`` may be held."""
+        raise NotImplementedError
+
+    def drain(self, server: Stream | None = None) -> None:
+        """Wait until the client takes some of what is `held`, or ``server`` has something to say. Raises as `write`."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Wait until the client has taken all that is `held`. Raises `ProxyError` as `write`."""
         raise NotImplementedError
 
     def pipe_from(self, server: Stream) -> Pipe | None:
         """An empty pipe for a part of the body that is spliced; None where what ``server`` sends has to be copied."""
         raise NotImplementedError
 
-    def write_from(self, pipe: Pipe) -> None:
-        """Send what ``pipe`` holds of the body. Raises `ProxyError` as `write`."""
+    def write_from(self, pipe: Pipe, bound: int) -> None:
+        """Send what ``pipe`` holds of the body; waits until there is `room`, within ``bound``, for what is not taken.
+
+        That is `held`. Raises `ProxyError` as `write`.
+        """
         raise NotImplementedError
 
     def answer(self, response: LocalResponse, head: RequestHead | None, *, keep: bool = True) -> int:

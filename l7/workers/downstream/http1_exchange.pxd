@@ -19,9 +19,13 @@ cdef class Http1Exchange(ClientExchange):
     cdef bytes _buffer
     cdef RequestBody _body
     cdef long long _framing
+    cdef bytearray _untaken
+    cdef double _take_until
 
     @cython.locals(bounds=ClientProtocolLimits, body=RequestBody, data=bytes)
     cpdef read_body(self, Exchange exchange, RequestHead head)
+    @cython.locals(body=RequestBody)
+    cpdef buffer_body(self, RequestHead head, double total)
     cpdef unread(self, bytes data)
     cpdef bint has_left(self) except -1
     cdef bint _may_read_ahead(self) except -1
@@ -38,3 +42,9 @@ cdef class Http1Exchange(ClientExchange):
     @cython.locals(pieces=list)
     cpdef write(self, bytes payload, BodyReader reader)
     cdef _send(self, bytes data)
+    @cython.locals(sent=Py_ssize_t)
+    cdef _offer(self, bytes data)
+    cdef _note_held(self, Py_ssize_t more)
+    cpdef Py_ssize_t room(self, Py_ssize_t bound) except? -1
+    @cython.locals(untaken=bytearray, seconds=double, sent=Py_ssize_t)
+    cpdef drain(self, Stream server=*)

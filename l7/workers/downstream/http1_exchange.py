@@ -13,7 +13,7 @@ from l7.errors import BODY_TIMEOUT, CLIENT_GONE_DATA, CLIENT_GONE_HEAD, WRITE_TI
 from l7.exchange import Exchange
 from l7.http.forwarding import Hop, interim_head, switching_head
 from l7.http.framing import BodyReader, rechunk, request_reader
-from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+from l7.http.messages import ABSENT, CHUNKED, CONTINUE, UNTIL_CLOSE, RequestHead, ResponseHead
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange, ClientWaiter
 from l7.workers.downstream.client_wait import ClientWait
@@ -31,11 +31,12 @@ MOST_EARLY = 64 * 1024
 class Http1Exchange(ClientExchange):
     """The requests and answers of one client's ``stream``, one after the other; ``handler`` serves them."""
 
-    __slots__ = ("_body", "_buffer", "_framing", "_handler", "kept", "last", "stream")
+    __slots__ = ("_body", "_buffer", "_framing", "_handler", "_take_until", "_untaken", "kept", "last", "stream")
 
     def __init__(self, stream: Stream, hop: Hop, handler: RequestHandler, *, trusted: bool) -> None:
         self.hop = hop
         self.trusted = trusted
+        self.held = 0
         self.stream = stream
         self.last = False
         """Whether the next answer is the connection's last, because it cannot be handed over."""
@@ -46,6 +47,10 @@ class Http1Exchange(ClientExchange):
         """The body of the present request."""
         self._framing = ABSENT
         """How the present answer is framed."""
+        self._untaken: bytearray | None = None
+        """Bytes of the present answer that the client has not taken: `held` is their number."""
+        self._take_until = NEVER
+        """When the client has to have taken some of them."""
         self.kept = False
         """Whether another request can follow the present one, which was answered."""
 
@@ -65,6 +70,17 @@ class Http1Exchange(ClientExchange):
         self._buffer = b""
         body.begin(data)
         return body
+
+    def buffer_body(self, head: RequestHead, total: float) -> None:
+        """Read the rest of the body before a server is picked, where buffers may hold more; raises `ProxyError`."""
+        body = self._body
+        buffers = self._handler.buffers
+        if body is None or buffers.left <= 0:
+            return
+        if head.expects and not body.first:
+            self.send_interim(CONTINUE)
+        head.expects = False
+        body.buffer(buffers, total)
 
     def unread(self, data: bytes) -> None:
         """Take back what came behind the end of a body."""
@@ -169,7 +185,7 @@ class Http1Exchange(ClientExchange):
         self._send(interim_head(response))
 
     def start_response(self, head: RequestHead, response: ResponseHead, payload: bytes, reader: BodyReader) -> None:
-        """Send the head of the answer to ``head``, and what has come of its body. Raises `ProxyError` as `write`."""
+        """Send the head of the answer to ``head``, and what has come of its body; as `write`."""
         minor = head.minor
         hop = self.hop
         framing = self._framing = hop.framing(response, minor)
@@ -183,7 +199,7 @@ class Http1Exchange(ClientExchange):
         elif payload:
             pieces.append(payload)
         date = b"" if response.dated else http_date()
-        self._send(hop.response_head(response, framing, date, connection, pieces))
+        self._offer(hop.response_head(response, framing, date, connection, pieces))
 
     def _may_go_on(self) -> bool:
         """Whether another request may come on this connection."""
@@ -196,29 +212,94 @@ class Http1Exchange(ClientExchange):
         return self._body is None or self._body.sent
 
     def write(self, payload: bytes, reader: BodyReader) -> None:
-        """Send more of the body, with the trailers of ``reader`` where that is at its end; raises `ProxyError`."""
+        """Send more of the body, with the trailers of ``reader`` where that is at its end; hold what is not taken."""
         if self._framing == CHUNKED:
             pieces: list[bytes] = []
             rechunk(payload, reader, pieces)
             payload = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if payload:
-            self._send(payload)
+            self._offer(payload)
+
+    def _offer(self, data: bytes) -> None:
+        """Send what the client takes at once, and hold the rest."""
+        sent = 0
+        if not self.held:
+            try:
+                sent = self.stream.send_some(data)
+            except StreamLost as failure:
+                raise self._not_taken(failure) from None
+        if sent < len(data):
+            self._hold(memoryview(data)[sent:])
+
+    def _hold(self, data: bytes | memoryview) -> None:
+        """Keep for the client what it does not take now."""
+        if self._untaken is None:
+            self._untaken = bytearray()
+            self._take_until = monotonic() + self._handler.bounds.write_seconds
+        self._untaken += data
+        self._note_held(len(data))
+
+    def _note_held(self, more: int) -> None:
+        """Count bytes that are held from now on; fewer than 0 are no longer."""
+        self.held += more
+        self._handler.buffers.used += more
+
+    def _discard_held(self) -> None:
+        """Hold nothing any more."""
+        self._untaken = None
+        self._note_held(-self.held)
+
+    def room(self, bound: int) -> int:
+        """How many bytes may be read ahead of the client: of ``bound``, and of what all buffers may take."""
+        return min(bound - self.held, self._handler.buffers.left)
+
+    def drain(self, server: Stream | None = None) -> None:
+        """Wait until the client takes some of what is held, or ``server`` has something to say; raises `ProxyError`."""
+        untaken = self._untaken
+        if untaken is None:
+            return
+        seconds = max(self._take_until - monotonic(), 0.0)
+        try:
+            if server is None:
+                self.stream.wait_writable(seconds)
+            else:
+                self.stream.wait_writable_or_readable(server, seconds)
+                if server.ready:
+                    return
+            sent = self.stream.send_some(untaken)
+        except (StreamLost, StreamTimeout) as failure:
+            raise self._not_taken(failure) from None
+        if sent == len(untaken):
+            self._discard_held()
+        elif sent:
+            self._take_until = monotonic() + self._handler.bounds.write_seconds
+            del untaken[:sent]
+            self._note_held(-sent)
+
+    def flush(self) -> None:
+        """Wait until the client has taken all that is held; raises `ProxyError`."""
+        while self.held:
+            self.drain()
 
     def pipe_from(self, server: Stream) -> Pipe | None:
         """An empty pipe for a part of the body that is spliced; None where what ``server`` sends has to be copied."""
         return Pipe.between(server, self.stream)
 
-    def write_from(self, pipe: Pipe) -> None:
-        """Send what ``pipe`` holds of the body, as one chunk where it is chunked. Raises `ProxyError` as `write`."""
+    def write_from(self, pipe: Pipe, bound: int) -> None:
+        """Send what ``pipe`` holds of the body, as one chunk where it is chunked; hold the rest within ``bound``."""
         framed = self._framing == CHUNKED
         if framed:
             self._send(b"%x\r\n" % pipe.held)
         try:
-            pipe.push(self.stream, self._handler.bounds.write_seconds)
+            while not pipe.push_some(self.stream):
+                if pipe.held <= self.room(bound):
+                    self._hold(pipe.rest())
+                else:
+                    self.stream.wait_writable(self._handler.bounds.write_seconds)
         except (StreamLost, StreamTimeout) as failure:
             raise self._not_taken(failure) from None
         if framed:
-            self._send(b"\r\n")
+            self._offer(b"\r\n")
 
     def _send(self, data: bytes) -> None:
         try:
@@ -260,6 +341,7 @@ class Http1Exchange(ClientExchange):
     def abort(self) -> None:
         """End the connection at once; where only its end would end the answer, by a reset."""
         self.kept = False
+        self._discard_held()
         if self._framing == UNTIL_CLOSE:
             self.stream.reset()
         self.stream.close()

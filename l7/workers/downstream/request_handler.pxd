@@ -11,6 +11,7 @@ cdef class RequestHandler:
     cdef public GreenletPool greenlets
     cdef public RequestParser parser
     cdef public ClientProtocolLimits bounds
+    cdef public object buffers
     cdef public bint overloaded
     cdef readonly object phase
     cdef readonly bint draining, handing_over, ending, stopping, cutting_off

@@ -9,6 +9,7 @@ from l7.errors import ProxyError
 from l7.exchange import Exchange
 from l7.http.messages import RequestHead
 from l7.http.parser import RequestParser
+from l7.workers.buffers import BufferLimit
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.limits import ClientProtocolLimits
 from l7.workers.phase import WorkerPhase
@@ -23,6 +24,7 @@ class RequestHandler:
 
     __slots__ = (
         "bounds",
+        "buffers",
         "cutting_off",
         "draining",
         "ending",
@@ -38,6 +40,7 @@ class RequestHandler:
         self.greenlets = greenlets
         self.parser = parser
         self.bounds = bounds
+        self.buffers = BufferLimit(bounds.buffers)
         self.overloaded = False
         """Whether clients wait for a place that none can make: meanwhile each answer is the last of its connection."""
         self.phase = WorkerPhase.SERVING

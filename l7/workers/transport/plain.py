@@ -36,7 +36,7 @@ class PlainTransport:
         """At most ``size`` bytes; empty at the end. Raises ``BlockingIOError`` for nothing yet."""
         return socket_calls.receive(self._descriptor, size)
 
-    def send(self, data: bytes | memoryview) -> int:
+    def send(self, data: bytes | bytearray | memoryview) -> int:
         """Send what can be sent at once; returns how many bytes of ``data`` that were.
 
         Raises ``BlockingIOError`` where it is none. A transport may hold some of it in another form then, so the next

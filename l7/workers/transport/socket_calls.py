@@ -26,6 +26,6 @@ def receive(descriptor: int, size: int) -> bytes:
     return os.read(descriptor, size)
 
 
-def send(descriptor: int, data: bytes | memoryview) -> int:
+def send(descriptor: int, data: bytes | bytearray | memoryview) -> int:
     """Send what can be sent at once; returns how many bytes of ``data`` that were. Raises ``OSError``."""
     return os.write(descriptor, data)

@@ -125,18 +125,24 @@ class Pipe:
 
         With ``until_heard`` it ends early when ``sink`` has something to say: then something is still held.
         """
+        while not self.push_some(sink):
+            if until_heard:
+                sink.wait_writable_or_readable(sink, seconds)
+                if sink.ready:
+                    return
+            else:
+                sink.wait_writable(seconds)
+
+    def push_some(self, sink: Stream) -> bool:
+        """Give ``sink`` what it takes at once; returns whether that was all. Raises `StreamLost`."""
         while self.held:
             try:
                 self.held -= os.splice(self._ends[0], sink.socket.fileno(), self.held, flags=_FLAGS)
             except BlockingIOError:
-                if until_heard:
-                    sink.wait_writable_or_ready(seconds)
-                    if sink.ready:
-                        return
-                else:
-                    sink.wait_writable(seconds)
+                return False
             except OSError as failure:
                 raise gone(failure) from None
+        return True
 
     def rest(self) -> bytes:
         """What is still held, taken out."""

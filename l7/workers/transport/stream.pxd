@@ -28,13 +28,14 @@ cdef class Stream:
     cpdef wait_either(self, Stream other)
     cdef _wake_failed(self)
     cpdef bytes receive(self, Py_ssize_t size=*)
-    cpdef take(self)
+    cpdef take(self, Py_ssize_t size=*)
     cpdef bint has_bytes(self) except -1
     cpdef send(self, object data, double seconds)
     cpdef push(self, object data, double seconds)
     @cython.locals(sent=Py_ssize_t)
     cdef _send_now(self, object data)
-    cpdef wait_writable_or_ready(self, double seconds)
+    cpdef Py_ssize_t send_some(self, object data) except -1
+    cpdef wait_writable_or_readable(self, Stream source, double seconds)
     cpdef wait_writable(self, double seconds)
     cpdef expire(self, double now)
     cpdef finish_sending(self)

@@ -4,8 +4,8 @@ Hot: every wait and every byte goes through here, and three measurements shaped 
 
 * One io watcher a socket, level-triggered, for the socket's whole life: no ``epoll_ctl`` per wait. Its callback
   switches to the greenlet that waits; when none waits it notes ``ready`` and stops the watcher until somebody asks.
-  So we wait first and receive then, and never see ``EAGAIN``; and the same mark tells without a second greenlet that an
-  idle pooled connection was closed or that a client left.
+  So we wait first, then receive, and never see ``EAGAIN``; and the mark tells without a second greenlet that an idle
+  pooled connection was closed or that a client left.
 * No timer per operation: a deadline is a number on the stream, and one `DeadlineSweeper` looks at all of them.
 * No greenlet for an idle connection: it has a *keeper* that is called when bytes come or time runs out.
 
@@ -91,7 +91,7 @@ class Stream:
             # Of what one poll brings, servers are heard first: an idle connection that spoke out of turn is gone
             # before a client's request in the same batch could be sent on it.
             self.watcher.priority = self.sweeper.loop.MAXPRI
-        if not connecting:
+        else:
             self.watcher.start(self._on_readable)
         self.sweeper.streams.add(self)
 
@@ -187,10 +187,10 @@ class Stream:
                 self.watch()
                 return data
 
-    def take(self) -> bytes | None:
-        """Bytes that are there now, None for nothing, empty at the end. Raises `StreamLost` when reset."""
+    def take(self, size: int = CHUNK) -> bytes | None:
+        """At most ``size`` bytes that are there now, None for nothing, empty at the end. Raises `StreamLost`."""
         try:
-            data = self.transport.recv(CHUNK)
+            data = self.transport.recv(size)
         except BlockingIOError:
             data = None
         except OSError as failure:
@@ -233,7 +233,7 @@ class Stream:
         rest = self._send_now(data)
         sent = len(rest) < len(data)
         while rest and not self.ready:
-            self.wait_writable_or_ready(seconds)
+            self.wait_writable_or_readable(self, seconds)
             if not self.ready:
                 try:
                     rest = self._send_now(rest)
@@ -245,23 +245,29 @@ class Stream:
 
     def _send_now(self, data: bytes | memoryview) -> bytes | memoryview:
         """Send what the kernel takes at once; returns the rest."""
-        try:
-            sent = self.transport.send(data)
-        except BlockingIOError:
-            return data
-        except OSError as failure:
-            raise gone(failure) from None
+        sent = self.send_some(data)
         return b"" if sent == len(data) else memoryview(data)[sent:]
 
-    def wait_writable_or_ready(self, seconds: float) -> None:
-        """Wait until more can be sent, or something can be received; raises as `wait_writable`."""
-        if not self.watching:
-            self.watch()
-        self.reader = getcurrent()
+    def send_some(self, data: bytes | bytearray | memoryview) -> int:
+        """Send what the kernel takes at once; returns how many bytes that are. Raises `StreamLost`."""
+        try:
+            return self.transport.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as failure:
+            raise gone(failure) from None
+
+    def wait_writable_or_readable(self, source: Stream, seconds: float) -> None:
+        """Wait until more can be sent, or ``source`` can be received from; raises as `wait_writable`."""
+        if not source.watching:
+            source.watch()
+        source.reader = getcurrent()
         try:
             self.wait_writable(seconds)
         finally:
-            self.reader = None
+            source.reader = None
+        if source._expired and not source.closed:
+            source._wake_failed()
 
     def wait_writable(self, seconds: float) -> None:
         """Wait until more can be sent; raises `StreamTimeout` after ``seconds``, `StreamLost` when closed here."""
@@ -279,9 +285,7 @@ class Stream:
         self.write_deadline = NEVER
         if self._write_expired:
             self._write_expired = False
-            if self.closed:
-                raise StreamLost("closed here")
-            raise StreamTimeout
+            self._wake_failed()
 
     def _on_writable(self) -> None:
         writer = self._writer
@@ -290,11 +294,8 @@ class Stream:
             writer.switch()
 
     def _interrupt_writer(self) -> None:
-        writer = self._writer
-        if writer is not None:
-            self._writer = None
-            self._write_expired = True
-            writer.switch()
+        self._write_expired = self._writer is not None
+        self._on_writable()
 
     def expire(self, now: float) -> None:
         """Called by the sweeper: end the waits whose time is up."""

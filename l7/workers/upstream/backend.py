@@ -138,7 +138,8 @@ class BackendRuntime:
         limit, backup = server.max_connections or 0, server.backup or reserve
         member = Member(str(address), self.writer, row, weight, limit, backup=backup)
         member.parent = parent
-        member.pool = ConnectionPool(address, self.backend.timeouts.idle, self._sweeper, self._context.look_up)
+        timeouts = self.backend.timeouts
+        member.pool = ConnectionPool(address, timeouts.pool or timeouts.idle, self._sweeper, self._context.look_up)
         return member
 
     def _resolved(self, server: Server, found: ResolvedEndpoint) -> Member:
@@ -383,11 +384,4 @@ class BackendTable:
 
 
 def _bounds(backend: Backend, config: Config) -> BackendProtocolLimits:
-    timeouts = backend.timeouts
-    return BackendProtocolLimits(
-        timeouts.connect,
-        timeouts.response,
-        timeouts.idle,
-        config.limits.response_head,
-        config.limits.response_headers,
-    )
+    return BackendProtocolLimits(config.limits, backend.timeouts, backend.buffer)

@@ -9,6 +9,7 @@ from l7.balancing.members import Member
 from l7.errors import ProxyError, Retry
 from l7.exchange import Exchange
 from l7.http.messages import RequestHead
+from l7.workers.buffers import BufferLimit
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.upstream.backend import BackendRuntime
@@ -77,6 +78,20 @@ class ForwardedRequest:
         """Whether the request is idempotent and its body is complete and kept."""
         whole = self.body is None or (self.body.done and not self.body.streamed)
         return self.head.method in _IDEMPOTENT and whole
+
+    def forget_body(self, buffers: BufferLimit) -> None:
+        """Let go of a buffered body that the server has: once it answers, nothing is sent again."""
+        if self.body is not None and self.body.sent:
+            self.opening = b""
+            self.body.release(buffers)
+
+    def deliver(self) -> None:
+        """Wait until the client has taken what was read ahead for it, which holds no server. Raises `ProxyError`."""
+        self.deadline.await_client()
+        try:
+            self.client.flush()
+        except ProxyError as failure:
+            raise self.deadline.verdict(failure, answered=True) from None
 
     def move(self) -> bool:
         """Give up the present attempt for another server; returns whether that is possible."""

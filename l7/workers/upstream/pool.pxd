@@ -7,6 +7,7 @@ from l7.workers.transport.stream cimport Stream
 cdef class ConnectionPool:
     cdef public str label
     cdef public double idle_timeout
+    cdef double _kept, _earlier
     cdef public object connector
     cdef list _idle
     cdef object _loop
@@ -14,4 +15,5 @@ cdef class ConnectionPool:
 
     @cython.locals(stream=Stream, idle=list, now=double, place=Py_ssize_t)
     cpdef check_out(self)
-    cpdef check_in(self, Stream stream)
+    @cython.locals(kept=double)
+    cpdef check_in(self, Stream stream, double announced=*)

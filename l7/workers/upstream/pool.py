@@ -17,6 +17,8 @@ from l7.workers.upstream.connector import Connector, LookUp, nobody
 
 NEWEST = 16
 """The most recently used idle connections that are searched for one that the loop has polled since check-in."""
+EARLIER = 0.5
+"""Seconds before its server closes a connection from which on it is not used: a request would be on its way then."""
 MOST_IDLE = 256
 """The most idle connections kept to one server by one worker."""
 
@@ -24,16 +26,17 @@ MOST_IDLE = 256
 class ConnectionPool:
     """The idle connections of this worker to one server; ``idle_timeout`` is in seconds."""
 
-    __slots__ = ("_idle", "_loop", "_most", "connector", "idle_timeout", "label")
+    __slots__ = ("_earlier", "_idle", "_kept", "_loop", "_most", "connector", "idle_timeout", "label")
 
     def __init__(
         self, address: Address, idle_timeout: float, sweeper: DeadlineSweeper, look_up: LookUp = nobody
     ) -> None:
         self.label = str(address)
-        self.idle_timeout = idle_timeout
+        self.idle_timeout = self._kept = idle_timeout
         self.connector = Connector(address, sweeper, look_up)
         self._idle: list[Stream] = []
         self._most = MOST_IDLE
+        self._earlier = EARLIER + sweeper.interval  # for so long a deadline may go unnoticed
         self._loop = get_hub().loop
 
     def __repr__(self) -> str:
@@ -64,13 +67,20 @@ class ConnectionPool:
             return stream
         return None
 
-    def check_in(self, stream: Stream) -> None:
-        """Keep a connection whose last answer was complete; close it when the server has sent more than that."""
-        if stream.ready or len(self._idle) >= self._most:
+    def check_in(self, stream: Stream, announced: float = -1.0) -> None:
+        """Keep a connection whose last answer was complete; close it when the server has sent more than that.
+
+        ``announced`` is how many seconds the server keeps it, -1 for no word of that (``Keep-Alive: timeout``).
+        """
+        kept = self.idle_timeout
+        if announced >= 0 and announced - self._earlier < kept:
+            kept = announced - self._earlier
+        if stream.ready or kept <= 0 or len(self._idle) >= self._most:
             stream.close()
             return
+        self._kept = kept
         stream.handler = self
-        stream.deadline = monotonic() + self.idle_timeout
+        stream.deadline = monotonic() + kept
         stream.seen = self._loop.now()
         if not stream.watching:
             stream.watch()
@@ -87,7 +97,7 @@ class ConnectionPool:
 
     def idle_since(self) -> float:
         """When the longest idle connection became idle; infinity when there is none."""
-        return self._idle[0].deadline - self.idle_timeout if self._idle else NEVER
+        return self._idle[0].deadline - self._kept if self._idle else NEVER
 
     def close_oldest(self) -> None:
         """Close the longest idle connection, because its descriptor is needed."""

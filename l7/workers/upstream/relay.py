@@ -1,7 +1,8 @@
 """One request over one server connection: head and body up, interim responses, head and body down.
 
-Hot: a request without a body and an answer that comes in one piece take one send and one receive a side. Nothing is
-held beyond one receive, so memory is constant whatever the size of a body, and each piece is passed on as it comes.
+Hot: a request without a body and an answer that comes in one piece take one send and one receive a side. Each piece is
+passed on as it comes. Where the client does not take it at once, the server is read from all the same, up to
+``buffer.response`` of the backend, so that it is free for others; so memory is bounded whatever the size of a body.
 Every lost connection to a server becomes its row of the failure table here; what becomes of a client that is lost, and
 how its answer is written, is the business of its exchange (`l7.workers.downstream.client_exchange`).
 """
@@ -34,7 +35,7 @@ from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.limits import BackendProtocolLimits
 from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport.splice import LEAST, Pipe
-from l7.workers.transport.stream import NEVER, Stream, StreamLost, StreamTimeout
+from l7.workers.transport.stream import CHUNK, NEVER, Stream, StreamLost, StreamTimeout
 
 T = TypeVar("T")
 
@@ -210,38 +211,61 @@ class Relay:
         self._client.start_response(self._head, response, payload, reader)
         if not reader.done:
             self._relay_body(reader)
+        if self._pump is not None:
+            self._client.flush()  # while it sends its body: it may read only after that
         self._finish(reader, whole=whole)
 
     def _relay_body(self, reader: BodyReader) -> None:
+        """Relay the rest of the body until all of it has come; some of it may still be held for the client."""
         while not reader.done:
-            ahead = reader.ahead()
-            pipe = self._client.pipe_from(self._server) if ahead >= LEAST else None
-            if pipe is not None:
-                self._splice(pipe, reader, ahead)
-                continue
-            data = self._more()
-            if not data:
-                if self.response.length != UNTIL_CLOSE:
-                    raise ProxyError(TRUNCATED, "the server closed within the body")
-                reader.done = True
-            try:
-                payload = reader.feed(data)
-            except ProxyError as failure:
-                raise ProxyError(TRUNCATED, failure.detail) from None
-            self._exchange.sent += len(payload)
-            self._client.write(payload, reader)
+            if self._client.held:
+                data = self._more_ahead()
+                if data is None:
+                    continue
+            else:
+                ahead = reader.ahead()
+                pipe = self._client.pipe_from(self._server) if ahead >= LEAST else None
+                if pipe is not None:
+                    self._splice(pipe, reader, ahead)
+                    continue
+                data = self._more()
+            self._pass_on(data, reader)
+
+    def _pass_on(self, data: bytes, reader: BodyReader) -> None:
+        """Pass a piece of the body on to the client; an empty one is the end of the connection."""
+        if not data:
+            if self.response.length != UNTIL_CLOSE:
+                raise ProxyError(TRUNCATED, "the server closed within the body")
+            reader.done = True
+        try:
+            payload = reader.feed(data)
+        except ProxyError as failure:
+            raise ProxyError(TRUNCATED, failure.detail, seen=failure.seen) from None
+        self._exchange.sent += len(payload)
+        self._client.write(payload, reader)
+
+    def _more_ahead(self) -> bytes | None:
+        """The next piece for a client that has not taken the one before; None when it has taken some instead."""
+        room = self._client.room(self._bounds.response_buffer)
+        if room <= 0:
+            self._client.drain()
+            return None
+        if not self._server.ready:
+            self._client.drain(self._server)
+            return None
+        return self._wait_for_more(lambda: self._server.take(min(room, CHUNK)))
 
     def _splice(self, pipe: Pipe, reader: BodyReader, count: int) -> None:
-        """Splice ``count`` bytes of the body."""
+        """Splice ``count`` bytes of the body, until the client has to be waited for and the rest may be held."""
         with pipe:
-            while count:
+            while count and not self._client.held:
                 size = self._wait_for_more(lambda: pipe.pull(self._server, count))  # noqa: B023
                 if not size:
                     raise ProxyError(TRUNCATED, "the server closed within the body")
                 count -= size
                 reader.skip(size)
-                self._client.write_from(pipe)
                 self._exchange.sent += size
+                self._client.write_from(pipe, self._bounds.response_buffer - count)
 
     def _more(self) -> bytes:
         """The next piece from the server; empty at its end."""
@@ -252,13 +276,13 @@ class Relay:
     def _wait_for_more(self, take: Callable[[], T]) -> T:
         """Take more of the body with ``take``, which waits; raises the server's failure, or that the client left."""
         server = self._server
-        server.deadline = monotonic() + self._bounds.idle
+        server.deadline = monotonic() + self._bounds.body
         try:
             if not server.ready and self._pump is None:
                 self._client.await_server(server, CLIENT_GONE_DATA)
             return take()
         except StreamTimeout:
-            raise ProxyError(BODY_STALLED, f"nothing came for {self._bounds.idle:g} s") from None
+            raise ProxyError(BODY_STALLED, f"nothing came for {self._bounds.body:g} s") from None
         except StreamLost as lost:
             if self._pump is not None and self._pump.failure is not None:
                 raise self._pump.failure from None

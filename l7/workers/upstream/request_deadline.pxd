@@ -9,6 +9,7 @@ cdef class RequestDeadline:
 
     cpdef begin_attempt(self)
     cpdef connected(self, Stream server)
+    cpdef await_client(self)
     cpdef bint blames_server(self) except -1
     cpdef stop(self)
 
@@ -17,9 +18,10 @@ cdef class TotalDeadline(RequestDeadline):
     cdef Stream _server
     cdef object _client_fault, _timer
     cdef double _asked, _least, _seconds
-    cdef bint _too_little
+    cdef bint _delivers, _too_little
 
     cpdef begin_attempt(self)
     cpdef connected(self, Stream server)
+    cpdef await_client(self)
     cpdef bint blames_server(self) except -1
     cpdef stop(self)

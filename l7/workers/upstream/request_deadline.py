@@ -37,6 +37,9 @@ class RequestDeadline:
     def connected(self, server: Stream) -> None:
         """Note the connection that the request uses now: it is closed when the time is up."""
 
+    def await_client(self) -> None:
+        """Note that no server is needed any more: when the time is up now, it is the client's."""
+
     def blames_server(self) -> bool:
         """Whether a failure of the present attempt is counted against its server."""
         return True
@@ -56,7 +59,17 @@ NO_DEADLINE = RequestDeadline()
 class TotalDeadline(RequestDeadline):
     """The deadline of one request of ``client``, ``seconds`` after it ``started``."""
 
-    __slots__ = ("_asked", "_client", "_client_fault", "_least", "_seconds", "_server", "_timer", "_too_little")
+    __slots__ = (
+        "_asked",
+        "_client",
+        "_client_fault",
+        "_delivers",
+        "_least",
+        "_seconds",
+        "_server",
+        "_timer",
+        "_too_little",
+    )
 
     def __init__(self, client: ClientExchange, started: float, seconds: float) -> None:
         super().__init__(started + seconds)
@@ -68,6 +81,8 @@ class TotalDeadline(RequestDeadline):
         self._asked = monotonic()
         """When the request was given to its present server."""
         self._server: Stream | None = None
+        self._delivers = False
+        """Whether the answer has come, and its client is waited for."""
         self._client = client
         left = self.until - self._asked
         self._least = left / 2
@@ -82,6 +97,11 @@ class TotalDeadline(RequestDeadline):
         """Note the connection that the request uses now: it is closed when the time is up."""
         self._server = server
 
+    def await_client(self) -> None:
+        """Note that no server is needed any more: when the time is up now, it is the client's."""
+        self._server = None
+        self._delivers = True
+
     def blames_server(self) -> bool:
         """Whether the server had enough of the time."""
         return not self._too_little
@@ -90,9 +110,9 @@ class TotalDeadline(RequestDeadline):
         if not self.over:
             self._client_fault = self._client.fault()
             self._too_little = monotonic() - self._asked < self._least
+        if self._delivers or (self.over and self._server is not None):
+            self._client.abort()
         if self._server is not None:
-            if self.over:
-                self._client.abort()
             self._server.close()
         self.over = True
 
