@@ -113,6 +113,8 @@ class SourceMerge:
             servers = named.setdefault(key, [])
             self._places["backends", key, "servers", len(servers)] = place
             servers.append(address)
+        if not named:
+            return
         backends = self.raw.setdefault("backends", {})
         if backends is None:
             backends = self.raw["backends"] = {}
