@@ -52,7 +52,8 @@ def schema_refuses(text: str) -> list[str]:
 
 
 BEYOND = re.compile(
-    "needs a path: without|needs balance: hash|needs users: without|is shorter than|has no body; write|are one in the other|is given twice|"
+    "needs users: without|needs a path: without|needs balance: hash|"
+    "is shorter than|has no body; write|are one in the other|is given twice|"
     "out of range|is longer than a year|is too short|is too large|at most 107 bytes|the same route|"
     "'1e3' is |'[0-9].*' is not a whole number|has host bits set|is not an IPv[46] address|has no port|"
     "'[0-9.]+' is not an IP address|a whole number of bytes|neither a status nor"
