@@ -207,7 +207,7 @@ def test_a_client_that_reads_slowly_holds_no_server(running: Stage, play: Play) 
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
 def test_an_answer_of_any_size_arrives_as_it_was_sent(running: Stage, play: Play, framing, version) -> None:
     """No more than the bound is read ahead; what follows waits until the client takes what came before."""
-    size = 8_000_000
+    size = 2_000_000
     play(
         lambda request: Reply(body=[pattern(size)[at : at + 50_000] for at in range(0, size, 50_000)], framing=framing)
     )
