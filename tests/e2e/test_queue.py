@@ -194,7 +194,7 @@ def test_requests_in_one_connection_wait_in_order(play: Callable[..., Play]) -> 
 
 
 def test_a_body_that_comes_while_its_request_waits_is_forwarded(play: Callable[..., Play]) -> None:
-    scene = play("SERVERS")
+    scene = play("SERVERS, buffer: off")
     first = scene.ask("/1")
     scene.settle(1)
     client = scene.stack.enter_context(Client(scene.proxy.address))
