@@ -55,9 +55,11 @@ DIRECTIVES = {
     "binding": False,
     "embedsignature": False,
 }
-FLAGS = ["-O2", "-g0"]
+STRICT = "-Werror=incompatible-pointer-types"
+"""What is an error for gcc 14 is one for all: such a call would fail, or worse, when it runs."""
+FLAGS = ["-O2", "-g0", STRICT]
 """For the compiler, where ``CFLAGS`` says nothing else."""
-FLAGS_OF_SELDOM = ["-O1", "-g0"]
+FLAGS_OF_SELDOM = ["-O1", "-g0", STRICT]
 SELDOM = {
     "l7.balancing.members", "l7.balancing.policies", "l7.balancing.routing", "l7.http.authority", "l7.http.framing",
     "l7.telemetry.access_log", "l7.telemetry.counters", "l7.workers.downstream.accept_balancer",

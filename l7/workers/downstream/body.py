@@ -100,7 +100,7 @@ class RequestBody:
         self._count(buffers, len(data))
         while not self.done and buffers.left > 0:
             self._acknowledge()
-            self._receive(self.stream.wait, until)
+            self._receive(lambda: self.stream.wait(), until)
             if buffers.left > 0:  # others may have taken what was left
                 came = self.read(min(buffers.left, CHUNK))
                 self._count(buffers, len(came))

@@ -50,7 +50,7 @@ class ClientConnection(Http1Exchange):
     def __init__(
         self, stream: Stream, hop: Hop, owner: ConnectionOwner, handler: RequestHandler, *, trusted: bool
     ) -> None:
-        super().__init__(stream, hop, handler, trusted=trusted)
+        self._attach(stream, hop, handler, trusted)
         self.gathering: HeadReader | None = None
         """The reader of a request head that is not complete yet."""
         self.lingered = -1

@@ -22,6 +22,7 @@ cdef class Http1Exchange(ClientExchange):
     cdef bytearray _untaken
     cdef double _take_until
 
+    cdef _attach(self, Stream stream, Hop hop, RequestHandler handler, bint trusted)
     @cython.locals(bounds=ClientProtocolLimits, body=RequestBody, data=bytes)
     cpdef read_body(self, Exchange exchange, RequestHead head)
     @cython.locals(body=RequestBody)

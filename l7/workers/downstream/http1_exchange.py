@@ -34,6 +34,10 @@ class Http1Exchange(ClientExchange):
     __slots__ = ("_body", "_buffer", "_framing", "_handler", "_take_until", "_untaken", "kept", "last", "stream")
 
     def __init__(self, stream: Stream, hop: Hop, handler: RequestHandler, *, trusted: bool) -> None:
+        self._attach(stream, hop, handler, trusted)
+
+    def _attach(self, stream: Stream, hop: Hop, handler: RequestHandler, trusted: bool) -> None:
+        """What is set for a new connection: not in the constructor, which other classes would call through Python."""
         self.hop = hop
         self.trusted = trusted
         self.held = 0

@@ -8,6 +8,17 @@ cdef extern from *:
     #include <netinet/in.h>
     #include <sys/socket.h>
 
+    /* inet_ntop does it by sprintf, at twenty times the cost. */
+    CYTHON_UNUSED static void l7_write_ipv4(char *to, const unsigned char *octets) {
+        int part;
+        for (part = 0; part < 4; part++) {
+            if (octets[part] > 99) *to++ = (char)('0' + octets[part] / 100);
+            if (octets[part] > 9) *to++ = (char)('0' + octets[part] / 10 % 10);
+            *to++ = (char)('0' + octets[part] % 10);
+            *to++ = part < 3 ? '.' : 0;
+        }
+    }
+
     CYTHON_UNUSED static PyObject *l7_accept(PyObject *listener) {
         union {
             struct sockaddr any;
@@ -22,7 +33,7 @@ cdef extern from *:
         if (descriptor < 0) return NULL;
         descriptor = accept4(descriptor, &peer.any, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (descriptor < 0) return PyErr_SetFromErrno(PyExc_OSError);
-        if (peer.any.sa_family == AF_INET) inet_ntop(AF_INET, &peer.four.sin_addr, text, sizeof text);
+        if (peer.any.sa_family == AF_INET) l7_write_ipv4(text, (const unsigned char *)&peer.four.sin_addr);
         else if (peer.any.sa_family == AF_INET6) inet_ntop(AF_INET6, &peer.six.sin6_addr, text, sizeof text);
         found = Py_BuildValue("is", descriptor, text);
         if (!found) close(descriptor);
