@@ -65,17 +65,21 @@ def claimed_login(authorization: bytes | None) -> bytes:
 
 
 _CORS = {b"origin", b"access-control-request-method"}
+_ACME = re.compile(rb"/\.well-known/acme-challenge/[A-Za-z0-9_-]+")
+"""The one path that a certificate authority asks for (RFC 8555, 8.3): nothing else can be meant by it."""
 
 
 def needs_login(head: RequestHead) -> bool:
-    """Whether a request has to carry a login where there are any: all but a CORS preflight.
+    """Whether a request has to carry a login where there are any.
 
-    Browsers send that one without a login (Fetch, 4.8, CORS-preflight fetch). Other requests that come before
-    a login can, as the challenge of a certificate authority, belong here.
+    Neither a CORS preflight (Fetch, 4.8) nor the HTTP challenge of a certificate authority (RFC 8555, 8.3) does: no
+    login is ever sent with them. One that carries a login all the same is checked.
     """
-    if head.method != b"OPTIONS" or head.authorization is not None or head.length > 0 or head.length == CHUNKED:
+    if head.authorization is not None or head.length > 0 or head.length == CHUNKED or head.upgrade:
         return True
-    return bool(head.upgrade) or not {name_of(line) for line in head.lines} >= _CORS
+    if head.method == b"OPTIONS":
+        return not {name_of(line) for line in head.lines} >= _CORS
+    return head.method not in (b"GET", b"HEAD") or _ACME.fullmatch(head.path) is None
 
 
 class Authenticator:

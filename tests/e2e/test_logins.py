@@ -88,6 +88,25 @@ def test_servers_are_told_who_has_logged_in_and_get_no_password(l7, origin, trus
     assert ask(*PREFLIGHT, method="GET") == ask(*PREFLIGHT, method="PUT") == 401
 
 
+def test_a_certificate_authority_needs_no_login_for_its_challenge(l7, origin):
+    app = origin()
+    proxy = l7(KEPT.format(trusted="[]", address=app.address))
+    path = "/.well-known/acme-challenge/"
+    token = f"{path}evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr_oA"
+
+    def ask(target: str, *headers: tuple[str, str], method: str = "GET", body: bytes = b"") -> int:
+        return request(proxy.port, method, target, headers=[*LIES, *headers], body=body).status
+
+    assert ask(token) == ask(token, method="HEAD") == 200
+    assert [arrived.values(b"x-forwarded-user") for arrived in app.requests] == [[], []]
+    for other in (path, f"{token}/..", f"{path}../secret", f"{path}%2e%2e/x", f"{token}?a", f"/x{token}", f"{token};a"):
+        assert ask(other) == 401, other
+    assert ask(token, method="POST") == ask(token, body=b"x") == 401
+    assert ask(token, ("Authorization", basic("admin", "wrong"))) == 401
+    assert ask(token, ("Connection", "upgrade"), ("Upgrade", "websocket")) == 401
+    assert len(app.requests) == 2
+
+
 def test_by_default_a_login_is_passed_on(l7, origin):
     app = origin()
     config = f"users: {{admin: secret}}\nbackends: {{a: {{servers: ['{app.address}']}}}}\ntrusted-proxies: [127.0.0.1]"
