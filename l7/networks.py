@@ -26,6 +26,16 @@ def canonical(host: str) -> str:
     return str(mapped or address)
 
 
+def normal_host(host: str) -> str:
+    """A host's one form, in the configuration and in requests: lower case, no last dot, IPv6 in its short form.
+
+    Raises ValueError for what has a colon and is no IPv6 address; names are for the caller to check.
+    """
+    if ":" in host:
+        return str(ipaddress.IPv6Address(host))
+    return host.lower() if host == "." else host.lower().removesuffix(".")
+
+
 def host_port(host: str, port: int) -> str:
     """``host:port`` as it is written and read (RFC 3986, 3.2.2): an IPv6 address stands in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -5,11 +5,10 @@ Hot: read for each request, a plain name in place.
 
 from __future__ import annotations
 
-import ipaddress
-
 from l7.errors import BAD_REQUEST, ProxyError
 from l7.http import octets
 from l7.http.grammar import AUTHORITY
+from l7.networks import normal_host
 
 _COLON = 0x3A
 _DOT = 0x2E
@@ -40,13 +39,15 @@ def _check(authority: bytes) -> str:
     host, port = match.group(1), match.group(2)
     if port and int(port) > _HIGHEST_PORT:
         raise ProxyError(BAD_REQUEST, "invalid port in the host")
-    name = host.decode("ascii").lower()
-    if name.startswith("["):
-        try:
-            return f"[{ipaddress.IPv6Address(name[1:-1])}]"
-        except ValueError:
-            raise ProxyError(BAD_REQUEST, "invalid IPv6 address in the host") from None
-    return name[:-1] if len(name) > 1 and name.endswith(".") else name
+    name = host.decode("ascii")
+    if not name.startswith("["):
+        return normal_host(name)
+    try:
+        if ":" in name:
+            return f"[{normal_host(name[1:-1])}]"
+    except ValueError:
+        pass
+    raise ProxyError(BAD_REQUEST, "invalid IPv6 address in the host")
 
 
 def port_in(authority: bytes) -> bytes:

@@ -86,6 +86,12 @@ class CounterWriter:
         """One cell, summed over all lanes."""
         left = self.lanes()
         total = 0
+        if left <= _LANES:
+            end = at + left * _ROW
+            while at < end:
+                total += integers.load(self._first, at)
+                at += _ROW
+            return total
         for block in self._blocks:
             place = at
             end = at + (left if left < _LANES else _LANES) * _ROW

@@ -8,7 +8,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from l7.networks import host_port
+from l7.networks import host_port, normal_host
 from l7.units import quoted
 
 DEFAULT_PORT = 80
@@ -97,12 +97,12 @@ def check_host(host: str, advice: str = _EXAMPLE) -> str:
 
     Raises ValueError, with ``advice``, when it can be neither.
     """
-    if ":" in host:
-        try:
-            return str(ipaddress.IPv6Address(host))
-        except ValueError:
-            raise ValueError(f"{quoted(host)} is not an IPv6 address; {advice}") from None
-    name = host.lower().removesuffix(".")
+    try:
+        name = normal_host(host)
+    except ValueError:
+        raise ValueError(f"{quoted(host)} is not an IPv6 address; {advice}") from None
+    if ":" in name:
+        return name
     if not name.isascii():
         raise ValueError(f"{quoted(host)} is not ASCII; write its xn-- form")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
