@@ -24,7 +24,8 @@ def logs(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return 1
     log = answer.get("log")
     if "workers" not in answer:
-        print(printable_line(f"access-log: {log or 'off'}: no file that could be rotated; nothing to do"))
+        what = f"access-log: {log}" if log else "access-log"  # off, or standard output
+        print(printable_line(f"{what}: no file that could be rotated; nothing to do"))
     elif answer["reopened"]:
         print(printable_line(f"access-log: {log}: opened anew; workers: {answer['workers']}"))
     else:

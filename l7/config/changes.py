@@ -93,6 +93,8 @@ def _settings(old: BaseModel, new: BaseModel, prefix: str) -> Iterator[str]:
             continue
         if isinstance(after, BaseModel) and isinstance(before, BaseModel):
             yield from _settings(before, after, f"{prefix}{name.replace('_', '-')}.")
+        elif isinstance(after, SecretStr) and isinstance(before, SecretStr):
+            yield f"{prefix}{name.replace('_', '-')}: changed"  # both are shown as ***
         else:
             yield _changed(name, old, new, prefix)
 

@@ -59,6 +59,13 @@ def test_logins_without_their_passwords() -> None:
     assert lines == ["users.a: password changed", "users.b: removed", "users.c: added"]
 
 
+def test_other_secrets_are_not_shown_either() -> None:
+    def signed(secret: str) -> Config:
+        return Config(backends={"a": {"servers": ["b"], "sticky": {"secret": secret}}})
+
+    assert changes(signed("0123456789abcdef"), signed("0123456789abcdeg")) == ["backends.a.sticky.secret: changed"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [

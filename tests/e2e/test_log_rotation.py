@@ -130,6 +130,9 @@ def test_what_is_no_file_is_left_alone(origin, tmp_path):
         done = reopen(control)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == "access-log: /dev/stdout: no file that could be rotated; nothing to do\n"
+    with L7Process(CONFIG.format(origin().address, "'-'", control)):
+        done = reopen(control)
+        assert (done.returncode, done.stdout) == (0, "access-log: no file that could be rotated; nothing to do\n")
 
 
 @root_only
