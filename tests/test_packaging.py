@@ -267,7 +267,7 @@ def test_an_extension_of_another_build_is_named(
     shutil.copytree(environment.package, other / "l7", ignore=shutil.ignore_patterns("*.so"))
     types = other / "l7" / "exchange.pxd"
     types.write_text(f"{types.read_text('utf-8')}    cdef public object spare\n", "utf-8")
-    done = run(sys.executable, "-m", "cython", "-3", f"{stale}.py", cwd=other)
+    done = run(sys.executable, "-m", "cython", "-3", "-X", "annotation_typing=False", f"{stale}.py", cwd=other)
     assert done.returncode == 0, done.stderr
     extension = environment.package.parent / f"{stale}{SUFFIX}"
     flags = ("-O0", "-g0", "-w", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}")

@@ -104,7 +104,7 @@ def test_a_secret_is_never_shown() -> None:
     assert "0123" not in repr(sticky)
     assert Sticky.shown("secret", sticky.secret) == "***"
     old, new = (Config(backends={"a": {"servers": ["b"], "sticky": {"secret": s * 16}}}) for s in "xy")
-    assert changes(old, new) == ["backends.a.sticky.secret: '***' -> '***'"]
+    assert changes(old, new) == ["backends.a.sticky.secret: changed"]
 
 
 def test_changes_of_sections_and_servers() -> None:

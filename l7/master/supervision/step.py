@@ -250,11 +250,12 @@ def _settle(transition: Transition) -> None:
     transition.state = replace(transition.state, before=None, failures=0)
     count, facts = transition.state.wanted, {"workers": transition.state.wanted, "seconds": round(took, 2)}
     words = f"generation {transition.state.plan.generation}, {count} workers, {took:.2f} s"
+    # First: who reads that it is done may count on closed listeners.
+    transition.act(v.CommitGeneration(transition.state.plan.generation))
     if back:
         transition.log("info", named("reload.undone", f"reload undone: {words}", **facts))
     else:
         transition.log("info", named("reload.done", f"reload done: {words}", **facts))
-    transition.act(v.CommitGeneration(transition.state.plan.generation))
 
 
 def _roll_back(transition: Transition) -> None:
