@@ -30,6 +30,9 @@ many requests at once, and connections to servers that the loop has not looked a
 WAITS = {"epoll_wait", "epoll_pwait", "epoll_pwait2"}
 ONCE_A_WAIT = {"getpid"}
 """libev asks before each wait whether it has been forked (``EVFLAG_FORKCHECK``, which gevent always sets)."""
+A_LOG_BATCH = {"futex"}
+"""The loop and the thread that writes the log pass the interpreter's lock to and fro: some dozen times a batch, the more
+often the slower the machine is, and never for a request."""
 CONNECTIONS, RATE, SECONDS = 16, 1500, 2.0
 CONFIG = "access-log: {log}\nbackends: {{'*': {{servers: ['127.0.0.1:{port}']}}}}\n"
 
@@ -103,7 +106,8 @@ def test_four_system_calls_a_request(l7: L7, server: int, tmp_path: Path, reques
         calls = counts((tmp_path / "summary").read_text())
         waits = sum(calls.get(name, 0) for name in WAITS)
         assert all(calls.get(name, 0) <= waits + 2 for name in ONCE_A_WAIT), calls
-        each = sum(number for name, number in calls.items() if name not in WAITS | ONCE_A_WAIT) / requests
+        assert all(calls.get(name, 0) <= requests / 2 for name in A_LOG_BATCH), calls
+        each = sum(n for name, n in calls.items() if name not in WAITS | ONCE_A_WAIT | A_LOG_BATCH) / requests
         if LEAST < each <= MOST:
             return
     pytest.fail("  ".join(f"{name} {number / requests:.3f}" for name, number in calls.items()))
