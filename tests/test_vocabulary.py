@@ -19,13 +19,16 @@ ORDINARY = """
     announcer answer ask balancer begin begun body bound boundary broker buffer busy called change child close closed
     command commit compare compared comparison config connect connector context coordinator count current descriptor dns
     done down dumper entry error exit exited failed failure file finish finished forward forwarded frame full gauge
-    graceful handler head health http identity idle inherited interface key kill lifecycle limit link load loaded local
-    log look lookup loop loss lost machine mode name new notifier of old one open opened opener out over owner part
+    graceful handler handshake head health http identity idle inherited interface key kill lifecycle limit link load
+    loaded local
+    log look lookup loop loss lost machine mode name new notifier observer of old one open opened opener out over owner
+    part
     password path phase pid pipe plain plan poll polled port preflight probe probed process protocol proxy publisher
     pump quick raw reached reader readiness ready rebalance rebalancer reclaimer record refresher refused registry
     release reloader reopener request requested resolver resource response result retried return role row rule runtime
     scale
-    secret selectable selector self service settings shot side signal socket source spare spawn spec stacks start
+    secret selectable selector self service settings shaking shot side signal socket source spare spawn spec stacks
+    start
     started state stop supervisor sweeper systemd table take takeover tally target test tick time timeout timer tls told
     took total tracker transition transport unix unreachable untrusted up wait waiter wanted watch watchdog watched wire
     with withdrawn writer written

@@ -7,7 +7,7 @@ cdef class PlainTransport:
     cdef int _descriptor
     cdef bint _acknowledges
     cdef public Py_ssize_t pending
-    cdef public bint can_splice, can_detach
+    cdef public bint can_splice, can_detach, truncated
 
     cpdef bytes recv(self, Py_ssize_t size)
     cpdef Py_ssize_t send(self, object data) except -1

@@ -19,7 +19,7 @@ from l7.workers.transport import socket_calls
 class PlainTransport:
     """Bytes as the socket carries them. Raises ``OSError`` as the system tells it."""
 
-    __slots__ = ("_acknowledges", "_descriptor", "can_detach", "can_splice", "pending", "socket")
+    __slots__ = ("_acknowledges", "_descriptor", "can_detach", "can_splice", "pending", "socket", "truncated")
 
     def __init__(self, sock: Socket) -> None:
         self.socket = sock
@@ -31,6 +31,8 @@ class PlainTransport:
         """Whether bytes pass as they are: the kernel may move them, and a readable socket has something to receive."""
         self.can_detach = True
         """Whether another process that gets the descriptor can go on: nothing is held here, neither keys nor bytes."""
+        self.truncated = False
+        """Whether the end that `recv` tells of was none that the peer has announced, where its protocol asks for it."""
 
     def recv(self, size: int) -> bytes:
         """At most ``size`` bytes; empty at the end. Raises ``BlockingIOError`` for nothing yet."""

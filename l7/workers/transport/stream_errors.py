@@ -27,7 +27,8 @@ class StreamTimeout(L7Error):
 def gone(failure: OSError) -> StreamLost:
     """What an error of the system means here: whatever it is, the connection cannot be used any more."""
     number = failure.errno or 0
-    return StreamLost(describe(number) if number else "connection lost", number, unsent=True)
+    words = describe(number) if number else str(failure) or "connection lost"
+    return StreamLost(words, number, unsent=True)
 
 
 def is_hung_up(descriptor: int) -> bool:
