@@ -104,7 +104,7 @@ def _parse(config: Config, url: str, headers: Sequence[str]) -> RequestHead:
 
 def _added(config: Config, head: RequestHead) -> list[tuple[str, str]]:
     """Return the fields that l7 writes, as the head for the server has them."""
-    hop = Hop(CLIENT, config.port, head.authority, via=config.via)
+    hop = Hop(CLIENT, config.listened_on[0].address.port, head.authority, via=config.via)
     user = USER if config.authorization == "strip" else b""
     lines = hop.request_head(head, REQUEST_ID, user=user).split(b"\r\n")[1:]
     fields = [line.decode("utf-8", "replace").partition(": ") for line in lines if line]

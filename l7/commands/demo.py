@@ -74,7 +74,7 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
             f"server {name:<5} on {address}, pid {pid}\n"
             for name, address, pid in zip(NAMES, addresses, pids, strict=True)
         )
-        port = config.port or "PORT"
+        port = config.listened_on[0].address.port or "PORT"
         print(WORDS.format(servers=servers, port=port, pid=os.getpid(), victim=pids[1]), flush=True)
         return serve(reload)
 

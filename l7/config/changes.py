@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from l7.config.rendering.dump import scalar
+from l7.config.listeners import ListenerConfig, by_port
+from l7.config.rendering.dump import SHORT_FORM, scalar
 from l7.config.schema import Backend, Config
 from l7.config.values.names import printable
 from l7.config.values.wildcards import collision
@@ -17,7 +18,8 @@ UNPRIVILEGED_FROM = 1024
 
 def changes(old: Config, new: Config) -> list[str]:
     """Return a line for every setting, login, host and server that differs; no line holds a secret."""
-    lines = list(_settings(old, new, ""))
+    lines = list(_settings(old, new, "", SHORT_FORM if old.listeners or new.listeners else ()))
+    lines += _listeners(old, new)
     lines += _logins(old.users, new.users)
     for route in sorted({*old.backends, *new.backends}):
         lines += _backend(route, old.backends.get(route), new.backends.get(route))
@@ -37,21 +39,32 @@ def needs_restart(
     """
     fixed = ("run_as", "privileged_opener", "pid_file", "control")
     lines = [_changed(name, old, new) for name in fixed if getattr(old, name) != getattr(new, name)]
-    added = [address for address in new.bind if address not in old.bind]
-    both = collision(new.bind, old.bind) if not handed and new.port == old.port != 0 else None
-    if both:
-        lines.append(f"{_changed('bind', old, new)} ({both[0]} cannot be bound while {both[1]} is)")
-    if privileged or handed:
+    lines += () if handed else _cannot_be_bound(old, new, 0 if privileged else unprivileged_from)
+    if new.admin is None or new.admin == old.admin or handed or privileged:
         return lines
-    if new.admin is not None and new.admin != old.admin and 0 < new.admin.port < unprivileged_from:
+    if 0 < new.admin.port < unprivileged_from:
         lines.append(f"{_changed('admin', old, new)} (a port below {unprivileged_from})")
-    if both or not 0 < new.port < unprivileged_from:
-        return lines
-    if new.port != old.port and any(not address.startswith("unix:") for address in new.bind):
-        return [*lines, f"{_changed('port', old, new)} (a port below {unprivileged_from})"]
-    if any(not address.startswith("unix:") for address in added):
-        lines.append(f"{_changed('bind', old, new)} (port {new.port} is below {unprivileged_from})")
     return lines
+
+
+def _cannot_be_bound(old: Config, new: Config, unprivileged_from: int) -> Iterator[str]:
+    """Yield why listeners of ``new`` cannot be bound while those of ``old`` are, or by this process."""
+    before, after = (by_port(one.address for one in config.listened_on) for config in (old, new))
+    for port, hosts in after.items():
+        both = collision(hosts, before[port]) if port in before and port != 0 else None
+        if both:
+            yield _about_listening(old, new, port, f"{both[0]} cannot be bound while {both[1]} is")
+        elif port not in before and 0 < port < unprivileged_from:
+            yield _about_listening(old, new, port, f"a port below {unprivileged_from}")
+        elif 0 < port < unprivileged_from and not set(hosts) <= set(before[port]):
+            yield _about_listening(old, new, port, f"port {port} is below {unprivileged_from}")
+
+
+def _about_listening(old: Config, new: Config, port: int, why: str) -> str:
+    """What to say of addresses on one port: the setting that names them, as it changed, and why."""
+    if old.listeners or new.listeners:
+        return f"listeners: port {port} ({why})"
+    return f"{_changed('port' if new.port != old.port else 'bind', old, new)} ({why})"
 
 
 def with_other_servers(old: Config, new: Config) -> tuple[str, ...]:
@@ -72,24 +85,45 @@ def _changed(name: str, old: BaseModel, new: BaseModel, prefix: str = "") -> str
 def _show(section: BaseModel, name: str) -> str:
     value = getattr(section, name)
     if isinstance(value, BaseModel):
-        return "{" + ", ".join(_set(value)) + "}"
+        words = ", ".join(_set(value))
+        return "true" if not words and getattr(value, "switch", False) else f"{{{words}}}"
     shown: Any = section.shown(name, value)  # type: ignore[attr-defined]
     if isinstance(shown, (list, tuple)):
         return "[" + ", ".join(scalar(str(item)) for item in shown) + "]"
     return scalar(shown)
 
 
-def _set(section: BaseModel) -> Iterator[str]:
+def _listeners(old: Config, new: Config) -> Iterator[str]:
+    """Yield what is different about listeners, each known by its address; the short form tells of itself."""
+    if not old.listeners and not new.listeners:
+        return
+    before, after = ({str(one.address): one for one in config.listened_on} for config in (old, new))
+    for address in [*before, *(one for one in after if one not in before)]:
+        name = f"listeners: {printable(address)}"
+        if address not in after:
+            yield f"{name}: removed"
+        elif address not in before:
+            kind = ", ".join(_set(after[address], besides=("address",)))
+            yield f"{name}: added" + (f" ({kind})" if kind else "")
+        else:
+            yield from (
+                _changed(field, before[address], after[address], f"{name}: ")
+                for field in ListenerConfig.model_fields
+                if getattr(before[address], field) != getattr(after[address], field)
+            )
+
+
+def _set(section: BaseModel, besides: tuple[str, ...] = ()) -> Iterator[str]:
     """What a section sets beyond its defaults."""
     for name, info in type(section).model_fields.items():
-        if getattr(section, name) != info.default:
+        if name not in besides and getattr(section, name) != info.default:
             yield f"{name.replace('_', '-')}: {_show(section, name)}"
 
 
-def _settings(old: BaseModel, new: BaseModel, prefix: str) -> Iterator[str]:
+def _settings(old: BaseModel, new: BaseModel, prefix: str, besides: tuple[str, ...] = ()) -> Iterator[str]:
     for name in type(new).model_fields:
         before, after = getattr(old, name), getattr(new, name)
-        if name in ("users", "backends", "servers") or before == after:
+        if name in ("users", "backends", "servers", "listeners", *besides) or before == after:
             continue
         if isinstance(after, BaseModel) and isinstance(before, BaseModel):
             yield from _settings(before, after, f"{prefix}{name.replace('_', '-')}.")

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from l7.config.backends import Backend, BackendDefaults, BackendTimeouts, Buffer, Server
+from l7.config.listeners import ListenerConfig, short_form
 from l7.config.section import BufferSize, Count, Duration, DurationOrUnlimited, Period, Section, Switch, Timeout
 from l7.config.values import jsontypes, scalars
 from l7.config.values.addresses import Address
@@ -36,6 +37,7 @@ __all__ = [
     "Buffer",
     "Config",
     "Limits",
+    "ListenerConfig",
     "Resolver",
     "Section",
     "Server",
@@ -148,6 +150,11 @@ class Timeouts(Section):
     )
     idle: Timeout = Field(default=75.0, description="How long a kept-alive connection may wait for its next request.")
     write: Timeout = Field(default=60.0, description="The longest pause of a client that is being sent a response.")
+    handshake: Timeout = Field(
+        default=10.0,
+        description="What comes before the first request must have come within this time: the header of the PROXY "
+        "protocol on a listener that has it.",
+    )
     half_closed: DurationOrUnlimited = Field(
         default=3.0,
         description="How long a server may take to say something to a client that has half-closed its connection: it "
@@ -188,6 +195,12 @@ class Config(Section):
         default=("*",),
         description="The address to listen on, or a list of them: `*` (IPv4 and IPv6), an IP address or `unix:/path`.",
         examples=["[127.0.0.1, '::1', 'unix:/run/l7.sock']"],
+    )
+    listeners: tuple[ListenerConfig, ...] = Field(
+        default=(),
+        description="What to listen on, where one address is not enough or TLS, a redirect to https or the PROXY "
+        "protocol is wanted; `port` and `bind` are the short form of it, and cannot stand beside it.",
+        examples=["['*:80', '127.0.0.1:8080']"],
     )
     users: Annotated[dict[Login, Password], Flag("--user", metavar="LOGIN:PASSWORD", repeat=True)] = Field(
         default={},
@@ -304,6 +317,11 @@ class Config(Section):
         "are checked once, and share one load, one queue and one row of figures, under that name.",
         examples=["{example.com: {servers: [127.0.0.1:8081, 127.0.0.1:8082]}}"],
     )
+
+    @property
+    def listened_on(self) -> tuple[ListenerConfig, ...]:
+        """The listeners, whichever form they are written in."""
+        return self.listeners or short_form(self.bind, self.port)
 
     @field_validator("authorization")
     @classmethod

@@ -68,6 +68,8 @@ class Section(BaseModel):
 
     short_form: ClassVar[str | None] = None
     """The setting that a plain text in place of the section stands for."""
+    switch: ClassVar[bool] = False
+    """Whether `true` in place of the section stands for it with nothing set."""
 
     @classmethod
     def shown(cls, name: str, value: Any) -> Any:

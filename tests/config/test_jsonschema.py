@@ -53,6 +53,7 @@ def schema_refuses(text: str) -> list[str]:
 
 BEYOND = re.compile(
     "needs users: without|needs a path: without|needs balance: hash|"
+    "leads to this listener itself|no listener has tls|is for a listener without|cannot stand beside|not supported yet|"
     "is shorter than|has no body; write|are one in the other|is given twice|"
     "out of range|is longer than a year|is too short|is too large|at most 107 bytes|the same route|"
     "'1e3' is |'[0-9].*' is not a whole number|has host bits set|is not an IPv[46] address|has no port|"
@@ -181,7 +182,7 @@ def settings(schema: Any, path: str, wrap: Callable[[str], str]) -> Iterator[tup
             yield from settings(option["items"], f"{path[:-1]}[].", lambda value: wrap(f"[{value}]"))
 
 
-REQUIRED = {"servers": "[b]", "address": "b"}
+REQUIRED = {"servers": "[b]", "address": "localhost:9"}
 SETTINGS = dict(settings(SCHEMA, "", str))
 
 

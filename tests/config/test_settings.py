@@ -42,12 +42,12 @@ COMPANIONS: dict[Place, dict[Place, str]] = {
 
 
 def places(section: type[Section] = Config, above: Place = ()) -> Iterator[Place]:
-    """Where every value of the schema stands that no name of the user's is above of."""
+    """Where every value of the schema stands that no name of the user's, and no place in a list, is above of."""
     for name, info in section.model_fields.items():
         below, place = section_of(info), (*above, name.replace("_", "-"))
         if below is not None:
             yield from places(below, place)
-        if place == ("users",) or ((below is None or info.default is None) and name != "backends"):
+        if place == ("users",) or ((below is None or info.default is None) and name not in ("backends", "listeners")):
             yield place
 
 

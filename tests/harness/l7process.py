@@ -185,9 +185,10 @@ class L7Process:
         text = config or ""
         if "--config" in argv:
             text = Path(argv[argv.index("--config") + 1]).read_text("utf-8")
-        if not inherit and "--port" not in argv and "port:" not in text:
+        short = not inherit and "listeners:" not in text
+        if short and "--port" not in argv and "port:" not in text:
             options += ["--port", "0"]
-        if not inherit and "--bind" not in argv and "bind:" not in text:
+        if short and "--bind" not in argv and "bind:" not in text:
             options += ["--bind", self._host]
         if workers is not None and "--workers" not in argv:
             options += ["--workers", str(workers)]
@@ -231,6 +232,11 @@ class L7Process:
             found = self.wait_for_event(LISTENING.pattern, TIMEOUT)
             self._port = int(found.group(1).rstrip(",;/").rsplit(":", 1)[1])
         return self._port
+
+    def ports(self, start: int = 0) -> list[int]:
+        """The ports that it says it listens on, at or after the line with index *start* of standard error."""
+        where = self.wait_for_event(r"listening on ([^\s,]+(?:, [^\s,]+)*)", TIMEOUT, start).group(1)
+        return [int(one.rstrip(",;/").rsplit(":", 1)[1]) for one in where.split(", ") if "unix:" not in one]
 
     @property
     def address(self) -> tuple[str, int]:

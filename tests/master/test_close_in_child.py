@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from l7.config.listeners import short_form
 from l7.master.children.close_in_child import CloseInChild
 from l7.master.children.signals import SignalQueue
 from l7.master.resources.listeners import Listeners
@@ -38,7 +39,7 @@ def open_in_child(close: CloseInChild, kept: list, descriptors: list[int]) -> li
 
 
 def test_a_child_keeps_the_listeners_that_it_serves_and_nothing_else(listeners: Listeners) -> None:
-    one, other = listeners.take(["127.0.0.1", "::1"], 0)
+    one, other = listeners.take(short_form(("127.0.0.1", "::1"), 0))
     signal_queue = SignalQueue()
     signal_queue.open()
     left, right = socket.socketpair()

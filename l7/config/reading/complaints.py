@@ -97,6 +97,6 @@ def _type_at(path: Path) -> Any:
             at = info.annotation if info else None
         if typing.get_origin(at) is typing.Annotated:
             at = typing.get_args(at)[0]
-        if isinstance(at, types.UnionType):
+        if typing.get_origin(at) in (types.UnionType, typing.Union):
             at = next(member for member in typing.get_args(at) if member is not type(None))
     return at

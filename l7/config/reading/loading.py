@@ -13,17 +13,20 @@ from pydantic import ValidationError
 
 from l7.config.file_content import read_file
 from l7.config.generation import Loaded
+from l7.config.listeners import conflicts
 from l7.config.reading import flags
 from l7.config.reading.complaints import complaints, in_order
 from l7.config.reading.document import Document, read
 from l7.config.reading.merging import EXTENSION, SourceMerge
 from l7.config.schema import Config
-from l7.config.values.names import printable
+from l7.config.values.names import printable, show_path
 from l7.config.values.scalars import NEVER
 from l7.errors import ConfigError, Problem
 
 __all__ = ["EXTENSION", "NO_BACKENDS", "Loaded", "load"]
 
+NOT_YET: tuple[str, ...] = ("tls", "redirect_to_https", "proxy_protocol")
+"""Settings of a listener that mean nothing yet, so that they are refused."""
 NO_BACKENDS = "no backends; write HOST=ADDRESS, as in `l7 --port 8080 localhost=127.0.0.1:9001`, or a file (-c FILE)"
 
 
@@ -48,6 +51,7 @@ def load(
     merge.add_servers(variables.words, flags.SERVERS)
     merge.add_servers(line.words[skip:], "argument")
     merge.inherit()
+    merge.refuse_short_form()
     problems = [*line.problems, *variables.problems, *document.problems, *merge.problems]
     config = _validate(merge, problems)
     warnings = (*flags.unknown_variables(environ), *_redacted(config))
@@ -61,12 +65,28 @@ def _validate(merge: SourceMerge, problems: list[Problem]) -> Config:
     except ValidationError as error:
         problems += complaints(error, merge.where)
         config = None
+    problems += _wrong_together(config, merge) if config is not None else []
     if config is not None and not config.backends and not problems:
         # A file that is there and has none is where the user looks first.
         problems.append(Problem(merge.document.name, "", NO_BACKENDS))
     if problems or config is None:
         raise ConfigError(in_order(problems, merge.document.name)) from None
     return config
+
+
+def _wrong_together(config: Config, merge: SourceMerge) -> list[Problem]:
+    """What listeners are wrong together, and what of them l7 has not."""
+    found = list(conflicts(config.listeners))
+    for index, one in enumerate(config.listeners):
+        set_here = [name for name in NOT_YET if getattr(one, name) != type(one).model_fields[name].default]
+        found += [(index, name.replace("_", "-"), "is not supported yet; remove it") for name in set_here]
+    problems = []
+    for index, setting, what in found:
+        path = ("listeners", index, setting)
+        at = merge.where(path)
+        if at is not None:
+            problems.append(Problem(at.place, show_path(path) if at.show_path else "", what))
+    return problems
 
 
 def _redacted(config: Config) -> list[Problem]:

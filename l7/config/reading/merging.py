@@ -12,6 +12,7 @@ from l7.config.reading.document import Document
 from l7.config.reading.flags import Given
 from l7.config.reading.inheritance import inherit
 from l7.config.reading.settings import Setting, settings
+from l7.config.rendering.dump import SHORT_FORM
 from l7.config.values.names import printable
 from l7.config.values.routekeys import joined, normal_route_key, routes_of
 from l7.errors import Problem
@@ -36,6 +37,19 @@ class SourceMerge:
     def inherit(self) -> None:
         """Give backends their defaults: when all sources are added."""
         self._inherited = inherit(self.raw, self.sources)
+
+    def refuse_short_form(self) -> None:
+        """Refuse `port` and `bind` beside `listeners`, by their names: when all sources are added."""
+        if not self.raw.get("listeners"):
+            return
+        for key in SHORT_FORM:
+            at = self.where((key,)) if key in self.raw else None
+            if at is not None:
+                what = (
+                    "cannot stand beside listeners, of which it is the short form; write it into the address of a"
+                    f" listener ({self.sources.get(('listeners',), self.document.name)})"
+                )
+                self.problems.append(Problem(at.place, key if at.show_path else "", what))
 
     def where(self, path: Path) -> Where | None:
         """Return the place of the value at ``path``, or of the nearest one that contains it.

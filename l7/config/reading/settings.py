@@ -68,12 +68,20 @@ def _walk(section: type[Section], above: tuple[str, ...]) -> Iterator[Setting]:
         path = (*above, str(info.alias))
         below = section_of(info)
         if below is None:
-            if typing.get_origin(info.annotation) is not dict or _own_flag(info):
+            if _own_flag(info) or not _has_names_or_sections(info):
                 yield _setting(path, section, name, info)
         else:
             if _form(info.metadata):
                 yield _setting(path, section, name, info)
             yield from _walk(below, path)
+
+
+def _has_names_or_sections(info: FieldInfo) -> bool:
+    """Whether it is a mapping with names of the user's own, or a list of sections: no word says such a thing."""
+    items = typing.get_args(info.annotation)
+    if typing.get_origin(info.annotation) is tuple:
+        return isinstance(items[0], type) and issubclass(items[0], Section)
+    return typing.get_origin(info.annotation) is dict
 
 
 def _setting(path: tuple[str, ...], section: type[Section], name: str, info: FieldInfo) -> Setting:

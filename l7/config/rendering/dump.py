@@ -11,9 +11,12 @@ import yaml
 from pydantic import BaseModel, SecretStr
 
 from l7.config.generation import Generation, Loaded, Path, Sources
+from l7.config.schema import Config
 from l7.config.values.names import printable
 from l7.config.values.scalars import REDACTED
 
+SHORT_FORM = ("port", "bind")
+"""What cannot stand beside `listeners`."""
 _PLAIN = re.compile(r"[A-Za-z0-9_./](?:[A-Za-z0-9_./:@+%-]*[A-Za-z0-9_./@+%-])?", re.ASCII)
 _RESOLVER: Any = yaml.resolver.Resolver()
 _TEXT = "tag:yaml.org,2002:str"
@@ -49,11 +52,12 @@ def _section(section: BaseModel, path: Path, sources: Sources) -> Iterator[str]:
 def _shown(section: BaseModel, path: Path) -> list[str]:
     """The settings of a section that are shown: all of them, and of the defaults for backends those that were given.
 
-    What else backends have stands below each of them.
+    What else backends have stands below each of them. Beside `listeners` their short form means nothing.
     """
-    return [
-        name for name in type(section).model_fields if path[:1] != ("defaults",) or name in section.model_fields_set
-    ]
+    if path[:1] == ("defaults",):
+        return [name for name in type(section).model_fields if name in section.model_fields_set]
+    unused = SHORT_FORM if isinstance(section, Config) and section.listeners else ()
+    return [name for name in type(section).model_fields if name not in unused]
 
 
 def _entry(key: str, value: Any, path: Path, sources: Sources, indent: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from l7.config.reading.document import parse
 from l7.config.reading.loading import EXTENSION
 from l7.config.schema import Config, Section
-from l7.config.values.jsontypes import SCALAR, Schema
+from l7.config.values.jsontypes import SCALAR, SWITCH, Schema
 from l7.config.values.scalars import Form
 
 
@@ -43,6 +43,8 @@ def _section(section: type[Section]) -> Schema:
     required = [str(info.alias) for _, info in fields if info.is_required()]
     if required:
         mapping["required"] = required
+    if section.switch:
+        return _either(mapping, SWITCH)
     short = section.short_form
     return mapping if short is None else {"anyOf": [_setting(section, short, section.model_fields[short]), mapping]}
 

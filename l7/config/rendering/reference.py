@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from l7.config.listeners import ListenerConfig, ListenerTls
 from l7.config.reading.settings import Setting, settings
 from l7.config.rendering.dump import scalar
 from l7.config.schema import Backend, BackendDefaults, Config, Section, Server
@@ -123,7 +124,7 @@ class Part:
     info: FieldInfo | None = None
 
     def words(self) -> str:
-        """What is to be said of the defaults and of a section that may be ``off``; nothing of others."""
+        """What is to be said of the defaults and of a section that may be ``off`` or ``true``; nothing of others."""
         if self.section is BackendDefaults and self.info is not None:
             more = (
                 "Together they have to be right for a backend that says nothing itself. Each has a flag and a "
@@ -131,6 +132,8 @@ class Part:
             )
             (example,) = self.info.examples or ("",)
             return f"{self.info.description} {more} As in `{self.path}: {example}`."
+        if self.section.switch and self.info is not None:
+            return f"`{self.path}`: {self.info.description}"
         if self.info is None or not any(isinstance(form, Form) for form in self.info.metadata):
             return ""
         default = "and is so by default" if self.info.default is None else "it is on by default"
@@ -179,6 +182,8 @@ class Entry:
 def parts() -> Iterator[Part]:
     """Yield every section of the schema, in the order of reading."""
     yield Part("Settings", "", Config)
+    yield Part("Listeners", "listeners[]", ListenerConfig)
+    yield Part("TLS of a listener", "listeners[].tls", ListenerTls, ListenerConfig.model_fields["tls"])
     for key, title in _SECTIONS:
         info = Config.model_fields[key]
         yield Part(title, key, _section(info), info)
@@ -203,6 +208,10 @@ _BACKEND_SECTIONS = (
     ("ejection", "Ejection"),
     ("timeouts", "Timeouts towards the servers"),
 )
+
+
+_ITEMS = {"trusted-proxies": "networks", "proxy-protocol": "networks"}
+"""What lists are made of that their names do not say."""
 
 
 def _settings() -> Iterator[str]:
@@ -248,7 +257,7 @@ def _type(info: FieldInfo) -> str:
     if forms:
         return forms[0]
     return {"users": "mapping of logins to passwords", "backends": "mapping of hosts to backends"}.get(
-        str(info.alias), f"list of {'networks' if info.alias == 'trusted-proxies' else info.alias}"
+        str(info.alias), f"list of {_ITEMS.get(str(info.alias), info.alias)}"
     )
 
 

@@ -66,6 +66,9 @@ _WORDS = "|".join(_any_case(word) for word in ("yes", "no", "on", "off", "true",
 SWITCH = _text(_WORDS, ["boolean", "string"])
 ACCOUNT = {**_text(rf"{_ACCOUNT}(:{_ACCOUNT})?"), "minimum": 0}
 BIND = _or_list(_text(rf"\*|{_UNIX}|localhost|{_IPV4}|\[?{_IPV6}\]?", ["string"]), least=1)
+LISTEN = _text(rf"{_UNIX}|(\*|localhost|{_IPV4}|\[{_IPV6}\]):[0-9]{{1,5}}", ["string"])
+REDIRECT_TO_HTTPS: Schema = {"anyOf": [SWITCH, whole(1, 65535)]}
+TLS_VERSION: Schema = {"enum": [1.2, 1.3]}
 SERVER = _text(
     rf"{_UNIX}|srv:_[^:]+\._[^:]+\.[^:]+|(([A-Za-z][A-Za-z0-9+.-]*:)?//)?{_HOST}({_PORT})?/*", ["string", "boolean"]
 )

@@ -21,7 +21,6 @@ from setproctitle import setproctitle
 
 from l7.config.file_content import content_of
 from l7.config.generation import Loaded
-from l7.config.listeners import listeners_of
 from l7.config.reading.document import parse
 from l7.config.schema import Config
 from l7.ipc.codec import DecodeError
@@ -47,7 +46,7 @@ from l7.master.resources.process_attributes import close_all_but
 from l7.telemetry.events import Events, named
 
 TITLE = "l7: opener"
-_SETTINGS = ("port", "bind", "admin", "access_log")
+_SETTINGS = ("port", "bind", "listeners", "admin", "access_log")
 """Those that name what it may open."""
 _CREDENTIALS = struct.Struct("3i")
 _SCM_CREDENTIALS = 2
@@ -191,7 +190,9 @@ class _Opener:
     def _bind(self, message: BindPort) -> int:
         if (message.host, message.port) not in self._addresses():
             where = f"{message.host} port {message.port}"
-            raise _RequestRefusedError(f"{where} is no address of `port` and `bind`, nor `admin`, {self._where()}")
+            raise _RequestRefusedError(
+                f"{where} is no address of `port` and `bind`, `listeners` or `admin` {self._where()}"
+            )
         bound = bind_tcp(message.host, message.port, dual=message.dual).detach()
         words = f"privileged opener: bound {message.host} port {message.port}"
         self._events.info(named("opener.opened", words, what=message.port))
@@ -207,8 +208,11 @@ class _Opener:
         return descriptor
 
     def _addresses(self) -> Iterator[tuple[str, int]]:
-        config = self._settings("port", "bind")
-        yield from ((one.host, one.port) for one in listeners_of(config.bind, config.port) if one.path is None)
+        short = ("port", "bind")
+        config = self._settings(*short, *(() if self._start.given.intersection(short) else ("listeners",)))
+        for listener in config.listened_on:
+            if listener.address.path is None:
+                yield listener.address.host, listener.address.port
         admin = self._settings("admin").admin
         if admin is not None and admin.path is None:
             yield admin.host, admin.port

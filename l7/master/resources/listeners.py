@@ -2,7 +2,8 @@
 
 A listener is known by its `ListenerKey`: what the configuration says of where it is. A reload asks for
 keys; those that are bound already are the same sockets, so that no connection waiting in them is ever lost. Sockets
-that were handed down by systemd (``LISTEN_FDS``) take the place of ``bind`` and ``port`` altogether.
+that were handed down by systemd (``LISTEN_FDS``) take the place of ``bind`` and ``port`` altogether; each of them has
+to be at an address of ``listeners``, where these say what clients do there.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 
-from l7.config.listeners import ListenerConfig, listeners_of
+from l7.config.listeners import ListenerConfig
+from l7.config.schema import Config
 from l7.config.values.addresses import Address
 from l7.errors import StartError
 from l7.master.resources.inherited import InheritedSocket, ListenerKey
@@ -86,12 +88,7 @@ def show(sock: socket.socket) -> str:
 
 def key_of(listener: ListenerConfig) -> ListenerKey:
     """What the socket of a listener is known by."""
-    return ListenerKey(listener.host, listener.port, listener.path)
-
-
-def wanted_keys(bind: Iterable[str], port: int) -> list[ListenerKey]:
-    """The keys of the listeners that a configuration asks for, in its order."""
-    return [key_of(listener) for listener in listeners_of(tuple(bind), port)]
+    return ListenerKey(listener.address.host, listener.address.port, listener.address.path)
 
 
 class Listeners:
@@ -145,7 +142,7 @@ class Listeners:
         for listener in self._bound.values():
             listener.path = None
 
-    def take(self, bind: Iterable[str], port: int, pause: Pause | None = None) -> list[Listener]:
+    def take(self, wanted: Sequence[ListenerConfig], pause: Pause | None = None) -> list[Listener]:
         """The listeners for a configuration; those that are new are bound, or none of them.
 
         A unix socket whose path was removed is made anew where that is possible.
@@ -156,12 +153,12 @@ class Listeners:
         self.renewed, self.troubles = [], []
         if self._inherited:
             return list(self._inherited)
-        keys = wanted_keys(bind, port)
+        keys = [key_of(one) for one in wanted]
         new: list[Listener] = []
         try:
             for key in keys:
                 if key not in self._bound:
-                    new.append(self._bind(key, pause, dual=ListenerKey("0.0.0.0", port) not in keys))
+                    new.append(self._bind(key, pause, dual=_takes_ipv4(key, keys)))
         except BaseException:
             for listener in new:
                 listener.close()
@@ -226,11 +223,10 @@ class Listeners:
         self._renew(key)
         return self._bound[key]
 
-    def try_out(self, bind: Iterable[str], port: int, admin: Address | None) -> list[str]:
+    def try_out(self, wanted: Sequence[ListenerConfig], admin: Address | None) -> list[str]:
         """Why a configuration's listeners could not be bound: they are bound without a backlog, and closed again."""
-        keys = [] if self._inherited else wanted_keys(bind, port)
-        dual = ListenerKey("0.0.0.0", port) not in keys
-        problems = [self._try_out(key, dual=dual) for key in keys if key not in self._bound]
+        keys = [] if self._inherited else [key_of(one) for one in wanted]
+        problems = [self._try_out(key, dual=_takes_ipv4(key, keys)) for key in keys if key not in self._bound]
         if admin is not None and (key := _admin_key(admin)) not in self._bound:
             problem = self._try_out(key, dual=True)
             problems.append(problem and f"admin: {problem}")
@@ -273,6 +269,35 @@ class Listeners:
         for listener in self._bound.values():
             if listener.path is not None:
                 os.chown(listener.path, identity.uid, identity.gid, follow_symlinks=False)
+
+
+def config_of(listener: Listener, config: Config) -> ListenerConfig:
+    """What clients do on a listener, as a configuration says it.
+
+    :raises StartError: the socket was handed down and stands at no address of ``listeners``.
+    """
+    if listener.key.handed is None:
+        return next(one for one in config.listened_on if key_of(one) == listener.key)
+    if not config.listeners:
+        return config.listened_on[0]  # the short form says the same of all its addresses
+    fits = [one for one in config.listeners if _is_at(listener.socket, one.address)]
+    if not fits:
+        raise StartError(f"LISTEN_FDS: {listener} is no address of `listeners`; add it there")
+    return min(fits, key=lambda one: (one.address.host == "*", one.address.port == 0))
+
+
+def _is_at(sock: socket.socket, address: Address) -> bool:
+    """Whether a socket is bound to an address, or to a part of it."""
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return address.path is not None and address.path == os.fsdecode(name)
+    hosts = ("*", name[0])
+    return address.path is None and address.host in hosts and address.port in (0, name[1])
+
+
+def _takes_ipv4(key: ListenerKey, keys: Sequence[ListenerKey]) -> bool:
+    """Whether ``::`` takes IPv4, too: unless that has a listener of its own on the same port."""
+    return ListenerKey("0.0.0.0", key.port) not in keys
 
 
 def _admin_key(address: Address) -> ListenerKey:

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 
 from l7.config.generation import Loaded
+from l7.config.schema import Config
 from l7.descriptors import raise_limit
 from l7.errors import StartError
 from l7.master.resources.control_socket import ControlSocket, open_control
 from l7.master.resources.inherited import InheritedResources
 from l7.master.resources.instance_registry import InstanceKey
-from l7.master.resources.listeners import Listener, Listeners, Pause
+from l7.master.resources.listeners import Listener, Listeners, Pause, config_of
 from l7.master.resources.logfile import AccessLogFile
 from l7.master.resources.pidfile import PidFile
 from l7.master.resources.privileged_opener import PrivilegedOpener
@@ -71,6 +72,13 @@ class MasterResources:
         if self.pid_file is not None:
             self.pid_file.leave()
             self.pid_file = None
+
+    def take_listeners(self, config: Config, pause: Pause | None = None) -> list[Listener]:
+        """The listeners of a configuration (`Listeners.take`); raises `StartError` where one has no place in it."""
+        bound = self.listeners.take(config.listened_on, pause)
+        for one in bound:
+            config_of(one, config)
+        return bound
 
     def close_listeners(self) -> None:
         """Close the listening sockets."""
@@ -129,7 +137,7 @@ def prepare(
         close_inherited(_named(loaded))
         if config.pid_file is not None and inheritance is None:
             _take_pid_file(resources, config.pid_file, warn)
-        bound = resources.listeners.take(config.bind, config.port, pause)
+        bound = resources.take_listeners(config, pause)
         resources.listeners.take_admin(config.admin, pause)
         if trouble := resources.log.open(config.access_log, identity).trouble:
             warn(trouble)
@@ -200,7 +208,8 @@ def _instance_key(loaded: Loaded) -> InstanceKey:
     control = config.control if config.control in ("auto", "off") else os.path.abspath(config.control)
     pid_file = None if config.pid_file is None else os.path.abspath(config.pid_file)
     file = None if loaded.file is None else os.path.abspath(os.path.expanduser(loaded.file))
-    return InstanceKey(control, pid_file, file, config.port)
+    ports = [one.address.port for one in config.listened_on if one.address.path is None]
+    return InstanceKey(control, pid_file, file, ports[0] if config.listeners and ports else config.port)
 
 
 def _give_up_root(resources: MasterResources, loaded: Loaded, identity: Identity) -> None:

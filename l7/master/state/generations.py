@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 
 from l7.config.changes import changes, needs_restart, with_other_servers
 from l7.config.generation import Generation, Loaded
-from l7.config.listeners import HANDED_DOWN, listeners_of
 from l7.config.rendering.dump import render_dump
 from l7.config.schema import Config
 from l7.config.values.names import printable
 from l7.errors import ConfigError, L7Error, StartError
-from l7.master.resources.listeners import Listener, describe, key_of
+from l7.master.resources.listeners import Listener, config_of, describe
 from l7.master.resources.privileges import account, first_unprivileged_port, may_bind_any_port
 from l7.master.resources.startup import MasterResources
 from l7.master.state.cpus import usable_cpus
@@ -61,10 +60,8 @@ class BoundGeneration:
         return self.listeners if self.admin is None else (*self.listeners, self.admin)
 
     def bound(self) -> list[BoundListener]:
-        """What its workers accept on. Sockets that were handed down stand for no listener of the configuration."""
-        config = self.generation.config
-        configs = {key_of(one): one for one in listeners_of(config.bind, config.port)}
-        return [BoundListener(one.socket, configs.get(one.key, HANDED_DOWN)) for one in self.listeners]
+        """What its workers accept on."""
+        return [BoundListener(one.socket, config_of(one, self.generation.config)) for one in self.listeners]
 
     def plan(self) -> GenerationPlan:
         """The values that the supervision needs of it."""
@@ -126,7 +123,7 @@ class Generations:
             loaded = self._load()
             self._check(loaded.config)
             self.shared_state.extend(loaded.config)
-            listeners = self._resources.listeners.take(loaded.config.bind, loaded.config.port)
+            listeners = self._resources.take_listeners(loaded.config)
             admin = self._resources.listeners.take_admin(loaded.config.admin)
             log = self._resources.log.open(loaded.config.access_log)
         except ConfigError as error:
@@ -186,7 +183,7 @@ class Generations:
         return changes(self.current.generation.config, loaded.config), problems, loaded.digest
 
     def _try_out(self, new: Config) -> list[str]:
-        problems = self._resources.listeners.try_out(new.bind, new.port, new.admin)
+        problems = self._resources.listeners.try_out(new.listened_on, new.admin)
         log = self._resources.log.try_out(new.access_log)
         return [*problems, log] if log else problems
 
