@@ -2,7 +2,7 @@
 
 from l7.sharedmem.counters cimport CounterWriter
 
-cdef Py_ssize_t _ANSWERED_5XX, _CONNECTS, _GOOD, _IN_FLIGHT, _REQUESTS, _STRIDE
+cdef Py_ssize_t _ANSWERED_5XX, _CONNECTS, _GOOD, _IN_FLIGHT, _REQUESTS
 
 cdef class Member:
     cdef public str label

@@ -10,7 +10,7 @@ from typing import Any
 
 from l7.balancing.server_state import STEPS, ServerState, ServerStatus
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import ANSWERED_5XX, CONNECTS, GOOD, IN_FLIGHT, REQUESTS, STRIDE, WRITERS
+from l7.sharedmem.layout import ANSWERED_5XX, CONNECTS, GOOD, IN_FLIGHT, REQUESTS, TILE, WRITERS, place
 
 SILENT = 3
 SILENT_FOR = 0.25
@@ -26,7 +26,6 @@ _CONNECTS = CONNECTS
 _GOOD = GOOD
 _IN_FLIGHT = IN_FLIGHT
 _REQUESTS = REQUESTS
-_STRIDE = STRIDE
 
 
 class Member:
@@ -73,7 +72,7 @@ class Member:
         self.weight = weight
         self.backup = backup
         self.limit = limit
-        self.at = row * _STRIDE
+        self.at = place(row)
         self.pool: Any = None
         """The member's connection pool; set and used by the worker."""
         self.verdict = UP
@@ -146,6 +145,6 @@ class Member:
 
 def alone(label: str, weight: int = 1, *, writers: int = 1, backup: bool = False) -> Member:
     """A member with a shared memory of its own, for trying out a policy without workers."""
-    cells = memoryview(bytearray(2 * _STRIDE * 8)).cast("q")
+    cells = memoryview(bytearray(TILE * 8)).cast("q")
     cells[WRITERS] = writers
     return Member(label, CounterWriter([cells], 0), 1, weight, backup=backup)

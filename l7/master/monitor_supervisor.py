@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from l7.clock import monotonic
+from l7.config.schema import Backend
 from l7.ipc.channel import Received
 from l7.ipc.messages import BeginChecks, ControlClient, OpenAdmin, Resolved, Stop
 from l7.master.child_supervisor import ChildSupervisor
@@ -100,9 +101,12 @@ class MonitorSupervisor(ChildSupervisor):
     def _spawn(self, action: v.SpawnMonitor) -> None:
         served = self._generations.get(action.generation)
         kept = () if served.admin is None else (served.admin,)
-        self._start(action.slot, lambda channel: self._boot(action.slot, served, channel), run, kept)
+        watched = served.watched
+        self._start(action.slot, lambda channel: self._boot(action.slot, served, watched, channel), run, kept)
 
-    def _boot(self, slot: int, served: BoundGeneration, channel: socket.socket) -> MonitorSpec:
+    def _boot(
+        self, slot: int, served: BoundGeneration, watched: Mapping[str, Backend], channel: socket.socket
+    ) -> MonitorSpec:
         shared_state = self._generations.shared_state
         # It would keep a file that was rotated and removed on the disk.
         self._context.resources.log.close()
@@ -114,6 +118,7 @@ class MonitorSupervisor(ChildSupervisor):
             shared_memory=shared_state.shared_memory,
             rows=shared_state.rows.known(),
             resolved=shared_state.resolved,
+            watched=watched,
             admin=None if served.admin is None or served.admin.socket.fileno() < 0 else served.admin.socket,
         )
 

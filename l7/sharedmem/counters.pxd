@@ -4,7 +4,7 @@ cimport cython
 
 from l7.sharedmem cimport integers
 
-cdef Py_ssize_t _CHANGES, _LANES, _ROW, _WRITERS
+cdef Py_ssize_t _CHANGES, _LANE, _LANES, _WRITERS
 
 cdef class CounterWriter:
     cdef list _blocks

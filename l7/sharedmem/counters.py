@@ -1,7 +1,7 @@
 """One process's access to the shared memory's cells: it reads those of all lanes and writes those of its own.
 
-Hot: what is counted for a request is a handful of additions to memory. ``at`` is ``row * STRIDE + cell`` throughout
-(`l7.sharedmem.layout.place`).
+Hot: what is counted for a request is a handful of additions to memory. ``at`` is what
+`l7.sharedmem.layout.place` gives throughout.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from l7.sharedmem import integers
-from l7.sharedmem.layout import CHANGED, CHANGES, LANES, REMEMBERED, ROW, WRITERS
+from l7.sharedmem.layout import CHANGED, CHANGES, LANE, LANES, REMEMBERED, ROW, WRITERS
 
 # Numbers of cells as the compiler's own integers: see the .pxd.
 _CHANGES = CHANGES
+_LANE = LANE
 _LANES = LANES
-_ROW = ROW
 _WRITERS = WRITERS
 
 
@@ -36,7 +36,7 @@ class CounterWriter:
         self, blocks: Sequence[memoryview], number: int, reserve_lanes: Callable[[int], None] = _maps_no_more
     ) -> None:
         self.number = number
-        self._own_at = number % _LANES * _ROW
+        self._own_at = number % _LANES * _LANE
         self._reserve_lanes = reserve_lanes
         self.moment = 0.0
         """The monotonic time in seconds as last set by its owner: in a worker it is at most some 50 ms old."""
@@ -79,25 +79,25 @@ class CounterWriter:
     def read(self, lane: int, at: int) -> int:
         """A cell of a lane below `lanes`."""
         if lane < _LANES:
-            return integers.load(self._first, lane * _ROW + at)
-        return integers.load(self._blocks[lane // _LANES], lane % _LANES * _ROW + at)
+            return integers.load(self._first, lane * _LANE + at)
+        return integers.load(self._blocks[lane // _LANES], lane % _LANES * _LANE + at)
 
     def total(self, at: int) -> int:
         """One cell, summed over all lanes."""
         left = self.lanes()
         total = 0
         if left <= _LANES:
-            end = at + left * _ROW
+            end = at + left * _LANE
             while at < end:
                 total += integers.load(self._first, at)
-                at += _ROW
+                at += _LANE
             return total
         for block in self._blocks:
             place = at
-            end = at + (left if left < _LANES else _LANES) * _ROW
+            end = at + (left if left < _LANES else _LANES) * _LANE
             while place < end:
                 total += integers.load(block, place)
-                place += _ROW
+                place += _LANE
             left -= _LANES
             if left <= 0:
                 break
@@ -109,8 +109,8 @@ class CounterWriter:
 
     def row(self, at: int) -> list[int]:
         """All cells of the row that begins at ``at``, each summed over all lanes."""
-        lanes = [(self._blocks[lane // _LANES], lane % _LANES * _ROW + at) for lane in range(self.lanes())]
-        return list(map(sum, zip(*(block[first : first + _ROW].tolist() for block, first in lanes), strict=True)))
+        lanes = [(self._blocks[lane // _LANES], lane % _LANES * _LANE + at) for lane in range(self.lanes())]
+        return list(map(sum, zip(*(block[first : first + ROW].tolist() for block, first in lanes), strict=True)))
 
     def total_where(self, at: int, key_at: int, key: int) -> int:
         """One cell, summed over the lanes in which another one is ``key``."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import weakref
+from collections.abc import Iterator
 
 
 def shared_cells(count: int) -> memoryview:
@@ -22,6 +24,21 @@ class SharedFile:
         # A file in memory: an anonymous mapping would be charged for pages that are never written (overcommit).
         self._descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
+
+    def extents(self, first: int, count: int) -> Iterator[tuple[int, int]]:
+        """Yield where, within ``count`` integers from number ``first`` on, there is memory: (first, count) each."""
+        at, end = first * 8, (first + count) * 8
+        while at < end:
+            try:
+                at = os.lseek(self._descriptor, at, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                return
+            hole = min(os.lseek(self._descriptor, at, os.SEEK_HOLE), end)
+            if at < end:
+                yield at // 8, (hole - at) // 8
+            at = hole
 
     def map(self, first: int, count: int) -> memoryview:
         """Map ``count`` integers from number ``first`` on, where a page has to begin; the file grows as needed.

@@ -6,9 +6,9 @@ wrote; an aligned store of 8 bytes is atomic on every machine that Linux runs on
 a row belongs to the same server: a lane that gets a new worker counts on where the last one ended, so sums never go
 backwards.
 
-It grows while it is used. A block is `LANES` lanes side by side, row after row, so more rows are more of the same file
-behind those that there are, and each block has its own place in the file: nothing that was written ever moves. A
-process maps what it needs: the master before it gives away a row or a lane, others when they are told of one.
+It grows while it is used. A block is `LANES` lanes, tile after tile (`l7.sharedmem.layout`), so more rows are more of
+the same file behind those that there are, and each block has its own place in the file: nothing that was written ever
+moves. A process maps what it needs: the master before it gives away a row or a lane, others when they are told of one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import EJECTED_AT, EJECTED_GOOD, EJECTED_UNTIL, GAUGES, LANES, ROW, STRIDE, WRITERS, place
+from l7.sharedmem.layout import (
+    EJECTED_AT,
+    EJECTED_GOOD,
+    EJECTED_UNTIL,
+    GAUGES,
+    LANE,
+    LANES,
+    ROW,
+    ROWS_A_PAGE,
+    TILE,
+    WRITERS,
+    place,
+)
 from l7.sharedmem.mapping import SharedFile
 
 MASTER = 0
@@ -34,9 +46,24 @@ FIRST_ROW = 3
 """The first row that can be given to a server or a backend."""
 
 LEAST_ROWS = 512
-"""Rows that are mapped at least: 12 MiB of address space for each `LANES` lanes."""
+"""Rows that are mapped at least: 16 MiB of address space for each `LANES` lanes."""
 MOST_ROWS = 1 << 20
 """Rows that a block has room for in the file."""
+
+
+class WrittenRows:
+    """Which rows may hold more than zeros: known by the pages that the file has, so some of the others are among them.
+
+    :param extents: the first cell of each run of pages within its block, and how many cells they are.
+    """
+
+    def __init__(self, extents: Iterable[tuple[int, int]]) -> None:
+        self._tiles: set[int] = set()
+        for first, count in extents:
+            self._tiles.update(range(first // TILE, (first + count - 1) // TILE + 1))
+
+    def __contains__(self, row: object) -> bool:
+        return isinstance(row, int) and row // ROWS_A_PAGE in self._tiles
 
 
 class SharedMemory:
@@ -77,12 +104,23 @@ class SharedMemory:
             self._map(blocks, self.rows)
 
     def _map(self, blocks: int, rows: int) -> None:
-        size, room = rows * STRIDE, MOST_ROWS * STRIDE
+        size, room = rows // ROWS_A_PAGE * TILE, MOST_ROWS // ROWS_A_PAGE * TILE
         kept = self._blocks if rows == self.rows else []
         self._blocks = kept + [self._file.map(block * room, size) for block in range(len(kept), blocks)]
         self.rows = rows
         for writer in self._writers.values():
             writer.use(self._blocks)
+
+    def written(self) -> WrittenRows:
+        """The rows that any process has written to until now: to read another one would only take memory."""
+        room = MOST_ROWS // ROWS_A_PAGE * TILE
+        size = self.rows // ROWS_A_PAGE * TILE
+        extents = [
+            (first - block * room, count)
+            for block in range(len(self._blocks))
+            for first, count in self._file.extents(block * room, size)
+        ]
+        return WrittenRows(extents)
 
     # --- for the master ---------------------------------------------------------------------------------------------
 
@@ -94,8 +132,11 @@ class SharedMemory:
     def retire(self, lane: int, rows: Iterable[int]) -> None:
         """Zero the gauges of a lane whose writer has ended; its ejections are copied to the master's lane."""
         block, kept = self._blocks[lane // LANES], self._blocks[0]
+        written = self.written()
         for row in rows:
-            at, own = lane % LANES * ROW + place(row), MASTER * ROW + place(row)
+            if row not in written:
+                continue
+            at, own = lane % LANES * LANE + place(row), MASTER * LANE + place(row)
             if _ejection(block, at) > _ejection(kept, own):
                 for cell in range(EJECTED_AT, EJECTED_GOOD + 1):
                     kept[own + cell] = block[at + cell]
@@ -106,9 +147,12 @@ class SharedMemory:
 
     def clear(self, row: int) -> None:
         """Zero a row in all lanes, because it is assigned to another server."""
-        zeros = memoryview(bytes(STRIDE * 8)).cast("q")
-        for block in self._blocks:
-            block[place(row) : place(row + 1)] = zeros
+        if row not in self.written():
+            return
+        zeros = memoryview(bytes(ROW * 8)).cast("q")
+        for lane in range(self._blocks[0][WRITERS]):
+            at = lane % LANES * LANE + place(row)
+            self._blocks[lane // LANES][at : at + ROW] = zeros
 
 
 def _ejection(block: memoryview, at: int) -> tuple[int, int]:

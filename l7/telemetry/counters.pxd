@@ -6,7 +6,7 @@ from l7.sharedmem cimport integers
 from l7.exchange cimport Exchange
 from l7.sharedmem.counters cimport CounterWriter
 
-cdef Py_ssize_t _DURATION, _DURATION_SUM, _FIRST_BYTE, _FIRST_BYTE_SUM, _LONGER, _RECEIVED, _SENT, _STATUS, _STRIDE, _UNROUTED
+cdef Py_ssize_t _DURATION, _DURATION_SUM, _FIRST_BYTE, _FIRST_BYTE_SUM, _LONGER, _RECEIVED, _ROW, _SENT, _STATUS, _TILE, _UNROUTED
 
 cdef class RequestCounters:
     cdef CounterWriter _writer
@@ -15,6 +15,7 @@ cdef class RequestCounters:
 
     @cython.locals(writer=CounterWriter, at=Py_ssize_t, digit=int, duration="long long")
     cpdef count(self, Exchange exchange)
+    cdef Py_ssize_t _place(self, Py_ssize_t row) except -1
     @cython.locals(at=Py_ssize_t, duration="long long")
     cpdef answered(self, Py_ssize_t row, double seconds)
     @cython.locals(place=Py_ssize_t)

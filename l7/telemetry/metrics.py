@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from l7 import __version__
@@ -75,6 +75,8 @@ OUT_OF: Final = {
 ROWS = 100
 """Rows that are read at a time."""
 
+_ZEROS = (0,) * layout.ROW
+
 T = TypeVar("T")
 
 
@@ -84,18 +86,21 @@ class Metrics:
     :param rows: the shared memory's rows by key; also those of addresses that a name no longer has, so that no sum
     shrinks.
     :param resolved: the addresses that the names of servers resolve to now.
+    :param written: finds the rows that hold more than zeros.
     """
 
     def __init__(
         self, writer: CounterWriter, scoreboard: Scoreboard, config: Config, rows: Mapping[layout.RowKey, int],
-        resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]],
+        resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]], written: Callable[[], Container[int]],
     ) -> None:  # fmt: skip
+        self._find_written, self._written = written, written()
         self._writer, self._scoreboard, self._config, self._rows = writer, scoreboard, config, rows
         self._resolved = resolved
         self._gauges = MasterGauges(writer)
 
     def families(self, pause: Callable[[], None]) -> Iterator[FamilySamples]:
         """Every metric family with its series; ``pause`` is called every few milliseconds."""
+        self._written = self._find_written()
         backends = _at_ease(self._backends(), pause)
         servers = _at_ease(self._servers(), pause)
         yield FamilySamples(REQUESTS, (
@@ -159,6 +164,8 @@ class Metrics:
 
     def _sums(self, row: int) -> list[int]:
         """A row, summed over all lanes."""
+        if row not in self._written:
+            return list(_ZEROS)
         return self._writer.row(layout.place(row))
 
     def _gauge(self, cell: int) -> int:

@@ -296,7 +296,7 @@ class Worker:
             words = f"{message.backend}: server {message.server}: its new addresses are left out: {error.strerror}"
             self._events.error(words)
             return
-        self._proxy.set_members(message.backend, message.server, members)
+        self._proxy.upstreams.set_members(message.backend, message.server, members)
 
     def _drain(self, within: float, phase: WorkerPhase) -> None:
         """Accept no more, serve what was accepted, and leave when that is done or ``within`` seconds have passed.
@@ -374,7 +374,7 @@ def _context(spec: WorkerSpec, events: Events) -> BackendContext:
     writer = spec.shared_memory.writer(spec.lane)
     resolver = NameResolver(spec.generation.config.resolver)
     return BackendContext(
-        writer, spec.rows, spec.resolved, spec.cookie_key, events.warning, events.debug, resolver.look_up
+        writer, spec.rows, dict(spec.resolved), spec.cookie_key, events.warning, events.debug, resolver.look_up
     )
 
 

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
-from l7.balancing.dns_records import ResolvedEndpoint
 from l7.balancing.members import Member
 from l7.balancing.routing import Routes
 from l7.clock import monotonic
@@ -86,7 +85,7 @@ class Proxy(RequestHandler):
         self.sweeper = sweeper
         self.log = log
         self.upstreams = BackendTable(config, sweeper, context)
-        self.routes = Routes(self.upstreams.by_route)
+        self.routes = Routes(dict.fromkeys(config.backends))
         self.counters = RequestCounters(context.writer)
         self.credentials = _credentials(config)
         self._strips = config.authorization == "strip"
@@ -127,7 +126,7 @@ class Proxy(RequestHandler):
             match = self.routes.match(head.host, head.path)
             if match is None:
                 raise ProxyError(NO_ROUTE, f"host {head.host or '(none)'}")
-            upstream: BackendRuntime = match.payload
+            upstream: BackendRuntime = self.upstreams.of(match) if match.payload is None else match.payload
             exchange.row = upstream.row
             if body is not None and len(body.first) < head.length <= upstream.bounds.request_buffer:
                 client.buffer_body(head, upstream.total)
@@ -388,10 +387,6 @@ class Proxy(RequestHandler):
     def _killed(self, exchange: Exchange, *, whole: bool) -> ProxyError:
         self.counters.cut(exchange)
         return killed(exchange, whole=whole)
-
-    def set_members(self, route: str, address: str, found: Iterable[ResolvedEndpoint]) -> None:
-        """Use these addresses for a server that is given by name: new ones join, those that are gone finish."""
-        self.upstreams.set_members(route, address, found)
 
     def close(self) -> None:
         """Close all idle connections to servers."""

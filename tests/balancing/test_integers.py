@@ -10,7 +10,7 @@ import pytest
 
 from l7.sharedmem import integers
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import ROW
+from l7.sharedmem.layout import LANE
 
 LARGEST = 2**63 - 1
 BEYOND = [-1, 8, 2**40, -(2**40)]
@@ -38,7 +38,7 @@ def test_a_lane_reads_and_writes_what_others_see() -> None:
     writer = CounterWriter([cells], 1)
     writer.put(5, LARGEST)
     writer.add(5, -5)
-    assert cells[ROW + 5] == writer.get(5) == writer.read(1, 5) == LARGEST - 5
+    assert cells[LANE + 5] == writer.get(5) == writer.read(1, 5) == LARGEST - 5
     assert writer.read(0, 5) == 7
 
 

@@ -11,7 +11,7 @@ from l7.balancing import policies
 from l7.balancing.hashring import key_of
 from l7.balancing.members import SILENT, SILENT_FOR, Member, alone
 from l7.balancing.policies import POLICIES, First, Hash, LeastRequests, Policy, RoundRobin, TwoChoices, cycle
-from l7.sharedmem.layout import ROW
+from l7.sharedmem.layout import LANE
 from tests.conformance import arranged, check_policy, members
 
 
@@ -147,7 +147,7 @@ def test_idle_servers_are_taken_by_turns_and_weights() -> None:
 def test_what_other_workers_have_in_flight_counts() -> None:
     busy, free = alone("a:0", writers=2), alone("a:1", writers=2)
     # Another worker's lane: the second one.
-    busy.writer.put(ROW + busy.at, 3)
+    busy.writer.put(LANE + busy.at, 3)
     assert busy.load() == 3
     for factory in (LeastRequests, TwoChoices):
         policy = arranged(factory, [busy, free])

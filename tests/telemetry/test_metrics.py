@@ -40,7 +40,10 @@ class House:
         self.shared_memory.writer(writer).put(layout.place(row, cell), value)
 
     def text(self) -> str:
-        figures = Metrics(self.shared_memory.writer(MASTER), self.scoreboard, self._config, self.rows, self.resolved)
+        figures = Metrics(
+            self.shared_memory.writer(MASTER), self.scoreboard, self._config, self.rows, self.resolved,
+            self.shared_memory.written,
+        )  # fmt: skip
         return expose(figures.families(lambda: None), lambda: None).decode()
 
     def series(self) -> dict[tuple[str, ...], float]:
@@ -220,7 +223,7 @@ def test_a_thousand_backends_are_told_with_pauses() -> None:
         rows[route, "10.0.0.1:80"] = rows[route,] + 1
     pauses: list[float] = []
     began = time.process_time()
-    figures = Metrics(shared_memory.writer(MASTER), Scoreboard(4), config, rows, {})
+    figures = Metrics(shared_memory.writer(MASTER), Scoreboard(4), config, rows, {}, shared_memory.written)
     text = expose(figures.families(lambda: pauses.append(1)), lambda: pauses.append(1))
     assert time.process_time() - began < 1
     assert len(pauses) > 50

@@ -19,6 +19,7 @@ from l7.sharedmem.layout import (
     LANES,
     REQUESTS,
     ROW,
+    ROWS_A_PAGE,
     place,
 )
 from l7.sharedmem.memory import FIRST_ROW, FIRST_WORKER, LEAST_ROWS, MASTER, MONITOR, SharedMemory
@@ -210,3 +211,27 @@ def test_pages_that_are_never_written_take_no_memory() -> None:
     shared.reserve(16 * 1024)
     shared.writer(4097).put(place(16 * 1024 - 1, ROW - 1), 1)
     assert resident() - before <= 64
+
+
+def test_it_is_known_which_rows_were_ever_written() -> None:
+    shared, writers = memory(LANES + 1)
+    shared.reserve(16 * 1024)
+    far, farther = 500 * ROWS_A_PAGE + 3, 900 * ROWS_A_PAGE
+    writers[2].put(place(far, REQUESTS), 1)
+    in_child(lambda: writers[LANES].put(place(farther, REQUESTS), 1))
+    before = resident()
+    written = shared.written()
+    assert {row for row in range(16 * 1024) if row in written} == {
+        *range(ROWS_A_PAGE), *range(500 * ROWS_A_PAGE, 501 * ROWS_A_PAGE), *range(farther, farther + ROWS_A_PAGE),
+    }  # fmt: skip
+    shared.retire(2, range(16 * 1024))
+    assert resident() - before <= 64, "rows that nobody has written were read"
+
+
+def test_a_process_takes_a_page_for_so_many_rows() -> None:
+    shared, writers = memory(3)
+    shared.reserve(16 * 1024)
+    before = resident()
+    for row in range(8192):
+        writers[2].put(place(row, REQUESTS), 1)
+    assert resident() - before <= 8192 // ROWS_A_PAGE * 4 + 64

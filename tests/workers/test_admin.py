@@ -33,7 +33,9 @@ class Endpoint:
         self.asked = 0
         self.close = lambda: None
         self.handler = AdminHandler(
-            Metrics(shared_memory.writer(MASTER), Scoreboard(2), Config(), {}, {}), known, self.visit
+            Metrics(shared_memory.writer(MASTER), Scoreboard(2), Config(), {}, {}, shared_memory.written),
+            known,
+            self.visit,
         )
 
     def visit(self) -> green.socket:

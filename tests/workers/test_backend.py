@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from l7.balancing.dns_records import ResolvedEndpoint
+from l7.balancing.routing import Match
 from l7.balancing.server_state import ServerState
 from l7.config.schema import Config
 from l7.sharedmem import layout
@@ -29,7 +30,7 @@ def made(sweeper: DeadlineSweeper, **settings: object) -> tuple[BackendTable, Ba
     config = Config.model_validate({"backends": {"a": {**NAMED, **settings}}})
     context = alone(config, writers=4)
     upstreams = BackendTable(config, sweeper, context)
-    return upstreams, upstreams.by_route["a"], context
+    return upstreams, upstreams["a"], context
 
 
 def labels(upstream: BackendRuntime) -> list[str]:
@@ -91,7 +92,7 @@ def test_what_is_resolved_at_the_start_is_used_at_once(sweeper: DeadlineSweeper)
     config = Config.model_validate({"backends": {"a": NAMED}})
     context = alone(config)
     resolved = {("a", "name:80"): [ResolvedEndpoint("192.0.2.1", 80, 40, -1)]}
-    upstream = BackendTable(config, sweeper, BackendContext(context.writer, context.rows, resolved)).by_route["a"]
+    upstream = BackendTable(config, sweeper, BackendContext(context.writer, context.rows, resolved))["a"]
     assert labels(upstream) == ["192.0.2.1:80", "127.0.0.1:1"]
 
 
@@ -117,15 +118,29 @@ def test_only_what_was_changed_is_looked_at_again(sweeper: DeadlineSweeper) -> N
     config = Config.model_validate({"backends": {name: {"servers": ["127.0.0.1:1"]} for name in "abc"}})
     context = alone(config)
     upstreams = BackendTable(config, sweeper, context)
-    before = {route: upstream.available for route, upstream in upstreams.by_route.items()}
+    before = {route: upstreams[route].available for route in "abc"}
     control = other_lane(0)
     row = context.rows["b", "127.0.0.1:1"]
     for name in "abc":
         control.put(layout.place(context.rows[name, "127.0.0.1:1"], layout.ADMIN), layout.MAINT)
     control.changed(row)
     upstreams.tick()
-    assert {route for route, one in upstreams.by_route.items() if one.available != before[route]} == {"b"}
+    assert {route for route in "abc" if upstreams[route].available != before[route]} == {"b"}
     for _ in range(layout.REMEMBERED + 1):
         control.changed(row)
     upstreams.tick()
-    assert {route for route, one in upstreams.by_route.items() if one.available != before[route]} == set("abc")
+    assert {route for route in "abc" if upstreams[route].available != before[route]} == set("abc")
+
+
+def test_a_backend_is_made_when_it_is_asked_for_and_knows_what_came_before(sweeper: DeadlineSweeper) -> None:
+    config = Config.model_validate({"backends": {name: NAMED for name in "abc"}})
+    upstreams = BackendTable(config, sweeper, alone(config))
+    upstreams.set_members("a", "name:80", [ResolvedEndpoint("192.0.2.1", 80, 40, -1)])
+    assert not upstreams._made
+    match = Match("a", "a", "", None)
+    upstream = upstreams.of(match)
+    assert labels(upstream) == ["192.0.2.1:80", "127.0.0.1:1"]
+    assert match.payload is upstream is upstreams["a"]
+    assert list(upstreams._made) == ["a"]
+    with pytest.raises(KeyError):
+        upstreams["d"]

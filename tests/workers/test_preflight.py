@@ -127,8 +127,8 @@ def test_a_name_is_looked_up(sweeper: DeadlineSweeper, listening: str) -> None:
 def test_servers_that_are_to_get_nothing_are_not_needed(sweeper: DeadlineSweeper) -> None:
     backends = {"a": [{"address": REFUSING, "weight": 0}], "b": [REFUSING]}
     upstreams = table(sweeper, backends)
-    other_lane(0).put(upstreams.by_route["b"].members[0].at + layout.ADMIN, layout.MAINT)
-    upstreams.by_route["b"].refresh(time.monotonic_ns())
+    other_lane(0).put(upstreams["b"].members[0].at + layout.ADMIN, layout.MAINT)
+    upstreams["b"].refresh(time.monotonic_ns())
     assert Preflight(PreflightSpec(5.0, ("a", "b")), upstreams).run(Event()) == []
 
 

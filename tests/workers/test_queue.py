@@ -13,12 +13,11 @@ from l7.balancing.members import Member
 from l7.config.backends import Queue as Settings
 from l7.errors import ProxyError
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import LOOKED, OLDEST, STRIDE, WRITERS
+from l7.sharedmem.layout import LOOKED, OLDEST, TILE, WRITERS, place
 from l7.workers.upstream.queue import ASLEEP, RequestQueue
 from l7.workers.upstream.request_deadline import NO_DEADLINE
 from tests.workers.loop import Ends, exchange_on, proxy_of
 
-ROWS = 2
 OTHER, OURS = 0, 1
 
 
@@ -26,7 +25,7 @@ class Play:
     """A queue in one lane, another worker in the other one, and places that are free."""
 
     def __init__(self, ends: Ends) -> None:
-        cells = memoryview(bytearray(ROWS * STRIDE * 8)).cast("q")
+        cells = memoryview(bytearray(TILE * 8)).cast("q")
         cells[WRITERS] = 2
         self.other = CounterWriter([cells], OTHER)
         self.member = Member("a", CounterWriter([cells], OURS), 1)
@@ -44,8 +43,8 @@ class Play:
 
     def show(self, looked: int) -> None:
         """Let somebody have been waiting for long in the other worker, which looked for a place at ``looked``."""
-        self.other.put(STRIDE + OLDEST, 1)
-        self.other.put(STRIDE + LOOKED, looked)
+        self.other.put(place(1, OLDEST), 1)
+        self.other.put(place(1, LOOKED), looked)
 
 
 @pytest.fixture
@@ -58,7 +57,7 @@ def test_who_waits_longer_in_another_worker_goes_first(play: Play) -> None:
     waiting = gevent.spawn(play.wait)
     gevent.sleep(0.05)
     assert not waiting.ready()
-    play.other.put(STRIDE + OLDEST, 0)
+    play.other.put(place(1, OLDEST), 0)
     assert waiting.get(timeout=5) is play.member
 
 
@@ -78,7 +77,7 @@ def test_a_worker_that_is_awake_is_waited_for_to_the_end(play: Play) -> None:
 def test_who_waits_for_another_server_holds_nobody_up(play: Play) -> None:
     retry = gevent.spawn(play.wait, play.member)
     gevent.sleep(0)
-    assert (play.queue.waiting, play.member.writer.get(STRIDE + OLDEST)) == (1, 0)
+    assert (play.queue.waiting, play.member.writer.get(place(1, OLDEST))) == (1, 0)
     assert gevent.spawn(play.wait).get(timeout=30) is play.member
     assert not retry.ready()
     with pytest.raises(ProxyError, match="waited 1"):

@@ -12,13 +12,12 @@ import pytest
 from l7.balancing.members import Member
 from l7.errors import CONNECT_REFUSED, ProxyError
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import KNOCKED_AT, RETRYING, RETRYING_LOOKED, RETRYING_OLDEST, STRIDE, WRITERS, place
+from l7.sharedmem.layout import KNOCKED_AT, RETRYING, RETRYING_LOOKED, RETRYING_OLDEST, TILE, WRITERS, place
 from l7.sharedmem.memory import MONITOR
 from l7.workers.upstream.request_deadline import NO_DEADLINE
 from l7.workers.upstream.retry_queue import MOST_TRYING, RetryQueue
 from tests.workers.loop import Ends, exchange_on, proxy_of, until
 
-ROWS = 3
 BACKEND, SERVER = 1, 2
 OURS, OTHER = 2, 3
 REFUSED = ProxyError(CONNECT_REFUSED, "nobody listens")
@@ -28,7 +27,7 @@ class Play:
     """A queue in one lane, another worker in the next one, a monitor, and a server that takes connections or not."""
 
     def __init__(self, ends: Ends, seconds: float) -> None:
-        cells = memoryview(bytearray(ROWS * STRIDE * 8)).cast("q")
+        cells = memoryview(bytearray(TILE * 8)).cast("q")
         cells[WRITERS] = 4
         self.writer, self.other, self.monitor = (CounterWriter([cells], number) for number in (OURS, OTHER, MONITOR))
         self.member = Member("a", self.writer, SERVER)

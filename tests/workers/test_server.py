@@ -296,7 +296,7 @@ def test_a_descriptor_is_taken_from_what_has_been_idle_longest(build: Build) -> 
     listener = socket.create_server(("127.0.0.1", 0))
     sweeper = session.stream.sweeper
     pool = ConnectionPool(Address.parse(f"127.0.0.1:{listener.getsockname()[1]}"), 60.0, sweeper)
-    (member,) = house.proxy.upstreams.by_route["*"].members
+    (member,) = house.proxy.upstreams["*"].members
     member.pool = pool
     pool.check_in(pool.connector.dial(TIMEOUT))
     session.since = pool.idle_since() - SETTLED

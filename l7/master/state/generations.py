@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from l7.config.changes import changes, needs_restart, with_other_servers
 from l7.config.generation import Generation, Loaded
 from l7.config.rendering.dump import render_dump
-from l7.config.schema import Config
+from l7.config.schema import Backend, Config
 from l7.config.values.names import printable
 from l7.errors import ConfigError, L7Error, StartError
 from l7.master.resources.listeners import Listener, config_of, describe
@@ -23,7 +24,7 @@ from l7.master.state.shared_state import SharedMemoryOwner
 from l7.master.supervision.events import GenerationPlan
 from l7.telemetry.events import Events, named, prefixed
 from l7.workers.downstream.bound_listener import BoundListener
-from l7.workers.monitor.process import needs_monitor
+from l7.workers.monitor.process import needs_monitor, watched_backends
 from l7.workers.upstream.preflight import PreflightSpec
 
 SLOTS = 4096
@@ -58,6 +59,11 @@ class BoundGeneration:
     def sockets(self) -> tuple[Listener, ...]:
         """All its listeners."""
         return self.listeners if self.admin is None else (*self.listeners, self.admin)
+
+    @cached_property
+    def watched(self) -> Mapping[str, Backend]:
+        """The backends that a monitor process watches: found once, and before it is forked."""
+        return watched_backends(self.generation.config)
 
     def bound(self) -> list[BoundListener]:
         """What its workers accept on."""

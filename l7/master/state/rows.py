@@ -10,6 +10,7 @@ that returns soon finds what was counted.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -52,12 +53,12 @@ class RowAllocator:
         return self._taken.get(key, self._free.get(key))
 
     def taken(self) -> Mapping[RowKey, int]:
-        """The assigned rows by key."""
-        return dict(self._taken)
+        """The assigned rows by key, as they are: for a child, in which nothing changes them any more."""
+        return self._taken
 
-    def known(self) -> dict[RowKey, int]:
-        """The assigned rows, and released ones that still hold the counters of their key."""
-        return {**self._free, **self._taken}
+    def known(self) -> Mapping[RowKey, int]:
+        """As `taken`, and with it the released rows that still hold the counters of their key."""
+        return ChainMap(self._taken, self._free)
 
     def take(self, keys: Iterable[RowKey]) -> None:
         """Assign a row to each key that has none; raises `OutOfRowsError`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import gevent
@@ -55,11 +55,20 @@ class ProbedServer:
 
 
 class ConnectProbes:
-    """Probes all servers of the configuration; for the monitor process only, the one writer of its lane."""
+    """Probes servers; for the monitor process only, the one writer of its lane.
 
-    def __init__(self, writer: CounterWriter, events: Events) -> None:
+    :param rows: all rows that may be of an unreachable server.
+    :param server_in: the server in a row, or None; asked once for each that is unreachable and was not named before.
+    """
+
+    def __init__(
+        self, writer: CounterWriter, events: Events, rows: Callable[[], Iterable[int]],
+        server_in: Callable[[int], ProbedServer | None],
+    ) -> None:  # fmt: skip
         self._events = events
         self._writer = writer
+        self._rows = rows
+        self._server_in = server_in
         self._sweeper = DeadlineSweeper(KNOCK / 2)
         self._by_row: dict[int, ProbedServer] = {}
         self._by_server: dict[ServerKey, list[ProbedServer]] = {}
@@ -80,7 +89,7 @@ class ConnectProbes:
         return len(self._unreachable)
 
     def change(self, key: ServerKey, servers: Sequence[ProbedServer]) -> None:
-        """Set the addresses of a server."""
+        """Set the addresses of a server, where they may change."""
         stay = {(probed.row, probed.endpoint) for probed in servers}
         for probed in self._by_server.get(key, ()):
             if (probed.row, probed.endpoint) not in stay:
@@ -95,23 +104,27 @@ class ConnectProbes:
     # --- which --------------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Read which servers workers could not reach."""
+        """Read which servers workers could not reach; at first also those that they could not reach before."""
+        first = True
         while True:
             changes = self._writer.changes
             if changes != self._changes:
                 self._changes = changes
                 rows = self._writer.changed_since(self._seen)
-                found = list(self._by_row) if rows is None else list(rows)
-                for first in range(0, len(found), ROWS):
-                    self._consider(found[first : first + ROWS])
+                found = list(self._rows() if rows is None or first else rows)
+                first = False
+                for begin in range(0, len(found), ROWS):
+                    self._consider(found[begin : begin + ROWS])
                     gevent.sleep(0)
             gevent.sleep(LOOK)
 
     def _consider(self, rows: Iterable[int]) -> None:
         for row in rows:
-            probed = self._by_row.get(row)
-            if probed is not None and row not in self._unreachable and self._is_unreachable(row):
-                self._unreachable[row] = probed
+            if row in self._unreachable or not self._is_unreachable(row):
+                continue
+            probed = self._by_row.get(row) or self._server_in(row)
+            if probed is not None:
+                self._by_row[row] = self._unreachable[row] = probed
                 probed.due = monotonic() + random.random() * KNOCK
                 heapq.heappush(self._queue, probed)
 

@@ -13,7 +13,8 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from l7.balancing.dns_records import FoundAddress, NameRecord, ResolvedEndpoint
-from l7.config.schema import Config
+from l7.config.schema import Backend
+from l7.config.schema import Resolver as Settings
 from l7.config.values.addresses import Address
 from l7.ipc.messages import Resolved, shortened
 from l7.telemetry.events import Events, named
@@ -29,21 +30,21 @@ Tell = Callable[[Resolved], None]
 
 
 class DnsRefresher:
-    """Resolves all names of a configuration. ``known`` are the addresses found before, by route and server."""
+    """Resolves the names of servers. ``known`` are the addresses found before, by route and server."""
 
     def __init__(
-        self, config: Config, resolver: NameResolver, known: Known, tell: Tell,
+        self, settings: Settings, backends: Mapping[str, Backend], resolver: NameResolver, known: Known, tell: Tell,
         events: Events,
     ) -> None:  # fmt: skip
         self._resolver = resolver
-        self._settings = config.resolver
+        self._settings = settings
         self._tell = tell
         self._events = events
         self._known = known
         self._turns = BoundedSemaphore(AT_A_TIME)
         self._servers: dict[Address, dict[str, None]] = {}
         """The routes that use each name."""
-        for route, backend in config.backends.items():
+        for route, backend in backends.items():
             for server in backend.servers:
                 if server.address.named:
                     self._servers.setdefault(server.address, {})[route] = None

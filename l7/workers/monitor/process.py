@@ -13,9 +13,10 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from gevent import get_hub
 from gevent import socket as green
@@ -71,6 +72,8 @@ class MonitorSpec:
     rows: Mapping[Row, int]
     resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]]
     """The resolved addresses of names, by route and server."""
+    watched: Mapping[str, Backend]
+    """`watched_backends` of the configuration."""
     admin: socket.socket | None = None
     """The listening socket of the admin endpoint."""
 
@@ -78,6 +81,18 @@ class MonitorSpec:
 def needs_monitor(config: Config) -> bool:
     """Whether a configuration has work for a monitor process; without any, l7 is a process lighter."""
     return config.admin is not None or any(backend.servers for backend in config.backends.values())
+
+
+def watched_backends(config: Config) -> dict[str, Backend]:
+    """The backends whose servers are watched whether they fail or not: those with health checks, or names of servers.
+
+    To be found before the fork: whoever looks at ten thousand backends has a copy of them.
+    """
+    return {
+        route: backend
+        for route, backend in config.backends.items()
+        if backend.health is not None or any(server.address.named for server in backend.servers)
+    }
 
 
 def run(spec: MonitorSpec) -> int:
@@ -104,14 +119,19 @@ class MonitorWorker:
         self._channel = LoopChannel(channel, self._on_message, self._on_end)
         writer = spec.shared_memory.writer(MONITOR)
         self.checks = HealthChecks(writer, events)
-        self.probes = ConnectProbes(writer, events)
-        self._rows, self._resolved = dict(spec.rows), dict(spec.resolved)
+        self.probes = ConnectProbes(writer, events, self._probed_rows, self._server_in)
+        # Not a copy: ten thousand keys stay in the memory that all processes share.
+        self._rows: ChainMap[Row, int] = ChainMap({}, cast("MutableMapping[Row, int]", spec.rows))
+        self._resolved = dict(spec.resolved)
         self._naming = DnsRefresher(
-            self._config, NameResolver(self._config.resolver), self._resolved, self._channel.send, events
-        )
-        metrics = Metrics(writer, spec.scoreboard, self._config, self._rows, self._resolved)
+            self._config.resolver, spec.watched, NameResolver(self._config.resolver), self._resolved,
+            self._channel.send, events,
+        )  # fmt: skip
+        metrics = Metrics(writer, spec.scoreboard, self._config, self._rows, self._resolved, spec.shared_memory.written)
         self._admin = AdminServer(AdminHandler(metrics, MasterGauges(writer), self._visit))
         self._members: dict[tuple[str, str], list[CheckTarget]] = {}
+        self._by_row: dict[int, Row] = {}
+        """The rows turned round, once a server is unreachable."""
         self._cells = spec.scoreboard.slot(spec.slot)
         self._watchdog = Watchdog(self._config.block_warning, events.warning)
         self._begun = False
@@ -170,7 +190,7 @@ class MonitorWorker:
 
     def _begin(self) -> None:
         self._begun = True
-        for name, backend in self._config.backends.items():
+        for name, backend in self._spec.watched.items():
             for server in backend.servers:
                 self._watch(name, backend, server.address, self._resolved.get((name, str(server.address)), ()))
         self.checks.start()
@@ -193,6 +213,22 @@ class MonitorWorker:
         for server in backend.servers:
             if str(server.address) == label:
                 self._watch(name, backend, server.address, members)
+
+    def _probed_rows(self) -> Iterator[int]:
+        written = self._spec.shared_memory.written()
+        return (row for row in self._rows.values() if row in written)
+
+    def _server_in(self, row: int) -> ProbedServer | None:
+        """A server that is given by its address."""
+        if not self._by_row:
+            self._by_row = {row: key for key, row in self._spec.rows.items()}
+        name, *labels = self._by_row.get(row) or ("",)
+        backend = self._config.backends.get(name)
+        for server in backend.servers if backend is not None else ():
+            where = endpoint_of(server.address)
+            if where is not None and [str(server.address)] == labels:
+                return ProbedServer(name, labels[0], where, row)
+        return None
 
     def _watch(self, name: str, backend: Backend, address: Address, resolved: Sequence[ResolvedEndpoint]) -> None:
         """Check and probe a server at the addresses that it has now, and at no others."""

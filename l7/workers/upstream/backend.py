@@ -7,7 +7,7 @@ is worked out when something has changed: our own failures at once, what others 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from l7.balancing import health
@@ -16,6 +16,7 @@ from l7.balancing.dns_records import ResolvedEndpoint
 from l7.balancing.members import Member
 from l7.balancing.outlier_detection import OutlierDetector, count_failure
 from l7.balancing.policies import POLICIES, Policy
+from l7.balancing.routing import Match
 from l7.balancing.server_state import ServerState, StateRules, evaluate_backend, last_resort, read_record
 from l7.clock import monotonic
 from l7.config.backends import merged
@@ -317,11 +318,14 @@ class BackendRuntime:
 
 
 class BackendTable:
-    """All backends of a worker, by route."""
+    """All backends of a worker, by route, each made when it is first asked for: most of ten thousand never are."""
 
-    __slots__ = ("_by_row", "_changes", "_seen", "_timed", "by_route", "writer")
+    __slots__ = ("_by_row", "_changes", "_config", "_context", "_made", "_seen", "_sweeper", "_timed", "writer")
 
     def __init__(self, config: Config, sweeper: DeadlineSweeper, context: BackendContext) -> None:
+        self._config = config
+        self._sweeper = sweeper
+        self._context = context
         self.writer = context.writer
         self.writer.moment = monotonic()
         self._changes = context.writer.changes
@@ -329,13 +333,23 @@ class BackendTable:
         context.writer.changed_since(self._seen)
         self._timed: set[BackendRuntime] = set()
         """Backends whose members change by time alone."""
-        self.by_route: Mapping[str, BackendRuntime] = {
-            route: BackendRuntime(route, backend, config, sweeper, context, self._timed)
-            for route, backend in config.backends.items()
-        }
+        self._made: dict[str, BackendRuntime] = {}
         self._by_row: dict[int, BackendRuntime] = {}
-        for upstream in self.by_route.values():
+
+    def __getitem__(self, route: str) -> BackendRuntime:
+        """The backend of a route as the configuration writes it; raises ``KeyError``."""
+        upstream = self._made.get(route)
+        if upstream is None:
+            backend = self._config.backends[route]
+            upstream = BackendRuntime(route, backend, self._config, self._sweeper, self._context, self._timed)
+            self._made[route] = upstream
             self._note(upstream)
+        return upstream
+
+    def of(self, match: Match) -> BackendRuntime:
+        """The backend of a rule that wins its first request in this worker, for which it becomes the payload."""
+        match.payload = upstream = self[match.key]
+        return upstream
 
     def _note(self, upstream: BackendRuntime) -> None:
         for member in upstream.members:
@@ -352,34 +366,31 @@ class BackendTable:
             return
         self._changes = changes
         rows = self.writer.changed_since(self._seen)
-        concerned = (
-            self.by_route.values() if rows is None else {self._by_row[row] for row in rows & self._by_row.keys()}
-        )
+        concerned = self._made.values() if rows is None else {self._by_row[row] for row in rows & self._by_row.keys()}
         for upstream in concerned:
             upstream.refresh(now)
 
     def retry_waits(self) -> int:
         """Requests that have waited for a server that takes connections, since the worker started."""
-        return sum(backend.retry_queue.entered for backend in self.by_route.values())
+        return sum([backend.retry_queue.entered for backend in self._made.values()])
 
     def set_members(self, route: str, address: str, found: Iterable[ResolvedEndpoint]) -> None:
-        """Use these addresses for a server that is given by name."""
-        upstream = self.by_route.get(route)
+        """Use these addresses for a server that is given by name, also in a backend that is made later."""
+        self._context.resolved[route, address] = list(found)
+        upstream = self._made.get(route)
         if upstream is not None:
-            upstream.set_members(address, found)
+            upstream.set_members(address, self._context.resolved[route, address])
             self._note(upstream)
 
     def longest_idle(self) -> ConnectionPool | None:
         """The pool whose idle connection has been idle longest; None when there is none."""
-        pools: list[ConnectionPool] = [
-            member.pool for upstream in self.by_route.values() for member in upstream.members
-        ]
+        pools: list[ConnectionPool] = [member.pool for upstream in self._made.values() for member in upstream.members]
         longest = min(pools, key=lambda pool: pool.idle_since(), default=None)
         return longest if longest is not None and longest.idle_since() != NEVER else None
 
     def close(self) -> None:
         """Close all idle connections."""
-        for upstream in self.by_route.values():
+        for upstream in self._made.values():
             upstream.close()
 
 

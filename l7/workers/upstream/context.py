@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 from l7.balancing.dns_records import ResolvedEndpoint
@@ -15,12 +15,12 @@ class BackendContext:
     """The environment of a worker's backends.
 
     ``rows`` has the rows of backends by ``(route,)`` and of servers by ``(route, address)``; ``resolved`` the
-    addresses of servers given by name by ``(route, address)``.
+    addresses of servers given by name by ``(route, address)``, which `BackendTable.set_members` keeps up to date.
     """
 
     writer: CounterWriter
     rows: Mapping[tuple[str, ...], int]
-    resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]] = field(default_factory=dict)
+    resolved: MutableMapping[tuple[str, str], Sequence[ResolvedEndpoint]] = field(default_factory=dict)
     cookie_key: bytes = b""
     report: Callable[[str], None] = field(default=lambda text: None)
     """Writes an event for operators."""

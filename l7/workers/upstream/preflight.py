@@ -81,7 +81,7 @@ class Preflight:
 
     def __init__(self, spec: PreflightSpec, backends: BackendTable) -> None:
         self._seconds = spec.seconds
-        self._looks = [BackendPreflight(backends.by_route[route]) for route in spec.backends]
+        self._looks = [BackendPreflight(backends[route]) for route in spec.backends]
         self._waiting = deque(_in_turn(self._looks))
         self._undecided = {look for look in self._looks if look.undecided}
         self._decided = Event()
