@@ -76,7 +76,9 @@ def begins_as_response(data: bytes | bytearray) -> bool:
 
 
 def field_line(failure: Kind, line: bytes, number: int) -> ProxyError:
-    """The failure of a malformed field line, ``number`` in its head or among its trailers (RFC 9112, 5)."""
+    """The failure of a malformed field line, ``number`` in its head or among its trailers (RFC 9112, 5 and 5.2)."""
+    if line.startswith((b" ", b"\t")):  # it is of the value before it, so nothing of it may be shown
+        return ProxyError(failure, f"folded field (obs-fold) in line {number}")
     name, colon, _ = line.partition(b":")
     where = f"line {number}"
     if is_token(name) and colon:
@@ -84,7 +86,5 @@ def field_line(failure: Kind, line: bytes, number: int) -> ProxyError:
     if line.translate(MARK_TEXT) != line:
         return ProxyError(failure, f"control character, bare CR or bare LF in {where}")
     if not colon:
-        return ProxyError(
-            failure, f"no colon in {where}", seen=shown(line.partition(b"=")[0].lstrip().partition(b" ")[0][:40])
-        )
+        return ProxyError(failure, f"no colon in {where}", seen=shown(line.partition(b"=")[0].partition(b" ")[0][:40]))
     return ProxyError(failure, f"invalid field name in {where}", seen=shown(name))

@@ -13,13 +13,14 @@ class LogRotation:
 
     A path where there is no file counts at the second look in a row: between its rename and its ``create`` logrotate
     is not to find a new file there. Where the path may not be looked at, the name that the system knows the open file
-    by counts.
+    by counts; it may have been renamed before it came here.
     """
 
     def __init__(self, path: str, descriptor: int) -> None:
         self._path = path
         self._descriptor = descriptor
-        self._name = _name(descriptor)
+        name = _name(descriptor)
+        self._name = name if os.path.basename(name) == os.path.basename(path) else os.path.abspath(path)
         self._missing = False
 
     def is_due(self) -> bool:

@@ -52,28 +52,39 @@ def test_a_file_that_is_truncated_or_has_another_name_as_well_is_the_same(rotati
     assert [rotation.is_due(), rotation.is_due()] == [False, False]
 
 
-@root_only
-def test_in_a_directory_that_is_closed_the_name_of_the_open_file_counts(tmp_path: Path) -> None:
-    code = """
+CLOSED = """
 import os, sys
 sys.path.insert(0, sys.argv[2])
 from l7.telemetry.log_rotation import rotation_of
-log = sys.argv[1]
+log, when = sys.argv[1], sys.argv[3]
 descriptor = os.open(log, os.O_WRONLY | os.O_CREAT)
 os.chmod(os.path.dirname(log), 0o700)
+if when == "before":
+    os.rename(log, log + ".1")
 os.seteuid(65534)
 found = rotation_of(log, descriptor)
 looks = [found.is_due(), found.is_due()]
-os.seteuid(0)
-os.rename(log, log + ".1")
-os.seteuid(65534)
+if when == "after":
+    os.seteuid(0)
+    os.rename(log, log + ".1")
+    os.seteuid(65534)
 print(looks + [found.is_due(), found.is_due()])
 """
+"""Looks for a rotation in a directory that only root may enter; the file is renamed before or after that begins."""
+
+
+@root_only
+@pytest.mark.parametrize(
+    ("when", "looks"), [("after", [False, False, False, True]), ("before", [False, True, True, True])]
+)
+def test_in_a_directory_that_is_closed_the_name_of_the_open_file_counts(
+    tmp_path: Path, when: str, looks: list[bool]
+) -> None:
     folder = tmp_path / "closed"
     folder.mkdir()
-    words = [sys.executable, "-c", code, str(folder / "access.log"), os.getcwd()]
+    words = [sys.executable, "-c", CLOSED, str(folder / "access.log"), os.getcwd(), when]
     done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
-    assert (done.stdout, done.stderr) == ("[False, False, False, True]\n", "")
+    assert (done.stdout, done.stderr) == (f"{looks}\n", "")
 
 
 def test_what_is_no_file_of_that_name_is_not_watched(tmp_path: Path) -> None:
