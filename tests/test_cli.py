@@ -180,7 +180,14 @@ def test_help_and_dispatch_know_the_same_commands() -> None:
 def test_help_names_every_command_and_variable() -> None:
     code, out, _ = l7("--help", L7_PORT="x")
     assert code == 0
-    for word in (*COMMANDS, "--graceful-timeout", "L7_GRACEFUL_TIMEOUT", "examples:", "(default: 8s)"):
+    for word in (
+        *COMMANDS,
+        "--graceful-timeout",
+        "L7_GRACEFUL_TIMEOUT",
+        "examples:",
+        "(default: 8s)",
+        "(default: true)",
+    ):
         assert word in out
 
 

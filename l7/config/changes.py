@@ -85,8 +85,9 @@ def _changed(name: str, old: BaseModel, new: BaseModel, prefix: str = "") -> str
 def _show(section: BaseModel, name: str) -> str:
     value = getattr(section, name)
     if isinstance(value, BaseModel):
-        words = ", ".join(_set(value))
-        return "true" if not words and getattr(value, "switch", False) else f"{{{words}}}"
+        if not (words := ", ".join(_set(value))):
+            return "true" if getattr(value, "switch", False) else "on"
+        return f"{{{words}}}"
     shown: Any = section.shown(name, value)  # type: ignore[attr-defined]
     if isinstance(shown, (list, tuple)):
         return "[" + ", ".join(scalar(str(item)) for item in shown) + "]"

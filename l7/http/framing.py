@@ -212,7 +212,7 @@ class ChunkedReader(BodyReader):
         """The size that ``line`` says where it is more than a number, or none."""
         match = CHUNK_SIZE.match(line)
         if match is None:
-            raise self._broken("invalid chunk size", seen=shown(line))
+            raise self._broken("invalid chunk size", seen=shown(line[:8]))  # more would show a body
         if len(line) > LONGEST_SIZE_LINE:
             raise self._long_line()
         size = int(match.group(1), 16)

@@ -113,6 +113,6 @@ def test_changes_of_sections_and_servers() -> None:
     new = Config(backends={"a": {"servers": servers, "health": {"path": "/x"}, "ejection": "off"}})
     assert changes(old, new) == [
         "backends.a.health: 'off' -> {path: /x}",
-        "backends.a.ejection: {} -> 'off'",
+        "backends.a.ejection: on -> 'off'",
         "backends.a: server c:1: weight: 1 -> 3",
     ]

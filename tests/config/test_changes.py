@@ -51,6 +51,13 @@ def test_settings_are_shown_as_they_are_written() -> None:
     old = Config(backends={"a": {"servers": ["b"]}})
     other = Config(backends={"a": {"servers": ["b"], "retries": 0, "timeouts": {"connect": "1s"}}})
     assert changes(old, other) == ["backends.a.retries: 2 -> 0", "backends.a.timeouts.connect: 3s -> 1s"]
+    sections: Any = {"health": {}, "buffer": "off", "ejection": {"failures": 7}}
+    other = Config(backends={"a": {"servers": ["b"], **sections}})
+    assert changes(old, other) == [
+        "backends.a.health: 'off' -> on",
+        "backends.a.ejection.failures: 3 -> 7",
+        "backends.a.buffer: on -> 'off'",
+    ]
 
 
 def test_logins_without_their_passwords() -> None:

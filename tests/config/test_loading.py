@@ -338,6 +338,20 @@ port: 80
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a: '127.0.0.1:1'", "a: write a mapping, `servers: [127.0.0.1:8081]`"),
+        ("a: ['127.0.0.1:1']", "a: write a mapping, `servers: [127.0.0.1:8081]`"),
+        ("a: {servers: [b], buffer: 1MB}", "a.buffer: write a mapping, `key: value`, or off"),
+        ("a: {servers: [b], buffer: true}", "a.buffer: write a mapping, `key: value`, or off"),
+        ("a: {servers: [b], health: [/x]}", "a.health: write a mapping, `key: value`, or off"),
+    ],
+)
+def test_what_is_no_mapping_is_told_what_to_write(write: Write, text: str, complaint: str) -> None:
+    assert errors(["-c", write(f"backends:\n  {text}\n")]) == [f"config.yml:2: backends.{complaint}"]
+
+
 def test_all_sources_report_together(write: Write) -> None:
     argv = ["-c", write("prot: 1\n"), "--port", "99999", "--prto=1", "a=h:99999", "b=http://:8080", "c=https://x"]
     found = errors(argv, {"L7_WORKERS": "none", "L7_DEBUG": "perhaps", "L7_SERVERS": "nonsense"})

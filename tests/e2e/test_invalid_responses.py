@@ -47,6 +47,8 @@ CASES = {
              "Content-Length together with Transfer-Encoding", ""),
     "coding": (OK + b"Transfer-Encoding: gzip\r\n\r\n", "Transfer-Encoding other than chunked", "'gzip'"),
     "chunk": (OK + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", "invalid chunk size", "'xyz'"),
+    "body": (OK + b"Transfer-Encoding: chunked\r\n\r\npassword=" + SECRET.encode() + b"\r\n",
+             "invalid chunk size", "'password'"),
     "unasked": (b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
                 "101 without being asked.*", ""),
 }  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from l7.config.generation import Path
-from l7.config.schema import Config
+from l7.config.schema import Backend, Config
 from l7.config.values.names import did_you_mean, show_path
 from l7.errors import Problem
 from l7.units import quoted
@@ -59,7 +59,8 @@ def _what(detail: Any, path: Path) -> str:
     if kind == "literal_error":
         return _one_of(value, _choices(path))
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return "write a mapping, `key: value`"
+        sample = "servers: [127.0.0.1:8081]" if _type_at(path) is Backend else "key: value"
+        return f"write a mapping, `{sample}`"
     if kind in ("tuple_type", "list_type"):
         return "write a list, `- item`"
     return str(detail["msg"])

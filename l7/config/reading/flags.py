@@ -207,7 +207,7 @@ def _groups(parser: Any, *, everything: bool) -> dict[str, Any]:
     }
     # A group that shows none of its flags would show its description all the same.
     words = {name: _plain(text or "") if everything else None for name, text in sections.items()}
-    words = {"listening": None, "processes": None, "logging": None, **words, "other": None}
+    words = {"listening": None, "requests": None, "processes": None, "logging": None, **words, "other": None}
     return {name: parser.add_argument_group(name, text) for name, text in words.items()}
 
 
@@ -220,8 +220,10 @@ def _group(setting: Setting) -> str:
     top = setting.path[0]
     if len(setting.path) > 1:
         return top
-    if top in ("port", "bind", "users", "trusted-proxies"):
+    if top in ("port", "bind"):
         return "listening"
+    if top in ("users", "authorization", "trusted-proxies", "via"):
+        return "requests"
     return "logging" if "log" in top else "processes"
 
 

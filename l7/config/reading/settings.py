@@ -54,6 +54,8 @@ class Setting:
     def default(self) -> Any:
         """Its default as it is written in YAML; None where there is nothing to show."""
         shown = self.section.shown(self.name, self.info.default)
+        if isinstance(shown, bool):
+            return str(shown).lower()
         return None if shown in (None, {}, (), []) or isinstance(shown, Section) else shown
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from l7.config.values.scalars import REDACTED, duration, text_of
 from l7.units import quoted, show_duration
@@ -29,10 +30,12 @@ def switch(value: Any) -> bool:
 
 
 def unless_off(value: Any) -> Any:
-    """Pass on what a section is made of; ``off`` is none, and nothing at all is no way to write it."""
-    if value is None:
+    """Pass on what a section is made of; ``off`` is none."""
+    if value == "off":
+        return None
+    if not isinstance(value, (Mapping, BaseModel)):
         raise ValueError("write a mapping, `key: value`, or off")
-    return None if value == "off" else value
+    return value
 
 
 def show_unless_off(value: Any) -> Any:
