@@ -31,8 +31,8 @@ WAITS = {"epoll_wait", "epoll_pwait", "epoll_pwait2"}
 ONCE_A_WAIT = {"getpid"}
 """libev asks before each wait whether it has been forked (``EVFLAG_FORKCHECK``, which gevent always sets)."""
 A_LOG_BATCH = {"futex"}
-"""The loop and the thread that writes the log pass the interpreter's lock to and fro: some dozen times a batch, the more
-often the slower the machine is, and never for a request."""
+"""The loop and the thread that writes the log pass the interpreter's lock to and fro: some dozen times a batch, more
+often where the machine is slower, and never for a request."""
 CONNECTIONS, RATE, SECONDS = 16, 1500, 2.0
 CONFIG = "access-log: {log}\nbackends: {{'*': {{servers: ['127.0.0.1:{port}']}}}}\n"
 
