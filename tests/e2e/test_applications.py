@@ -9,13 +9,14 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from tests.harness.accounts import root_only
 from tests.harness.checkout import CHECKOUT
 from tests.harness.client import TIMEOUT, Address, get, request
 from tests.harness.l7process import L7Process
+from tests.harness.origin import Origin
+
+Origins = Callable[..., Origin]
 
 PAGE = (CHECKOUT / "docs" / "applications.rst").read_text("utf-8")
 FOLDER = "/run/myapp"
@@ -168,12 +172,76 @@ def test_applications_behind_a_terminator_know_their_clients(folder: Path) -> No
         # What a client makes up, the terminator has put its own in the place of, or l7 reads only behind it.
         lies = [("X-Forwarded-For", "6.6.6.6"), *TLS]
         assert seen(proxy, "example.com", lies)["client"] == "203.0.113.7"
+        assert (
+            request(
+                proxy.port, "GET", "/", host="example.com", headers=[*TLS, ("X-Forwarded-Host", "evil.test")]
+            ).status
+            == 400
+        )
         redirect = request(proxy.port, "GET", "/go", host="example.com", headers=TLS)
         assert redirect.header(b"location") == b"https://example.com/"
         redirect = request(proxy.port, "GET", "/go", host="example.com:8443", headers=TLS)
         assert redirect.header(b"location") == b"https://example.com:8443/"
         _assert_django_takes_forms(proxy)
         assert seen(proxy, "asgi.test", TLS) == {"scheme": "https", "client": "203.0.113.7"}
+
+
+TERMINATORS = {
+    "nginx": """
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}; proxy_temp_path {folder};
+    fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
+    server {{ listen 127.0.0.1:{port}; location / {{ {recipe} }} }}
+}}
+""",
+    "HAProxy": """
+defaults
+    mode http
+    timeout connect 10s
+    timeout client 10s
+    timeout server 10s
+listen l7
+    bind 127.0.0.1:{port}
+{recipe}
+    server l7 127.0.0.1:{l7}
+""",
+}
+LIES = [
+    ("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-Proto", "gopher"), ("X-Forwarded-Host", "evil.test"),
+    ("X-Forwarded-Port", "666"), ("X-Forwarded-User", "evil"), ("X-Real-IP", "6.6.6.6"), ("X-Request-ID", "evil"),
+    ("Forwarded", "for=6.6.6.6;proto=gopher;host=evil.test"), ("X_Forwarded_Host", "evil.test"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TERMINATORS)
+def test_what_a_client_makes_up_goes_no_further_than_the_terminator(name: str, folder: Path, origin: Origins) -> None:
+    """Real ones, set up as documented; they speak plain HTTP here, so nginx says that scheme."""
+    program = shutil.which(name.lower(), path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip(f"needs {name}")
+    app, port = origin(), free_port()
+    file = folder / "terminator.conf"
+    with L7Process(f"trusted-proxies: [127.0.0.1]\nbackends: {{'*': {{servers: ['{app.address}']}}}}") as proxy:
+        lines = recipe(name).replace("10.0.0.5:8080", f"127.0.0.1:{proxy.port}")
+        file.write_text(TERMINATORS[name].format(folder=folder, port=port, l7=proxy.port, recipe=lines))
+        words = [program, "-e", "stderr", "-c", str(file)] if name == "nginx" else [program, "-db", "-f", str(file)]
+        with server(words, folder, port):
+            assert request(port, "GET", "/", host="example.com:8443", headers=LIES).status == 200
+    (came,) = app.requests
+    assert {name: came.values(name) for name in (b"host", b"x-forwarded-host", b"x-real-ip", b"x-forwarded-for")} == {
+        b"host": [b"example.com:8443"],
+        b"x-forwarded-host": [b"example.com:8443"],
+        b"x-real-ip": [b"127.0.0.1"],
+        b"x-forwarded-for": [b"127.0.0.1, 127.0.0.1"],
+    }
+    assert came.values(b"x-forwarded-proto") == [b"https" if name == "HAProxy" else b"http"]
+    assert came.values(b"x-forwarded-port") == [b"8443"]
+    assert not [line for line in came.headers if b"evil" in line[1] or b"6.6.6.6" in line[1]]
 
 
 def _assert_django_takes_forms(proxy: L7Process) -> None:
