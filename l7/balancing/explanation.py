@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from l7.balancing.routing import Match, Routes
-from l7.config.schema import Backend, Config
+from l7.config.schema import Backend, Config, ListenerConfig
+from l7.config.values.listener import FIRST_TLS_PORT
 from l7.errors import NO_ROUTE, ProxyError
+from l7.http.authority import default_port, port_in
 from l7.http.forwarding import ADDED, Hop
 from l7.http.messages import RequestHead
 from l7.http.parser import RequestParser
+from l7.http.targets import https_location, is_challenge
 
 CLIENT = "<client-address>"
 REQUEST_ID = b"<new-id>"
@@ -24,7 +27,10 @@ _LOGIN = re.compile(r"(?<=//)[^/?#]*@|^[^/?#]*@")
 
 @dataclass(frozen=True)
 class Explanation:
-    """The route of a request; ``refused`` says why no backend serves it, in the words of the failure table."""
+    """The route of a request; ``refused`` says why no backend serves it, in the words of the failure table.
+
+    ``listener`` is the address where it would come in, ``redirect`` where that leads it to on https.
+    """
 
     url: str
     host: str = ""
@@ -36,6 +42,8 @@ class Explanation:
     authorization: str = "pass"
     headers: tuple[tuple[str, str], ...] = ()
     refused: str = ""
+    listener: str = ""
+    redirect: str = ""
     backend: Backend | None = None
     head: RequestHead | None = None
 
@@ -48,7 +56,9 @@ class Explanation:
         """The explanation as a JSON object."""
         return {
             "url": self.url,
+            "listener": self.listener,
             "host": self.host,
+            "redirect": self.redirect or None,
             "match": self.matched,
             "route": self.route or None,
             "why": self.why or self.refused,
@@ -63,13 +73,16 @@ class Explanation:
 def explain(config: Config, url: str, headers: Sequence[str] = ()) -> Explanation:
     """Explain a GET for ``url`` (``http://`` may be left out), sent with ``headers`` by an untrusted client."""
     url = _LOGIN.sub("", url, count=1)
+    listener = _listener(config, url)
+    address = str(listener.address)
     try:
         head = _parse(config, url, headers)
+        redirect = _redirect(config, listener, head)
     except ProxyError as error:
-        return Explanation(url, refused=f"{error.kind.status} {error}")
+        return Explanation(url, refused=f"{error.kind.status} {error}", listener=address)
     match: Match | None = Routes(config.backends).match(head.host, head.path)
     if match is None:
-        return Explanation(url, head.host, refused=f"{NO_ROUTE.status} {NO_ROUTE.name}")
+        return Explanation(url, head.host, refused=f"{NO_ROUTE.status} {NO_ROUTE.name}", listener=address)
     backend = match.payload
     return Explanation(
         url,
@@ -80,7 +93,9 @@ def explain(config: Config, url: str, headers: Sequence[str] = ()) -> Explanatio
         tuple(str(server.address) for server in backend.servers),
         bool(config.users),
         config.authorization,
-        tuple(_added(config, head)),
+        tuple(_added(config, listener, head)),
+        listener=address,
+        redirect=redirect,
         backend=backend,
         head=head,
     )
@@ -102,9 +117,30 @@ def _parse(config: Config, url: str, headers: Sequence[str]) -> RequestHead:
     return RequestParser(limits.headers, limits.target, utf8=limits.target_bytes == "utf-8").parse(raw)
 
 
-def _added(config: Config, head: RequestHead) -> list[tuple[str, str]]:
+def _listener(config: Config, url: str) -> ListenerConfig:
+    """Return the listener that a URL leads to: by scheme and port, or else by scheme, or else the first one."""
+    scheme, separator, rest = url.lower().partition("://")
+    scheme = scheme if separator and scheme in ("http", "https") else "http"
+    authority = (rest if separator else url.removeprefix("//")).partition("/")[0].encode("utf-8", "replace")
+    port = int(port_in(authority) or default_port(scheme.encode("ascii")))
+    alike = [one for one in config.listened_on if one.scheme == scheme.encode("ascii")]
+    there = [one for one in alike if one.address.port == port and one.address.path is None]
+    return (there or alike or list(config.listened_on))[0]
+
+
+def _redirect(config: Config, listener: ListenerConfig, head: RequestHead) -> str:
+    """Return the URL that a listener leads a request to; empty where it is served. Raises `ProxyError`."""
+    port = listener.redirect_to_https
+    if port is None:
+        return ""
+    if port == FIRST_TLS_PORT:
+        port = next((one.address.port for one in config.listened_on if one.tls is not None), 0)
+    return "" if is_challenge(head) else https_location(head, port)
+
+
+def _added(config: Config, listener: ListenerConfig, head: RequestHead) -> list[tuple[str, str]]:
     """Return the fields that l7 writes, as the head for the server has them."""
-    hop = Hop(CLIENT, config.listened_on[0].address.port, head.authority, via=config.via)
+    hop = Hop(CLIENT, listener.address.port, head.authority, listener.scheme, via=config.via)
     user = USER if config.authorization == "strip" else b""
     lines = hop.request_head(head, REQUEST_ID, user=user).split(b"\r\n")[1:]
     fields = [line.decode("utf-8", "replace").partition(": ") for line in lines if line]

@@ -49,7 +49,11 @@ def _ask(given: flags.Given, environ: Mapping[str, str]) -> Answer | None:
 def lines(answer: Answer) -> Iterator[str]:
     """An explanation for people."""
     yield f"url:     {printable(answer['url'], 2000)}"
+    yield f"listener: {answer['listener']}"
     yield f"host:    {printable(answer['host']) or '-'}"
+    if answer["redirect"]:
+        yield f"redirect: 308 to {printable(answer['redirect'], 2000)}"
+        return
     if not answer["match"]:
         yield f"route:   none: {answer['why']}"
         return

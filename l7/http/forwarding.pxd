@@ -9,8 +9,8 @@ cdef bytes _HOST, _LENGTH, _VIA_11, _VIA_10, _NO_VIA, _ARRIVAL
 
 cdef class Hop:
     cdef public str client
-    cdef public int port
-    cdef public bytes authority, scheme
+    cdef public int port, https_port
+    cdef public bytes authority, scheme, told_port
     cdef public bint via
     cdef bytes _named, _lines
 

@@ -51,7 +51,7 @@ class Hop:
     how the client came.
     """
 
-    __slots__ = ("_lines", "_named", "authority", "client", "port", "scheme", "via")
+    __slots__ = ("_lines", "_named", "authority", "client", "https_port", "port", "scheme", "told_port", "via")
 
     def __init__(self, client: str, port: int, authority: bytes, scheme: bytes = b"http", *, via: bool = True) -> None:
         self.client = client
@@ -59,6 +59,10 @@ class Hop:
         self.authority = authority
         self.scheme = scheme
         self.via = via
+        self.told_port = b""
+        """The port that the client connected to, where a PROXY header has said it: it stands in for the Host's."""
+        self.https_port = 0
+        """The port of https that requests are led to; 0: they are served where they come."""
         self._named = b""
         """The Host of the last request, and the lines that say how it came: most clients name the same again."""
         self._lines = b""
@@ -70,7 +74,7 @@ class Hop:
                 self._lines = b"\r\nX-Forwarded-Host: " + authority
             else:
                 client = self.client.encode("ascii")
-                port = port_in(authority) or default_port(self.scheme)
+                port = self.told_port or port_in(authority) or default_port(self.scheme)
                 self._lines = _ARRIVAL % (client, client, self.scheme, port, authority)
             self._named = authority
         return self._lines

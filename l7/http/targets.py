@@ -1,10 +1,14 @@
-"""Request lines beyond the everyday: versions other than ours, and targets that are no path. Seldom asked."""
+"""Request lines beyond the everyday: versions other than ours, targets that are no path, and where one leads on https.
+
+Seldom asked.
+"""
 
 from __future__ import annotations
 
 from l7.errors import BAD_REQUEST, METHOD_NOT_ALLOWED, ProxyError
-from l7.http.authority import host_of
-from l7.http.grammar import ABSOLUTE_FORM, VERSION
+from l7.http.authority import default_port, host_of
+from l7.http.grammar import ABSOLUTE_FORM, ACME_CHALLENGE, VERSION
+from l7.http.messages import RequestHead
 
 _ESCAPED = {code: b"%%%02X" % code for code in range(0x80, 0x100)}
 
@@ -56,3 +60,21 @@ def take_target(method: bytes, target: bytes) -> tuple[bytes, bytes]:
     if method == b"OPTIONS" and path is None and query is None:
         return b"*", authority
     return (path or b"/") + (query or b""), authority
+
+
+def is_challenge(head: RequestHead) -> bool:
+    """Whether a request asks for the HTTP challenge of a certificate authority (RFC 8555, 8.3)."""
+    return head.method in (b"GET", b"HEAD") and ACME_CHALLENGE.fullmatch(head.path) is not None
+
+
+def https_location(head: RequestHead, port: int) -> str:
+    """The URL of what is asked for on https: the host without the port that was asked for, the target byte for byte.
+
+    ``port`` is written where it is not that of https. Raises `ProxyError` for what has no place there.
+    """
+    if not head.host:
+        raise ProxyError(BAD_REQUEST, "this port leads to https, which needs a Host")
+    if head.path == b"*":
+        raise ProxyError(BAD_REQUEST, "this port leads to https, and * is nowhere there")
+    shown = b"" if b"%d" % port == default_port(b"https") else b":%d" % port
+    return f"https://{head.host}{shown.decode('ascii')}{head.path.decode('ascii')}"

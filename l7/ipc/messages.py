@@ -101,6 +101,8 @@ class Adopt(Message):
     returned: bool = False
     scheme: str = "http"
     """What the client speaks with that listener."""
+    told_port: str = ""
+    """The port that the client connected to, where a PROXY header has said it."""
 
 
 # --- worker to master -----------------------------------------------------------------------------------------------

@@ -20,10 +20,12 @@ from collections.abc import Mapping
 import bcrypt
 import gevent
 from gevent.threadpool import ThreadPool
+from pydantic import SecretStr
 
 from l7.clock import Clock, monotonic
 from l7.http.fields import name_of
 from l7.http.messages import CHUNKED, RequestHead
+from l7.http.targets import is_challenge
 from l7.workers.bounded_cache import BoundedCache
 
 REMEMBERED = 10_000
@@ -65,8 +67,6 @@ def claimed_login(authorization: bytes | None) -> bytes:
 
 
 _CORS = {b"origin", b"access-control-request-method"}
-_ACME = re.compile(rb"/\.well-known/acme-challenge/[A-Za-z0-9_-]+")
-"""The one path that a certificate authority asks for (RFC 8555, 8.3): nothing else can be meant by it."""
 
 
 def needs_login(head: RequestHead) -> bool:
@@ -79,7 +79,7 @@ def needs_login(head: RequestHead) -> bool:
         return True
     if head.method == b"OPTIONS":
         return not {name_of(line) for line in head.lines} >= _CORS
-    return head.method not in (b"GET", b"HEAD") or _ACME.fullmatch(head.path) is None
+    return not is_challenge(head)
 
 
 class Authenticator:
@@ -226,3 +226,8 @@ class _PasswordCheck:
 def _dummy(cost: int) -> bytes:
     """Make a hash that costs what it says and that no password has."""
     return b"$2b$%02d$" % cost + b"." * 53
+
+
+def authenticator_of(users: Mapping[str, SecretStr]) -> Authenticator | None:
+    """What checks the logins of a configuration; None where it has none."""
+    return Authenticator({login: secret.get_secret_value() for login, secret in users.items()}) if users else None

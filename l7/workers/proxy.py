@@ -40,10 +40,11 @@ from l7.networks import Trusted
 from l7.telemetry.access_log import NullAccessLog
 from l7.telemetry.counters import RequestCounters
 from l7.workers import responses
-from l7.workers.credentials import Authenticator, claimed_login, needs_login
+from l7.workers.credentials import authenticator_of, claimed_login, needs_login
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.downstream.request_handler import RequestHandler
+from l7.workers.https_redirect import https_redirect
 from l7.workers.limits import ClientProtocolLimits
 from l7.workers.phase import WorkerPhase
 from l7.workers.runtime.greenlet_pool import GreenletPool
@@ -60,11 +61,6 @@ TUNNELS_WITHIN = 1.0
 """Seconds that upgraded connections have to end by themselves when l7 stops."""
 _BROKEN_OFF = frozenset((BODY_STALLED, TRUNCATED))
 """The failures of a server within its answer: what has come of it is the client's all the same."""
-
-
-def _credentials(config: Config) -> Authenticator | None:
-    users = {login: password.get_secret_value() for login, password in config.users.items()}
-    return Authenticator(users) if users else None
 
 
 class Proxy(RequestHandler):
@@ -87,7 +83,7 @@ class Proxy(RequestHandler):
         self.upstreams = BackendTable(config, sweeper, context)
         self.routes = Routes(dict.fromkeys(config.backends))
         self.counters = RequestCounters(context.writer)
-        self.credentials = _credentials(config)
+        self.credentials = authenticator_of(config.users)
         self._strips = config.authorization == "strip"
         """Whether servers get no Authorization, but the login that was checked."""
         self.answered = 0
@@ -109,15 +105,16 @@ class Proxy(RequestHandler):
         """Serve one request and say what happened; never raises."""
         self.in_flight += 1
         body: RequestBody | None = None
-        exchange.request_line = head.line
-        exchange.clean = head.clean
-        exchange.host = head.host
-        exchange.user_agent = head.user_agent
-        exchange.referer = head.referer
         try:
             believed = self._introduce(exchange, head, client)
             if head.length != ABSENT:
                 body = client.read_body(exchange, head)
+            if client.hop.https_port:
+                redirect = https_redirect(head, client.hop.https_port, believed, self.routes)
+                if redirect is not None:
+                    exchange.sent = client.answer(redirect, head)
+                    exchange.status = redirect.status
+                    return
             self._admit(exchange, head)
             if head.max_forwards == 0:
                 exchange.sent = client.answer(responses.last_hop(head), head)
@@ -160,7 +157,12 @@ class Proxy(RequestHandler):
         self.log.log(exchange)
 
     def _introduce(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> bytes | None:
-        """Settle the client's address and the request id; returns the forwarding fields of a trusted peer."""
+        """Note who asks for what, under which request id; returns the forwarding fields of a trusted peer."""
+        exchange.request_line = head.line
+        exchange.clean = head.clean
+        exchange.host = head.host
+        exchange.user_agent = head.user_agent
+        exchange.referer = head.referer
         if not client.trusted:
             exchange.request_id = self.next_request_id()
             return None

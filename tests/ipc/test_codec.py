@@ -35,7 +35,8 @@ def test_what_is_written_is_read_back(message):
 def test_how_it_looks_on_the_wire():
     assert CODEC.encode(Drain(1.5, "close")) == b'{"kind":"drain","within":1.5,"idle":"close"}'
     assert CODEC.encode(Adopt("::1", 80, b"GET")) == (
-        b'{"kind":"adopt","peer":"::1","port":80,"data":"R0VU","idle_left":null,"returned":false,"scheme":"http"}'
+        b'{"kind":"adopt","peer":"::1","port":80,"data":"R0VU","idle_left":null,"returned":false,"scheme":"http",'
+        b'"told_port":""}'
     )
 
 

@@ -11,8 +11,9 @@ import pytest
 from gevent import get_hub
 from gevent import socket as green
 
-from l7.config.listeners import HANDED_DOWN, ListenerConfig
+from l7.config.listeners import HANDED_DOWN, ListenerConfig, ListenerTls
 from l7.config.schema import Config
+from l7.config.values.addresses import Address
 from l7.ipc.channel import LONGEST, Channel, Received
 from l7.ipc.channel import pair as sockets
 from l7.ipc.messages import Adopt, Message, Ready
@@ -20,6 +21,7 @@ from l7.sharedmem.scoreboard import ACCEPTING, CONNECTIONS, Scoreboard
 from l7.telemetry.access_log import NullAccessLog
 from l7.workers.downstream.accept_balancer import AcceptBalancer
 from l7.workers.downstream.bound_listener import BoundListener
+from l7.workers.downstream.connection import ClientConnection
 from l7.workers.downstream.connection_handler import ConnectionHandler
 from l7.workers.downstream.handover import MOST_READ, HandoverQueue
 from l7.workers.phase import WorkerPhase
@@ -43,6 +45,10 @@ def on_loop(call: Callable[[], object]) -> None:
 
     get_hub().loop.run_callback(run)
     until(lambda: done, "a callback")
+
+
+ANYWHERE = Address("127.0.0.1", 0)
+SPEAKS_TLS = ListenerConfig(address=ANYWHERE, tls=ListenerTls())
 
 
 class Side:
@@ -92,7 +98,7 @@ class Stage:
 
     def __init__(self, sweeper: DeadlineSweeper) -> None:
         self.sweeper = sweeper
-        self.scoreboard = Scoreboard(4)
+        self.scoreboard = Scoreboard(8)
         self.sides: list[Side] = []
         self.seen: list[Adopt] = []
 
@@ -378,7 +384,7 @@ def test_without_the_remaining_time_it_is_idle_anew(stage):
 
 def test_a_connection_knows_its_listener_also_elsewhere(stage):
     old, new = stage(), stage()
-    old.accept(ListenerConfig(scheme=b"https"))
+    old.accept(SPEAKS_TLS)
     client = old.connect()
     (session,) = old.server.connections
     assert (session.hop.scheme, session.hop.port) == (b"https", old.address[1])
@@ -387,3 +393,40 @@ def test_a_connection_knows_its_listener_also_elsewhere(stage):
     (session,) = new.server.connections
     assert (session.hop.scheme, session.hop.port) == (b"https", old.address[1])
     client.close()
+
+
+def kept(stage: Stage, before: ListenerConfig, after: ListenerConfig, told_port: bytes = b"") -> ClientConnection:
+    """A connection that was handed over, while its listener became another one."""
+    old, new = stage(), stage()
+    old.accept(before)
+    client = old.connect()
+    (connection,) = old.server.connections
+    connection.hop.told_port = told_port
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        again = old.server._listeners[0].sock.dup()
+        new.server.listen([BoundListener(other, SPEAKS_TLS), BoundListener(again, after)])
+        old.drain()
+        stage.relay(old, new)
+        (connection,) = new.server.connections
+        assert (connection.hop.told_port, connection.hop.port) == (told_port, old.address[1])
+        if after.redirect_to_https == 0:
+            assert connection.hop.https_port == other.getsockname()[1]
+    client.close()
+    return connection
+
+
+def test_a_listener_that_leads_to_https_by_now_leads_its_kept_connections_there_too(stage):
+    leads = ListenerConfig(address=ANYWHERE, redirect_to_https="8443")
+    assert kept(stage, HANDED_DOWN, HANDED_DOWN).hop.https_port == 0
+    assert kept(stage, leads, HANDED_DOWN).hop.https_port == 0
+    connection = kept(stage, HANDED_DOWN, leads)
+    assert (connection.hop.https_port, connection.last) == (8443, False)
+    assert not kept(stage, HANDED_DOWN, ListenerConfig(address=ANYWHERE, redirect_to_https=True)).last
+
+
+def test_a_connection_ends_with_its_next_answer_where_its_listener_is_of_another_kind_by_now(stage):
+    proxied = ListenerConfig(address=ANYWHERE, proxy_protocol=["127.0.0.0/8"])
+    assert kept(stage, HANDED_DOWN, SPEAKS_TLS).last
+    assert kept(stage, HANDED_DOWN, proxied).last
+    assert kept(stage, HANDED_DOWN, HANDED_DOWN, b"80").last
+    assert not kept(stage, HANDED_DOWN, proxied, b"80").last

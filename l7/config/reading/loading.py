@@ -25,7 +25,7 @@ from l7.errors import ConfigError, Problem
 
 __all__ = ["EXTENSION", "NO_BACKENDS", "Loaded", "load"]
 
-NOT_YET: tuple[str, ...] = ("tls", "redirect_to_https", "proxy_protocol")
+NOT_YET: tuple[str, ...] = ("tls", "proxy_protocol")
 """Settings of a listener that mean nothing yet, so that they are refused."""
 NO_BACKENDS = "no backends; write HOST=ADDRESS, as in `l7 --port 8080 localhost=127.0.0.1:9001`, or a file (-c FILE)"
 

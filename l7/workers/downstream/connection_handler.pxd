@@ -13,7 +13,7 @@ cdef int _IPV4, _UNIX
 
 cdef class ActiveListener:
     cdef public object sock, config
-    cdef public int family, port
+    cdef public int family, port, https_port
     cdef public bytes authority
     cdef public bint watching
     cdef object _hops, _watcher
@@ -38,7 +38,6 @@ cdef class ConnectionHandler:
     cdef object _report, _timer, _turn, _room
     cdef list _listeners
     cdef bint _told, _backs_off, _paused, _crowded
-    cdef dict _authorities
 
     cpdef accepted(self, object sock, str peer, ActiveListener listener)
     cdef ClientConnection _begin(self, object sock, Hop hop)

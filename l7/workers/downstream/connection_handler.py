@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 
 from gevent import get_hub
 
+from l7.config.values.listener import FIRST_TLS_PORT
 from l7.http.forwarding import Hop
 from l7.ipc.messages import Adopt
 from l7.networks import UNIX, host_port, of_peer
@@ -46,7 +47,9 @@ _REMEMBERED = 1024
 class ActiveListener:
     """One listening socket as a worker sees it."""
 
-    __slots__ = ("_hops", "_server", "_watcher", "authority", "config", "family", "port", "sock", "watching")
+    __slots__ = (
+        "_hops", "_server", "_watcher", "authority", "config", "family", "https_port", "port", "sock", "watching",
+    )  # fmt: skip
 
     def __init__(self, bound: BoundListener, server: ConnectionHandler) -> None:
         sock = self.sock = bound.socket
@@ -54,6 +57,8 @@ class ActiveListener:
         self.family = int(sock.family)
         self._server = server
         self.port, self.authority = _own_name(sock)
+        self.https_port = 0
+        """Where requests are led to (`Hop.https_port`)."""
         self._hops: BoundedCache[str, Hop] = BoundedCache(_REMEMBERED)
         self._watcher = get_hub().loop.io(sock.fileno(), 1)
         self.watching = False
@@ -82,7 +87,17 @@ class ActiveListener:
             hop = self._hops[client] = Hop(
                 client, self.port, self.authority, self.config.scheme, via=self._server.proxy.config.via
             )
+            hop.https_port = self.https_port
         return hop
+
+    def has_accepted(self, sock: Socket) -> bool:
+        """Whether a connection came to the address of this listener."""
+        if int(sock.family) != self.family:
+            return False
+        ours, theirs = self.sock.getsockname(), sock.getsockname()
+        if self.family == _UNIX:
+            return bool(ours == theirs)
+        return ours[1] == theirs[1] and (ours[0] == theirs[0] or ours[0] in ("::", "0.0.0.0"))
 
     def _on_connection(self) -> None:
         if not self._server.yields():
@@ -132,7 +147,6 @@ class ConnectionHandler:
         self._balancer = balancer
         self._room = ConnectionReclaimer(self.connections, most, proxy.upstreams, report)
         sweeper.free_descriptor = self._room.free_descriptor
-        self._authorities: dict[int, bytes] = {}
 
     def listen(self, listeners: Sequence[BoundListener]) -> None:
         """Begin to accept on the sockets of ``listeners``."""
@@ -141,11 +155,17 @@ class ConnectionHandler:
             sock.setblocking(False)
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            listener = ActiveListener(bound, self)
-            self._authorities[listener.port] = listener.authority
-            self._listeners.append(listener)
+            self._listeners.append(ActiveListener(bound, self))
+        self._lead_to_https()
         self._balancer.may_hold(self._most)
         self._resume()
+
+    def _lead_to_https(self) -> None:
+        """Let listeners know the port of https that they lead to: where it is not named, that of the first with TLS."""
+        first = next((one.port for one in self._listeners if one.config.tls is not None), 0)
+        for listener in self._listeners:
+            wanted = listener.config.redirect_to_https
+            listener.https_port = first if wanted == FIRST_TLS_PORT else wanted or 0
 
     def accepted(self, sock: Socket, peer: str, listener: ActiveListener) -> None:
         """Serve a new connection."""
@@ -205,18 +225,33 @@ class ConnectionHandler:
         """Go on with a connection that comes from another worker; one that came back ends with its next answer."""
         sock = Socket(fileno=descriptor)
         sock.setblocking(False)
-        port = f":{message.port}" if message.port else ""
-        authority = self._authorities.get(message.port) or f"localhost{port}".encode("ascii")
-        scheme, via = message.scheme.encode("ascii"), self.proxy.config.via
-        connection = self._begin(sock, Hop(message.peer, message.port, authority, scheme, via=via))
+        hop, last = self._adopted_hop(message, sock)
+        connection = self._begin(sock, hop)
         self._balancer.adopts()
-        connection.adopted(message.data, message.idle_left, last=message.returned)
+        connection.adopted(message.data, message.idle_left, last=message.returned or last)
         if self.proxy.handing_over and not message.returned and self.hand_over(connection):
             return
         if self.proxy.stopping and not connection.pending and not connection.stream.has_bytes():
             connection.close()
             return
         connection.resume()
+
+    def _adopted_hop(self, message: Adopt, sock: Socket) -> tuple[Hop, bool]:
+        """What an adopted connection adds to requests, and whether its next answer is its last.
+
+        It is, where its listener is of another kind by now: one that speaks TLS does not go on with plain connections.
+        """
+        listener = next((one for one in self._listeners if one.has_accepted(sock)), None)
+        scheme = message.scheme.encode("ascii")
+        port = f":{message.port}" if message.port else ""
+        authority = f"localhost{port}".encode("ascii") if listener is None else listener.authority
+        hop = Hop(message.peer, message.port, authority, scheme, via=self.proxy.config.via)
+        hop.told_port = message.told_port.encode("ascii")
+        if listener is None:
+            return hop, False
+        hop.https_port = listener.https_port
+        proxied = bool(listener.config.proxy_protocol)
+        return hop, listener.config.scheme != scheme or proxied != bool(hop.told_port)
 
     def hand_over(self, connection: ClientConnection) -> bool:
         """Let another worker go on with an idle connection; returns False when it has to stay for now.

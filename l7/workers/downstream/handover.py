@@ -92,5 +92,6 @@ class HandoverQueue:
     def _send(self, connection: ClientConnection, until: float) -> bool:
         left = None if until == NEVER else round(max(until - monotonic(), 0.1), 3)
         hop = connection.hop
-        message = Adopt(hop.client, hop.port, connection.pending, left, scheme=hop.scheme.decode("ascii"))
+        scheme, told = hop.scheme.decode("ascii"), hop.told_port.decode("ascii")
+        message = Adopt(hop.client, hop.port, connection.pending, left, scheme=scheme, told_port=told)
         return self._channel.try_send(message, connection.stream.socket.fileno())

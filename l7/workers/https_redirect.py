@@ -1,0 +1,33 @@
+"""The answer of a listener that leads to https: 308 to the same host and target on the port where TLS is spoken.
+
+Not led away are those for whom that would be wrong: a certificate authority that asks for its challenge (RFC 8555, 8.3),
+and a request of which a trusted proxy says that it came by https already. Nobody is asked for a login here, because it
+would be sent in the clear.
+"""
+
+from __future__ import annotations
+
+from l7.balancing.routing import Routes
+from l7.errors import NO_ROUTE, ProxyError
+from l7.http.grammar import CRLF
+from l7.http.messages import RequestHead
+from l7.http.targets import https_location, is_challenge
+from l7.workers.responses import LocalResponse
+
+_BY_HTTPS = b"x-forwarded-proto: https"
+
+
+def https_redirect(head: RequestHead, port: int, believed: bytes | None, routes: Routes) -> LocalResponse | None:
+    """The redirect to ``port`` for a request; None for one that is to be served where it came.
+
+    Only hosts that are served are named, so that no cache learns of others. Method and body stay (RFC 9110, 15.4.9).
+
+    :param believed: the forwarding fields of a trusted proxy.
+    :raises ProxyError: the host is not served (404), or what is asked for has no place on https (400).
+    """
+    if is_challenge(head) or (believed is not None and _BY_HTTPS in believed.lower().split(CRLF)):
+        return None
+    url = https_location(head, port)
+    if routes.match(head.host, head.path) is None:
+        raise ProxyError(NO_ROUTE, f"host {head.host}")
+    return LocalResponse(308, "text/plain; charset=utf-8", f"moved to {url}\n".encode("ascii"), (f"Location: {url}",))
