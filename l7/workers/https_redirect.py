@@ -1,8 +1,8 @@
 """The answer of a listener that leads to https: 308 to the same host and target on the port where TLS is spoken.
 
-Not led away are those for whom that would be wrong: a certificate authority that asks for its challenge (RFC 8555, 8.3),
-and a request of which a trusted proxy says that it came by https already. Nobody is asked for a login here, because it
-would be sent in the clear.
+Not led away are those for whom that would be wrong: a certificate authority that asks for its challenge (RFC 8555,
+8.3), and a request of which a trusted proxy says that it came by https already. Nobody is asked for a login here,
+because it would be sent in the clear.
 """
 
 from __future__ import annotations
