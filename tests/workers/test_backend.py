@@ -133,7 +133,7 @@ def test_only_what_was_changed_is_looked_at_again(sweeper: DeadlineSweeper) -> N
 
 
 def test_a_backend_is_made_when_it_is_asked_for_and_knows_what_came_before(sweeper: DeadlineSweeper) -> None:
-    config = Config.model_validate({"backends": {name: NAMED for name in "abc"}})
+    config = Config.model_validate({"backends": dict.fromkeys("abc", NAMED)})
     upstreams = BackendTable(config, sweeper, alone(config))
     upstreams.set_members("a", "name:80", [ResolvedEndpoint("192.0.2.1", 80, 40, -1)])
     assert not upstreams._made
