@@ -2,14 +2,14 @@
 
 cdef extern from *:
     """
-    enum { L7_NAME = 1, L7_TEXT = 2, L7_TARGET = 4, L7_PRINTABLE = 8, L7_HOST = 16 };
+    enum { L7_NAME = 1, L7_TEXT = 2, L7_TARGET = 4, L7_HOST = 8 };
 
     /* The classes of each octet: the sets that octets.py matches by, which a test compares with these. */
     static const unsigned char l7_classes[256] = {
          0,  0,  0,  0,  0,  0,  0,  0,  0,  2,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
-        10, 15,  2, 11, 15, 15, 15, 15, 14, 14, 15, 15, 14, 31, 31, 14, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 14, 14, 14, 14, 14, 14,
-        14, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 14,  2, 14, 15, 14,
-        15, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 14, 15, 14, 15,  0,
+         2,  7,  2,  3,  7,  7,  7,  7,  6,  6,  7,  7,  6, 15, 15,  6, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15,  6,  6,  6,  6,  6,  6,
+         6,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  6,  2,  6,  7,  6,
+         7, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15,  6,  7,  6,  7,  0,
          2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
          2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
          2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
@@ -126,14 +126,12 @@ cdef extern from *:
     }
     #define l7_name_end(data, at) l7_class_end(data, at, L7_NAME)
     #define l7_target_end(data, at) l7_class_end(data, at, L7_TARGET)
-    #define l7_printable_end(data, at) l7_class_end(data, at, L7_PRINTABLE)
     #define l7_host_end(data, at) l7_class_end(data, at, L7_HOST)
     """
     int octet "l7_octet" (bytes data, Py_ssize_t at)
     Py_ssize_t name_end "l7_name_end" (bytes data, Py_ssize_t at)
     Py_ssize_t text_end "l7_text_end" (bytes data, Py_ssize_t at)
     Py_ssize_t target_end "l7_target_end" (bytes data, Py_ssize_t at)
-    Py_ssize_t printable_end "l7_printable_end" (bytes data, Py_ssize_t at)
     Py_ssize_t host_end "l7_host_end" (bytes data, Py_ssize_t at)
     bint starts "l7_starts" (bytes data, Py_ssize_t at, bytes piece)
     bint named "l7_named" (bytes data, Py_ssize_t at, bytes name)

@@ -14,7 +14,6 @@ from l7.http.grammar import CHUNK_SIZE, CONTENT_LENGTH, OWS, TCHAR, TEXT, VCHAR
 
 _NAME = re.compile(rb"[%b]*" % re.escape(TCHAR.replace(b"_", b"")))
 _TEXT = re.compile(rb"[%b]*" % re.escape(TEXT))
-_PRINTABLE = re.compile(rb"[ !#-\[\]-~]*")
 _TARGET = re.compile(rb"[%b]*" % re.escape(bytes([code for code in VCHAR if code not in b'#"\\'])))
 _HOST = re.compile(rb"[a-z0-9.-]*")
 
@@ -49,11 +48,6 @@ def text_end(data: bytes, at: int) -> int:
 def target_end(data: bytes, at: int) -> int:
     """The first place from ``at`` on that holds what cannot stand in a target, or between quotes, as it is."""
     return _end(_TARGET, data, at)
-
-
-def printable_end(data: bytes, at: int) -> int:
-    r"""The first place from ``at`` on that holds anything but printable ASCII, or ``"`` or ``\``."""
-    return _end(_PRINTABLE, data, at)
 
 
 def host_end(data: bytes, at: int) -> int:

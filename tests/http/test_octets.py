@@ -43,7 +43,6 @@ KINDS = {
     "name_end": (SIZE, "data, at"),
     "text_end": (SIZE, "data, at"),
     "target_end": (SIZE, "data, at"),
-    "printable_end": (SIZE, "data, at"),
     "host_end": (SIZE, "data, at"),
     "starts": (FLAG, "data, at, piece"),
     "named": (FLAG, "data, at, piece"),
