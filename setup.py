@@ -65,7 +65,7 @@ SELDOM = {
     "l7.telemetry.access_log", "l7.telemetry.counters", "l7.workers.downstream.accept_balancer",
     "l7.workers.downstream.body", "l7.workers.downstream.client_exchange",
     "l7.workers.downstream.connection_handler", "l7.workers.downstream.request_handler", "l7.workers.limits",
-    "l7.workers.upstream.backend", "l7.workers.upstream.request_deadline",
+    "l7.workers.request_ids", "l7.workers.upstream.backend", "l7.workers.upstream.request_deadline",
 }  # fmt: skip
 """Half of the C, and a sixteenth of the instructions of a small request: quick to compile counts for more."""
 _CIMPORT = re.compile(r"^\s*from\s+(l7[\w.]*)\s+cimport\s+(.+)$", re.MULTILINE)

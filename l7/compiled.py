@@ -46,6 +46,7 @@ HOT = (
     "l7.workers.upstream.backend",
     "l7.workers.upstream.request_deadline",
     "l7.workers.upstream.forwarded_request",
+    "l7.workers.request_ids",
     "l7.workers.proxy",
     "l7.workers.downstream.http1_exchange",
     "l7.workers.downstream.connection",

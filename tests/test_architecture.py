@@ -620,12 +620,14 @@ VIEW = re.compile(r"\[\s*:")
 UNCHECKED = re.compile(r"\b(boundscheck|wraparound)\b|#\s*cython:|^\s*(import|from)\s+cython\b", re.MULTILINE)
 """What takes the checks of an index away, or puts types where `POINTER` is not looked for."""
 BY_ADDRESS = {
+    "l7/clock.pxd",
     "l7/http/octets.pxd",
+    "l7/workers/runtime/switching.pxd",
     "l7/sharedmem/integers.pxd",
     "l7/telemetry/line_writing.pxd",
     "l7/workers/transport/socket_calls.pxd",
 }
-"""Octets that are looked at and cut out, cells, lines of the access log, and what is received and sent."""
+"""The time, octets that are looked at, cells, lines of the access log, greenlets, what is received and sent."""
 
 
 def only_helpers_go_by_address(files: dict[str, str]) -> Complaints:

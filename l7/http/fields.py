@@ -81,8 +81,6 @@ TRAILER_FIELDS = dict.fromkeys(
 _PROTECTED = frozenset(REQUEST_FIELDS) - {b"user-agent", b"referer"}
 
 _FORWARDED_PREFIX = b"x-forwarded-"
-_CRLF = CRLF
-
 # As the compiler's own integers: see the .pxd.
 _ORDINARY = ORDINARY
 _DROP = DROP
@@ -99,7 +97,7 @@ _SLOTS = 256
 class Table:
     """The kind of each field in one kind of head, by its name."""
 
-    __slots__ = ("_chain", "_kinds", "_names", "_slots", "bounds", "failure", "prefix", "underscores")
+    __slots__ = ("_chain", "_kinds", "_lengths", "_names", "_slots", "bounds", "failure", "prefix", "underscores")
 
     def __init__(self, fields: dict[bytes, int], failure: Kind, prefix: int, *, underscores: bool = False) -> None:
         self.failure = failure
@@ -112,6 +110,7 @@ class Table:
         """Whether ``X_Forwarded_For`` and its like are dropped: CGI and WSGI cannot tell them from the real one."""
         self._names = sorted(fields)
         self._kinds = bytes([fields[name] for name in self._names])
+        self._lengths = bytes(map(len, self._names))
         slots, chain = bytearray(_SLOTS), bytearray(len(fields))
         for number, name in enumerate(self._names):
             slot = _slot(len(name), name[0])
@@ -128,8 +127,7 @@ class Table:
         number = octets.octet(self._slots, _slot(length, first))
         while number:
             number -= 1
-            name = self._names[number]
-            if len(name) == length and octets.named(data, at, name):
+            if octets.octet(self._lengths, number) == length and octets.named(data, at, self._names[number]):
                 return octets.octet(self._kinds, number)
             number = octets.octet(self._chain, number)
         return self.prefix if first == _X and octets.named(data, at, _FORWARDED_PREFIX) else _ORDINARY
@@ -149,13 +147,13 @@ class Table:
             if scored:
                 colon = _behind_underscores(data, colon)
             if octets.octet(data, colon) != _COLON or colon == begin:
-                if not octets.starts(data, begin, _CRLF):
+                if not octets.ends_line(data, begin):
                     return self._refuse(data, begin)
                 if start >= 0:
                     kept.append(octets.cut(data, start, begin - 2))
                 return begin + 2
             end = octets.text_end(data, colon + 1)
-            if not octets.starts(data, end, _CRLF):
+            if not octets.ends_line(data, end):
                 return self._refuse(data, begin)
             at = end + 2
             kind = self.kind_of(data, begin, colon)

@@ -2,6 +2,7 @@
 
 cimport cython
 
+from l7.http cimport octets
 from l7.http.messages cimport RequestHead, ResponseHead
 
 cdef int _UPGRADE_REQUIRED, _NO_CONTENT

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from l7.http import octets
 from l7.http.authority import default_port, port_in
 from l7.http.fields import name_of
 from l7.http.grammar import AUTHORITY, CRLF, OWS, REQUEST_ID
@@ -115,7 +116,7 @@ class Hop:
         pieces.append(b"\r\n\r\n")
         if body:
             pieces.append(body)
-        return b"".join(pieces)
+        return octets.joined(pieces)
 
     def framing(self, head: ResponseHead, minor: int) -> int:
         """How a response is framed for a client of HTTP/1.``minor``: without a length chunked, or by closing."""
@@ -153,7 +154,7 @@ class Hop:
         pieces.append(b"\r\n\r\n")
         if body:
             pieces += body
-        return b"".join(pieces)
+        return octets.joined(pieces)
 
 
 def _connection_options(head: RequestHead) -> list[bytes]:

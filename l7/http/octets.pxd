@@ -2,6 +2,10 @@
 
 cdef extern from *:
     """
+    #if defined(__SSE2__)
+    #include <emmintrin.h>
+    #endif
+
     enum { L7_NAME = 1, L7_TEXT = 2, L7_TARGET = 4, L7_HOST = 8 };
 
     /* The classes of each octet: the sets that octets.py matches by, which a test compares with these. */
@@ -40,28 +44,54 @@ cdef extern from *:
         return at;
     }
 
-    /* Eight octets at a time while all are 0x20 or above and none is DEL: where one may not be, the table says. The
-       borrow of a lower octet may make a good one look bad, which costs a look at the table and changes nothing. */
-    CYTHON_UNUSED static CYTHON_INLINE Py_ssize_t l7_text_end(PyObject *data, Py_ssize_t at) {
+    /* Sixteen octets at a time, where the processor can (SSE2, which each of x86-64 has), else eight, while all are 0x20
+       or above and none is DEL: where one may not be, the table says. */
+    #if defined(__SSE2__)
+    #define L7_AT_ONCE 16
+    /* The place of the first octet of sixteen below 0x20 or DEL; 16 without one. */
+    static CYTHON_INLINE int l7_first_control(const unsigned char *from) {
+        __m128i octets = _mm_loadu_si128((const __m128i *)from);
+        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(octets, _mm_set1_epi8(0x1f)), octets);
+        int found = _mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(octets, _mm_set1_epi8(0x7f))));
+        return found ? __builtin_ctz((unsigned)found) : L7_AT_ONCE;
+    }
+    #else
+    #define L7_AT_ONCE 8
+    /* The borrow of a lower octet may make a good one look bad, which costs a look at the table and changes nothing. */
+    static CYTHON_INLINE int l7_first_control(const unsigned char *from) {
         const uint64_t ones = 0x0101010101010101ULL;
-        Py_ssize_t end = PyBytes_GET_SIZE(data) - 8;
         uint64_t word, other;
+        memcpy(&word, from, 8);
+        other = word ^ (ones * 0x7f);
+        word = (((word - ones * 0x20) & ~word) | ((other - ones) & ~other)) & (ones * 0x80);
+    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        return word ? __builtin_ctzll(word) >> 3 : L7_AT_ONCE;
+    #else
+        return word ? 0 : L7_AT_ONCE;
+    #endif
+    }
+    #endif
+
+    CYTHON_UNUSED static CYTHON_INLINE Py_ssize_t l7_text_end(PyObject *data, Py_ssize_t at) {
+        Py_ssize_t end = PyBytes_GET_SIZE(data) - L7_AT_ONCE;
         L7_CHECK(data, at);
         for (;;) {
-            for (; at <= end; at += 8) {
-                memcpy(&word, L7_AT(data, at), 8);
-                other = word ^ (ones * 0x7f);
-                word = (((word - ones * 0x20) & ~word) | ((other - ones) & ~other)) & (ones * 0x80);
-                if (!word) continue;
-    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-                at += __builtin_ctzll(word) >> 3;
-    #endif
-                break;
+            while (at <= end) {
+                int good = l7_first_control(L7_AT(data, at));
+                at += good;
+                if (good < L7_AT_ONCE) break;
             }
             do {
                 if (!(l7_classes[*L7_AT(data, at)] & L7_TEXT)) return at;
-            } while (++at & 7 || at > end);
+                at++;
+            } while (at > end);
         }
+    }
+
+    /* What follows the last octet is zero, and no CR. */
+    CYTHON_UNUSED static CYTHON_INLINE int l7_ends_line(PyObject *data, Py_ssize_t at) {
+        L7_CHECK(data, at);
+        return L7_AT(data, at)[0] == '\\r' && L7_AT(data, at)[1] == '\\n';
     }
 
     CYTHON_UNUSED static CYTHON_INLINE int l7_starts(PyObject *data, Py_ssize_t at, PyObject *piece) {
@@ -119,6 +149,29 @@ cdef extern from *:
         return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + start, end - start);
     }
 
+    CYTHON_UNUSED static PyObject *l7_joined(PyObject *pieces) {
+        Py_ssize_t count = PyList_GET_SIZE(pieces), size = 0, i;
+        PyObject *whole;
+        char *to;
+        for (i = 0; i < count; i++) {
+            PyObject *piece = PyList_GET_ITEM(pieces, i);
+            if (!PyBytes_Check(piece)) {
+                PyErr_Format(PyExc_TypeError, "%R is no piece of bytes", piece);
+                return NULL;
+            }
+            size += PyBytes_GET_SIZE(piece);
+        }
+        whole = PyBytes_FromStringAndSize(NULL, size);
+        if (!whole) return NULL;
+        to = PyBytes_AS_STRING(whole);
+        for (i = 0; i < count; i++) {
+            PyObject *piece = PyList_GET_ITEM(pieces, i);
+            memcpy(to, PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece));
+            to += PyBytes_GET_SIZE(piece);
+        }
+        return whole;
+    }
+
     CYTHON_UNUSED static PyObject *l7_stripped(PyObject *data, Py_ssize_t start, Py_ssize_t end) {
         while (start < end && (*L7_AT(data, start) == ' ' || *L7_AT(data, start) == '\\t')) start++;
         while (start < end && (*L7_AT(data, end - 1) == ' ' || *L7_AT(data, end - 1) == '\\t')) end--;
@@ -133,10 +186,12 @@ cdef extern from *:
     Py_ssize_t text_end "l7_text_end" (bytes data, Py_ssize_t at)
     Py_ssize_t target_end "l7_target_end" (bytes data, Py_ssize_t at)
     Py_ssize_t host_end "l7_host_end" (bytes data, Py_ssize_t at)
+    bint ends_line "l7_ends_line" (bytes data, Py_ssize_t at)
     bint starts "l7_starts" (bytes data, Py_ssize_t at, bytes piece)
     bint named "l7_named" (bytes data, Py_ssize_t at, bytes name)
     long long decimal "l7_decimal" (bytes value)
     long long hexadecimal "l7_hexadecimal" (bytes value)
     bytes size_line "l7_size_line" (long long size)
     bytes cut "l7_cut" (bytes data, Py_ssize_t start, Py_ssize_t end)
+    bytes joined "l7_joined" (list pieces)
     bytes stripped "l7_stripped" (bytes data, Py_ssize_t start, Py_ssize_t end)

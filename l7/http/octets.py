@@ -1,6 +1,6 @@
 """Looking at octets in place: classes of them, short comparisons, numbers, and cutting bytes out of bytes.
 
-Compiled, the C in ``octets.pxd`` runs: a table of classes, eight octets of text at a time, no object but what is cut
+Compiled, the C in ``octets.pxd`` runs: a table of classes, sixteen octets of text at a time, no object but what is cut
 out. It reads by address and clamps nothing, so every place has to lie within the data or at its end, where the zero
 that CPython puts behind each bytes object ends all classes. A build with ``-DL7_CHECK_BOUNDS`` aborts where a place
 does not, as this source raises.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from l7.http.grammar import CHUNK_SIZE, CONTENT_LENGTH, OWS, TCHAR, TEXT, VCHAR
+from l7.http.grammar import CHUNK_SIZE, CONTENT_LENGTH, CRLF, OWS, TCHAR, TEXT, VCHAR
 
 _NAME = re.compile(rb"[%b]*" % re.escape(TCHAR.replace(b"_", b"")))
 _TEXT = re.compile(rb"[%b]*" % re.escape(TEXT))
@@ -55,6 +55,12 @@ def host_end(data: bytes, at: int) -> int:
     return _end(_HOST, data, at)
 
 
+def ends_line(data: bytes, at: int) -> bool:
+    """Whether CR and LF stand at ``at``."""
+    _check(data, at)
+    return data.startswith(CRLF, at)
+
+
 def starts(data: bytes, at: int, piece: bytes) -> bool:
     """Whether ``piece`` stands at ``at``."""
     _check(data, at)
@@ -88,6 +94,11 @@ def cut(data: bytes, start: int, end: int) -> bytes:
     """The bytes of ``data`` from ``start`` to before ``end``, which have to lie within, and in this order."""
     assert 0 <= start <= end <= len(data), f"slice {start}:{end} of {len(data)} bytes"
     return data[start:end]
+
+
+def joined(pieces: list[bytes]) -> bytes:
+    """All of them, one behind the other."""
+    return b"".join(pieces)
 
 
 def stripped(data: bytes, start: int, end: int) -> bytes:

@@ -2,6 +2,10 @@
 
 cdef extern from *:
     """
+    #if defined(__SSE2__)
+    #include <emmintrin.h>
+    #endif
+
     /* Where `need` bytes can be written at `at`; NULL with an exception where there is no memory. */
     static char *l7_room(PyObject *buffer, Py_ssize_t at, Py_ssize_t need) {
         Py_ssize_t size = PyByteArray_GET_SIZE(buffer);
@@ -23,41 +27,66 @@ cdef extern from *:
         return at + size;
     }
 
-    /* Eight octets at a time while each is from `lowest` (0x20 or 0x21) to 0x7e and no quote or backslash; where one may
-       not be, one by one. The borrow of a lower octet may make a good one look bad, which costs a look and no more. */
-    static Py_ssize_t l7_put_escaped(PyObject *buffer, Py_ssize_t at, const unsigned char *from, Py_ssize_t size, int lowest) {
+    /* Copies eight octets that all stand for themselves, which are from `lowest` (0x20 or 0x21) to 0x7e and no quote or
+       backslash; returns whether they do. The borrow of a lower octet may make a good one look bad, which costs time only. */
+    static CYTHON_INLINE int l7_copied_8(char *to, const unsigned char *from, int lowest) {
         const uint64_t ones = 0x0101010101010101ULL;
+        uint64_t word, quote, slash, high;
+        memcpy(&word, from, 8);
+        quote = word ^ (ones * '"');
+        slash = word ^ (ones * '\\\\');
+        high = word ^ (ones * 0x7f);
+        if (((word - ones * (unsigned)lowest) | word | (quote - ones) | (slash - ones) | (high - ones)) & (ones * 0x80)) return 0;
+        memcpy(to, from, 8);
+        return 1;
+    }
+
+    #if defined(__SSE2__)
+    static CYTHON_INLINE int l7_copied_16(char *to, const unsigned char *from, int lowest) {
+        __m128i octets = _mm_loadu_si128((const __m128i *)from);
+        /* Signed: what is above 0x7f is below `lowest`, too. */
+        __m128i bad = _mm_cmplt_epi8(octets, _mm_set1_epi8((char)lowest));
+        bad = _mm_or_si128(bad, _mm_cmpeq_epi8(octets, _mm_set1_epi8(0x7f)));
+        bad = _mm_or_si128(bad, _mm_cmpeq_epi8(octets, _mm_set1_epi8('"')));
+        bad = _mm_or_si128(bad, _mm_cmpeq_epi8(octets, _mm_set1_epi8('\\\\')));
+        _mm_storeu_si128((__m128i *)to, octets);
+        return !_mm_movemask_epi8(bad);
+    }
+    #else
+    static CYTHON_INLINE int l7_copied_16(char *to, const unsigned char *from, int lowest) {
+        return l7_copied_8(to, from, lowest) && l7_copied_8(to + 8, from + 8, lowest);
+    }
+    #endif
+
+    /* Copies `size` octets that all stand for themselves; returns whether they do. The last ones may be copied twice. */
+    static CYTHON_INLINE int l7_copied(char *to, const unsigned char *from, Py_ssize_t size, int lowest) {
+        Py_ssize_t at = 0;
+        if (size < 8) return 0;
+        if (size < 16) return l7_copied_8(to, from, lowest) && l7_copied_8(to + size - 8, from + size - 8, lowest);
+        for (; at + 16 <= size; at += 16) {
+            if (!l7_copied_16(to + at, from + at, lowest)) return 0;
+        }
+        return at == size || l7_copied_16(to + size - 16, from + size - 16, lowest);
+    }
+
+    static Py_ssize_t l7_put_escaped(PyObject *buffer, Py_ssize_t at, const unsigned char *from, Py_ssize_t size, int lowest) {
         const unsigned char *end = from + size;
         char *start = l7_room(buffer, at, size ? 4 * size : 1), *to = start;
-        uint64_t word, quote, slash, high;
         if (!to) return -1;
         if (!size) {
             *to = '-';
             return at + 1;
         }
-        while (from < end) {
-            if (end - from >= 8) {
-                memcpy(&word, from, 8);
-                quote = word ^ (ones * '"');
-                slash = word ^ (ones * '\\\\');
-                high = word ^ (ones * 0x7f);
-                if (!(((word - ones * (unsigned)lowest) | word | (quote - ones) | (slash - ones) | (high - ones)) & (ones * 0x80))) {
-                    memcpy(to, from, 8);
-                    from += 8;
-                    to += 8;
-                    continue;
-                }
+        if (l7_copied(to, from, size, lowest)) return at + size;
+        for (; from < end; from++) {
+            if (*from >= lowest && *from < 0x7f && *from != '"' && *from != '\\\\') {
+                *to++ = (char)*from;
+            } else {
+                *to++ = '\\\\';
+                *to++ = 'x';
+                *to++ = "0123456789ABCDEF"[*from >> 4];
+                *to++ = "0123456789ABCDEF"[*from & 15];
             }
-            do {
-                if (*from >= lowest && *from < 0x7f && *from != '"' && *from != '\\\\') {
-                    *to++ = (char)*from;
-                } else {
-                    *to++ = '\\\\';
-                    *to++ = 'x';
-                    *to++ = "0123456789ABCDEF"[*from >> 4];
-                    *to++ = "0123456789ABCDEF"[*from & 15];
-                }
-            } while (++from < end && (end - from) & 7);
         }
         return at + (to - start);
     }

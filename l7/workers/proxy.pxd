@@ -2,12 +2,14 @@
 
 cimport cython
 
+from l7 cimport clock
 from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead, ResponseHead
 from l7.telemetry.access_log cimport NullAccessLog
 from l7.workers.downstream.body cimport RequestBody
 from l7.workers.downstream.client_exchange cimport ClientExchange
 from l7.workers.downstream.request_handler cimport RequestHandler
+from l7.workers.request_ids cimport RequestIds
 from l7.workers.upstream.pool cimport ConnectionPool
 from l7.balancing.routing cimport Match, Routes
 from l7.balancing.members cimport Member
@@ -25,7 +27,8 @@ cdef class Proxy(RequestHandler):
     cdef bint _strips
     cdef public long in_flight, requests, answered, faults
     cdef public set tunnels
-    cdef object _id_prefix, _trusted
+    cdef object _trusted
+    cdef RequestIds _ids
 
     cpdef str next_request_id(self)
     @cython.locals(body=RequestBody, match=Match, upstream=BackendRuntime)

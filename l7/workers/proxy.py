@@ -10,14 +10,13 @@ pointer and nothing is made for what seldom happens: an exception kept ready for
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from l7 import clock
 from l7.balancing.members import Member
 from l7.balancing.routing import Routes
-from l7.clock import monotonic
 from l7.config.schema import Config
 from l7.errors import (
     BAD_RESPONSE,
@@ -47,6 +46,7 @@ from l7.workers.downstream.request_handler import RequestHandler
 from l7.workers.https_redirect import https_redirect
 from l7.workers.limits import ClientProtocolLimits
 from l7.workers.phase import WorkerPhase
+from l7.workers.request_ids import RequestIds
 from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.termination import end_waits, killed
 from l7.workers.transport.stream import DeadlineSweeper, Stream
@@ -93,13 +93,13 @@ class Proxy(RequestHandler):
         self.tunnels: set[Tunnel] = set()
         self.in_flight = 0
         self.requests = 0
-        self._id_prefix = os.urandom(10).hex()
+        self._ids = RequestIds()
         self._trusted = Trusted(config.trusted_proxies) if config.trusted_proxies else None
 
     def next_request_id(self) -> str:
-        """A new request id: 20 random digits for this worker, 12 that count its requests, all hexadecimal."""
+        """A new request id."""
         self.requests += 1
-        return f"{self._id_prefix}{self.requests:012x}"
+        return self._ids.of(self.requests)
 
     def handle(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> None:
         """Serve one request and say what happened; never raises."""
@@ -152,7 +152,7 @@ class Proxy(RequestHandler):
     def finish(self, exchange: Exchange) -> None:
         """The last thing that happens to a request: it is logged."""
         self.answered += 1
-        exchange.total_time = monotonic() - exchange.started
+        exchange.total_time = clock.monotonic() - exchange.started
         self.counters.count(exchange)
         self.log.log(exchange)
 
@@ -245,7 +245,7 @@ class Proxy(RequestHandler):
                 if self.cutting_off:
                     raise failure from None
                 if not forwarded.failing_since:
-                    forwarded.failing_since = monotonic()
+                    forwarded.failing_since = clock.monotonic()
                 if forwarded.deadline.blames_server():
                     upstream.failed(member, failure)
                 tried = [*tried, member]
@@ -272,9 +272,9 @@ class Proxy(RequestHandler):
                 if forwarded.deadline.over or forwarded.moved or not forwarded.may_retry(failure):
                     raise
                 exchange.attempts += 1
-        started = monotonic()
+        started = clock.monotonic()
         server = pool.connector.dial(min(forwarded.upstream.bounds.connect, forwarded.deadline.until - started))
-        exchange.connect_time = monotonic() - started
+        exchange.connect_time = clock.monotonic() - started
         member.connected()
         if member.unreachable:
             forwarded.upstream.reached(member)

@@ -44,6 +44,7 @@ KINDS = {
     "text_end": (SIZE, "data, at"),
     "target_end": (SIZE, "data, at"),
     "host_end": (SIZE, "data, at"),
+    "ends_line": (FLAG, "data, at"),
     "starts": (FLAG, "data, at, piece"),
     "named": (FLAG, "data, at, piece"),
     "decimal": (LONG, "data"),
@@ -88,7 +89,9 @@ def calls() -> list[tuple[str, tuple[object, ...]]]:
     """Calls of all functions: each octet on its own, and pieces of heads, some with another octet within."""
     chance = random.Random(7)
     singles = [bytes([code]) for code in range(256)]
-    texts = [one + b"x" for one in singles] + [b"x" * 9 + one + b"xxxxxxxx" for one in singles]
+    texts = [one + b"x" for one in singles] + [
+        b"x" * before + one + b"x" * after for one in singles for before, after in ((9, 8), (21, 30))
+    ]
     for _ in range(300):
         text = bytes(chance.choices(b'GEt/_-.:; \t"\\\xe9\x8012aAzZ{%', k=chance.randrange(40)))
         cut_at = chance.randrange(len(text) + 1)
@@ -96,7 +99,7 @@ def calls() -> list[tuple[str, tuple[object, ...]]]:
     found: list[tuple[str, tuple[object, ...]]] = []
     for text in texts:
         for at in {0, len(text), chance.randrange(len(text) + 1)}:
-            found += [(name, (text, at)) for name in KINDS if name == "octet" or name.endswith("_end")]
+            found += [(name, (text, at)) for name in KINDS if name in ("octet", "ends_line") or name.endswith("_end")]
             end = chance.randrange(at, len(text) + 1)
             piece = text[at:end] + chance.choice([b"", b"", b"x"])
             found += [("cut", (text, at, end)), ("stripped", (text, at, end)), ("starts", (text, at, piece))]

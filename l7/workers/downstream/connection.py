@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from l7.clock import monotonic
+from l7 import clock
 from l7.errors import CLIENT_GONE_REQUEST, HEAD_TIMEOUT, ProxyError
 from l7.exchange import Exchange
 from l7.http import octets
@@ -59,7 +59,7 @@ class ClientConnection(Http1Exchange):
         """When the connection is closed whatever the client does."""
         self._owner = owner
         stream.handler = self
-        self.since = monotonic()
+        self.since = clock.monotonic()
         """When it last began to wait for a request."""
         stream.deadline = self.since + handler.bounds.head_seconds
 
@@ -85,7 +85,7 @@ class ClientConnection(Http1Exchange):
         handler = self._handler
         stream = self.stream
         while not stream.closed:
-            started = monotonic()
+            started = clock.monotonic()
             head = self._next_head(started)
             if head is None:
                 return
@@ -140,7 +140,7 @@ class ClientConnection(Http1Exchange):
         idle = self._handler.bounds.idle_seconds
         self._buffer = data
         self.last = last
-        self.stream.deadline = monotonic() + (idle if idle_left is None else idle_left)
+        self.stream.deadline = clock.monotonic() + (idle if idle_left is None else idle_left)
         self.since = min(self.since, self.stream.deadline - idle)
 
     def resume(self) -> None:
@@ -238,7 +238,7 @@ class ClientConnection(Http1Exchange):
             return
         stream.finish_sending()
         self.lingered = 0
-        now = monotonic()
+        now = clock.monotonic()
         hurried = self._handler.ending or self._handler.overloaded
         self.linger_until = now + (LINGER if hurried else self._handler.bounds.body_seconds)
         stream.deadline = min(now + LINGER, self.linger_until)
@@ -257,11 +257,11 @@ class ClientConnection(Http1Exchange):
         if not data or (most is not None and self.lingered > most):
             self.close()
         else:
-            stream.deadline = min(monotonic() + LINGER, self.linger_until)
+            stream.deadline = min(clock.monotonic() + LINGER, self.linger_until)
 
     def hurry(self) -> None:
         """Linger no longer than a moment: the process is about to exit, or new clients need the place."""
-        self.linger_until = min(self.linger_until, monotonic() + LINGER)
+        self.linger_until = min(self.linger_until, clock.monotonic() + LINGER)
 
     def close(self) -> None:
         """Close the connection and tell its owner."""

@@ -1,5 +1,7 @@
 # Types for the compiled l7/workers/runtime/greenlet_pool.py.
 
+from l7.workers.runtime cimport switching
+
 cdef class GreenletPool:
     cdef object _hub
     cdef list _parked

@@ -11,12 +11,11 @@ import sys
 from collections.abc import Callable
 
 from gevent import get_hub
-from greenlet import getcurrent, greenlet
+from greenlet import greenlet
+
+from l7.workers.runtime import switching
 
 Task = Callable[[], None]
-
-switch_to = greenlet.switch
-"""Gives control to the hub. ``Hub.switch`` does the same after looking for a hook that our greenlets do not have."""
 
 PARKED = 256
 """How many greenlets are kept for later: each holds some 10 KB."""
@@ -39,9 +38,9 @@ class GreenletPool:
     def begin(self, task: Task) -> None:
         """Run ``task`` now: for callbacks of the loop; returns when the task first waits or is done."""
         if self._parked:
-            self._parked.pop().switch(task)
+            switching.give(self._parked.pop(), task)
         else:
-            greenlet(self._work, self._hub).switch(task)
+            switching.give(greenlet(self._work, self._hub), task)
 
     def _work(self, task: Task) -> None:
         while True:
@@ -56,5 +55,5 @@ class GreenletPool:
             if len(self._parked) >= PARKED:
                 return
             del task
-            self._parked.append(getcurrent())
-            task = switch_to(self._hub)
+            self._parked.append(switching.current())
+            task = switching.switch(self._hub)

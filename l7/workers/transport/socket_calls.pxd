@@ -7,6 +7,17 @@ cdef extern from *:
     #include <errno.h>
     #include <netinet/in.h>
     #include <sys/socket.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
+
+    /* In a process with threads the C library makes a point of cancellation of each call, which nobody here asks for. */
+    #if defined(SYS_recvfrom) && defined(SYS_sendto)
+    #define l7_recv(descriptor, to, size) syscall(SYS_recvfrom, descriptor, to, size, 0, NULL, NULL)
+    #define l7_sendto(descriptor, from, size) syscall(SYS_sendto, descriptor, from, size, MSG_NOSIGNAL, NULL, 0)
+    #else
+    #define l7_recv(descriptor, to, size) recv(descriptor, to, size, 0)
+    #define l7_sendto(descriptor, from, size) send(descriptor, from, size, MSG_NOSIGNAL)
+    #endif
 
     /* inet_ntop does it by sprintf, at twenty times the cost. */
     CYTHON_UNUSED static void l7_write_ipv4(char *to, const unsigned char *octets) {
@@ -42,7 +53,7 @@ cdef extern from *:
 
     CYTHON_UNUSED static PyObject *l7_receive(int descriptor, Py_ssize_t size) {
         static char buffer[65536];
-        Py_ssize_t got = recv(descriptor, buffer, size < (Py_ssize_t)sizeof buffer ? (size_t)size : sizeof buffer, 0);
+        Py_ssize_t got = l7_recv(descriptor, buffer, size < (Py_ssize_t)sizeof buffer ? (size_t)size : sizeof buffer);
         return got < 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyBytes_FromStringAndSize(buffer, got);
     }
 
@@ -50,7 +61,7 @@ cdef extern from *:
         Py_buffer view;
         Py_ssize_t sent;
         if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) return -1;
-        sent = send(descriptor, view.buf, (size_t)view.len, MSG_NOSIGNAL);
+        sent = l7_sendto(descriptor, view.buf, (size_t)view.len);
         PyBuffer_Release(&view);
         if (sent < 0) PyErr_SetFromErrno(PyExc_OSError);
         return sent;

@@ -2,6 +2,7 @@
 
 cimport cython
 
+from l7.workers.runtime cimport switching
 from l7.workers.transport.plain cimport PlainTransport
 
 cdef class DeadlineSweeper:

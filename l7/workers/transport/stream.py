@@ -20,18 +20,16 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from gevent import get_hub
-from greenlet import getcurrent, greenlet
+from greenlet import greenlet
 
 from l7.clock import monotonic
 from l7.descriptors import unwatch
+from l7.workers.runtime import switching
 from l7.workers.transport.plain import PlainTransport
 from l7.workers.transport.stream_errors import StreamLost as StreamLost
 from l7.workers.transport.stream_errors import StreamTimeout as StreamTimeout
 from l7.workers.transport.stream_errors import gone as gone
 from l7.workers.transport.stream_errors import is_hung_up
-
-switch_to = greenlet.switch
-"""Gives control to the hub. ``Hub.switch`` does the same after looking for a hook that our greenlets do not have."""
 
 NEVER = float("inf")
 """A deadline that does not come."""
@@ -103,7 +101,7 @@ class Stream:
         self.ready = True
         if reader is not None:
             self.reader = None
-            reader.switch()
+            switching.switch(reader)
             return
         if self.handler is not None:
             self.handler.on_ready(self)
@@ -143,8 +141,8 @@ class Stream:
             return
         if not self.watching:
             self.watch()
-        self.reader = getcurrent()
-        switch_to(self._hub)
+        self.reader = switching.current()
+        switching.switch(self._hub)
         self.reader = None
         if self._expired:
             self._wake_failed()
@@ -157,8 +155,8 @@ class Stream:
             self.watch()
         if not other.watching:
             other.watch()
-        self.reader = other.reader = getcurrent()
-        switch_to(self._hub)
+        self.reader = other.reader = switching.current()
+        switching.switch(self._hub)
         self.reader = other.reader = None
         if self._expired:
             self._wake_failed()
@@ -261,7 +259,7 @@ class Stream:
         """Wait until more can be sent, or ``source`` can be received from; raises as `wait_writable`."""
         if not source.watching:
             source.watch()
-        source.reader = getcurrent()
+        source.reader = switching.current()
         try:
             self.wait_writable(seconds)
         finally:
@@ -276,9 +274,9 @@ class Stream:
         if self._write_watcher is None:
             self._write_watcher = self._hub.loop.io(self.socket.fileno(), 2)
         self.write_deadline = monotonic() + seconds
-        self._writer = getcurrent()
+        self._writer = switching.current()
         self._write_watcher.start(self._on_writable)
-        switch_to(self._hub)
+        switching.switch(self._hub)
         self._writer = None
         if self._write_watcher is not None:
             self._write_watcher.stop()
@@ -291,7 +289,7 @@ class Stream:
         writer = self._writer
         if writer is not None:
             self._writer = None
-            writer.switch()
+            switching.switch(writer)
 
     def _interrupt_writer(self) -> None:
         self._write_expired = self._writer is not None
@@ -314,7 +312,7 @@ class Stream:
         if reader is not None:
             self._expired = True
             self.reader = None
-            reader.switch()
+            switching.switch(reader)
 
     def finish_sending(self) -> None:
         """Half-close: the peer sees the end, and can still be read from."""

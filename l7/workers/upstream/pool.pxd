@@ -2,6 +2,7 @@
 
 cimport cython
 
+from l7 cimport clock
 from l7.workers.transport.stream cimport Stream
 
 cdef class ConnectionPool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from gevent import get_hub
 
-from l7.clock import monotonic
+from l7 import clock
 from l7.config.values.addresses import Address
 from l7.workers.transport.stream import NEVER, DeadlineSweeper, Stream
 from l7.workers.upstream.connector import Connector, LookUp, nobody
@@ -80,7 +80,7 @@ class ConnectionPool:
             return
         self._kept = kept
         stream.handler = self
-        stream.deadline = monotonic() + kept
+        stream.deadline = clock.monotonic() + kept
         stream.seen = self._loop.now()
         if not stream.watching:
             stream.watch()

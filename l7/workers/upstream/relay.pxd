@@ -2,6 +2,7 @@
 
 cimport cython
 
+from l7 cimport clock
 from l7.http cimport octets
 from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead, ResponseHead

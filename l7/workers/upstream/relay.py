@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from l7.clock import monotonic
+from l7 import clock
 from l7.errors import (
     BAD_RESPONSE,
     BODY_STALLED,
@@ -113,7 +113,7 @@ class Relay:
                 raise ProxyError(BAD_RESPONSE, f"more than {MOST_INTERIM} interim responses")
             expects = expects and response.status != 100
             self._pass_interim(response)
-        self._exchange.response_time = monotonic() - self._sent_at
+        self._exchange.response_time = clock.monotonic() - self._sent_at
         self.response = response
         if body is not None and not body.sent and not expects:
             body.broken = body.broken or response.status >= 400  # the server wants no more of the body
@@ -144,7 +144,7 @@ class Relay:
         data = self._buffer
         self._buffer = b""
         server = self._server
-        started = monotonic()
+        started = clock.monotonic()
         if not self._sent_at:
             self._sent_at = started
         server.deadline = started + self._bounds.response
@@ -276,7 +276,7 @@ class Relay:
     def _wait_for_more(self, take: Callable[[], T]) -> T:
         """Take more of the body with ``take``, which waits; raises the server's failure, or that the client left."""
         server = self._server
-        server.deadline = monotonic() + self._bounds.body
+        server.deadline = clock.monotonic() + self._bounds.body
         try:
             if not server.ready and self._pump is None:
                 self._client.await_server(server, CLIENT_GONE_DATA)
