@@ -76,11 +76,11 @@ def parse_size(value: object) -> int:
 
 
 def show_size(size: int) -> str:
-    """Return ``size`` bytes in the largest unit that keeps it whole, or as a plain number."""
+    """Return ``size`` bytes in the largest unit that keeps it whole, or as a plain number, and none as ``0B``."""
     for unit in ("TiB", "GiB", "MiB", "KiB", "TB", "GB", "MB", "KB"):
         if size and size % BYTES[unit] == 0:
             return f"{size // BYTES[unit]}{unit}"
-    return str(size)
+    return str(size) if size else "0B"
 
 
 def quoted(value: object, longest: int = 60) -> str:

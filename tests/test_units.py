@@ -65,6 +65,7 @@ def test_what_is_no_size(text: object) -> None:
 @given(st.integers(0, 2**62))
 def test_sizes_round_trip(size: int) -> None:
     assert parse_size(show_size(size)) == size
+    assert show_size(0) == "0B"
 
 
 def test_values_in_messages_are_short_and_printable() -> None:

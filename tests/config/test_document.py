@@ -67,6 +67,11 @@ def test_anchors_and_merge_keys() -> None:
     [
         ("a: 'x", "f.yml:1: not valid YAML: "),
         ("a: 1\n b: 2\n", "f.yml:2: not valid YAML: check the indentation, and quote a text that has ': ' in it"),
+        (
+            f"a:\n  {'a.example, ' * 94}b: c\n",
+            "f.yml:2: not valid YAML: a key of more than 1024 characters; "
+            "write '? ' before it, and its value behind ': ' on a line of its own",
+        ),
         ("a: hunter2: b\n", "f.yml:1: not valid YAML: check the indentation, and quote a text that has ': ' in it"),
         ("a:\n\tb: 1\n", "f.yml:2: not valid YAML: a tab cannot indent; use spaces"),
         ("ü: {ß: @hunter2}\n", "f.yml:1: not valid YAML: a text that begins with '@' must be quoted"),
@@ -87,7 +92,7 @@ def test_anchors_and_merge_keys() -> None:
         ("[" * 100_000, "f.yml:1: nested too deeply"),
         ("{a: " * 50_000, "f.yml:1: nested too deeply"),
     ],
-    ids=range(21),
+    ids=range(22),
 )
 def test_what_is_refused(text: str, problem: str) -> None:
     found = problems(text)

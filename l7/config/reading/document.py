@@ -23,6 +23,11 @@ from l7.errors import Problem
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEEPEST = 50
 TOO_DEEP = "nested too deeply"
+LONGEST_KEY = 1024
+"""Characters of a key that has no ``?`` before it (YAML 1.1, 9.1.3)."""
+TOO_LONG = (
+    f"a key of more than {LONGEST_KEY} characters; write '? ' before it, and its value behind ': ' on a line of its own"
+)
 MOST_EXPANDED = 200_000
 """Nodes that aliases may add to what is written."""
 
@@ -109,6 +114,8 @@ def _events(text: str) -> Iterator[Any]:
             what = "tags have no meaning here; a text that begins with '!' must be quoted"
         elif "nesting depth" in what:  # some versions of libyaml have a limit of their own
             raise _RefusedError(mark.line + 1 if mark else 1, TOO_DEEP) from None
+        elif "mapping values are not allowed" in what and mark is not None and mark.column > LONGEST_KEY:
+            what = TOO_LONG
         elif "mapping values are not allowed" in what:
             what = "check the indentation, and quote a text that has ': ' in it"
         elif "cannot start any token" in what and mark is not None:
