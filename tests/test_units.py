@@ -65,6 +65,9 @@ def test_what_is_no_size(text: object) -> None:
 @given(st.integers(0, 2**62))
 def test_sizes_round_trip(size: int) -> None:
     assert parse_size(show_size(size)) == size
+
+
+def test_a_size_of_nothing_has_a_unit() -> None:
     assert show_size(0) == "0B"
 
 
