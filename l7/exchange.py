@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from l7.errors import ProxyError
+    from l7.tls.details import TlsDetails
 
 NOT_REACHED = -1.0
 """A phase that the request never came to."""
@@ -36,6 +37,7 @@ class Exchange:
         "server",
         "started",
         "status",
+        "tls",
         "total_time",
         "user",
         "user_agent",
@@ -75,5 +77,7 @@ class Exchange:
         self.code = "--"
         """The termination code of `l7.errors`; ``--`` for a request that went well."""
         self.failure: ProxyError | None = None
+        self.tls: TlsDetails | None = None
+        """What the client's TLS is; None where it speaks none."""
         self.row = 0
         """The shared memory's row of the backend; 0 when it came to none."""

@@ -42,6 +42,7 @@ FLOORS = {
     "l7.sharedmem": 2,
     "l7.balancing": 3,
     "l7.exchange": 3,
+    "l7.tls": 3,
     "l7.telemetry": 4,
     "l7.workers": 5,
     "l7.master": 6,
@@ -66,6 +67,7 @@ MASTER_FLOORS = {
     "l7.master.monitor_supervisor": 6,
     "l7.master.upgrade": 6,
     "l7.master.announcer": 7,
+    "l7.master.certificate_watch": 7,
     "l7.master.reloader": 7,
     "l7.master.worker_supervisor": 7,
     "l7.master.arbiter": 7,
@@ -74,6 +76,7 @@ MASTER_FLOORS = {
 """The floors inside the master: what may be known by whom, from the pure step up to the function that composes all."""
 
 SIDEWAYS = {
+    ("l7.exchange", "l7.tls"): "what is known of a request is known of its connection's TLS, too",
     ("l7", "l7.compiled"): "before any hot module it decides whether extensions or sources are found",
     ("l7.__main__", "l7.cli"): "the same command under another name",
     ("l7.cli", "l7.commands"): "runs the one that is meant",
@@ -84,6 +87,7 @@ LOCAL_IMPORTS: dict[tuple[str, str], str] = {
     ("l7.__main__", "l7.cli"): "Ctrl-C is to be quiet while everything else is imported",
     ("l7.cli", "l7.commands.dispatch"): "`l7 --version` knows of no setting and no command",
     ("l7.version", "importlib.metadata"): "it brings the parsers of mail, and who starts l7 does not ask for a version",
+    ("l7.tls.certificate_files", "l7.tls.parsing"): "it brings cryptography, some megabytes, for those who have TLS",
     ("l7.commands.dispatch", "l7.master.build"): "who only asks a running l7 does not wait for gevent and the proxy",
     ("l7.commands.dispatch", "l7.commands.demo"): "the same",
     ("l7.commands.dispatch", "l7.commands.explain"): "who starts l7 does not wait for what explains and asks",

@@ -16,10 +16,11 @@ TWICE: dict[str, str] = {}
 
 ORDINARY = """
     abandon abort accept acceptor access acknowledged action activate active add address admin allocator announce
-    announcer answer ask balancer begin begun body bound boundary broker buffer busy called change child close closed
-    command commit compare compared comparison config connect connector context coordinator count current descriptor dns
-    done down dumper entry error exit exited failed failure file finish finished forward forwarded frame full gauge
-    graceful handler handshake head health http identity idle inherited interface key kill lifecycle limit link load
+    announcer answer ask balancer begin begun body bound boundary broker buffer busy called certificate change
+    child close closed command commit compare compared comparison config connect connector context coordinator
+    count current descriptor dns done down dumper entry error exit exited failed failure file finish finished forward
+    forwarded frame full gauge
+    graceful handler handshake head health http ids identity idle inherited interface key kill lifecycle limit link load
     loaded local
     log look lookup loop loss lost machine mode name new notifier observer of old one open opened opener out over owner
     part

@@ -9,7 +9,9 @@ import gc
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+from l7.config.file_content import read_file
 from l7.config.reading import flags
 from l7.config.reading.loading import Loaded, load
 from l7.config.values.names import did_you_mean, printable
@@ -17,6 +19,7 @@ from l7.config.values.routekeys import routes_of
 from l7.errors import ConfigError, Problem
 from l7.master.resources.process_attributes import restore_signals
 from l7.telemetry.events import complain
+from l7.tls.certificate_files import read_tls
 
 Environ = Mapping[str, str]
 
@@ -65,7 +68,7 @@ def _run(argv: list[str], environ: Environ) -> int:
 
 def _check(argv: list[str], environ: Environ) -> int:
     """``l7 check``: say that the configuration is valid, or everything that is wrong with it."""
-    loaded = _load(argv, environ)
+    loaded = _load(argv, environ, certificates=True)
     hosts = sum(len(routes_of(key)) for key in loaded.config.backends)
     servers = sum(len(backend.servers) for backend in loaded.config.backends.values())
     name = printable(loaded.file) if loaded.file else "configuration"
@@ -170,8 +173,10 @@ def _words_of(command: str, argv: list[str], most: int = 0) -> tuple[str, ...]:
     return words
 
 
-def _load(argv: list[str], environ: Environ, skip: int = 1) -> Loaded:
+def _load(argv: list[str], environ: Environ, skip: int = 1, *, certificates: bool = False) -> Loaded:
     loaded = load(argv, environ, skip=skip)
+    if certificates:
+        loaded = replace(loaded, warnings=(*loaded.warnings, *read_tls(loaded, read_file).warnings))
     _warn(loaded)
     return loaded
 

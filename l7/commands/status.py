@@ -59,9 +59,17 @@ def _table(answer: Answer) -> Iterator[str]:
             f"monitor process: pid {monitor['pid']}, generation {monitor['generation']}, {monitor['state']},"
             f" age {_age(monitor['age'])}, memory {_memory(monitor['memory'])}"
         )
+    yield from map(printable_line, _certificates(answer.get("certificates", ())))
     if answer.get("servers"):
         yield ""
         yield from map(printable_line, _servers(answer["servers"]))
+
+
+def _certificates(certificates: Sequence[Answer]) -> Iterator[str]:
+    for one in certificates:
+        names, left = ", ".join(one["names"]) or "no name", one["days_left"]
+        when = f"{left} days left" if left >= 0 else "EXPIRED"
+        yield f"certificate of {names}: {when}, until {one['not_after']}, by {one['issuer']}"
 
 
 def _columns(rows: Sequence[tuple[str, ...]], left: int = 0) -> Iterator[str]:

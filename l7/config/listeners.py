@@ -112,12 +112,13 @@ HANDED_DOWN = ListenerConfig.model_construct(address=Address("", 0))
 """A socket that was bound by somebody else, as systemd does: it knows best where it is."""
 
 
-def short_form(bind: tuple[str, ...], port: int) -> tuple[ListenerConfig, ...]:
-    """The listeners that `bind` and `port` stand for, in their order."""
+def short_form(bind: tuple[str, ...], port: int, *, tls: bool = False) -> tuple[ListenerConfig, ...]:
+    """The listeners that `bind` and `port` stand for, in their order; ``tls``: all of them speak it."""
+    own = ListenerTls.model_construct() if tls else None
     addresses = (
         Address("", 0, one.removeprefix("unix:")) if one.startswith("unix:") else Address(one, port) for one in bind
     )
-    return tuple(ListenerConfig.model_construct(address=one) for one in addresses)
+    return tuple(ListenerConfig.model_construct(address=one, tls=own) for one in addresses)
 
 
 def by_port(addresses: Iterable[Address]) -> dict[int, tuple[str, ...]]:

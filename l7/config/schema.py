@@ -10,7 +10,7 @@ Durations are floats in seconds, sizes integers in bytes; ``None`` stands for "n
 from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -23,8 +23,9 @@ from pydantic import (
 )
 
 from l7.config.backends import Backend, BackendDefaults, BackendTimeouts, Buffer, Server
-from l7.config.listeners import ListenerConfig, short_form
+from l7.config.listeners import ListenerConfig, ListenerTls, short_form
 from l7.config.section import BufferSize, Count, Duration, DurationOrUnlimited, Period, Section, Switch, Timeout
+from l7.config.tls import Tls
 from l7.config.values import jsontypes, scalars
 from l7.config.values.addresses import Address
 from l7.config.values.routekeys import normal_route_key
@@ -90,6 +91,10 @@ NameServers = Annotated[
     Form("list of addresses", scalars.show_texts, jsontypes.NAME_SERVERS),
 ]
 RouteKey = Annotated[str, AfterValidator(normal_route_key), Form("route", schema=jsontypes.ROUTE)]
+
+
+TLS_PORT = 443
+"""The port where TLS is spoken on the one port."""
 
 
 class Limits(Section):
@@ -300,6 +305,10 @@ class Config(Section):
         description="How much is taken of one client, and of the head of a server's response.",
     )
     timeouts: Timeouts = Field(default=Timeouts.model_construct(), description="How long l7 waits for a client.")
+    tls: Tls = Field(
+        default=Tls.model_construct(),
+        description="TLS towards clients: certificates, and what listeners with TLS have that do not say otherwise.",
+    )
     resolver: Resolver = Field(
         default=Resolver.model_construct(), description="How the names of servers are looked up."
     )
@@ -318,10 +327,25 @@ class Config(Section):
         examples=["{example.com: {servers: [127.0.0.1:8081, 127.0.0.1:8082]}}"],
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _port_of_tls(cls, data: Any) -> Any:
+        """The port is 443 where TLS is spoken on the one port, and nobody says which one that is."""
+        if isinstance(data, dict) and not data.get("listeners") and "port" not in data and _has_certificates(data):
+            return {**data, "port": TLS_PORT}
+        return data
+
+    def tls_of(self, listener: ListenerConfig) -> ListenerTls | None:
+        """What TLS is on a listener, with what it has of the general section; None where it is not spoken."""
+        own = listener.tls
+        if own is None:
+            return None
+        return own.model_copy(update={"min_version": own.min_version or self.tls.min_version})
+
     @property
     def listened_on(self) -> tuple[ListenerConfig, ...]:
         """The listeners, whichever form they are written in."""
-        return self.listeners or short_form(self.bind, self.port)
+        return self.listeners or short_form(self.bind, self.port, tls=bool(self.tls.certificates))
 
     @field_validator("authorization")
     @classmethod
@@ -329,3 +353,8 @@ class Config(Section):
         if value == "strip" and info.data.get("users") == {}:
             raise ValueError("strip needs users: without them no login is checked")
         return value
+
+
+def _has_certificates(data: dict[Any, Any]) -> bool:
+    tls = data.get("tls")
+    return bool(tls.get("certificates") if isinstance(tls, dict) else getattr(tls, "certificates", ()))

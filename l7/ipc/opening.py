@@ -41,6 +41,13 @@ class OpenLog(OpeningMessage):
 
 
 @dataclass(frozen=True)
+class OpenCertificate(OpeningMessage):
+    """Open for reading the file ``path``, which the configuration names as that of a certificate or of a key."""
+
+    path: str
+
+
+@dataclass(frozen=True)
 class BindPort(OpeningMessage):
     """Bind a TCP socket to ``host`` (``*``: all addresses) and ``port``; ``dual``: ``::`` takes IPv4, too."""
 
@@ -72,6 +79,7 @@ CODEC: Codec[OpeningMessage] = Codec(
     {
         "open-configuration": OpenConfiguration,
         "open-log": OpenLog,
+        "open-certificate": OpenCertificate,
         "bind-port": BindPort,
         "expect-successor": ExpectSuccessor,
         "opened": Opened,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 from l7.clock import monotonic
 from l7.compiled import caution
@@ -11,6 +11,7 @@ from l7.config.generation import Loaded
 from l7.errors import ConfigError, StartError
 from l7.master.announcer import ServiceAnnouncer
 from l7.master.arbiter import Arbiter
+from l7.master.certificate_watch import CertificateWatch
 from l7.master.child_supervisor import HeartbeatWatch
 from l7.master.children.close_in_child import CloseInChild
 from l7.master.children.fork import Run
@@ -36,6 +37,7 @@ from l7.master.resources.systemd import SystemdNotifier
 from l7.master.state.dns_results import DnsResultPublisher
 from l7.master.state.gauges import MasterGaugeWriter
 from l7.master.state.generations import SLOTS, Generations
+from l7.master.state.tls_contexts import Load, TlsContexts
 from l7.master.supervision.machine import SupervisionMachine
 from l7.master.supervision.state import MONITOR_SLOTS, initial_state
 from l7.master.upgrade.coordinator import UpgradeCoordinator, report_failure
@@ -44,9 +46,6 @@ from l7.master.worker_supervisor import WorkerSupervisor
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.events import Events, complain, named
 from l7.workers.process import run
-
-Load = Callable[[Callable[[str], bytes]], Loaded]
-"""Reads flags, environment and file, the file by the function that it is given; raises `ConfigError`."""
 
 
 def serve(load: Load, *, run: Run = run, environ: MutableMapping[str, str] = os.environ) -> int:
@@ -59,15 +58,16 @@ def serve(load: Load, *, run: Run = run, environ: MutableMapping[str, str] = os.
     signal_queue = SignalQueue()
     signal_queue.open()
     inheritance, opener = None, PrivilegedOpener(run_opener)
+    tls = TlsContexts(load, opener)
     try:
         inheritance = inherit(environ)
         if inheritance is not None and inheritance.opener is not None:
             opener.adopt(*inheritance.opener)
         with signal_queue.raise_on_stop():
-            loaded = load(opener.read)
+            loaded = tls.load()
         events.level = loaded.config.log_level
         resources, bound = prepare(loaded, environ, signal_queue.pause, events.warning, opener, inheritance)
-        generations = _first_generation(load, opener, resources, loaded, bound, events, inheritance)
+        generations = _first_generation(tls, resources, loaded, bound, events, inheritance)
         if uncompiled := caution():
             events.warning(named("master.uncompiled", uncompiled))
     except ConfigError as error:
@@ -90,13 +90,13 @@ def serve(load: Load, *, run: Run = run, environ: MutableMapping[str, str] = os.
 
 
 def _first_generation(
-    load: Load, opener: PrivilegedOpener, resources: MasterResources, loaded: Loaded, bound: list[Listener],
+    tls: TlsContexts, resources: MasterResources, loaded: Loaded, bound: list[Listener],
     events: Events, inheritance: InheritedResources | None,
 ) -> Generations:  # fmt: skip
     """Make room for what is counted, for the first generation and those that follow; raises `StartError`."""
     first = 1 if inheritance is None else inheritance.generation + 1
     try:
-        return Generations(lambda: load(opener.read), resources, loaded, bound, events, first)
+        return Generations(tls, resources, loaded, bound, events, first)
     except StartError:
         resources.leave()
         raise
@@ -145,7 +145,21 @@ def build(context: MasterContext, run: Run, inheritance: InheritedResources | No
     reloader = Reloader(context, control_server, reload_tracker, gauges)
     dumper = ConfigDumper(context)
     opener = OpenerWatch(context)
+    certificates = CertificateWatch(context)
     heartbeats = HeartbeatWatch(context)
     # In this order they end: who waits is answered before anything that could be told about is gone.
-    parts = [commands, logs, broker, upgrades, monitor, announcer, workers, heartbeats, reloader, dumper, opener]
+    parts = [
+        commands,
+        logs,
+        broker,
+        upgrades,
+        monitor,
+        announcer,
+        workers,
+        heartbeats,
+        reloader,
+        dumper,
+        opener,
+        certificates,
+    ]
     return Arbiter(context, parts)

@@ -119,6 +119,7 @@ class MonitorSupervisor(ChildSupervisor):
             rows=shared_state.rows.known(),
             resolved=shared_state.resolved,
             watched=watched,
+            certificates=[one.info for one in served.files.certificates],
             admin=None if served.admin is None or served.admin.socket.fileno() < 0 else served.admin.socket,
         )
 

@@ -42,7 +42,9 @@ UNROUTED = 1
 """The row for requests without a backend."""
 OF_MASTER = 2
 """The row of `l7.sharedmem.master_gauges`."""
-FIRST_ROW = 3
+OF_TLS = 3
+"""The row of what clients' TLS handshakes came to: `l7.tls.counters`."""
+FIRST_ROW = 4
 """The first row that can be given to a server or a backend."""
 
 LEAST_ROWS = 512

@@ -148,10 +148,21 @@ class JsonFormat(CombinedFormat):
             f'"request_id": {quote(x.request_id)}, "host": {quote(x.host)}, "server": {quote(x.server)}, '
             f'"queue": {milliseconds(x.queue_time)}, "connect": {milliseconds(x.connect_time)}, '
             f'"first_byte": {milliseconds(x.response_time)}, "total": {milliseconds(x.total_time)}, '
-            f'"attempts": {x.attempts}, "bytes_received": {x.received}, '
+            f'"attempts": {x.attempts}, "bytes_received": {x.received}, {_tls(x)}'
             f'"reason": {_text(reason_of(x))}, "termination": {quote(x.code)}}}\n'
         )
         return lines.put(buffer, at, text.encode("ascii"))
+
+
+def _tls(exchange: Exchange) -> str:
+    """The fields about TLS: all of them also where there is none, so that each line has the same."""
+    tls = exchange.tls
+    if tls is None:
+        return '"scheme": "http", "tls_version": "", "tls_cipher": "", "tls_sni": "", "tls_resumed": false, '
+    return (
+        f'"scheme": "https", "tls_version": "{tls.version}", "tls_cipher": {quote(tls.cipher)}, '
+        f'"tls_sni": {quote(tls.server_name)}, "tls_resumed": {"true" if tls.resumed else "false"}, '
+    )
 
 
 def reason_of(exchange: Exchange) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from l7.sharedmem import layout, master_gauges
+from l7.tls.failures import ALL_LABELS
 
 
 class MetricFamily(NamedTuple):
@@ -180,6 +181,22 @@ OF_CLIENTS: Final = (
     ),
 )
 """The counters of client connections, written by workers."""
+TLS_HANDSHAKES = MetricFamily(
+    "l7_tls_handshakes_total",
+    "counter",
+    ("version", "resumed"),
+    "TLS handshakes of clients that were completed; `resumed` is `true` or `false`.",
+)
+TLS_FAILURES = MetricFamily(
+    "l7_tls_handshake_failures_total",
+    "counter",
+    ("reason",),
+    f"TLS handshakes of clients that failed: {', '.join(f'`{label}`' for label in ALL_LABELS)}. "
+    "`certificate_rejected`: the client does not trust ours.",
+)
+NOT_AFTER = MetricFamily(
+    "l7_tls_certificate_not_after_seconds", "gauge", ("names",), "When a certificate ends, as seconds since 1970."
+)
 WORKERS = MetricFamily(
     "l7_workers",
     "gauge",
@@ -220,6 +237,6 @@ PLAIN: Final = (
 FIGURES: Final = (
     REQUESTS, DURATION, BUSY, *(one for one, _ in BACKEND),
     UP, OUT, IN_FLIGHT, *(one for one, _ in SERVER), FIRST_BYTE, ERRORS, HEALTH_CHANGES, ADDRESSES,
-    OPEN, PLACES, BUFFERED, *(one for one, _ in OF_CLIENTS),
+    OPEN, PLACES, BUFFERED, *(one for one, _ in OF_CLIENTS), TLS_HANDSHAKES, TLS_FAILURES, NOT_AFTER,
     WORKERS, RELOADS, SUCCESS, *(one for one, _, _ in PLAIN), BUILD,
 )  # fmt: skip

@@ -65,6 +65,9 @@ NAMES = {
     "opener.opened": Meaning(("what",), "the privileged opener has opened a file that is new to it, or bound a port"),
     "opener.refused": Meaning(("asker",), "it was asked for what it may not open"),
     "opener.gone": Meaning(("pid",), "it has ended; only a restart brings it back"),
+    "certificate.due": Meaning(
+        ("days",), "a certificate should have been renewed; once a day, ``days`` are left (negative: it has ended)"
+    ),
     "server.up": Meaning(("backend", "server"), "checks pass again, or at last (level debug the first time)"),
     "server.down": Meaning(("backend", "server"), "checks have failed"),
     "server.ejected": Meaning(("backend", "server"), "it has failed requests, and gets none for a while"),

@@ -32,6 +32,7 @@ from l7.telemetry.catalogue import (
     FIRST_BYTE,
     HEALTH_CHANGES,
     IN_FLIGHT,
+    NOT_AFTER,
     OF_CLIENTS,
     OPEN,
     OUT,
@@ -42,10 +43,15 @@ from l7.telemetry.catalogue import (
     REQUESTS,
     SERVER,
     SUCCESS,
+    TLS_FAILURES,
+    TLS_HANDSHAKES,
     UP,
     WORKERS,
     MetricFamily,
 )
+from l7.tls.certificates import CertificateInfo
+from l7.tls.counters import VERSIONS, done_place, failed_place
+from l7.tls.failures import ALL_LABELS
 
 UNROUTED_HOST = "-"
 """The label ``host`` of requests without a backend: one for all, whatever clients ask for."""
@@ -96,6 +102,8 @@ class Metrics:
         self._find_written, self._written = written, written()
         self._writer, self._scoreboard, self._config, self._rows = writer, scoreboard, config, rows
         self._resolved = resolved
+        self.certificates: Sequence[CertificateInfo] = ()
+        """What is shown to clients."""
         self._gauges = MasterGauges(writer)
 
     def families(self, pause: Callable[[], None]) -> Iterator[FamilySamples]:
@@ -120,7 +128,26 @@ class Metrics:
         yield FamilySamples(BUFFERED, iter([MetricSample("", "", sum(self._scoreboard.column(slots.BUFFERED)))]))
         for figure, cell in OF_CLIENTS:
             yield FamilySamples(figure, iter([MetricSample("", "", self._gauge(cell))]))
+        yield from self._of_tls()
         yield from self._of_master()
+
+    def _of_tls(self) -> Iterator[FamilySamples]:
+        """Of TLS, where l7 speaks it."""
+        speaks = bool(self.certificates)
+        yield FamilySamples(TLS_HANDSHAKES, (
+            MetricSample(
+                "", f'version="{version}",resumed="{str(resumed).lower()}"',
+                self._writer.total(done_place(version, resumed=resumed)),
+            )
+            for version in VERSIONS for resumed in (False, True) if speaks
+        ))  # fmt: skip
+        yield FamilySamples(TLS_FAILURES, (
+            MetricSample("", f'reason="{label}"', self._writer.total(failed_place(label)))
+            for label in ALL_LABELS if speaks
+        ))  # fmt: skip
+        yield FamilySamples(NOT_AFTER, (
+            MetricSample("", _label("names", names), moment) for names, moment in _ends(self.certificates).items()
+        ))  # fmt: skip
 
     def _of_servers(self, servers: Sequence[_ServerSeries]) -> Iterator[FamilySamples]:
         yield FamilySamples(UP, (MetricSample("", one.labels, int(not one.out)) for one in servers))
@@ -226,6 +253,15 @@ def _label(name: str, value: str) -> str:
     """A label as it is written, its value escaped."""
     escaped = value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
     return f'{name}="{escaped}"'
+
+
+def _ends(certificates: Sequence[CertificateInfo]) -> dict[str, float]:
+    """When certificates end, by their names; of several with the same names the first that does."""
+    found: dict[str, float] = {}
+    for one in certificates:
+        names = ",".join(one.names)
+        found[names] = min(one.not_after, found.get(names, one.not_after))
+    return found
 
 
 def _at_ease(found: Iterator[T], pause: Callable[[], None]) -> list[T]:

@@ -47,10 +47,12 @@ from l7.sharedmem.memory import SharedMemory
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.access_log import AccessLog, NullAccessLog, open_log
 from l7.telemetry.events import Events, named
+from l7.tls.counters import HandshakeCounters
 from l7.workers.downstream.accept_balancer import AcceptBalancer
 from l7.workers.downstream.bound_listener import BoundListener
 from l7.workers.downstream.connection_handler import ConnectionHandler
 from l7.workers.downstream.handover import HandoverQueue
+from l7.workers.downstream.tls_handshakes import TlsHandshakes, install
 from l7.workers.monitor.resolver import NameResolver
 from l7.workers.phase import WorkerPhase
 from l7.workers.proxy import Proxy
@@ -191,10 +193,21 @@ class Worker:
         if self._leave.is_set():  # it was told so while it booted
             return self._finish()
         self._watchdog.start()
+        self._prepare_tls()
         self._server.listen(self._spec.listeners)
         self._channel.send(Ready())
         self._leave.wait()
         return self._finish()
+
+    def _prepare_tls(self) -> None:
+        """Show the certificates of this generation, where listeners speak TLS."""
+        contexts = [one.contexts for one in self._spec.listeners if one.contexts is not None]
+        if contexts:
+            counters = HandshakeCounters(self._spec.shared_memory.writer(self._spec.lane))
+            seconds = self._spec.generation.config.timeouts.handshake
+            self._server.handshakes = TlsHandshakes(self._server, self._sweeper, counters, seconds)
+        for one in contexts:
+            install(one)
 
     def _look_ahead(self, spec: PreflightSpec) -> None:
         """Tell the master which backends cannot be reached, and wait until it is let accept, or told to leave."""

@@ -53,7 +53,8 @@ def schema_refuses(text: str) -> list[str]:
 
 BEYOND = re.compile(
     "needs users: without|needs a path: without|needs balance: hash|"
-    "leads to this listener itself|no listener has tls|is for a listener without|cannot stand beside|not supported yet|"
+    "leads to this listener itself|no listener has tls|there are no certificates|is for a listener without|"
+    "cannot stand beside|not supported yet|"
     "is shorter than|has no body; write|are one in the other|is given twice|"
     "out of range|is longer than a year|is too short|is too large|at most 107 bytes|the same route|"
     "'1e3' is |'[0-9].*' is not a whole number|has host bits set|is not an IPv[46] address|has no port|"
@@ -182,14 +183,14 @@ def settings(schema: Any, path: str, wrap: Callable[[str], str]) -> Iterator[tup
             yield from settings(option["items"], f"{path[:-1]}[].", lambda value: wrap(f"[{value}]"))
 
 
-REQUIRED = {"servers": "[b]", "address": "localhost:9"}
+REQUIRED = {"servers": "[b]", "address": "localhost:9", "cert": "/c"}
 SETTINGS = dict(settings(SCHEMA, "", str))
 
 
 def test_every_setting_is_tried() -> None:
     assert len(SETTINGS) > 60
     assert {"port", "limits.body", "backends.HOST.servers[].weight", "backends.HOST.health.expect"} <= SETTINGS.keys()
-    assert REQUIRED.keys() == {name for name in ("servers", "address") if name in str(SCHEMA)}
+    assert REQUIRED.keys() == {name for name in ("servers", "address", "cert") if name in str(SCHEMA)}
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

@@ -47,7 +47,9 @@ def places(section: type[Section] = Config, above: Place = ()) -> Iterator[Place
         below, place = section_of(info), (*above, name.replace("_", "-"))
         if below is not None:
             yield from places(below, place)
-        if place == ("users",) or ((below is None or info.default is None) and name not in ("backends", "listeners")):
+        if place == ("users",) or (
+            (below is None or info.default is None) and name not in ("backends", "listeners", "certificates")
+        ):
             yield place
 
 
@@ -104,6 +106,38 @@ def test_every_setting_may_be_said_by_flag_and_by_variable(place: Place) -> None
         wrong, variables = given(place, "\x07")
         assert errors(wrong)[0].startswith(f"{flag}: ")
         assert errors([], variables)[0].startswith(f"{variable}: ")
+
+
+def test_certificates_and_keys_go_in_pairs(write: Callable[[str], str]) -> None:
+    file = ["-c", write("tls: {certificates: [/f]}\nbackends: {a: {servers: [b]}}\n")]
+    loaded = load(
+        [*file, "--tls-cert", "/a,b", "--tls-key=/ka", "--tls-cert=/c", "--tls-key=/kc"], {"L7_TLS_CERT": "/v"}
+    )
+    assert [(one.cert, one.key) for one in loaded.config.tls.certificates] == [("/a,b", "/ka"), ("/c", "/kc")]
+    assert "  - cert: '/a,b'  # --tls-cert\n    key: /ka  # --tls-cert\n" in render_dump(loaded)
+    loaded = load(file, {"L7_TLS_CERT": "/v, /w"})
+    assert [(one.cert, one.key) for one in loaded.config.tls.certificates] == [("/v", None), ("/w", None)]
+    assert "  - cert: /v  # L7_TLS_CERT\n" in render_dump(loaded)
+    loaded = load(file, {"L7_TLS_CERT": "/v", "L7_TLS_KEY": "/k"})
+    assert [(one.cert, one.key) for one in loaded.config.tls.certificates] == [("/v", "/k")]
+    assert errors([*file, "--tls-key", "/k"]) == ["--tls-key: write --tls-cert, too: the certificate of the key"]
+    assert errors([*file, "--tls-cert", "/a", "--tls-cert", "/b", "--tls-key", "/k"]) == [
+        "--tls-cert: 2 certificates and 1 keys are given: they go in pairs, in the same order"
+    ]
+    assert errors([], {"L7_TLS_KEY": "/k", "L7_SERVERS": "a=b"}) == [
+        "L7_TLS_KEY: write L7_TLS_CERT, too: the certificate of the key"
+    ]
+
+
+def test_the_one_port_is_443_with_certificates(write: Callable[[str], str]) -> None:
+    loaded = load(["-c", write("tls: {certificates: [/f]}\nbackends: {a: {servers: [b]}}\n")], {})
+    (one,) = loaded.config.listened_on
+    assert (one.address.port, one.scheme) == (443, b"https")
+    assert "port: 443  # default" in render_dump(loaded)
+    (one,) = load(["--tls-cert", "/f", "-p", "8443", "a=b"], {}).config.listened_on
+    assert (one.address.port, one.scheme) == (8443, b"https")
+    (one,) = load(["a=b"], {}).config.listened_on
+    assert (one.address.port, one.scheme) == (80, b"http")
 
 
 def test_the_walk_has_found_them() -> None:

@@ -18,6 +18,7 @@ from l7.exchange import NOT_REACHED, Exchange
 from l7.http.grammar import REQUEST_ID
 from l7.telemetry.access_log_formats import FORMATS, CombinedFormat, JsonFormat, L7Format, LocalTime
 from l7.telemetry.line_writing import escape
+from l7.tls.details import TlsDetails
 
 NOON = 1_700_000_000.1239
 COMBINED = re.compile(
@@ -98,7 +99,20 @@ def test_json_has_the_same_fields() -> None:
         "bytes_received": 5,
         "termination": "sH",
         "reason": "",
+        "scheme": "http",
+        "tls_version": "",
+        "tls_cipher": "",
+        "tls_sni": "",
+        "tls_resumed": False,
     }
+
+
+def test_json_has_what_was_agreed_on_in_tls() -> None:
+    exchange = make_exchange()
+    exchange.tls = TlsDetails("1.3", "TLS_AES_128_GCM_SHA256", 'a"b', resumed=True)
+    line = json.loads(JsonFormat().line(exchange))
+    assert (line["scheme"], line["tls_version"], line["tls_cipher"]) == ("https", "1.3", "TLS_AES_128_GCM_SHA256")
+    assert (line["tls_sni"], line["tls_resumed"]) == ('a"b', True)
 
 
 @pytest.mark.parametrize(

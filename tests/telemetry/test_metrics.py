@@ -18,6 +18,8 @@ from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.catalogue import FIGURES
 from l7.telemetry.exposition import expose
 from l7.telemetry.metrics import Metrics
+from l7.tls.certificates import CertificateInfo
+from l7.tls.counters import HandshakeCounters
 
 SITE, SERVER, NAMED = "site.test", "127.0.0.1:81", "app.test:80"
 ODD = 'unix:/run/a"b\\c.sock'
@@ -34,6 +36,7 @@ class House:
         self.scoreboard = Scoreboard(4)
         self.rows = dict(ROWS)
         self.resolved: dict[tuple[str, str], list[ResolvedEndpoint]] = {}
+        self.certificates: list[CertificateInfo] = []
         self._config = Config.model_validate(CONFIG if config is None else config)
 
     def count(self, row: int, cell: int, value: int, writer: int = FIRST_WORKER) -> None:
@@ -44,6 +47,7 @@ class House:
             self.shared_memory.writer(MASTER), self.scoreboard, self._config, self.rows, self.resolved,
             self.shared_memory.written,
         )  # fmt: skip
+        figures.certificates = self.certificates
         return expose(figures.families(lambda: None), lambda: None).decode()
 
     def series(self) -> dict[tuple[str, ...], float]:
@@ -63,6 +67,7 @@ def house() -> House:
 
 
 def test_prometheus_reads_every_figure_as_it_is_listed(house: House) -> None:
+    house.certificates = [CertificateInfo(("a.test", "b.test"), "CN=x", 0.0, 1e9)]
     read = {family.name: family for family in text_string_to_metric_families(house.text())}
     assert len(read) == len(FIGURES)
     for figure in FIGURES:
@@ -70,6 +75,22 @@ def test_prometheus_reads_every_figure_as_it_is_listed(house: House) -> None:
         assert (family.type, family.documentation) == (figure.kind, figure.help)
         labels = {name for sample in family.samples for name in sample.labels} - {"le"}
         assert labels == set(figure.labels)
+
+
+def test_handshakes_are_counted_where_tls_is_spoken(house: House) -> None:
+    for worker in (FIRST_WORKER, FIRST_WORKER + 1):
+        counters = HandshakeCounters(house.shared_memory.writer(worker))
+        counters.done("1.3", resumed=True)
+        counters.failed("timeout")
+        counters.failed("whatever else")
+    assert not [name for name, *_ in house.series() if name.startswith("l7_tls")]
+    house.certificates = [CertificateInfo(("a.test", "*.b.test"), "CN=x", 0.0, 1e9)]
+    series = house.series()
+    assert series["l7_tls_handshakes_total", "1.3", "true"] == 2
+    assert series["l7_tls_handshakes_total", "1.3", "false"] == 0
+    assert series["l7_tls_handshake_failures_total", "timeout"] == 2
+    assert series["l7_tls_handshake_failures_total", "other"] == 2
+    assert series["l7_tls_certificate_not_after_seconds", "a.test,*.b.test"] == 1e9
 
 
 def test_lanes_are_summed(house: House) -> None:

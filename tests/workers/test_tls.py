@@ -10,9 +10,9 @@ import pytest
 from gevent import socket as green
 
 from l7.clock import monotonic
+from l7.tls.failures import ALL_LABELS, TlsFailure, words_of
 from l7.workers.transport.stream import NEVER, StreamLost, StreamTimeout
 from l7.workers.transport.tls import MOST, TlsTransport
-from l7.workers.transport.tls_failures import ALL_LABELS, TlsFailure, words_of
 from l7.workers.transport.tls_handshake import handshake
 from tests.workers.loop import TIMEOUT, Ends, turn, until
 from tests.workers.tls_ends import NAME, Observer, TlsPeer, client_context, server_context

@@ -8,7 +8,7 @@ import ssl
 import trustme
 from gevent import socket as green
 
-from l7.workers.transport.tls_failures import TlsFailure
+from l7.tls.failures import TlsFailure
 from l7.workers.transport.tls_handshake import ShakingTransport, TlsState
 
 NAME = "tls.example"

@@ -24,6 +24,8 @@ from l7.units import quoted
 from l7.version import version
 
 SERVERS = "L7_SERVERS"
+KEYS = "L7_TLS_KEY"
+"""The files of keys beside those of certificates (`l7.config.tls`)."""
 SWITCH = {"true", "yes", "on", "1", "false", "no", "off", "0"}
 """How ConfigArgParse wants a variable of a flag without a value."""
 NOT_SETTINGS = {"L7_PURE_PYTHON", "L7_UPGRADE_FDS"}
@@ -96,11 +98,14 @@ class Given:
     requests: int | None = None
     reloads: int | None = None
     problems: tuple[Problem, ...] = ()
+    keys: tuple[str, ...] = ()
+    """Files of private keys, beside the certificates that they belong to."""
+    keys_by: str = "--tls-key"
 
 
 def variables() -> set[str]:
     """Return the name of every environment variable that l7 reads."""
-    return {setting.variable for setting in settings()} | {"L7_CONFIG", "L7_DEBUG", SERVERS} | NOT_SETTINGS
+    return {setting.variable for setting in settings()} | {"L7_CONFIG", "L7_DEBUG", SERVERS, KEYS} | NOT_SETTINGS
 
 
 # ---------------------------------------------------------------------------------------------------- the parser
@@ -158,7 +163,8 @@ def build(command: str | None = None, *, everything: bool = False) -> Any:
         help="The YAML file to read; flags add to it. [L7_CONFIG]",
     )
     for setting in settings():
-        _add(groups[_group(setting)], setting, hidden=len(setting.path) > 1 and not everything)
+        _add(groups[_group(setting)], setting, hidden=_is_hidden(setting) and not everything)
+    _add_keys(groups["listening"])
     groups["logging"].add_argument(
         "-d", "--debug", action="store_true", env_var="L7_DEBUG", help="The same as --log-level debug. [L7_DEBUG]"
     )
@@ -170,6 +176,21 @@ def build(command: str | None = None, *, everything: bool = False) -> Any:
     )
     _add_options_of_commands(other, command)
     return parser
+
+
+def _add_keys(group: Any) -> None:
+    group.add_argument(
+        "--tls-key",
+        action=_Collect,
+        metavar="FILE",
+        env_var=KEYS,
+        help=f"The private key of the --tls-cert at the same place; without any, keys are in the same files. [{KEYS}]",
+    )
+
+
+def _is_hidden(setting: Setting) -> bool:
+    """Whether its flag is shown only by ``--help-all``: it stands in a section, and has no name of its own."""
+    return len(setting.path) > 1 and setting.flag.names[-1] == "--" + "-".join(setting.path)
 
 
 def _add_options_of_commands(group: Any, command: str | None) -> None:
@@ -218,9 +239,9 @@ def _plain(text: str) -> str:
 
 def _group(setting: Setting) -> str:
     top = setting.path[0]
-    if len(setting.path) > 1:
+    if len(setting.path) > 1 and _is_hidden(setting):
         return top
-    if top in ("port", "bind"):
+    if top in ("port", "bind", "tls"):
         return "listening"
     if top in ("users", "authorization", "trusted-proxies", "via"):
         return "requests"
@@ -276,6 +297,7 @@ def parse_flags(argv: Sequence[str]) -> Given:
     return Given(
         values, (*words, *after), space.config, tuple(space.header or ()), bool(space.json), bool(space.dry_run),
         bool(space.force), bool(space.offline), space.requests, space.reloads, tuple(problems),
+        tuple(space.tls_key or ()),
     )  # fmt: skip
 
 
@@ -315,9 +337,10 @@ def parse_environment(environ: Mapping[str, str]) -> Given:
         if value is not None:
             split = [word for text in value for word in _split(text)] if setting.flag.repeat else value
             values[setting.key] = (setting.variable, split)
+    keys = tuple(_split(ours.get(KEYS, "")))
     if space.debug:
         values["log-level"] = ("L7_DEBUG", "debug")
-    return Given(values, tuple(_split(ours.get(SERVERS, ""))), space.config, problems=problems)
+    return Given(values, tuple(_split(ours.get(SERVERS, ""))), space.config, problems=problems, keys=keys, keys_by=KEYS)
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[Problem]:

@@ -22,6 +22,10 @@ EXTENSION = "x-"
 """What a key at the top of a file begins with that is no setting: anchors are kept there (as in Compose files)."""
 
 
+CERTIFICATES = "tls.certificates"
+"""The setting whose flag has another one beside it."""
+
+
 class SourceMerge:
     """The raw values of all sources, the later added ones above, and where they came from."""
 
@@ -72,6 +76,9 @@ class SourceMerge:
     def add_settings(self, given: Given) -> None:
         """Put the settings that one source gave above what is there."""
         off: dict[Path, str] = {}
+        if given.keys and CERTIFICATES not in given.values:
+            certificate = "--tls-cert" if given.keys_by == "--tls-key" else "L7_TLS_CERT"
+            self.problems.append(Problem(given.keys_by, "", f"write {certificate}, too: the certificate of the key"))
         for setting in settings():
             if setting.key not in given.values:
                 continue
@@ -86,16 +93,29 @@ class SourceMerge:
             else:
                 off.update({setting.path: name} if setting.turns_off else {})
                 self._forget(setting.path)
-                self._add_setting(setting, name, value)
+                self._add_setting(setting, name, value, given.keys)
 
-    def _add_setting(self, setting: Setting, name: str, value: Any) -> None:
+    def _add_setting(self, setting: Setting, name: str, value: Any, keys: Sequence[str]) -> None:
         if setting.key == "users":
             self._add_users(name, value)
+        elif setting.key == CERTIFICATES:
+            self._add_certificates(setting.path, name, value, keys)
         elif setting.flag.repeat:
             items = _items(value)
             self._put(setting.path, items[0] if setting.key == "bind" and len(items) == 1 else items, name)
         else:
             self._put(setting.path, value, name)
+
+    def _add_certificates(self, path: Path, name: str, certs: list[str], keys: Sequence[str]) -> None:
+        """Put certificates with the keys that are given at the same places; without any keys these are in the files."""
+        if keys and len(keys) != len(certs):
+            what = f"{len(certs)} certificates and {len(keys)} keys are given: they go in pairs, in the same order"
+            self.problems.append(Problem(name, "", what))
+        pairs = zip(certs, keys, strict=False) if keys else ((cert, None) for cert in certs)
+        items = [{"cert": cert} if key is None else {"cert": cert, "key": key} for cert, key in pairs]
+        self._put(path, items, name)
+        for index, item in enumerate(items):
+            self.sources.update(((*path, index, part), name) for part in item)
 
     def _add_users(self, name: str, words: list[str]) -> None:
         users: dict[str, str] = {}

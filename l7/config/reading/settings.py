@@ -88,7 +88,9 @@ def _has_names_or_sections(info: FieldInfo) -> bool:
 
 def _setting(path: tuple[str, ...], section: type[Section], name: str, info: FieldInfo) -> Setting:
     flag = _own_flag(info) or Flag("--" + "-".join(path), metavar=_metavar(info), repeat=_is_list(info))
-    return Setting(path, section, name, flag, PREFIX + "_".join(path).upper().replace("-", "_"))
+    own = _own_flag(info) if len(path) > 1 else None
+    words = own.names[-1].removeprefix("--") if own else "_".join(path)
+    return Setting(path, section, name, flag, PREFIX + words.upper().replace("-", "_"))
 
 
 def _own_flag(info: FieldInfo) -> Flag | None:

@@ -18,6 +18,7 @@ from l7.config.reading.settings import Setting, settings
 from l7.config.rendering.dump import scalar
 from l7.config.schema import Backend, BackendDefaults, Config, Section, Server
 from l7.config.section import section_of
+from l7.config.tls import CertificateFiles
 from l7.config.values.scalars import Flag, Form
 
 INTRODUCTION = """\
@@ -185,6 +186,7 @@ def parts() -> Iterator[Part]:
     yield Part("Settings", "", Config)
     yield Part("Listeners", "listeners[]", ListenerConfig)
     yield Part("TLS of a listener", "listeners[].tls", ListenerTls, ListenerConfig.model_fields["tls"])
+    yield Part("Certificates", "tls.certificates[]", CertificateFiles)
     for key, title in _SECTIONS:
         info = Config.model_fields[key]
         yield Part(title, key, _section(info), info)
@@ -198,6 +200,7 @@ def parts() -> Iterator[Part]:
 _SECTIONS = (
     ("limits", "Limits"),
     ("timeouts", "Timeouts towards the client"),
+    ("tls", "TLS"),
     ("resolver", "Names of servers"),
     ("defaults", "Defaults for backends"),
 )

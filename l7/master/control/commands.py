@@ -146,6 +146,7 @@ class ControlCommands(MasterPart):
                 "handed-over": self._reload_tracker.handed_over,
             },
             "connections": connections(self._context.scoreboard, self._generations.shared_state.writer),
+            "certificates": [one.info.entry() for one in served.files.certificates],
             "workers": workers(state, self._context.children.handles, self._context.scoreboard),
             "monitor": (monitor := self._monitor_status()),
             "control": monitor,  # its key in 0.1

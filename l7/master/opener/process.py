@@ -31,6 +31,7 @@ from l7.ipc.opening import (
     BindPort,
     ExpectSuccessor,
     NotOpened,
+    OpenCertificate,
     OpenConfiguration,
     Opened,
     OpeningMessage,
@@ -46,7 +47,7 @@ from l7.master.resources.process_attributes import close_all_but
 from l7.telemetry.events import Events, named
 
 TITLE = "l7: opener"
-_SETTINGS = ("port", "bind", "listeners", "admin", "access_log")
+_SETTINGS = ("port", "bind", "listeners", "tls", "admin", "access_log")
 """Those that name what it may open."""
 _CREDENTIALS = struct.Struct("3i")
 _SCM_CREDENTIALS = 2
@@ -63,13 +64,23 @@ class StartSettings:
     config: Config
     given: frozenset[str]
     """The settings of ``config`` that flags and variables give, so that the file has no say in them."""
+    certificates: frozenset[str] = frozenset()
+    """The files of certificates and keys that flags and variables name."""
 
     @classmethod
     def of(cls, loaded: Loaded) -> StartSettings:
         """What a start names. A setting of the file has a source with a line number."""
         file = None if loaded.file is None else os.path.abspath(os.path.expanduser(loaded.file))
         sources = {name: loaded.sources.get((name.replace("_", "-"),), ":") for name in _SETTINGS}
-        return cls(file, loaded.config, frozenset(name for name, source in sources.items() if ":" not in source))
+        given = frozenset(name for name, source in sources.items() if ":" not in source)
+        by_flags = ":" not in loaded.sources.get(("tls", "certificates"), ":")
+        return cls(file, loaded.config, given, _certificates(loaded.config) if by_flags else frozenset())
+
+
+def _certificates(config: Config) -> frozenset[str]:
+    """The files of certificates and keys that a configuration names, by their full paths."""
+    names = (name for one in config.tls.certificates for name in (one.cert, one.key) if name is not None)
+    return frozenset(map(os.path.abspath, names))
 
 
 class _RequestRefusedError(Exception):
@@ -166,6 +177,8 @@ class _Opener:
             return self._tell(self._start.file, open_to_read(self._start.file), changes=True)
         if isinstance(message, OpenLog):
             return self._open_log(message)
+        if isinstance(message, OpenCertificate):
+            return self._open_certificate(message)
         if isinstance(message, BindPort):
             return self._bind(message)
         if isinstance(message, ExpectSuccessor):
@@ -186,6 +199,11 @@ class _Opener:
                 raise
             self._tell(message.path, descriptor)
         return descriptor
+
+    def _open_certificate(self, message: OpenCertificate) -> int:
+        if message.path not in self._start.certificates and message.path not in _certificates(self._settings("tls")):
+            raise _RequestRefusedError(f"{message.path} is no file of `tls` {self._where()}")
+        return self._tell(message.path, open_to_read(message.path), changes=True)
 
     def _bind(self, message: BindPort) -> int:
         if (message.host, message.port) not in self._addresses():

@@ -24,6 +24,7 @@ from l7.ipc.opening import (
     BindPort,
     ExpectSuccessor,
     NotOpened,
+    OpenCertificate,
     OpenConfiguration,
     Opened,
     OpeningMessage,
@@ -116,6 +117,19 @@ class PrivilegedOpener:
             return self.read_as_root()
         self._has_read = True
         return content
+
+    def read_certificate(self, path: str) -> bytes:
+        """The content of the file of a certificate or its key, which the configuration names; raises ``OSError``."""
+        try:
+            return read_file(path, wait=False)
+        except PermissionError:
+            if self.pid is None:
+                raise
+        descriptor = self._open(OpenCertificate(os.path.abspath(path)))
+        try:
+            return content_of(descriptor)
+        finally:
+            os.close(descriptor)
 
     def read_as_root(self) -> bytes:
         """The content of the configuration file that was named at the start, as root reads it; raises ``OSError``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -21,8 +21,10 @@ from l7.master.state.cpus import usable_cpus
 from l7.master.state.overrides import ServerOverrides
 from l7.master.state.server_entries import has_usable_server
 from l7.master.state.shared_state import SharedMemoryOwner
+from l7.master.state.tls_contexts import Contexts, TlsContexts
 from l7.master.supervision.events import GenerationPlan
 from l7.telemetry.events import Events, named, prefixed
+from l7.tls.certificate_files import TlsFiles, renewals
 from l7.workers.downstream.bound_listener import BoundListener
 from l7.workers.monitor.process import needs_monitor, watched_backends
 from l7.workers.upstream.preflight import PreflightSpec
@@ -54,6 +56,10 @@ class BoundGeneration:
     """The listener of the admin endpoint."""
     loaded: float = field(default_factory=time.time)
     """When it was loaded, as seconds since 1970."""
+    contexts: Contexts = field(default_factory=dict)
+    """What is needed to speak TLS, of the listeners where that is done."""
+    files: TlsFiles = field(default_factory=TlsFiles)
+    """Its certificates."""
 
     @property
     def sockets(self) -> tuple[Listener, ...]:
@@ -67,7 +73,8 @@ class BoundGeneration:
 
     def bound(self) -> list[BoundListener]:
         """What its workers accept on."""
-        return [BoundListener(one.socket, config_of(one, self.generation.config)) for one in self.listeners]
+        config = self.generation.config
+        return [BoundListener(one.socket, config_of(one, config), self.contexts.get(one.key)) for one in self.listeners]
 
     def plan(self) -> GenerationPlan:
         """The values that the supervision needs of it."""
@@ -91,14 +98,14 @@ class Generations:
 
     def __init__(
         self,
-        load: Callable[[], Loaded],
+        tls: TlsContexts,
         resources: MasterResources,
         loaded: Loaded,
         listeners: list[Listener],
         events: Events,
         first: int = 1,
     ) -> None:
-        self._load = load
+        self._tls = tls
         self._resources = resources
         self._events = events
         self.last = first
@@ -108,7 +115,10 @@ class Generations:
         self.shared_state = SharedMemoryOwner(loaded.config)
         self.administration = ServerOverrides(self.shared_state, events)
         admin = resources.listeners.take_admin(loaded.config.admin)
-        self.current = BoundGeneration(loaded.generation(first), tuple(listeners), loaded.file, admin=admin)
+        contexts = tls.contexts(loaded.config, listeners)
+        self.current = BoundGeneration(
+            loaded.generation(first), tuple(listeners), loaded.file, admin=admin, contexts=contexts, files=tls.files
+        )
         self._served = {first: self.current}
         self._warn(loaded)
         self._warn_of_unreadable(loaded)
@@ -126,12 +136,13 @@ class Generations:
     def load(self) -> BoundGeneration:
         """Read the configuration again and bind new listeners; raises `ReloadRefused`."""
         try:
-            loaded = self._load()
+            loaded = self._tls.load()
             self._check(loaded.config)
             self.shared_state.extend(loaded.config)
             listeners = self._resources.take_listeners(loaded.config)
             admin = self._resources.listeners.take_admin(loaded.config.admin)
             log = self._resources.log.open(loaded.config.access_log)
+            contexts = self._tls.contexts(loaded.config, listeners)
         except ConfigError as error:
             unread = any("cannot be read" in problem.what for problem in error.problems)
             hints = [*self._rights(), *self._working_directory()] if unread else []
@@ -146,6 +157,7 @@ class Generations:
             raise ReloadRefused([f"reload: {type(error).__name__}: {error}"]) from error
         self.last += 1
         lines = changes(self.current.generation.config, loaded.config)
+        lines += renewals(self.current.files, self._tls.files)
         if log.anew:
             lines.append(
                 named(
@@ -155,8 +167,9 @@ class Generations:
         lines += self._resources.listeners.renewed
         troubles = [*self._resources.listeners.troubles, *([log.trouble] if log.trouble else [])]
         served = BoundGeneration(
-            loaded.generation(self.last), tuple(listeners), loaded.file, tuple(lines), tuple(troubles), admin
-        )
+            loaded.generation(self.last), tuple(listeners), loaded.file, tuple(lines), tuple(troubles), admin,
+            contexts=contexts, files=self._tls.files,
+        )  # fmt: skip
         self._served[self.last] = served
         self._warn(loaded)
         self._tell_changes(served)
@@ -177,7 +190,7 @@ class Generations:
         :param try_out: find out, too, whether addresses could be bound and the access log be opened.
         """
         try:
-            loaded = self._load()
+            loaded = self._tls.load(trial=True)
             self._check(loaded.config)
         except ConfigError as error:
             return [], [str(problem) for problem in error.problems], ""

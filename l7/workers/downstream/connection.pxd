@@ -13,7 +13,7 @@ from l7.workers.downstream.request_handler cimport RequestHandler
 from l7.workers.transport.stream cimport Stream
 
 cdef class ClientConnection(Http1Exchange):
-    cdef public object gathering
+    cdef public object gathering, tls
     cdef object _owner
     cdef public long long lingered
     cdef public double linger_until, since

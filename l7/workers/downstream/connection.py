@@ -21,6 +21,7 @@ from l7.http.forwarding import Hop
 from l7.http.grammar import CRLF
 from l7.http.heads import END, HeadReader
 from l7.http.messages import RequestHead
+from l7.tls.details import TlsDetails
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.http1_exchange import Http1Exchange
 from l7.workers.downstream.request_handler import RequestHandler
@@ -45,7 +46,7 @@ class ConnectionOwner(Protocol):
 class ClientConnection(Http1Exchange):
     """A client's connection, from its first byte to its last; ``handler`` serves it, ``owner`` is told of its end."""
 
-    __slots__ = ("_owner", "gathering", "linger_until", "lingered", "since")
+    __slots__ = ("_owner", "gathering", "linger_until", "lingered", "since", "tls")
 
     def __init__(
         self, stream: Stream, hop: Hop, owner: ConnectionOwner, handler: RequestHandler, *, trusted: bool
@@ -57,6 +58,8 @@ class ClientConnection(Http1Exchange):
         """Bytes discarded since the connection began to linger; negative before."""
         self.linger_until = NEVER
         """When the connection is closed whatever the client does."""
+        self.tls: TlsDetails | None = None
+        """What was agreed on in TLS; None where the client does not speak it, or not yet."""
         self._owner = owner
         stream.handler = self
         self.since = clock.monotonic()
@@ -90,6 +93,8 @@ class ClientConnection(Http1Exchange):
             if head is None:
                 return
             exchange = Exchange(self.hop.client, started)
+            if self.tls is not None:
+                exchange.tls = self.tls
             self.kept = False
             handler.handle(exchange, head, self)
             body = self._body
@@ -142,6 +147,19 @@ class ClientConnection(Http1Exchange):
         self.last = last
         self.stream.deadline = clock.monotonic() + (idle if idle_left is None else idle_left)
         self.since = min(self.since, self.stream.deadline - idle)
+
+    def begin_tls(self, tls: TlsDetails) -> None:
+        """Wait for the first request: the handshake is complete."""
+        self.tls = tls
+        self.last = self._handler.draining  # its keys stay here
+        self.since = clock.monotonic()
+        self.stream.handler = self
+        self.stream.deadline = self.since + self._handler.bounds.head_seconds
+
+    def refuse(self, failure: ProxyError, data: bytes) -> None:
+        """Answer what came instead of a request, in a greenlet of its own: for callbacks of the loop."""
+        self.stream.handler = None
+        self._handler.greenlets.begin(lambda: self._refuse_head(failure, data, clock.monotonic()))
 
     def resume(self) -> None:
         """Serve a connection that has bytes already read: for callbacks of the loop."""
@@ -219,6 +237,7 @@ class ClientConnection(Http1Exchange):
         self.stream.deadline = NEVER
         self._buffer = b""
         exchange = Exchange(self.hop.client, started)
+        exchange.tls = self.tls
         exchange.request_line = data.lstrip(CRLF).partition(CRLF)[0][:LONGEST_LOGGED]
         self._handler.reject(failure, exchange, self)
         self.end()

@@ -7,12 +7,12 @@ from l7.workers.proxy cimport Proxy
 from l7.workers.downstream.connection cimport ClientConnection
 from l7.workers.downstream.accept_balancer cimport AcceptBalancer
 from l7.workers.transport cimport socket_calls
-from l7.workers.transport.stream cimport DeadlineSweeper
+from l7.workers.transport.stream cimport DeadlineSweeper, Stream
 
 cdef int _IPV4, _UNIX
 
 cdef class ActiveListener:
-    cdef public object sock, config
+    cdef public object sock, config, contexts
     cdef public int family, port, https_port
     cdef public bytes authority
     cdef public bint watching
@@ -29,7 +29,7 @@ cdef class ActiveListener:
 
 cdef class ConnectionHandler:
     cdef public Proxy proxy
-    cdef public object handover_queue, on_drained
+    cdef public object handover_queue, handshakes, on_drained
     cdef public set connections
     cdef public bint stopped
     cdef DeadlineSweeper _sweeper
@@ -40,7 +40,7 @@ cdef class ConnectionHandler:
     cdef bint _told, _backs_off, _paused, _crowded
 
     cpdef accepted(self, object sock, str peer, ActiveListener listener)
-    cdef ClientConnection _begin(self, object sock, Hop hop)
+    cpdef ClientConnection begin(self, Stream stream, Hop hop)
     cpdef take(self, ActiveListener listener)
     @cython.locals(count=Py_ssize_t)
     cpdef bint yields(self) except -1

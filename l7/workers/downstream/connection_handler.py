@@ -26,7 +26,7 @@ from l7.oserrors import DESCRIPTORS, SCARCE, describe
 from l7.telemetry.events import named
 from l7.workers.bounded_cache import BoundedCache
 from l7.workers.downstream.accept_balancer import AcceptBalancer
-from l7.workers.downstream.bound_listener import BoundListener
+from l7.workers.downstream.bound_listener import BoundListener, Handshakes
 from l7.workers.downstream.connection import ClientConnection
 from l7.workers.downstream.connection_reclaimer import ConnectionReclaimer, has_waiting
 from l7.workers.downstream.handover import MOST_READ, HandoverQueue
@@ -48,12 +48,14 @@ class ActiveListener:
     """One listening socket as a worker sees it."""
 
     __slots__ = (
-        "_hops", "_server", "_watcher", "authority", "config", "family", "https_port", "port", "sock", "watching",
+        "_hops", "_server", "_watcher", "authority", "config", "contexts", "family", "https_port", "port", "sock",
+        "watching",
     )  # fmt: skip
 
     def __init__(self, bound: BoundListener, server: ConnectionHandler) -> None:
         sock = self.sock = bound.socket
         self.config = bound.config
+        self.contexts = bound.contexts
         self.family = int(sock.family)
         self._server = server
         self.port, self.authority = _own_name(sock)
@@ -126,6 +128,8 @@ class ConnectionHandler:
     ) -> None:
         self.proxy = proxy
         self.handover_queue: HandoverQueue | None = None
+        self.handshakes: Handshakes | None = None
+        """Opens the connections of listeners with TLS."""
         self.connections: set[ClientConnection] = set()
         self.stopped = False
         self.on_drained: Callable[[], None] = _nothing
@@ -173,10 +177,14 @@ class ConnectionHandler:
         if self._crowded:
             self._room.waited()
             self._crowded = has_waiting(listener.sock)
-        self._begin(sock, listener.hop(client_address(peer, listener.family)))
+        hop = listener.hop(client_address(peer, listener.family))
+        if listener.contexts is None:
+            self.begin(Stream(sock, self._sweeper), hop)
+        elif self.handshakes is not None:
+            self.handshakes.begin(sock, listener.contexts, hop)
 
-    def _begin(self, sock: Socket, hop: Hop) -> ClientConnection:
-        stream = Stream(sock, self._sweeper)
+    def begin(self, stream: Stream, hop: Hop) -> ClientConnection:
+        """Serve a new connection."""
         connection = ClientConnection(stream, hop, self, self.proxy, trusted=self.proxy.trusts(hop.client))
         self.connections.add(connection)
         self._balancer.holds(len(self.connections))
@@ -226,7 +234,7 @@ class ConnectionHandler:
         sock = Socket(fileno=descriptor)
         sock.setblocking(False)
         hop, last = self._adopted_hop(message, sock)
-        connection = self._begin(sock, hop)
+        connection = self.begin(Stream(sock, self._sweeper), hop)
         self._balancer.adopts()
         connection.adopted(message.data, message.idle_left, last=message.returned or last)
         if self.proxy.handing_over and not message.returned and self.hand_over(connection):
@@ -343,6 +351,8 @@ class ConnectionHandler:
         Those that end already may not take much longer.
         """
         self._hurry()
+        if self.handshakes is not None:
+            self.handshakes.close()
         for connection in [connection for connection in self.connections if connection.idle]:
             if not connection.stream.has_bytes():
                 connection.close()

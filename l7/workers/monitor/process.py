@@ -45,6 +45,7 @@ from l7.sharedmem.memory import MONITOR, SharedMemory
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.events import Events
 from l7.telemetry.metrics import Metrics
+from l7.tls.certificates import CertificateInfo
 from l7.workers.monitor.admin import AdminHandler, AdminServer
 from l7.workers.monitor.connect_probes import ConnectProbes, ProbedServer
 from l7.workers.monitor.dns_refresher import DnsRefresher
@@ -74,6 +75,8 @@ class MonitorSpec:
     """The resolved addresses of names, by route and server."""
     watched: Mapping[str, Backend]
     """`watched_backends` of the configuration."""
+    certificates: Sequence[CertificateInfo] = ()
+    """What is shown to clients."""
     admin: socket.socket | None = None
     """The listening socket of the admin endpoint."""
 
@@ -128,6 +131,7 @@ class MonitorWorker:
             self._channel.send, events,
         )  # fmt: skip
         metrics = Metrics(writer, spec.scoreboard, self._config, self._rows, self._resolved, spec.shared_memory.written)
+        metrics.certificates = spec.certificates
         self._admin = AdminServer(AdminHandler(metrics, MasterGauges(writer), self._visit))
         self._members: dict[tuple[str, str], list[CheckTarget]] = {}
         self._by_row: dict[int, Row] = {}

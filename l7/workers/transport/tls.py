@@ -21,9 +21,9 @@ from typing import Any
 
 from gevent import get_hub
 
+from l7.tls.failures import CLOSED, HTTP, NOT_TLS, TlsFailure, failure_of
 from l7.workers.transport import socket_calls
 from l7.workers.transport.plain import PlainTransport
-from l7.workers.transport.tls_failures import CLOSED, HTTP, NOT_TLS, TlsFailure, failure_of
 from l7.workers.transport.tls_handshake import HandshakeObserver
 from l7.workers.transport.tls_records import HANDSHAKE, LONGEST, RECORD, RecordReader
 

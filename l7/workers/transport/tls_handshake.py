@@ -6,8 +6,8 @@ import ssl
 from typing import Protocol
 
 from l7.clock import monotonic
+from l7.tls.failures import TlsFailure
 from l7.workers.transport.stream import Stream
-from l7.workers.transport.tls_failures import TlsFailure
 
 
 class TlsState(ssl.SSLObject):

@@ -1,0 +1,43 @@
+"""Warns of certificates that should have been renewed."""
+
+from __future__ import annotations
+
+import time
+
+from l7.clock import monotonic
+from l7.master.context import MasterContext
+from l7.master.part import MasterPart
+from l7.telemetry.events import named
+from l7.tls.certificates import DAY, CertificateInfo, day
+
+
+class CertificateWatch(MasterPart):
+    """Looks at the certificates that are served once a day."""
+
+    def __init__(self, context: MasterContext) -> None:
+        self._context = context
+        self._next = 0.0
+        self._generation = 0
+
+    @property
+    def due(self) -> float | None:
+        """When it looks again; never where there are none."""
+        return self._next if self._context.generations.current.files.certificates else None
+
+    def look(self) -> None:
+        """Warn, each day and when others are served, of those of which too little life is left."""
+        served = self._context.generations.current
+        now = monotonic()
+        if served.generation.number == self._generation and now < self._next:
+            return
+        self._generation, self._next = served.generation.number, now + DAY
+        for one in served.files.certificates:
+            if one.info.is_renewal_due(time.time()):
+                self._warn(one.info)
+
+    def _warn(self, info: CertificateInfo) -> None:
+        names = ", ".join(info.names[:3]) or "no name"
+        left = info.days_left
+        when = f"ends on {day(info.not_after)}, in {left} days" if left >= 0 else f"has ended on {day(info.not_after)}"
+        words = f"tls: the certificate of {names} {when}: it should have been renewed by now"
+        self._context.events.warning(named("certificate.due", words, days=left))

@@ -1,0 +1,78 @@
+"""The contexts of TLS: loaded with each generation, but for those that seal tickets, which live with their listener."""
+
+from __future__ import annotations
+
+import dataclasses
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+
+from l7.clock import monotonic
+from l7.config.generation import Loaded
+from l7.config.schema import Config
+from l7.errors import ConfigError, Problem
+from l7.master.resources.inherited import ListenerKey
+from l7.master.resources.listeners import Listener, config_of
+from l7.master.resources.privileged_opener import PrivilegedOpener
+from l7.tls.certificate_files import TlsFiles, read_tls
+from l7.tls.contexts import CertificateContexts, ListenerContexts, TlsRules, new_context
+
+SESSIONS_LIVE = 86400.0
+"""Seconds after which the next generation gets new keys for tickets."""
+
+Load = Callable[[Callable[[str], bytes]], Loaded]
+"""Reads flags, environment and file, the file by the function that it is given; raises `ConfigError`."""
+Contexts = Mapping[ListenerKey, ListenerContexts]
+
+
+class TlsContexts:
+    """Loads configurations with the certificates that they name, and makes contexts of these.
+
+    :param load: reads flags, environment and file.
+    :param opener: opens what only root may read.
+    """
+
+    def __init__(self, load: Load, opener: PrivilegedOpener) -> None:
+        self._load = load
+        self._opener = opener
+        self._sessions: dict[ListenerKey, tuple[TlsRules, float, ssl.SSLContext]] = {}
+        self.files = TlsFiles()
+        """What `load` has read last."""
+
+    def load(self, *, trial: bool = False) -> Loaded:
+        """Read the configuration and its certificates; raises `ConfigError`.
+
+        :param trial: ``files`` is to stay as it is.
+        """
+        loaded = self._load(self._opener.read)
+        files = read_tls(loaded, self._opener.read_certificate, patient=not trial)
+        if not trial:
+            self.files = files
+        return dataclasses.replace(loaded, warnings=(*loaded.warnings, *files.warnings))
+
+    def contexts(self, config: Config, listeners: Sequence[Listener]) -> Contexts:
+        """The contexts of the listeners that speak TLS, with the certificates that were read last."""
+        made: dict[TlsRules, CertificateContexts] = {}
+        found: dict[ListenerKey, ListenerContexts] = {}
+        for listener in listeners:
+            tls = config.tls_of(config_of(listener, config))
+            if tls is None:
+                continue
+            if not self.files.certificates:
+                raise ConfigError([Problem(str(listener), "tls", "there are no certificates")])
+            rules = TlsRules(tls.min_version or "1.2")
+            if rules not in made:
+                made[rules] = CertificateContexts(rules, self.files.certificates)
+            found[listener.key] = ListenerContexts(self._session(listener.key, rules), made[rules], rules)
+        return found
+
+    def _session(self, key: ListenerKey, rules: TlsRules) -> ssl.SSLContext:
+        """The context that seals a listener's tickets: another one each day, and where the rules are others.
+
+        OpenSSL does not look at a client again when it resumes: an old ticket would let in who is shut out now.
+        """
+        before = self._sessions.get(key)
+        if before is not None and before[0] == rules and monotonic() - before[1] < SESSIONS_LIVE:
+            return before[2]
+        context = new_context(rules)
+        self._sessions[key] = rules, monotonic(), context
+        return context

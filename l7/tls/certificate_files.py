@@ -1,0 +1,140 @@
+"""The certificates that a configuration names, read and judged: each problem with the place of its setting."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from l7.config.generation import Loaded, Path
+from l7.config.schema import Config
+from l7.config.tls import CertificateFiles
+from l7.config.values.names import printable, show_path
+from l7.config.values.routekeys import routes_of
+from l7.errors import ConfigError, Problem
+from l7.tls.certificates import Certificate, CertificateError, day
+from l7.tls.contexts import covers
+
+TRIES = 4
+PAUSE = 0.3
+"""Seconds between two tries to read a pair that does not fit: a renewal replaces its files one by one."""
+
+Read = Callable[[str], bytes]
+"""Gives the content of a file; raises ``OSError``."""
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """What the files hold that the TLS of a configuration names."""
+
+    certificates: tuple[Certificate, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+def renewals(old: TlsFiles, new: TlsFiles) -> list[str]:
+    """A line for each certificate of ``new`` that ``old`` has not."""
+    known = {(one.info.issuer, one.info.serial) for one in old.certificates}
+    return [
+        f"tls: certificate of {', '.join(one.info.names[:3]) or 'no name'}: new, valid until {day(one.info.not_after)}"
+        for one in new.certificates
+        if (one.info.issuer, one.info.serial) not in known
+    ]
+
+
+def read_tls(loaded: Loaded, read: Read, *, patient: bool = True) -> TlsFiles:
+    """Read the certificates of a configuration; raises `ConfigError` with all that is wrong with them.
+
+    :param patient: whether to wait for a moment for a pair that does not fit, or a file that is missing.
+    """
+    config = loaded.config
+    if not config.tls.certificates:
+        return TlsFiles()
+    found: list[Certificate] = []
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    for index, files in enumerate(config.tls.certificates):
+        path: Path = ("tls", "certificates", index)
+        try:
+            certificate = _read_pair(files, read, TRIES if patient else 1)
+        except CertificateError as error:
+            key = "key" if error.of_key else "cert"
+            name = files.key if error.of_key else files.cert
+            problems.append(_problem(loaded, (*path, key), f"{printable(str(name), 200)}: {error}"))
+        else:
+            found.append(certificate)
+            name = printable(files.cert, 200)
+            warnings += [_problem(loaded, (*path, "cert"), f"{name}: {words}") for words in certificate.warnings]
+    if problems:
+        raise ConfigError(problems)
+    if any(one.tls for one in config.listened_on):
+        warnings += _uncovered(loaded, found)
+    return TlsFiles(tuple(found), tuple(warnings))
+
+
+def _read_pair(files: CertificateFiles, read: Read, tries: int) -> Certificate:
+    # Imported by the first who has a certificate: it brings a library of some megabytes.
+    from l7.tls.parsing import certificate_of
+
+    while True:
+        tries -= 1
+        try:
+            cert = _read(files.cert, read, of_key=False)
+            return certificate_of(cert, None if files.key is None else _read(files.key, read, of_key=True))
+        except CertificateError as error:
+            if not error.passing or tries <= 0:
+                raise
+        time.sleep(PAUSE)
+
+
+def _read(path: str, read: Read, *, of_key: bool) -> bytes:
+    try:
+        return read(path)
+    except OSError as error:
+        words = f"cannot be read: {(error.strerror or str(error)).lower()}"
+        if error.errno in (errno.EACCES, errno.EPERM):
+            words += _in_the_way(path)
+        raise CertificateError(words, of_key=of_key, passing=error.errno == errno.ENOENT) from None
+
+
+def _in_the_way(path: str) -> str:
+    """Which directory may not be entered, and what helps."""
+    above = os.path.realpath(path)
+    names = []
+    while above != "/":
+        above = os.path.dirname(above)
+        names.append(above)
+    closed = next((name for name in reversed(names) if not os.access(name, os.X_OK)), None)
+    where = f" ({closed} may not be entered)" if closed else ""
+    return f"{where}; start l7 as root, which gives its rights up, or let the account of l7 read it"
+
+
+def _problem(loaded: Loaded, path: Path, what: str) -> Problem:
+    """A problem with the place of a setting, or of the nearest one that contains it."""
+    for depth in range(len(path), 0, -1):
+        if path[:depth] in loaded.sources:
+            where = loaded.sources[path[:depth]]
+            return Problem(where, show_path(path) if ":" in where else "", what)
+    return Problem(loaded.file or "", show_path(path), what)
+
+
+def _uncovered(loaded: Loaded, certificates: list[Certificate]) -> Iterator[Problem]:
+    """The hosts that no certificate is for."""
+    names = [name for one in certificates for name in one.info.names]
+    for key, host in _hosts(loaded.config):
+        if not covers(names, host):
+            shown = ", ".join(certificates[0].info.names[:3]) or "no name"
+            what = f"no certificate is for {printable(host)}: clients are shown the first one (of {printable(shown)})"
+            yield _problem(loaded, ("backends", key), what)
+
+
+def _hosts(config: Config) -> Iterator[tuple[str, str]]:
+    """The hosts of backends that a certificate can be for, each once, with the key of the backend."""
+    seen = set()
+    for key in config.backends:
+        for route in routes_of(key):
+            host = route.partition("/")[0]
+            if host != "*" and host not in seen:
+                seen.add(host)
+                yield key, host.strip("[]")

@@ -1,0 +1,99 @@
+"""The contexts of OpenSSL: one that seals a listener's tickets, and those with the certificates of a generation.
+
+A *session context* has no certificate. The master makes it before the first worker is forked and keeps it over reloads,
+so that a ticket of one worker is good for all, now and later: OpenSSL opens and seals tickets with the keys of the
+context that a connection began with, also when another one with a certificate was switched in. Certificates are never
+loaded into a context that was used: each generation has new ones.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from l7.tls.certificates import Certificate, load_into
+
+SUITES: Final = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+)
+"""Mozilla's intermediate suites for TLS 1.2 (guidelines 6.0); those of TLS 1.3 are all good."""
+PROTOCOLS: Final = ["http/1.1"]
+_VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+_VERIFY: Final = {"off": ssl.CERT_NONE, "request": ssl.CERT_OPTIONAL, "require": ssl.CERT_REQUIRED}
+
+
+@dataclass(frozen=True)
+class TlsRules:
+    """What clients of a listener have to do: a context of another rule knows nothing of this one's tickets."""
+
+    min_version: str = "1.2"
+    client_auth: str = "off"
+    client_ca: str = field(default="", repr=False)
+    """The authorities of client certificates, as PEM."""
+
+
+def new_context(rules: TlsRules) -> ssl.SSLContext:
+    """A server's context without a certificate; raises ``ssl.SSLError`` where the authorities cannot be read.
+
+    It is made by the class, and not by ``create_default_context``, which would log keys where the environment says so.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.options &= ~(ssl.OP_CIPHER_SERVER_PREFERENCE | getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0))
+    context.minimum_version = _VERSIONS[rules.min_version]
+    context.set_ciphers(SUITES)
+    context.set_alpn_protocols(PROTOCOLS)
+    if rules.client_auth != "off":
+        context.load_verify_locations(cadata=rules.client_ca)
+        context.verify_mode = _VERIFY[rules.client_auth]
+    return context
+
+
+class CertificateContexts:
+    """The contexts with certificates of one listener in one generation, by the names of the certificates.
+
+    The first certificate is for clients that name no host, or one that none is for. Certificates of the same names and
+    of different kinds of keys are in one context: OpenSSL chooses by what the client can.
+    """
+
+    def __init__(self, rules: TlsRules, certificates: Sequence[Certificate]) -> None:
+        groups: dict[tuple[str, ...], dict[str, Certificate]] = {}
+        for one in certificates:
+            groups.setdefault(one.info.names, {}).setdefault(one.info.key_type, one)
+        self._by_name: dict[str, ssl.SSLContext] = {}
+        self._default: ssl.SSLContext | None = None
+        for names, pair in groups.items():
+            context = new_context(rules)
+            for certificate in pair.values():
+                load_into(context, certificate)
+            self._default = self._default or context
+            for name in names:
+                self._by_name.setdefault(name, context)
+
+    def select(self, server_name: str | None) -> ssl.SSLContext | None:
+        """The context for the name that a client asks for (SNI): exact, by a wildcard of one label, or the first."""
+        if server_name is None:
+            return self._default
+        name = server_name.lower().removesuffix(".")
+        found = self._by_name.get(name)
+        if found is None:
+            found = self._by_name.get("*." + name.partition(".")[2])
+        return self._default if found is None else found
+
+
+def covers(names: Iterable[str], host: str) -> bool:
+    """Whether a certificate of ``names`` is for ``host``, which may be a wildcard itself."""
+    known = set(names)
+    return host in known or "*." + host.partition(".")[2] in known
+
+
+@dataclass(frozen=True)
+class ListenerContexts:
+    """What a worker needs to speak TLS on a listener."""
+
+    session: ssl.SSLContext
+    certificates: CertificateContexts
+    rules: TlsRules = field(default_factory=TlsRules)
