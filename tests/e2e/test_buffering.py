@@ -8,7 +8,10 @@ from __future__ import annotations
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -188,6 +191,26 @@ def test_beyond_what_all_buffers_may_take_bodies_are_passed_on(running: Stage, p
     assert all(client.read_response(b"POST").body == BODY for client in clients)
 
 
+def test_a_body_is_kept_no_longer_than_it_may_be_sent_again(running: Stage, play: Play) -> None:
+    """Once its server answers it is let go, however long the answer takes."""
+    let = threading.Event()
+
+    def script(request: Request) -> None:
+        request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
+        assert let.wait(30)
+        request.connection.send(b"b")
+
+    play(script)
+    client = play.connect()
+    client.send(post() + BODY[:-1])
+    wait_for_held(running, SIZE - 1)
+    client.send(BODY[-1:])
+    assert client.read_head().status == 200
+    running.proxy.wait_for(lambda: held(running) == 0, "the body to be let go")
+    let.set()
+    assert client.read_exactly(2) == b"ab"
+
+
 # ------------------------------------------------------------------------------------------------ answers
 
 
@@ -218,6 +241,45 @@ def test_an_answer_of_any_size_arrives_as_it_was_sent(running: Stage, play: Play
     assert held(running) < 400 * 1024
     assert slow.read_response().body == pattern(size)
     play.wait_for_log(rf'"GET /x HTTP/1\.[01]" 200 {size} .* --$')
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_beyond_what_all_buffers_may_take_answers_wait_in_their_servers(framing) -> None:
+    """Each client's first receive is beyond the bound at most; all get what they asked for."""
+    size, clients = 250_000, 10
+    config = CONFIG.replace("write: 2s", "write: 30s").replace("buffers: 1MiB", "buffers: 256KiB")
+    with TemporaryDirectory(prefix="l7-admin-") as name:
+        admin = Path(name) / "admin"
+        with Stage(config.replace("ADMIN", str(admin)), send_buffer=SMALL) as stage:
+            stage.proxy.wait_for(admin.exists, "the admin endpoint")
+            stage.admin = str(admin)  # type: ignore[attr-defined]
+            with stage.scene() as play:
+                app = play(lambda request: Reply(body=pattern(size), framing=framing))
+                slow = [play.connect(receive_buffer=SMALL) for _ in range(clients)]
+                for client in slow:
+                    client.send(fetch(host="many"))
+                app.wait_for(clients)
+                wait_for_held(stage, 256 * 1024)
+                for _ in range(5):
+                    play.turn()
+                    assert held(stage) <= 256 * 1024 + clients * 64 * 1024
+                assert [client.read_response().body for client in slow] == [pattern(size)] * clients
+                play.proxy.wait_for(lambda: held(stage) == 0, "nothing to be held")
+
+
+def test_who_takes_a_little_at_a_time_has_time_for_each(running: Stage, play: Play) -> None:
+    """More than timeouts.write in all: it is the longest pause, also for what is held."""
+    play(serve)
+    slow = play.connect(receive_buffer=SMALL)
+    slow.send(fetch(target="/250000"))
+    wait_for_held(running, 1)
+    assert slow.read_head().status == 200
+    came = b""
+    while len(came) < 250_000:
+        time.sleep(0.35)
+        came += slow.read_exactly(min(25_000, 250_000 - len(came)))
+    assert came == pattern(250_000)
+    play.wait_for_log(r'"GET /250000 HTTP/1\.1" 200 250000 .* --$')
 
 
 def test_what_came_of_an_answer_that_is_cut_short_is_delivered(running: Stage, play: Play) -> None:
