@@ -36,6 +36,7 @@ FLOORS = {
     "l7.units": 1,
     "l7.clock": 1,
     "l7.networks": 1,
+    "l7.proxy_protocol": 1,
     "l7.config": 2,
     "l7.http": 2,
     "l7.ipc": 2,

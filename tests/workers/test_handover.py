@@ -70,7 +70,7 @@ class Side:
         raise AssertionError(received)
 
     def accept(self, config: ListenerConfig = HANDED_DOWN) -> None:
-        listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
+        listener = self.listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
         self.address = listener.getsockname()
         self.server.listen([BoundListener(listener, config)])
 
@@ -403,7 +403,7 @@ def kept(stage: Stage, before: ListenerConfig, after: ListenerConfig, told_port:
     (connection,) = old.server.connections
     connection.hop.told_port = told_port
     with socket.create_server(("127.0.0.1", 0)) as other:
-        again = old.server._listeners[0].sock.dup()
+        again = old.listener.dup()
         new.server.listen([BoundListener(other, SPEAKS_TLS), BoundListener(again, after)])
         old.drain()
         stage.relay(old, new)
