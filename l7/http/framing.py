@@ -1,7 +1,9 @@
 """Where a body ends: readers that are fed what came and give back what of it is payload.
 
 Hot: `feed` runs once per receive. A reader never keeps payload: memory is one receive whatever the body's size. What
-goes on is framed anew by `chunk` and `last_chunk`, so extensions, odd sizes and unchecked trailers end here.
+goes on in chunks was either chunked by `rechunk`, or comes from a `ChunkedReader` that is ``framed``: it gives chunks
+of the sizes that came, as they came where they are plain, so that one receive costs one look at each size line and no
+copy. Extensions, odd ways to write a size and unchecked trailers end here either way.
 """
 
 from __future__ import annotations
@@ -25,18 +27,22 @@ RESPONSE_TRAILERS = Table(fields.TRAILER_FIELDS, BAD_RESPONSE, fields.DROP)
 class BodyReader:
     """What all readers have in common: this one takes whatever comes."""
 
-    __slots__ = ("done", "rest", "trailers")
+    __slots__ = ("done", "framed", "overhead", "rest", "trailers")
 
     def __init__(self) -> None:
         self.done = False
         """Whether the body has ended."""
+        self.framed = False
+        """Whether `feed` gives chunks, with their sizes and the end, instead of the payload alone."""
+        self.overhead = 0
+        """How many bytes of what `feed` gave last are not payload."""
         self.rest = b""
         """What came after the end."""
         self.trailers: list[bytes] = []
         """Checked field lines that followed a chunked body."""
 
     def feed(self, data: bytes) -> bytes:
-        """The payload in ``data``; raises `ProxyError` for broken framing."""
+        """The payload in ``data``, in chunks where it is `framed`; raises `ProxyError` for broken framing."""
         return data
 
     def ahead(self) -> int:
@@ -66,6 +72,8 @@ class LengthReader(BodyReader):
     def __init__(self, length: int) -> None:
         self.left = length
         self.done = length == 0
+        self.framed = False
+        self.overhead = 0
         self.rest = b""
         self.trailers: list[bytes] = []
 
@@ -93,13 +101,15 @@ class LengthReader(BodyReader):
 
 
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
+_LAST_CHUNK = b"0\r\n\r\n"
 
 
 class ChunkedReader(BodyReader):
     """A chunked body (RFC 9112, 7.1).
 
     ``most_trailers`` fields of together ``trailer_bytes`` are taken; ``table`` says which may pass, and whose
-    fault a malformed body is. ``limit`` bounds the payload in bytes; None for no limit.
+    fault a malformed body is. ``limit`` bounds the payload in bytes; None for no limit. With ``framed`` set before the
+    first bytes it gives the chunks, of which the last may be cut short, as it is by the end of what has come.
     """
 
     __slots__ = (
@@ -118,6 +128,8 @@ class ChunkedReader(BodyReader):
 
     def __init__(self, table: Table, trailer_fields: int, trailer_bytes: int, limit: int | None = None) -> None:
         self.done = False
+        self.framed = False
+        self.overhead = 0
         self.rest = b""
         self.trailers: list[bytes] = []
         self._table = table
@@ -131,10 +143,14 @@ class ChunkedReader(BodyReader):
         self._lines: list[bytes] = []
 
     def feed(self, data: bytes) -> bytes:
-        """The payload in ``data``; raises `ProxyError` for anything that is not chunked coding to the letter."""
+        """The payload in ``data``, or its chunks; raises `ProxyError` for anything that is not coded to the letter."""
         if self._pending:
             data = self._pending + data
             self._pending = b""
+        return self._chunks(data) if self.framed else self._payload(data)
+
+    def _payload(self, data: bytes) -> bytes:
+        """The payload alone."""
         pieces: list[bytes] = []
         at = 0
         end = len(data)
@@ -143,27 +159,86 @@ class ChunkedReader(BodyReader):
                 size = min(self._left, end - at)
                 pieces.append(octets.cut(data, at, at + size))
                 at += size
-                self._left -= size
-                if not self._left:
-                    self._state = _DATA_END
+                self._went_by(size)
             elif self._state == _DATA_END:
-                if end - at < 2 and data[at] == 13:
+                if not self._ends_chunk(data, at):
                     break
-                if not data.startswith(CRLF, at):
-                    raise self._broken("chunk data does not end where its size says")
                 at += 2
-                self._state = _SIZE
             else:
                 eol = data.find(CRLF, at)
                 if eol < 0:
                     break
                 self._line(octets.cut(data, at, eol))
                 at = eol + 2
+        self._leave(data, at)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _chunks(self, data: bytes) -> bytes:
+        """The chunks that came, in runs that need not be changed: mostly all of ``data`` is one."""
+        pieces: list[bytes] = []
+        at = run = payload = 0
+        end = len(data)
+        while at < end and not self.done:
+            if self._state == _DATA:
+                size = min(self._left, end - at)
+                at += size
+                payload += size
+                self._went_by(size)
+            elif self._state == _DATA_END:
+                if not self._ends_chunk(data, at):
+                    break
+                at += 2
+            elif self._state == _SIZE and octets.size_line_end(data, at) >= 0:
+                self._begin(octets.hexadecimal_at(data, at))
+                at = octets.size_line_end(data, at)
+            elif self._state == _SIZE and octets.starts(data, at, _LAST_CHUNK):
+                self.done = True
+                at += len(_LAST_CHUNK)
+            else:
+                eol = data.find(CRLF, at)
+                if eol < 0:
+                    break
+                if run < at:
+                    pieces.append(octets.cut(data, run, at))
+                self._rewrite(octets.cut(data, at, eol), pieces)
+                at = run = eol + 2
+        if run < at:
+            pieces.append(data if at - run == end else octets.cut(data, run, at))
+        self._leave(data, at)
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.overhead = len(data) - payload
+        return data
+
+    def _rewrite(self, line: bytes, pieces: list[bytes]) -> None:
+        """Write behind ``pieces`` what goes on of a line that is not a plain size."""
+        self._line(line)
+        if self._state == _DATA:
+            pieces.append(octets.size_line(self._left))
+        elif self.done:
+            pieces.append(last_chunk(self.trailers))
+
+    def _went_by(self, size: int) -> None:
+        """Count payload of the present chunk."""
+        self._left -= size
+        if not self._left:
+            self._state = _DATA_END
+
+    def _ends_chunk(self, data: bytes, at: int) -> bool:
+        """Whether the line end behind a chunk's data is there; raises `ProxyError` for anything else."""
+        if octets.starts(data, at, CRLF):
+            self._state = _SIZE
+            return True
+        if octets.octet(data, at) == 13 and len(data) - at < 2:
+            return False
+        raise self._broken("chunk data does not end where its size says")
+
+    def _leave(self, data: bytes, at: int) -> None:
+        """Note what is behind the end of the body, or an unfinished line, at ``at``."""
+        end = len(data)
         if self.done:
             self.rest = octets.cut(data, at, end)
         elif at < end:
             self._keep(octets.cut(data, at, end))
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def ahead(self) -> int:
         """What is left of the present chunk."""
@@ -171,9 +246,7 @@ class ChunkedReader(BodyReader):
 
     def skip(self, count: int) -> None:
         """Count what went by."""
-        self._left -= count
-        if not self._left:
-            self._state = _DATA_END
+        self._went_by(count)
 
     def _keep(self, line: bytes) -> None:
         """Hold an unfinished line; refuse at once what cannot become one."""
@@ -281,5 +354,5 @@ def rechunk(payload: bytes, reader: BodyReader, pieces: list[bytes]) -> None:
 def last_chunk(trailers: list[bytes]) -> bytes:
     """The end of a chunked body."""
     if not trailers:
-        return b"0\r\n\r\n"
+        return _LAST_CHUNK
     return b"0\r\n" + CRLF.join(trailers) + b"\r\n\r\n"

@@ -112,13 +112,17 @@ cdef extern from *:
         return 1;
     }
 
+    CYTHON_UNUSED static CYTHON_INLINE int l7_digit(unsigned char octet) {
+        return octet >= '0' && octet <= '9' ? octet - '0' : (octet | 0x20) >= 'a' && (octet | 0x20) <= 'f' ? (octet | 0x20) - 'a' + 10 : 16;
+    }
+
     CYTHON_UNUSED static PY_LONG_LONG l7_number(PyObject *value, int base, int most) {
         const unsigned char *at = L7_AT(value, 0), *end = at + PyBytes_GET_SIZE(value);
         PY_LONG_LONG number = 0;
         int digit, digits = 0;
         if (at == end) return -1;
         for (; at < end; at++) {
-            digit = *at >= '0' && *at <= '9' ? *at - '0' : (*at | 0x20) >= 'a' && (*at | 0x20) <= 'f' ? (*at | 0x20) - 'a' + 10 : 16;
+            digit = l7_digit(*at);
             digits += digits || digit;
             if (digit >= base || digits > most) return -1;
             number = number * base + digit;
@@ -127,6 +131,25 @@ cdef extern from *:
     }
     #define l7_decimal(value) l7_number(value, 10, 18)
     #define l7_hexadecimal(value) l7_number(value, 16, 15)
+
+    CYTHON_UNUSED static Py_ssize_t l7_size_line_end(PyObject *data, Py_ssize_t at) {
+        const unsigned char *line = L7_AT(data, at);
+        int digits = 0;
+        L7_CHECK(data, at);
+        if (line[0] == '0') return -1;
+        while (digits < 16 && l7_digit(line[digits]) < 16) digits++;
+        if (!digits || digits > 15 || line[digits] != 13 || line[digits + 1] != 10) return -1;
+        return at + digits + 2;
+    }
+
+    CYTHON_UNUSED static PY_LONG_LONG l7_hexadecimal_at(PyObject *data, Py_ssize_t at) {
+        const unsigned char *line = L7_AT(data, at);
+        PY_LONG_LONG number = 0;
+        int digit, digits = 0;
+        L7_CHECK(data, at);
+        while (digits++ < 15 && (digit = l7_digit(*line++)) < 16) number = number * 16 + digit;
+        return number;
+    }
 
     CYTHON_UNUSED static PyObject *l7_size_line(PY_LONG_LONG size) {
         char line[18];
@@ -191,6 +214,8 @@ cdef extern from *:
     bint named "l7_named" (bytes data, Py_ssize_t at, bytes name)
     long long decimal "l7_decimal" (bytes value)
     long long hexadecimal "l7_hexadecimal" (bytes value)
+    Py_ssize_t size_line_end "l7_size_line_end" (bytes data, Py_ssize_t at)
+    long long hexadecimal_at "l7_hexadecimal_at" (bytes data, Py_ssize_t at)
     bytes size_line "l7_size_line" (long long size)
     bytes cut "l7_cut" (bytes data, Py_ssize_t start, Py_ssize_t end)
     bytes joined "l7_joined" (list pieces)

@@ -15,6 +15,7 @@ from l7.http.grammar import CHUNK_SIZE, CONTENT_LENGTH, CRLF, OWS, TCHAR, TEXT, 
 _NAME = re.compile(rb"[%b]*" % re.escape(TCHAR.replace(b"_", b"")))
 _TEXT = re.compile(rb"[%b]*" % re.escape(TEXT))
 _TARGET = re.compile(rb"[%b]*" % re.escape(bytes([code for code in VCHAR if code not in b'#"\\'])))
+_SIZE_LINE = re.compile(rb"[1-9A-Fa-f][0-9A-Fa-f]{0,14}\r\n")
 _HOST = re.compile(rb"[a-z0-9.-]*")
 
 
@@ -83,6 +84,23 @@ def hexadecimal(value: bytes) -> int:
     """The number that ``value`` is (``1*HEXDIG``); -1 for what is none, or has more than 15 digits that count."""
     found = CHUNK_SIZE.fullmatch(value)
     return -1 if found is None else int(found.group(1), 16)
+
+
+def size_line_end(data: bytes, at: int) -> int:
+    """The place behind a chunk's size line, where one begins at ``at`` that is as `size_line` writes it; else -1.
+
+    Of at most 15 digits, which may be of either case.
+    """
+    _check(data, at)
+    found = _SIZE_LINE.match(data, at)
+    return -1 if found is None else found.end()
+
+
+def hexadecimal_at(data: bytes, at: int) -> int:
+    """The number that the hexadecimal digits from ``at`` on are: of those that `size_line_end` has seen."""
+    _check(data, at)
+    found = CHUNK_SIZE.match(data, at)
+    return 0 if found is None else int(found.group(1), 16)
 
 
 def size_line(size: int) -> bytes:

@@ -208,3 +208,58 @@ def test_writing():
     assert chunk(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"
     assert framing.last_chunk([]) == b"0\r\n\r\n"
     assert framing.last_chunk([b"A: b", b"C: d"]) == b"0\r\nA: b\r\nC: d\r\n\r\n"
+
+
+def passed(coded: bytes, how="whole", table=REQUEST_TRAILERS) -> bytes:
+    """What goes on of a chunked body where it goes on in chunks."""
+    reader = ChunkedReader(table, 10, 1000)
+    reader.framed = True
+    return feed(reader, coded, how)[0]
+
+
+@pytest.mark.parametrize("how", HOWS, ids=named)
+@pytest.mark.parametrize(
+    ("coded", "goes_on"),
+    [
+        (b"0\r\n\r\n", b"0\r\n\r\n"),
+        (b"5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n", b"5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n"),
+        (b"A\r\n0123456789\r\n0\r\n\r\n", b"A\r\n0123456789\r\n0\r\n\r\n"),
+        (b"005\r\nhello\r\n000\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n"),
+        (b"5;a=b\r\nhello\r\n1\r\n!\r\n0;c\r\n\r\n", b"5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n"),
+        (b"1\r\na\r\n0\r\nX-Sum: 1\r\nHost: b\r\n\r\n", b"1\r\na\r\n0\r\nX-Sum: 1\r\n\r\n"),
+    ],
+)
+def test_chunks_go_on_as_they_came_where_they_are_plain(coded, goes_on, how):
+    assert passed(coded, how) == goes_on
+
+
+def test_a_received_block_of_plain_chunks_is_not_copied():
+    block = b"".join(chunk(b"x" * size) for size in (1, 20, 300, 4000))
+    assert passed(block) is block
+
+
+@pytest.mark.parametrize("how", HOWS, ids=named)
+def test_a_chunk_that_is_cut_short_goes_on_as_far_as_it_came(how):
+    reader = ChunkedReader(REQUEST_TRAILERS, 10, 1000)
+    reader.framed = True
+    assert feed(reader, b"400\r\nabc", how) == (b"400\r\nabc", b"")
+    assert reader.ahead() == 0x400 - 3
+    reader.skip(0x400 - 3)
+    assert feed(reader, b"\r\n0\r\n\r\nGET /") == (b"\r\n0\r\n\r\n", b"GET /")
+    assert reader.overhead == 7
+
+
+@pytest.mark.parametrize(
+    "coded", [b"+5\r\n", b"0x5\r\n", b"5 \r\nhello", b"5\nhello", b"5\r\nhellos\r\n", b"g\r\n", b"\r\n"]
+)
+def test_what_is_not_chunked_to_the_letter_does_not_go_on(coded):
+    with pytest.raises(ProxyError):
+        passed(coded + b"0\r\n\r\n")
+
+
+def test_a_size_beyond_all_numbers_is_a_size_line_that_is_refused():
+    reader = chunked(limit=10)
+    reader.framed = True
+    with pytest.raises(ProxyError) as caught:
+        reader.feed(b"f" * 15 + b"\r\n")
+    assert caught.value.kind is BODY_TOO_LARGE

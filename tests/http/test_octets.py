@@ -49,6 +49,8 @@ KINDS = {
     "named": (FLAG, "data, at, piece"),
     "decimal": (LONG, "data"),
     "hexadecimal": (LONG, "data"),
+    "size_line_end": (SIZE, "data, at"),
+    "hexadecimal_at": (LONG, "data, at"),
     "size_line": (BYTES, "size"),
     "cut": (BYTES, "data, at, end"),
     "stripped": (BYTES, "data, at, end"),
@@ -127,6 +129,9 @@ def calls() -> list[tuple[str, tuple[object, ...]]]:
     long = [b"9" * 18, b"0" * 30 + b"9" * 18, b"9" * 19, b"f" * 15, b"f" * 16, b"0" * 9 + b"f" * 15]
     for number in odd + long:
         found += [("decimal", (number,)), ("hexadecimal", (number,))]
+    for line in [one + b"\r\n" for one in [*odd, *long, b"1f4"]] + [b"1f4", b"1f4\r", b"1f4\n", b"1f4 \r\n"]:
+        found.append(("size_line_end", (line, 0)))
+        found += [("hexadecimal_at", (line, 0))] * (octets.size_line_end(line, 0) > 0)
     return found + [("size_line", (size,)) for size in (0, 1, 15, 16, 255, 65536, 2**40, 2**63 - 1)]
 
 

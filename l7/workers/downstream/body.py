@@ -14,7 +14,7 @@ from gevent.event import Event
 from l7.clock import monotonic
 from l7.errors import BODY_TIMEOUT, CLIENT_GONE_DATA, RESPONSE_TIMEOUT, ProxyError
 from l7.exchange import Exchange
-from l7.http.framing import BodyReader, LengthReader, rechunk
+from l7.http.framing import BodyReader, LengthReader
 from l7.workers.buffers import BufferLimit
 from l7.workers.transport.splice import LEAST, Pipe
 from l7.workers.transport.stream import CHUNK, NEVER, Stream, StreamLost, StreamTimeout
@@ -47,6 +47,7 @@ class RequestBody:
 
     def __init__(self, reader: BodyReader, source: BodySource, exchange: Exchange, seconds: float) -> None:
         self._reader = reader
+        reader.framed = not isinstance(reader, LengthReader)
         self._source = source
         self._exchange = exchange
         self._seconds = seconds
@@ -142,12 +143,8 @@ class RequestBody:
         payload = self._reader.feed(data)
         if self._reader.done:
             self._source.unread(self._reader.rest)
-        self._exchange.received += len(payload)
-        if isinstance(self._reader, LengthReader):
-            return payload
-        pieces: list[bytes] = []
-        rechunk(payload, self._reader, pieces)
-        return b"".join(pieces)
+        self._exchange.received += len(payload) - self._reader.overhead
+        return payload
 
     def restart(self) -> None:
         """Begin anew with another connection: nothing of the body has gone there yet."""
@@ -185,21 +182,14 @@ class RequestBody:
         if pipe is None:
             self.unsent = self.read()
             return
-        framed = not isinstance(self._reader, LengthReader)
         with pipe:
             size = self._receive(lambda: pipe.pull(self.stream, ahead))
             if not size:
                 raise ProxyError(CLIENT_GONE_DATA, "closed within the request body")
             self._exchange.received += size
             self._reader.skip(size)
-            begun: bytes | memoryview = b""
-            if framed and until_heard:
-                begun = server.push(b"%x\r\n" % size, seconds)
-            elif framed:
-                server.send(b"%x\r\n" % size, seconds)  # another greenlet reads from the server
-            if not begun:
-                pipe.push(server, seconds, until_heard=until_heard)
-            self.unsent = bytes(begun) + pipe.rest() + (b"\r\n" if framed else b"")
+            pipe.push(server, seconds, until_heard=until_heard)
+            self.unsent = pipe.rest()
 
     def _await_more(self, server: Stream, seconds: float, *, expects: bool) -> None:
         """Wait until the client sends more or the server answers early."""

@@ -19,6 +19,7 @@ cdef class ClientExchange:
     cpdef watch(self, object waiter, double until)
     cpdef unwatch(self)
     cpdef send_interim(self, ResponseHead response)
+    cpdef bint takes_chunks(self, RequestHead head) except -1
     cpdef start_response(self, RequestHead head, ResponseHead response, bytes payload, BodyReader reader)
     cpdef write(self, bytes payload, BodyReader reader)
     cpdef pipe_from(self, Stream server)

@@ -86,6 +86,10 @@ class ClientExchange:
         """Send an interim response (1xx). Raises `ProxyError` as `write`."""
         raise NotImplementedError
 
+    def takes_chunks(self, head: RequestHead) -> bool:
+        """Whether the answer to ``head`` goes on in chunks where a server sends chunks: by a ``framed`` reader."""
+        return False
+
     def start_response(self, head: RequestHead, response: ResponseHead, payload: bytes, reader: BodyReader) -> None:
         """Send the head of the answer to ``head``, and what has come of its body. Raises `ProxyError` as `write`.
 

@@ -36,6 +36,7 @@ cdef class Http1Exchange(ClientExchange):
     @cython.locals(late=double, patience=double, until=double, now=double)
     cdef _await_for_half_closed(self, Stream server, object gone)
     cpdef bint read_while_waiting(self) except -1
+    cpdef bint takes_chunks(self, RequestHead head) except -1
     @cython.locals(minor=int, hop=Hop, framing="long long", connection=bytes, pieces=list, date=bytes)
     cpdef start_response(self, RequestHead head, ResponseHead response, bytes payload, BodyReader reader)
     cdef bint _may_go_on(self) except -1

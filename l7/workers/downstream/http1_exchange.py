@@ -188,6 +188,10 @@ class Http1Exchange(ClientExchange):
         """Send an interim response (1xx). Raises `ProxyError` as `write`."""
         self._send(interim_head(response))
 
+    def takes_chunks(self, head: RequestHead) -> bool:
+        """Whether answers without a length are chunked: since HTTP/1.1."""
+        return head.minor > 0
+
     def start_response(self, head: RequestHead, response: ResponseHead, payload: bytes, reader: BodyReader) -> None:
         """Send the head of the answer to ``head``, and what has come of its body; as `write`."""
         minor = head.minor
@@ -198,7 +202,7 @@ class Http1Exchange(ClientExchange):
         if not self.kept:
             connection = b"close"
         pieces: list[bytes] = []
-        if framing == CHUNKED:
+        if framing == CHUNKED and not reader.framed:
             rechunk(payload, reader, pieces)
         elif payload:
             pieces.append(payload)
@@ -217,7 +221,7 @@ class Http1Exchange(ClientExchange):
 
     def write(self, payload: bytes, reader: BodyReader) -> None:
         """Send more of the body, with the trailers of ``reader`` where that is at its end; hold what is not taken."""
-        if self._framing == CHUNKED:
+        if self._framing == CHUNKED and not reader.framed:
             pieces: list[bytes] = []
             rechunk(payload, reader, pieces)
             payload = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -290,10 +294,7 @@ class Http1Exchange(ClientExchange):
         return Pipe.between(server, self.stream)
 
     def write_from(self, pipe: Pipe, bound: int) -> None:
-        """Send what ``pipe`` holds of the body, as one chunk where it is chunked; hold the rest within ``bound``."""
-        framed = self._framing == CHUNKED
-        if framed:
-            self._send(b"%x\r\n" % pipe.held)
+        """Send what ``pipe`` holds of the body, or of a chunk that has begun; hold the rest within ``bound``."""
         try:
             while not pipe.push_some(self.stream):
                 if pipe.held <= self.room(bound):
@@ -302,8 +303,6 @@ class Http1Exchange(ClientExchange):
                     self.stream.wait_writable(self._handler.bounds.write_seconds)
         except (StreamLost, StreamTimeout) as failure:
             raise self._not_taken(failure) from None
-        if framed:
-            self._offer(b"\r\n")
 
     def _send(self, data: bytes) -> None:
         try:

@@ -29,7 +29,7 @@ from l7.http import octets
 from l7.http.framing import BodyReader
 from l7.http.grammar import elements
 from l7.http.heads import END, HeadReader
-from l7.http.messages import UNTIL_CLOSE, RequestHead, ResponseHead
+from l7.http.messages import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
 from l7.workers.downstream.body import BodyPump, RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.limits import BackendProtocolLimits
@@ -203,11 +203,13 @@ class Relay:
         response = self.response
         whole = self._body is None or self._body.sent
         reader = self._bounds.reader(response.length, len(self._buffer))
+        if response.length == CHUNKED and self._client.takes_chunks(self._head):
+            reader.framed = True
         payload = reader.feed(self._buffer) if self._buffer else b""
         self.answered = True
         exchange = self._exchange
         exchange.status = response.status
-        exchange.sent += len(payload)
+        exchange.sent += len(payload) - reader.overhead
         self._client.start_response(self._head, response, payload, reader)
         if not reader.done:
             self._relay_body(reader)
@@ -241,7 +243,7 @@ class Relay:
             payload = reader.feed(data)
         except ProxyError as failure:
             raise ProxyError(TRUNCATED, failure.detail, seen=failure.seen) from None
-        self._exchange.sent += len(payload)
+        self._exchange.sent += len(payload) - reader.overhead
         self._client.write(payload, reader)
 
     def _more_ahead(self) -> bytes | None:
