@@ -14,7 +14,7 @@ from websockets.sync.client import connect as websocket
 from tests.harness import TIMEOUT
 from tests.harness.l7process import CONFIG, L7Process
 from tests.harness.load import Gate, in_flight
-from tests.harness.origin import routes
+from tests.harness.origin import Request, routes, upgrade_echo
 from tests.harness.websocketserver import WebSocketServer
 
 PATIENT = "canary-time: 0\ngraceful-timeout: 300s\n"
@@ -105,6 +105,28 @@ def test_what_is_under_way_has_a_second(l7, origin, connect, upgrade, sent, late
         client.send(later)
         assert client.read_exactly(len(later)) == later
     assert re.fullmatch(end, client.read_until_closed(), re.DOTALL)
+    assert proxy.wait() == 0
+
+
+def test_one_that_is_opened_while_l7_stops_ends_too(l7, origin, connect):
+    """The others were told before it was there."""
+    entered, opened = threading.Event(), threading.Event()
+
+    def script(request: Request) -> None:
+        entered.set()
+        assert opened.wait(TIMEOUT)
+        upgrade_echo(request)
+
+    proxy = l7(CONFIG.format(origin(script).address) + PATIENT)
+    client = connect(proxy.address)
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    assert entered.wait(TIMEOUT)
+    proxy.term()
+    proxy.wait_for_event("master.stopping")
+    time.sleep(0.2)  # until the worker has told those that it has
+    opened.set()
+    assert client.read_response().status == 101
+    assert re.fullmatch(GOODBYE, client.read_until_closed(), re.DOTALL)
     assert proxy.wait() == 0
 
 
