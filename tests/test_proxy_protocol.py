@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import struct
 
@@ -26,7 +27,9 @@ ports = st.integers(0, 65535)
 addresses = st.tuples(st.ip_addresses(v=4), st.ip_addresses(v=4)) | st.tuples(
     st.ip_addresses(v=6), st.ip_addresses(v=6)
 )
-extensions = st.lists(st.tuples(st.integers(0, 255).filter(lambda kind: kind != 3), st.binary(max_size=300)), max_size=5)
+extensions = st.lists(
+    st.tuples(st.integers(0, 255).filter(lambda kind: kind != 3), st.binary(max_size=300)), max_size=5
+)
 
 
 def shown(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
@@ -147,7 +150,9 @@ def test_a_binary_header_that_lies_is_refused(header, why):
         read(header)
 
 
-@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n", b"\x16\x03\x01", b"PROXX", b"\r\n\r\n\0\r\nQUIX", b"\0", b"P "])
+@pytest.mark.parametrize(
+    "data", [b"GET / HTTP/1.1\r\n", b"\x16\x03\x01", b"PROXX", b"\r\n\r\n\0\r\nQUIX", b"\0", b"P "]
+)
 def test_what_is_no_header_is_known_at_its_first_strange_byte(data):
     with pytest.raises(BadProxyHeader) as refusal:
         header_end(data)
@@ -156,12 +161,11 @@ def test_what_is_no_header_is_known_at_its_first_strange_byte(data):
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"PROXY ", b"PROXY TCP4 ", SIGNATURE, SIGNATURE + b"\x21\x11"]))
 def test_any_bytes_are_a_header_or_refused(data, start):
-    try:
+    with contextlib.suppress(BadProxyHeader):
         end = header_end(start + data)
+        assert end <= len(start + data)
         if end:
             parse_header((start + data)[:end])
-    except BadProxyHeader as refusal:
-        assert str(refusal)
 
 
 def test_the_checksum_is_castagnolis():

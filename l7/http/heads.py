@@ -93,6 +93,8 @@ class HeadReader:
     def _malformed(self, data: bytes) -> ProxyError:
         """The failure of ``data``, in which there is what no line may hold."""
         failure = BAD_RESPONSE if self._parser is None else BAD_REQUEST
+        if data.startswith(refusals.BINARY_PROXY_HEADER):
+            return ProxyError(failure, refusals.PROXY_HEADER)
         lines = enumerate(data.split(CRLF), 1)
         number, line = next((number, line) for number, line in lines if line.translate(None, TEXT))
         return field_line(failure, line, number)

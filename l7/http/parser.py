@@ -32,7 +32,7 @@ from l7.http.grammar import (
     offered,
 )
 from l7.http.messages import ABSENT, CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead, StatusLine, lines_of
-from l7.http.refusals import no_response, shown, target_too_long
+from l7.http.refusals import no_request_line, no_response, shown, target_too_long
 from l7.http.targets import OTHER, escaped, minor_of, take_target
 
 LONGEST_METHOD = 32
@@ -188,7 +188,7 @@ class RequestParser:
         parts = line.split(b" ")
         if len(parts) != 3 or not parts[0] or not parts[1]:
             self.unfinished_line(line)
-            raise ProxyError(BAD_REQUEST, "malformed request line")
+            raise no_request_line(line)
         method, target, version = parts
         minor = _MINORS.get(version, -1)
         if minor < 0:

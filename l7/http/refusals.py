@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from l7.errors import BAD_RESPONSE, HEAD_TOO_LARGE, RESPONSE_HEAD_TOO_LARGE, TARGET_TOO_LONG, Kind, ProxyError
+from l7.errors import (
+    BAD_REQUEST,
+    BAD_RESPONSE,
+    HEAD_TOO_LARGE,
+    RESPONSE_HEAD_TOO_LARGE,
+    TARGET_TOO_LONG,
+    Kind,
+    ProxyError,
+)
 from l7.http.grammar import CRLF, MARK_TEXT, is_token
 from l7.units import quoted
 
@@ -19,6 +27,10 @@ _HTTP2_FRAMES = (b"\x04", b"\x07")
 """The types of SETTINGS and GOAWAY (RFC 9113, 6.5 and 6.8): an HTTP/2 server begins with one of them."""
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 """An alert and a handshake (RFC 8446, 5.1)."""
+
+PROXY_HEADER = "a PROXY protocol header, which this listener does not take (proxy-protocol)"
+BINARY_PROXY_HEADER = b"\0\r\nQUIT\n"
+"""What one of version 2 has behind two empty lines."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,11 @@ RESPONSE = Bounds(RESPONSE_HEAD_TOO_LARGE, "limits.response-head", "limits.respo
 def target_too_long(most: int) -> ProxyError:
     """A target has more than ``most`` bytes."""
     return ProxyError(TARGET_TOO_LONG, f"longer than {most} bytes (limits.target)")
+
+
+def no_request_line(line: bytes) -> ProxyError:
+    """The failure of a client that begins with ``line``: that is no request line (RFC 9112, 3)."""
+    return ProxyError(BAD_REQUEST, PROXY_HEADER if line.startswith(b"PROXY ") else "malformed request line")
 
 
 def shown(data: bytes) -> str:

@@ -40,11 +40,20 @@ IDLE_TOLD_AT = 26
 BUSY_TOLD_AT = 27
 """When an event last said that clients wait; nanoseconds."""
 
+PROXY_REFUSED = 28
+"""Connections that were closed for want of a right PROXY header: a cell for each of `PROXY_REFUSALS`."""
+PROXY_TOLD_AT = 33
+"""When an event last told of one, for each of them; nanoseconds."""
+
 STARTING, SERVING, ENDING = range(3)
 
 STATES: Final = ("starting", "ready", "draining", "stopping", "lost")
 """States of a worker as they are counted; ``lost`` is one without a heartbeat, until it has exited."""
 
+PROXY_REFUSALS: Final = ("not_listed", "no_header", "malformed", "timeout", "closed")
+"""Why: the peer may send none, sent something else, sent a wrong one, took too long for it, left within it."""
+
+assert PROXY_REFUSED + len(PROXY_REFUSALS) <= PROXY_TOLD_AT
 assert WORKERS + len(STATES) <= IDLE_CLOSED
 
 

@@ -197,6 +197,13 @@ TLS_FAILURES = MetricFamily(
 NOT_AFTER = MetricFamily(
     "l7_tls_certificate_not_after_seconds", "gauge", ("names",), "When a certificate ends, as seconds since 1970."
 )
+PROXY_REFUSED = MetricFamily(
+    "l7_proxy_protocol_refused_total",
+    "counter",
+    ("reason",),
+    "Connections that were closed for want of a right PROXY header: `not_listed` (the peer may send none), "
+    "`no_header`, `malformed`, `timeout`, `closed` (it left within its header).",
+)
 WORKERS = MetricFamily(
     "l7_workers",
     "gauge",
@@ -237,6 +244,6 @@ PLAIN: Final = (
 FIGURES: Final = (
     REQUESTS, DURATION, BUSY, *(one for one, _ in BACKEND),
     UP, OUT, IN_FLIGHT, *(one for one, _ in SERVER), FIRST_BYTE, ERRORS, HEALTH_CHANGES, ADDRESSES,
-    OPEN, PLACES, BUFFERED, *(one for one, _ in OF_CLIENTS), TLS_HANDSHAKES, TLS_FAILURES, NOT_AFTER,
+    OPEN, PLACES, BUFFERED, *(one for one, _ in OF_CLIENTS), TLS_HANDSHAKES, TLS_FAILURES, NOT_AFTER, PROXY_REFUSED,
     WORKERS, RELOADS, SUCCESS, *(one for one, _, _ in PLAIN), BUILD,
 )  # fmt: skip

@@ -81,6 +81,11 @@ NAMES = {
     "log.not-reopened": Meaning(("log",), "it was rotated, and cannot be opened anew: lines go into the old file"),
     "master.gone": Meaning((), "a worker's master has died: the worker finishes and ends"),
     "limits.lowered": Meaning(("clients",), "fewer clients find room than ``limits.connections`` says"),
+    "proxy-protocol.refused": Meaning(
+        ("reason", "peer"),
+        "connections of a listener with ``proxy-protocol`` are closed for this reason: ``not_listed``, ``no_header``, "
+        "``malformed``, ``timeout`` or ``closed``; once a minute for each",
+    ),
     "accept.full": Meaning((), "all places are taken and none is idle: new clients wait"),
     "accept.failed": Meaning(("reason",), "the system lets no connection in for want of something"),
     "descriptors.scarce": Meaning((), "idle connections are closed for want of descriptors"),

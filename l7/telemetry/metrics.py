@@ -38,6 +38,7 @@ from l7.telemetry.catalogue import (
     OUT,
     PLACES,
     PLAIN,
+    PROXY_REFUSED,
     REASONS,
     RELOADS,
     REQUESTS,
@@ -129,6 +130,10 @@ class Metrics:
         for figure, cell in OF_CLIENTS:
             yield FamilySamples(figure, iter([MetricSample("", "", self._gauge(cell))]))
         yield from self._of_tls()
+        yield FamilySamples(PROXY_REFUSED, (
+            MetricSample("", f'reason="{reason}"', self._gauge(master_gauges.PROXY_REFUSED + number))
+            for number, reason in enumerate(master_gauges.PROXY_REFUSALS)
+        ))  # fmt: skip
         yield from self._of_master()
 
     def _of_tls(self) -> Iterator[FamilySamples]:

@@ -52,6 +52,7 @@ from l7.workers.downstream.accept_balancer import AcceptBalancer
 from l7.workers.downstream.bound_listener import BoundListener
 from l7.workers.downstream.connection_handler import ConnectionHandler
 from l7.workers.downstream.handover import HandoverQueue
+from l7.workers.downstream.proxy_headers import ProxyHeaders
 from l7.workers.downstream.tls_handshakes import TlsHandshakes, install
 from l7.workers.monitor.resolver import NameResolver
 from l7.workers.phase import WorkerPhase
@@ -193,18 +194,19 @@ class Worker:
         if self._leave.is_set():  # it was told so while it booted
             return self._finish()
         self._watchdog.start()
-        self._prepare_tls()
+        self._prepare_openings()
         self._server.listen(self._spec.listeners)
         self._channel.send(Ready())
         self._leave.wait()
         return self._finish()
 
-    def _prepare_tls(self) -> None:
-        """Show the certificates of this generation, where listeners speak TLS."""
+    def _prepare_openings(self) -> None:
+        """Read PROXY headers, and show the certificates of this generation, where listeners have them."""
+        seconds, writer = self._spec.generation.config.timeouts.handshake, self._proxy.upstreams.writer
+        self._server.proxy_headers = ProxyHeaders(self._server, writer, seconds, self._events.warning)
         contexts = [one.contexts for one in self._spec.listeners if one.contexts is not None]
         if contexts:
             counters = HandshakeCounters(self._spec.shared_memory.writer(self._spec.lane))
-            seconds = self._spec.generation.config.timeouts.handshake
             self._server.handshakes = TlsHandshakes(self._server, self._sweeper, counters, seconds)
         for one in contexts:
             install(one)

@@ -8,8 +8,7 @@ import pytest
 
 from l7.config.changes import changes, needs_restart
 from l7.config.listeners import ListenerConfig, ListenerTls, short_form
-from l7.config.reading import loading
-from l7.config.reading.loading import NOT_YET, load
+from l7.config.reading.loading import load
 from l7.config.rendering.dump import render_dump
 from l7.config.schema import Config
 from l7.config.values.addresses import Address
@@ -17,21 +16,6 @@ from l7.config.values.listener import FIRST_TLS_PORT
 from l7.errors import ConfigError
 
 BACKENDS = "backends: {a: {servers: [b]}}\n"
-
-
-@pytest.fixture(autouse=True)
-def _everything_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "NOT_YET", ())
-
-
-def test_what_means_nothing_yet_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "NOT_YET", NOT_YET)
-    found = refused("listeners:\n- {address: '*:80', redirect-to-https: 81, proxy-protocol: ['::/0']}\n")
-    assert found == [
-        f"l7.yml:2: listeners[0].{name.replace('_', '-')}: is not supported yet; remove it"
-        for name in NOT_YET
-        if name != "tls"
-    ]
 
 
 def config(text: str, *argv: str, environ: dict[str, str] | None = None) -> Config:

@@ -13,6 +13,7 @@ from tests.harness.client import Client, exchange, request
 from tests.harness.l7process import ROOT
 from tests.harness.lifecycle import reload
 from tests.harness.origin import Reply
+from tests.harness.tls import TlsClient, issue, write_pair
 
 CONFIG = """\
 listeners: [{{address: '127.0.0.1:0', redirect-to-https: {port}}}]
@@ -133,3 +134,18 @@ def test_a_reload_turns_it_on_and_off_for_connections_that_live_on(l7, origin):
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             answer = client.read_response()
             assert (answer.status, answer.closes) == (status, False)
+
+
+def test_true_leads_to_the_first_listener_with_tls(l7, origin, tmp_path):
+    pair = write_pair(tmp_path, "localhost", issue("localhost"))
+    text = (
+        "listeners: [{{address: '127.0.0.1:0', redirect-to-https: true}}, {{address: '127.0.0.2:0', tls: true}}]\n"
+        "tls: {{certificates: [{pair}]}}\nbackends: {{localhost: {{servers: ['{server}']}}}}\n"
+    )
+    proxy = l7(text.format(pair=pair, server=origin().address), inherit=False)
+    plain, https = proxy.ports()
+    answer = request(("127.0.0.1", plain), host="localhost", target="/x")
+    assert (answer.status, answer.header(b"location")) == (308, b"https://localhost:%d/x" % https)
+    with TlsClient(("127.0.0.2", https)) as client:
+        client.send(b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.read_response().status == 200

@@ -18,13 +18,13 @@ import time
 from l7 import compiled
 from tests.fuzz.running import kept
 
-TARGETS = ("heads", "chunked", "responses", "messages")
+TARGETS = ("heads", "chunked", "responses", "messages", "proxy_headers")
 LONGEST = 4096
 """Bytes of an input; less is enough to reach the limits that targets set."""
 TOKENS = (
     b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b";", b",", b"0", b"f", b"\xff", b"chunked", b"Content-Length: ",
     b"Transfer-Encoding: ", b"Connection: ", b"Host: ", b"HTTP/1.1", b"HTTP/1.0", b"\r\n\r\n", b"0\r\n\r\n", b"x" * 300,
-    b"7fffffffffffffff", b"9223372036854775807",
+    b"7fffffffffffffff", b"9223372036854775807", b"PROXY TCP4 ", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c",
 )  # fmt: skip
 """What grammars turn on, and the largest signed integer."""
 

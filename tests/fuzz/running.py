@@ -18,6 +18,8 @@ from types import FrameType
 from typing import Any
 
 CORPUS = Path(__file__).parent / "corpus"
+ROOMS = (f"http{os.sep}", f"ipc{os.sep}", "proxy_protocol.py")
+"""Where branches are looked at."""
 LONGEST_KEPT = 2048
 """Bytes of an input that is kept."""
 
@@ -77,7 +79,7 @@ def _arcs(one: Callable[[bytes], None], data: bytes) -> set[object]:
     last: dict[FrameType, int] = {}
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
-        if not any(f"{os.sep}l7{os.sep}{room}{os.sep}" in frame.f_code.co_filename for room in ("http", "ipc")):
+        if not any(f"{os.sep}l7{os.sep}{room}" in frame.f_code.co_filename for room in ROOMS):
             return None
         if event == "line":
             arcs.add((frame.f_code, last.get(frame, 0), frame.f_lineno))

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fuzz import chunked, heads, messages, responses
+from tests.fuzz import chunked, heads, messages, proxy_headers, responses
 from tests.fuzz.running import kept
 
-TARGETS = {"heads": heads, "chunked": chunked, "responses": responses, "messages": messages}
+TARGETS = {
+    "heads": heads,
+    "chunked": chunked,
+    "responses": responses,
+    "messages": messages,
+    "proxy_headers": proxy_headers,
+}
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -92,12 +92,17 @@ class TlsClient(Client):
         context: ssl.SSLContext | None = None,
         session: ssl.SSLSession | None = None,
         protocols: Sequence[str] = (),
+        before: bytes = b"",
     ) -> None:
+        """Connect; ``before`` is sent in clear, in one segment with the first bytes of the handshake."""
         super().__init__(address, timeout)
         context = trusting() if context is None else context
         if protocols:
             context.set_alpn_protocols(list(protocols))
         self.sock.settimeout(timeout)
+        if before:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # the system lets go of it after 200 ms
+            self.sock.sendall(before)
         try:
             self.tls = context.wrap_socket(self.sock, server_hostname=name, session=session, suppress_ragged_eofs=False)
         except BaseException:

@@ -25,8 +25,6 @@ from l7.errors import ConfigError, Problem
 
 __all__ = ["EXTENSION", "NO_BACKENDS", "Loaded", "load"]
 
-NOT_YET: tuple[str, ...] = ("proxy_protocol",)
-"""Settings of a listener that mean nothing yet, so that they are refused."""
 NO_BACKENDS = "no backends; write HOST=ADDRESS, as in `l7 --port 8080 localhost=127.0.0.1:9001`, or a file (-c FILE)"
 
 
@@ -78,8 +76,6 @@ def _wrong_together(config: Config, merge: SourceMerge) -> list[Problem]:
     """What listeners are wrong together, and what of them l7 has not."""
     found = list(conflicts(config.listeners))
     for index, one in enumerate(config.listeners):
-        set_here = [name for name in NOT_YET if getattr(one, name) != type(one).model_fields[name].default]
-        found += [(index, name.replace("_", "-"), "is not supported yet; remove it") for name in set_here]
         if one.tls is not None and (one.tls.client_auth not in (None, "off") or one.tls.client_ca is not None):
             found.append((index, "tls", "client-auth and client-ca are not supported yet; remove them"))
         elif one.tls is not None and not config.tls.certificates:

@@ -12,15 +12,18 @@ from l7.workers.transport.stream cimport DeadlineSweeper, Stream
 cdef int _IPV4, _UNIX
 
 cdef class ActiveListener:
-    cdef public object sock, config, contexts
+    cdef public object bound, sock, config, contexts, senders
     cdef public int family, port, https_port
     cdef public bytes authority
-    cdef public bint watching
+    cdef public bint watching, begins_otherwise
     cdef object _hops, _watcher
     cdef ConnectionHandler _server
 
     @cython.locals(hop=Hop)
     cdef Hop hop(self, str client)
+    cdef Hop _new_hop(self, str client)
+    @cython.locals(hop=Hop)
+    cpdef Hop told_hop(self, str client, int port)
     cpdef watch(self)
     cpdef pause(self)
     cpdef close(self)
@@ -29,7 +32,7 @@ cdef class ActiveListener:
 
 cdef class ConnectionHandler:
     cdef public Proxy proxy
-    cdef public object handover_queue, handshakes, on_drained
+    cdef public object handover_queue, handshakes, on_drained, proxy_headers
     cdef public set connections
     cdef public bint stopped
     cdef DeadlineSweeper _sweeper

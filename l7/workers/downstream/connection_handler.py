@@ -11,25 +11,25 @@ instructions less of 100,000; it is not listened on again after each end where n
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from _socket import socket as Socket
 from collections.abc import Callable, Sequence
 
 from gevent import get_hub
 
+from l7.clock import monotonic
 from l7.config.values.listener import FIRST_TLS_PORT
 from l7.http.forwarding import Hop
 from l7.ipc.messages import Adopt
-from l7.networks import UNIX, host_port, of_peer
+from l7.networks import UNIX, Trusted, of_peer
 from l7.oserrors import DESCRIPTORS, SCARCE, describe
 from l7.telemetry.events import named
 from l7.workers.bounded_cache import BoundedCache
 from l7.workers.downstream.accept_balancer import AcceptBalancer
-from l7.workers.downstream.bound_listener import BoundListener, Handshakes
+from l7.workers.downstream.bound_listener import BoundListener, Handshakes, ProxyHeaderReader
 from l7.workers.downstream.connection import ClientConnection
 from l7.workers.downstream.connection_reclaimer import ConnectionReclaimer, has_waiting
-from l7.workers.downstream.handover import MOST_READ, HandoverQueue
+from l7.workers.downstream.handover import MOST_READ, HandoverQueue, adopted_hop
 from l7.workers.proxy import Proxy
 from l7.workers.runtime.oneshot import OneShotTimer
 from l7.workers.transport import socket_calls
@@ -48,17 +48,21 @@ class ActiveListener:
     """One listening socket as a worker sees it."""
 
     __slots__ = (
-        "_hops", "_server", "_watcher", "authority", "config", "contexts", "family", "https_port", "port", "sock",
-        "watching",
+        "_hops", "_server", "_watcher", "authority", "begins_otherwise", "bound", "config", "contexts", "family",
+        "https_port", "port", "senders", "sock", "watching",
     )  # fmt: skip
 
     def __init__(self, bound: BoundListener, server: ConnectionHandler) -> None:
+        self.bound = bound
         sock = self.sock = bound.socket
         self.config = bound.config
+        self.begins_otherwise = bound.begins_otherwise
         self.contexts = bound.contexts
+        self.senders = Trusted(bound.config.proxy_protocol) if bound.config.proxy_protocol else None
+        """Whose connections begin with a PROXY header; None where none does."""
         self.family = int(sock.family)
         self._server = server
-        self.port, self.authority = _own_name(sock)
+        self.port, self.authority = bound.name()
         self.https_port = 0
         """Where requests are led to (`Hop.https_port`)."""
         self._hops: BoundedCache[str, Hop] = BoundedCache(_REMEMBERED)
@@ -86,20 +90,22 @@ class ActiveListener:
         """What the connections of ``client`` add to each request: one for all of them, while it is remembered."""
         hop = self._hops.get(client)
         if hop is None:
-            hop = self._hops[client] = Hop(
-                client, self.port, self.authority, self.config.scheme, via=self._server.proxy.config.via
-            )
-            hop.https_port = self.https_port
+            hop = self._hops[client] = self._new_hop(client)
         return hop
 
-    def has_accepted(self, sock: Socket) -> bool:
-        """Whether a connection came to the address of this listener."""
-        if int(sock.family) != self.family:
-            return False
-        ours, theirs = self.sock.getsockname(), sock.getsockname()
-        if self.family == _UNIX:
-            return bool(ours == theirs)
-        return ours[1] == theirs[1] and (ours[0] == theirs[0] or ours[0] in ("::", "0.0.0.0"))
+    def _new_hop(self, client: str) -> Hop:
+        hop = Hop(client, self.port, self.authority, self.config.scheme, via=self._server.proxy.config.via)
+        hop.https_port = self.https_port
+        return hop
+
+    def told_hop(self, client: str, port: int) -> Hop:
+        """As `hop`, for a client of whom a PROXY header has told that it connected to ``port``; 0: not known."""
+        told = b"%d" % port if port else b""
+        hop = self.hop(client)
+        if hop.told_port != told:
+            hop = self._hops[client] = self._new_hop(client)
+            hop.told_port = told
+        return hop
 
     def _on_connection(self) -> None:
         if not self._server.yields():
@@ -130,6 +136,8 @@ class ConnectionHandler:
         self.handover_queue: HandoverQueue | None = None
         self.handshakes: Handshakes | None = None
         """Opens the connections of listeners with TLS."""
+        self.proxy_headers: ProxyHeaderReader | None = None
+        """Reads the headers of listeners with ``proxy-protocol``."""
         self.connections: set[ClientConnection] = set()
         self.stopped = False
         self.on_drained: Callable[[], None] = _nothing
@@ -178,10 +186,31 @@ class ConnectionHandler:
             self._room.waited()
             self._crowded = has_waiting(listener.sock)
         hop = listener.hop(client_address(peer, listener.family))
-        if listener.contexts is None:
+        if listener.begins_otherwise:
+            self._begin_otherwise(sock, hop, listener)
+        else:
             self.begin(Stream(sock, self._sweeper), hop)
-        elif self.handshakes is not None:
+
+    def _begin_otherwise(self, sock: Socket, hop: Hop, listener: ActiveListener) -> None:
+        """Serve a new connection after what comes before its first request: a PROXY header, a TLS handshake."""
+        if listener.senders is not None and self.proxy_headers is not None:
+            self.proxy_headers.begin(self.begin(Stream(sock, self._sweeper), hop), listener)
+        elif listener.contexts is not None and self.handshakes is not None:
             self.handshakes.begin(sock, listener.contexts, hop)
+
+    def introduced(self, connection: ClientConnection, listener: ActiveListener) -> None:
+        """Serve a connection whose header has said who the client is: what comes next is in its socket still."""
+        connection.trusted = self.proxy.trusts(connection.hop.client)
+        if listener.contexts is not None and self.handshakes is not None:
+            self.handshakes.go_on(connection, listener.contexts)
+            return
+        connection.stream.deadline = monotonic() + self.proxy.bounds.head_seconds
+        if self.proxy.stopping and not connection.stream.has_bytes():
+            connection.close()
+            return
+        connection.resume()
+        if self.proxy.handing_over:
+            self.hand_over(connection)
 
     def begin(self, stream: Stream, hop: Hop) -> ClientConnection:
         """Serve a new connection."""
@@ -233,33 +262,21 @@ class ConnectionHandler:
         """Go on with a connection that comes from another worker; one that came back ends with its next answer."""
         sock = Socket(fileno=descriptor)
         sock.setblocking(False)
-        hop, last = self._adopted_hop(message, sock)
+        listener = next((one for one in self._listeners if one.bound.has_accepted(sock)), None)
+        hop = adopted_hop(message, b"" if listener is None else listener.authority, via=self.proxy.config.via)
+        last = message.returned
+        if listener is not None:
+            hop.https_port = listener.https_port
+            last = last or listener.bound.is_of_another_kind(hop)
         connection = self.begin(Stream(sock, self._sweeper), hop)
         self._balancer.adopts()
-        connection.adopted(message.data, message.idle_left, last=message.returned or last)
+        connection.adopted(message.data, message.idle_left, last=last)
         if self.proxy.handing_over and not message.returned and self.hand_over(connection):
             return
         if self.proxy.stopping and not connection.pending and not connection.stream.has_bytes():
             connection.close()
             return
         connection.resume()
-
-    def _adopted_hop(self, message: Adopt, sock: Socket) -> tuple[Hop, bool]:
-        """What an adopted connection adds to requests, and whether its next answer is its last.
-
-        It is, where its listener is of another kind by now: one that speaks TLS does not go on with plain connections.
-        """
-        listener = next((one for one in self._listeners if one.has_accepted(sock)), None)
-        scheme = message.scheme.encode("ascii")
-        port = f":{message.port}" if message.port else ""
-        authority = f"localhost{port}".encode("ascii") if listener is None else listener.authority
-        hop = Hop(message.peer, message.port, authority, scheme, via=self.proxy.config.via)
-        hop.told_port = message.told_port.encode("ascii")
-        if listener is None:
-            return hop, False
-        hop.https_port = listener.https_port
-        proxied = bool(listener.config.proxy_protocol)
-        return hop, listener.config.scheme != scheme or proxied != bool(hop.told_port)
 
     def hand_over(self, connection: ClientConnection) -> bool:
         """Let another worker go on with an idle connection; returns False when it has to stay for now.
@@ -351,8 +368,9 @@ class ConnectionHandler:
         Those that end already may not take much longer.
         """
         self._hurry()
-        if self.handshakes is not None:
-            self.handshakes.close()
+        for opening in (self.handshakes, self.proxy_headers):
+            if opening is not None:
+                opening.close()
         for connection in [connection for connection in self.connections if connection.idle]:
             if not connection.stream.has_bytes():
                 connection.close()
@@ -379,13 +397,3 @@ def client_address(peer: str, family: int) -> str:
     if family == _UNIX:
         return UNIX
     return peer if family == _IPV4 else of_peer(peer)
-
-
-def _own_name(sock: socket.socket) -> tuple[int, bytes]:
-    """The port of a listener, and what stands in for a Host that an HTTP/1.0 client does not send (RFC 9112, 3.3)."""
-    if sock.family == socket.AF_UNIX:
-        return 0, b"localhost"
-    host, port = sock.getsockname()[:2]
-    address = ipaddress.ip_address(host.partition("%")[0])
-    name = host_port("localhost" if address.is_unspecified else str(address), port)
-    return port, name.removesuffix(":80").encode("ascii")

@@ -14,6 +14,7 @@ from collections import deque
 from typing import Protocol
 
 from l7.clock import monotonic
+from l7.http.forwarding import Hop
 from l7.ipc.messages import Adopt
 from l7.workers.downstream.connection import ClientConnection
 from l7.workers.runtime.channel import LoopChannel
@@ -95,3 +96,15 @@ class HandoverQueue:
         scheme, told = hop.scheme.decode("ascii"), hop.told_port.decode("ascii")
         message = Adopt(hop.client, hop.port, connection.pending, left, scheme=scheme, told_port=told)
         return self._channel.try_send(message, connection.stream.socket.fileno())
+
+
+def adopted_hop(message: Adopt, authority: bytes, *, via: bool) -> Hop:
+    """What a connection adds to requests that comes from another worker.
+
+    :param authority: of its listener; empty where that is gone.
+    """
+    port = f":{message.port}" if message.port else ""
+    authority = authority or f"localhost{port}".encode("ascii")
+    hop = Hop(message.peer, message.port, authority, message.scheme.encode("ascii"), via=via)
+    hop.told_port = message.told_port.encode("ascii")
+    return hop

@@ -100,17 +100,31 @@ class TlsHandshakes:
 
     def begin(self, sock: Socket, contexts: ListenerContexts, hop: Hop) -> None:
         """Shake hands on a new connection, and serve it."""
-        while len(self._under_way) >= MOST:
-            oldest = next(iter(self._under_way))
-            self.failed(oldest, TlsFailure("others needed its place", OVERLOADED))
-            if oldest.connection is not None:
-                oldest.connection.close()
+        self._make_room()
         handshake = ClientHandshake(self)
         stream = Stream(sock, self._sweeper, TlsTransport(sock, contexts.session, handshake))
         handshake.connection = self._owner.begin(stream, hop)
         stream.handler = handshake
         stream.deadline = monotonic() + self._seconds
         self._under_way[handshake] = None
+
+    def go_on(self, connection: ClientConnection, contexts: ListenerContexts) -> None:
+        """Shake hands on a connection whose PROXY header has come, within the time that it had for both."""
+        self._make_room()
+        handshake = ClientHandshake(self)
+        stream = connection.stream
+        stream.transport = TlsTransport(stream.socket, contexts.session, handshake)
+        handshake.connection = connection
+        stream.handler = handshake
+        self._under_way[handshake] = None
+        stream.watch()
+
+    def _make_room(self) -> None:
+        while len(self._under_way) >= MOST:
+            oldest = next(iter(self._under_way))
+            self.failed(oldest, TlsFailure("others needed its place", OVERLOADED))
+            if oldest.connection is not None:
+                oldest.connection.close()
 
     def may_step(self) -> bool:
         """Whether there is time for a step in this turn of the loop."""
