@@ -157,8 +157,8 @@ class Timeouts(Section):
     write: Timeout = Field(default=60.0, description="The longest pause of a client that is being sent a response.")
     handshake: Timeout = Field(
         default=10.0,
-        description="What comes before the first request must have come within this time: the header of the PROXY "
-        "protocol on a listener that has it.",
+        description="What comes before the first request of a connection must have come within this time: the header "
+        "of the PROXY protocol and the TLS handshake, together, on a listener that has them.",
     )
     half_closed: DurationOrUnlimited = Field(
         default=3.0,

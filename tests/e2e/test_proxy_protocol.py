@@ -246,3 +246,16 @@ def test_a_header_may_come_before_tls(l7, server, tmp_path, header):
     with Client(proxy.address) as client:
         client.send(header + REQUEST)
         assert client.read_response().status == 400, "it knows plain HTTP also behind a header"
+
+
+def test_header_and_handshake_share_one_time(l7, server, tmp_path):
+    pair = write_pair(tmp_path, "localhost", issue("localhost"))
+    text = config(server.address, seconds="2s").replace("proxy-protocol", "tls: true, proxy-protocol")
+    proxy = l7(f"{text}tls: {{certificates: [{pair}]}}\n", inherit=False)
+    with Client(proxy.address) as client:
+        started = time.monotonic()
+        client.pump(1.7)
+        client.send(v1("192.0.2.7", "198.51.100.1"))
+        client.read_until_closed()
+        assert 1.9 < time.monotonic() - started < 3.3, "two seconds for both, not for each"
+    assert not figures(proxy)
