@@ -71,6 +71,8 @@ class _TlsSocket:
                 if data:
                     break
                 raise BlockingIOError from None
+            except ssl.SSLZeroReturnError:  # both ends have said that they send no more
+                break
             if not piece:
                 break
             data += piece

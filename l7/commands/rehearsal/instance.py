@@ -131,6 +131,8 @@ def private_config(loaded: Loaded, ports: list[int], directory: Path) -> tuple[d
     config |= {
         "port": 0,
         "bind": ["127.0.0.1"],
+        "listeners": [],
+        "tls": {"certificates": []},
         "run-as": pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() == 0 else None,
         "access-log": "off",
         "log-level": "info",

@@ -284,5 +284,7 @@ class ClientConnection(Http1Exchange):
 
     def close(self) -> None:
         """Close the connection and tell its owner."""
+        if self.tls is not None and not self.stream.closed:
+            self.stream.finish_sending()  # else it would look cut off
         self.stream.close()
         self._owner.gone(self)
