@@ -36,6 +36,8 @@ HOT = (
     "l7.telemetry.access_log",
     "l7.workers.transport.plain",
     "l7.workers.transport.stream",
+    "l7.workers.transport.tls_records",
+    "l7.workers.transport.tls",
     "l7.workers.runtime.greenlet_pool",
     "l7.workers.upstream.pool",
     "l7.workers.downstream.client_exchange",

@@ -248,6 +248,25 @@ def test_an_answer_that_ends_with_its_connection_ends_with_close_notify(tls):
         assert client.end == "eof", "and was not cut"
 
 
+def test_a_connection_that_the_client_wants_closed_ends_with_close_notify(tls):
+    proxy = tls(more="timeouts: {idle: 200ms}\n")
+    with TlsClient(proxy.address) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert client.read_response().status == 200
+        assert client.read_until_closed() == b"" and client.end == "eof"
+    with TlsClient(proxy.address) as client:  # and so does one that was idle for too long
+        served(client)
+        assert client.read_until_closed() == b"" and client.end == "eof"
+
+
+def test_an_answer_that_is_cut_short_is_cut_off(tls):
+    proxy = tls(lambda _: Reply(headers=[(b"Content-Length", b"100")], body=b"half", framing="none", close=True))
+    with TlsClient(proxy.address) as client:
+        client.send(REQUEST)
+        assert not client.read_response().complete
+        assert client.end == "reset", "no close_notify"
+
+
 def test_a_connection_ends_with_its_next_answer_after_a_reload(tls):
     proxy = tls()
     with TlsClient(proxy.address) as client:

@@ -73,6 +73,10 @@ class _TlsSocket:
                 raise BlockingIOError from None
             except ssl.SSLZeroReturnError:  # both ends have said that they send no more
                 break
+            except OSError:
+                if data:  # it is told again
+                    break
+                raise
             if not piece:
                 break
             data += piece

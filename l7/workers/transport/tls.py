@@ -244,7 +244,8 @@ class TlsTransport(PlainTransport):
             sent = min(self._owed, len(data))
             self._owed = 0
         view = memoryview(data)
-        while sent < len(view):
+        size = len(view)
+        while sent < size:
             piece = view[sent : sent + MOST]
             self._encrypt(piece)
             if not self._flush():
@@ -303,7 +304,7 @@ class TlsTransport(PlainTransport):
             if not self._flush():
                 return
             if self._shut:
-                super().shutdown()
+                PlainTransport.shutdown(self)
         except OSError:  # who receives or sends is told
             pass
         self._stop_flusher()
@@ -327,10 +328,10 @@ class TlsTransport(PlainTransport):
         if self._outgoing.pending > self._held or self._unsent:
             self._flush_soon()
         if not self._unsent:
-            super().shutdown()
+            PlainTransport.shutdown(self)
 
     def close(self) -> None:
         """Let the socket go, without close_notify."""
         self._stop_flusher()
         self._fd = -1
-        super().close()
+        PlainTransport.close(self)
