@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
+from l7 import validation
 from l7.errors import ConfigError, StartError
 from l7.master.resources.process_attributes import open_standard_descriptors
 from l7.telemetry.events import complain
@@ -22,6 +23,13 @@ from l7.version import version
 
 _UNWRITABLE = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """Standard output takes no more: nobody reads on (`l7 dump | head`), the disk is full."""
+
+
+_NOT_TO_SERVE = frozenset((
+    "check", "dump", "explain", "reload", "status", "logs", "server", "rehearse", "demo", "schema", "completion",
+    "-h", "--help", "--help-all",
+))  # fmt: skip
+"""Without one of these words l7 serves; with one `l7.commands.dispatch` finds out what is meant."""
 
 
 def main(run: Callable[[], int]) -> int:
@@ -54,6 +62,11 @@ def command_line(argv: list[str]) -> Callable[[], int]:
     """Import what runs the command line ``argv``, and return it; it may raise SystemExit."""
     if argv in (["--version"], ["-V"]):
         return _print_version
+    if _NOT_TO_SERVE.isdisjoint(argv):
+        validation.leave_to_others()
+        from l7.commands.serve import run
+
+        return lambda: run(argv, os.environ)
     from l7.commands.dispatch import dispatch
 
     return lambda: dispatch(argv, os.environ)

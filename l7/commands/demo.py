@@ -14,16 +14,16 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from setproctitle import setproctitle
 
-from l7.config.file_content import read_file
+from l7.commands.serve import ConfigReader
 from l7.config.reading.flags import parse_environment
-from l7.config.reading.loading import Loaded, load
+from l7.config.reading.loading import load
 from l7.master.build import serve
 from l7.master.resources.privileges import Identity, drop, identify
 
@@ -65,10 +65,7 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
     words = [f"{host}={address}" for host in HOSTS for address in addresses]
 
-    def reload(read_bytes: Callable[[str], bytes] = read_file) -> Loaded:
-        return load([*argv, *words], variables, read_bytes=read_bytes)
-
-    config = reload().config
+    config = load([*argv, *words], variables).config
     with running(listeners, identify(config.run_as)) as pids:
         servers = "".join(
             f"server {name:<5} on {address}, pid {pid}\n"
@@ -76,7 +73,7 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
         )
         port = config.listened_on[0].address.port or "PORT"
         print(WORDS.format(servers=servers, port=port, pid=os.getpid(), victim=pids[1]), flush=True)
-        return serve(reload)
+        return serve(ConfigReader([*argv, *words], variables))
 
 
 def settings(environ: Mapping[str, str]) -> Mapping[str, str]:

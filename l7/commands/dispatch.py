@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from l7.config.file_content import read_file
-from l7.config.reading import flags
+from l7.config.generation import Reference
+from l7.config.reading import flags, serving
 from l7.config.reading.loading import Loaded, load
 from l7.config.values.names import did_you_mean, printable
 from l7.config.values.routekeys import routes_of
@@ -26,18 +27,25 @@ Environ = Mapping[str, str]
 
 def dispatch(argv: list[str], environ: Environ) -> int:
     """Find out which command is meant and run it; returns the exit code."""
-    given = flags.parse_flags(argv)
+    command = _command(flags.parse_flags(argv))
+    if command is None:
+        from l7.commands.serve import run
+
+        return run(argv, environ)
+    gc.enable()
+    return COMMANDS[command](argv, environ)
+
+
+def _command(given: flags.Given) -> str | None:
+    """The command that is meant, None for to serve; raises `ConfigError` for any other word, and options of others."""
     command = given.words[0] if given.words and "=" not in given.words[0] else None
     if not given.problems:
         _refuse_options_of_others(given, command)
-    if command is None:
-        return _run(argv, environ)
-    gc.enable()
-    if command not in COMMANDS:
+    if command is not None and command not in COMMANDS:
         known = ", ".join(COMMANDS)
         what = f"unknown command{did_you_mean(command, COMMANDS)} (commands: {known}; servers: HOST=ADDRESS)"
         raise ConfigError([*given.problems, Problem(printable(command.partition(":")[0], 40), "", what)])
-    return COMMANDS[command](argv, environ)
+    return command
 
 
 def _refuse_options_of_others(given: flags.Given, command: str | None) -> None:
@@ -56,14 +64,12 @@ def _refuse_options_of_others(given: flags.Given, command: str | None) -> None:
         raise ConfigError([Problem(name, "", f"only for {owners}") for name, owners in words])
 
 
-def _run(argv: list[str], environ: Environ) -> int:
-    """``l7``: run the proxy; every reload reads flags, environment and file anew."""
-    from l7.master.build import serve
-
-    # What was imported is no garbage, now or later: no collection, here or in a child, is to look at it.
-    gc.freeze()
-    gc.enable()
-    return serve(lambda read_bytes: load(argv, environ, read_bytes=read_bytes))
+def load_to_serve(
+    read_bytes: Callable[[str], bytes], argv: list[str], environ: Environ, reference: Reference | None
+) -> Loaded:
+    """Load what ``l7`` without a command serves; runs in a child of it (`l7.commands.serve`)."""
+    _command(flags.parse_flags(argv))
+    return serving.load_to_serve(read_bytes, argv, environ, reference)
 
 
 def _check(argv: list[str], environ: Environ) -> int:

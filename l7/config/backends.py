@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
-
+from l7.config.model import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from l7.config.section import (
     BufferSize,
     Count,

@@ -67,16 +67,6 @@ def _about_listening(old: Config, new: Config, port: int, why: str) -> str:
     return f"{_changed('port' if new.port != old.port else 'bind', old, new)} ({why})"
 
 
-def with_other_servers(old: Config, new: Config) -> tuple[str, ...]:
-    """Return the routes of ``new`` that ``old`` has not, or with other addresses of servers."""
-    before = {route: {one.address for one in backend.servers} for route, backend in old.backends.items()}
-    return tuple(
-        route
-        for route, backend in new.backends.items()
-        if {one.address for one in backend.servers} != before.get(route)
-    )
-
-
 def _changed(name: str, old: BaseModel, new: BaseModel, prefix: str = "") -> str:
     before, after = (_show(section, name) for section in (old, new))
     return f"{prefix}{name.replace('_', '-')}: {before} -> {after}"

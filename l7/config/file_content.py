@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 
 from l7.units import show_size
 
+ReadBytes = Callable[[str], bytes]
+"""Gives the content of a file; raises ``OSError``."""
 MOST = 64 * 1024**2
 """Bytes that are read of a file: no configuration has more, and a device may have no end."""
 _PIECE = 1 << 20

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
+import pickle
+import zlib
+from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from pydantic import SecretStr
 
 from l7.config.schema import Config
 from l7.errors import Problem
@@ -19,6 +16,45 @@ Sources = Mapping[Path, str]
 """Where values came from: ``--port``, ``L7_PORT``, ``config.yml:3``, ``argument``. What is not in it is a default."""
 
 
+class PackedSources(Mapping[Path, str]):
+    """Sources that are kept for a dump, which is seldom asked for: a look below the top unpacks all of them."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._top = {path: source for path, source in sources.items() if len(path) == 1}
+        self._packed = zlib.compress(pickle.dumps(dict(sources), pickle.HIGHEST_PROTOCOL), 1)
+
+    def unpacked(self) -> dict[Path, str]:
+        """All of them."""
+        found: dict[Path, str] = pickle.loads(zlib.decompress(self._packed))
+        return found
+
+    def items(self) -> ItemsView[Path, str]:
+        """All of them, unpacked once."""
+        return self.unpacked().items()
+
+    def __getitem__(self, path: Path) -> str:
+        return self._top[path] if len(path) == 1 else self.unpacked()[path]
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self.unpacked())
+
+    def __len__(self) -> int:
+        return len(self.unpacked())
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a configuration that is loaded anew is compared with."""
+
+    config: Config
+    handed: bool
+    """Whether nothing is bound, because the sockets were handed down."""
+    privileged: bool
+    """Whether any port can be bound."""
+    unprivileged_from: int
+    """The lowest port that everybody may bind."""
+
+
 @dataclass(frozen=True)
 class Loaded:
     """One successful load. ``warnings`` are for the user's eyes; ``file`` is named as the user named it."""
@@ -27,11 +63,12 @@ class Loaded:
     sources: Sources = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
     file: str | None = None
-
-    @property
-    def digest(self) -> str:
-        """Twelve hexadecimal digits that are equal for equal configurations, passwords included."""
-        return digest(self.config)
+    digest: str = ""
+    """Twelve hexadecimal digits that are equal for equal configurations, passwords included."""
+    changes: tuple[str, ...] = ()
+    """What is different to the `Reference`, as text."""
+    needs_restart: tuple[str, ...] = ()
+    """What of that cannot be applied by a reload."""
 
     def generation(self, number: int) -> Generation:
         """Return this configuration as generation ``number``."""
@@ -46,13 +83,3 @@ class Generation:
     config: Config
     digest: str
     sources: Sources = field(default_factory=dict)
-
-
-def digest(config: Config) -> str:
-    """Return the digest of a configuration: SHA-256 over its canonical form, cut to twelve digits."""
-    canonical = json.dumps(config.model_dump(mode="python"), sort_keys=True, default=_reveal)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
-
-
-def _reveal(value: Any) -> str:
-    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
-
+from l7.config.model import BeforeValidator, Field, model_validator
 from l7.config.section import Section
 from l7.config.values import jsontypes, scalars
 from l7.config.values import listener as own

@@ -12,7 +12,9 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal
 
-from pydantic import (
+from l7.config.backends import Backend, BackendDefaults, BackendTimeouts, Buffer, Server
+from l7.config.listeners import ListenerConfig, ListenerTls, short_form
+from l7.config.model import (
     AfterValidator,
     BeforeValidator,
     Field,
@@ -21,9 +23,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-
-from l7.config.backends import Backend, BackendDefaults, BackendTimeouts, Buffer, Server
-from l7.config.listeners import ListenerConfig, ListenerTls, short_form
 from l7.config.section import BufferSize, Count, Duration, DurationOrUnlimited, Period, Section, Switch, Timeout
 from l7.config.tls import Tls
 from l7.config.values import jsontypes, scalars

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import types
 import typing
-from typing import Annotated, Any, ClassVar
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
-from pydantic.fields import FieldInfo
-
+from l7.config.model import BaseModel, BeforeValidator, ConfigDict
 from l7.config.values import backend, jsontypes, scalars
 from l7.config.values.scalars import Form
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 Count = Annotated[
     int, BeforeValidator(scalars.whole(1, 1_000_000)), Form("number", schema=jsontypes.whole(1, 1_000_000))
@@ -48,6 +50,21 @@ DurationOrUnlimited = Annotated[
 ]
 
 
+_same: dict[frozenset[str], frozenset[str]] = {}
+
+
+@cache
+def _names(kind: type[Section]) -> tuple[str, ...]:
+    return getattr(kind, "record_fields", ()) or tuple(kind.model_fields)
+
+
+def restored(kind: Any, names: tuple[str, ...], values: tuple[Any, ...], given: frozenset[str]) -> Any:
+    """The section that was pickled as this."""
+    if hasattr(kind, "record_fields"):
+        return kind.restored(names, values, given)
+    return kind.model_construct(set(given), **dict(zip(names, values, strict=True)))
+
+
 class Section(BaseModel):
     """What all parts of the schema have in common: frozen, hyphenated keys, nothing unknown, no values in errors.
 
@@ -70,6 +87,13 @@ class Section(BaseModel):
     """The setting that a plain text in place of the section stands for."""
     switch: ClassVar[bool] = False
     """Whether `true` in place of the section stands for it with nothing set."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How a section is pickled, in both forms that it has (`l7.config.model`): names and sets are there once."""
+        names = _names(type(self))
+        values = tuple([getattr(self, name) for name in names])
+        given = frozenset(self.model_fields_set)
+        return restored, (type(self), names, values, _same.setdefault(given, given))
 
     @classmethod
     def shown(cls, name: str, value: Any) -> Any:

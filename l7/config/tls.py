@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
-
+from l7.config.model import BeforeValidator, Field, model_validator
 from l7.config.section import Section
 from l7.config.values import jsontypes, scalars
 from l7.config.values.scalars import Flag, Form

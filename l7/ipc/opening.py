@@ -62,6 +62,14 @@ class ExpectSuccessor(OpeningMessage):
 
 
 @dataclass(frozen=True)
+class StartReader(OpeningMessage):
+    """Start a process that imports what reads the configuration, becomes the run-as account, and reads.
+
+    The answer brings its socket (`l7.master.children.reader`).
+    """
+
+
+@dataclass(frozen=True)
 class Opened(OpeningMessage):
     """It is done; a descriptor is beside the message where something was opened."""
 
@@ -82,6 +90,7 @@ CODEC: Codec[OpeningMessage] = Codec(
         "open-certificate": OpenCertificate,
         "bind-port": BindPort,
         "expect-successor": ExpectSuccessor,
+        "start-reader": StartReader,
         "opened": Opened,
         "not-opened": NotOpened,
     },

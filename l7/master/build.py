@@ -34,10 +34,11 @@ from l7.master.resources.listeners import Listener
 from l7.master.resources.privileged_opener import PrivilegedOpener
 from l7.master.resources.startup import MasterResources, prepare
 from l7.master.resources.systemd import SystemdNotifier
+from l7.master.state.config_source import ConfigSource
 from l7.master.state.dns_results import DnsResultPublisher
 from l7.master.state.gauges import MasterGaugeWriter
 from l7.master.state.generations import SLOTS, Generations
-from l7.master.state.tls_contexts import Load, TlsContexts
+from l7.master.state.tls_contexts import TlsContexts
 from l7.master.supervision.machine import SupervisionMachine
 from l7.master.supervision.state import MONITOR_SLOTS, initial_state
 from l7.master.upgrade.coordinator import UpgradeCoordinator, report_failure
@@ -48,17 +49,17 @@ from l7.telemetry.events import Events, complain, named
 from l7.workers.process import run
 
 
-def serve(load: Load, *, run: Run = run, environ: MutableMapping[str, str] = os.environ) -> int:
+def serve(source: ConfigSource, *, run: Run = run, environ: MutableMapping[str, str] = os.environ) -> int:
     """Run l7 until it is told to stop; returns the exit code.
 
-    :param load: is called at the start and at each reload.
+    :param source: what is read at the start and at each reload.
     :param run: what a worker does; tests put something small in its place.
     """
     events = Events()
     signal_queue = SignalQueue()
     signal_queue.open()
     inheritance, opener = None, PrivilegedOpener(run_opener)
-    tls = TlsContexts(load, opener)
+    tls = TlsContexts(source, opener)
     try:
         inheritance = inherit(environ)
         if inheritance is not None and inheritance.opener is not None:

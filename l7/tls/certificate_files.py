@@ -6,7 +6,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from l7.config.generation import Loaded, Path
 from l7.config.schema import Config
@@ -51,6 +51,7 @@ def read_tls(loaded: Loaded, read: Read, *, patient: bool = True) -> TlsFiles:
     config = loaded.config
     if not config.tls.certificates:
         return TlsFiles()
+    loaded = replace(loaded, sources=dict(loaded.sources.items()))  # looked at often below
     found: list[Certificate] = []
     problems: list[Problem] = []
     warnings: list[Problem] = []

@@ -20,9 +20,9 @@ from collections.abc import Mapping
 import bcrypt
 import gevent
 from gevent.threadpool import ThreadPool
-from pydantic import SecretStr
 
 from l7.clock import Clock, monotonic
+from l7.config.model import SecretStr
 from l7.http.fields import name_of
 from l7.http.messages import CHUNKED, RequestHead
 from l7.http.targets import is_challenge

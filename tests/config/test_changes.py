@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from l7.config.changes import changes, needs_restart, with_other_servers
+from l7.config.changes import changes, needs_restart
+from l7.config.comparison import with_other_servers
 from l7.config.schema import Config
 
 

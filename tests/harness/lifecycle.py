@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import psutil
 
 from tests.harness import TIMEOUT
-from tests.harness.l7process import L7Process
+from tests.harness.l7process import WORKER, L7Process
 
 
 def reload(proxy: L7Process, config: str | None = None) -> list[int]:
@@ -48,6 +48,15 @@ SLICE = 0.005
 """Seconds for which a process that is followed goes on at a time."""
 
 
+def _workers(master: psutil.Process) -> list[psutil.Process]:
+    """The workers of a master; it has another child while its configuration is read."""
+    found = []
+    for child in master.children():
+        with suppress(psutil.NoSuchProcess):
+            found += [child] if child.cmdline()[:1] and child.cmdline()[0].startswith(WORKER) else []
+    return found
+
+
 @contextmanager
 def suspended_successor(proxy: L7Process) -> Iterator[psutil.Process]:
     """Ask for an upgrade, and stop the next master while its first worker boots; it goes on at the end.
@@ -62,7 +71,7 @@ def suspended_successor(proxy: L7Process) -> Iterator[psutil.Process]:
         assert time.monotonic() < until, "no next l7"
     (successor,) = born
     successor.suspend()
-    while not successor.children():  # looked for while it stands still: a worker boots in less time than looking takes
+    while not _workers(successor):  # looked for while it stands still: a worker boots in less time than looking takes
         assert time.monotonic() < until, "no worker of the next l7"
         successor.resume()
         time.sleep(SLICE)

@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 
-from l7.config.reading.loading import load
+from l7.commands.serve import ConfigReader
 from l7.ipc.channel import Channel
 from l7.ipc.messages import BootFailed, Drain, Drained, Message, Ready
 from l7.master.build import serve
@@ -76,4 +76,4 @@ def hesitate(boot: WorkerSpec, channel: Channel, message: Message) -> None:
 
 if __name__ == "__main__":
     step.HEARD_WITHIN = 20.0  # no slow machine is to end the wait
-    sys.exit(serve(lambda read_bytes: load(sys.argv[1:], {}, read_bytes=read_bytes), run=toy))
+    sys.exit(serve(ConfigReader(sys.argv[1:], {}), run=toy))

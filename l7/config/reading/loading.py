@@ -7,11 +7,14 @@ of the hosts they name and leave the rest of the file as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
-from l7.config.file_content import read_file
+from l7.config.file_content import ReadBytes, read_file
 from l7.config.generation import Loaded
 from l7.config.listeners import conflicts
 from l7.config.reading import flags
@@ -33,7 +36,7 @@ def load(
     environ: Mapping[str, str],
     *,
     skip: int = 0,
-    read_bytes: Callable[[str], bytes] = read_file,
+    read_bytes: ReadBytes = read_file,
 ) -> Loaded:
     """Load the configuration that ``argv`` and ``environ`` ask for, reading the file anew.
 
@@ -53,7 +56,7 @@ def load(
     problems = [*line.problems, *variables.problems, *document.problems, *merge.problems]
     config = _validate(merge, problems)
     warnings = (*flags.unknown_variables(environ), *_redacted(config))
-    return Loaded(config, merge.sources, warnings, name)
+    return Loaded(config, merge.sources, warnings, name, digest(config))
 
 
 def _validate(merge: SourceMerge, problems: list[Problem]) -> Config:
@@ -95,3 +98,13 @@ def _redacted(config: Config) -> list[Problem]:
         for login, secret in config.users.items()
         if secret.get_secret_value() == NEVER
     ]
+
+
+def digest(config: Config) -> str:
+    """Return the digest of a configuration: SHA-256 over its canonical form, cut to twelve digits."""
+    canonical = json.dumps(config.model_dump(mode="python"), sort_keys=True, default=_reveal)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _reveal(value: Any) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

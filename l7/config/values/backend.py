@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, SecretStr
-
+from l7.config.model import BaseModel, SecretStr
 from l7.config.values.scalars import REDACTED, duration, text_of
 from l7.units import quoted, show_duration
 

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import SecretStr
-
+from l7.config.model import SecretStr
 from l7.config.values.addresses import LONGEST_UNIX_PATH, Address, unix_path
 from l7.config.values.wildcards import collision
 from l7.networks import UNIX, unmapped

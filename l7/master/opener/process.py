@@ -21,7 +21,6 @@ from setproctitle import setproctitle
 
 from l7.config.file_content import content_of
 from l7.config.generation import Loaded
-from l7.config.reading.document import parse
 from l7.config.schema import Config
 from l7.ipc.codec import DecodeError
 from l7.ipc.opening import (
@@ -36,9 +35,11 @@ from l7.ipc.opening import (
     Opened,
     OpeningMessage,
     OpenLog,
+    StartReader,
     send,
 )
 from l7.ipc.rights import ControlMessage, descriptors_in
+from l7.master.children.reader import descriptor_of_reader, fork_reader
 from l7.master.children.signals import WISHES
 from l7.master.opener.trusted_paths import UntrustedPath, open_to_append, open_to_read
 from l7.master.resources.listening_sockets import bind_tcp
@@ -49,6 +50,7 @@ from l7.telemetry.events import Events, named
 TITLE = "l7: opener"
 _SETTINGS = ("port", "bind", "listeners", "tls", "admin", "access_log")
 """Those that name what it may open."""
+_SETTINGS_OF = "l7.config.reading.serving", "settings_of"
 _CREDENTIALS = struct.Struct("3i")
 _SCM_CREDENTIALS = 2
 """The kind of control message, which `socket` does not name everywhere (unix(7))."""
@@ -139,9 +141,11 @@ class _Opener:
         descriptor = None
         try:
             self._check(asker)
-            descriptor = self._open(CODEC.decode(data))
+            message = CODEC.decode(data)
+            descriptor = self._open(message)
             send(end, Opened(), descriptor)
-            self._refused = ""
+            if not isinstance(message, StartReader):
+                self._refused = ""
         except (_RequestRefusedError, UntrustedPath, DecodeError) as error:
             why = str(error.strerror if isinstance(error, UntrustedPath) else error)
             self._refuse(why, asker)
@@ -181,6 +185,8 @@ class _Opener:
             return self._open_certificate(message)
         if isinstance(message, BindPort):
             return self._bind(message)
+        if isinstance(message, StartReader):
+            return descriptor_of_reader(self._identity)
         if isinstance(message, ExpectSuccessor):
             self._expecting = True
             return None
@@ -249,13 +255,9 @@ class _Opener:
             return start.config
         descriptor = open_to_read(start.file)
         try:
-            written = parse(content_of(descriptor).decode("utf-8-sig"), start.file)
-            if written.problems:
-                raise ValueError(written.problems[0])
+            text = content_of(descriptor).decode("utf-8-sig")
             keys = [name.replace("_", "-") for name in _SETTINGS]
-            found = Config.model_validate(
-                {key: written.data[key] for key in keys if key in written.data}, by_alias=True, by_name=False
-            )
+            found: Config = fork_reader().call(_SETTINGS_OF, text, start.file, keys)
         except ValueError:
             raise _RequestRefusedError(f"{start.file} is not valid") from None
         finally:

@@ -29,6 +29,7 @@ from l7.ipc.opening import (
     Opened,
     OpeningMessage,
     OpenLog,
+    StartReader,
     send,
 )
 from l7.ipc.rights import descriptors_in
@@ -152,6 +153,10 @@ class PrivilegedOpener:
     def bind(self, host: str, port: int, *, dual: bool) -> socket.socket:
         """A socket that is bound, and does not listen yet; raises ``OSError``."""
         return socket.socket(fileno=self._open(BindPort(host, port, dual)))
+
+    def start_reader(self) -> socket.socket:
+        """The socket of a new process that reads the configuration; raises ``OSError``."""
+        return socket.socket(fileno=self._open(StartReader()))
 
     def expect_successor(self) -> tuple[int, int] | None:
         """Let the process that is started next ask, too: what it needs, a pid and a descriptor; None without one.

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from l7.config.changes import changes, needs_restart, with_other_servers
-from l7.config.generation import Generation, Loaded
-from l7.config.rendering.dump import render_dump
+from l7.config.comparison import with_other_servers
+from l7.config.generation import Generation, Loaded, Reference
 from l7.config.schema import Backend, Config
 from l7.config.values.names import printable
 from l7.errors import ConfigError, L7Error, StartError
@@ -136,8 +135,8 @@ class Generations:
     def load(self) -> BoundGeneration:
         """Read the configuration again and bind new listeners; raises `ReloadRefused`."""
         try:
-            loaded = self._tls.load()
-            self._check(loaded.config)
+            loaded = self._load()
+            self._check(loaded)
             self.shared_state.extend(loaded.config)
             listeners = self._resources.take_listeners(loaded.config)
             admin = self._resources.listeners.take_admin(loaded.config.admin)
@@ -156,8 +155,7 @@ class Generations:
             self._resources.listeners.keep(self.current.sockets)
             raise ReloadRefused([f"reload: {type(error).__name__}: {error}"]) from error
         self.last += 1
-        lines = changes(self.current.generation.config, loaded.config)
-        lines += renewals(self.current.files, self._tls.files)
+        lines = [*loaded.changes, *renewals(self.current.files, self._tls.files)]
         if log.anew:
             lines.append(
                 named(
@@ -190,16 +188,16 @@ class Generations:
         :param try_out: find out, too, whether addresses could be bound and the access log be opened.
         """
         try:
-            loaded = self._tls.load(trial=True)
-            self._check(loaded.config)
+            loaded = self._load(trial=True)
+            self._check(loaded)
         except ConfigError as error:
             return [], [str(problem) for problem in error.problems], ""
         except ReloadRefused as refusal:
-            return changes(self.current.generation.config, loaded.config), refusal.lines, ""
+            return list(loaded.changes), refusal.lines, ""
         except (Exception, SystemExit) as error:  # a question must never be the end of a master that serves
             return [], [f"{type(error).__name__}: {error}"], ""
         problems = self._try_out(loaded.config) if try_out else []
-        return changes(self.current.generation.config, loaded.config), problems, loaded.digest
+        return list(loaded.changes), problems, loaded.digest
 
     def _try_out(self, new: Config) -> list[str]:
         problems = self._resources.listeners.try_out(new.listened_on, new.admin)
@@ -220,16 +218,21 @@ class Generations:
 
     def dump(self, workers: list[str]) -> str:
         """The present configuration, as `USR1` shows it; ``workers`` are a line each."""
-        return f"---\n{render_dump(self.current.generation, [*workers, *self.administration.lines()])}...\n"
+        lines = [*workers, *self.administration.lines()]
+        return f"---\n{self._tls.source.dump(self._resources.opener, self.current.generation, lines)}...\n"
 
-    def _check(self, new: Config) -> None:
-        """Refuse by name what only a start can change; raises `ReloadRefused`."""
-        lines = needs_restart(
-            self.current.generation.config, new, handed=self._resources.listeners.inherited,
-            privileged=may_bind_any_port() or self._resources.opener.alive, unprivileged_from=first_unprivileged_port(),
+    def _load(self, *, trial: bool = False) -> Loaded:
+        """Read the configuration again, and compare it with the present one."""
+        reference = Reference(
+            self.current.generation.config, self._resources.listeners.inherited,
+            may_bind_any_port() or self._resources.opener.alive, first_unprivileged_port(),
         )  # fmt: skip
-        if lines:
-            raise ReloadRefused([f"{line}: needs a restart" for line in lines])
+        return self._tls.load(reference, trial=trial)
+
+    def _check(self, loaded: Loaded) -> None:
+        """Refuse by name what only a start can change; raises `ReloadRefused`."""
+        if loaded.needs_restart:
+            raise ReloadRefused([f"{line}: needs a restart" for line in loaded.needs_restart])
 
     def _tell_changes(self, served: BoundGeneration) -> None:
         number = served.generation.number

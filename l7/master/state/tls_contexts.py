@@ -4,46 +4,46 @@ from __future__ import annotations
 
 import dataclasses
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from l7.clock import monotonic
-from l7.config.generation import Loaded
+from l7.config.generation import Loaded, Reference
 from l7.config.schema import Config
 from l7.errors import ConfigError, Problem
 from l7.master.resources.inherited import ListenerKey
 from l7.master.resources.listeners import Listener, config_of
 from l7.master.resources.privileged_opener import PrivilegedOpener
+from l7.master.state.config_source import ConfigSource
 from l7.tls.certificate_files import TlsFiles, read_tls
 from l7.tls.contexts import CertificateContexts, ListenerContexts, TlsRules, new_context
 
 SESSIONS_LIVE = 86400.0
 """Seconds after which the next generation gets new keys for tickets."""
 
-Load = Callable[[Callable[[str], bytes]], Loaded]
-"""Reads flags, environment and file, the file by the function that it is given; raises `ConfigError`."""
 Contexts = Mapping[ListenerKey, ListenerContexts]
 
 
 class TlsContexts:
     """Loads configurations with the certificates that they name, and makes contexts of these.
 
-    :param load: reads flags, environment and file.
+    :param source: flags, environment and file.
     :param opener: opens what only root may read.
     """
 
-    def __init__(self, load: Load, opener: PrivilegedOpener) -> None:
-        self._load = load
+    def __init__(self, source: ConfigSource, opener: PrivilegedOpener) -> None:
+        self.source = source
         self._opener = opener
         self._sessions: dict[ListenerKey, tuple[TlsRules, float, ssl.SSLContext]] = {}
         self.files = TlsFiles()
         """What `load` has read last."""
 
-    def load(self, *, trial: bool = False) -> Loaded:
+    def load(self, reference: Reference | None = None, *, trial: bool = False) -> Loaded:
         """Read the configuration and its certificates; raises `ConfigError`.
 
+        :param reference: what the result is compared with.
         :param trial: ``files`` is to stay as it is.
         """
-        loaded = self._load(self._opener.read)
+        loaded = self.source.load(self._opener, reference)
         files = read_tls(loaded, self._opener.read_certificate, patient=not trial)
         if not trial:
             self.files = files

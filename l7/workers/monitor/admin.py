@@ -42,8 +42,8 @@ from l7.workers.transport.stream import DeadlineSweeper, Stream
 
 MOST_CONNECTIONS = 64
 """More wait in the queue of the listening socket."""
-LIMITS = {"head": 16 * 1024, "target": 8192, "headers": 100, "discarded-body": 64 * 1024}
-TIMEOUTS = {"head": 5, "idle": 75, "write": 30, "body": 1}
+LIMITS = Limits.model_construct(head=16 * 1024, target=8192, headers=100, discarded_body=64 * 1024)
+TIMEOUTS = Timeouts.model_construct(head=5.0, idle=75.0, write=30.0, body=1.0)
 """Seconds for a head, and for the first one to begin; between two requests; to take more of an answer; to close."""
 FINISH_WITHIN = 1.0
 """Seconds for answers that are owed at the end: less than `l7.master.supervision.transition.STOP_WITHIN`."""
@@ -64,9 +64,8 @@ class AdminHandler(RequestHandler):
     """
 
     def __init__(self, metrics: Metrics, gauges: MasterGauges, visit: Callable[[], green.socket]) -> None:
-        limits = Limits.model_validate(LIMITS)
-        bounds = ClientProtocolLimits(limits, Timeouts.model_validate(TIMEOUTS))
-        super().__init__(GreenletPool(), RequestParser(limits.headers, limits.target), bounds)
+        bounds = ClientProtocolLimits(LIMITS, TIMEOUTS)
+        super().__init__(GreenletPool(), RequestParser(LIMITS.headers, LIMITS.target), bounds)
         self._all_metrics, self._gauges, self._visit = metrics, gauges, visit
         self._pages: dict[bytes, Callable[[], LocalResponse]] = {
             b"/metrics": self._metrics,

@@ -1,0 +1,66 @@
+"""What a child does for a master that serves (`l7.master.children.reader`): read a configuration, or write it down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from l7.config.changes import changes, needs_restart
+from l7.config.file_content import ReadBytes
+from l7.config.generation import Generation, Loaded, PackedSources, Reference
+from l7.config.reading.document import parse
+from l7.config.reading.loading import load
+from l7.config.rendering.dump import render_dump
+from l7.config.schema import Config
+from l7.errors import ConfigError
+
+_SAMPLES = {
+    "valid": b"\xef\xbb\xbfbackends: {'*.example.com': {servers: ['127.0.0.1', '[::1]:1', 'name:80']}}",
+    "unknown": b"porto: 1",
+    "no YAML": b"{",
+    "no text": b"\xff",
+}
+
+
+def load_to_serve(
+    read_bytes: ReadBytes, argv: Sequence[str], environ: Mapping[str, str], reference: Reference | None
+) -> Loaded:
+    """As `load`, and what is different to the configuration that is served."""
+    loaded = load(argv, environ, read_bytes=read_bytes)
+    loaded = replace(loaded, sources=PackedSources(loaded.sources))
+    if reference is None:
+        return loaded
+    old, new = reference.config, loaded.config
+    lines = needs_restart(
+        old, new, handed=reference.handed, privileged=reference.privileged,
+        unprivileged_from=reference.unprivileged_from,
+    )  # fmt: skip
+    return replace(loaded, changes=tuple(changes(old, new)), needs_restart=tuple(lines))
+
+
+def dump(_: ReadBytes, generation: Generation, worker_lines: Sequence[str]) -> str:
+    """`render_dump` of a generation that is served."""
+    if isinstance(generation.sources, PackedSources):
+        generation = replace(generation, sources=generation.sources.unpacked())
+    return render_dump(generation, worker_lines)
+
+
+def warm_up() -> None:
+    """Import what is imported when it is first used: in good times and in bad ones."""
+
+    def read_bytes(name: str) -> bytes:
+        return _SAMPLES[name]
+
+    for name in _SAMPLES:
+        with suppress(ConfigError):
+            render_dump(load(["-c", name], {}, read_bytes=read_bytes))
+
+
+def settings_of(_: ReadBytes, text: str, name: str, keys: Sequence[str]) -> Config:
+    """The settings ``keys`` of a file; the rest are defaults. Raises ValueError where they are not valid."""
+    written = parse(text, name)
+    if written.problems:
+        raise ValueError(str(written.problems[0]))
+    found = {key: written.data[key] for key in keys if key in written.data}
+    return Config.model_validate(found, by_alias=True, by_name=False)

@@ -1,0 +1,110 @@
+"""A child reads the configuration: what it returns, raises and asks for, and what is not read twice."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from l7.commands.serve import ConfigReader
+from l7.config.generation import PackedSources, Reference
+from l7.errors import ConfigError, StartError
+from l7.master.children.reader import fork_reader
+from l7.master.resources.privileged_opener import PrivilegedOpener
+from tests.harness.l7process import ROOT
+
+HERE = "tests.master.test_reader"
+
+
+def adds(read_bytes, name, number):  # type: ignore[no-untyped-def]
+    """Run in the reader."""
+    return len(read_bytes(name)) + number
+
+
+def fails(read_bytes, how):  # type: ignore[no-untyped-def]
+    """Run in the reader."""
+    if how == "exit":
+        sys.exit(3)
+    if how == "die":
+        os._exit(1)
+    read_bytes("nothing")
+
+
+def test_it_returns_what_the_function_does_and_files_are_read_here() -> None:
+    reader = fork_reader()
+    asked = []
+    try:
+        for number in (1, 2):
+            reader.begin((HERE, "adds"), "a file", number)
+            assert reader.result(lambda name: asked.append(name) or b"four") == 4 + number
+    finally:
+        reader.close()
+    assert asked == ["a file"] * 2
+
+
+@pytest.mark.parametrize(
+    ("how", "kind"), [("exit", SystemExit), ("die", StartError), ("read", FileNotFoundError), ("x", FileNotFoundError)]
+)
+def test_what_it_raises_is_raised_here(how: str, kind: type[BaseException]) -> None:
+    with pytest.raises(kind):
+        fork_reader().call((HERE, "fails"), how)
+
+
+def loaded(reader: ConfigReader, reference: Reference | None = None):  # type: ignore[no-untyped-def]
+    return reader.load(PrivilegedOpener(), reference)
+
+
+def test_what_has_not_changed_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "l7.yml"
+    file.write_text("backends: {a: {servers: ['127.0.0.1:1']}}")
+    reader = ConfigReader(["-c", str(file)], {})
+    first = loaded(reader)
+    reference = Reference(first.config, False, False, 1024)
+    assert isinstance(first.sources, PackedSources)
+    assert first.sources["backends", "a"] == f"{file}:1"
+    file.write_text("backends: {a: {servers: ['127.0.0.1:2']}}")
+    second = loaded(reader, reference)
+    assert second.changes == ("backends.a: server 127.0.0.1:2 added", "backends.a: server 127.0.0.1:1 removed")
+    assert second.digest != first.digest
+    file.write_text("port: many")
+    with pytest.raises(ConfigError, match=r"l7.yml:1: port: .*many.* is not a whole number"):
+        loaded(reader, reference)
+
+    def never() -> None:
+        raise AssertionError("it is read again")
+
+    monkeypatch.setattr("l7.commands.serve.fork_reader", never)
+    with pytest.raises(ConfigError):
+        loaded(reader, reference)
+    file.write_text("backends: {}")
+    with pytest.raises(AssertionError):
+        loaded(reader, reference)
+
+
+def test_a_reload_of_the_same_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "l7.yml"
+    file.write_text("backends: {a: {servers: ['127.0.0.1:1']}}")
+    reader = ConfigReader(["-c", str(file)], {})
+    first = loaded(reader)
+    again = loaded(reader, Reference(first.config, False, False, 1024))
+    assert again.config is first.config
+    assert (again.changes, again.needs_restart) == ((), ())
+
+
+def test_a_package_that_was_installed_anew_reads_nothing_for_the_old_one() -> None:
+    script = (
+        "from l7 import validation\n"
+        "validation.leave_to_others()\n"
+        "validation._stamp = 1, 2, 3\n"
+        "from l7.commands.serve import ConfigReader\n"
+        "from l7.master.resources.privileged_opener import PrivilegedOpener\n"
+        "try:\n"
+        "    ConfigReader(['a=127.0.0.1'], {}).load(PrivilegedOpener())\n"
+        "except Exception as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "installed anew: upgrade" in done.stdout
