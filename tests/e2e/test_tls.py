@@ -10,19 +10,22 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect as websocket
 
-from tests.harness.client import Client, get
+from tests.harness.client import TIMEOUT, Client, get
 from tests.harness.l7process import STATUS, L7Process
-from tests.harness.lifecycle import reload
+from tests.harness.lifecycle import reload, stop_successor, upgrade
 from tests.harness.load import Gate
 from tests.harness.origin import Reply
 from tests.harness.tls import EC, RSA, TlsClient, chain_of, issue, refused, trusting, write_pair
+from tests.harness.websocketserver import MAX_MESSAGE, WebSocketServer
 
 CONFIG = "tls: {{certificates: [{certificates}]}}\nbackends: {{'*': {{servers: ['{server}']}}}}\n"
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -401,3 +404,63 @@ def test_the_certificate_is_renewed_where_only_root_may_read_it(l7, origin, tmp_
         reload(proxy)
         with TlsClient(proxy.address) as client:
             assert client.certificate["serialNumber"] != before
+
+
+# --- what passes as without TLS ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 125, 70_000, 4 << 20])
+def test_websocket_messages(l7, pair, size):
+    server = WebSocketServer()
+    try:
+        proxy = l7(CONFIG.format(certificates=pair, server=server.address))
+        url = f"wss://127.0.0.1:{proxy.port}/chat"
+        data = os.urandom(size)
+        with websocket(url, ssl=trusting(), server_hostname="localhost", max_size=MAX_MESSAGE) as connection:
+            connection.send(data)
+            assert connection.recv(TIMEOUT) == data
+            connection.send("text")
+            assert connection.recv(TIMEOUT) == "text"
+    finally:
+        server.close()
+
+
+def test_pieces_of_an_answer_pass_at_once(tls):
+    gates = [threading.Event() for _ in range(3)]
+
+    def events():
+        for number, gate in enumerate(gates):
+            yield b"data: %d\n\n" % number
+            gate.wait(TIMEOUT)
+
+    proxy = tls(lambda _: Reply(headers=[(b"Content-Type", b"text/event-stream")], body=events(), framing="chunked"))
+    with TlsClient(proxy.address) as client:
+        client.send(REQUEST)
+        client.read_head()
+        for number, gate in enumerate(gates):
+            assert client.read_exactly(len(b"9\r\ndata: 0\n\n\r\n")) == b"9\r\ndata: %d\n\n\r\n" % number
+            gate.set()
+
+
+def test_pipelined_requests_in_one_record_are_answered_in_order(tls):
+    proxy = tls(lambda request: Reply(body=request.target))
+    with TlsClient(proxy.address) as client:
+        client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(20)))
+        assert [client.read_response().body for _ in range(20)] == [b"/%d" % number for number in range(20)]
+
+
+def test_a_slow_reader_gets_all_of_a_large_answer(tls):
+    data = os.urandom(8 << 20)
+    proxy = tls(lambda _: Reply(body=data), send_buffer=8192)
+    with TlsClient(proxy.address) as client:
+        client.send(REQUEST)
+        time.sleep(0.5)  # it does not read meanwhile
+        assert client.read_response().body == data
+
+
+def test_an_upgrade_serves_on_with_new_keys_of_tickets(tls):
+    proxy = tls()
+    pid = upgrade(proxy)
+    with TlsClient(proxy.address) as client:
+        served(client)
+    stop_successor(proxy, pid)
