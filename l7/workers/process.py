@@ -330,7 +330,7 @@ class Worker:
         else:
             self._handover_queue.cancel()
         if phase == WorkerPhase.STOPPING:
-            self._proxy.end_tunnels()
+            self._proxy.tunnels.leave()
             self._after(min(IN_TRANSIT, within), server.close_idle)
         if not server.connections:
             self._leave.set()

@@ -6,6 +6,7 @@ from l7 cimport clock
 from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead, ResponseHead
 from l7.telemetry.access_log cimport NullAccessLog
+from l7.workers.downstream.begun_request cimport BegunRequest
 from l7.workers.downstream.body cimport RequestBody
 from l7.workers.downstream.client_exchange cimport ClientExchange
 from l7.workers.downstream.request_handler cimport RequestHandler
@@ -26,20 +27,21 @@ cdef class Proxy(RequestHandler):
     cdef public RequestCounters counters
     cdef bint _strips
     cdef public long in_flight, requests, answered, faults
-    cdef public set tunnels
+    cdef public object tunnels
     cdef object _trusted
     cdef RequestIds _ids
 
     cpdef str next_request_id(self)
-    @cython.locals(body=RequestBody, match=Match, upstream=BackendRuntime)
+    @cython.locals(match=Match, upstream=BackendRuntime, forwarded=ForwardedRequest, member=Member, server=Stream, relay=Relay)
+    cpdef BegunRequest begin(self, Exchange exchange, RequestHead head, ClientExchange client)
+    cpdef resume(self, BegunRequest begun)
+    @cython.locals(body=RequestBody, match=Match, upstream=BackendRuntime, forwarded=ForwardedRequest)
     cpdef handle(self, Exchange exchange, RequestHead head, ClientExchange client)
     cpdef reject(self, object failure, Exchange exchange, ClientExchange client)
     cpdef finish(self, Exchange exchange)
     cpdef bint trusts(self, str client) except -1
     cdef _introduce(self, Exchange exchange, RequestHead head, ClientExchange client)
     cdef _admit(self, Exchange exchange, RequestHead head)
-    cdef _keep_login(self, RequestHead head, object believed)
-    cdef bytes _opening(self, Exchange exchange, RequestHead head, RequestBody body, ClientExchange client, object believed)
     @cython.locals(upstream=BackendRuntime, client=ClientExchange)
     cdef _forward(self, ForwardedRequest forwarded)
     @cython.locals(member=Member)

@@ -19,7 +19,6 @@ from l7.balancing.members import Member
 from l7.balancing.routing import Routes
 from l7.config.schema import Config
 from l7.errors import (
-    BAD_RESPONSE,
     BODY_STALLED,
     INTERNAL,
     KILLED_DATA,
@@ -32,7 +31,6 @@ from l7.errors import (
 )
 from l7.exchange import Exchange
 from l7.http import forwarding
-from l7.http.grammar import elements
 from l7.http.messages import ABSENT, RequestHead
 from l7.http.parser import RequestParser
 from l7.networks import Trusted
@@ -40,6 +38,7 @@ from l7.telemetry.access_log import NullAccessLog
 from l7.telemetry.counters import RequestCounters
 from l7.workers import responses
 from l7.workers.credentials import authenticator_of, claimed_login, needs_login
+from l7.workers.downstream.begun_request import BegunRequest
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.downstream.request_handler import RequestHandler
@@ -50,15 +49,13 @@ from l7.workers.request_ids import RequestIds
 from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.termination import end_waits, killed
 from l7.workers.transport.stream import DeadlineSweeper, Stream
+from l7.workers.tunnels import Tunnels
 from l7.workers.upstream.backend import BackendRuntime, BackendTable
 from l7.workers.upstream.context import BackendContext
 from l7.workers.upstream.forwarded_request import ForwardedRequest
 from l7.workers.upstream.relay import Relay
 from l7.workers.upstream.request_deadline import TotalDeadline
-from l7.workers.upstream.tunnel import Tunnel
 
-TUNNELS_WITHIN = 1.0
-"""Seconds that upgraded connections have to end by themselves when l7 stops."""
 _BROKEN_OFF = frozenset((BODY_STALLED, TRUNCATED))
 """The failures of a server within its answer: what has come of it is the client's all the same."""
 
@@ -90,7 +87,7 @@ class Proxy(RequestHandler):
         """Requests that came to their end, however they ended."""
         self.faults = 0
         """Answers 5xx that l7 made itself, for reasons that are not the client's."""
-        self.tunnels: set[Tunnel] = set()
+        self.tunnels = Tunnels(greenlets)
         self.in_flight = 0
         self.requests = 0
         self._ids = RequestIds()
@@ -100,6 +97,61 @@ class Proxy(RequestHandler):
         """A new request id."""
         self.requests += 1
         return self._ids.of(self.requests)
+
+    def begin(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> BegunRequest | None:
+        """Send a request without a body on an idle connection; where there is none its member has been picked.
+
+        Nothing is begun where it may be answered here, may have to wait before, or where the time is limited in total.
+        """
+        if (
+            head.length != ABSENT
+            or head.upgrade
+            or head.via
+            or head.max_forwards == 0
+            or head.authorization is not None
+        ):
+            return None
+        if self.credentials is not None or client.hop.https_port or self.draining:
+            return None
+        match = self.routes.match(head.host, head.path)
+        if match is None or match.payload is None:
+            return None
+        upstream: BackendRuntime = match.payload
+        if not upstream.plain or upstream.total:
+            return None
+        believed = self._introduce(exchange, head, client)
+        exchange.row = upstream.row
+        forwarded = ForwardedRequest(exchange, head, None, client, upstream)
+        forwarded.open(believed, self._strips)
+        member = forwarded.member = upstream.pick(forwarded, ())
+        if member is None:
+            return None
+        self.in_flight += 1
+        server = member.pool.check_out()
+        if server is None:
+            return forwarded
+        relay = Relay(exchange, head, None, client, server, upstream.bounds)
+        if not relay.send_at_once(forwarded.opening):
+            server.close()
+            return forwarded
+        forwarded.relay, forwarded.sent_on = relay, server
+        if upstream.waiting is not None:
+            upstream.waiting[server] = (member, forwarded)
+        return forwarded
+
+    def resume(self, begun: BegunRequest) -> None:
+        """Do the rest of what was begun; never raises."""
+        assert isinstance(begun, ForwardedRequest)
+        try:
+            self._forward(begun)
+        except ProxyError as failure:
+            self.refuse(failure, begun.exchange, begun.head, begun.client)
+        except Exception:  # as in `handle`
+            sys.excepthook(*sys.exc_info())
+            self.refuse(ProxyError(INTERNAL), begun.exchange, begun.head, begun.client)
+        finally:
+            self.in_flight -= 1
+            self.finish(begun.exchange)
 
     def handle(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> None:
         """Serve one request and say what happened; never raises."""
@@ -127,11 +179,9 @@ class Proxy(RequestHandler):
             exchange.row = upstream.row
             if body is not None and len(body.first) < head.length <= upstream.bounds.request_buffer:
                 client.buffer_body(head, upstream.total)
-            self._forward(
-                ForwardedRequest(
-                    exchange, head, body, client, upstream, self._opening(exchange, head, body, client, believed)
-                )
-            )
+            forwarded = ForwardedRequest(exchange, head, body, client, upstream)
+            forwarded.open(believed, self._strips)
+            self._forward(forwarded)
         except ProxyError as failure:
             self.refuse(failure, exchange, head, client)
         except Exception:  # a fault of ours costs one request, is told to the operator, not to the client
@@ -187,26 +237,6 @@ class Proxy(RequestHandler):
         if head.via and forwarding.loops(head):
             raise ProxyError(LOOP, f"it came through {forwarding.MOST_HOPS} times")
 
-    def _opening(
-        self, exchange: Exchange, head: RequestHead, body: RequestBody | None, client: ClientExchange,
-        believed: bytes | None,
-    ) -> bytes:  # fmt: skip
-        """The head and the part of the body received so far, as they go to the server."""
-        first = user = b""
-        if body is not None:
-            first = body.first
-            body.first = b""  # it is kept once
-        if self._strips:
-            user = exchange.user
-            believed = self._keep_login(head, believed)
-        return client.hop.request_head(head, exchange.request_id.encode("ascii"), believed, first, user)
-
-    def _keep_login(self, head: RequestHead, believed: bytes | None) -> bytes | None:
-        """Take out of a head the login that l7 has checked; returns what is believed of a trusted peer without one."""
-        if head.authorization is not None:
-            head.runs = [kept for run in head.runs if (kept := forwarding.without(run, b"authorization"))]
-        return None if believed is None else forwarding.without(believed, b"x-forwarded-user")
-
     def _forward(self, forwarded: ForwardedRequest) -> None:
         """Try servers until one answers; raises the `ProxyError` of the last one when none does."""
         upstream = forwarded.upstream
@@ -232,7 +262,7 @@ class Proxy(RequestHandler):
         failure: ProxyError | None = None
         forwarded.exchange.queue_time = 0.0
         while True:
-            member = upstream.pick(forwarded, tried)
+            member = forwarded.member or upstream.pick(forwarded, tried)
             if member is None:
                 tried = upstream.wait(forwarded, failure)
                 continue
@@ -259,10 +289,13 @@ class Proxy(RequestHandler):
         exchange = forwarded.exchange
         exchange.server = member.label
         exchange.attempts += 1
-        forwarded.moved = False
+        forwarded.member = None
         forwarded.deadline.begin_attempt()
         pool = member.pool
-        server = pool.check_out()
+        server = forwarded.sent_on
+        if server is None:
+            forwarded.moved = False
+            server = pool.check_out()
         if server is not None:
             exchange.connect_time = 0.0
             try:
@@ -284,9 +317,14 @@ class Proxy(RequestHandler):
         """One connection, which is checked in when it can be used again and closed in every other case."""
         client = forwarded.client
         pool = member.pool
-        relay = Relay(forwarded.exchange, forwarded.head, forwarded.body, client, server, forwarded.upstream.bounds)
+        relay = forwarded.relay
+        if relay is None or forwarded.sent_on is None:
+            relay = Relay(forwarded.exchange, forwarded.head, forwarded.body, client, server, forwarded.upstream.bounds)
+            forwarded.relay = relay
+        relay.late = forwarded.late
+        forwarded.sent_on = None
+        forwarded.late = False
         forwarded.deadline.connected(server)
-        forwarded.relay = relay
         if forwarded.released:
             forwarded.upstream.retry_queue.connected(forwarded)
         waiting = forwarded.upstream.waiting
@@ -301,7 +339,10 @@ class Proxy(RequestHandler):
             if forwarded.cookie:
                 response.runs.append(forwarded.cookie)
             if response.status == 101:
-                self._tunnel(forwarded, relay, server)
+                if self.tunnels.run(forwarded, relay, server):
+                    forwarded.exchange.failure = self._killed(forwarded.exchange, whole=True)
+                    forwarded.exchange.code = KILLED_DATA.code
+                forwarded.client.abort()
             else:
                 relay.respond()
         except ProxyError:
@@ -315,28 +356,6 @@ class Proxy(RequestHandler):
                 pool.check_in(server, relay.response.keep_alive)
             else:
                 server.close()
-
-    def _tunnel(self, forwarded: ForwardedRequest, relay: Relay, server: Stream) -> None:
-        """Switch protocols and copy until both sides have ended; an unasked 101 is an invalid response."""
-        if not relay.accepts_upgrade():
-            raise ProxyError(BAD_RESPONSE, "101 without being asked, or to a protocol that was not offered")
-        forwarded.deadline.stop()
-        forwarded.exchange.status = 101
-        forwarded.answered = True
-        client, early = forwarded.client.switch_protocols(relay.response)
-        framed = b"websocket" in elements(relay.response.upgrade)
-        tunnel = Tunnel(client, server, forwarded.exchange, forwarded.upstream.bounds.tunnel, framed=framed)
-        self.tunnels.add(tunnel)
-        if self.stopping:  # it was opened after the others were told
-            tunnel.leave(TUNNELS_WITHIN)
-        try:
-            tunnel.run(self.greenlets, early, relay.leftover)
-        finally:
-            self.tunnels.discard(tunnel)
-        if tunnel.leaving:
-            forwarded.exchange.failure = self._killed(forwarded.exchange, whole=True)
-            forwarded.exchange.code = KILLED_DATA.code
-        forwarded.client.abort()
 
     def refuse(self, failure: ProxyError, exchange: Exchange, head: RequestHead | None, client: ClientExchange) -> None:
         """Answer a failed request by its row of the table.
@@ -369,21 +388,13 @@ class Proxy(RequestHandler):
         if not self.enter(WorkerPhase.CUTTING_OFF):
             return 0
         count = self.in_flight
-        for tunnel in list(self.tunnels):
-            tunnel.go_away()
-        spared = {stream for tunnel in self.tunnels for stream in tunnel.streams}
-        end_waits(self.sweeper.streams - spared)
+        self.tunnels.go_away()
+        end_waits(self.sweeper.streams - self.tunnels.streams())
         return count
-
-    def end_tunnels(self) -> None:
-        """Tell tunnels that l7 stops, and end them `TUNNELS_WITHIN` seconds later. For callbacks of the loop."""
-        for tunnel in list(self.tunnels):
-            tunnel.leave(TUNNELS_WITHIN)
 
     def cut_rest(self) -> None:
         """End what is left, tunnels too. For callbacks of the loop."""
-        for tunnel in list(self.tunnels):
-            tunnel.end()
+        self.tunnels.end()
         end_waits(self.sweeper.streams)
 
     def _killed(self, exchange: Exchange, *, whole: bool) -> ProxyError:

@@ -29,5 +29,5 @@ def end_waits(streams: Iterable[Stream]) -> None:
         if isinstance(stream.handler, ClientWait):
             stream.handler.time_out()
     for stream in found:
-        if stream.handler is None and not stream.closed:
+        if (stream.handler is None or stream.awaited) and not stream.closed:
             stream.expire(NEVER)

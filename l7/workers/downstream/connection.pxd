@@ -7,6 +7,7 @@ from l7.http cimport octets
 from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead
 from l7.workers.limits cimport ClientProtocolLimits
+from l7.workers.downstream.begun_request cimport BegunRequest
 from l7.workers.downstream.body cimport RequestBody
 from l7.workers.downstream.http1_exchange cimport Http1Exchange
 from l7.workers.downstream.request_handler cimport RequestHandler
@@ -18,8 +19,20 @@ cdef class ClientConnection(Http1Exchange):
     cdef public long long lingered
     cdef public double linger_until, since
 
+    cdef BegunRequest _begun
+    cdef RequestHead _head
+
     cpdef on_ready(self, Stream stream)
-    @cython.locals(handler=RequestHandler, stream=Stream, started=double, head=RequestHead, exchange=Exchange, body=RequestBody)
+    @cython.locals(stream=Stream, started=double, data=bytes, head=RequestHead, exchange=Exchange, begun=BegunRequest, server=Stream)
+    cdef bint _begin(self) except -1
+    @cython.locals(handler=RequestHandler, head=RequestHead, size=Py_ssize_t)
+    cdef RequestHead _whole_head(self, bytes data)
+    cdef _resume(self)
+    @cython.locals(exchange=Exchange)
+    cdef Exchange _exchange(self, double started)
+    @cython.locals(begun=BegunRequest)
+    cdef _stop_waiting(self)
+    @cython.locals(handler=RequestHandler, stream=Stream, started=double, head=RequestHead, whole=RequestHead, exchange=Exchange, body=RequestBody, begun=BegunRequest)
     cpdef serve(self)
     cdef bint _ends_here(self, RequestHead head, RequestBody body) except -1
     @cython.locals(stream=Stream)

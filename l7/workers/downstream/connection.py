@@ -22,6 +22,7 @@ from l7.http.grammar import CRLF
 from l7.http.heads import END, HeadReader
 from l7.http.messages import RequestHead
 from l7.tls.details import TlsDetails
+from l7.workers.downstream.begun_request import BegunRequest
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.http1_exchange import Http1Exchange
 from l7.workers.downstream.request_handler import RequestHandler
@@ -46,7 +47,7 @@ class ConnectionOwner(Protocol):
 class ClientConnection(Http1Exchange):
     """A client's connection, from its first byte to its last; ``handler`` serves it, ``owner`` is told of its end."""
 
-    __slots__ = ("_owner", "gathering", "linger_until", "lingered", "since", "tls")
+    __slots__ = ("_begun", "_head", "_owner", "gathering", "linger_until", "lingered", "since", "tls")
 
     def __init__(
         self, stream: Stream, hop: Hop, owner: ConnectionOwner, handler: RequestHandler, *, trusted: bool
@@ -61,6 +62,10 @@ class ClientConnection(Http1Exchange):
         self.tls: TlsDetails | None = None
         """What was agreed on in TLS; None where the client does not speak it, or not yet."""
         self._owner = owner
+        self._begun: BegunRequest | None = None
+        """The request that waits for its server without a greenlet, or whose rest a greenlet is about to do."""
+        self._head: RequestHead | None = None
+        """A head that was read, of a request of which nothing was begun."""
         stream.handler = self
         self.since = clock.monotonic()
         """When it last began to wait for a request."""
@@ -69,34 +74,107 @@ class ClientConnection(Http1Exchange):
     @property
     def idle(self) -> bool:
         """Whether it waits for a request, without a greenlet."""
-        return self.stream.handler is self and self.lingered < 0 and not self.stream.ready
+        return self.stream.handler is self and self._begun is None and self.lingered < 0 and not self.stream.ready
 
     def on_ready(self, stream: Stream) -> None:
-        """Start a greenlet to serve the bytes that came."""
-        if self.lingered >= 0:
+        """Serve the bytes that came: in a greenlet, but for a request that can be sent to its server at once."""
+        if self._begun is not None:
+            self._resume()
+        elif stream is not self.stream:
+            return  # it was closed, and a greenlet knows already
+        elif self.lingered >= 0:
             self._linger_more()
-            return
-        stream.handler = None
-        self._handler.greenlets.begin(self.serve)
+        else:
+            stream.handler = None
+            if not self._begin():
+                self._handler.greenlets.begin(self.serve)
 
     def on_expired(self, stream: Stream) -> None:
-        """Close a connection that was idle for too long."""
-        self.close()
+        """Close a connection that was idle for too long; a server has taken too long for its answer."""
+        if self._begun is None:
+            self.close()
+        elif stream is not self.stream:
+            self._begun.late = True
+            self._resume()
+
+    def _begin(self) -> bool:
+        """Send the request that has come to its server, if nothing has to be waited for; else it is for a greenlet."""
+        stream = self.stream
+        started = clock.monotonic()
+        try:
+            data = stream.take()
+        except StreamLost:
+            return False
+        if not data:
+            return False
+        self._buffer = data
+        head = self._whole_head(data)
+        if head is None:
+            return False
+        begun = None
+        if not stream.ready:  # nothing else is there, and not the end
+            exchange = self._exchange(started)
+            self.kept = False
+            begun = self._handler.begin(exchange, head, self)
+        if begun is None:
+            self._head = head
+            return False
+        self._begun = begun
+        server = begun.sent_on
+        if server is None:
+            return False
+        stream.handler = server.handler = self
+        server.awaited = True
+        if not server.watching:
+            server.watch()
+        return True
+
+    def _whole_head(self, data: bytes) -> RequestHead | None:
+        """The head that ``data`` begins with, if it is whole and right; what is behind it stays in the buffer."""
+        handler = self._handler
+        try:
+            head = handler.parser.take(data)
+        except ProxyError:
+            return None
+        if head is None or head.size > handler.bounds.head + len(END):
+            return None
+        self.stream.deadline = NEVER
+        size = len(data)
+        self._buffer = octets.cut(data, head.size, size) if size > head.size else b""
+        return head
+
+    def _resume(self) -> None:
+        """Let a greenlet do the rest of what was begun."""
+        self._stop_waiting()
+        self._handler.greenlets.begin(self.serve)
+
+    def _stop_waiting(self) -> None:
+        self.stream.handler = None
+        begun = self._begun
+        if begun is not None and begun.sent_on is not None:
+            begun.sent_on.handler = None
+            begun.sent_on.awaited = False
 
     def serve(self) -> None:
         """Serve requests until the connection is idle or closed: run by `GreenletPool`."""
         handler = self._handler
         stream = self.stream
-        while not stream.closed:
-            started = clock.monotonic()
-            head = self._next_head(started)
-            if head is None:
-                return
-            exchange = Exchange(self.hop.client, started)
-            if self.tls is not None:
-                exchange.tls = self.tls
-            self.kept = False
-            handler.handle(exchange, head, self)
+        while self._begun is not None or not stream.closed:
+            begun = self._begun
+            if begun is not None:
+                self._begun = None
+                head, exchange = begun.head, begun.exchange
+                started = exchange.started
+                handler.resume(begun)
+            else:
+                started = clock.monotonic()
+                whole = self._next_head(started)
+                if whole is None:
+                    return
+                head = whole
+                exchange = self._exchange(started)
+                self.kept = False
+                handler.handle(exchange, head, self)
             body = self._body
             self._body = None
             if not self.kept:
@@ -110,6 +188,13 @@ class ClientConnection(Http1Exchange):
             if not self._buffer and not stream.ready:
                 self._rest(started + exchange.total_time)
                 return
+
+    def _exchange(self, started: float) -> Exchange:
+        """What is to be noted of a request that came at ``started``."""
+        exchange = Exchange(self.hop.client, started)
+        if self.tls is not None:
+            exchange.tls = self.tls
+        return exchange
 
     def _ends_here(self, head: RequestHead, body: RequestBody | None) -> bool:
         """Whether the client has said ``Connection: close``, and all that it had to send has come (RFC 9112, 9.6)."""
@@ -175,6 +260,10 @@ class ClientConnection(Http1Exchange):
         handler = self._handler
         data = self._buffer
         stream = self.stream
+        head = self._head
+        if head is not None:
+            self._head = None
+            return head
         if not data:
             try:
                 data = stream.receive()
@@ -236,8 +325,7 @@ class ClientConnection(Http1Exchange):
         """Answer a malformed head, and parse no further request of this connection."""
         self.stream.deadline = NEVER
         self._buffer = b""
-        exchange = Exchange(self.hop.client, started)
-        exchange.tls = self.tls
+        exchange = self._exchange(started)
         exchange.request_line = data.lstrip(CRLF).partition(CRLF)[0][:LONGEST_LOGGED]
         self._handler.reject(failure, exchange, self)
         self.end()
@@ -287,4 +375,7 @@ class ClientConnection(Http1Exchange):
         if self.tls is not None and not self.stream.closed:
             self.stream.finish_sending()  # else it would look cut off
         self.stream.close()
+        if self._begun is not None:
+            self._stop_waiting()
+            self._handler.greenlets.start(self.serve)
         self._owner.gone(self)

@@ -3,6 +3,7 @@
 from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead
 from l7.http.parser cimport RequestParser
+from l7.workers.downstream.begun_request cimport BegunRequest
 from l7.workers.downstream.client_exchange cimport ClientExchange
 from l7.workers.runtime.greenlet_pool cimport GreenletPool
 from l7.workers.limits cimport ClientProtocolLimits
@@ -16,5 +17,7 @@ cdef class RequestHandler:
     cdef readonly object phase
     cdef readonly bint draining, handing_over, ending, stopping, cutting_off
 
+    cpdef BegunRequest begin(self, Exchange exchange, RequestHead head, ClientExchange client)
+    cpdef resume(self, BegunRequest begun)
     cpdef handle(self, Exchange exchange, RequestHead head, ClientExchange client)
     cpdef reject(self, object failure, Exchange exchange, ClientExchange client)

@@ -10,6 +10,7 @@ from l7.exchange import Exchange
 from l7.http.messages import RequestHead
 from l7.http.parser import RequestParser
 from l7.workers.buffers import BufferLimit
+from l7.workers.downstream.begun_request import BegunRequest
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.limits import ClientProtocolLimits
 from l7.workers.phase import WorkerPhase
@@ -66,6 +67,18 @@ class RequestHandler:
         self.stopping = phase >= WorkerPhase.STOPPING
         self.cutting_off = phase == WorkerPhase.CUTTING_OFF
         return True
+
+    def begin(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> BegunRequest | None:
+        """Do what can be done without waiting, for callbacks of the loop; None for nothing: then `handle` does it all.
+
+        Else `resume` does the rest in a greenlet: at once, or where the request was sent when its server answers, its
+        time is up, or the client sends more or leaves.
+        """
+        return None
+
+    def resume(self, begun: BegunRequest) -> None:
+        """Do the rest of what was begun, and say what happened; never raises."""
+        raise NotImplementedError
 
     def handle(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> None:
         """Serve one request and say what happened; never raises."""

@@ -19,7 +19,7 @@ cdef class Stream:
     cdef public DeadlineSweeper sweeper
     cdef public PlainTransport transport
     cdef public double deadline, write_deadline, seen
-    cdef public bint ready, watching, closed, half_closed
+    cdef public bint ready, watching, closed, half_closed, awaited
     cdef object _hub, _writer, _write_watcher
     cdef bint _expired, _write_expired
 

@@ -56,8 +56,9 @@ class Stream:
     """
 
     __slots__ = (
-        "_expired", "_hub", "_write_expired", "_write_watcher", "_writer", "closed", "deadline", "half_closed",
-        "handler", "reader", "ready", "seen", "socket", "sweeper", "transport", "watcher", "watching", "write_deadline",
+        "_expired", "_hub", "_write_expired", "_write_watcher", "_writer", "awaited", "closed", "deadline",
+        "half_closed", "handler", "reader", "ready", "seen", "socket", "sweeper", "transport", "watcher", "watching",
+        "write_deadline",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +77,8 @@ class Stream:
         self.half_closed = False
         """Whether `take` came to the end of what the peer sends; it may still receive."""
         self.handler: ReadinessHandler | None = None
+        self.awaited = False
+        """Whether its handler waits for the answer to a request, which no greenlet does meanwhile."""
         self.reader: greenlet | None = None
         self._writer: greenlet | None = None
         self.seen = 0.0
@@ -349,6 +352,8 @@ class Stream:
             return
         self.closed = True
         self.sweeper.streams.discard(self)
+        if self.awaited and self.handler is not None:
+            self._hub.loop.run_callback(self.handler.on_ready, self)
         self.handler = None
         self.watcher.close()
         if self._write_watcher is not None:

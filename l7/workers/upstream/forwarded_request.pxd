@@ -1,26 +1,30 @@
 # Types for the compiled l7/workers/upstream/forwarded_request.py.
 
+cimport cython
+
 from l7.exchange cimport Exchange
 from l7.balancing.members cimport Member
 from l7.http.messages cimport RequestHead
+from l7.workers.downstream.begun_request cimport BegunRequest
 from l7.workers.downstream.body cimport RequestBody
 from l7.workers.downstream.client_exchange cimport ClientExchange
 from l7.workers.upstream.relay cimport Relay
 from l7.workers.upstream.backend cimport BackendRuntime
 from l7.workers.upstream.request_deadline cimport RequestDeadline
 
-cdef class ForwardedRequest:
+cdef class ForwardedRequest(BegunRequest):
     cdef public bint answered
     cdef public RequestBody body
-    cdef public Exchange exchange
-    cdef public RequestHead head
     cdef public ClientExchange client
     cdef public BackendRuntime upstream
     cdef public bytes opening, cookie
     cdef public RequestDeadline deadline
     cdef public Relay relay
+    cdef public Member member
     cdef public bint moved, released
     cdef public Py_ssize_t spent
     cdef public double failing_since
 
+    @cython.locals(head=RequestHead, body=RequestBody, exchange=Exchange, first=bytes, user=bytes)
+    cpdef open(self, object believed, bint strips)
     cpdef bint may_retry(self, object failure, Member leaving=*) except -1

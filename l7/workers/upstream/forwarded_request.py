@@ -8,8 +8,10 @@ from __future__ import annotations
 from l7.balancing.members import Member
 from l7.errors import ProxyError, Retry
 from l7.exchange import Exchange
+from l7.http import forwarding
 from l7.http.messages import RequestHead
 from l7.workers.buffers import BufferLimit
+from l7.workers.downstream.begun_request import BegunRequest
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.upstream.backend import BackendRuntime
@@ -20,12 +22,12 @@ _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE
 """RFC 9110, 9.2.2."""
 
 
-class ForwardedRequest:
+class ForwardedRequest(BegunRequest):
     """One request on its way to a server; shared by all its attempts."""
 
     __slots__ = (
-        "answered", "body", "client", "cookie", "deadline", "exchange", "failing_since", "head", "moved", "opening",
-        "relay", "released", "spent", "upstream",
+        "answered", "body", "client", "cookie", "deadline", "failing_since", "member", "moved", "opening", "relay",
+        "released", "spent", "upstream",
     )  # fmt: skip
 
     def __init__(
@@ -35,7 +37,6 @@ class ForwardedRequest:
         body: RequestBody | None,
         client: ClientExchange,
         upstream: BackendRuntime,
-        opening: bytes,
     ) -> None:
         self.exchange = exchange
         self.head = head
@@ -47,6 +48,10 @@ class ForwardedRequest:
         """The Set-Cookie field that goes into the answer for sticky connections; empty for none."""
         self.relay: Relay | None = None
         """The relay of the present attempt."""
+        self.member: Member | None = None
+        """The member that was picked for the first attempt, where that was begun without a greenlet."""
+        self.sent_on = None
+        self.late = False
         self.moved = False
         """Whether the present attempt is to be given up for another server."""
         self.spent = 0
@@ -56,8 +61,25 @@ class ForwardedRequest:
         self.released = False
         """Whether it was released from the retry queue for another attempt."""
         self.deadline = NO_DEADLINE
-        self.opening = opening
-        """The head and the part of the body received so far, as they go to the server."""
+        self.opening = b""
+        """The head and the part of the body received so far, as they go to the server: `open` writes it."""
+
+    def open(self, believed: bytes | None, strips: bool) -> None:
+        """Write the head anew, with what a trusted peer says of the request, or None of any other.
+
+        ``strips`` says that the server gets no Authorization, but the login that was checked.
+        """
+        head, body, exchange = self.head, self.body, self.exchange
+        first = user = b""
+        if body is not None:
+            first = body.first
+            body.first = b""  # it is kept once
+        if strips:
+            user = exchange.user
+            if head.authorization is not None:
+                head.runs = [kept for run in head.runs if (kept := forwarding.without(run, b"authorization"))]
+            believed = None if believed is None else forwarding.without(believed, b"x-forwarded-user")
+        self.opening = self.client.hop.request_head(head, exchange.request_id.encode("ascii"), believed, first, user)
 
     def may_retry(self, failure: ProxyError, leaving: Member | None = None) -> bool:
         """Whether the request may be sent again after ``failure`` (RFC 9110, 9.2.2; the failure table).

@@ -23,9 +23,11 @@ cdef class Relay:
     cdef BodyPump _pump
     cdef double _sent_at
     cdef bint _broken
-    cdef public bint answered, announced, reusable
+    cdef public bint answered, announced, late, reusable
     cdef public ResponseHead response
 
+    @cython.locals(sent=Py_ssize_t)
+    cpdef bint send_at_once(self, bytes opening) except -1
     cpdef ResponseHead request(self, bytes opening, object greenlets)
     cdef _send(self, bytes opening)
     @cython.locals(data=bytes, response=ResponseHead, server=Stream, size=Py_ssize_t)

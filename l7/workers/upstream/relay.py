@@ -59,6 +59,7 @@ class Relay:
         "_server",
         "announced",
         "answered",
+        "late",
         "response",
         "reusable",
     )
@@ -86,6 +87,8 @@ class Relay:
         """Whether part of the answer was sent to the client: from then on it can only be cut off."""
         self.announced = False
         """Whether an interim response was sent to the client: from then on nothing is retried."""
+        self.late = False
+        """Whether the time of the answer was up before a greenlet waited for it."""
         self.reusable = False
         """Whether the server's connection can take another request."""
         self.response: ResponseHead
@@ -95,11 +98,22 @@ class Relay:
         """The bytes that the server sent behind the head of its answer."""
         return self._buffer
 
+    def send_at_once(self, opening: bytes) -> bool:
+        """Send a request without a body, and begin its time; returns False where that fails, or would have to wait."""
+        try:
+            sent = self._server.send_some(opening)
+        except StreamLost:
+            return False
+        self._sent_at = clock.monotonic()
+        self._server.deadline = self._sent_at + self._bounds.response
+        return sent == len(opening)
+
     def request(self, opening: bytes, greenlets: GreenletPool) -> ResponseHead:
-        """Send the request; returns the head of the final answer, or a 101. Raises `ProxyError`."""
+        """Send the request, unless it was; returns the head of the final answer, or a 101. Raises `ProxyError`."""
         body = self._body
         seconds = self._bounds.response
-        self._send(opening)
+        if not self._sent_at:
+            self._send(opening)
         expects = self._head.expects
         interim = 0
         while True:
@@ -147,7 +161,8 @@ class Relay:
         started = clock.monotonic()
         if not self._sent_at:
             self._sent_at = started
-        server.deadline = started + self._bounds.response
+        if server.deadline == NEVER:
+            server.deadline = started + self._bounds.response
         try:
             if not data:
                 data = self._await_answer()
@@ -176,6 +191,8 @@ class Relay:
     def _await_answer(self) -> bytes:
         """The first bytes of an answer; a client that disconnects meanwhile cancels its request."""
         server = self._server
+        if self.late:
+            raise StreamTimeout
         if not server.ready:
             self._client.await_server(server, CLIENT_GONE_HEAD)
         data = server.receive()
