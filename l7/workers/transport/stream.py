@@ -4,10 +4,10 @@ Hot: every wait and every byte goes through here, and three measurements shaped 
 
 * One io watcher a socket, level-triggered, for the socket's whole life: no ``epoll_ctl`` per wait. Its callback
   switches to the greenlet that waits; when none waits it notes ``ready`` and stops the watcher until somebody asks.
-  So we wait first, then receive, and never see ``EAGAIN``; and the mark tells without a second greenlet that an idle
-  pooled connection was closed or that a client left.
+  So we wait first, then receive, and never see ``EAGAIN``; and the mark tells that an idle pooled connection was
+  closed, or that a client left.
 * No timer per operation: a deadline is a number on the stream, and one `DeadlineSweeper` looks at all of them.
-* No greenlet for an idle connection: it has a *keeper* that is called when bytes come or time runs out.
+* No greenlet for an idle connection: it has a handler that is called when bytes come or time runs out.
 
 What the bytes are on the wire is the business of the transport below (`l7.workers.transport.plain`). Of one that is not
 plain a readable socket need not mean that there is something to receive, nor need that show at the socket.
@@ -33,7 +33,6 @@ from l7.workers.transport.stream_errors import is_hung_up
 
 NEVER = float("inf")
 """A deadline that does not come."""
-
 CHUNK = 64 * 1024
 """Bytes asked for in one receive: what a connection can make l7 hold."""
 
@@ -77,8 +76,7 @@ class Stream:
         self.half_closed = False
         """Whether `take` came to the end of what the peer sends; it may still receive."""
         self.handler: ReadinessHandler | None = None
-        self.awaited = False
-        """Whether its handler waits for the answer to a request, which no greenlet does meanwhile."""
+        self.awaited = False  # whether its handler waits for an answer, as no greenlet does
         self.reader: greenlet | None = None
         self._writer: greenlet | None = None
         self.seen = 0.0
@@ -352,9 +350,9 @@ class Stream:
             return
         self.closed = True
         self.sweeper.streams.discard(self)
-        if self.awaited and self.handler is not None:
-            self._hub.loop.run_callback(self.handler.on_ready, self)
-        self.handler = None
+        handler, self.handler = self.handler, None
+        if self.awaited and handler is not None:
+            self._hub.loop.run_callback(handler.on_ready, self)
         self.watcher.close()
         if self._write_watcher is not None:
             self._write_watcher.close()
