@@ -69,6 +69,13 @@ def claimed_login(authorization: bytes | None) -> bytes:
 _CORS = {b"origin", b"access-control-request-method"}
 
 
+def known_user(authenticator: Authenticator | None, authorization: bytes | None) -> bytes | None:
+    """The login of a request as far as it is known without waiting; None where it has to be checked, or is missing."""
+    if authorization is None:
+        return b"" if authenticator is None else None
+    return claimed_login(authorization) if authenticator is None else authenticator.remembered(authorization)
+
+
 def needs_login(head: RequestHead) -> bool:
     """Whether a request has to carry a login where there are any.
 
@@ -107,6 +114,10 @@ class Authenticator:
 
     def __repr__(self) -> str:
         return f"<Authenticator of {len(self._users)} logins>"
+
+    def remembered(self, authorization: bytes) -> bytes | None:
+        """Give the login of an Authorization value that was found right a while ago; None for others. Never waits."""
+        return self._recall(self._mark(authorization), self._clock())
 
     def check(self, authorization: bytes | None) -> bytes | None:
         """Give the login of an Authorization value, or ``None``. May let other greenlets run (bcrypt)."""

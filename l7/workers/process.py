@@ -224,7 +224,7 @@ class Worker:
             get_hub().loop.run_callback(self._proxy.cut_rest)
             gevent.sleep(0.002)
         self._server.close()
-        self._proxy.close()
+        self._proxy.upstreams.close()
         self._log.close()
         self._sweeper.stop()
         self._channel.close()

@@ -32,7 +32,7 @@ cdef class Proxy(RequestHandler):
     cdef RequestIds _ids
 
     cpdef str next_request_id(self)
-    @cython.locals(match=Match, upstream=BackendRuntime, forwarded=ForwardedRequest, member=Member, server=Stream, relay=Relay)
+    @cython.locals(match=Match, upstream=BackendRuntime, forwarded=ForwardedRequest, member=Member, server=Stream, user=bytes)
     cpdef BegunRequest begin(self, Exchange exchange, RequestHead head, ClientExchange client)
     cpdef resume(self, BegunRequest begun)
     @cython.locals(body=RequestBody, match=Match, upstream=BackendRuntime, forwarded=ForwardedRequest)
@@ -48,5 +48,5 @@ cdef class Proxy(RequestHandler):
     cdef _try_servers(self, ForwardedRequest forwarded, BackendRuntime upstream)
     @cython.locals(exchange=Exchange, server=Stream, pool=ConnectionPool)
     cdef _attempt(self, ForwardedRequest forwarded, Member member)
-    @cython.locals(relay=Relay, response=ResponseHead, client=ClientExchange, pool=ConnectionPool, waiting=dict)
+    @cython.locals(relay=Relay, response=ResponseHead, pool=ConnectionPool, waiting=dict)
     cdef _through(self, ForwardedRequest forwarded, Member member, Stream server)

@@ -37,7 +37,7 @@ from l7.networks import Trusted
 from l7.telemetry.access_log import NullAccessLog
 from l7.telemetry.counters import RequestCounters
 from l7.workers import responses
-from l7.workers.credentials import authenticator_of, claimed_login, needs_login
+from l7.workers.credentials import authenticator_of, claimed_login, known_user, needs_login
 from l7.workers.downstream.begun_request import BegunRequest
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
@@ -53,7 +53,6 @@ from l7.workers.tunnels import Tunnels
 from l7.workers.upstream.backend import BackendRuntime, BackendTable
 from l7.workers.upstream.context import BackendContext
 from l7.workers.upstream.forwarded_request import ForwardedRequest
-from l7.workers.upstream.relay import Relay
 from l7.workers.upstream.request_deadline import TotalDeadline
 
 _BROKEN_OFF = frozenset((BODY_STALLED, TRUNCATED))
@@ -103,9 +102,14 @@ class Proxy(RequestHandler):
 
         Nothing is begun where it may be answered here, may have to wait before, or where the time is limited in total.
         """
-        simple = head.length == ABSENT and not head.upgrade and not head.via and head.authorization is None
-        if not simple or head.max_forwards == 0 or self.draining or self.credentials or client.hop.https_port:
+        simple = head.length == ABSENT and not head.upgrade and not (head.via and forwarding.loops(head))
+        if not simple or head.max_forwards == 0 or self.draining or client.hop.https_port:
             return None
+        if head.authorization is not None or self.credentials is not None:
+            user = known_user(self.credentials, head.authorization)
+            if user is None:
+                return None
+            exchange.user = user
         match = self.routes.match(head.host, head.path)
         if match is None or match.payload is None:
             return None
@@ -123,11 +127,10 @@ class Proxy(RequestHandler):
         server = member.pool.check_out()
         if server is None:
             return forwarded
-        relay = Relay(exchange, head, None, client, server, upstream.bounds)
-        if not relay.send_at_once(forwarded.opening):
+        if not forwarded.relay_on(server).send_at_once(forwarded.opening):
             server.close()
             return forwarded
-        forwarded.relay, forwarded.sent_on = relay, server
+        forwarded.sent_on = server
         if upstream.waiting is not None:
             upstream.waiting[server] = (member, forwarded)
         return forwarded
@@ -308,16 +311,8 @@ class Proxy(RequestHandler):
 
     def _through(self, forwarded: ForwardedRequest, member: Member, server: Stream) -> None:
         """One connection, which is checked in when it can be used again and closed in every other case."""
-        client = forwarded.client
         pool = member.pool
-        relay = forwarded.relay
-        if relay is None or forwarded.sent_on is None:
-            relay = Relay(forwarded.exchange, forwarded.head, forwarded.body, client, server, forwarded.upstream.bounds)
-            forwarded.relay = relay
-        relay.late = forwarded.late
-        forwarded.sent_on = None
-        forwarded.late = False
-        forwarded.deadline.connected(server)
+        relay = forwarded.relay_on(server)
         if forwarded.released:
             forwarded.upstream.retry_queue.connected(forwarded)
         waiting = forwarded.upstream.waiting
@@ -393,7 +388,3 @@ class Proxy(RequestHandler):
     def _killed(self, exchange: Exchange, *, whole: bool) -> ProxyError:
         self.counters.cut(exchange)
         return killed(exchange, whole=whole)
-
-    def close(self) -> None:
-        """Close all idle connections to servers."""
-        self.upstreams.close()

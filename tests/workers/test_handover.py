@@ -88,7 +88,7 @@ class Side:
 
     def close(self) -> None:
         self.server.close()
-        self.proxy.close()
+        self.proxy.upstreams.close()
         self.channel.close()
         self.master.close()
 

@@ -14,6 +14,7 @@ from l7.workers.buffers import BufferLimit
 from l7.workers.downstream.begun_request import BegunRequest
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
+from l7.workers.transport.stream import Stream
 from l7.workers.upstream.backend import BackendRuntime
 from l7.workers.upstream.relay import Relay
 from l7.workers.upstream.request_deadline import NO_DEADLINE
@@ -80,6 +81,18 @@ class ForwardedRequest(BegunRequest):
                 head.runs = [kept for run in head.runs if (kept := forwarding.without(run, b"authorization"))]
             believed = None if believed is None else forwarding.without(believed, b"x-forwarded-user")
         self.opening = self.client.hop.request_head(head, exchange.request_id.encode("ascii"), believed, first, user)
+
+    def relay_on(self, server: Stream) -> Relay:
+        """The relay that has sent the request on this connection already, else a new one."""
+        relay = self.relay
+        if relay is None or self.sent_on is None:
+            relay = Relay(self.exchange, self.head, self.body, self.client, server, self.upstream.bounds)
+            self.relay = relay
+        relay.late = self.late
+        self.sent_on = None
+        self.late = False
+        self.deadline.connected(server)
+        return relay
 
     def may_retry(self, failure: ProxyError, leaving: Member | None = None) -> bool:
         """Whether the request may be sent again after ``failure`` (RFC 9110, 9.2.2; the failure table).
