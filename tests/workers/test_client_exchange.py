@@ -92,5 +92,5 @@ def test_requests_are_served_whatever_the_client_speaks(ends, target, frames):
     gevent.spawn(proxy.handle, exchange, head, client).get(timeout=TIMEOUT)
     assert client.frames == frames
     assert exchange.status == (frames[0][0] if target == b"/elsewhere" else 204 if target == b"/interim" else 200)
-    proxy.close()
+    proxy.upstreams.close()
     upstream.stop()

@@ -79,7 +79,7 @@ class House:
 
     def close(self) -> None:
         self.server.close()
-        self.proxy.close()
+        self.proxy.upstreams.close()
         for sock in (*self.clients, *self.others):
             sock.close()
 

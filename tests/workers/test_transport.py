@@ -214,7 +214,7 @@ class House:
 
     def close(self) -> None:
         self.server.close()
-        self.proxy.close()
+        self.proxy.upstreams.close()
 
 
 @pytest.fixture
