@@ -63,7 +63,7 @@ FLAGS_OF_SELDOM = ["-O1", "-g0", STRICT]
 SELDOM = {
     "l7.balancing.members", "l7.balancing.policies", "l7.balancing.routing", "l7.http.authority", "l7.http.framing",
     "l7.telemetry.access_log", "l7.telemetry.counters", "l7.workers.downstream.accept_balancer",
-    "l7.workers.downstream.begun_request", "l7.workers.downstream.body", "l7.workers.downstream.client_exchange",
+    "l7.workers.downstream.body", "l7.workers.downstream.client_exchange",
     "l7.workers.downstream.connection_handler", "l7.workers.downstream.request_handler", "l7.workers.limits",
     "l7.workers.request_ids", "l7.workers.upstream.backend", "l7.workers.upstream.request_deadline",
 }  # fmt: skip

@@ -43,7 +43,6 @@ HOT = (
     "l7.workers.downstream.client_exchange",
     "l7.workers.downstream.body",
     "l7.workers.limits",
-    "l7.workers.downstream.begun_request",
     "l7.workers.downstream.request_handler",
     "l7.workers.upstream.relay",
     "l7.workers.upstream.backend",

@@ -331,7 +331,7 @@ def some_rooms_are_standard_library(modules: list[Module]) -> Complaints:
                 yield f"{module.name}:{found.line}: imports {found.target}, which is not of the standard library"
 
 
-EXCHANGE = {"begun_request", "body", "client_exchange", "request_handler"}
+EXCHANGE = {"body", "client_exchange", "request_handler"}
 """What may be known of ``l7.workers.downstream`` by what serves a request: nothing of what is on the wire."""
 
 

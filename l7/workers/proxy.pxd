@@ -6,10 +6,9 @@ from l7 cimport clock
 from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead, ResponseHead
 from l7.telemetry.access_log cimport NullAccessLog
-from l7.workers.downstream.begun_request cimport BegunRequest
 from l7.workers.downstream.body cimport RequestBody
 from l7.workers.downstream.client_exchange cimport ClientExchange
-from l7.workers.downstream.request_handler cimport RequestHandler
+from l7.workers.downstream.request_handler cimport BegunRequest, RequestHandler
 from l7.workers.request_ids cimport RequestIds
 from l7.workers.upstream.pool cimport ConnectionPool
 from l7.balancing.routing cimport Match, Routes

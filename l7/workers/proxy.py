@@ -38,10 +38,9 @@ from l7.telemetry.access_log import NullAccessLog
 from l7.telemetry.counters import RequestCounters
 from l7.workers import responses
 from l7.workers.credentials import authenticator_of, claimed_login, known_user, needs_login
-from l7.workers.downstream.begun_request import BegunRequest
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
-from l7.workers.downstream.request_handler import RequestHandler
+from l7.workers.downstream.request_handler import BegunRequest, RequestHandler
 from l7.workers.https_redirect import https_redirect
 from l7.workers.limits import ClientProtocolLimits
 from l7.workers.phase import WorkerPhase

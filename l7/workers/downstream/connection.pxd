@@ -7,10 +7,9 @@ from l7.http cimport octets
 from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead
 from l7.workers.limits cimport ClientProtocolLimits
-from l7.workers.downstream.begun_request cimport BegunRequest
 from l7.workers.downstream.body cimport RequestBody
 from l7.workers.downstream.http1_exchange cimport Http1Exchange
-from l7.workers.downstream.request_handler cimport RequestHandler
+from l7.workers.downstream.request_handler cimport BegunRequest, RequestHandler
 from l7.workers.transport.stream cimport Stream
 
 cdef class ClientConnection(Http1Exchange):

@@ -22,10 +22,9 @@ from l7.http.grammar import CRLF
 from l7.http.heads import END, HeadReader
 from l7.http.messages import RequestHead
 from l7.tls.details import TlsDetails
-from l7.workers.downstream.begun_request import BegunRequest
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.http1_exchange import Http1Exchange
-from l7.workers.downstream.request_handler import RequestHandler
+from l7.workers.downstream.request_handler import BegunRequest, RequestHandler
 from l7.workers.transport.stream import NEVER, Stream, StreamLost, StreamTimeout
 
 LINGER = 2.0

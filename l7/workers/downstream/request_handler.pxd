@@ -3,10 +3,16 @@
 from l7.exchange cimport Exchange
 from l7.http.messages cimport RequestHead
 from l7.http.parser cimport RequestParser
-from l7.workers.downstream.begun_request cimport BegunRequest
 from l7.workers.downstream.client_exchange cimport ClientExchange
 from l7.workers.runtime.greenlet_pool cimport GreenletPool
 from l7.workers.limits cimport ClientProtocolLimits
+from l7.workers.transport.stream cimport Stream
+
+cdef class BegunRequest:
+    cdef public Exchange exchange
+    cdef public RequestHead head
+    cdef public Stream sent_on
+    cdef public bint late
 
 cdef class RequestHandler:
     cdef public GreenletPool greenlets

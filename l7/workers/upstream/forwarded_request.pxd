@@ -5,7 +5,7 @@ cimport cython
 from l7.exchange cimport Exchange
 from l7.balancing.members cimport Member
 from l7.http.messages cimport RequestHead
-from l7.workers.downstream.begun_request cimport BegunRequest
+from l7.workers.downstream.request_handler cimport BegunRequest
 from l7.workers.downstream.body cimport RequestBody
 from l7.workers.downstream.client_exchange cimport ClientExchange
 from l7.workers.transport.stream cimport Stream

@@ -11,9 +11,9 @@ from l7.exchange import Exchange
 from l7.http import forwarding
 from l7.http.messages import RequestHead
 from l7.workers.buffers import BufferLimit
-from l7.workers.downstream.begun_request import BegunRequest
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
+from l7.workers.downstream.request_handler import BegunRequest
 from l7.workers.transport.stream import Stream
 from l7.workers.upstream.backend import BackendRuntime
 from l7.workers.upstream.relay import Relay
