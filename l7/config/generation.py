@@ -17,10 +17,10 @@ Sources = Mapping[Path, str]
 
 
 class PackedSources(Mapping[Path, str]):
-    """Sources that are kept for a dump, which is seldom asked for: a look below the top unpacks all of them."""
+    """Sources that are kept for a dump, which is seldom asked for: a look at those of backends unpacks all of them."""
 
     def __init__(self, sources: Sources) -> None:
-        self._top = {path: source for path, source in sources.items() if len(path) == 1}
+        self._top = {path: source for path, source in sources.items() if _is_at_the_top(path)}
         self._packed = zlib.compress(pickle.dumps(dict(sources), pickle.HIGHEST_PROTOCOL), 1)
 
     def unpacked(self) -> dict[Path, str]:
@@ -33,13 +33,17 @@ class PackedSources(Mapping[Path, str]):
         return self.unpacked().items()
 
     def __getitem__(self, path: Path) -> str:
-        return self._top[path] if len(path) == 1 else self.unpacked()[path]
+        return self._top[path] if _is_at_the_top(path) else self.unpacked()[path]
 
     def __iter__(self) -> Iterator[Path]:
         return iter(self.unpacked())
 
     def __len__(self) -> int:
         return len(self.unpacked())
+
+
+def _is_at_the_top(path: Path) -> bool:
+    return len(path) < 2 or path[0] != "backends"
 
 
 @dataclass(frozen=True)

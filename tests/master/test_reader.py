@@ -64,7 +64,9 @@ def test_what_has_not_changed_is_not_read_again(tmp_path: Path, monkeypatch: pyt
     first = loaded(reader)
     reference = Reference(first.config, False, False, 1024)
     assert isinstance(first.sources, PackedSources)
-    assert first.sources["backends", "a"] == f"{file}:1"
+    assert first.sources["backends", "a"] == first.sources["backends",] == f"{file}:1"
+    assert ("tls", "certificates") not in first.sources
+    assert dict(first.sources.items()) == first.sources.unpacked()
     file.write_text("backends: {a: {servers: ['127.0.0.1:2']}}")
     second = loaded(reader, reference)
     assert second.changes == ("backends.a: server 127.0.0.1:2 added", "backends.a: server 127.0.0.1:1 removed")
