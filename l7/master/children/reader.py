@@ -127,9 +127,7 @@ def _live(sock: socket.socket, identity: Identity | None) -> NoReturn:
 
 def _prepare(identity: Identity | None) -> None:
     if validation.is_replaced():
-        raise StartError(
-            "l7 was installed anew: upgrade the one that runs (USR2) or restart it before it reads anything"
-        )
+        raise StartError("l7 was installed anew: upgrade the one that runs (USR2), or restart it, before a reload")
     validation.bring_back()
     if identity is not None:
         importlib.import_module("l7.config.reading.serving").warm_up()

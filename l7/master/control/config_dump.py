@@ -40,7 +40,11 @@ class ConfigDumper(MasterPart):
         context = self._context
         states = {child.slot: child.state.value for child in context.machine.state.children}
         lines = process_lines(context.children.handles.values(), states, context.scoreboard)
-        text = context.generations.dump(lines)
+        try:
+            text = context.generations.dump(lines)
+        except (Exception, SystemExit) as error:  # a question must never be the end of a master that serves
+            context.events.error(f"the configuration cannot be shown: {error}")
+            return
         write(text, context.resources.output_lock, self._is_in_a_hurry, context.events.warning)
 
     def _want(self) -> None:
