@@ -45,6 +45,8 @@ HOT = (
     "l7.workers.limits",
     "l7.workers.downstream.request_handler",
     "l7.workers.upstream.relay",
+    "l7.workers.upstream.websocket_frames",
+    "l7.workers.upstream.tunnel",
     "l7.workers.upstream.backend",
     "l7.workers.upstream.request_deadline",
     "l7.workers.upstream.forwarded_request",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tests.bench import sink
 from tests.bench.requests import FRESH, VISITORS, Request
-from tests.bench.upstream import HUNDRED_MIB, ONE_MIB, SMALL, TEN_KB
+from tests.bench.upstream import HUNDRED_MIB, ONE_MIB, SIXTY_FOUR_KB, SMALL, TEN_KB
 
 SMALL_GET = Request("/small/", len(SMALL))
 
@@ -14,6 +14,10 @@ CLOSED = "closed"
 """Connections that ask again as soon as they are answered: CPU per request at full speed."""
 PACED = "paced"
 """Requests at half of nginx's peak rate, whatever the answers do: latency."""
+TUNNEL = "tunnel"
+"""WebSocket messages at a fixed rate: CPU a message and its echo."""
+MESSAGES = 10_000
+"""Of them a second."""
 IDLE = "idle"
 """Connections that say nothing: memory, and CPU that nobody asked for."""
 
@@ -96,6 +100,7 @@ JOBS = {
         ),
         Job("10k", "GET of 10 KB", Request("/10k/", TEN_KB, heads=FRESH), goal=0.92, least=1.0),
         Job("chunked-10k", "GET of 10 KB in chunks", Request("/chunked/", TEN_KB), goal=0.95, least=1.05),
+        Job("64k", "GET of 64 KB", Request("/64k/", SIXTY_FOUR_KB, heads=FRESH)),
         Job(
             "post",
             "POST of 4 KB",
@@ -135,6 +140,7 @@ JOBS = {
             reads_body=True,
             volume=ONE_MIB,
         ),
+        Job("frames", "WebSocket, 10,000 messages of 100 bytes a second", connections=100, kind=TUNNEL),
         Job("login", "small GET, login by bcrypt", Request("/small/", len(SMALL), login=True), goal=0.2, least=1.0),
         Job(
             "hosts",

@@ -68,6 +68,13 @@ http {{
             proxy_set_header Via "1.1 nginx";
             proxy_set_header X-Request-ID $request_id;
         }}
+        location /frames/ {{
+            proxy_pass http://app;
+            proxy_http_version 1.1;
+            proxy_set_header Connection upgrade;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Host $host;
+        }}
     }}
 }}
 """
@@ -90,6 +97,7 @@ defaults
     timeout server 60s
     timeout http-request 10s
     timeout http-keep-alive 75s
+    timeout tunnel 60s
 {userlist}
 frontend clients
     bind 127.0.0.1:{port} backlog 4096

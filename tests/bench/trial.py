@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import idle, meter, wrk
-from tests.bench.jobs import CLOSED, IDLE, PACED, Contestant, Job
+from tests.bench.jobs import CLOSED, IDLE, MESSAGES, PACED, TUNNEL, Contestant, Job
 from tests.bench.machine import Cores
 from tests.bench.processes import BenchError, running, tail
 from tests.bench.proxies import PROXIES, site_for, started
@@ -87,13 +87,15 @@ def measure(stage: Stage, job: Job, contestant: Contestant) -> Figures:
     proxy = PROXIES[contestant.proxy]
     request = dataclasses.replace(job.request, hosts=contestant.hosts)
     port = stage.upstream.sink if job.reads_body else stage.upstream.answers
+    port = stage.upstream.frames if job.kind == TUNNEL else port
     site = site_for(port, hosts=contestant.hosts, login=request.login, workers=contestant.workers)
     cores = stage.cores.proxy if contestant.workers == 1 else stage.cores.pair
     with tempfile.TemporaryDirectory(prefix="trial-", dir=stage.directory) as name:
         directory = Path(name)
         try:
             with started(proxy, site, directory, cores) as pid:
-                check(site.port, request)
+                if job.kind != TUNNEL:
+                    check(site.port, request)
                 return MEASURES[job.kind](Trial(stage, job, request, site.port, pid, cores, directory))
         except (BenchError, OSError) as error:
             raise VoidError(f"{error} {tail(directory / 'stderr', 500)}".strip()) from None
@@ -176,7 +178,7 @@ def open_loop(trial: Trial) -> Figures:
         "rest": trial.request.rest(HOST),
     }
     watch = meter.Stopwatch(trial.pid, trial.cores)
-    result = pace(options, trial.stage.cores.load, trial.directory)
+    result = output(trial, "tests.bench.pacer", json.dumps(options))
     spent = watch.read()
     if result["errors"]:
         raise VoidError(f"{result['errors']:.0f} errors")
@@ -191,22 +193,42 @@ def open_loop(trial: Trial) -> Figures:
     }
 
 
-def pace(options: dict[str, object], cores: list[int], directory: Path) -> Figures:
-    """Run `pacer`.
+def tunnels(trial: Trial) -> Figures:
+    """CPU a message and its echo through upgraded connections."""
+    options = {"port": trial.port, "connections": trial.job.connections, "rate": MESSAGES, "seconds": WARM_UP}
+    output(trial, "tests.bench.frames", "load", json.dumps(options))
+    watch = meter.Stopwatch(trial.pid, trial.cores)
+    result = output(trial, "tests.bench.frames", "load", json.dumps({**options, "seconds": trial.stage.seconds}))
+    spent = watch.read()
+    if result["missing"] or not result["messages"]:
+        raise VoidError(f"{result['missing']:.0f} of {result['messages']:.0f} messages are missing")
+    each = 1e6 / result["messages"]
+    return {
+        "cpu_us": spent.cpu * each,
+        "user_us": spent.user * each,
+        "system_us": spent.system * each,
+        "rate": result["messages"] / result["duration"],
+        **_company(spent, len(trial.cores)),
+        **_sizes(meter.memory(trial.pid)),
+    }
+
+
+def output(trial: Trial, *words: str) -> Figures:
+    """What a module of ours that makes load prints, run with these words.
 
     :raises BenchError: it failed or did not end.
     """
-    command = [sys.executable, "-m", "tests.bench.pacer", json.dumps(options)]
-    log = directory / "pacer.log"
-    output = directory / "pacer.json"
-    with output.open("wb") as stdout, running(command, cores, log, stdout=stdout) as child:
+    command = [sys.executable, "-m", *words]
+    log = trial.directory / "load.log"
+    printed = trial.directory / "load.json"
+    with printed.open("wb") as stdout, running(command, trial.stage.cores.load, log, stdout=stdout) as child:
         try:
             status = child.wait(120)
         except subprocess.TimeoutExpired:
-            raise BenchError("the pacer did not end") from None
+            raise BenchError(f"{words[0]} did not end") from None
     if status:
-        raise BenchError(f"the pacer failed:\n{tail(log)}")
-    result: Figures = json.loads(output.read_text())
+        raise BenchError(f"{words[0]} failed:\n{tail(log)}")
+    result: Figures = json.loads(printed.read_text())
     return result
 
 
@@ -232,4 +254,6 @@ def idle_connections(trial: Trial) -> Figures:
     }
 
 
-MEASURES: dict[str, Callable[[Trial], Figures]] = {CLOSED: closed_loop, PACED: open_loop, IDLE: idle_connections}
+MEASURES: dict[str, Callable[[Trial], Figures]] = {
+    CLOSED: closed_loop, PACED: open_loop, TUNNEL: tunnels, IDLE: idle_connections,
+}  # fmt: skip

@@ -1,4 +1,7 @@
-"""The servers behind the proxies, on the load's cores: nginx for answers of every kind, `sink` to read bodies."""
+"""The servers behind the proxies, on the load's cores.
+
+nginx gives answers of every kind, `sink` reads bodies, `frames` answers messages in tunnels.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from tests.bench.processes import free_port, running
 
 SMALL = '{"id": 4711, "name": "a thing", "price": "12.50", "stock": 17, "tags": ["new", "blue", "round"]}'
 TEN_KB = 10_000
+SIXTY_FOUR_KB = 64 * 1024
 ONE_MIB = 2**20
 HUNDRED_MIB = 100 * 2**20
 
@@ -47,6 +51,7 @@ http {{
         location /10k/ {{ try_files /10k.html =404; }}
         # Server-side includes hide the length; the small buffers make it several chunks.
         location /chunked/ {{ ssi on; sendfile off; output_buffers 1 4k; try_files /10k.html =404; }}
+        location /64k/ {{ try_files /64k.bin =404; }}
         location /1m/ {{ try_files /1m.bin =404; }}
         location /100m/ {{ try_files /100m.bin =404; }}
     }}
@@ -56,23 +61,29 @@ http {{
 
 @dataclass(frozen=True)
 class Upstream:
-    """The ports of the two servers."""
+    """The ports of the servers."""
 
     answers: int
     sink: int
+    frames: int
 
 
 @contextlib.contextmanager
 def serving(directory: Path, cores: Sequence[int]) -> Iterator[Upstream]:
-    """Run both."""
+    """Run all of them."""
     _write_files(directory / "files")
-    upstream = Upstream(free_port(), free_port())
+    upstream = Upstream(free_port(), free_port(), free_port())
     config = directory / "upstream.conf"
     config.write_text(nginx_config(directory, upstream.answers, len(cores)))
     log = directory / "upstream.log"
     nginx = ["nginx", "-c", str(config), "-e", "stderr"]
     sink = [sys.executable, "-m", "tests.bench.sink", str(upstream.sink)]
-    with running(nginx, cores, log, port=upstream.answers), running(sink, cores, log, port=upstream.sink):
+    frames = [sys.executable, "-m", "tests.bench.frames", "serve", str(upstream.frames)]
+    with (
+        running(nginx, cores, log, port=upstream.answers),
+        running(sink, cores, log, port=upstream.sink),
+        running(frames, cores, log, port=upstream.frames),
+    ):
         yield upstream
 
 
@@ -87,6 +98,7 @@ def _write_files(directory: Path) -> None:
     line = b"<p>A line of text, of which there are many, as pages go.</p>\n"
     (directory / "10k.html").write_bytes((line * (TEN_KB // len(line) + 1))[: TEN_KB - 1] + b"\n")
     block = os.urandom(ONE_MIB)
+    (directory / "64k.bin").write_bytes(block[:SIXTY_FOUR_KB])
     (directory / "1m.bin").write_bytes(block)
     with (directory / "100m.bin").open("wb") as file:
         for _ in range(HUNDRED_MIB // ONE_MIB):

@@ -48,9 +48,11 @@ class FrameExchange(ClientExchange):
     def send_interim(self, response: ResponseHead) -> None:
         self.frames.append(response.status)
 
-    def start_response(self, head: RequestHead, response: ResponseHead, payload: bytes, reader: BodyReader) -> None:
+    def start_response(
+        self, head: RequestHead, response: ResponseHead, payload: bytes, reader: BodyReader, at: int = 0
+    ) -> None:
         self.frames.append(response.status)
-        self.write(payload, reader)
+        self.write(payload[at:], reader)
 
     def write(self, payload: bytes, reader: BodyReader) -> None:
         if payload:

@@ -20,7 +20,9 @@ cdef class ClientExchange:
     cpdef unwatch(self)
     cpdef send_interim(self, ResponseHead response)
     cpdef bint takes_chunks(self, RequestHead head) except -1
-    cpdef start_response(self, RequestHead head, ResponseHead response, bytes payload, BodyReader reader)
+    cpdef start_response(
+        self, RequestHead head, ResponseHead response, bytes payload, BodyReader reader, Py_ssize_t at=*
+    )
     cpdef write(self, bytes payload, BodyReader reader)
     cpdef pipe_from(self, Stream server)
     cpdef Py_ssize_t room(self, Py_ssize_t bound) except? -1

@@ -90,10 +90,13 @@ class ClientExchange:
         """Whether the answer to ``head`` goes on in chunks where a server sends chunks: by a ``framed`` reader."""
         return False
 
-    def start_response(self, head: RequestHead, response: ResponseHead, payload: bytes, reader: BodyReader) -> None:
+    def start_response(
+        self, head: RequestHead, response: ResponseHead, payload: bytes, reader: BodyReader, at: int = 0
+    ) -> None:
         """Send the head of the answer to ``head``, and what has come of its body. Raises `ProxyError` as `write`.
 
-        It goes on with `write` unless ``reader``, which ``payload`` was read with, is at the end of the body.
+        It goes on with `write` unless ``reader``, which ``payload`` was read with, is at the end of the body. Of
+        ``payload`` what is before ``at`` is none of it: only where the answer has a length.
         """
         raise NotImplementedError
 

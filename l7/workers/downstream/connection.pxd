@@ -12,6 +12,8 @@ from l7.workers.downstream.http1_exchange cimport Http1Exchange
 from l7.workers.downstream.request_handler cimport BegunRequest, RequestHandler
 from l7.workers.transport.stream cimport Stream
 
+cdef Py_ssize_t FIRST
+
 cdef class ClientConnection(Http1Exchange):
     cdef public object gathering, tls
     cdef object _owner

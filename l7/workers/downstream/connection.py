@@ -29,6 +29,8 @@ from l7.workers.transport.stream import NEVER, Stream, StreamLost, StreamTimeout
 
 LINGER = 2.0
 """Seconds of silence after which a connection that ends is closed, whether or not the client has ended it."""
+FIRST = 48 * 1024
+"""Bytes asked for where a request begins: of a body that is larger the rest is spliced, and this would be copied."""
 LONGEST_LOGGED = 1024
 """Bytes of a malformed request line that are kept for the log."""
 
@@ -101,7 +103,7 @@ class ClientConnection(Http1Exchange):
         stream = self.stream
         started = clock.monotonic()
         try:
-            data = stream.take()
+            data = stream.take(FIRST)
         except StreamLost:
             return False
         if not data:
@@ -265,7 +267,7 @@ class ClientConnection(Http1Exchange):
             return head
         if not data:
             try:
-                data = stream.receive()
+                data = stream.receive(FIRST)
             except (StreamLost, StreamTimeout):
                 data = b""
             if not data:

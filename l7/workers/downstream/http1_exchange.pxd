@@ -38,7 +38,9 @@ cdef class Http1Exchange(ClientExchange):
     cpdef bint read_while_waiting(self) except -1
     cpdef bint takes_chunks(self, RequestHead head) except -1
     @cython.locals(minor=int, hop=Hop, framing="long long", connection=bytes, pieces=list, date=bytes)
-    cpdef start_response(self, RequestHead head, ResponseHead response, bytes payload, BodyReader reader)
+    cpdef start_response(
+        self, RequestHead head, ResponseHead response, bytes payload, BodyReader reader, Py_ssize_t at=*
+    )
     cdef bint _may_go_on(self) except -1
     cdef bint _has_sent_body(self) except -1
     @cython.locals(pieces=list)
@@ -46,6 +48,8 @@ cdef class Http1Exchange(ClientExchange):
     cdef _send(self, bytes data)
     @cython.locals(sent=Py_ssize_t)
     cdef _offer(self, bytes data)
+    @cython.locals(sent=Py_ssize_t, size=Py_ssize_t)
+    cdef _offer_both(self, bytes head, bytes data, Py_ssize_t at)
     cdef _note_held(self, Py_ssize_t more)
     cpdef Py_ssize_t room(self, Py_ssize_t bound) except? -1
     @cython.locals(untaken=bytearray, seconds=double, sent=Py_ssize_t)

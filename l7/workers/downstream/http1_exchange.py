@@ -192,7 +192,9 @@ class Http1Exchange(ClientExchange):
         """Whether answers without a length are chunked: since HTTP/1.1."""
         return head.minor > 0
 
-    def start_response(self, head: RequestHead, response: ResponseHead, payload: bytes, reader: BodyReader) -> None:
+    def start_response(
+        self, head: RequestHead, response: ResponseHead, payload: bytes, reader: BodyReader, at: int = 0
+    ) -> None:
         """Send the head of the answer to ``head``, and what has come of its body; as `write`."""
         minor = head.minor
         hop = self.hop
@@ -204,10 +206,14 @@ class Http1Exchange(ClientExchange):
         pieces: list[bytes] = []
         if framing == CHUNKED and not reader.framed:
             rechunk(payload, reader, pieces)
-        elif payload:
+        elif payload and not at:
             pieces.append(payload)
         date = b"" if response.dated else http_date()
-        self._offer(hop.response_head(response, framing, date, connection, pieces))
+        data = hop.response_head(response, framing, date, connection, pieces)
+        if at:
+            self._offer_both(data, payload, at)
+        else:
+            self._offer(data)
 
     def _may_go_on(self) -> bool:
         """Whether another request may come on this connection."""
@@ -238,6 +244,20 @@ class Http1Exchange(ClientExchange):
                 raise self._not_taken(failure) from None
         if sent < len(data):
             self._hold(memoryview(data)[sent:])
+
+    def _offer_both(self, head: bytes, data: bytes, at: int) -> None:
+        """As `_offer`, for ``head`` and what ``data`` holds from ``at`` on."""
+        sent = 0
+        size = len(head)
+        try:
+            sent = self.stream.send_some(data, head, at)
+        except StreamLost as failure:
+            raise self._not_taken(failure) from None
+        if sent < size:
+            self._hold(head[sent:])
+            sent = size
+        if sent - size < len(data) - at:
+            self._hold(memoryview(data)[at + sent - size :])
 
     def _hold(self, data: bytes | memoryview) -> None:
         """Keep for the client what it does not take now."""

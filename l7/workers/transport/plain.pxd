@@ -11,6 +11,7 @@ cdef class PlainTransport:
 
     cpdef bytes recv(self, Py_ssize_t size)
     cpdef Py_ssize_t send(self, object data) except -1
+    cpdef Py_ssize_t send_both(self, bytes head, bytes data, Py_ssize_t at) except -1
     cpdef bint peek(self) except -1
     cpdef acknowledge(self)
     cpdef shutdown(self)

@@ -46,6 +46,12 @@ class PlainTransport:
         """
         return socket_calls.send(self._descriptor, data)
 
+    def send_both(self, head: bytes, data: bytes, at: int) -> int:
+        """As `send`, for ``head`` and what ``data`` holds from ``at`` on; where it is plain nothing is copied."""
+        if not self.can_splice:
+            return self.send(head + data[at:])
+        return socket_calls.send_both(self._descriptor, head, data, at)
+
     def peek(self) -> bool:
         """Whether there is something to receive: bytes, the end or an error, which is kept for `recv`."""
         try:

@@ -7,6 +7,7 @@ cdef extern from *:
     #include <errno.h>
     #include <netinet/in.h>
     #include <sys/socket.h>
+    #include <sys/uio.h>
     #include <sys/syscall.h>
     #include <unistd.h>
 
@@ -52,7 +53,7 @@ cdef extern from *:
     }
 
     CYTHON_UNUSED static PyObject *l7_receive(int descriptor, Py_ssize_t size) {
-        static char buffer[65536];
+        static char buffer[81920];
         Py_ssize_t got = l7_recv(descriptor, buffer, size < (Py_ssize_t)sizeof buffer ? (size_t)size : sizeof buffer);
         return got < 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyBytes_FromStringAndSize(buffer, got);
     }
@@ -66,7 +67,24 @@ cdef extern from *:
         if (sent < 0) PyErr_SetFromErrno(PyExc_OSError);
         return sent;
     }
+
+    CYTHON_UNUSED static Py_ssize_t l7_send_both(int descriptor, PyObject *head, PyObject *data, Py_ssize_t at) {
+        struct iovec pieces[2];
+        struct msghdr message;
+        Py_ssize_t sent;
+        memset(&message, 0, sizeof message);
+        pieces[0].iov_base = PyBytes_AS_STRING(head);
+        pieces[0].iov_len = (size_t)PyBytes_GET_SIZE(head);
+        pieces[1].iov_base = PyBytes_AS_STRING(data) + at;
+        pieces[1].iov_len = (size_t)(PyBytes_GET_SIZE(data) - at);
+        message.msg_iov = pieces;
+        message.msg_iovlen = 2;
+        sent = sendmsg(descriptor, &message, MSG_NOSIGNAL);
+        if (sent < 0) PyErr_SetFromErrno(PyExc_OSError);
+        return sent;
+    }
     """
     tuple accept "l7_accept" (object listener)
     bytes receive "l7_receive" (int descriptor, Py_ssize_t size)
     Py_ssize_t send "l7_send" (int descriptor, object data) except -1
+    Py_ssize_t send_both "l7_send_both" (int descriptor, bytes head, bytes data, Py_ssize_t at) except -1

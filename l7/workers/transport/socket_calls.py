@@ -22,10 +22,15 @@ def accept(listener: Socket) -> tuple[int, str]:
 
 
 def receive(descriptor: int, size: int) -> bytes:
-    """At most ``size`` bytes, or 64 KiB where that is less; empty at the end. Raises ``OSError``."""
+    """At most ``size`` bytes, or 80 KiB where that is less; empty at the end. Raises ``OSError``."""
     return os.read(descriptor, size)
 
 
 def send(descriptor: int, data: bytes | bytearray | memoryview) -> int:
     """Send what can be sent at once; returns how many bytes of ``data`` that were. Raises ``OSError``."""
     return os.write(descriptor, data)
+
+
+def send_both(descriptor: int, head: bytes, data: bytes, at: int) -> int:
+    """As `send`, for ``head`` and what ``data`` holds from ``at`` on, of which no copy is made."""
+    return os.writev(descriptor, [head, memoryview(data)[at:]])

@@ -12,7 +12,7 @@ import os
 
 from l7.workers.transport.stream import Stream, gone
 
-LEAST = 128 * 1024
+LEAST = 64 * 1024
 """Bytes that must be certain to follow before splicing pays for its pipe."""
 PIPE = 1024 * 1024
 """What a pipe should hold; where the system grants less it holds less."""

@@ -35,7 +35,7 @@ cdef class Stream:
     cpdef push(self, object data, double seconds)
     @cython.locals(sent=Py_ssize_t)
     cdef _send_now(self, object data)
-    cpdef Py_ssize_t send_some(self, object data) except -1
+    cpdef Py_ssize_t send_some(self, object data, bytes head=*, Py_ssize_t at=*) except -1
     cpdef wait_writable_or_readable(self, Stream source, double seconds)
     cpdef wait_writable(self, double seconds)
     cpdef expire(self, double now)

@@ -33,8 +33,8 @@ from l7.workers.transport.stream_errors import is_hung_up
 
 NEVER = float("inf")
 """A deadline that does not come."""
-CHUNK = 64 * 1024
-"""Bytes asked for in one receive: what a connection can make l7 hold."""
+CHUNK = 80 * 1024
+"""Bytes asked for in one receive: what a connection can make l7 hold. A body of 64 KiB comes with its head."""
 
 
 class ReadinessHandler(Protocol):
@@ -247,10 +247,10 @@ class Stream:
         sent = self.send_some(data)
         return b"" if sent == len(data) else memoryview(data)[sent:]
 
-    def send_some(self, data: bytes | bytearray | memoryview) -> int:
-        """Send what the kernel takes at once; returns how many bytes that are. Raises `StreamLost`."""
+    def send_some(self, data: Any, head: bytes = b"", at: int = 0) -> int:
+        """How much the kernel takes at once, where ``at`` is not 0 of ``head`` and all from there on; `StreamLost`."""
         try:
-            return self.transport.send(data)
+            return self.transport.send_both(head, data, at) if at else self.transport.send(data)
         except BlockingIOError:
             return 0
         except OSError as failure:

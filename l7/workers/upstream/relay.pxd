@@ -12,6 +12,8 @@ from l7.workers.downstream.client_exchange cimport ClientExchange
 from l7.workers.limits cimport BackendProtocolLimits
 from l7.workers.transport.stream cimport Stream
 
+cdef Py_ssize_t APART
+
 cdef class Relay:
     cdef Exchange _exchange
     cdef RequestHead _head
@@ -20,6 +22,7 @@ cdef class Relay:
     cdef Stream _server
     cdef BackendProtocolLimits _bounds
     cdef bytes _buffer
+    cdef Py_ssize_t _at
     cdef BodyPump _pump
     cdef double _sent_at
     cdef bint _broken
@@ -32,10 +35,15 @@ cdef class Relay:
     cdef _send(self, bytes opening)
     @cython.locals(data=bytes, response=ResponseHead, server=Stream, size=Py_ssize_t)
     cdef ResponseHead _response_head(self)
+    @cython.locals(size=Py_ssize_t)
+    cdef _keep(self, bytes data, ResponseHead response)
     @cython.locals(server=Stream)
     cdef bytes _await_answer(self)
     cdef _pass_interim(self, ResponseHead response)
-    @cython.locals(whole=bint, payload=bytes, response=ResponseHead, reader=BodyReader, exchange=Exchange)
+    @cython.locals(
+        whole=bint, payload=bytes, at=Py_ssize_t, size=Py_ssize_t, response=ResponseHead, reader=BodyReader,
+        exchange=Exchange
+    )
     cpdef respond(self)
     cdef _relay_body(self, BodyReader reader)
     @cython.locals(payload=bytes)

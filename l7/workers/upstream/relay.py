@@ -39,6 +39,8 @@ from l7.workers.transport.stream import CHUNK, NEVER, Stream, StreamLost, Stream
 
 T = TypeVar("T")
 
+APART = 8 * 1024
+"""Bytes of a body from which on it is sent beside its head, not joined to it: a copy costs more than two pieces do."""
 MOST_INTERIM = 64
 """The most interim responses (1xx) before an answer."""
 
@@ -47,6 +49,7 @@ class Relay:
     """Sends one request and relays its answer over one connection to a server."""
 
     __slots__ = (
+        "_at",
         "_body",
         "_bounds",
         "_broken",
@@ -80,6 +83,8 @@ class Relay:
         self._server = server
         self._bounds = bounds
         self._buffer = b""
+        self._at = 0
+        """Where in the buffer the body of the final answer begins: what is large is not cut out of it."""
         self._broken = False
         self._pump: BodyPump | None = None
         self._sent_at = 0.0
@@ -170,7 +175,7 @@ class Relay:
             if response is not None and response.size <= self._bounds.head + len(END):
                 size = len(data)
                 if size > response.size:
-                    self._buffer = octets.cut(data, response.size, size)
+                    self._keep(data, response)
                 return response
             reader = HeadReader(self._bounds.head)
             whole = reader.feed(data)
@@ -187,6 +192,15 @@ class Relay:
             server.deadline = NEVER
         self._buffer = reader.rest
         return self._bounds.parser.parse(whole, self._head.method)
+
+    def _keep(self, data: bytes, response: ResponseHead) -> None:
+        """Keep what stands behind a head in ``data``: what is large, and nothing but body, as it is."""
+        size = len(data) - response.size
+        if size < APART or response.length < size or response.status < 200:
+            self._buffer = octets.cut(data, response.size, len(data))
+        else:
+            self._buffer = data
+            self._at = response.size
 
     def _await_answer(self) -> bytes:
         """The first bytes of an answer; a client that disconnects meanwhile cancels its request."""
@@ -219,15 +233,22 @@ class Relay:
         """
         response = self.response
         whole = self._body is None or self._body.sent
-        reader = self._bounds.reader(response.length, len(self._buffer))
+        payload = self._buffer
+        at = self._at
+        size = len(payload) - at
+        reader = self._bounds.reader(response.length, size)
         if response.length == CHUNKED and self._client.takes_chunks(self._head):
             reader.framed = True
-        payload = reader.feed(self._buffer) if self._buffer else b""
+        if not at:
+            payload = reader.feed(payload) if size else b""
+            size = len(payload) - reader.overhead
+        elif not reader.done:
+            reader.skip(size)
         self.answered = True
         exchange = self._exchange
         exchange.status = response.status
-        exchange.sent += len(payload) - reader.overhead
-        self._client.start_response(self._head, response, payload, reader)
+        exchange.sent += size
+        self._client.start_response(self._head, response, payload, reader, at)
         if not reader.done:
             self._relay_body(reader)
         if self._pump is not None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 
+from l7.http import octets
+
 GOING_AWAY = 1001
 """The close code of a server that goes down (RFC 6455, 7.4.1)."""
+LONGEST = 2**62
+"""Bytes in a frame: none is longer before its tunnel ends."""
 CLOSE = 0x8
 """The opcode of a close frame."""
 
@@ -40,7 +44,7 @@ class FrameBoundaryTracker:
             if place + length > size:
                 self._head = data[place:]
                 return
-            self.closed = self.closed or data[place] & 0x0F == CLOSE
+            self.closed = self.closed or octets.octet(data, place) & 0x0F == CLOSE
             place += length + _payload_length(data, place)
         self._left = place - size
 
@@ -49,15 +53,17 @@ def _head_length(data: bytes, place: int) -> int:
     """The length of the frame head at ``place``; of one that is not there yet, more than there is."""
     if place + 2 > len(data):
         return 2
-    second = data[place + 1]
-    return 2 + {126: 2, 127: 8}.get(second & 0x7F, 0) + (4 if second & 0x80 else 0)
+    second = octets.octet(data, place + 1)
+    short = second & 0x7F
+    return 2 + (2 if short == 126 else 8 if short == 127 else 0) + (4 if second & 0x80 else 0)
 
 
 def _payload_length(data: bytes, place: int) -> int:
-    short = data[place + 1] & 0x7F
+    short = octets.octet(data, place + 1) & 0x7F
     if short < 126:
         return short
-    return int.from_bytes(data[place + 2 : place + (4 if short == 126 else 10)], "big")
+    length = int.from_bytes(data[place + 2 : place + (4 if short == 126 else 10)], "big")
+    return min(length, LONGEST)
 
 
 def going_away(*, masked: bool) -> bytes:
