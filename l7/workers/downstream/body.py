@@ -1,6 +1,6 @@
 """A request's body on its way up: read from the client, framed anew, sent while its answer is awaited or relayed.
 
-Hot for requests with bodies: one that comes whole with its head costs 7,000 instructions more than none.
+Hot for requests with bodies: one that comes whole with its head costs 12,000 instructions more than none.
 """
 
 from __future__ import annotations
