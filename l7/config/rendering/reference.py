@@ -73,8 +73,8 @@ Hosts
     ``'*.example.com'``. Several hosts, with a comma and a space between, are one backend: ``example.com,
     www.example.com:``. A word of the command line names all of them, ``example.com,www.example.com=127.0.0.1:8081``, or
     some: those are then a backend of their own, with the settings that the whole one has in the file. ``l7 server``
-    knows it by each of its hosts. A key of more than 1,024 characters needs ``?`` and a space before it in YAML, may have line
-    breaks then, and its value stands behind ``: `` on a line of its own.
+    knows it by each of its hosts. In YAML a key of more than 1,024 characters has ``?`` and a space before it, may have
+    line breaks then, and its value stands on a line of its own, behind a colon and a space.
 Texts
     YAML's guesses do not matter: ``access-log: off`` is the text ``off``, a password ``0123`` keeps its zero, ``0o17``
     is no number. A key that is given twice, a key without a value and an unknown key are refused; where a dump has
