@@ -140,6 +140,7 @@ def test_it_comes_back_when_the_monitor_dies(l7, origin, admin):
 def test_while_l7_finishes_what_it_has_it_is_not_ready(l7, origin, admin):
     gate = Gate()
     proxy = start(l7, lambda: origin(gate), admin)
+    wait_for_series(proxy, admin, ("l7_workers", "ready"), 1)
     with Client(admin.removeprefix("unix:")) as kept, in_flight(proxy, gate) as client:
         kept.send(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert kept.read_response().status == 200

@@ -90,7 +90,9 @@ def test_a_reload_that_fails_is_told_and_makes_the_exit_code_1(tmp_path):
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "sitecustomize.py").write_text(
-        "from l7.config import changes\nchanges.needs_restart = lambda *_, **__: ['something']\n"
+        "from l7.master.state import generations\n"
+        "def refuse(*_): raise generations.ReloadRefused(['something: needs a restart'])\n"
+        "generations.Generations._check = refuse\n"
     )
     done = rehearse(tmp_path, "--requests", "500", "--reloads", "1", "--workers", "1", path=broken)
     assert done.returncode == 1, done.stdout + done.stderr

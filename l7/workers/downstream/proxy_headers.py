@@ -128,8 +128,9 @@ class _HeaderReader:
 
     def _malformed(self, wrong: BadProxyHeader, seen: bytes) -> None:
         peer = self._connection.hop.client
-        if wrong.missing and not self._data:
-            kind = next((f", but what looks like {name}" for start, name in _LOOKS_LIKE if seen.startswith(start)), "")
+        if wrong.missing:
+            begun = self._data + seen
+            kind = next((f", but what looks like {name}" for start, name in _LOOKS_LIKE if begun.startswith(start)), "")
             words = f"{peer} sent no header{kind}; health checks without one need another listener"
             self._all.refuse(self._connection, "no_header", words)
         else:
