@@ -63,11 +63,11 @@ def test_a_hot_module_is_compiled_with_all_checks(name: str) -> None:
 @pytest.mark.parametrize(
     ("script", "right", "answer", "wrong", "report"),
     [
-        (TABLE, {"at": 0}, "8", {"at": -8}, "l7: slice -8:6 of 8 bytes"),
+        (TABLE, {"at": 0}, "8", {"at": -8}, "l7: octet -8 of 8"),
         (READER, {"count": 2}, "3", {"count": -(2**63)}, "runtime error: signed integer overflow"),
         (MEMORY, {"size": 100}, "100", {"size": 104}, "AddressSanitizer: heap-buffer-overflow"),
     ],
-    ids=["slice", "overflow", "memory"],
+    ids=["octet", "overflow", "memory"],
 )
 def test_a_mistake_ends_the_process_with_a_report(
     script: str, right: dict[str, int], answer: str, wrong: dict[str, int], report: str

@@ -15,6 +15,8 @@ from gevent import socket as green
 
 from l7.config.schema import Config
 from l7.config.values.addresses import Address
+from l7.exchange import Exchange
+from l7.http.messages import RequestHead
 from l7.ipc.messages import Adopt
 from l7.sharedmem.layout import place
 from l7.sharedmem.master_gauges import IDLE_CLOSED, WAITED
@@ -25,8 +27,10 @@ from l7.workers.downstream import connection_handler as accepting
 from l7.workers.downstream import connection_reclaimer
 from l7.workers.downstream.accept_balancer import SLACK, AcceptBalancer
 from l7.workers.downstream.bound_listener import BoundListener
+from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.downstream.connection_handler import BACK_OFF, YIELD, ConnectionHandler
 from l7.workers.downstream.connection_reclaimer import SETTLED, ConnectionReclaimer
+from l7.workers.downstream.request_handler import BegunRequest
 from l7.workers.proxy import Proxy
 from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport.stream import NEVER, DeadlineSweeper
@@ -39,11 +43,11 @@ NONE_LEFT = OSError(errno.EMFILE, "Too many open files")
 class House:
     """A server with a listener or two, a scoreboard with a worker beside it, and clients."""
 
-    def __init__(self, sweeper: DeadlineSweeper, most: int) -> None:
+    def __init__(self, sweeper: DeadlineSweeper, most: int, proxies: type[Proxy] = Proxy) -> None:
         config = Config.model_validate({"backends": {"*": {"servers": ["127.0.0.1:9"]}}})
         self.scoreboard = Scoreboard(2)
         self.share = AcceptBalancer(self.scoreboard, 0)
-        self.proxy = Proxy(config, sweeper, GreenletPool(), NullAccessLog(), alone(config))
+        self.proxy = proxies(config, sweeper, GreenletPool(), NullAccessLog(), alone(config))
         self.events: list[str] = []
         self.server = ConnectionHandler(self.proxy, sweeper, most, self.events.append, self.share)
         self.listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
@@ -89,8 +93,8 @@ def build() -> Iterator[Callable[[int], House]]:
     """Makes one with room for so many; asserts that every connection was let go."""
     with running() as sweeper, contextlib.ExitStack() as stack:
 
-        def make(most: int = 1000) -> House:
-            house = House(sweeper, most)
+        def make(most: int = 1000, proxies: type[Proxy] = Proxy) -> House:
+            house = House(sweeper, most, proxies)
             stack.callback(house.close)
             return house
 
@@ -306,3 +310,17 @@ def test_a_descriptor_is_taken_from_what_has_been_idle_longest(build: Build) -> 
     assert pool.idle_since() == NEVER
     assert not sweeper.free_descriptor()
     listener.close()
+
+
+class Faulty(Proxy):
+    """Fails in a callback of the loop."""
+
+    def begin(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> BegunRequest | None:
+        raise RuntimeError("a fault of ours")
+
+
+def test_a_fault_before_there_is_a_greenlet_costs_no_request(build: Build) -> None:
+    house = build(10, Faulty)
+    house.connect()
+    house.clients[0].sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert house.clients[0].recv(1000).startswith(b"HTTP/1.1 502 ")

@@ -116,7 +116,10 @@ class ClientConnection(Http1Exchange):
         if not stream.ready:  # nothing else is there, and not the end
             exchange = self._exchange(started)
             self.kept = False
-            begun = self._handler.begin(exchange, head, self)
+            try:
+                begun = self._handler.begin(exchange, head, self)
+            except Exception:  # a greenlet tries it all again, and says what is wrong
+                begun = None
         if begun is None:
             self._head = head
             return False
