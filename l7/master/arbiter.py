@@ -47,6 +47,8 @@ class Arbiter:
         self._actions: dict[type[v.Action], Callable[[Any], None]] = {v.ExitMaster: self._finish}
         self._signals: dict[SignalRequest, Callable[[], None]] = {}
         self._code: int | None = None
+        self._woke = 0.0
+        """When the loop last came back from its wait."""
 
     def loop(self) -> int:
         """Supervise until the end; returns the exit code."""
@@ -59,6 +61,7 @@ class Arbiter:
                     part.close()
                 self._context.events.info(named("master.stopped", "stopped"))
                 return self._code
+            self._notice_gap(self._woke)
             for part in self._parts:
                 part.look()
             if not self._machine.has_events:
@@ -66,6 +69,7 @@ class Arbiter:
                 self._collect()
 
     def _start(self) -> None:
+        self._woke = monotonic()
         setproctitle(f"l7: master ({self._context.generations.instance})")
         self._context.events.generation = self._machine.state.plan.generation
         self._context.poll.wake(self._context.signal_queue.descriptor)
@@ -79,8 +83,15 @@ class Arbiter:
         due = [self._machine.state.next_deadline(monotonic()), *(part.due for part in self._parts)]
         wake = min((moment for moment in due if moment is not None), default=None)
         self._context.poll.wait(wake)
-        if wake is not None and monotonic() > wake + OVERSLEPT:
-            self._machine.awake_since = monotonic()
+        if wake is not None:
+            self._notice_gap(wake)
+        self._woke = monotonic()
+
+    def _notice_gap(self, expected: float) -> None:
+        """See whether the machine or l7 stood still, in the wait or between two."""
+        now = monotonic()
+        if now > expected + OVERSLEPT:
+            self._machine.awake_since = now
 
     def _collect(self) -> None:
         """Turn what has happened into events."""

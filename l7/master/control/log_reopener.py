@@ -104,8 +104,9 @@ class LogReopener(MasterPart):
             self._events.warning(named("log.not-reopened", result.trouble, log=held[0]))
         self._trouble = result.trouble
         if result.anew:
-            self._events.info(named("log.reopened", f"access-log: {held[0]}: opened anew", log=held[0]))
+            # First: what is served after it is said has its line in the new file.
             self._hand_out(one.slot for one in self._machine.state.workers if one.state in LIVE | BEATS)
+            self._events.info(named("log.reopened", f"access-log: {held[0]}: opened anew", log=held[0]))
         return result
 
     def _hand_out(self, slots: Iterable[int]) -> None:
