@@ -44,7 +44,7 @@ def upgrade(proxy: L7Process, pid: int | None = None) -> int:
     return int(found.group(1))
 
 
-SLICE = 0.005
+SLICE = 0.002
 """Seconds for which a process that is followed goes on at a time."""
 
 
