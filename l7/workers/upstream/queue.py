@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from gevent import get_hub
-from greenlet import getcurrent, greenlet
 
 from l7.balancing.members import Member
 from l7.clock import monotonic
@@ -23,6 +22,7 @@ from l7.config.backends import Queue as Settings
 from l7.errors import CLIENT_GONE_QUEUE, QUEUE_TIMEOUT, ProxyError
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import LOOKED, OLDEST, OVERFLOWED, QUEUED, place
+from l7.workers.runtime import switching
 from l7.workers.transport.stream import NEVER
 
 LOOK = 0.001
@@ -32,8 +32,6 @@ It takes one or two per cent of a CPU meanwhile; with five times as much, quick 
 """
 ASLEEP = 250_000_000
 """Nanoseconds without a look after which a worker with queued requests is taken for dead or hung."""
-
-switch_to = greenlet.switch
 
 
 class MemberSource(Protocol):
@@ -70,7 +68,7 @@ class QueuedRequest:
         """Whether its time was up."""
         self.until = NEVER
         """When its time is up."""
-        self._greenlet = getcurrent()
+        self._greenlet = switching.current()
         self.woken = False
         """Whether its greenlet is scheduled to go on."""
 
@@ -121,7 +119,7 @@ class RequestQueue:
         self._show()
         waiter.attend(min(monotonic() + self._settings.timeout, forwarded.deadline.until))
         self.move()
-        switch_to(get_hub())
+        switching.switch(get_hub())
         if waiter in self._waiters:
             self._waiters.remove(waiter)
         self._show()

@@ -16,7 +16,6 @@ from bisect import insort
 from typing import Any, Protocol
 
 from gevent import get_hub
-from greenlet import greenlet
 
 from l7.balancing.members import Member
 from l7.clock import monotonic
@@ -24,6 +23,7 @@ from l7.errors import CLIENT_GONE_QUEUE, CONNECT_REFUSED, NO_SERVER, ProxyError
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import KNOCKED_AT, RETRY_WAITS, RETRYING, RETRYING_LOOKED, RETRYING_OLDEST
 from l7.sharedmem.memory import MONITOR
+from l7.workers.runtime import switching
 from l7.workers.upstream.queue import ASLEEP, QueuedRequest
 
 LOOK = 0.01
@@ -34,8 +34,6 @@ MOST_TRYING = 32
 """The most requests of one worker that connect at a time."""
 UNFAIR = 100_000_000
 """Nanoseconds by which a request may precede one that has waited longer in another worker."""
-
-switch_to = greenlet.switch
 
 
 class RetriedBackend(Protocol):
@@ -105,7 +103,7 @@ class RetryQueue:
         insort(self._line, waiter, key=_since)
         self._show()
         waiter.attend(until)
-        switch_to(get_hub())
+        switching.switch(get_hub())
         waiter.detach()
         if waiter in self._line:
             self._line.remove(waiter)
