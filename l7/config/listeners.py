@@ -44,13 +44,12 @@ class ListenerTls(Section):
     )
     client_auth: Annotated[Literal["off", "request", "require"] | None, Form("name")] = Field(
         default=None,
-        description="Whether clients have to show a certificate: `off` asks for none, `request` takes one where there "
-        "is one, `require` ends the handshake of a client without.",
+        description="Whether clients have to show a certificate there: `off`, `request` or `require`, as in `tls`.",
         examples=["require"],
     )
     client_ca: CaPath = Field(
         default=None,
-        description="The file with the authorities whose client certificates are valid.",
+        description="The file with the authorities whose client certificates are valid there, as PEM.",
         examples=["/etc/l7/clients.pem"],
     )
 

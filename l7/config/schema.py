@@ -339,7 +339,12 @@ class Config(Section):
         own = listener.tls
         if own is None:
             return None
-        return own.model_copy(update={"min_version": own.min_version or self.tls.min_version})
+        general = self.tls
+        return ListenerTls.model_construct(
+            min_version=own.min_version or general.min_version,
+            client_auth=own.client_auth or general.client_auth,
+            client_ca=own.client_ca or general.client_ca,
+        )
 
     @property
     def listened_on(self) -> tuple[ListenerConfig, ...]:

@@ -48,3 +48,15 @@ class Tls(Section):
     min_version: Annotated[Literal["1.2", "1.3"], Form("version", schema=jsontypes.TLS_VERSION)] = Field(
         default="1.2", description="The lowest version of TLS that is spoken: `1.2` or `1.3`.", examples=["'1.3'"]
     )
+    client_auth: Annotated[Literal["off", "request", "require"], Form("name")] = Field(
+        default="off",
+        description="Whether clients have to show a certificate: `off` asks for none, `request` takes one where there "
+        "is one, `require` ends the handshake of a client without. Servers are told by `X-Client-Cert-Verified`, "
+        "`-Subject` and `-Fingerprint`, which no client can say itself.",
+        examples=["require"],
+    )
+    client_ca: OptionalPath = Field(
+        default=None,
+        description="The file with the authorities whose client certificates are valid, as PEM.",
+        examples=["/etc/l7/clients.pem"],
+    )

@@ -49,6 +49,9 @@ _HOP_BY_HOP = {
 }
 """RFC 9110, 7.6.1 and 11.7; HTTP2-Settings goes with an upgrade to h2c, which is never passed on."""
 
+CLIENT_CERTIFICATE = (b"x-client-cert-verified", b"x-client-cert-subject", b"x-client-cert-fingerprint")
+"""What only l7 says of a client's certificate: it knows, and no proxy before it is believed."""
+
 REQUEST_FIELDS = _HOP_BY_HOP | {
     b"host": HOST,
     b"content-length": LENGTH,
@@ -57,6 +60,7 @@ REQUEST_FIELDS = _HOP_BY_HOP | {
     b"max-forwards": MAX_FORWARDS,
     b"forwarded": FORWARDED,
     b"x-real-ip": FORWARDED,
+    **dict.fromkeys(CLIENT_CERTIFICATE, DROP),
     b"x-request-id": REQUEST_ID,
     b"user-agent": USER_AGENT,
     b"referer": REFERER,
@@ -67,6 +71,7 @@ RESPONSE_FIELDS = _HOP_BY_HOP | {b"content-length": LENGTH, b"date": DATE, b"kee
 TRAILER_FIELDS = dict.fromkeys(
     [
         *_HOP_BY_HOP,
+        *CLIENT_CERTIFICATE,
         *(
             b"content-length host trailer expect max-forwards authorization www-authenticate cookie set-cookie "
             b"content-encoding content-type content-range cache-control range age date expires location retry-after "

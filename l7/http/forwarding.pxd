@@ -9,12 +9,13 @@ cdef int _UPGRADE_REQUIRED, _NO_CONTENT
 cdef bytes _HOST, _LENGTH, _VIA_11, _VIA_10, _NO_VIA, _ARRIVAL
 
 cdef class Hop:
-    cdef public str client
+    cdef public str client, server_name
     cdef public int port, https_port
-    cdef public bytes authority, scheme, told_port
+    cdef public bytes authority, certificate, scheme, told_port
     cdef public bint via
     cdef bytes _named, _lines
 
+    cpdef bint serves(self, RequestHead head) except -1
     cdef bytes _came(self, bytes authority)
 
     @cython.locals(pieces=list, authority=bytes)

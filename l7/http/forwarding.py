@@ -24,10 +24,10 @@ MOST_HOPS = 20
 
 ADDED = (
     "Host", "X-Forwarded-For", "X-Real-IP", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Host", "Via",
-    "X-Request-ID", "X-Forwarded-User",
+    "X-Request-ID", "X-Forwarded-User", "X-Client-Cert-Verified", "X-Client-Cert-Subject", "X-Client-Cert-Fingerprint",
 )  # fmt: skip
-"""The fields that a forwarded request may get, in this order; of a client without an address it gets no For, Real-IP,
-Proto and Port, and User only where l7 checks logins and keeps them to itself."""
+"""The fields that a forwarded request may get; of a client without an address it gets no For, Real-IP, Proto and Port,
+User only where l7 checks logins and keeps them to itself, and Cert only of a listener that asks for certificates."""
 
 
 _UPGRADE_REQUIRED = 426
@@ -52,7 +52,10 @@ class Hop:
     how the client came.
     """
 
-    __slots__ = ("_lines", "_named", "authority", "client", "https_port", "port", "scheme", "told_port", "via")
+    __slots__ = (
+        "_lines", "_named", "authority", "certificate", "client", "https_port", "port", "scheme", "server_name",
+        "told_port", "via",
+    )  # fmt: skip
 
     def __init__(self, client: str, port: int, authority: bytes, scheme: bytes = b"http", *, via: bool = True) -> None:
         self.client = client
@@ -64,19 +67,41 @@ class Hop:
         """The port that the client connected to, where a PROXY header has said it: it stands in for the Host's."""
         self.https_port = 0
         """The port of https that requests are led to; 0: they are served where they come."""
+        self.certificate = b""
+        """The lines that say what is known of the client's certificate, where one is asked for."""
+        self.server_name = ""
+        """The name that the client asked for in TLS, where requests for others are refused; empty: none is."""
         self._named = b""
         """The Host of the last request, and the lines that say how it came: most clients name the same again."""
         self._lines = b""
+
+    def with_certificate(self, verified: str, subject: str, fingerprint: str, server_name: str) -> Hop:
+        """The same of one connection whose client was asked for a certificate: ``none`` or ``ok``, and whose it is.
+
+        ``server_name`` is what it asked for in TLS, empty for none.
+        """
+        hop = Hop(self.client, self.port, self.authority, self.scheme, via=self.via)
+        hop.told_port = self.told_port
+        hop.https_port = self.https_port
+        hop.server_name = server_name.lower().removesuffix(".")
+        told = (("Verified", verified), ("Subject", subject), ("Fingerprint", fingerprint))
+        lines = [f"\r\nX-Client-Cert-{name}: {value}" for name, value in told if value]
+        hop.certificate = "".join(lines).encode("ascii")
+        return hop
+
+    def serves(self, head: RequestHead) -> bool:
+        """Whether a request is for the host that its connection was made for (RFC 9110, 7.4), or names none."""
+        return not self.server_name or not head.host or head.host == self.server_name
 
     def _came(self, authority: bytes) -> bytes:
         """The lines that say how a request for ``authority`` came; its port is the one that the client sees."""
         if authority != self._named or not self._lines:
             if self.client == UNIX:
-                self._lines = b"\r\nX-Forwarded-Host: " + authority
+                self._lines = b"\r\nX-Forwarded-Host: " + authority + self.certificate
             else:
                 client = self.client.encode("ascii")
                 port = self.told_port or port_in(authority) or default_port(self.scheme)
-                self._lines = _ARRIVAL % (client, client, self.scheme, port, authority)
+                self._lines = _ARRIVAL % (client, client, self.scheme, port, authority) + self.certificate
             self._named = authority
         return self._lines
 
@@ -94,7 +119,7 @@ class Hop:
         for run in head.runs:
             pieces.append(b"\r\n")
             pieces.append(run)
-        pieces.append(self._came(authority) if believed is None else b"\r\n" + believed)
+        pieces.append(self._came(authority) if believed is None else b"\r\n" + believed + self.certificate)
         if self.via:
             pieces.append(_VIA_11 if head.minor else _VIA_10)
         else:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from l7.config.generation import Loaded, Path
 from l7.config.schema import Config
@@ -31,6 +31,8 @@ class TlsFiles:
 
     certificates: tuple[Certificate, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    authorities: Mapping[str, str] = field(default_factory=dict)
+    """Those whose client certificates are valid, as PEM, by the name of their file."""
 
 
 def renewals(old: TlsFiles, new: TlsFiles) -> list[str]:
@@ -67,11 +69,37 @@ def read_tls(loaded: Loaded, read: Read, *, patient: bool = True) -> TlsFiles:
             found.append(certificate)
             name = printable(files.cert, 200)
             warnings += [_problem(loaded, (*path, "cert"), f"{name}: {words}") for words in certificate.warnings]
+    authorities: dict[str, str] = {}
+    for path, name in _named_authorities(loaded):
+        try:
+            authorities[name], words = _read_authorities(name, read)
+        except CertificateError as error:
+            problems.append(_problem(loaded, path, f"{printable(name, 200)}: {error}"))
+        else:
+            warnings += [_problem(loaded, path, f"{printable(name, 200)}: {one}") for one in words]
     if problems:
         raise ConfigError(problems)
     if any(one.tls for one in config.listened_on):
         warnings += _uncovered(loaded, found)
-    return TlsFiles(tuple(found), tuple(warnings))
+    return TlsFiles(tuple(found), tuple(warnings), authorities)
+
+
+def _named_authorities(loaded: Loaded) -> Iterator[tuple[Path, str]]:
+    """The files of authorities that are in use, each once, with the setting that names it."""
+    config = loaded.config
+    found: dict[str, Path] = {}
+    for index, one in enumerate(config.listened_on):
+        tls = config.tls_of(one)
+        if one.tls is not None and tls is not None and tls.client_auth != "off" and tls.client_ca is not None:
+            own = one.tls.client_ca is not None
+            found.setdefault(tls.client_ca, ("listeners", index, "tls", "client-ca") if own else ("tls", "client-ca"))
+    return ((path, name) for name, path in found.items())
+
+
+def _read_authorities(name: str, read: Read) -> tuple[str, list[str]]:
+    from l7.tls.parsing import authorities_of  # as in `_read_pair`
+
+    return authorities_of(_read(name, read, of_key=False))
 
 
 def _read_pair(files: CertificateFiles, read: Read, tries: int) -> Certificate:

@@ -47,6 +47,7 @@ def new_context(rules: TlsRules) -> ssl.SSLContext:
     context.set_ciphers(SUITES)
     context.set_alpn_protocols(PROTOCOLS)
     if rules.client_auth != "off":
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # who is named is trusted, also below another authority
         context.load_verify_locations(cadata=rules.client_ca)
         context.verify_mode = _VERIFY[rules.client_auth]
     return context

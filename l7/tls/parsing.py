@@ -47,6 +47,36 @@ def certificate_of(cert: bytes, key: bytes | None) -> Certificate:
     return found
 
 
+def authorities_of(content: bytes) -> tuple[str, list[str]]:
+    """The authorities in a file, as PEM, and what is to be warned of; raises `CertificateError`."""
+    found = _CERTIFICATE.findall(content)
+    if not found:
+        raise CertificateError("there is no certificate in it (PEM, -----BEGIN CERTIFICATE-----)")
+    pem = b"\n".join(found).decode("ascii", "replace") + "\n"
+    certificates = [_parsed(one) for one in found]
+    try:
+        words = list(_warnings_of_authorities(certificates))
+    except ValueError as error:
+        raise CertificateError(f"a certificate in it cannot be read: {_short(error)}") from None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError) as error:
+        reason = (getattr(error, "reason", None) or str(error)).replace("_", " ").lower()
+        raise CertificateError(f"OpenSSL does not take it: {reason}") from None
+    return pem, words
+
+
+def _warnings_of_authorities(certificates: Sequence[x509.Certificate]) -> Iterator[str]:
+    for place, one in enumerate(certificates):
+        number = f"certificate number {place + 1} in the file"
+        until = _seconds(one, "not_valid_after")
+        if until < time.time():
+            yield f"{number} has expired on {day(until)}: no client certificate is valid by it"
+        constraints = [each.value for each in one.extensions if isinstance(each.value, x509.BasicConstraints)]
+        if constraints and not constraints[0].ca:
+            yield f"{number} is no authority: by it only the very same certificate is valid"
+
+
 def _parsed(pem: bytes) -> x509.Certificate:
 
     try:

@@ -23,6 +23,7 @@ from l7.errors import (
     INTERNAL,
     KILLED_DATA,
     LOOP,
+    MISDIRECTED,
     NO_ROUTE,
     TRUNCATED,
     UNAUTHORIZED,
@@ -104,6 +105,8 @@ class Proxy(RequestHandler):
         simple = head.length == ABSENT and not head.upgrade and not (head.via and forwarding.loops(head))
         if not simple or head.max_forwards == 0 or self.draining or client.hop.https_port:
             return None
+        if client.hop.server_name and not client.hop.serves(head):
+            return None
         if head.authorization is not None or self.credentials is not None:
             user = known_user(self.credentials, head.authorization)
             if user is None:
@@ -162,6 +165,8 @@ class Proxy(RequestHandler):
                     exchange.sent = client.answer(redirect, head)
                     exchange.status = redirect.status
                     return
+            if not client.hop.serves(head):
+                raise ProxyError(MISDIRECTED, f"host {head.host}, but TLS was begun for {client.hop.server_name}")
             self._admit(exchange, head)
             if head.max_forwards == 0:
                 exchange.sent = client.answer(responses.last_hop(head), head)

@@ -24,8 +24,11 @@ from tests.harness.checkout import CHECKOUT
 
 Place = tuple[str, ...]
 
-NAMES = {"users": ("--user", "L7_USERS")}
-"""The one setting whose flag is called otherwise than it is."""
+NAMES: dict[Place, tuple[str, str]] = {
+    ("users",): ("--user", "L7_USERS"),
+    ("tls", "certificates"): ("--tls-cert", "L7_TLS_CERT"),
+}
+"""The settings whose flags are called otherwise than they are."""
 CANDIDATES = (
     "off", "on", "true", "7s", "3", "77KiB", "70%", "127.0.0.9", "10.9.0.0/16", "127.0.0.9:77", "/x", "x.example",
     "some:password", "a text of enough characters", "cookie:c", "200", "HEAD",
@@ -33,6 +36,8 @@ CANDIDATES = (
 COMPANIONS: dict[Place, dict[Place, str]] = {
     ("authorization",): {("users",): "some:password"},
     ("defaults", "hash-key"): {("defaults", "balance"): "hash"},
+    ("tls", "client-auth"): {("tls", "certificates"): "/f", ("tls", "client-ca"): "/y"},
+    ("tls", "client-ca"): {("tls", "certificates"): "/f", ("tls", "client-auth"): "require"},
     **{
         ("defaults", "health", key): {("defaults", "health", "path"): "/y"}
         for key in ("host", "method", "expect", "body")
@@ -55,7 +60,7 @@ def places(section: type[Section] = Config, above: Place = ()) -> Iterator[Place
 
 def names(place: Place) -> tuple[str, str]:
     flag = "--" + "-".join(place)
-    return NAMES.get(place[0], (flag, "L7_" + flag[2:].upper().replace("-", "_")))
+    return NAMES.get(place, (flag, "L7_" + flag[2:].upper().replace("-", "_")))
 
 
 def value_at(loaded: Loaded, place: Place) -> Any:

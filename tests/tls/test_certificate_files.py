@@ -160,3 +160,58 @@ def test_a_renewal_is_due_at_a_third_and_of_a_short_life_at_a_half(read, tmp_pat
 
     assert (due(90, 31), due(90, 29)) == (False, True)
     assert (due(6, 3.1), due(6, 2.9)) == (False, True)
+
+
+# --- authorities of clients ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def read_authorities(read: Read, tmp_path: Path) -> Read:
+    """Reads a configuration that asks clients for certificates, by the file ``ca.pem`` with this content."""
+
+    def read_authorities(content: bytes) -> TlsFiles:
+        Path("ca.pem").write_bytes(content)
+        more = "  client-auth: require\n  client-ca: ca.pem\n"
+        return read(write_pair(tmp_path, "one", issue("a.test")), backends=more + BACKENDS)
+
+    return read_authorities
+
+
+def test_authorities_are_read_with_what_is_to_be_said_of_them(read_authorities):
+    one, two = trustme.CA(), trustme.CA()
+    found = read_authorities(b"words\n" + one.cert_pem.bytes() + two.cert_pem.bytes())
+    assert not found.warnings
+    assert found.authorities["ca.pem"].count("BEGIN CERTIFICATE") == 2 and "words" not in found.authorities["ca.pem"]
+    old = issue("b.test", not_before=NOW - timedelta(days=9), not_after=NOW - timedelta(days=1))
+    warnings = read_authorities(one.cert_pem.bytes() + old.cert_chain_pems[0].bytes()).warnings
+    where = "config.yml:5: tls.client-ca: ca.pem: certificate number 2 in the file "
+    assert [str(warning).removeprefix(where).partition(" on ")[0] for warning in warnings] == [
+        "has expired",
+        "is no authority: by it only the very same certificate is valid",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "there is no certificate in it (PEM, -----BEGIN CERTIFICATE-----)"),
+        (
+            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "a certificate in it cannot be read",
+        ),
+    ],
+)
+def test_authorities_that_cannot_be_used_are_refused(read_authorities, content, words):
+    with pytest.raises(ConfigError) as caught:
+        read_authorities(content)
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(f"config.yml:5: tls.client-ca: ca.pem: {words}")
+
+
+def test_missing_authorities_are_told_beside_other_problems(read):
+    with pytest.raises(ConfigError) as caught:
+        read("none.crt", backends="  client-auth: request\n  client-ca: none.pem\n" + BACKENDS)
+    assert [str(one) for one in caught.value.problems] == [
+        "config.yml:3: tls.certificates[0].cert: none.crt: cannot be read: no such file or directory",
+        "config.yml:5: tls.client-ca: none.pem: cannot be read: no such file or directory",
+    ]

@@ -66,8 +66,8 @@ class StartSettings:
     config: Config
     given: frozenset[str]
     """The settings of ``config`` that flags and variables give, so that the file has no say in them."""
-    certificates: frozenset[str] = frozenset()
-    """The files of certificates and keys that flags and variables name."""
+    tls_files: frozenset[str] = frozenset()
+    """The files of certificates, keys and authorities that flags and variables name."""
 
     @classmethod
     def of(cls, loaded: Loaded) -> StartSettings:
@@ -75,14 +75,25 @@ class StartSettings:
         file = None if loaded.file is None else os.path.abspath(os.path.expanduser(loaded.file))
         sources = {name: loaded.sources.get((name.replace("_", "-"),), ":") for name in _SETTINGS}
         given = frozenset(name for name, source in sources.items() if ":" not in source)
-        by_flags = ":" not in loaded.sources.get(("tls", "certificates"), ":")
-        return cls(file, loaded.config, given, _certificates(loaded.config) if by_flags else frozenset())
+        tls_files = [
+            files
+            for setting, files in (("certificates", _certificates), ("client-ca", _authorities))
+            if ":" not in loaded.sources.get(("tls", setting), ":")
+        ]
+        named = frozenset[str]().union(*(files(loaded.config) for files in tls_files))
+        return cls(file, loaded.config, given, named)
 
 
 def _certificates(config: Config) -> frozenset[str]:
     """The files of certificates and keys that a configuration names, by their full paths."""
     names = (name for one in config.tls.certificates for name in (one.cert, one.key) if name is not None)
     return frozenset(map(os.path.abspath, names))
+
+
+def _authorities(config: Config) -> frozenset[str]:
+    """The files of the authorities of client certificates that it names, by their full paths."""
+    names = [config.tls.client_ca, *(one.tls.client_ca for one in config.listeners if one.tls is not None)]
+    return frozenset(os.path.abspath(name) for name in names if name is not None)
 
 
 class _RequestRefusedError(Exception):
@@ -207,8 +218,10 @@ class _Opener:
         return descriptor
 
     def _open_certificate(self, message: OpenCertificate) -> int:
-        if message.path not in self._start.certificates and message.path not in _certificates(self._settings("tls")):
-            raise _RequestRefusedError(f"{message.path} is no file of `tls` {self._where()}")
+        if message.path not in self._start.tls_files:
+            config = self._settings("tls", "listeners")
+            if message.path not in _certificates(config) | _authorities(config):
+                raise _RequestRefusedError(f"{message.path} is no file of `tls` {self._where()}")
         return self._tell(message.path, open_to_read(message.path), changes=True)
 
     def _bind(self, message: BindPort) -> int:

@@ -59,7 +59,8 @@ class TlsContexts:
                 continue
             if not self.files.certificates:
                 raise ConfigError([Problem(str(listener), "tls", "there are no certificates")])
-            rules = TlsRules(tls.min_version or "1.2")
+            authorities = self.files.authorities[tls.client_ca] if tls.client_ca and tls.client_auth != "off" else ""
+            rules = TlsRules(tls.min_version or "1.2", tls.client_auth or "off", authorities)
             if rules not in made:
                 made[rules] = CertificateContexts(rules, self.files.certificates)
             found[listener.key] = ListenerContexts(self._session(listener.key, rules), made[rules], rules)

@@ -240,6 +240,10 @@ class ClientConnection(Http1Exchange):
     def begin_tls(self, tls: TlsDetails) -> None:
         """Wait for the first request: the handshake is complete."""
         self.tls = tls
+        if tls.client_verified:
+            self.hop = self.hop.with_certificate(
+                tls.client_verified, tls.client_subject, tls.client_fingerprint, tls.server_name
+            )
         self.last = self._handler.draining  # its keys stay here
         self.since = clock.monotonic()
         self.stream.handler = self

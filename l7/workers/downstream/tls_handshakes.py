@@ -16,6 +16,7 @@ from gevent import get_hub
 from l7.clock import monotonic
 from l7.errors import BAD_REQUEST, ProxyError
 from l7.http.forwarding import Hop
+from l7.tls.client_certificates import client_certificate
 from l7.tls.contexts import ListenerContexts
 from l7.tls.counters import HandshakeCounters
 from l7.tls.details import TlsDetails
@@ -145,7 +146,8 @@ class TlsHandshakes:
         self._counters.done(version, resumed=resumed)
         name = state.server_name if isinstance(state, TlsState) else None
         if handshake.connection is not None:
-            tls = TlsDetails(sys.intern(version), self._ciphers.setdefault(cipher, cipher), name or "", resumed)
+            cipher = self._ciphers.setdefault(cipher, cipher)
+            tls = TlsDetails(sys.intern(version), cipher, name or "", resumed, *client_certificate(state))
             handshake.connection.begin_tls(tls)
             handshake.connection = None
 

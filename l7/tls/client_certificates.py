@@ -1,0 +1,64 @@
+"""What a client's certificate says, as servers are told: OpenSSL has verified it in the handshake.
+
+After a resumption it is the certificate of the ticket, which is not verified again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import ssl
+from collections.abc import Iterator
+from typing import Any, Final
+
+LONGEST_SUBJECT: Final = 4096
+"""Bytes; a longer subject is not told at all, because one that is cut could be taken for another one's."""
+NONE: Final = "none"
+OK: Final = "ok"
+
+_SHORT: Final = {
+    "commonName": "CN",
+    "localityName": "L",
+    "stateOrProvinceName": "ST",
+    "organizationName": "O",
+    "organizationalUnitName": "OU",
+    "countryName": "C",
+    "streetAddress": "STREET",
+    "domainComponent": "DC",
+    "userId": "UID",
+}
+"""The names of attributes in RFC 4514, 3, by those of OpenSSL; others go by OpenSSL's, or by their numbers."""
+_SPECIAL: Final = re.compile(r'[\\"+,;<>]|^[ #]|[ ]$')
+_NOT_VISIBLE: Final = re.compile(r"[^ -~]")
+
+
+def client_certificate(state: ssl.SSLObject) -> tuple[str, str, str]:
+    """What a client has shown in its handshake, which is complete: ``client_*`` of `l7.tls.details.TlsDetails`."""
+    if state.context.verify_mode is ssl.CERT_NONE:
+        return "", "", ""
+    whole = state.getpeercert(binary_form=True)
+    if whole is None:
+        return NONE, "", ""
+    try:
+        subject = subject_of((state.getpeercert() or {}).get("subject", ()))
+    except (ssl.SSLError, ValueError):  # a text in it that is of no character set
+        subject = ""
+    return OK, subject, hashlib.sha256(whole).hexdigest()
+
+
+def subject_of(names: Any) -> str:
+    """A distinguished name as RFC 4514 writes it, from what `ssl` makes of it; empty when it is too long."""
+    parts = ["+".join(_attributes(names_of_one)) for names_of_one in reversed(names)]
+    subject = ",".join(parts)
+    return subject if len(subject) <= LONGEST_SUBJECT else ""
+
+
+def _attributes(names: Any) -> Iterator[str]:
+    for name, value in names:
+        yield f"{_SHORT.get(name, name)}={_escaped(value)}"
+
+
+def _escaped(value: str) -> str:
+    """RFC 4514, 2.4; beyond what it asks for, all that is no visible ASCII is escaped."""
+    escaped = _SPECIAL.sub(lambda found: f"\\{found[0]}", value)
+    return _NOT_VISIBLE.sub(lambda found: "".join(f"\\{octet:02X}" for octet in found[0].encode()), escaped)
