@@ -118,7 +118,7 @@ def context_of(
         generations=generations,
         resources=resources,
         children=children,
-        scoreboard=Scoreboard(SLOTS + MONITOR_SLOTS),
+        scoreboard=Scoreboard(SLOTS, MONITOR_SLOTS),
         poll=poll,
         signal_queue=signal_queue,
         close_in_child=close_in_child,

@@ -45,24 +45,28 @@ CELLS = 16
 
 
 class Scoreboard:
-    """``slots`` slots of `CELLS` integers, shared with every process forked after it was made."""
+    """``slots`` slots of `CELLS` integers, shared with every process forked after it was made.
 
-    def __init__(self, slots: int) -> None:
-        self.slots = slots
-        self._cells = shared_cells((slots + 1) * CELLS)
-        self._reach = slots * CELLS
-        """The index of the cell behind the slots, which holds how many slots have ever been used."""
+    Behind them are those of ``monitors``, of which `column` tells nothing.
+    """
+
+    def __init__(self, slots: int, monitors: int = 0) -> None:
+        self.slots = slots + monitors
+        self._workers = slots
+        self._cells = shared_cells((self.slots + 1) * CELLS)
+        self._reach = self.slots * CELLS
+        """The index of the cell behind the slots, which holds how many slots of workers have ever been used."""
 
     def slot(self, index: int) -> memoryview:
         """The cells of one worker; raises ``IndexError`` for an index out of range."""
         if not 0 <= index < self.slots:
             raise IndexError(f"slot {index} of {self.slots}")
-        if index >= self._cells[self._reach]:
+        if self._cells[self._reach] <= index < self._workers:
             self._cells[self._reach] = index + 1  # only the master: it clears a slot before a worker gets it
         return self._cells[index * CELLS : (index + 1) * CELLS]
 
     def column(self, cell: int) -> list[int]:
-        """One cell of every slot that has ever been used; accepting workers read one many times a second."""
+        """One cell of every slot that a worker has ever used; accepting workers read one many times a second."""
         return self._cells[cell : self._cells[self._reach] * CELLS : CELLS].tolist()
 
     def idle(self, index: int) -> None:

@@ -25,6 +25,14 @@ def test_the_last_cell_of_the_last_slot_is_its_own():
     assert scoreboard.column(CELLS - 1) == [0, 0]
 
 
+def test_a_slot_of_a_monitor_is_in_no_column():
+    scoreboard = Scoreboard(2, monitors=2)
+    for index in range(4):
+        scoreboard.slot(index)[CONNECTIONS] = index + 1
+    assert scoreboard.column(CONNECTIONS) == [1, 2]
+    assert scoreboard.slot(3)[CONNECTIONS] == 4
+
+
 def test_a_slot_that_is_not_there():
     for index in (-1, 2):
         with pytest.raises(IndexError, match=f"slot {index} of 2"):
