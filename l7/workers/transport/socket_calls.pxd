@@ -83,8 +83,29 @@ cdef extern from *:
         if (sent < 0) PyErr_SetFromErrno(PyExc_OSError);
         return sent;
     }
+
+    #define L7_PIECES 16
+
+    CYTHON_UNUSED static Py_ssize_t l7_send_pieces(int descriptor, PyObject *pieces) {
+        struct iovec places[L7_PIECES];
+        struct msghdr message;
+        Py_ssize_t sent, count = PyList_GET_SIZE(pieces), place;
+        if (count > L7_PIECES) count = L7_PIECES;
+        memset(&message, 0, sizeof message);
+        for (place = 0; place < count; place++) {
+            PyObject *piece = PyList_GET_ITEM(pieces, place);
+            places[place].iov_base = PyBytes_AS_STRING(piece);
+            places[place].iov_len = (size_t)PyBytes_GET_SIZE(piece);
+        }
+        message.msg_iov = places;
+        message.msg_iovlen = (size_t)count;
+        sent = sendmsg(descriptor, &message, MSG_NOSIGNAL);
+        if (sent < 0) PyErr_SetFromErrno(PyExc_OSError);
+        return sent;
+    }
     """
     tuple accept "l7_accept" (object listener)
     bytes receive "l7_receive" (int descriptor, Py_ssize_t size)
     Py_ssize_t send "l7_send" (int descriptor, object data) except -1
     Py_ssize_t send_both "l7_send_both" (int descriptor, bytes head, bytes data, Py_ssize_t at) except -1
+    Py_ssize_t send_pieces "l7_send_pieces" (int descriptor, list pieces) except -1

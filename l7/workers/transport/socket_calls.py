@@ -34,3 +34,8 @@ def send(descriptor: int, data: bytes | bytearray | memoryview) -> int:
 def send_both(descriptor: int, head: bytes, data: bytes, at: int) -> int:
     """As `send`, for ``head`` and what ``data`` holds from ``at`` on, of which no copy is made."""
     return os.writev(descriptor, [head, memoryview(data)[at:]])
+
+
+def send_pieces(descriptor: int, pieces: list[bytes]) -> int:
+    """As `send`, for what the first sixteen ``pieces`` hold together."""
+    return os.writev(descriptor, pieces[:16])

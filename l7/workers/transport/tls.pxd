@@ -10,7 +10,7 @@ cdef class TlsTransport(PlainTransport):
     cdef public bint established
     cdef public bytes clear_text
     cdef public object ssl_object
-    cdef public object _outgoing, _failure, _flusher, _unsent
+    cdef public object _outgoing, _failure, _flusher, _tls, _unsent
     cdef public bint _began
     cdef public Py_ssize_t _owed
     cdef object _observer, _incoming
@@ -29,11 +29,15 @@ cdef class TlsTransport(PlainTransport):
     @cython.locals(records=RecordReader, place=Py_ssize_t, end=Py_ssize_t, pieces=list)
     cdef _decrypt(self, bytes data)
     cdef bytes _read(self, Py_ssize_t size=*)
-    @cython.locals(sent=Py_ssize_t, size=Py_ssize_t)
+    @cython.locals(size=Py_ssize_t)
     cpdef Py_ssize_t send(self, object data) except -1
-    @cython.locals(place=Py_ssize_t, records=list)
-    cdef _encrypt(self, object data)
-    @cython.locals(sent=Py_ssize_t)
+    @cython.locals(sent=Py_ssize_t, size=Py_ssize_t, end=Py_ssize_t, place=Py_ssize_t, records=list)
+    cdef Py_ssize_t _send_more(self, object data) except -1
+    cdef bytes _encrypt(self, object data)
+    @cython.locals(sent=Py_ssize_t, size=Py_ssize_t)
+    cdef bint _send_records(self, list records) except -1
     cdef bint _flush(self) except -1
+    @cython.locals(sent=Py_ssize_t)
+    cdef bint _empty(self) except -1
     cpdef shutdown(self)
     cpdef close(self)

@@ -27,7 +27,7 @@ from l7.workers.transport.plain import PlainTransport
 from l7.workers.transport.tls_handshake import HandshakeObserver
 from l7.workers.transport.tls_records import HANDSHAKE, LONGEST, RECORD, RecordReader
 
-MOST = 64 * 1024
+MOST = 5 * RECORD
 """Bytes in one receive, in one send, and so what is held of either direction."""
 
 
@@ -36,7 +36,7 @@ class TlsTransport(PlainTransport):
 
     __slots__ = (
         "_began", "_failure", "_fd", "_flusher", "_held", "_incoming", "_observer", "_outgoing",
-        "_over", "_owed", "_plain", "_records", "_shut", "_unsent", "clear_text", "established", "ssl_object",
+        "_over", "_owed", "_plain", "_records", "_shut", "_tls", "_unsent", "clear_text", "established", "ssl_object",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +60,8 @@ class TlsTransport(PlainTransport):
         self._outgoing = ssl.MemoryBIO()
         self.ssl_object = context.wrap_bio(incoming, self._outgoing, observer is not None, server_name, session)
         """What tells version, cipher, certificate and session: ask after the handshake, and keep the answer."""
+        self._tls: ssl.SSLObject = getattr(self.ssl_object, "_sslobj", self.ssl_object)
+        """What does the work below ``ssl_object``: asked directly, it is one call of Python less."""
         self._began = False
         """Whether anything has come."""
         self._plain = b""
@@ -149,7 +151,7 @@ class TlsTransport(PlainTransport):
     def _read(self, size: int = LONGEST) -> bytes:
         """What the next record holds; empty for one that is about something else, and at the end."""
         try:
-            data = self.ssl_object.read(size)
+            data = self._tls.read(size)
         except ssl.SSLWantReadError:
             return b""
         except ssl.SSLZeroReturnError:
@@ -237,6 +239,17 @@ class TlsTransport(PlainTransport):
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         """Encrypt and send, never more than `MOST` bytes ahead of what the socket takes; raises as the plain one."""
+        size = len(data)
+        if not 0 < size <= RECORD or self._owed or self._unsent:
+            return self._send_more(data)
+        self._unsent = self._encrypt(data)
+        if not self._empty():
+            self._owed = size
+            raise BlockingIOError
+        return size
+
+    def _send_more(self, data: bytes | bytearray | memoryview) -> int:
+        """As `send`, for more than a record, nothing at all, or behind what is unsent."""
         sent = 0
         if self._unsent or self._owed:
             if not self._flush():
@@ -246,29 +259,37 @@ class TlsTransport(PlainTransport):
         view = memoryview(data)
         size = len(view)
         while sent < size:
-            piece = view[sent : sent + MOST]
-            self._encrypt(piece)
-            if not self._flush():
-                self._owed = len(piece)
+            end = min(sent + MOST, size)
+            records = [self._encrypt(view[place : min(place + RECORD, end)]) for place in range(sent, end, RECORD)]
+            if not self._send_records(records):
+                self._owed = end - sent
                 if not sent:
                     raise BlockingIOError
                 break
-            sent += len(piece)
+            sent = end
         return sent
 
-    def _encrypt(self, data: memoryview) -> None:
-        """Put ``data`` into records, behind what is unsent. Raises `TlsFailure`."""
+    def _encrypt(self, data: bytes | bytearray | memoryview) -> bytes:
+        """A record of ``data``, behind what TLS itself has to say. Raises `TlsFailure`."""
         if not self.established or self._shut:
             raise TlsFailure("closed here" if self._shut else "no TLS handshake yet")
-        records = []
         try:
-            for place in range(0, len(data), RECORD):
-                self.ssl_object.write(data[place : place + RECORD])
-                records.append(self._outgoing.read())
+            self._tls.write(data)
         except ssl.SSLError as error:
             raise failure_of(error) from None
         self._held = 0
-        self._unsent = records[0] if len(records) == 1 else b"".join(records)
+        return self._outgoing.read()
+
+    def _send_records(self, records: list[bytes]) -> bool:
+        """Send ``records``; returns whether all of them have left. Raises ``OSError``."""
+        try:
+            sent = socket_calls.send_pieces(self._fd, records)
+        except BlockingIOError:
+            sent = 0
+        if sent == sum(map(len, records)):
+            return True
+        self._unsent = memoryview(b"".join(records))[sent:]
+        return self._empty()
 
     def _flush(self) -> bool:
         """Send what is unsent; returns whether all of it has left. Raises ``OSError``."""
@@ -276,6 +297,10 @@ class TlsTransport(PlainTransport):
             more = self._outgoing.read()
             self._held = 0
             self._unsent = b"".join((self._unsent, more)) if self._unsent else more
+        return self._empty()
+
+    def _empty(self) -> bool:
+        """As `_flush`, without what TLS has to say itself."""
         while self._unsent:
             try:
                 sent = socket_calls.send(self._fd, self._unsent)

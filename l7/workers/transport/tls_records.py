@@ -36,15 +36,13 @@ class RecordReader:
         """
         end = len(data)
         if self.missing <= 0:
-            begun = len(self._header)
-            header = self._header + data[place : place + _HEADER - begun]
-            size = self.size = int.from_bytes(header[3:5], "big")
-            if len(header) < _HEADER:
-                self._header, self.missing = header, -1
-            elif _FIRST_TYPE <= header[0] <= _LAST_TYPE and size <= LONGEST:
-                self._header, self.missing = b"", _HEADER + size - begun
+            if self._header or end - place < _HEADER:
+                self._begin_slowly(data, place)
+            elif _FIRST_TYPE <= data[place] <= _LAST_TYPE:
+                self.size = data[place + 3] << 8 | data[place + 4]
+                self.missing = _HEADER + self.size if self.size <= LONGEST else 0
             else:
-                self._header, self.missing = b"", 0
+                self.missing = 0
             if self.missing <= 0:
                 self._incoming.write(memoryview(data)[place:])
                 return end
@@ -52,3 +50,15 @@ class RecordReader:
         self.missing -= behind - place
         self._incoming.write(data if behind - place == end else memoryview(data)[place:behind])
         return behind
+
+    def _begin_slowly(self, data: bytes, place: int) -> None:
+        """Read a header that comes in pieces."""
+        begun = len(self._header)
+        header = self._header + data[place : place + _HEADER - begun]
+        size = self.size = int.from_bytes(header[3:5], "big")
+        if len(header) < _HEADER:
+            self._header, self.missing = header, -1
+        elif _FIRST_TYPE <= header[0] <= _LAST_TYPE and size <= LONGEST:
+            self._header, self.missing = b"", _HEADER + size - begun
+        else:
+            self._header, self.missing = b"", 0

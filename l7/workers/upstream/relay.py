@@ -268,7 +268,7 @@ class Relay:
                 if pipe is not None:
                     self._splice(pipe, reader, ahead)
                     continue
-                data = self._more()
+                data = self._more(ahead)
             self._pass_on(data, reader)
 
     def _pass_on(self, data: bytes, reader: BodyReader) -> None:
@@ -307,9 +307,9 @@ class Relay:
                 self._exchange.sent += size
                 self._client.write_from(pipe, self._bounds.response_buffer - count)
 
-    def _more(self) -> bytes:
-        """The next piece from the server; empty at its end."""
-        if not self._server.ready:
+    def _more(self, ahead: int) -> bytes:
+        """The next piece from the server, of a body of which ``ahead`` bytes are certain to come; empty at its end."""
+        if not self._server.ready and ahead < LEAST:
             self._server.transport.acknowledge()  # a server that wrote the head apart may hold back the body
         return self._wait_for_more(lambda: self._server.receive())
 
