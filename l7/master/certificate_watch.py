@@ -1,4 +1,4 @@
-"""Warns of certificates that should have been renewed."""
+"""What is due each day of TLS: a warning of certificates that should have been renewed, other keys for tickets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from l7.tls.certificates import DAY, CertificateInfo, day
 
 
 class CertificateWatch(MasterPart):
-    """Looks at the certificates that are served once a day."""
+    """Looks once a day at the certificates that are served, and at the keys of tickets."""
 
     def __init__(self, context: MasterContext) -> None:
         self._context = context
@@ -22,12 +22,15 @@ class CertificateWatch(MasterPart):
     @property
     def due(self) -> float | None:
         """When it looks again; never where there are none."""
-        return self._next if self._context.generations.current.files.certificates else None
+        generations = self._context.generations
+        return min(self._next, generations.tls.renewal_due) if generations.current.files.certificates else None
 
     def look(self) -> None:
-        """Warn, each day and when others are served, of those of which too little life is left."""
+        """Warn, each day and when others are served, of those of which too little life is left; renew keys."""
         served = self._context.generations.current
         now = monotonic()
+        if now >= self._context.generations.tls.renewal_due:
+            self._context.generations.tls.renew_sessions()
         if served.generation.number == self._generation and now < self._next:
             return
         self._generation, self._next = served.generation.number, now + DAY

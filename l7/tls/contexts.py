@@ -1,9 +1,13 @@
-"""The contexts of OpenSSL: one that seals a listener's tickets, and those with the certificates of a generation.
+"""The contexts of OpenSSL: those that seal a listener's tickets, and those with the certificates of a generation.
 
-A *session context* has no certificate. The master makes it before the first worker is forked and keeps it over reloads,
-so that a ticket of one worker is good for all, now and later: OpenSSL opens and seals tickets with the keys of the
-context that a connection began with, also when another one with a certificate was switched in. Certificates are never
-loaded into a context that was used: each generation has new ones.
+A *session context* has no certificate. The master makes it before workers are forked and keeps it over reloads, so that
+a ticket of one worker is good for all, now and later: OpenSSL opens and seals tickets with the keys of the context that
+a connection began with, also when another one with a certificate was switched in. Certificates are never loaded into a
+context that was used: each generation has new ones.
+
+Python can neither read nor set the keys of tickets, so that they cannot be passed to a process that runs already. The
+session contexts of the next days are made ahead, and each process goes on to the next one by the clock of the machine:
+all use the same one at a time, without a word between them.
 """
 
 from __future__ import annotations
@@ -21,6 +25,10 @@ SUITES: Final = (
 )
 """Mozilla's intermediate suites for TLS 1.2 (guidelines 6.0); those of TLS 1.3 are all good."""
 PROTOCOLS: Final = ["http/1.1"]
+SESSION_LIFE = 86400.0
+"""Seconds for which a session context seals tickets."""
+SESSIONS_AHEAD: Final = 30
+"""Session contexts made ahead, of 12 KB each; a worker that outlives them makes its own, with tickets for it alone."""
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _VERIFY: Final = {"off": ssl.CERT_NONE, "request": ssl.CERT_OPTIONAL, "require": ssl.CERT_REQUIRED}
 
@@ -91,10 +99,46 @@ def covers(names: Iterable[str], host: str) -> bool:
     return host in known or "*." + host.partition(".")[2] in known
 
 
+class SessionContexts:
+    """The session contexts of one listener, a day each: the present one and those that follow it.
+
+    :param now: when the first one begins, by the clock of the machine (`l7.clock.monotonic`).
+    """
+
+    def __init__(self, rules: TlsRules, now: float) -> None:
+        self.rules = rules
+        self._contexts = [new_context(rules)]
+        self.until = now + SESSION_LIFE
+        """When the present one is over."""
+
+    @property
+    def present(self) -> ssl.SSLContext:
+        """The one that seals tickets now."""
+        return self._contexts[0]
+
+    def advance(self, now: float) -> None:
+        """Go on to the one of ``now``; those before it are forgotten, and what they have sealed cannot be opened."""
+        while now >= self.until:
+            self.until += SESSION_LIFE
+            del self._contexts[0]
+            if not self._contexts:
+                self._contexts.append(new_context(self.rules))
+
+    def make_ahead(self, now: float) -> None:
+        """Make those of the next days, for processes that are forked from now on."""
+        self.advance(now)
+        while len(self._contexts) <= SESSIONS_AHEAD:
+            self._contexts.append(new_context(self.rules))
+
+
 @dataclass(frozen=True)
 class ListenerContexts:
     """What a worker needs to speak TLS on a listener."""
 
-    session: ssl.SSLContext
+    sessions: SessionContexts
     certificates: CertificateContexts
-    rules: TlsRules = field(default_factory=TlsRules)
+
+    @property
+    def rules(self) -> TlsRules:
+        """What its clients have to do."""
+        return self.sessions.rules

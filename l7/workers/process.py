@@ -53,7 +53,7 @@ from l7.workers.downstream.bound_listener import BoundListener
 from l7.workers.downstream.connection_handler import ConnectionHandler
 from l7.workers.downstream.handover import HandoverQueue
 from l7.workers.downstream.proxy_headers import ProxyHeaders
-from l7.workers.downstream.tls_handshakes import TlsHandshakes, install
+from l7.workers.downstream.tls_handshakes import TlsHandshakes
 from l7.workers.monitor.resolver import NameResolver
 from l7.workers.phase import WorkerPhase
 from l7.workers.proxy import Proxy
@@ -207,9 +207,9 @@ class Worker:
         contexts = [one.contexts for one in self._spec.listeners if one.contexts is not None]
         if contexts:
             counters = HandshakeCounters(self._spec.shared_memory.writer(self._spec.lane))
-            self._server.handshakes = TlsHandshakes(self._server, self._sweeper, counters, seconds)
-        for one in contexts:
-            install(one)
+            handshakes = TlsHandshakes(self._server, self._sweeper, counters, seconds)
+            handshakes.show(contexts)
+            self._server.handshakes = handshakes
 
     def _look_ahead(self, spec: PreflightSpec) -> None:
         """Tell the master which backends cannot be reached, and wait until it is let accept, or told to leave."""

@@ -458,6 +458,41 @@ def test_a_slow_reader_gets_all_of_a_large_answer(tls):
         assert client.read_response().body == data
 
 
+SHORT_DAYS = """
+import sys
+from l7 import __main__
+from l7.tls import contexts
+contexts.SESSION_LIFE = 4.0
+__main__.main()
+"""
+
+
+def test_the_keys_of_tickets_are_others_each_day_and_the_same_in_all_workers(tls):
+    """With days of four seconds; a turn within an attempt is another attempt."""
+    proxy = tls(argv=["--workers", "2"], program=[sys.executable, "-c", SHORT_DAYS])
+
+    def connect(session: ssl.SSLSession | None = None) -> tuple[bool, ssl.SSLSession]:
+        with TlsClient(proxy.address, context=context, session=session) as client:
+            served(client)
+            return client.tls.session_reused, client.tls.session
+
+    def good_with_all() -> ssl.SSLSession:
+        for _ in range(20):
+            _, session = connect()
+            if all(connect(session)[0] for _ in range(5)):
+                return session
+        raise AssertionError("the workers do not agree")
+
+    def wait_for_the_end_of(session: ssl.SSLSession) -> None:
+        proxy.wait_for(lambda: not connect(session)[0], "the end of a day")
+
+    context = trusting(ssl.TLSVersion.TLSv1_2)
+    for _ in range(2):
+        wait_for_the_end_of(good_with_all())
+    reload(proxy)
+    wait_for_the_end_of(good_with_all())
+
+
 def test_an_upgrade_serves_on_with_new_keys_of_tickets(tls):
     proxy = tls()
     pid = upgrade(proxy)

@@ -104,7 +104,7 @@ class Generations:
         events: Events,
         first: int = 1,
     ) -> None:
-        self._tls = tls
+        self.tls = tls
         self._resources = resources
         self._events = events
         self.last = first
@@ -141,7 +141,7 @@ class Generations:
             listeners = self._resources.take_listeners(loaded.config)
             admin = self._resources.listeners.take_admin(loaded.config.admin)
             log = self._resources.log.open(loaded.config.access_log)
-            contexts = self._tls.contexts(loaded.config, listeners)
+            contexts = self.tls.contexts(loaded.config, listeners)
         except ConfigError as error:
             unread = any("cannot be read" in problem.what for problem in error.problems)
             hints = [*self._rights(), *self._working_directory()] if unread else []
@@ -155,7 +155,7 @@ class Generations:
             self._resources.listeners.keep(self.current.sockets)
             raise ReloadRefused([f"reload: {type(error).__name__}: {error}"]) from error
         self.last += 1
-        lines = [*loaded.changes, *renewals(self.current.files, self._tls.files)]
+        lines = [*loaded.changes, *renewals(self.current.files, self.tls.files)]
         if log.anew:
             lines.append(
                 named(
@@ -166,7 +166,7 @@ class Generations:
         troubles = [*self._resources.listeners.troubles, *([log.trouble] if log.trouble else [])]
         served = BoundGeneration(
             loaded.generation(self.last), tuple(listeners), loaded.file, tuple(lines), tuple(troubles), admin,
-            contexts=contexts, files=self._tls.files,
+            contexts=contexts, files=self.tls.files,
         )  # fmt: skip
         self._served[self.last] = served
         self._warn(loaded)
@@ -219,7 +219,7 @@ class Generations:
     def dump(self, workers: list[str]) -> str:
         """The present configuration, as `USR1` shows it; ``workers`` are a line each."""
         lines = [*workers, *self.administration.lines()]
-        return f"---\n{self._tls.source.dump(self._resources.opener, self.current.generation, lines)}...\n"
+        return f"---\n{self.tls.source.dump(self._resources.opener, self.current.generation, lines)}...\n"
 
     def _load(self, *, trial: bool = False) -> Loaded:
         """Read the configuration again, and compare it with the present one."""
@@ -227,7 +227,7 @@ class Generations:
             self.current.generation.config, self._resources.listeners.inherited,
             may_bind_any_port() or self._resources.opener.alive, first_unprivileged_port(),
         )  # fmt: skip
-        return self._tls.load(reference, trial=trial)
+        return self.tls.load(reference, trial=trial)
 
     def _check(self, loaded: Loaded) -> None:
         """Refuse by name what only a start can change; raises `ReloadRefused`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import ssl
+import math
 from collections.abc import Mapping, Sequence
 
 from l7.clock import monotonic
@@ -15,10 +15,7 @@ from l7.master.resources.listeners import Listener, config_of
 from l7.master.resources.privileged_opener import PrivilegedOpener
 from l7.master.state.config_source import ConfigSource
 from l7.tls.certificate_files import TlsFiles, read_tls
-from l7.tls.contexts import CertificateContexts, ListenerContexts, TlsRules, new_context
-
-SESSIONS_LIVE = 86400.0
-"""Seconds after which the next generation gets new keys for tickets."""
+from l7.tls.contexts import CertificateContexts, ListenerContexts, SessionContexts, TlsRules
 
 Contexts = Mapping[ListenerKey, ListenerContexts]
 
@@ -33,7 +30,7 @@ class TlsContexts:
     def __init__(self, source: ConfigSource, opener: PrivilegedOpener) -> None:
         self.source = source
         self._opener = opener
-        self._sessions: dict[ListenerKey, tuple[TlsRules, float, ssl.SSLContext]] = {}
+        self._sessions: dict[ListenerKey, SessionContexts] = {}
         self.files = TlsFiles()
         """What `load` has read last."""
 
@@ -63,17 +60,26 @@ class TlsContexts:
             rules = TlsRules(tls.min_version or "1.2", tls.client_auth or "off", authorities)
             if rules not in made:
                 made[rules] = CertificateContexts(rules, self.files.certificates)
-            found[listener.key] = ListenerContexts(self._session(listener.key, rules), made[rules], rules)
+            found[listener.key] = ListenerContexts(self._sessions_of(listener.key, rules), made[rules])
         return found
 
-    def _session(self, key: ListenerKey, rules: TlsRules) -> ssl.SSLContext:
-        """The context that seals a listener's tickets: another one each day, and where the rules are others.
+    @property
+    def renewal_due(self) -> float:
+        """When the day of some keys of tickets is over."""
+        return min((one.until for one in self._sessions.values()), default=math.inf)
+
+    def renew_sessions(self) -> None:
+        """Forget the keys of tickets whose day is over, and make those of more days for workers that come."""
+        for one in self._sessions.values():
+            one.make_ahead(monotonic())
+
+    def _sessions_of(self, key: ListenerKey, rules: TlsRules) -> SessionContexts:
+        """The contexts that seal a listener's tickets: others where the rules are others.
 
         OpenSSL does not look at a client again when it resumes: an old ticket would let in who is shut out now.
         """
-        before = self._sessions.get(key)
-        if before is not None and before[0] == rules and monotonic() - before[1] < SESSIONS_LIVE:
-            return before[2]
-        context = new_context(rules)
-        self._sessions[key] = rules, monotonic(), context
-        return context
+        found = self._sessions.get(key)
+        if found is None or found.rules != rules:
+            found = self._sessions[key] = SessionContexts(rules, monotonic())
+        found.make_ahead(monotonic())
+        return found

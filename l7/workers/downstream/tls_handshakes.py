@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from _socket import socket as Socket
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from gevent import get_hub
@@ -94,16 +95,37 @@ class TlsHandshakes:
         self._turn = 0.0
         self._steps = 0
         self._ciphers: dict[str, str] = {}
+        self._shown: Sequence[ListenerContexts] = ()
+        self._timer: Any = None
         _hush()
 
     def __len__(self) -> int:
         return len(self._under_way)
 
+    def show(self, contexts: Sequence[ListenerContexts]) -> None:
+        """Show the certificates of these listeners, and go on to the next keys of tickets when their day is over."""
+        self._shown = contexts
+        self._renew_sessions()
+
+    def _renew_sessions(self) -> None:
+        self._stop_timer()
+        now = monotonic()
+        for one in self._shown:
+            one.sessions.advance(now)
+            _install(one)
+        self._timer = self._loop.timer(min(one.sessions.until for one in self._shown) - now, ref=False)
+        self._timer.start(self._renew_sessions)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.close()
+            self._timer = None
+
     def begin(self, sock: Socket, contexts: ListenerContexts, hop: Hop) -> None:
         """Shake hands on a new connection, and serve it."""
         self._make_room()
         handshake = ClientHandshake(self)
-        stream = Stream(sock, self._sweeper, TlsTransport(sock, contexts.session, handshake))
+        stream = Stream(sock, self._sweeper, TlsTransport(sock, contexts.sessions.present, handshake))
         handshake.connection = self._owner.begin(stream, hop)
         stream.handler = handshake
         stream.deadline = monotonic() + self._seconds
@@ -114,7 +136,7 @@ class TlsHandshakes:
         self._make_room()
         handshake = ClientHandshake(self)
         stream = connection.stream
-        stream.transport = TlsTransport(stream.socket, contexts.session, handshake)
+        stream.transport = TlsTransport(stream.socket, contexts.sessions.present, handshake)
         handshake.connection = connection
         stream.handler = handshake
         self._under_way[handshake] = None
@@ -159,14 +181,15 @@ class TlsHandshakes:
 
     def close(self) -> None:
         """Close what is under way: the worker is about to exit."""
+        self._stop_timer()
         for handshake in list(self._under_way):
             if handshake.connection is not None:
                 handshake.connection.close()
         self._under_way.clear()
 
 
-def install(contexts: ListenerContexts) -> None:
-    """Have the certificates of this generation shown by the session context of a listener."""
+def _install(contexts: ListenerContexts) -> None:
+    """Have the certificates of this generation shown by the present session context of a listener."""
     certificates = contexts.certificates
 
     def switch(state: TlsState, server_name: str | None, context: object) -> None:
@@ -175,8 +198,9 @@ def install(contexts: ListenerContexts) -> None:
         if found is not None:
             state.context = found
 
-    contexts.session.sslobject_class = TlsState
-    contexts.session.sni_callback = switch  # type: ignore[assignment]
+    session = contexts.sessions.present
+    session.sslobject_class = TlsState
+    session.sni_callback = switch  # type: ignore[assignment]
 
 
 def _hush() -> None:
