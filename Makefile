@@ -5,7 +5,7 @@
 #   make test-pure        the same, with L7_PURE_PYTHON=1
 #   make test-asan        parsers, corpora and mutations of them on hot modules with AddressSanitizer and UBSan (gcc)
 #   make lint             ruff (rules and layout) and mypy
-#   make bench            l7 beside nginx and HAProxy, for more than half an hour (ARGS="--quick" does a part; needs Debian)
+#   make bench            l7 beside nginx, HAProxy and Caddy, for some 40 minutes (ARGS="--quick" takes four; needs Debian)
 #   make docs             the documentation, in docs/_build/html
 #   make dist             the source distribution and the wheel of this machine, in dist/
 #   make test-container   the steps of docs/Containerfile and what they make, by debootstrap (root, Debian, some minutes)
@@ -98,13 +98,15 @@ bench:
 		|| { apt-get -qq update && apt-get -qq install -y --no-install-recommends python3-dev python3-venv >/dev/null; }
 	@$(MAKE) --no-print-directory PYTHON=$(BENCH_PYTHON) VENV=$(BENCH_VENV) run-bench
 
-# A whole run replaces the figures in the documentation; one with ARGS prints its own.
+# A whole run replaces the figures in the documentation; one with ARGS prints its own, unless it names --rst.
 # It runs in a directory that holds the tests and no l7, so that what is measured is what pip has installed.
+# The README's figures are the documentation's; also where a measurement was void.
 run-bench: $(BIN)/python
 	$(BIN)/python $(PIP) install -q .
-	@mkdir -p $(VENV)/suite && ln -sfn $(CURDIR)/tests $(VENV)/suite/tests
+	@mkdir -p $(VENV)/suite && ln -sfn $(CURDIR)/tests $(CURDIR)/docs $(VENV)/suite/
 	@cd $(VENV)/suite && $(abspath $(BIN))/l7 --version && $(abspath $(BIN))/python -c 'import l7; print(l7.__file__)'
-	@cd $(VENV)/suite && $(abspath $(BIN))/python -m tests.bench $(or $(ARGS),--rst $(CURDIR)/docs/performance-results.inc)
+	@cd $(VENV)/suite && { $(abspath $(BIN))/python -m tests.bench $(or $(ARGS),--rst docs/performance-results.inc); status=$$?; \
+		$(abspath $(BIN))/python -m tests.bench.summary docs/performance-results.inc $(CURDIR)/README.rst && exit $$status; }
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 
-from tests.bench import campaign, idle, machine, packages, report, upstream
+from tests.bench import campaign, certificate, idle, machine, packages, report, upstream
 from tests.bench.jobs import IDLE, JOBS, Job
 from tests.bench.machine import Cores
 from tests.bench.processes import BenchError
@@ -22,14 +22,15 @@ from tests.bench.report import Results
 from tests.bench.trial import Stage
 
 ROUNDS, SECONDS = 5, 3
+LEAST_SECONDS = 0.5
 SPARE_FILES = 500
 
 
 def options(words: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="l7 beside nginx and HAProxy.")
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="l7 beside nginx, HAProxy and Caddy.")
     parser.add_argument("--rounds", type=int, help=f"how often everything is measured (default: {ROUNDS})")
-    parser.add_argument("--seconds", type=int, help=f"how long each measurement takes (default: {SECONDS})")
+    parser.add_argument("--seconds", type=float, help=f"how long each measurement takes (default: {SECONDS})")
     parser.add_argument("--quick", action="store_true", help="one round of one second each: to see that it works")
     parser.add_argument("--jobs", type=_names(JOBS), default=list(JOBS), metavar="NAME,...", help=", ".join(JOBS))
     parser.add_argument("--proxies", type=_names(PROXIES), metavar="NAME,...", help=", ".join(PROXIES))
@@ -38,8 +39,8 @@ def options(words: list[str] | None = None) -> argparse.Namespace:
     parsed = parser.parse_args(words)
     parsed.rounds = parsed.rounds or (1 if parsed.quick else ROUNDS)
     parsed.seconds = parsed.seconds or (1 if parsed.quick else SECONDS)
-    if parsed.rounds < 1 or parsed.seconds < 1:
-        parser.error("--rounds and --seconds are at least 1")
+    if parsed.rounds < 1 or parsed.seconds < LEAST_SECONDS:
+        parser.error(f"--rounds is at least 1, --seconds at least {LEAST_SECONDS:g}")
     for path in (parsed.json, parsed.rst):
         if path and not path.parent.is_dir():
             parser.error(f"{path}: there is no such directory")
@@ -56,21 +57,23 @@ def _names(known: Iterable[str]):
     return read
 
 
-def choose(asked: list[str] | None, compiled: bool) -> tuple[list[str], list[str]]:
+def choose(asked: list[str] | None, compiled: bool, caddy: bool) -> tuple[list[str], list[str]]:
     """The proxies to measure, and what to say about those that are not.
 
-    :raises BenchError: compiled l7 was asked for by name and is not there.
+    :raises BenchError: one was asked for by name and is not there.
     """
-    chosen = asked or list(PROXIES)
-    if compiled or "l7" not in chosen:
-        return chosen, []
-    if asked:
-        raise BenchError("l7 is not compiled here: build it, or ask for l7-pure")
-    return [name for name in chosen if name != "l7"], ["l7 is not compiled here: only pure Python was measured"]
+    absent = {}
+    if not compiled:
+        absent["l7"] = "l7 is not compiled here: build it, or ask for l7-pure"
+    if not caddy:
+        absent["caddy"] = "Caddy is not installed here: on Debian, apt-get install caddy"
+    if wanted := [words for name, words in absent.items() if asked and name in asked]:
+        raise BenchError("; ".join(wanted))
+    return [name for name in asked or PROXIES if name not in absent], [] if asked else list(absent.values())
 
 
 def feasible(jobs: list[Job], cores: Cores, files: int) -> tuple[list[Job], list[str]]:
-    """The jobs that can be done on this machine, and what to say about the others and about their limits."""
+    """The jobs that can be done on this machine, and what to say about the others."""
     notes = []
     done = []
     for job in jobs:
@@ -78,9 +81,8 @@ def feasible(jobs: list[Job], cores: Cores, files: int) -> tuple[list[Job], list
             notes.append(f"{job.title}: left out, only {files} files may be open (ulimit -Hn)")
             continue
         if job.workers > 1 and not cores.apart:
-            notes.append(
-                f"{job.title}: this machine has too few cores, the second worker shares its core with the load"
-            )
+            notes.append(f"{job.title}: left out, the second worker would share its core with the load")
+            continue
         done.append(job)
     return done, notes
 
@@ -92,7 +94,7 @@ def run(parsed: argparse.Namespace) -> Results:
     """
     packages.require()
     cores, described = machine.cores(), machine.description()
-    proxies, notes = choose(parsed.proxies, machine.l7_is_compiled())
+    proxies, notes = choose(parsed.proxies, machine.l7_is_compiled(), shutil.which("caddy") is not None)
     jobs, more = feasible([JOBS[name] for name in parsed.jobs], cores, idle.raise_file_limit())
     seconds = campaign.estimate(jobs, proxies, parsed.rounds, parsed.seconds)
     print(f"{parsed.rounds} rounds of {len(jobs)} jobs, about {seconds / 60:.0f} minutes", flush=True)
@@ -101,14 +103,14 @@ def run(parsed: argparse.Namespace) -> Results:
     try:
         os.sched_setaffinity(0, cores.load)
         with upstream.serving(directory, cores.load) as servers:
-            stage = Stage(servers, cores, directory, parsed.seconds)
+            stage = Stage(servers, cores, directory, parsed.seconds, certificate.make(directory))
             for sample in campaign.run(stage, jobs, proxies, parsed.rounds):
                 samples.append(sample)
                 print(report.line(sample, parsed.rounds), flush=True)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     settings = (
-        f"{parsed.rounds} rounds of {parsed.seconds} s; proxies on core {_list(cores.proxy)}, load and servers on "
+        f"{parsed.rounds} rounds of {parsed.seconds:g} s; proxies on core {_list(cores.proxy)}, load and servers on "
         f"{_list(cores.load)}."
     )
     return Results(jobs, proxies, samples, described, campaign.now(), settings, [*notes, *more])

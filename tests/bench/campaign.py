@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator, Sequence
 
 from tests.bench.figures import Sample, of, spread
-from tests.bench.jobs import IDLE, JOBS, PACED, Contestant, Job
+from tests.bench.jobs import IDLE, JOBS, PACED, PAUSES, Contestant, Job
 from tests.bench.processes import BenchError
-from tests.bench.trial import IDLE_TIME, PACED_LONGER, Stage, VoidError, measure
+from tests.bench.trial import IDLE_TIME, PACED_LONGER, WARM_UP, Stage, VoidError, measure, pauses_of
 
 PEAK = JOBS["small-get"]
 
@@ -22,12 +22,12 @@ def run(stage: Stage, jobs: Sequence[Job], proxies: list[str], rounds: int) -> I
     samples: list[Sample] = []
     for number in range(1, rounds + 1):
         for job in jobs:
-            if job.kind == PACED and not stage.rate:
-                stage = dataclasses.replace(stage, rate=peak(stage, samples) / 2)
+            if job.kind == PACED and not stage.peak:
+                stage = dataclasses.replace(stage, peak=peak(stage, samples))
             for contestant in in_turn(job.contestants(proxies), number):
-                sample = one(stage, job, contestant, number)
-                samples.append(sample)
-                yield sample
+                some = sampled(stage, job, contestant, number)
+                samples += some
+                yield from some
 
 
 def in_turn(contestants: list[Contestant], number: int) -> list[Contestant]:
@@ -38,12 +38,14 @@ def in_turn(contestants: list[Contestant], number: int) -> list[Contestant]:
     return contestants[first:] + contestants[:first]
 
 
-def one(stage: Stage, job: Job, contestant: Contestant, number: int) -> Sample:
-    """One sample, void where the measurement failed."""
+def sampled(stage: Stage, job: Job, contestant: Contestant, number: int) -> list[Sample]:
+    """What one measurement gives, which is void where it failed."""
     try:
-        return Sample(job.name, contestant.label, number, measure(stage, job, contestant))
+        if job.kind == PAUSES:
+            return pauses_of(stage, job, contestant, number)
+        return [Sample(job.name, contestant.label, number, measure(stage, job, contestant))]
     except VoidError as error:
-        return Sample(job.name, contestant.label, number, void=str(error))
+        return [Sample(job.name, contestant.label, number, void=str(error))]
 
 
 def peak(stage: Stage, samples: Sequence[Sample]) -> float:
@@ -54,16 +56,17 @@ def peak(stage: Stage, samples: Sequence[Sample]) -> float:
     known = spread(of(samples, PEAK.name, "nginx", "rate").values())
     if known:
         return known.median
-    sample = one(stage, PEAK, Contestant("nginx"), 0)
+    (sample,) = sampled(stage, PEAK, Contestant("nginx"), 0)
     if sample.void:
         raise BenchError(f"nginx's peak rate could not be measured: {sample.void}")
     return sample.figures["rate"]
 
 
-def estimate(jobs: Sequence[Job], proxies: list[str], rounds: int, seconds: int) -> float:
+def estimate(jobs: Sequence[Job], proxies: list[str], rounds: int, seconds: float) -> float:
     """About how long it will take, in seconds."""
-    lasts = {IDLE: IDLE_TIME + 4, PACED: PACED_LONGER * seconds + 2}
-    return rounds * sum(len(job.contestants(proxies)) * lasts.get(job.kind, seconds + 2) for job in jobs)
+    lasts = {IDLE: IDLE_TIME + 3, PACED: PACED_LONGER * seconds}
+    around = WARM_UP + 0.7  # starting, checking and ending a proxy
+    return rounds * sum(len(job.contestants(proxies)) * (lasts.get(job.kind, seconds) + around) for job in jobs)
 
 
 def now() -> str:

@@ -6,11 +6,11 @@ import contextlib
 import resource
 import select
 import socket
+import ssl
 from collections.abc import Iterator
 
-from tests.bench.pacer import answered
 from tests.bench.processes import BenchError
-from tests.bench.requests import Request
+from tests.bench.requests import HOST, Request, answered
 
 AT_A_TIME = 50
 """So many are opened together: fewer than the load before had, so that no connection to a server is opened for it."""
@@ -24,8 +24,10 @@ def raise_file_limit() -> int:
 
 
 @contextlib.contextmanager
-def held(port: int, count: int, request: Request) -> Iterator[list[socket.socket]]:
-    """So many kept-alive connections, each of which had one answer.
+def held(
+    port: int, count: int, request: Request, context: ssl.SSLContext | None = None
+) -> Iterator[list[socket.socket]]:
+    """So many kept-alive connections, each of which had one answer; over TLS where there is a context.
 
     :raises BenchError: one was refused, or answered wrongly.
     """
@@ -33,7 +35,7 @@ def held(port: int, count: int, request: Request) -> Iterator[list[socket.socket
         sockets: list[socket.socket] = []
         while len(sockets) < count:
             some = min(AT_A_TIME, count - len(sockets))
-            fresh = [stack.enter_context(_connect(port)) for _ in range(some)]
+            fresh = [stack.enter_context(_connect(port, context)) for _ in range(some)]
             for number, sock in enumerate(fresh, len(sockets)):
                 sock.sendall(request.bytes(number))
             for sock in fresh:
@@ -42,9 +44,10 @@ def held(port: int, count: int, request: Request) -> Iterator[list[socket.socket
         yield sockets
 
 
-def _connect(port: int) -> socket.socket:
+def _connect(port: int, context: ssl.SSLContext | None) -> socket.socket:
     try:
-        return socket.create_connection(("127.0.0.1", port), timeout=10)
+        sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+        return context.wrap_socket(sock, server_hostname=HOST) if context else sock
     except OSError as error:
         raise BenchError(f"an idle connection could not be opened: {error}") from None
 

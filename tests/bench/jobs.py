@@ -13,13 +13,19 @@ SMALL_GET = Request("/small/", len(SMALL))
 CLOSED = "closed"
 """Connections that ask again as soon as they are answered: CPU per request at full speed."""
 PACED = "paced"
-"""Requests at half of nginx's peak rate, whatever the answers do: latency."""
+"""Requests at a share of nginx's peak rate, whatever the answers do: latency."""
+HANDSHAKE = "handshake"
+"""A TLS connection for each request: CPU a connection."""
 TUNNEL = "tunnel"
 """WebSocket messages at a fixed rate: CPU a message and its echo."""
 MESSAGES = 10_000
 """Of them a second."""
 IDLE = "idle"
 """Connections that say nothing: memory, and CPU that nobody asked for."""
+PAUSES = "pauses"
+"""What a worker of l7 does beside requests: for how long each of it keeps them waiting."""
+PURE, CADDY = "l7-pure", "caddy"
+BOTH = (PURE, CADDY)
 
 
 @dataclass(frozen=True)
@@ -63,11 +69,22 @@ class Job:
     """Not 1: l7 alone, with so many hosts against one."""
     workers: int = 1
     """Not 1: l7 alone, with so many workers against one."""
+    share: float = 0.0
+    """Of nginx's peak rate, where requests are paced."""
+    tls: bool = False
+    resumes: bool = False
+    """Whether connections go on with the TLS session of an earlier one."""
+    without: tuple[str, ...] = (PURE,)
+    """Proxies that do not take part, to save time: pure Python where others show what it costs, Caddy where another job
+    of its kind does, or where its core would be full."""
 
     def contestants(self, proxies: list[str]) -> list[Contestant]:
         """Who takes part, of these proxies; the others are compared with the first."""
+        if self.kind == PAUSES:
+            return [Contestant("l7")] if "l7" in proxies else []
         if self.hosts == 1 and self.workers == 1:
-            return [Contestant(proxy) for proxy in proxies]
+            without = self.without if "l7" in proxies else set(self.without) - {PURE}
+            return [Contestant(proxy) for proxy in proxies if proxy not in without]
         ours = [proxy for proxy in proxies if proxy.startswith("l7")][:1]
         return [c for proxy in ours for c in (Contestant(proxy), Contestant(proxy, self.hosts, self.workers))]
 
@@ -75,13 +92,14 @@ class Job:
 JOBS = {
     job.name: job
     for job in (
-        Job("small-get", "small GET, connections kept", goal=0.95, least=1.05),
+        Job("small-get", "small GET, connections kept", goal=0.95, least=1.05, without=()),
         Job(
             "fresh",
             "small GET, three lines that never come again",
             Request("/small/", len(SMALL), heads=FRESH),
             goal=1.0,
             least=1.1,
+            without=BOTH,
         ),
         Job(
             "visitors",
@@ -89,6 +107,7 @@ JOBS = {
             Request("/small/", len(SMALL), heads=VISITORS),
             goal=1.0,
             least=1.1,
+            without=BOTH,
         ),
         Job(
             "new-connection",
@@ -99,8 +118,8 @@ JOBS = {
             least=1.15,
         ),
         Job("10k", "GET of 10 KB", Request("/10k/", TEN_KB, heads=FRESH), goal=0.92, least=1.0),
-        Job("chunked-10k", "GET of 10 KB in chunks", Request("/chunked/", TEN_KB), goal=0.95, least=1.05),
-        Job("64k", "GET of 64 KB", Request("/64k/", SIXTY_FOUR_KB, heads=FRESH)),
+        Job("chunked-10k", "GET of 10 KB in chunks", Request("/chunked/", TEN_KB), goal=0.95, least=1.05, without=BOTH),
+        Job("64k", "GET of 64 KB", Request("/64k/", SIXTY_FOUR_KB, heads=FRESH), without=BOTH),
         Job(
             "post",
             "POST of 4 KB",
@@ -128,6 +147,7 @@ JOBS = {
             goal=0.5,
             least=0.8,
             volume=HUNDRED_MIB,
+            without=BOTH,
         ),
         Job(
             "1m-up",
@@ -161,6 +181,74 @@ JOBS = {
             absolute=True,
         ),
         Job("workers", "small GET, two workers against one", key="rate", workers=2),
-        Job("half-load", "small GET at half of nginx's peak rate", kind=PACED, key="p99_ms", goal=1.0, least=1.3),
+        *(
+            Job(
+                f"load-{percent}",
+                f"small GET at {percent} % of nginx's peak rate",
+                kind=PACED,
+                key="p99_ms",
+                goal=1.0,
+                least=1.2,
+                share=percent / 100,
+                without=BOTH,
+            )
+            for percent in (30, 60)
+        ),
+        Job("tls-get", "small GET over TLS, connections kept", goal=1.0, least=1.15, tls=True),
+        Job(
+            "tls-handshake",
+            "small GET over TLS, a full handshake for each",
+            Request("/small/", len(SMALL), close=True),
+            connections=8,
+            kind=HANDSHAKE,
+            goal=1.1,
+            least=1.3,
+            tls=True,
+        ),
+        Job(
+            "tls-resumed",
+            "small GET over TLS, a resumed session for each",
+            Request("/small/", len(SMALL), close=True),
+            connections=8,
+            kind=HANDSHAKE,
+            goal=1.1,
+            least=1.3,
+            tls=True,
+            resumes=True,
+        ),
+        Job(
+            "tls-1m-down",
+            "GET of 1 MiB over TLS",
+            Request("/1m/", ONE_MIB),
+            connections=16,
+            key="cpu_ms_gib",
+            goal=0.6,
+            least=0.8,
+            volume=ONE_MIB,
+            tls=True,
+        ),
+        Job(
+            "tls-1m-up",
+            "POST of 1 MiB over TLS",
+            Request("/upload/", sink.ANSWER_SIZE, "POST", ONE_MIB),
+            connections=16,
+            key="cpu_ms_gib",
+            goal=0.6,
+            least=0.8,
+            reads_body=True,
+            volume=ONE_MIB,
+            tls=True,
+        ),
+        Job(
+            "tls-idle",
+            "2,000 idle connections over TLS",
+            connections=2_000,
+            kind=IDLE,
+            key="kb_each",
+            goal=1.0,
+            least=1.5,
+            tls=True,
+        ),
+        Job("pauses", "what a worker does beside requests", kind=PAUSES, key="longest_us"),
     )
 }

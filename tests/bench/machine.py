@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ def description() -> dict[str, str]:
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "nginx": version("nginx", "-v"),
         "HAProxy": version("haproxy", "-v"),
+        **({"Caddy": version("caddy", "version")} if shutil.which("caddy") else {}),
+        "OpenSSL": version("openssl", "version"),
         "wrk": version("wrk", "--version"),
         "l7": l7_version(pure=False),
     }

@@ -1,35 +1,33 @@
 """Open-loop load: requests at times that were fixed beforehand, whatever becomes of the earlier ones.
 
-``python -m tests.bench.pacer JSON`` does what the JSON says and prints JSON. The times are those of a Poisson process
-with a fixed seed, the same for each proxy. A request's latency counts from the time when it was due, so one that had to
-wait for a free connection, or for a proxy that was stuck, pays for the wait: nothing is omitted where the proxy slows
-its clients down. ``lag`` is how late this program itself noticed that a request was due: latencies below it mean
-little.
+The times are those of a Poisson process with a fixed seed, the same for each proxy. A request's latency counts from the
+time when it was due, so one that had to wait for a free connection, or for a proxy that was stuck, pays for the wait:
+nothing is omitted where the proxy slows its clients down. ``lag`` is how late the load itself noticed that a request
+was due: latencies below it mean little.
+
+`pacer.c` sends the requests, and is the server behind the proxy, too.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import json
-import os
 import random
-import re
-import select
-import socket
-import sys
-import time
-from collections import deque
+import subprocess
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from tests.bench.processes import BenchError, free_port, running, tail
+
+SOURCE = Path(__file__).with_suffix(".c")
 SEED = 4711
 PATIENCE = 5.0
-SETTLE = 0.3
+"""Seconds after the last request is due within which answers still count."""
+SETTLE = 0.5
 """Seconds at the beginning that are not recorded: connections, caches, processor clocks."""
-
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+UNANSWERED = -1.0
+FAILED = -2.0
 
 
 def schedule(rate: float, seconds: float) -> list[float]:
@@ -43,169 +41,109 @@ def schedule(rate: float, seconds: float) -> list[float]:
     return due
 
 
-def percentile(ordered: list[float], share: float) -> float:
+def percentile(ordered: Sequence[float], share: float) -> float:
     """The value below which so large a share of the values lies."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
 
-def answered(data: bytes) -> bool:
-    """Whether a whole answer is here.
+def built(directory: Path) -> Path:
+    """The program, compiled when it is not there yet.
 
-    :raises ValueError: it is not a 200 with a length, or more came than one answer.
+    :raises BenchError: there is no compiler, or it fails.
     """
-    end = data.find(b"\r\n\r\n") + 4
-    if end < 4:
-        return False
-    found = _LENGTH.search(data, 0, end)
-    if found is None or not data.startswith(b"HTTP/1.1 200"):
-        raise ValueError(f"unexpected answer: {data[:200]!r}")
-    left = end + int(found.group(1)) - len(data)
-    if left < 0:
-        raise ValueError("more than one answer")
-    return not left
+    program = directory / "pacer"
+    if not program.exists():
+        command = ["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(program), str(SOURCE)]
+        try:
+            subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        except FileNotFoundError:
+            raise BenchError("the bench needs a C compiler; on Debian: apt-get install gcc libc6-dev") from None
+        except subprocess.CalledProcessError as error:
+            raise BenchError(f"{SOURCE.name} does not compile:\n{error.stderr}") from None
+    return program
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the requests of one load; times in seconds, in ascending order."""
+
+    latencies: list[float]
+    """Of those after `SETTLE`; those without an answer took at least until the end of patience."""
+    lags: list[float]
+    asked: int
+    unanswered: int
+    errors: int
+    """Requests without a proper answer, and connections that were closed between two."""
+
+    @property
+    def answered(self) -> int:
+        """How many had a proper answer."""
+        return self.asked - self.unanswered - self.errors
+
+
+def read(data: bytes, due: Sequence[float]) -> Outcome:
+    """What the program has written about the requests that were due at these times."""
+    values = array("d", data)
+    count = len(due)
+    latencies, lags, closed = values[:count], values[count : 2 * count], int(values[-1])
+    longest = due[-1] + PATIENCE if due else 0.0
+    recorded = [
+        longest - when if latency < 0 else latency
+        for when, latency in zip(due, latencies, strict=True)
+        if when >= SETTLE
+    ]
+    failed = sum(latency == FAILED for latency in latencies)
+    return Outcome(sorted(recorded), sorted(lags), count, latencies.count(UNANSWERED), failed + closed)
 
 
 @dataclass
 class Pacer:
-    """The connections, what is due, and what came of it."""
+    """The program, waiting to be let go: until then it only answers what it is asked on `port`."""
 
     port: int
-    start: bytes
-    rest: bytes
+    child: subprocess.Popen[bytes]
     due: list[float]
-    connections: int
-    patience: float = PATIENCE
-    """Seconds after the last request is due within which answers still count."""
-    latencies: list[float] = field(default_factory=list)
-    lags: list[float] = field(default_factory=list)
-    errors: int = 0
-    _free: list[socket.socket] = field(default_factory=list)
-    _waiting: deque[float] = field(default_factory=deque)
-    _asked: dict[int, tuple[socket.socket, float, bytes]] = field(default_factory=dict)
-    _sent: int = 0
+    result: Path
+    log: Path
+    seconds: float = field(init=False)
 
-    def run(self) -> None:
-        """Send every request when it is due and wait for the answers, at most as long as its ``patience``."""
-        self._poll = select.epoll()
-        for _ in range(self.connections):
-            sock = socket.create_connection(("127.0.0.1", self.port), timeout=10)
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._poll.register(sock, select.EPOLLIN)
-            self._free.append(sock)
-        self._begun = time.monotonic()
+    def __post_init__(self) -> None:
+        self.seconds = (self.due[-1] if self.due else 0.0) + PATIENCE
+
+    def run(self) -> Outcome:
+        """Let it send its requests, and wait for the end.
+
+        :raises BenchError: it failed or did not end.
+        """
+        assert self.child.stdin is not None
         try:
-            self._loop()
-        finally:
-            for sock in [*self._free, *(sock for sock, _, _ in self._asked.values())]:
-                sock.close()
-            self._poll.close()
-
-    def _loop(self) -> None:
-        last = (self.due[-1] if self.due else 0) + self.patience
-        following = 0
-        while following < len(self.due) or self._waiting or self._asked:
-            now = time.monotonic() - self._begun
-            while following < len(self.due) and self.due[following] <= now:
-                self.lags.append(now - self.due[following])
-                self._waiting.append(self.due[following])
-                following += 1
-            while self._waiting and self._free:
-                self._send(self._waiting.popleft())
-            events = self._poll.poll(0)
-            if not events:
-                # Polling takes milliseconds, selecting any time: wait by the one on the other.
-                until = self.due[following] if following < len(self.due) else now + 0.05
-                select.select([self._poll], [], [], max(0.0, until - (time.monotonic() - self._begun)))
-                events = self._poll.poll(0)
-            for descriptor, _ in events:
-                self._receive(descriptor)
-            if now > last or not (self._free or self._asked):
-                break
-        self._give_up(time.monotonic() - self._begun)
-
-    def _send(self, due: float) -> None:
-        sock = self._free.pop()
-        self._sent += 1
-        self._asked[sock.fileno()] = (sock, due, b"")
-        try:
-            sock.send(b"%b%d%b" % (self.start, self._sent, self.rest))
-        except OSError:
-            self._lost(sock.fileno())
-
-    def _receive(self, descriptor: int) -> None:
-        asked = self._asked.get(descriptor)
-        if asked is None:
-            self._forget_idle(descriptor)
-            return
-        sock, due, had = asked
-        try:
-            data = sock.recv(65536)
-            whole = bool(data) and answered(had + data)
-        except (OSError, ValueError):
-            data = b""
-        if not data:
-            self._lost(descriptor)
-        elif whole:
-            del self._asked[descriptor]
-            self._free.append(sock)
-            self._note(due, time.monotonic() - self._begun)
-        else:
-            self._asked[descriptor] = (sock, due, had + data)
-
-    def _note(self, due: float, now: float) -> None:
-        if due > SETTLE:
-            self.latencies.append(now - due)
-
-    def _lost(self, descriptor: int) -> None:
-        sock, _, _ = self._asked.pop(descriptor)
-        self.errors += 1
-        sock.close()
-
-    def _forget_idle(self, descriptor: int) -> None:
-        # A connection closed while nothing was asked on it: no request is lost, but there is one less to ask on.
-        for sock in self._free:
-            if sock.fileno() == descriptor:
-                self._free.remove(sock)
-                self.errors += 1
-                sock.close()
-                return
-
-    def _give_up(self, now: float) -> None:
-        # Those without an answer took at least so long.
-        for _, due, _ in self._asked.values():
-            self._note(due, now)
-        for due in self._waiting:
-            self._note(due, now)
-
-    def result(self) -> dict[str, Any]:
-        """What is printed; times in seconds."""
-        self.latencies.sort()
-        self.lags.sort()
-        return {
-            "requests": len(self.due) - len(self._asked) - len(self._waiting) - self.errors,
-            "unanswered": len(self._asked) + len(self._waiting),
-            "errors": self.errors,
-            "p50": percentile(self.latencies, 0.5),
-            "p99": percentile(self.latencies, 0.99),
-            "lag_p50": percentile(self.lags, 0.5),
-            "lag_p99": percentile(self.lags, 0.99),
-        }
+            self.child.stdin.write(b"\n")
+            self.child.stdin.close()
+            status = self.child.wait(self.seconds + 30)
+        except (OSError, subprocess.TimeoutExpired):
+            raise BenchError(f"the open-loop load did not end:\n{tail(self.log)}") from None
+        if status:
+            raise BenchError(f"the open-loop load failed:\n{tail(self.log)}")
+        return read(self.result.read_bytes(), self.due)
 
 
-def main(argument: str) -> None:
-    """Read ``port``, ``rate``, ``seconds``, ``connections``, ``start`` and ``rest``; print the result."""
-    options = json.loads(argument)
-    with contextlib.suppress(OSError):  # waits end when they should, not up to 50 us later
-        Path("/proc/self/timerslack_ns").write_text("1")
-    with contextlib.suppress(OSError):  # the servers on the same core do not keep it from asking in time (root only)
-        os.setpriority(os.PRIO_PROCESS, 0, -20)
-    due = schedule(options["rate"], options["seconds"])
-    pacer = Pacer(options["port"], options["start"].encode(), options["rest"].encode(), due, options["connections"])
-    gc.disable()
-    pacer.run()
-    print(json.dumps(pacer.result()))
+@contextlib.contextmanager
+def waiting(
+    program: Path, proxy: int, connections: int, start: str, rest: str, due: list[float], directory: Path,
+    cores: Sequence[int],
+) -> Iterator[Pacer]:  # fmt: skip
+    """The program on these cores, before the proxy at a port.
 
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+    :param start: a request up to the number that makes its URL unique.
+    :param rest: the request from there on.
+    :raises BenchError: it did not start.
+    """
+    port, log, result = free_port(), directory / "pacer.log", directory / "latencies"
+    request, times = directory / "request", directory / "due"
+    request.write_bytes(start.encode() + b"\0" + rest.encode())
+    times.write_bytes(array("d", due).tobytes())
+    words = [program, port, proxy, connections, request, times, result]
+    with running(list(map(str, words)), cores, log, port=port, stdin=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        with child.stdin:
+            yield Pacer(port, child, due, result, log)

@@ -61,6 +61,7 @@ def running(
     *,
     port: int = 0,
     environment: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
     stdout: IO[bytes] | int | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A child pinned to these cores, with all that it starts; killed at the end, and dead when the bench is.
@@ -69,7 +70,7 @@ def running(
     :param port: where it is to listen; waited for.
     :raises BenchError: it ended before, or did not listen in time; shows the end of its log.
     """
-    child = _start(command, cores, log, environment, stdout)
+    child = _start(command, cores, log, environment, stdin, stdout)
     try:
         if port:
             _wait_until_listening(child, command, port, log)
@@ -83,6 +84,7 @@ def _start(
     cores: Sequence[int],
     log: Path,
     environment: Mapping[str, str] | None,
+    stdin: int,
     stdout: IO[bytes] | int | None,
 ) -> subprocess.Popen[bytes]:
     def prepare() -> None:
@@ -95,7 +97,7 @@ def _start(
     with log.open("ab") as errors:
         return subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=errors if stdout is None else stdout,
             stderr=errors,
             env=dict(os.environ if environment is None else environment),

@@ -1,13 +1,8 @@
-"""How nginx, HAProxy and l7 are configured: each does the same work, by its own recommended means.
-
-Equal everywhere: one worker, an access log to a file, connections to the server kept and reused, clients kept alive
-without a bound of requests, ``Host``, ``X-Forwarded-For``, ``-Proto``, ``-Host`` and ``-Port``, ``Via`` and a fresh
-``X-Request-ID`` on each request, bodies streamed in both directions and never written to a disk. nginx logs its
-``combined`` line; HAProxy and l7 log their own, which say more.
-"""
+"""nginx, HAProxy, Caddy and l7: their files, made of `settings`, and how each is started."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import resource
@@ -18,112 +13,12 @@ from pathlib import Path
 
 import bcrypt
 
-from tests.bench.processes import free_port, running
-from tests.bench.requests import LOGIN, PASSWORD, host_names
+from tests.bench.processes import running
+from tests.bench.requests import HOST, LOGIN, PASSWORD, host_names
+from tests.bench.settings import CADDY, HAPROXY, L7, NGINX
 
 BCRYPT_COST = 5
 """The least that ``htpasswd -B`` offers, and its default: the kindest to who hashes on each request."""
-
-NGINX = """\
-daemon off;
-{user}
-worker_processes {workers};
-pid {directory}/nginx.pid;
-error_log stderr error;
-events {{ worker_connections 12000; }}
-http {{
-    access_log {directory}/access.log combined;
-    sendfile on;
-    tcp_nopush on;
-    keepalive_timeout 75s;
-    keepalive_requests 1000000000;
-    client_max_body_size 0;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    server_names_hash_max_size 65536;
-    server_names_hash_bucket_size 128;
-    upstream app {{
-        server 127.0.0.1:{upstream};
-        keepalive 1024;
-        keepalive_requests 1000000000;
-    }}
-    server {{
-        listen 127.0.0.1:{port} backlog=4096;
-        server_name {hosts};
-        {login}
-        location / {{
-            proxy_pass http://app;
-            proxy_http_version 1.1;
-            proxy_request_buffering off;
-            proxy_max_temp_file_size 0;
-            proxy_set_header Connection "";
-            proxy_set_header Host $host;
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_set_header X-Forwarded-Proto $scheme;
-            proxy_set_header X-Forwarded-Port $server_port;
-            proxy_set_header X-Forwarded-Host $host;
-            proxy_set_header Via "1.1 nginx";
-            proxy_set_header X-Request-ID $request_id;
-        }}
-        location /frames/ {{
-            proxy_pass http://app;
-            proxy_http_version 1.1;
-            proxy_set_header Connection upgrade;
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Host $host;
-        }}
-    }}
-}}
-"""
-
-HAPROXY = """\
-global
-    log stdout format raw local0 info
-    nbthread {workers}
-    maxconn {connections}
-    maxpipes 100
-defaults
-    mode http
-    log global
-    option httplog
-    option http-keep-alive
-    option splice-auto
-    http-reuse always
-    timeout connect 3s
-    timeout client 75s
-    timeout server 60s
-    timeout http-request 10s
-    timeout http-keep-alive 75s
-    timeout tunnel 60s
-{userlist}
-frontend clients
-    bind 127.0.0.1:{port} backlog 4096
-    {login}
-    unique-id-format %[uuid()]
-    unique-id-header X-Request-ID
-    http-request set-header X-Forwarded-For %[src]
-    http-request set-header X-Forwarded-Proto http
-    http-request set-header X-Forwarded-Port %[dst_port]
-    http-request set-header X-Forwarded-Host %[req.hdr(host)]
-    http-request set-header Via "1.1 haproxy"
-    use_backend app if {{ req.hdr(host) -i -f {directory}/hosts }}
-backend app
-    server app 127.0.0.1:{upstream}
-"""
-
-L7 = """\
-port: {port}
-bind: 127.0.0.1
-workers: {workers}
-{run_as}
-access-log: {directory}/access.log
-{login}
-backends:
-{backends}
-"""
 
 
 @dataclass(frozen=True)
@@ -136,6 +31,13 @@ class Site:
     hosts: int = 1
     login: bool = False
     workers: int = 1
+    certificate: Path | None = None
+    """A file with a certificate and its key, where clients speak TLS."""
+
+    @property
+    def scheme(self) -> str:
+        """What clients speak."""
+        return "https" if self.certificate else "http"
 
 
 @dataclass(frozen=True)
@@ -146,7 +48,7 @@ class Proxy:
     title: str
     write: Callable[[Site, Path], None]
     command: Callable[[Path], list[str]]
-    pure: bool = False
+    environment: Callable[[Site, Path], dict[str, str]] = lambda _site, _directory: {}
 
 
 def hashed() -> str:
@@ -158,7 +60,13 @@ def write_nginx(site: Site, directory: Path) -> None:
     """Write nginx's configuration."""
     login = f'auth_basic "bench"; auth_basic_user_file {directory}/users;' if site.login else ""
     (directory / "users").write_text(f"{LOGIN}:{hashed().replace('$2b$', '$2y$')}\n" if site.login else "")
+    certificate = (
+        f"ssl_certificate {site.certificate}; ssl_certificate_key {site.certificate}; "
+        "ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:clients:10m;"
+    )
     text = NGINX.format(
+        ssl=" ssl" * bool(site.certificate),
+        certificate=certificate * bool(site.certificate),
         directory=directory,
         user="user root;" if os.geteuid() == 0 else "",
         workers=site.workers,
@@ -174,6 +82,8 @@ def write_haproxy(site: Site, directory: Path) -> None:
     """Write HAProxy's configuration."""
     (directory / "hosts").write_text("\n".join(host_names(site.hosts)) + "\n")
     text = HAPROXY.format(
+        ssl=f" ssl crt {site.certificate}" if site.certificate else "",
+        scheme=site.scheme,
         directory=directory,
         workers=site.workers,
         port=site.port,
@@ -185,6 +95,20 @@ def write_haproxy(site: Site, directory: Path) -> None:
     (directory / "haproxy.cfg").write_text(text)
 
 
+def write_caddy(site: Site, directory: Path) -> None:
+    """Write Caddy's configuration."""
+    text = CADDY.format(
+        directory=directory,
+        host=HOST,
+        scheme=site.scheme,
+        port=site.port,
+        upstream=site.upstream,
+        certificate=f"tls {site.certificate} {site.certificate}" if site.certificate else "",
+        login=f"basicauth {{\n        {LOGIN} {base64.b64encode(hashed().encode()).decode()}\n    }}" * site.login,
+    )
+    (directory / "Caddyfile").write_text(text)
+
+
 def write_l7(site: Site, directory: Path) -> None:
     """Write l7's configuration."""
     backends = [f"  '{host}': {{servers: ['127.0.0.1:{site.upstream}']}}" for host in host_names(site.hosts)]
@@ -193,10 +117,19 @@ def write_l7(site: Site, directory: Path) -> None:
         run_as="run-as: root" if os.geteuid() == 0 else "",
         workers=site.workers,
         port=site.port,
+        tls=f"tls: {{certificates: ['{site.certificate}']}}" if site.certificate else "",
         login=f"users: {{{LOGIN}: '{hashed()}'}}" if site.login else "",
         backends="\n".join(backends),
     )
     (directory / "l7.yml").write_text(text)
+
+
+def _caddy_command(directory: Path) -> list[str]:
+    return ["caddy", "run", "--adapter", "caddyfile", "--config", str(directory / "Caddyfile")]
+
+
+def _caddy_environment(site: Site, directory: Path) -> dict[str, str]:
+    return {"GOMAXPROCS": str(site.workers), "HOME": str(directory), "XDG_DATA_HOME": str(directory)}
 
 
 def _l7_command(directory: Path) -> list[str]:
@@ -208,8 +141,9 @@ PROXIES = {
     for proxy in (
         Proxy("nginx", "nginx", write_nginx, lambda where: ["nginx", "-c", str(where / "nginx.conf"), "-e", "stderr"]),
         Proxy("haproxy", "HAProxy", write_haproxy, lambda where: ["haproxy", "-db", "-f", str(where / "haproxy.cfg")]),
+        Proxy("caddy", "Caddy", write_caddy, _caddy_command, _caddy_environment),
         Proxy("l7", "l7", write_l7, _l7_command),
-        Proxy("l7-pure", "l7, pure Python", write_l7, _l7_command, pure=True),
+        Proxy("l7-pure", "l7, pure Python", write_l7, _l7_command, lambda _site, _directory: {"L7_PURE_PYTHON": "1"}),
     )
 }
 
@@ -219,8 +153,7 @@ def started(proxy: Proxy, site: Site, directory: Path, cores: Sequence[int]) -> 
     """Run a proxy on these cores; its process id."""
     proxy.write(site, directory)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("L7_")}
-    if proxy.pure:
-        environment["L7_PURE_PYTHON"] = "1"
+    environment |= proxy.environment(site, directory)
     # HAProxy logs to its standard output; the others write nothing there.
     with (
         (directory / "stdout").open("wb") as stdout,
@@ -234,8 +167,3 @@ def started(proxy: Proxy, site: Site, directory: Path, cores: Sequence[int]) -> 
         ) as child,
     ):
         yield child.pid
-
-
-def site_for(upstream: int, *, hosts: int = 1, login: bool = False, workers: int = 1) -> Site:
-    """A site on a free port."""
-    return Site(upstream, free_port(), hosts, login, workers)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from tests.bench import pauses
 from tests.bench.figures import Sample, Spread, of, ratios, spread
-from tests.bench.jobs import IDLE, PACED, Contestant, Job
+from tests.bench.jobs import PAUSES, Contestant, Job
 from tests.bench.proxies import PROXIES
+from tests.bench.trial import IDLE_TIME
 
 COLUMNS = {
     "cpu_us": "CPU µs/request",
@@ -21,17 +22,24 @@ COLUMNS = {
     "rate": "requests/s",
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",
+    "p999_ms": "p99.9 ms",
     "lag_p99_ms": "load's own lag, p99 ms",
+    "lag_p999_ms": "p99.9 ms",
     "unanswered": "unanswered",
     "kb_each": "KB/connection",
     "rss_kb_each": "by RSS",
-    "idle_cpu_ms": "CPU ms in 5 s",
+    "idle_cpu_ms": f"CPU ms in {IDLE_TIME:g} s",
+    "each_us": "µs (median)",
+    "longest_us": "µs at most",
+    "per_second": "a second",
+    "share_percent": "% of the time",
     "rss_mib": "RSS MiB",
     "pss_mib": "PSS MiB",
     "busy": "core busy",
 }
 """Figure and heading, in the order of the columns."""
 
+MISSES = "Where l7 costs more than the most that was aimed at:"
 DISTURBED = 0.05
 """So much of the proxy's core taken by others is worth a word."""
 
@@ -88,8 +96,22 @@ def line(sample: Sample, rounds: int) -> str:
     return start + "  ".join(words[:7])
 
 
+def pauses_table(results: Results, job: Job) -> Table:
+    """What a worker does beside requests: medians over the rounds, but for the longest of all."""
+    keys = ("each_us", "longest_us", "per_second", "share_percent")
+    rows = []
+    for key, title in pauses.TITLES.items():
+        values = [spread(of(results.samples, job.name, f"l7 {key}", figure).values()) for figure in keys]
+        if all(values):
+            shown = [v.high if f == "longest_us" else v.median for f, v in zip(keys, values, strict=True) if v]
+            rows.append([title, *map(number, shown)])
+    return Table(job.title, ["", *(COLUMNS[key] for key in keys)], rows)
+
+
 def job_table(results: Results, job: Job) -> Table:
     """Every contestant's figures at one job, as medians."""
+    if job.kind == PAUSES:
+        return pauses_table(results, job)
     contestants = job.contestants(results.proxies)
     keys = [key for key in COLUMNS if any(of(results.samples, job.name, each.label, key) for each in contestants)]
     bases = [each for each in contestants if not each.label.startswith("l7")] or contestants[:1]
@@ -109,30 +131,50 @@ def job_table(results: Results, job: Job) -> Table:
 def overview(results: Results) -> Table:
     """l7 at every job: what is compared, beside what is wanted."""
     rows = []
-    for job in results.jobs:
+    for job in [job for job in results.jobs if job.kind != PAUSES]:
         contestants = job.contestants(results.proxies)
         for each in contestants:
             if each.proxy.startswith("l7") and (each != contestants[0] or job.absolute):
                 rows.append(_overview_row(results, job, each, contestants[0]))
-    head = ["job", "", "compared", "to", "ratio", "to HAProxy", "goal", "least"]
+    rivals = [PROXIES[name].title for name in _rivals(results)]
+    head = ["job", "", "compared", "to", "ratio", *(f"to {rival}" for rival in rivals), "goal", "least"]
     return Table("Overview", head, rows)
 
 
-def _overview_row(results: Results, job: Job, each: Contestant, base: Contestant) -> list[str]:
-    against = title_of(base)
-    value = ratios(results.samples, job.name, each.label, base.label, job.key)
+def shortfalls(results: Results) -> list[str]:
+    """The jobs at which l7 costs more than the most that was aimed at, by the median."""
+    said = []
+    for job in results.jobs:
+        contestants = job.contestants(results.proxies)
+        for each in contestants:
+            value = _compared(results, job, each, contestants[0])
+            if each.proxy == "l7" and job.least is not None and value and value.median > job.least:
+                unit = COLUMNS[job.key] if job.absolute else f"of {title_of(contestants[0])}"
+                said.append(f"{job.title}: {ranged(value)} {unit}, at most {number(job.least)}")
+    return said
+
+
+def _compared(results: Results, job: Job, each: Contestant, base: Contestant) -> Spread | None:
+    """The figure that is compared: a ratio to *base*, unless it is absolute."""
     if job.absolute:
-        against, value = "", spread(of(results.samples, job.name, each.label, job.key).values())
-    rival = ratios(results.samples, job.name, each.label, "haproxy", job.key)
+        return spread(of(results.samples, job.name, each.label, job.key).values())
+    return ratios(results.samples, job.name, each.label, base.label, job.key) if each != base else None
+
+
+def _overview_row(results: Results, job: Job, each: Contestant, base: Contestant) -> list[str]:
+    against = "" if job.absolute else title_of(base)
+    value = _compared(results, job, each, base)
+    rivals = [ratios(results.samples, job.name, each.label, rival, job.key) for rival in _rivals(results)]
     wanted = [number(bound) if bound is not None else "" for bound in _bounds(job, each)]
-    return [job.title, title_of(each), COLUMNS[job.key], against, ranged(value), ranged(rival), *wanted]
+    return [job.title, title_of(each), COLUMNS[job.key], against, ranged(value), *map(ranged, rivals), *wanted]
 
 
 def _bounds(job: Job, each: Contestant) -> tuple[float | None, float | None]:
-    if each.proxy == "l7":
-        return job.goal, job.least
-    # Of the fallback nothing is wanted but one job.
-    return (2.0, 3.5) if job.name == "small-get" else (None, None)
+    return (job.goal, job.least) if each.proxy == "l7" else (None, None)
+
+
+def _rivals(results: Results) -> list[str]:
+    return [name for name in ("haproxy", "caddy") if name in results.proxies]
 
 
 def remarks(results: Results) -> list[str]:
@@ -157,6 +199,7 @@ def text(results: Results) -> str:
     """Everything, for a terminal."""
     lines = [f"{name}: {value}" for name, value in results.machine.items()]
     lines += [f"date: {results.date}", results.settings, *remarks(results)]
+    lines += ["", MISSES, *(shortfalls(results) or ["none"])]
     for table in tables(results):
         lines += ["", table.title, *_columns([table.head, *table.rows])]
     return "\n".join(lines) + "\n"
@@ -173,6 +216,7 @@ def rst(results: Results) -> str:
     lines += [f":{name}: {value}" for name, value in (*results.machine.items(), ("date", results.date))]
     lines += ["", results.settings, ""]
     lines += [f"- {remark}" for remark in remarks(results)]
+    lines += ["", MISSES, "", *(f"- {one}" for one in shortfalls(results) or ["none"])]
     for table in tables(results):
         lines += ["", table.title, "^" * len(table.title), "", ".. list-table::", "   :header-rows: 1", ""]
         for row in (table.head, *table.rows):
@@ -193,8 +237,3 @@ def as_json(results: Results) -> str:
         },
         indent=1,
     )
-
-
-def kinds(jobs: Sequence[Job]) -> set[str]:
-    """What kinds of measurement there are among some jobs."""
-    return {job.kind for job in jobs} & {IDLE, PACED}

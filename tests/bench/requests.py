@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
+import re
 from dataclasses import dataclass
 
 HOST = "bench.test"
@@ -23,6 +24,8 @@ STRANGERS = 50_000
 ASKED_HOSTS = 64
 """Of many configured hosts so many are asked for, spread over all: as many as there are connections, so that the
 connections to the servers stay open and what differs is finding the route."""
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 FIELDS = (
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
@@ -110,3 +113,20 @@ def visit(visitor: int, session: str) -> list[str]:
 def host_names(count: int) -> list[str]:
     """The hosts of a configuration with so many."""
     return [HOST, *(f"shop-{number}.customer-{number % 97}.test" for number in range(1, count))]
+
+
+def answered(data: bytes) -> bool:
+    """Whether a whole answer is here.
+
+    :raises ValueError: it is not a 200 with a length, or more came than one answer.
+    """
+    end = data.find(b"\r\n\r\n") + 4
+    if end < 4:
+        return False
+    found = _LENGTH.search(data, 0, end)
+    if found is None or not data.startswith(b"HTTP/1.1 200"):
+        raise ValueError(f"unexpected answer: {data[:200]!r}")
+    left = end + int(found.group(1)) - len(data)
+    if left < 0:
+        raise ValueError("more than one answer")
+    return not left

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import http.client
 import json
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tests.bench import idle, meter, wrk
-from tests.bench.jobs import CLOSED, IDLE, MESSAGES, PACED, TUNNEL, Contestant, Job
+from tests.bench import certificate, idle, meter, pacer, pauses, wrk
+from tests.bench.figures import Sample
+from tests.bench.jobs import CLOSED, HANDSHAKE, IDLE, MESSAGES, PACED, TUNNEL, Contestant, Job
 from tests.bench.machine import Cores
-from tests.bench.processes import BenchError, running, tail
-from tests.bench.proxies import PROXIES, site_for, started
+from tests.bench.processes import BenchError, free_port, running, tail
+from tests.bench.proxies import PROXIES, Proxy, Site, started
 from tests.bench.requests import HOST, Request
 from tests.bench.upstream import Upstream
 
-WARM_UP = 1
+WARM_UP = 0.5
 """Seconds of the job's own load before it is measured."""
 PACED_LONGER = 3
 """So many times as long is latency measured: one request in a hundred is soon held up by something else."""
-IDLE_TIME = 5.0
+IDLE_TIME = 2.0
 """Seconds for which the CPU time of idle connections is measured."""
 GIB = 2**30
 MIB = 2**20
@@ -44,9 +49,11 @@ class Stage:
     upstream: Upstream
     cores: Cores
     directory: Path
-    seconds: int
-    rate: float = 0.0
-    """Requests per second of the paced jobs."""
+    seconds: float
+    certificate: Path
+    """Of the proxies, with its key."""
+    peak: float = 0.0
+    """Requests per second that nginx can answer; unknown until it was measured."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +63,30 @@ class Trial:
     stage: Stage
     job: Job
     request: Request
-    port: int
+    site: Site
     pid: int
     cores: list[int]
     directory: Path
+    pacer: pacer.Pacer | None = None
+    """The server behind the proxy, and its load, where requests are paced."""
 
-    def load(self, seconds: int, connections: int = 0) -> wrk.Load:
+    @property
+    def port(self) -> int:
+        """Where the proxy listens."""
+        return self.site.port
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """How clients trust the proxy, where they speak TLS."""
+        return certificate.trusting(self.stage.certificate) if self.job.tls else None
+
+    def load(self, seconds: float, connections: int = 0) -> wrk.Load:
         """Closed-loop load.
 
         :raises VoidError: an answer was wrong or a connection failed.
         """
         load = wrk.run(
+            self.site.scheme,
             self.port,
             self.request,
             connections or self.job.connections,
@@ -84,50 +104,80 @@ def measure(stage: Stage, job: Job, contestant: Contestant) -> Figures:
 
     :raises VoidError: it did not work as it should, so that what it cost means nothing.
     """
-    proxy = PROXIES[contestant.proxy]
+    with (
+        tempfile.TemporaryDirectory(prefix="trial-", dir=stage.directory) as name,
+        running_trial(stage, job, contestant, PROXIES[contestant.proxy], Path(name)) as trial,
+    ):
+        return MEASURES[job.kind](trial)
+
+
+@contextlib.contextmanager
+def running_trial(stage: Stage, job: Job, contestant: Contestant, proxy: Proxy, directory: Path) -> Iterator[Trial]:
+    """A proxy, started and checked, before the server that its job needs.
+
+    :raises VoidError: it, or what is done with it, fails.
+    """
     request = dataclasses.replace(job.request, hosts=contestant.hosts)
-    port = stage.upstream.sink if job.reads_body else stage.upstream.answers
-    port = stage.upstream.frames if job.kind == TUNNEL else port
-    site = site_for(port, hosts=contestant.hosts, login=request.login, workers=contestant.workers)
     cores = stage.cores.proxy if contestant.workers == 1 else stage.cores.pair
-    with tempfile.TemporaryDirectory(prefix="trial-", dir=stage.directory) as name:
-        directory = Path(name)
+    with contextlib.ExitStack() as stack:
         try:
-            with started(proxy, site, directory, cores) as pid:
-                if job.kind != TUNNEL:
-                    check(site.port, request)
-                return MEASURES[job.kind](Trial(stage, job, request, site.port, pid, cores, directory))
+            port, load = free_port(), None
+            if job.kind == PACED:
+                due = pacer.schedule(stage.peak * job.share, pacer.SETTLE + PACED_LONGER * stage.seconds)
+                load = stack.enter_context(
+                    pacer.waiting(
+                        pacer.built(stage.directory), port, job.connections, request.start, request.rest(HOST), due,
+                        directory, stage.cores.load,
+                    )
+                )  # fmt: skip
+            site = Site(
+                load.port if load else _server(stage, job),
+                port,
+                contestant.hosts,
+                request.login,
+                contestant.workers,
+                stage.certificate if job.tls else None,
+            )
+            pid = stack.enter_context(started(proxy, site, directory, cores))
+            trial = Trial(stage, job, request, site, pid, cores, directory, load)
+            if job.kind != TUNNEL:
+                check(trial)
+            yield trial
         except (BenchError, OSError) as error:
             raise VoidError(f"{error} {tail(directory / 'stderr', 500)}".strip()) from None
 
 
-def check(port: int, request: Request) -> None:
+def _server(stage: Stage, job: Job) -> int:
+    if job.kind == TUNNEL:
+        return stage.upstream.frames
+    return stage.upstream.sink if job.reads_body else stage.upstream.answers
+
+
+def check(trial: Trial) -> None:
     """Ask once and look at the answer closely.
 
     :raises VoidError: it is not what it should be.
     """
-    status, body = _ask(port, request.bytes(0))
+    request = trial.request
+    status, body = _ask(trial, request.bytes(0))
     if status != 200 or len(body) != request.size:
         raise VoidError(f"answered {status} with {len(body)} bytes instead of {request.size}: {body[:100]!r}")
     if request.login:
-        status, _ = _ask(port, dataclasses.replace(request, login=False).bytes(0))
+        status, _ = _ask(trial, dataclasses.replace(request, login=False).bytes(0))
         if status != 401:
             raise VoidError(f"answered {status} without a login")
 
 
-def _ask(port: int, raw: bytes) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
-    connection.connect()
-    assert connection.sock is not None
-    try:
-        connection.sock.sendall(raw)
-        with http.client.HTTPResponse(connection.sock, method=raw.split(b" ", 1)[0].decode()) as response:
-            response.begin()
-            return response.status, response.read()
-    except http.client.HTTPException as error:
-        raise VoidError(f"no proper answer: {error!r}") from None
-    finally:
-        connection.close()
+def _ask(trial: Trial, raw: bytes) -> tuple[int, bytes]:
+    plain = socket.create_connection(("127.0.0.1", trial.port), timeout=15)
+    with trial.context.wrap_socket(plain, server_hostname=HOST) if trial.context else plain as sock:
+        sock.sendall(raw)
+        try:
+            with http.client.HTTPResponse(sock, method=raw.split(b" ", 1)[0].decode()) as response:
+                response.begin()
+                return response.status, response.read()
+        except http.client.HTTPException as error:
+            raise VoidError(f"no proper answer: {error!r}") from None
 
 
 def closed_loop(trial: Trial) -> Figures:
@@ -168,29 +218,76 @@ def _sizes(memory: meter.Memory) -> Figures:
 
 def open_loop(trial: Trial) -> Figures:
     """Latency at a given rate."""
-    trial.load(WARM_UP)
-    options = {
-        "port": trial.port,
-        "rate": trial.stage.rate,
-        "seconds": PACED_LONGER * trial.stage.seconds,
-        "connections": trial.job.connections,
-        "start": trial.request.start,
-        "rest": trial.request.rest(HOST),
-    }
+    assert trial.pacer is not None
     watch = meter.Stopwatch(trial.pid, trial.cores)
-    result = output(trial, "tests.bench.pacer", json.dumps(options))
+    outcome = trial.pacer.run()
     spent = watch.read()
-    if result["errors"]:
-        raise VoidError(f"{result['errors']:.0f} errors")
-    times = {f"{name}_ms": result[name] * 1e3 for name in ("p50", "p99", "lag_p50", "lag_p99")}
+    if outcome.errors:
+        raise VoidError(f"{outcome.errors} errors")
     return {
-        "cpu_us": spent.cpu * 1e6 / max(1.0, result["requests"]),
-        "rate": trial.stage.rate,
-        **times,
-        "unanswered": result["unanswered"],
+        "cpu_us": spent.cpu * 1e6 / max(1, outcome.answered),
+        "rate": trial.stage.peak * trial.job.share,
+        "p50_ms": pacer.percentile(outcome.latencies, 0.5) * 1e3,
+        "p99_ms": pacer.percentile(outcome.latencies, 0.99) * 1e3,
+        "p999_ms": pacer.percentile(outcome.latencies, 0.999) * 1e3,
+        "lag_p99_ms": pacer.percentile(outcome.lags, 0.99) * 1e3,
+        "lag_p999_ms": pacer.percentile(outcome.lags, 0.999) * 1e3,
+        "unanswered": outcome.unanswered,
         **_company(spent, len(trial.cores)),
         **_sizes(meter.memory(trial.pid)),
     }
+
+
+def handshakes(trial: Trial) -> Figures:
+    """CPU a TLS connection with one request."""
+    options = {
+        "port": trial.port,
+        "connections": trial.job.connections,
+        "certificate": str(trial.stage.certificate),
+        "start": trial.request.start,
+        "rest": trial.request.rest(HOST),
+        "resumes": trial.job.resumes,
+    }
+    output(trial, "tests.bench.handshakes", json.dumps({**options, "seconds": WARM_UP}))
+    watch = meter.Stopwatch(trial.pid, trial.cores)
+    result = output(trial, "tests.bench.handshakes", json.dumps({**options, "seconds": trial.stage.seconds}))
+    spent = watch.read()
+    count = result["requests"]
+    if result["fault"] or not count:
+        raise VoidError(result["fault"] or "no request was answered")
+    # A thread that resumes sessions begins with a full handshake, which gives it the first one.
+    if result["resumed"] != (count - result["first"] if trial.job.resumes else 0):
+        raise VoidError(f"{result['resumed']} of {count} sessions were resumed")
+    each = 1e6 / count
+    return {
+        "cpu_us": spent.cpu * each,
+        "user_us": spent.user * each,
+        "system_us": spent.system * each,
+        "rate": count / result["duration"],
+        **_company(spent, len(trial.cores)),
+        **_sizes(meter.memory(trial.pid)),
+    }
+
+
+def pauses_of(stage: Stage, job: Job, contestant: Contestant, number: int) -> list[Sample]:
+    """What a worker of l7 does beside requests, at full speed and with some idle connections: a sample a kind.
+
+    :raises VoidError: it did not work as it should.
+    """
+    with tempfile.TemporaryDirectory(prefix="trial-", dir=stage.directory) as name:
+        notes = Path(name) / "notes"
+        l7 = PROXIES[contestant.proxy]
+        observed = dataclasses.replace(l7, command=lambda where: pauses.command(notes, l7.command(where)))
+        with running_trial(stage, job, contestant, observed, Path(name)) as trial:
+            trial.load(WARM_UP)
+            begun = time.monotonic()
+            with idle.held(trial.port, pauses.IDLE_CONNECTIONS, trial.request):
+                trial.load(stage.seconds)
+                ended = time.monotonic()
+        samples = pauses.samples_of(pauses.read(notes), begun, ended, job.name, contestant.label, number)
+        if not samples:
+            raise VoidError("the worker has noted nothing")
+        return samples
 
 
 def tunnels(trial: Trial) -> Figures:
@@ -213,7 +310,7 @@ def tunnels(trial: Trial) -> Figures:
     }
 
 
-def output(trial: Trial, *words: str) -> Figures:
+def output(trial: Trial, *words: str) -> dict[str, Any]:
     """What a module of ours that makes load prints, run with these words.
 
     :raises BenchError: it failed or did not end.
@@ -228,7 +325,7 @@ def output(trial: Trial, *words: str) -> Figures:
             raise BenchError(f"{words[0]} did not end") from None
     if status:
         raise BenchError(f"{words[0]} failed:\n{tail(log)}")
-    result: Figures = json.loads(printed.read_text())
+    result: dict[str, Any] = json.loads(printed.read_text())
     return result
 
 
@@ -237,7 +334,7 @@ def idle_connections(trial: Trial) -> Figures:
     count = trial.job.connections
     trial.load(WARM_UP, connections=64)
     before = meter.memory(trial.pid)
-    with idle.held(trial.port, count, trial.request) as sockets:
+    with idle.held(trial.port, count, trial.request, trial.context) as sockets:
         time.sleep(0.5)  # whatever an answer leaves to be done later
         after = meter.memory(trial.pid)
         watch = meter.Stopwatch(trial.pid, trial.cores)
@@ -255,5 +352,5 @@ def idle_connections(trial: Trial) -> Figures:
 
 
 MEASURES: dict[str, Callable[[Trial], Figures]] = {
-    CLOSED: closed_loop, PACED: open_loop, TUNNEL: tunnels, IDLE: idle_connections,
+    CLOSED: closed_loop, PACED: open_loop, HANDSHAKE: handshakes, TUNNEL: tunnels, IDLE: idle_connections,
 }  # fmt: skip

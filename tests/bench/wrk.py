@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +113,9 @@ def parse(text: str) -> Load:
     )
 
 
-def run(port: int, request: Request, connections: int, seconds: int, cores: Sequence[int], directory: Path) -> Load:
+def run(
+    scheme: str, port: int, request: Request, connections: int, seconds: float, cores: Sequence[int], directory: Path
+) -> Load:
     """Ask for *seconds* over so many connections, each waiting for its answer before it asks again.
 
     :raises BenchError: wrk failed or did not end.
@@ -120,12 +125,15 @@ def run(port: int, request: Request, connections: int, seconds: int, cores: Sequ
     lua = directory / "wrk.lua"
     lua.write_text(script(request, result))
     threads = min(len(cores), connections)
-    words = ["-t", threads, "-c", connections, "-d", f"{seconds}s", "--timeout", "10s", "-s", lua]
-    command = ["wrk", *map(str, words), f"http://127.0.0.1:{port}/"]
+    # It counts whole seconds only, and ends with a result when it is interrupted.
+    words = ["-t", threads, "-c", connections, "-d", f"{math.ceil(seconds) + 30}s", "--timeout", "10s", "-s", lua]
+    command = ["wrk", *map(str, words), f"{scheme}://127.0.0.1:{port}/"]
     log = directory / "wrk.log"
     with running(command, cores, log) as child:
+        time.sleep(seconds)
+        child.send_signal(signal.SIGINT)
         try:
-            status = child.wait(seconds + 30)
+            status = child.wait(20)
         except subprocess.TimeoutExpired:
             raise BenchError("wrk did not end") from None
     if status or not result.exists():
