@@ -79,6 +79,7 @@ MASTER_FLOORS = {
 
 SIDEWAYS = {
     ("l7.exchange", "l7.tls"): "what is known of a request is known of its connection's TLS, too",
+    ("l7.balancing", "l7.tls"): "why TLS with a server failed is a reason why it gets no requests",
     ("l7", "l7.compiled"): "before any hot module it decides whether extensions or sources are found",
     ("l7.__main__", "l7.cli"): "the same command under another name",
     ("l7.cli", "l7.commands"): "runs the one that is meant",
@@ -90,6 +91,7 @@ LOCAL_IMPORTS: dict[tuple[str, str], str] = {
     ("l7.cli", "l7.commands.dispatch"): "`l7 --version` knows of no setting and no command",
     ("l7.version", "importlib.metadata"): "it brings the parsers of mail, and who starts l7 does not ask for a version",
     ("l7.tls.certificate_files", "l7.tls.parsing"): "it brings cryptography, some megabytes, for those who have TLS",
+    ("l7.tls.servers.failures", "l7.tls.servers.verification"): "the same, for those whose servers fail TLS",
     ("l7.cli", "l7.commands.serve"): "whether the schema has its validators is settled before it is imported",
     ("l7.commands.serve", "l7.master.build"): "a child reads the configuration meanwhile, and needs nothing of it",
     ("l7.commands.dispatch", "l7.commands.serve"): "who only asks a running l7 does not wait for gevent and the proxy",

@@ -20,8 +20,8 @@ ORDINARY = """
     child close closed command commit compare compared comparison config connect connector context coordinator
     count current descriptor dns done down dumper entry error exit exited failed failure file finish finished forward
     forwarded frame full gauge
-    graceful handler handshake head health http ids identity idle inherited interface key kill lifecycle limit link load
-    loaded local
+    graceful handler handshake head health host http ids identity idle inherited interface key kill lifecycle limit
+    link load loaded local
     log look lookup loop loss lost machine mode name new notifier observer of old one open opened opener out over owner
     part
     password path phase pid pipe plain plan poll polled port preflight probe probed process protocol proxy publisher

@@ -13,6 +13,7 @@ from enum import IntEnum
 
 from l7 import oserrors
 from l7.sharedmem import layout
+from l7.tls.servers import failure_numbers
 
 LEAST = 10
 """Requests within the window below which no failure rate is computed."""
@@ -34,6 +35,8 @@ class EjectionReason(IntEnum):
     RATE = 9
     NO_RESOURCES = 10
     """Not the server's fault: l7 has no descriptor, memory or local port for a connection."""
+    TLS = 11
+    """TLS failed; the detail is a number of `l7.tls.servers.failure_numbers`."""
 
 
 _WORDS = {
@@ -71,6 +74,8 @@ def describe(number: int) -> str:
 def _describe(reason: EjectionReason, detail: int) -> str:
     if reason is EjectionReason.REFUSED:
         return oserrors.describe_connect(detail)
+    if reason is EjectionReason.TLS:
+        return f"TLS: {failure_numbers.describe(detail)}"
     if reason is EjectionReason.STATUS:
         return f"status {detail}"
     return f"{_WORDS[reason]}: {oserrors.describe(detail)}" if detail else _WORDS[reason]

@@ -12,6 +12,7 @@ from l7.config.backends import Health
 from l7.config.values.backend import show_statuses
 from l7.oserrors import describe_connect
 from l7.sharedmem import layout
+from l7.tls.servers import failure_numbers
 from l7.units import show_duration
 
 
@@ -39,6 +40,8 @@ class Fault(IntEnum):
     """The detail is the status."""
     BODY = 9
     LARGE = 10
+    TLS = 11
+    """TLS failed; the detail is a number of `l7.tls.servers.failure_numbers`."""
 
 
 def finding(fault: Fault, detail: int = 0) -> int:
@@ -65,6 +68,8 @@ def _describe(fault: Fault, detail: int, check: Health) -> str:
         return describe_connect(detail)
     if fault is Fault.STATUS:
         return f"status {detail}, expected {show_statuses(check.expect)}"
+    if fault is Fault.TLS:
+        return f"TLS: {failure_numbers.describe(detail)}"
     if fault is Fault.BODY:
         return f"the body lacks {check.body!r}"
     if fault in (Fault.NO_CONNECTION, Fault.NO_ANSWER):

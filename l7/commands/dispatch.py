@@ -20,7 +20,7 @@ from l7.config.values.routekeys import routes_of
 from l7.errors import ConfigError, Problem
 from l7.master.resources.process_attributes import restore_signals
 from l7.telemetry.events import complain
-from l7.tls.certificate_files import read_tls
+from l7.tls.servers.files import read_all
 
 Environ = Mapping[str, str]
 
@@ -182,7 +182,7 @@ def _words_of(command: str, argv: list[str], most: int = 0) -> tuple[str, ...]:
 def _load(argv: list[str], environ: Environ, skip: int = 1, *, certificates: bool = False) -> Loaded:
     loaded = load(argv, environ, skip=skip)
     if certificates:
-        loaded = replace(loaded, warnings=(*loaded.warnings, *read_tls(loaded, read_file).warnings))
+        loaded = replace(loaded, warnings=(*loaded.warnings, *read_all(loaded, read_file).warnings))
     _warn(loaded)
     return loaded
 

@@ -18,6 +18,7 @@ from l7.config.section import (
     Timeout,
     TimeoutOrUnlimited,
 )
+from l7.config.server_tls import ServerTls
 from l7.config.values import backend as own
 from l7.config.values import jsontypes, scalars
 from l7.config.values.addresses import Address
@@ -116,8 +117,9 @@ class Server(Section):
     short_form: ClassVar[str | None] = "address"
 
     address: ServerAddress = Field(
-        description="`http://host:port`, `//host:port`, `host:port`, `host` (port 80), `[::1]:port`, `unix:/path`, or "
-        "`srv:_http._tcp.example.com` for the servers that DNS lists.",
+        description="`http://host:port`, `//host:port`, `host:port`, `host` (port 80), `[::1]:port`, `unix:/path`, "
+        "`srv:_http._tcp.example.com` for the servers that DNS lists, or, for servers that speak TLS, "
+        "`https://host:port` (port 443 where there is none).",
         examples=["http://192.168.0.103:8081"],
     )
     weight: Weight = Field(
@@ -251,6 +253,11 @@ class Backend(Section):
     servers: tuple[Server, ...] = Field(
         description="The servers; with an empty list every request is answered 503.",
         examples=["[127.0.0.1:8081, {address: 'unix:/run/app.sock', backup: true}]"],
+    )
+    tls: ServerTls = Field(
+        default=ServerTls.model_construct(),
+        description="TLS with the servers whose address begins with `https://`.",
+        examples=["{ca: /etc/l7/internal-ca.pem, server-name: app.internal}"],
     )
     max_connections: CountOrUnlimited = Field(
         default=None,

@@ -120,6 +120,7 @@ class MonitorSupervisor(ChildSupervisor):
             resolved=shared_state.resolved,
             watched=watched,
             certificates=[one.info for one in served.files.certificates],
+            server_contexts=served.files.contexts,
             admin=None if served.admin is None or served.admin.socket.fileno() < 0 else served.admin.socket,
         )
 

@@ -94,6 +94,7 @@ class WorkerSupervisor(ChildSupervisor):
             log_lock=resources.output_lock,
             log=resources.log.held,
             preflight=self._generations.preflight(served, action.preflight),
+            server_contexts=served.files.contexts,
         )
 
     def _let_accept(self, action: v.AcceptConnections) -> None:

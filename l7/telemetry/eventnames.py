@@ -71,6 +71,7 @@ NAMES = {
     "server.up": Meaning(("backend", "server"), "checks pass again, or at last (level debug the first time)"),
     "server.down": Meaning(("backend", "server"), "checks have failed"),
     "server.ejected": Meaning(("backend", "server"), "it has failed requests, and gets none for a while"),
+    "server.tls": Meaning(("backend", "server"), "TLS with it has failed; said once a minute by each worker at most"),
     "server.reached": Meaning(("backend", "server"), "it takes connections again, after it took none"),
     "server.ordered": Meaning(("backend", "server", "state"), "an administrator wants it so (``l7 server``)"),
     "name.changed": Meaning(("name",), "other addresses stand for a name"),

@@ -60,23 +60,23 @@ def read_tls(loaded: Loaded, read: Read, *, patient: bool = True) -> TlsFiles:
     for index, files in enumerate(config.tls.certificates):
         path: Path = ("tls", "certificates", index)
         try:
-            certificate = _read_pair(files, read, TRIES if patient else 1)
+            certificate = read_pair(files, read, TRIES if patient else 1)
         except CertificateError as error:
             key = "key" if error.of_key else "cert"
             name = files.key if error.of_key else files.cert
-            problems.append(_problem(loaded, (*path, key), f"{printable(str(name), 200)}: {error}"))
+            problems.append(problem_at(loaded, (*path, key), f"{printable(str(name), 200)}: {error}"))
         else:
             found.append(certificate)
             name = printable(files.cert, 200)
-            warnings += [_problem(loaded, (*path, "cert"), f"{name}: {words}") for words in certificate.warnings]
+            warnings += [problem_at(loaded, (*path, "cert"), f"{name}: {words}") for words in certificate.warnings]
     authorities: dict[str, str] = {}
     for path, name in _named_authorities(loaded):
         try:
-            authorities[name], words = _read_authorities(name, read)
+            authorities[name], words = read_authorities(name, read)
         except CertificateError as error:
-            problems.append(_problem(loaded, path, f"{printable(name, 200)}: {error}"))
+            problems.append(problem_at(loaded, path, f"{printable(name, 200)}: {error}"))
         else:
-            warnings += [_problem(loaded, path, f"{printable(name, 200)}: {one}") for one in words]
+            warnings += [problem_at(loaded, path, f"{printable(name, 200)}: {one}") for one in words]
     if problems:
         raise ConfigError(problems)
     if any(one.tls for one in config.listened_on):
@@ -96,28 +96,31 @@ def _named_authorities(loaded: Loaded) -> Iterator[tuple[Path, str]]:
     return ((path, name) for name, path in found.items())
 
 
-def _read_authorities(name: str, read: Read) -> tuple[str, list[str]]:
-    from l7.tls.parsing import authorities_of  # as in `_read_pair`
+def read_authorities(name: str, read: Read) -> tuple[str, list[str]]:
+    """Read a file of authorities: what it holds, as PEM, and warnings; raises `CertificateError`."""
+    from l7.tls.parsing import authorities_of  # as in `read_pair`
 
-    return authorities_of(_read(name, read, of_key=False))
+    return authorities_of(read_content(name, read))
 
 
-def _read_pair(files: CertificateFiles, read: Read, tries: int) -> Certificate:
+def read_pair(files: CertificateFiles, read: Read, tries: int) -> Certificate:
+    """Read a certificate and its key, again after a moment where they do not fit; raises `CertificateError`."""
     # Imported by the first who has a certificate: it brings a library of some megabytes.
     from l7.tls.parsing import certificate_of
 
     while True:
         tries -= 1
         try:
-            cert = _read(files.cert, read, of_key=False)
-            return certificate_of(cert, None if files.key is None else _read(files.key, read, of_key=True))
+            cert = read_content(files.cert, read)
+            return certificate_of(cert, None if files.key is None else read_content(files.key, read, of_key=True))
         except CertificateError as error:
             if not error.passing or tries <= 0:
                 raise
         time.sleep(PAUSE)
 
 
-def _read(path: str, read: Read, *, of_key: bool) -> bytes:
+def read_content(path: str, read: Read, *, of_key: bool = False) -> bytes:
+    """The content of a file; raises `CertificateError` with the words for why it cannot be read."""
     try:
         return read(path)
     except OSError as error:
@@ -139,7 +142,7 @@ def _in_the_way(path: str) -> str:
     return f"{where}; start l7 as root, which gives its rights up, or let the account of l7 read it"
 
 
-def _problem(loaded: Loaded, path: Path, what: str) -> Problem:
+def problem_at(loaded: Loaded, path: Path, what: str) -> Problem:
     """A problem with the place of a setting, or of the nearest one that contains it."""
     for depth in range(len(path), 0, -1):
         if path[:depth] in loaded.sources:
@@ -155,7 +158,7 @@ def _uncovered(loaded: Loaded, certificates: list[Certificate]) -> Iterator[Prob
         if not covers(names, host):
             shown = ", ".join(certificates[0].info.names[:3]) or "no name"
             what = f"no certificate is for {printable(host)}: clients are shown the first one (of {printable(shown)})"
-            yield _problem(loaded, ("backends", key), what)
+            yield problem_at(loaded, ("backends", key), what)
 
 
 def _hosts(config: Config) -> Iterator[tuple[str, str]]:

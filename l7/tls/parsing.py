@@ -37,7 +37,7 @@ def certificate_of(cert: bytes, key: bytes | None) -> Certificate:
         raise CertificateError(f"{where} (PEM, -----BEGIN PRIVATE KEY-----)", of_key=key is not None, passing=True)
     private = _private_key(block.group(), of_key=key is not None)
     _check_fit(certificates, private, of_key=key is not None)
-    info = _info(certificates[0])
+    info = info_of(certificates[0])
     found = Certificate(info, b"\n".join(chain) + b"\n", block.group() + b"\n", tuple(_warnings(certificates, info)))
     try:
         load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), found)
@@ -71,7 +71,7 @@ def _warnings_of_authorities(certificates: Sequence[x509.Certificate]) -> Iterat
         number = f"certificate number {place + 1} in the file"
         until = _seconds(one, "not_valid_after")
         if until < time.time():
-            yield f"{number} has expired on {day(until)}: no client certificate is valid by it"
+            yield f"{number} has expired on {day(until)}: nothing that it has signed is valid"
         constraints = [each.value for each in one.extensions if isinstance(each.value, x509.BasicConstraints)]
         if constraints and not constraints[0].ca:
             yield f"{number} is no authority: by it only the very same certificate is valid"
@@ -113,8 +113,8 @@ def _public_bytes(holder: x509.Certificate | PrivateKeyTypes) -> bytes:
     return holder.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _info(leaf: x509.Certificate) -> CertificateInfo:
-
+def info_of(leaf: x509.Certificate) -> CertificateInfo:
+    """What a certificate says of itself; raises `CertificateError`."""
     key = leaf.public_key()
     kind = "RSA" if isinstance(key, rsa.RSAPublicKey) else "EC" if isinstance(key, ec.EllipticCurvePublicKey) else ""
     return CertificateInfo(

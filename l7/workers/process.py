@@ -10,10 +10,11 @@ import faulthandler
 import os
 import signal
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gevent
@@ -114,6 +115,8 @@ class WorkerSpec:
     """Path and descriptor of the access log that the master has open."""
     preflight: PreflightSpec | None = None
     """What it connects to before it accepts."""
+    server_contexts: Mapping[str, ssl.SSLContext] = field(default_factory=dict)
+    """What TLS with servers is spoken by, by route."""
 
 
 def run(spec: WorkerSpec) -> int:
@@ -386,11 +389,9 @@ def _access_log(spec: WorkerSpec, events: Events) -> NullAccessLog:
 
 
 def _context(spec: WorkerSpec, events: Events) -> BackendContext:
-    writer = spec.shared_memory.writer(spec.lane)
-    resolver = NameResolver(spec.generation.config.resolver)
-    return BackendContext(
-        writer, spec.rows, dict(spec.resolved), spec.cookie_key, events.warning, events.debug, resolver.look_up
-    )
+    writer, resolved, key = spec.shared_memory.writer(spec.lane), dict(spec.resolved), spec.cookie_key
+    look_up, tls = NameResolver(spec.generation.config.resolver).look_up, spec.server_contexts
+    return BackendContext(writer, spec.rows, resolved, key, events.warning, events.debug, look_up, tls)
 
 
 def clients_of(descriptors: int) -> int:

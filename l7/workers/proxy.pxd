@@ -47,5 +47,5 @@ cdef class Proxy(RequestHandler):
     cdef _try_servers(self, ForwardedRequest forwarded, BackendRuntime upstream)
     @cython.locals(exchange=Exchange, server=Stream, pool=ConnectionPool)
     cdef _attempt(self, ForwardedRequest forwarded, Member member)
-    @cython.locals(relay=Relay, response=ResponseHead, pool=ConnectionPool, waiting=dict)
-    cdef _through(self, ForwardedRequest forwarded, Member member, Stream server)
+    @cython.locals(relay=Relay, response=ResponseHead, waiting=dict)
+    cdef _through(self, ForwardedRequest forwarded, Member member, ConnectionPool pool, Stream server)

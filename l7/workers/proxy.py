@@ -53,6 +53,7 @@ from l7.workers.tunnels import Tunnels
 from l7.workers.upstream.backend import BackendRuntime, BackendTable
 from l7.workers.upstream.context import BackendContext
 from l7.workers.upstream.forwarded_request import ForwardedRequest
+from l7.workers.upstream.pool import ConnectionPool
 from l7.workers.upstream.request_deadline import TotalDeadline
 
 _BROKEN_OFF = frozenset((BODY_STALLED, TRUNCATED))
@@ -291,7 +292,7 @@ class Proxy(RequestHandler):
         exchange.attempts += 1
         forwarded.member = None
         forwarded.deadline.begin_attempt()
-        pool = member.pool
+        pool = member.pool.of(exchange.host) if forwarded.upstream.by_host else member.pool
         server = forwarded.sent_on
         if server is None:
             forwarded.moved = False
@@ -299,7 +300,7 @@ class Proxy(RequestHandler):
         if server is not None:
             exchange.connect_time = 0.0
             try:
-                self._through(forwarded, member, server)
+                self._through(forwarded, member, pool, server)
                 return
             except ProxyError as failure:
                 if forwarded.deadline.over or forwarded.moved or not forwarded.may_retry(failure):
@@ -311,11 +312,10 @@ class Proxy(RequestHandler):
         member.connected()
         if member.unreachable:
             forwarded.upstream.reached(member)
-        self._through(forwarded, member, server)
+        self._through(forwarded, member, pool, server)
 
-    def _through(self, forwarded: ForwardedRequest, member: Member, server: Stream) -> None:
+    def _through(self, forwarded: ForwardedRequest, member: Member, pool: ConnectionPool, server: Stream) -> None:
         """One connection, which is checked in when it can be used again and closed in every other case."""
-        pool = member.pool
         relay = forwarded.relay_on(server)
         if forwarded.released:
             forwarded.upstream.retry_queue.connected(forwarded)

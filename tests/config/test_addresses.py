@@ -38,6 +38,22 @@ def test_forms_of_an_address(text: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "shown", "authority"),
+    [
+        ("https://App.test", "https://app.test:443", "app.test"),
+        ("HTTPS://app.test.:8443/", "https://app.test.:8443", "app.test:8443"),
+        ("https://[::1]", "https://[::1]:443", "[::1]"),
+        ("https://app.test:80", "https://app.test:80", "app.test:80"),
+    ],
+)
+def test_https(text: str, shown: str, authority: str) -> None:
+    address = Address.parse(text)
+    assert (str(address), address.authority, address.tls) == (shown, authority, True)
+    assert Address.parse(shown) == address
+    assert not Address.parse("app.test:443").tls, "the port says nothing"
+
+
+@pytest.mark.parametrize(
     ("text", "host"), [("a.test.:8080", "a.test:8080"), ("a.test", "a.test:80"), ("[::1]:81", "[::1]:81")]
 )
 def test_the_last_dot_is_for_resolvers_only(text: str, host: str) -> None:
@@ -57,7 +73,8 @@ def test_the_last_dot_is_for_resolvers_only(text: str, host: str) -> None:
         ("h:", "is not a port"),
         ("h:http", "is not a port"),
         ("h:8０", "is not a port"),
-        ("https://h", "https to servers is not supported yet"),
+        ("https://h:443/path", "has a path"),
+        ("https://unix:/run/app.sock", "has a path"),
         ("ftp://h", "unknown scheme 'ftp'"),
         ("http://h:80/path", "has a path"),
         ("h:80?x", "has a query"),

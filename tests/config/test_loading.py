@@ -353,7 +353,7 @@ def test_what_is_no_mapping_is_told_what_to_write(write: Write, text: str, compl
 
 
 def test_all_sources_report_together(write: Write) -> None:
-    argv = ["-c", write("prot: 1\n"), "--port", "99999", "--prto=1", "a=h:99999", "b=http://:8080", "c=https://x"]
+    argv = ["-c", write("prot: 1\n"), "--port", "99999", "--prto=1", "a=h:99999", "b=http://:8080", "c=ftp://x"]
     found = errors(argv, {"L7_WORKERS": "none", "L7_DEBUG": "perhaps", "L7_SERVERS": "nonsense"})
     assert found == [
         "--prto: unknown option; did you mean '--port'?",
@@ -363,7 +363,7 @@ def test_all_sources_report_together(write: Write) -> None:
         "L7_WORKERS: 'none' is not a whole number; write 1 to 1024, or auto",
         "a=h:99999: 'h:99999': port 99999 is out of range; write 1 to 65535",
         "b=http://:8080: 'http://:8080' has no host; write HOST:PORT, as in 127.0.0.1:8081, or unix:/path",
-        "c=https://x: 'https://x': https to servers is not supported yet; write http:// or HOST:PORT",
+        "c=ftp://x: 'ftp://x': unknown scheme 'ftp'; write HOST:PORT, as in 127.0.0.1:8081, or unix:/path",
         "config.yml:1: prot: unknown key; did you mean 'port'?",
     ]
 

@@ -121,7 +121,7 @@ def private_config(loaded: Loaded, ports: list[int], directory: Path) -> tuple[d
     """
     config: dict[str, Any] = yaml.safe_load(render_dump(loaded))
     # The servers are none that checks would know, and note every request.
-    changed = {"servers": [f"127.0.0.1:{port}" for port in ports], "health": "off"}
+    changed: dict[str, Any] = {"servers": [f"127.0.0.1:{port}" for port in ports], "health": "off", "tls": {}}
     config["backends"] = {key: {**backend, **changed} for key, backend in config["backends"].items()}
     login = ""
     if config.get("users"):

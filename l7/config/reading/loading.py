@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
+from l7.config.conflicts import conflicts
 from l7.config.file_content import ReadBytes, read_file
-from l7.config.generation import Loaded, Path
-from l7.config.listeners import conflicts
+from l7.config.generation import Loaded
 from l7.config.reading import flags
 from l7.config.reading.complaints import complaints, in_order
 from l7.config.reading.document import Document, read
@@ -76,40 +76,12 @@ def _validate(merge: SourceMerge, problems: list[Problem]) -> Config:
 
 
 def _wrong_together(config: Config, merge: SourceMerge) -> list[Problem]:
-    """What listeners are wrong together, and what of them has no effect."""
-    found: list[tuple[Path, str]] = [
-        (("listeners", index, setting), what) for index, setting, what in conflicts(config.listeners)
-    ]
-    for index, one in enumerate(config.listeners):
-        if one.tls is not None and not config.tls.certificates:
-            words = "there are no certificates; write some below tls, or --tls-cert FILE"
-            found.append((("listeners", index, "tls"), words))
-    found += _client_certificates(config)
     problems = []
-    for path, what in found:
+    for path, what in conflicts(config):
         at = merge.where(path)
         if at is not None:
             problems.append(Problem(at.place, show_path(path) if at.show_path else "", what))
     return problems
-
-
-def _client_certificates(config: Config) -> Iterator[tuple[Path, str]]:
-    """What is missing to ask clients for certificates, and what of it has no effect: each with its place."""
-    general, general_ca_used = config.tls, False
-    speaking = [(index, one.tls) for index, one in enumerate(config.listened_on) if one.tls is not None]
-    for index, own in speaking:
-        there: Path = ("listeners", index, "tls")
-        asks = (own.client_auth or general.client_auth) != "off"
-        general_ca_used = general_ca_used or (asks and own.client_ca is None)
-        if asks and own.client_ca is None and general.client_ca is None:
-            place = ("tls",) if own.client_auth is None else there
-            yield (*place, "client-auth"), "needs client-ca: the file with the authorities of the clients"
-        elif own.client_ca is not None and not asks:
-            yield (*there, "client-ca"), "nobody is asked for a certificate there; write client-auth: require, too"
-    if general.client_auth != "off" and not speaking:
-        yield ("tls", "client-auth"), "no listener has tls"
-    elif general.client_ca is not None and not general_ca_used:
-        yield ("tls", "client-ca"), "nobody is asked for a certificate by it; write client-auth: require, too"
 
 
 def _redacted(config: Config) -> list[Problem]:

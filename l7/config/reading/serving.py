@@ -15,6 +15,8 @@ from l7.config.rendering.dump import render_dump
 from l7.config.schema import Config
 from l7.errors import ConfigError
 
+SERVER_TLS_FILES = ("ca", "cert", "key")
+"""The settings of a backend's `tls` that name files."""
 _SAMPLES = {
     "valid": b"\xef\xbb\xbfbackends: {'*.example.com': {servers: ['127.0.0.1', '[::1]:1', 'name:80']}}",
     "unknown": b"porto: 1",
@@ -64,3 +66,16 @@ def settings_of(_: ReadBytes, text: str, name: str, keys: Sequence[str]) -> Conf
         raise ValueError(str(written.problems[0]))
     found = {key: written.data[key] for key in keys if key in written.data}
     return Config.model_validate(found, by_alias=True, by_name=False)
+
+
+def server_tls_files(_: ReadBytes, text: str, name: str) -> list[str]:
+    """The files that `tls` of backends, and of their defaults, names in a file. Raises ValueError for what is none."""
+    written = parse(text, name)
+    if written.problems:
+        raise ValueError(str(written.problems[0]))
+    backends = written.data.get("backends")
+    sections = [written.data.get("defaults"), *(backends.values() if isinstance(backends, dict) else ())]
+    found = [
+        section["tls"] for section in sections if isinstance(section, dict) and isinstance(section.get("tls"), dict)
+    ]
+    return [str(tls[key]) for tls in found for key in SERVER_TLS_FILES if tls.get(key) is not None]

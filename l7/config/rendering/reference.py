@@ -210,6 +210,7 @@ _BACKEND_SECTIONS = (
     ("sticky", "Sticky sessions"),
     ("health", "Health checks"),
     ("ejection", "Ejection"),
+    ("tls", "TLS with servers"),
     ("timeouts", "Timeouts towards the servers"),
 )
 

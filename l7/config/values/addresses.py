@@ -1,5 +1,5 @@
-"""A server's address: ``http://host:port``, ``//host:port``, ``host:port``, ``host``, ``[::1]:port``, ``unix:/path``,
-or ``srv:_http._tcp.example.com``, a name that DNS lists servers under.
+"""A server's address: ``http://host:port``, ``https://host:port``, ``//host:port``, ``host:port``, ``host``,
+``[::1]:port``, ``unix:/path``, or ``srv:_http._tcp.example.com``, a name that DNS lists servers under.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from l7.networks import host_port, normal_host
 from l7.units import quoted
 
 DEFAULT_PORT = 80
+DEFAULT_TLS_PORT = 443
 LONGEST_UNIX_PATH = 107
 """Bytes of ``sun_path`` on Linux, without the terminating zero."""
 
@@ -25,25 +26,35 @@ class Address:
     """Where a server listens: a host (name, IPv4 or IPv6 without brackets) and a port, or the path of a unix socket.
 
     With ``srv`` the host is the name of an SRV record (RFC 2782), which says where its servers listen. A name that ends
-    with a dot is whole: no search list is tried with it. The dot stays, so that ``a.`` and ``a`` are two servers.
+    with a dot is whole: no search list is tried with it. The dot stays, so that ``a.`` and ``a`` are two servers. With
+    ``tls`` the server speaks TLS: it was written with ``https://``.
     """
 
     host: str
     port: int
     path: str | None = None
     srv: bool = False
+    tls: bool = False
 
     def __str__(self) -> str:
         if self.path is not None:
             return f"unix:{self.path}"
         if self.srv:
             return f"srv:{self.host}"
-        return host_port(self.host, self.port)
+        return f"{'https://' if self.tls else ''}{host_port(self.host, self.port)}"
+
+    @property
+    def name(self) -> str:
+        """The host without the last dot, which is for resolvers only."""
+        return self.host.removesuffix(".")
 
     @property
     def authority(self) -> str:
-        """What ``Host`` names it by: without the last dot, which is for resolvers only."""
-        return f"{self.host[:-1]}:{self.port}" if self.host.endswith(".") else str(self)
+        """What ``Host`` names it by; the port of https is left out where it is the usual one."""
+        if self.path is not None or self.srv:
+            return str(self)
+        authority = host_port(self.name, self.port)
+        return authority.removesuffix(f":{DEFAULT_TLS_PORT}") if self.tls else authority
 
     @property
     def named(self) -> bool:
@@ -62,15 +73,15 @@ class Address:
             return cls("", 0, unix_path(text))
         if text.startswith("srv:"):
             return cls(_service(text), 0, srv=True)
-        authority = _strip_scheme(text)
+        authority, tls = _strip_scheme(text)
         for mark, what in (("?", "query"), ("#", "fragment"), ("/", "path")):
             if mark in authority:
                 if authority.rstrip("/") == authority.split(mark, 1)[0]:
                     authority = authority.rstrip("/")
                     continue
                 raise ValueError(f"{quoted(text)} has a {what}; {_EXAMPLE}")
-        host, port = _split_port(text, authority)
-        return cls(_with_dot(check_host(host), host), port)
+        host, port = _split_port(text, authority, DEFAULT_TLS_PORT if tls else DEFAULT_PORT)
+        return cls(_with_dot(check_host(host), host), port, tls=tls)
 
 
 def unix_path(text: str) -> str:
@@ -123,22 +134,21 @@ def _service(text: str) -> str:
     return _with_dot(name, text)
 
 
-def _strip_scheme(text: str) -> str:
-    """Return what follows ``http://`` or ``//``; other schemes are refused by name."""
+def _strip_scheme(text: str) -> tuple[str, bool]:
+    """Return what follows ``http://``, ``https://`` or ``//``, and whether it was https; others are refused by name."""
     if text.startswith("//"):
-        return text[2:]
+        return text[2:], False
     scheme = _SCHEME.match(text)
     if scheme is None:
-        return text
-    if scheme[1].lower() == "https":
-        raise ValueError(f"{quoted(text)}: https to servers is not supported yet; write http:// or HOST:PORT")
-    if scheme[1].lower() != "http":
+        return text, False
+    name = scheme[1].lower()
+    if name not in ("http", "https"):
         raise ValueError(f"{quoted(text)}: unknown scheme {quoted(scheme[1])}; {_EXAMPLE}")
-    return text[scheme.end() :]
+    return text[scheme.end() :], name == "https"
 
 
-def _split_port(text: str, authority: str) -> tuple[str, int]:
-    """Return host (without brackets) and port; the port is 80 when there is none."""
+def _split_port(text: str, authority: str, default: int) -> tuple[str, int]:
+    """Return host (without brackets) and port; ``default`` is that where there is none."""
     if authority.startswith("["):
         host, bracket, rest = authority[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")) or ":" not in host:
@@ -151,7 +161,7 @@ def _split_port(text: str, authority: str) -> tuple[str, int]:
     if not host:
         raise ValueError(f"{quoted(text)} has no host; {_EXAMPLE}")
     if not colon:
-        return host, DEFAULT_PORT
+        return host, default
     if not (port.isascii() and port.isdigit()):
         raise ValueError(f"{quoted(text)}: {quoted(port)} is not a port; {_EXAMPLE}")
     if len(port) > 5 or not 1 <= int(port) <= 65535:

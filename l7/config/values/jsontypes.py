@@ -72,6 +72,7 @@ TLS_VERSION: Schema = {"enum": [1.2, 1.3]}
 SERVER = _text(
     rf"{_UNIX}|srv:_[^:]+\._[^:]+\.[^:]+|(([A-Za-z][A-Za-z0-9+.-]*:)?//)?{_HOST}({_PORT})?/*", ["string", "boolean"]
 )
+SERVER_NAME = _text(rf"\{{host\}}|\[?{_IPV6}\]?|[A-Za-z0-9_][A-Za-z0-9_.-]*", ["string", "boolean"])
 ADMIN = _text(rf"{_UNIX}|{_HTTP}{_NUMERIC}{_PORT}/*", ["string"])
 NAME_SERVERS = _or_list(_text(rf"{_HTTP}({_NUMERIC}({_PORT})?|{_IPV6})/*", ["string"]))
 NETWORK = _text(rf"({_IPV4}|{_IPV6})(/[0-9.]+)?", ["string"])

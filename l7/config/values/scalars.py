@@ -316,7 +316,7 @@ def _name_server(value: Any) -> Address:
     if parsed.path is not None:
         raise ValueError(f"{quoted(text)}: name servers have an IP address")
     port = parsed.port if _has_port(text) else 53
-    return _numeric(Address(parsed.host, port))
+    return _numeric(Address(parsed.host, port, tls=parsed.tls))
 
 
 def show_texts(values: tuple[Any, ...]) -> list[str]:
@@ -325,6 +325,8 @@ def show_texts(values: tuple[Any, ...]) -> list[str]:
 
 
 def _numeric(parsed: Address) -> Address:
+    if parsed.tls:
+        raise ValueError(f"{quoted(str(parsed))}: no TLS is spoken here; leave https:// out")
     if parsed.host in ("localhost", "localhost."):
         return Address("127.0.0.1", parsed.port)
     try:

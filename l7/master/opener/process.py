@@ -15,7 +15,7 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from setproctitle import setproctitle
 
@@ -51,6 +51,7 @@ TITLE = "l7: opener"
 _SETTINGS = ("port", "bind", "listeners", "tls", "admin", "access_log")
 """Those that name what it may open."""
 _SETTINGS_OF = "l7.config.reading.serving", "settings_of"
+_SERVER_TLS_FILES = "l7.config.reading.serving", "server_tls_files"
 _CREDENTIALS = struct.Struct("3i")
 _SCM_CREDENTIALS = 2
 """The kind of control message, which `socket` does not name everywhere (unix(7))."""
@@ -81,7 +82,7 @@ class StartSettings:
             if ":" not in loaded.sources.get(("tls", setting), ":")
         ]
         named = frozenset[str]().union(*(files(loaded.config) for files in tls_files))
-        return cls(file, loaded.config, given, named)
+        return cls(file, loaded.config, given, named | _of_defaults(loaded))
 
 
 def _certificates(config: Config) -> frozenset[str]:
@@ -94,6 +95,14 @@ def _authorities(config: Config) -> frozenset[str]:
     """The files of the authorities of client certificates that it names, by their full paths."""
     names = [config.tls.client_ca, *(one.tls.client_ca for one in config.listeners if one.tls is not None)]
     return frozenset(os.path.abspath(name) for name in names if name is not None)
+
+
+def _of_defaults(loaded: Loaded) -> frozenset[str]:
+    """The files of TLS with servers that flags and variables name, which is for all backends."""
+    tls = loaded.config.defaults.tls
+    names = {"ca": tls.ca, "cert": tls.cert, "key": tls.key}
+    given = [key for key in names if ":" not in loaded.sources.get(("defaults", "tls", key), ":")]
+    return frozenset(os.path.abspath(name) for key in given if (name := names[key]) is not None)
 
 
 class _RequestRefusedError(Exception):
@@ -218,11 +227,21 @@ class _Opener:
         return descriptor
 
     def _open_certificate(self, message: OpenCertificate) -> int:
-        if message.path not in self._start.tls_files:
-            config = self._settings("tls", "listeners")
-            if message.path not in _certificates(config) | _authorities(config):
-                raise _RequestRefusedError(f"{message.path} is no file of `tls` {self._where()}")
+        if not self._names_tls_file(message.path):
+            raise _RequestRefusedError(f"{message.path} is no file of `tls` {self._where()}")
         return self._tell(message.path, open_to_read(message.path), changes=True)
+
+    def _names_tls_file(self, path: str) -> bool:
+        """Whether `tls`, with clients or with servers, names a file."""
+        if path in self._start.tls_files:
+            return True
+        config = self._settings("tls", "listeners")
+        if path in _certificates(config) | _authorities(config):
+            return True
+        if self._start.file is None:
+            return False
+        named: list[str] = self._ask_reader(_SERVER_TLS_FILES, self._start.file)
+        return path in map(os.path.abspath, named)
 
     def _bind(self, message: BindPort) -> int:
         if (message.host, message.port) not in self._addresses():
@@ -266,16 +285,19 @@ class _Opener:
         start = self._start
         if start.file is None or start.given.issuperset(names):
             return start.config
-        descriptor = open_to_read(start.file)
+        keys = [name.replace("_", "-") for name in _SETTINGS]
+        found: Config = self._ask_reader(_SETTINGS_OF, start.file, keys)
+        return found.model_copy(update={name: getattr(start.config, name) for name in start.given})
+
+    def _ask_reader(self, function: tuple[str, str], file: str, *more: object) -> Any:
+        """What a function of the reader says of the configuration file as it is now; raises as `_settings`."""
+        descriptor = open_to_read(file)
         try:
-            text = content_of(descriptor).decode("utf-8-sig")
-            keys = [name.replace("_", "-") for name in _SETTINGS]
-            found: Config = fork_reader().call(_SETTINGS_OF, text, start.file, keys)
+            return fork_reader().call(function, content_of(descriptor).decode("utf-8-sig"), file, *more)
         except ValueError:
-            raise _RequestRefusedError(f"{start.file} is not valid") from None
+            raise _RequestRefusedError(f"{file} is not valid") from None
         finally:
             os.close(descriptor)
-        return found.model_copy(update={name: getattr(start.config, name) for name in start.given})
 
 
 def _sender(control: Iterable[ControlMessage]) -> int:

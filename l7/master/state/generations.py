@@ -23,7 +23,8 @@ from l7.master.state.shared_state import SharedMemoryOwner
 from l7.master.state.tls_contexts import Contexts, TlsContexts
 from l7.master.supervision.events import GenerationPlan
 from l7.telemetry.events import Events, named, prefixed
-from l7.tls.certificate_files import TlsFiles, renewals
+from l7.tls.certificate_files import renewals
+from l7.tls.servers.files import AllTlsFiles, other_content
 from l7.workers.downstream.bound_listener import BoundListener
 from l7.workers.monitor.process import needs_monitor, watched_backends
 from l7.workers.upstream.preflight import PreflightSpec
@@ -57,8 +58,8 @@ class BoundGeneration:
     """When it was loaded, as seconds since 1970."""
     contexts: Contexts = field(default_factory=dict)
     """What is needed to speak TLS, of the listeners where that is done."""
-    files: TlsFiles = field(default_factory=TlsFiles)
-    """Its certificates."""
+    files: AllTlsFiles = field(default_factory=AllTlsFiles)
+    """Its certificates, and the contexts for TLS with servers."""
 
     @property
     def sockets(self) -> tuple[Listener, ...]:
@@ -156,6 +157,7 @@ class Generations:
             raise ReloadRefused([f"reload: {type(error).__name__}: {error}"]) from error
         self.last += 1
         lines = [*loaded.changes, *renewals(self.current.files, self.tls.files)]
+        lines += other_content(self.current.files, self.tls.files)
         if log.anew:
             lines.append(
                 named(

@@ -14,8 +14,8 @@ from l7.master.resources.inherited import ListenerKey
 from l7.master.resources.listeners import Listener, config_of
 from l7.master.resources.privileged_opener import PrivilegedOpener
 from l7.master.state.config_source import ConfigSource
-from l7.tls.certificate_files import TlsFiles, read_tls
 from l7.tls.contexts import CertificateContexts, ListenerContexts, SessionContexts, TlsRules
+from l7.tls.servers.files import AllTlsFiles, read_all
 
 Contexts = Mapping[ListenerKey, ListenerContexts]
 
@@ -31,7 +31,7 @@ class TlsContexts:
         self.source = source
         self._opener = opener
         self._sessions: dict[ListenerKey, SessionContexts] = {}
-        self.files = TlsFiles()
+        self.files = AllTlsFiles()
         """What `load` has read last."""
 
     def load(self, reference: Reference | None = None, *, trial: bool = False) -> Loaded:
@@ -41,7 +41,7 @@ class TlsContexts:
         :param trial: ``files`` is to stay as it is.
         """
         loaded = self.source.load(self._opener, reference)
-        files = read_tls(loaded, self._opener.read_certificate, patient=not trial)
+        files = read_all(loaded, self._opener.read_certificate, patient=not trial)
         if not trial:
             self.files = files
         return dataclasses.replace(loaded, warnings=(*loaded.warnings, *files.warnings))

@@ -11,8 +11,9 @@ from __future__ import annotations
 import errno
 import heapq
 import random
+import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import gevent
@@ -21,8 +22,9 @@ from gevent.event import Event
 from l7 import __version__
 from l7.balancing.health import HEALTHY, Fault, HealthState, HealthStatus, finding, words
 from l7.clock import monotonic
-from l7.config.backends import Health
+from l7.config.backends import Backend, Health
 from l7.config.schema import Limits
+from l7.config.values.addresses import Address
 from l7.errors import RESPONSE_HEAD_TOO_LARGE, ProxyError
 from l7.http.framing import BodyReader, response_reader
 from l7.http.heads import HeadReader
@@ -30,8 +32,12 @@ from l7.http.parser import ResponseParser
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.telemetry.events import Events, Named, named
-from l7.workers.transport.dial import BacklogFull, Endpoint, OutOfResources, dial
+from l7.tls.servers.failure_numbers import LATE, REJECTED
+from l7.tls.servers.failures import ServerTlsFailure
+from l7.tls.servers.names import name_without_request
+from l7.workers.transport.dial import BacklogFull, Endpoint, HandshakeTimeout, OutOfResources, dial
 from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamLost, StreamTimeout
+from l7.workers.transport.tls_client import TlsClient
 
 JITTER = 0.1
 """Part of the interval by which a check may come earlier or later."""
@@ -60,6 +66,8 @@ class CheckTarget:
     check: Health
     host: str = ""
     """The ``Host`` of an HTTP check where the settings name none."""
+    tls: TlsClient | None = None
+    """What TLS with it is spoken by; None for none."""
     limits: Limits = field(default_factory=Limits)
     """What is taken of an answer: as much as of one to a request."""
     verdict: HealthStatus = field(init=False)
@@ -80,6 +88,13 @@ class CheckTarget:
     def __lt__(self, other: CheckTarget) -> bool:
         """Order by when they are due."""
         return self.due < other.due
+
+
+def tls_of_checks(
+    route: str, backend: Backend, server: Address, contexts: Mapping[str, ssl.SSLContext]
+) -> TlsClient | None:
+    """What checks of a server speak TLS by, with a session of their own; None where they speak none."""
+    return TlsClient(contexts[route], name_without_request(route, backend, server)) if server.tls else None
 
 
 def request_of(check: Health, host: str) -> bytes:
@@ -213,7 +228,7 @@ def probe(target: CheckTarget, sweeper: DeadlineSweeper) -> int | None:
     until = monotonic() + target.check.timeout
     stream: Stream | None = None
     try:
-        stream = dial(target.endpoint, sweeper, target.check.timeout)
+        stream = dial(target.endpoint, sweeper, target.check.timeout, target.tls)
         if target.request:
             return _ask(stream, target, until)
         stream.reset()  # without a last round trip, and without a trace in the system's tables
@@ -222,10 +237,14 @@ def probe(target: CheckTarget, sweeper: DeadlineSweeper) -> int | None:
         return None
     except BacklogFull:
         return finding(Fault.UNREACHABLE, errno.EAGAIN)
+    except HandshakeTimeout:
+        return finding(Fault.TLS, LATE)
     except StreamTimeout:
         return finding(Fault.NO_CONNECTION if stream is None else Fault.NO_ANSWER)
-    except StreamLost:
-        return finding(Fault.RESET)
+    except StreamLost as lost:
+        return finding(Fault.TLS, REJECTED) if lost.rejected else finding(Fault.RESET)
+    except ServerTlsFailure as failure:
+        return finding(Fault.TLS, failure.number)
     except OSError as error:
         return _refused(error.errno or 0)
     except ProxyError as failure:

@@ -12,10 +12,11 @@ import faulthandler
 import os
 import signal
 import socket
+import ssl
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from gevent import get_hub
@@ -46,10 +47,11 @@ from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.events import Events
 from l7.telemetry.metrics import Metrics
 from l7.tls.certificates import CertificateInfo
+from l7.tls.servers.names import is_by_host
 from l7.workers.monitor.admin import AdminHandler, AdminServer
 from l7.workers.monitor.connect_probes import ConnectProbes, ProbedServer
 from l7.workers.monitor.dns_refresher import DnsRefresher
-from l7.workers.monitor.health_checks import CheckTarget, HealthChecks
+from l7.workers.monitor.health_checks import CheckTarget, HealthChecks, tls_of_checks
 from l7.workers.monitor.resolver import NameResolver
 from l7.workers.process import CANNOT_BOOT, MASTER_GONE
 from l7.workers.runtime.channel import LoopChannel
@@ -77,6 +79,8 @@ class MonitorSpec:
     """`watched_backends` of the configuration."""
     certificates: Sequence[CertificateInfo] = ()
     """What is shown to clients."""
+    server_contexts: Mapping[str, ssl.SSLContext] = field(default_factory=dict)
+    """What TLS with servers is spoken by, by route."""
     admin: socket.socket | None = None
     """The listening socket of the admin endpoint."""
 
@@ -244,7 +248,14 @@ class MonitorWorker:
             return
         key = (name, str(address))
         check, limits = backend.health, self._config.limits
-        targets = [CheckTarget(name, label, where, row, check, host, limits) for label, where, row, host in places]
+        tls = tls_of_checks(name, backend, address, self._spec.server_contexts)
+        by_name = tls is not None and is_by_host(
+            backend
+        )  # who is asked for by a host is asked for that one in Host, too
+        targets = [
+            CheckTarget(name, label, where, row, check, tls.name if by_name and tls else host, tls, limits)
+            for label, where, row, host in places
+        ]
         before = {target.key: target for target in self._members.get(key, ())}
         stay = {target.key for target in targets}
         self.checks.change(targets, [target for each, target in before.items() if each not in stay])

@@ -19,6 +19,7 @@ from l7.config.values.addresses import Address
 from l7.errors import L7Error
 from l7.oserrors import DESCRIPTORS, NO_PORT, SCARCE, describe
 from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamTimeout
+from l7.workers.transport.tls_client import TlsClient
 
 FIRST_PAUSE = 0.001
 """Seconds until a unix socket whose queue was full is tried again; it doubles."""
@@ -42,6 +43,10 @@ class BacklogFull(StreamTimeout):
     """The backlog of a unix socket was full until the timeout."""
 
 
+class HandshakeTimeout(StreamTimeout):
+    """The connection was open, and its TLS handshake not complete, at the timeout."""
+
+
 def endpoint_of(address: Address) -> Endpoint | None:
     """Where a server is; None for one that is given by name."""
     if address.path is not None:
@@ -55,12 +60,13 @@ def endpoint(host: str, port: int) -> Endpoint:
     return family, (host, port)
 
 
-def dial(where: Endpoint, sweeper: DeadlineSweeper, seconds: float) -> Stream:
-    """Open a connection within ``seconds``.
+def dial(where: Endpoint, sweeper: DeadlineSweeper, seconds: float, tls: TlsClient | None = None) -> Stream:
+    """Open a connection within ``seconds``; with ``tls`` its handshake is complete by then.
 
-    Raises `OutOfResources`, `StreamTimeout` (`BacklogFull` among them), ``StreamLost`` when it was closed here
-    meanwhile, and ``OSError`` as the system tells it.
+    Raises `OutOfResources`, `StreamTimeout` (`BacklogFull` and `HandshakeTimeout` among them), ``StreamLost`` when it
+    was closed here meanwhile, ``ServerTlsFailure``, and ``OSError`` as the system tells it.
     """
+    until = monotonic() + seconds
     family, address = where
     try:
         sock = _socket(family, sweeper)
@@ -69,6 +75,8 @@ def dial(where: Endpoint, sweeper: DeadlineSweeper, seconds: float) -> Stream:
         stream = Stream(sock, sweeper, connecting=True)
         try:
             _connect(stream, family, address, seconds)
+            if tls is not None:
+                _shake(stream, tls, max(until - monotonic(), 0.001))
         except BaseException:
             stream.close()
             raise
@@ -88,6 +96,13 @@ def _socket(family: int, sweeper: DeadlineSweeper) -> Socket:
         if failure.errno not in DESCRIPTORS or not sweeper.free_descriptor():
             raise
     return Socket(family, socket.SOCK_STREAM | _FLAGS)
+
+
+def _shake(stream: Stream, tls: TlsClient, seconds: float) -> None:
+    try:
+        tls.open(stream, seconds)
+    except StreamTimeout:
+        raise HandshakeTimeout from None
 
 
 def _connect(stream: Stream, family: int, address: Any, seconds: float) -> None:

@@ -6,18 +6,22 @@ from select import poll  # by name: patching replaces it in the module by one th
 
 from l7.errors import L7Error
 from l7.oserrors import describe
+from l7.tls.failures import TlsFailure
+from l7.tls.servers.failures import REJECTED_LABEL
 
 
 class StreamLost(L7Error):
     """The peer is gone: reset, or closed while we were sending.
 
     ``unsent`` says that not one byte of what was to be sent has left; ``errno`` is what the system said, 0 for nothing.
+    ``rejected`` says that the peer has ended TLS because it does not take our certificate, or wants one.
     """
 
-    def __init__(self, reason: str, errno: int = 0, *, unsent: bool = False) -> None:
+    def __init__(self, reason: str, errno: int = 0, *, unsent: bool = False, rejected: bool = False) -> None:
         super().__init__(reason)
         self.errno = errno
         self.unsent = unsent
+        self.rejected = rejected
 
 
 class StreamTimeout(L7Error):
@@ -28,7 +32,8 @@ def gone(failure: OSError) -> StreamLost:
     """What an error of the system means here: whatever it is, the connection cannot be used any more."""
     number = failure.errno or 0
     words = describe(number) if number else str(failure) or "connection lost"
-    return StreamLost(words, number, unsent=True)
+    rejected = isinstance(failure, TlsFailure) and failure.label == REJECTED_LABEL
+    return StreamLost(words, number, unsent=True, rejected=rejected)
 
 
 def is_hung_up(descriptor: int) -> bool:

@@ -13,14 +13,14 @@ cdef class BackendRuntime:
     cdef public BackendProtocolLimits bounds
     cdef public tuple available, last_resort
     cdef public list members
-    cdef public bint plain
+    cdef public bint plain, by_host
     cdef public double total
     cdef public long long again
     cdef public Py_ssize_t row, at, retries, limit
     cdef public Policy policy
     cdef public object backend, budget, selection, retry_queue
     cdef public dict waiting
-    cdef object _arranged, _given, _passive, _rules, _servers, _context, _sweeper, _timed
+    cdef object _arranged, _given, _passive, _rules, _servers, _context, _pools, _timed
 
     @cython.locals(member=Member)
     cpdef pick(self, object forwarded, object tried)

@@ -22,13 +22,15 @@ from l7.clock import monotonic
 from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
 from l7.config.values.addresses import Address
-from l7.errors import CONNECT_REFUSED, CONNECT_TIMEOUT, NO_SERVER, ProxyError, Retry, Side
+from l7.errors import CONNECT_REFUSED, CONNECT_TIMEOUT, NO_SERVER, TLS_FAILED, ProxyError, Retry, Side
 from l7.sharedmem.layout import IN_FLIGHT, REACHED_AT, RETRIES, UNREACHED_AT, place
 from l7.telemetry.events import named
+from l7.tls.servers.failure_numbers import is_lost
 from l7.workers.limits import BackendProtocolLimits
 from l7.workers.transport.stream import NEVER, DeadlineSweeper, Stream
 from l7.workers.upstream.context import BackendContext
 from l7.workers.upstream.pool import ConnectionPool
+from l7.workers.upstream.pooling.member_pools import TLS_KINDS, MemberPools
 from l7.workers.upstream.retry_queue import RetryQueue
 from l7.workers.upstream.selection import MemberSelector
 
@@ -43,34 +45,10 @@ class BackendRuntime:
     """One backend in this worker."""
 
     __slots__ = (
-        "_arranged",
-        "_context",
-        "_given",
-        "_passive",
-        "_rules",
-        "_servers",
-        "_sweeper",
-        "_timed",
-        "again",
-        "at",
-        "available",
-        "backend",
-        "bounds",
-        "budget",
-        "last_resort",
-        "limit",
-        "members",
-        "plain",
-        "policy",
-        "retries",
-        "retry_queue",
-        "route",
-        "row",
-        "selection",
-        "total",
-        "waiting",
-        "writer",
-    )
+        "_arranged", "_context", "_given", "_passive", "_pools", "_rules", "_servers", "_timed", "again", "at",
+        "available", "backend", "bounds", "budget", "by_host", "last_resort", "limit", "members", "plain", "policy",
+        "retries", "retry_queue", "route", "row", "selection", "total", "waiting", "writer",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -96,7 +74,9 @@ class BackendRuntime:
         """The member and the request awaited on each connection, where health checks can end the wait; else None."""
         self._timed = timed
         self._context = context
-        self._sweeper = sweeper
+        self._pools = MemberPools(route, backend, sweeper, context)
+        self.by_host = self._pools.by_host
+        """Whether connections to its servers are kept apart by the host of requests."""
         self._rules = StateRules.of(backend)
         self._passive = self._outlier_detector(backend)
         self._servers = merged(backend.servers)
@@ -139,8 +119,7 @@ class BackendRuntime:
         limit, backup = server.max_connections or 0, server.backup or reserve
         member = Member(str(address), self.writer, row, weight, limit, backup=backup)
         member.parent = parent
-        timeouts = self.backend.timeouts
-        member.pool = ConnectionPool(address, timeouts.pool or timeouts.idle, self._sweeper, self._context.look_up)
+        member.pool = self._pools.make(server.address, address)
         return member
 
     def _resolved(self, server: Server, found: ResolvedEndpoint) -> Member:
@@ -195,7 +174,7 @@ class BackendRuntime:
     def settle(self) -> None:
         """Compute whether the policy alone decides."""
         capped = self.limit or [member for member in self.members if member.effective_limit]
-        self.plain = not (self.selection.particular or capped or self.retry_queue.waiting)
+        self.plain = not (self.selection.particular or self.by_host or capped or self.retry_queue.waiting)
 
     def _refresh_now(self) -> None:
         self.refresh(time.monotonic_ns())
@@ -232,6 +211,8 @@ class BackendRuntime:
         failure = failure or ProxyError(NO_SERVER, "no server can be used")
         kind = failure.kind
         waits = kind is NO_SERVER or (kind.side is Side.UPSTREAM and kind.retry in _NOTHING_SENT)
+        if kind is TLS_FAILED and not is_lost(failure.errno):
+            waits = False  # another certificate does not come by waiting
         if not waits or not self.backend.retry_for or not [one for one in self.members if one.verdict.usable]:
             raise failure
         self.retry_queue.wait(forwarded, failure)
@@ -271,6 +252,8 @@ class BackendRuntime:
         """Count a failed request."""
         if failure.kind.side is not Side.DOWNSTREAM:
             self._context.debug(f"{self.route}: server {member.label}: {failure.reason}")
+        if failure.kind in TLS_KINDS and not self._pools.blames_server(member.label, failure):
+            return
         if failure.kind in _UNREACHED and not member.unreachable:
             self.writer.put(member.at + UNREACHED_AT, time.monotonic_ns())
             self.writer.changed(member.row)

@@ -10,10 +10,21 @@ import gevent
 from l7.balancing.dns_records import NameAnswer
 from l7.clock import monotonic
 from l7.config.values.addresses import Address
-from l7.errors import CONNECT_REFUSED, CONNECT_TIMEOUT, NO_RESOURCES, ProxyError
+from l7.errors import CONNECT_REFUSED, CONNECT_TIMEOUT, NO_RESOURCES, TLS_FAILED, TLS_TIMEOUT, ProxyError
 from l7.oserrors import UNRESOLVED, describe, describe_connect
-from l7.workers.transport.dial import BacklogFull, Endpoint, OutOfResources, dial, endpoint, endpoint_of
+from l7.tls.servers.failure_numbers import LATE
+from l7.tls.servers.failures import ServerTlsFailure
+from l7.workers.transport.dial import (
+    BacklogFull,
+    Endpoint,
+    HandshakeTimeout,
+    OutOfResources,
+    dial,
+    endpoint,
+    endpoint_of,
+)
 from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamLost, StreamTimeout
+from l7.workers.transport.tls_client import TlsClient
 
 _FRESH = 5.0
 """Seconds for which a name's addresses are used again."""
@@ -30,17 +41,20 @@ def nobody(_address: Address) -> NameAnswer:
 
 
 class Connector:
-    """Opens connections to one server.
+    """Opens connections to one server; with ``tls`` they are ready for a request when the handshake is complete.
 
     A name is resolved here only until the monitor process has reported its addresses: then each of them is a member of
     its own. Requests that come meanwhile share one look-up, and try its addresses in order.
     """
 
-    __slots__ = ("_address", "_endpoints", "_literal", "_look_up", "_searching", "_sweeper", "_until", "_why")
+    __slots__ = ("_address", "_endpoints", "_literal", "_look_up", "_searching", "_sweeper", "_tls", "_until", "_why")
 
-    def __init__(self, address: Address, sweeper: DeadlineSweeper, look_up: LookUp = nobody) -> None:
+    def __init__(
+        self, address: Address, sweeper: DeadlineSweeper, look_up: LookUp = nobody, tls: TlsClient | None = None
+    ) -> None:
         self._address = address
         self._sweeper = sweeper
+        self._tls = tls
         literal = endpoint_of(address)
         self._endpoints: list[Endpoint] = [] if literal is None else [literal]
         self._literal = literal is not None
@@ -64,15 +78,19 @@ class Connector:
 
     def _connect(self, where: Endpoint, seconds: float) -> Stream:
         try:
-            return dial(where, self._sweeper, seconds)
+            return dial(where, self._sweeper, seconds, self._tls)
         except OutOfResources as lack:
             raise ProxyError(NO_RESOURCES, str(lack), lack.errno) from None
         except BacklogFull:
             raise ProxyError(CONNECT_TIMEOUT, f"its queue was full for {seconds:.3g} s", errno.EAGAIN) from None
+        except HandshakeTimeout:
+            raise ProxyError(TLS_TIMEOUT, f"not complete within {seconds:.3g} s", LATE) from None
         except StreamTimeout:
             raise ProxyError(CONNECT_TIMEOUT, f"no answer within {seconds:.3g} s") from None
         except StreamLost as lost:
             raise ProxyError(CONNECT_REFUSED, f"connect: {lost}") from None
+        except ServerTlsFailure as failure:
+            raise ProxyError(TLS_FAILED, str(failure), failure.number) from None
         except OSError as failure:
             number = failure.errno or 0
             kind = CONNECT_TIMEOUT if number == errno.ETIMEDOUT else CONNECT_REFUSED

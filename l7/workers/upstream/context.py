@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
@@ -28,3 +29,5 @@ class BackendContext:
     """Writes an event for debugging."""
     look_up: LookUp = nobody
     """Resolves servers given by name, until the monitor process has."""
+    tls: Mapping[str, ssl.SSLContext] = field(default_factory=dict)
+    """What TLS with servers is spoken by, by the routes of their backends."""

@@ -13,6 +13,7 @@ from gevent import get_hub
 from l7 import clock
 from l7.config.values.addresses import Address
 from l7.workers.transport.stream import NEVER, DeadlineSweeper, Stream
+from l7.workers.transport.tls_client import TlsClient
 from l7.workers.upstream.connector import Connector, LookUp, nobody
 
 NEWEST = 16
@@ -29,11 +30,12 @@ class ConnectionPool:
     __slots__ = ("_earlier", "_idle", "_kept", "_loop", "_most", "connector", "idle_timeout", "label")
 
     def __init__(
-        self, address: Address, idle_timeout: float, sweeper: DeadlineSweeper, look_up: LookUp = nobody
-    ) -> None:
+        self, address: Address, idle_timeout: float, sweeper: DeadlineSweeper, look_up: LookUp = nobody,
+        tls: TlsClient | None = None,
+    ) -> None:  # fmt: skip
         self.label = str(address)
         self.idle_timeout = self._kept = idle_timeout
-        self.connector = Connector(address, sweeper, look_up)
+        self.connector = Connector(address, sweeper, look_up, tls)
         self._idle: list[Stream] = []
         self._most = MOST_IDLE
         self._earlier = EARLIER + sweeper.interval  # for so long a deadline may go unnoticed

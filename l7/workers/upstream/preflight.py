@@ -1,7 +1,8 @@
 """The look ahead of a reload: its first worker connects to servers that are new to it before it accepts anything.
 
-A server is reached when its name is looked up and it takes a connection, which is closed again: nothing is sent. Of
-each backend one server is enough. What l7 had no time or no resource to try is not held against anybody.
+A server is reached when its name is looked up and it takes a connection, with TLS where that is spoken with it; the
+connection is closed again, and no request is sent. Of each backend one server is enough. What l7 had no time or no
+resource to try is not held against anybody.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from gevent.event import Event
 
 from l7.balancing.members import Member
 from l7.clock import monotonic
-from l7.errors import NO_RESOURCES, ProxyError
+from l7.errors import CONNECT_TIMEOUT, NO_RESOURCES, ProxyError
 from l7.workers.upstream.backend import BackendRuntime, BackendTable
 
 AT_A_TIME = 256
@@ -62,7 +63,8 @@ class BackendPreflight:
             member.pool.connector.dial(seconds).close()
         except ProxyError as failure:
             # A unix socket whose queue is full listens all the same.
-            if failure.kind is NO_RESOURCES or failure.errno == errno.EAGAIN:
+            full = failure.kind is CONNECT_TIMEOUT and failure.errno == errno.EAGAIN
+            if failure.kind is NO_RESOURCES or full:
                 self.reached = True
             else:
                 self.failures[member] = failure.reason

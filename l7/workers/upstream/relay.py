@@ -21,6 +21,7 @@ from l7.errors import (
     CLOSED_EARLY,
     CLOSED_UNSENT,
     RESPONSE_TIMEOUT,
+    TLS_REFUSED,
     TRUNCATED,
     ProxyError,
 )
@@ -30,6 +31,7 @@ from l7.http.framing import BodyReader
 from l7.http.grammar import elements
 from l7.http.heads import END, HeadReader
 from l7.http.messages import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+from l7.tls.servers.failure_numbers import REJECTED
 from l7.workers.downstream.body import BodyPump, RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.limits import BackendProtocolLimits
@@ -187,6 +189,8 @@ class Relay:
         except StreamTimeout:
             raise ProxyError(RESPONSE_TIMEOUT, f"no answer within {self._bounds.response:g} s") from None
         except StreamLost as lost:
+            if lost.rejected:  # in TLS 1.3 a server looks at our certificate when the request has been sent
+                raise ProxyError(TLS_REFUSED, str(lost).removeprefix("TLS: "), REJECTED) from None
             raise ProxyError(CLOSED_EARLY, str(lost), lost.errno) from None
         finally:
             server.deadline = NEVER
@@ -274,7 +278,7 @@ class Relay:
     def _pass_on(self, data: bytes, reader: BodyReader) -> None:
         """Pass a piece of the body on to the client; an empty one is the end of the connection."""
         if not data:
-            if self.response.length != UNTIL_CLOSE:
+            if self.response.length != UNTIL_CLOSE or self._server.transport.truncated:
                 raise ProxyError(TRUNCATED, "the server closed within the body")
             reader.done = True
         try:

@@ -1,0 +1,61 @@
+"""What settings are wrong together, and what of them has no effect: each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from l7.config import listeners
+from l7.config.generation import Path
+from l7.config.schema import Config
+
+_NOTHING = {"verify": True, "ca": None, "server_name": None, "cert": None, "key": None}
+"""What is set where nothing is."""
+
+
+def conflicts(config: Config) -> Iterator[tuple[Path, str]]:
+    """Yield what is wrong: the place of a setting, and the words."""
+    for index, setting, what in listeners.conflicts(config.listeners):
+        yield ("listeners", index, setting), what
+    for index, one in enumerate(config.listeners):
+        if one.tls is not None and not config.tls.certificates:
+            yield ("listeners", index, "tls"), "there are no certificates; write some below tls, or --tls-cert FILE"
+    yield from _client_certificates(config)
+    yield from _tls_with_servers(config)
+
+
+def _client_certificates(config: Config) -> Iterator[tuple[Path, str]]:
+    """What is missing to ask clients for certificates, and what of it has no effect: each with its place."""
+    general, general_ca_used = config.tls, False
+    speaking = [(index, one.tls) for index, one in enumerate(config.listened_on) if one.tls is not None]
+    for index, own in speaking:
+        there: Path = ("listeners", index, "tls")
+        asks = (own.client_auth or general.client_auth) != "off"
+        general_ca_used = general_ca_used or (asks and own.client_ca is None)
+        if asks and own.client_ca is None and general.client_ca is None:
+            place = ("tls",) if own.client_auth is None else there
+            yield (*place, "client-auth"), "needs client-ca: the file with the authorities of the clients"
+        elif own.client_ca is not None and not asks:
+            yield (*there, "client-ca"), "nobody is asked for a certificate there; write client-auth: require, too"
+    if general.client_auth != "off" and not speaking:
+        yield ("tls", "client-auth"), "no listener has tls"
+    elif general.client_ca is not None and not general_ca_used:
+        yield ("tls", "client-ca"), "nobody is asked for a certificate by it; write client-auth: require, too"
+
+
+def _tls_with_servers(config: Config) -> Iterator[tuple[Path, str]]:
+    """What of the TLS of backends has no effect; those that have it of the defaults need not have a use for it."""
+    defaults = config.defaults.tls
+    for route, backend in config.backends.items():
+        tls = backend.tls
+        path: Path = ("backends", route, "tls")
+        if not any(server.address.tls for server in backend.servers):
+            for name, default in _NOTHING.items():
+                if getattr(tls, name) not in (default, getattr(defaults, name)):
+                    what = "no server of this backend has an address with https://, and TLS is spoken with no other"
+                    yield (*path, name.replace("_", "-")), what
+            continue
+        if tls.key is not None and tls.cert is None:
+            there: Path = path if tls.key != defaults.key else ("defaults", "tls")
+            yield (*there, "key"), "write cert, too: the certificate of the key"
+        if not tls.verify and tls.ca not in (None, defaults.ca):
+            yield (*path, "ca"), "is not looked at with verify: false; leave one of them out"

@@ -1,0 +1,51 @@
+"""TLS with a server that failed, in words: what its certificate says is read by ``cryptography``.
+
+`ssl` shows none that it refuses, and has no words for its dates and names.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from typing import Any, Final
+
+from l7.tls.failures import CLOSED, TlsFailure
+from l7.tls.servers.failure_numbers import LOST, OTHER, REJECTED, describe, refusal_number
+
+REJECTED_LABEL: Final = "certificate_rejected"
+"""The label of the alerts by which a peer says that it does not take our certificate, or wants one."""
+_DER = 2
+
+
+class ServerTlsFailure(TlsFailure):
+    """TLS with a server failed; ``number`` is one of `l7.tls.servers.failure_numbers`."""
+
+    def __init__(self, words: str, number: int) -> None:
+        super().__init__(words)
+        self.number = number
+
+
+def server_failure(failure: TlsFailure, ssl_object: ssl.SSLObject, name: str) -> ServerTlsFailure:
+    """What ``failure`` of a handshake with a server means, which was verified by ``name``."""
+    if failure.code:
+        words, moment = _refusal(failure, ssl_object, name)
+        return ServerTlsFailure(words, refusal_number(failure.code, moment))
+    if failure.label == CLOSED:
+        return ServerTlsFailure(describe(LOST), LOST)
+    words = str(failure).removeprefix("TLS: ")
+    return ServerTlsFailure(words, REJECTED if failure.label == REJECTED_LABEL else OTHER)
+
+
+def _refusal(failure: TlsFailure, ssl_object: ssl.SSLObject, name: str) -> tuple[str, float]:
+    """Why a certificate was refused, and the moment that counts, 0 for none."""
+    from l7.tls.servers.verification import explain_refusal
+
+    words, moment = explain_refusal(failure.code, _shown_by(ssl_object), name)
+    return words or describe(failure.code), moment
+
+
+def _shown_by(ssl_object: Any) -> Sequence[bytes]:
+    """The certificates that a server has shown, refused or not, as DER."""
+    if hasattr(ssl_object, "get_unverified_chain"):  # since 3.13
+        return list(ssl_object.get_unverified_chain())
+    return [one.public_bytes(_DER) for one in ssl_object._sslobj.get_unverified_chain() or ()]

@@ -1,0 +1,46 @@
+"""TLS to one server under one name: its context, the name, and the session that the next connection resumes."""
+
+from __future__ import annotations
+
+import ssl
+
+from l7.tls.failures import TlsFailure
+from l7.tls.servers.failure_numbers import WRONG_NAME
+from l7.tls.servers.failures import ServerTlsFailure, server_failure
+from l7.workers.transport.stream import Stream
+from l7.workers.transport.tls import TlsTransport
+from l7.workers.transport.tls_handshake import handshake
+
+
+class TlsClient:
+    """Makes a new connection one with TLS.
+
+    :param context: what the server is verified by (`l7.tls.servers.trust`).
+    :param name: the name that it is asked for (SNI) and verified by; an IP address is not asked for.
+    """
+
+    __slots__ = ("_context", "_last", "name")
+
+    def __init__(self, context: ssl.SSLContext, name: str) -> None:
+        self._context = context
+        self.name = name
+        self._last: ssl.SSLObject | None = None
+        """The TLS of the connection that was opened last: its tickets come with the first answer."""
+
+    def open(self, stream: Stream, seconds: float) -> None:
+        """Shake hands on a connection of which nothing was read yet.
+
+        Raises `ServerTlsFailure`, `StreamLost`, or `StreamTimeout` after ``seconds``.
+        """
+        session = None if self._last is None else self._last.session
+        try:
+            transport = TlsTransport(stream.socket, self._context, server_name=self.name or None, session=session)
+        except ValueError:  # there is none, or it is of a form that no certificate can have
+            raise ServerTlsFailure(f"no certificate is for {self.name or 'no name'!r}", WRONG_NAME) from None
+        stream.transport = transport
+        try:
+            handshake(stream, transport, seconds)
+        except TlsFailure as failure:
+            self._last = None
+            raise server_failure(failure, transport.ssl_object, self.name) from None
+        self._last = transport.ssl_object

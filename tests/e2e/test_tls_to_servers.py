@@ -1,0 +1,240 @@
+"""TLS to servers: whom l7 believes, what it says where it does not, and everything else as in clear."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from datetime import datetime, timedelta, timezone
+
+import pytest
+import trustme
+
+from tests.harness.client import Client, get, request
+from tests.harness.l7process import STATUS
+from tests.harness.origin import Reply, pattern, pattern_sha256, upgrade_echo
+from tests.harness.tls import issue
+from tests.harness.tls_origin import TlsOrigin, server_context, write_authority
+
+VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+NOW = datetime.now(timezone.utc)
+
+
+@pytest.fixture
+def ca(tmp_path) -> str:
+    """The file of who signs the certificates of these tests."""
+    return write_authority(tmp_path / "ca.pem")
+
+
+@pytest.fixture
+def secure():
+    """Starts origins with TLS, by default with a certificate for 127.0.0.1."""
+    started = []
+
+    def start(script=None, leaf: trustme.LeafCert | None = None, **options) -> TlsOrigin:
+        context = server_context(leaf or issue("127.0.0.1", "localhost"), **options)
+        one = TlsOrigin(context) if script is None else TlsOrigin(context, script)
+        started.append(one)
+        return one
+
+    yield start
+    for one in started:
+        one.close()
+    violations = [violation for one in started for violation in one.violations]
+    assert not violations, "\n".join(violations)
+
+
+def config(*addresses: str, tls: str = "", more: str = "") -> str:
+    """A configuration with one backend."""
+    servers = ", ".join(f"'{one}'" for one in addresses)
+    section = f", tls: {{{tls}}}" if tls else ""
+    return f"backends: {{'*': {{servers: [{servers}]{section}{more}}}}}\n"
+
+
+def hello(_request) -> Reply:
+    """Answers alike."""
+    return Reply(body=b"hello")
+
+
+# --- requests and answers ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_requests_are_served_on_one_connection(l7, secure, ca, version):
+    origin = secure(hello, version=version)
+    proxy = l7(config(origin.https, tls=f"ca: {ca}, server-name: localhost"))
+    for _ in range(3):
+        answer = get(proxy.address, host="example.com")
+        assert (answer.status, answer.body) == (200, b"hello")
+    assert origin.names == ["localhost"]
+    assert len(origin.connections) == 1
+    assert origin.requests[0].header(b"host") == b"example.com", "it is asked for by another name, and told this one"
+    assert origin.connections[0].sock.selected_alpn_protocol() is None
+    assert origin.connections[0].sock.version() == version.name.replace("_", ".")
+    assert f" {origin.https} " in proxy.wait_for_output("GET / HTTP.*").string
+
+
+def test_an_ip_address_is_verified_and_not_asked_for(l7, secure, ca):
+    origin = secure(hello)
+    proxy = l7(config(origin.https, tls=f"ca: {ca}"))
+    assert get(proxy.address).status == 200
+    assert origin.names == [None]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("size", [1, 20_000, 3_000_000])
+def test_bodies_both_ways(l7, secure, ca, version, size):
+    def script(asked):
+        assert asked.sha256 == pattern_sha256(size)
+        return Reply(body=pattern(size), framing="chunked", trailers=[(b"X-End", b"1")])
+
+    origin = secure(script, version=version)
+    proxy = l7(config(origin.https, tls=f"ca: {ca}"))
+    for framing in ("length", "chunked"):
+        with Client(proxy.address) as client:
+            if framing == "length":
+                client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+                client.send(pattern(size))
+            else:
+                client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+                client.send(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pattern(size))
+                client.send(b"0\r\n\r\n")
+            answer = client.read_response(b"POST")
+        assert answer.complete
+        assert hashlib.sha256(answer.body).hexdigest() == pattern_sha256(size)
+
+
+@pytest.mark.parametrize("size", [10, 700_000])
+def test_an_answer_with_a_length(l7, secure, ca, size):
+    origin = secure(lambda _: Reply(body=pattern(size)))
+    proxy = l7(config(origin.https, tls=f"ca: {ca}"))
+    for _ in range(2):
+        answer = get(proxy.address)
+        assert hashlib.sha256(answer.body).hexdigest() == pattern_sha256(size)
+    assert len(origin.connections) == 1
+
+
+def test_a_client_that_waits_for_100_continue(l7, secure, ca):
+    def script(asked):
+        asked.connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return Reply(body=asked.body)
+
+    proxy = l7(config(secure(script).https, tls=f"ca: {ca}"))
+    with Client(proxy.address) as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        assert client.read_head().status == 100
+        client.send(b"hello")
+        assert client.read_response(b"POST").body == b"hello"
+
+
+def test_websocket_messages_of_all_sizes(l7, secure, ca):
+    proxy = l7(config(secure(upgrade_echo).https, tls=f"ca: {ca}"))
+    with Client(proxy.address) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+        assert client.read_head().status == 101
+        for size in (1, 16_384, 300_000):
+            data = b"".join(pattern(size))
+            client.send(data)
+            assert client.read_exactly(size) == data
+        client.half_close()
+        assert client.read_until_closed() == b""
+        assert client.end == "eof"
+
+
+def test_a_client_that_leaves_ends_its_request(l7, secure, ca):
+    origin = secure(lambda asked: asked.connection.wait_closed() and None)
+    proxy = l7(config(origin.https, tls=f"ca: {ca}"))
+    with Client(proxy.address) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        origin.wait_for(1)
+    assert origin.connections[0].wait_closed()
+    proxy.wait_for_output('"GET / HTTP/1.1" 499 ')
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_an_answer_that_ends_with_its_connection(l7, secure, ca, cut):
+    """It is whole after close_notify, and without it cut short (RFC 9112, 9.8)."""
+
+    def script(asked):
+        asked.connection.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"some of it")
+        asked.connection.sock.cuts_off = cut
+        asked.connection.close()
+
+    proxy = l7(config(secure(script).https, tls=f"ca: {ca}"))
+    with Client(proxy.address) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = client.read_response()
+    assert (answer.body, answer.complete) == (b"some of it", not cut)
+    proxy.wait_for_output('"GET / HTTP/1.1" 200 .*' + (" SD$" if cut else " --$"))
+
+
+# --- sessions and pools -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_sessions_are_resumed(l7, secure, ca, version):
+    origin = secure(lambda _: Reply(close=True), version=version)
+    proxy = l7(config(origin.https, tls=f"ca: {ca}"))
+    for _ in range(4):
+        assert get(proxy.address).status == 200
+    assert origin.resumed == [False, True, True, True]
+
+
+def test_connections_are_kept_apart_by_the_host_that_was_asked_for(l7, secure, ca):
+    origin = secure(hello, issue("a.test", "b.test", "*.c.test"))
+    proxy = l7(config(origin.https, tls=f"ca: {ca}, server-name: '{{host}}'"))
+    for host in ("a.test", "b.test:8080", "a.test", "x.c.test", "B.test", "b.test."):
+        assert get(proxy.address, host=host).status == 200
+    assert origin.names == ["a.test", "b.test", "x.c.test"]
+    by_connection = [{one.header(b"host") for one in each.requests} for each in origin.connections]
+    assert by_connection == [{b"a.test"}, {b"b.test:8080", b"B.test", b"b.test."}, {b"x.c.test"}]
+
+
+def test_a_host_that_a_client_has_made_up_ejects_nobody(l7, secure, ca):
+    first, second = secure(hello, issue("a.test")), secure(hello, issue("a.test"))
+    settings = f"ca: {ca}, server-name: '{{host}}'"
+    proxy = l7(config(first.https, second.https, tls=settings), argv=["--control", STATUS])
+    for host in ("made.up", "_", "x" * 80 + ".test", "10.0.0.1", "[::1]", "a..b") * 3:
+        assert get(proxy.address, host=host).status in (400, 502)
+    assert get(proxy.address, host="a.test").status == 200
+    proxy.wait_for_event("server.tls", backend="*")
+    assert {one["state"] for one in proxy.ask("status")["servers"]} == {"up"}
+
+
+# --- who is not believed ----------------------------------------------------------------------------------------------
+
+
+def not_yet() -> trustme.LeafCert:
+    """A certificate that is not valid yet."""
+    return issue("127.0.0.1", not_before=datetime(2090, 1, 2, tzinfo=timezone.utc), not_after=NOW + timedelta(40_000))
+
+
+REFUSED = [
+    (lambda: issue("other.example", "b.test"), "certificate is for other.example, b.test, not for 127.0.0.1"),
+    (lambda: trustme.CA().issue_cert("127.0.0.1"), r"certificate is of an unknown authority \(.*O=trustme.*\)"),
+    (not_yet, "certificate is not valid before 2090-01-02T00:00:00Z"),
+]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("leaf", "why"), REFUSED)
+def test_why_a_certificate_is_refused(l7, secure, ca, version, leaf, why):
+    origin = secure(hello, leaf(), version=version)
+    proxy = l7(config(origin.https, tls=f"ca: {ca}"))
+    answer = request(proxy.address, "POST", body=b"x")
+    assert answer.status == 502
+    assert b"reason: TLS failed\n" in answer.body, "how servers are connected stays inside"
+    assert origin.requests == []
+    assert proxy.wait_for_output('"POST / HTTP/1.1" 502 .* SC$')
+    proxy.wait_for_event("server.tls", backend="*", server=origin.https)
+    proxy.wait_for_event(f"server {origin.https}: TLS failed: {why}$")
+
+
+def test_a_certificate_that_has_expired(l7, secure, ca):
+    day = (NOW - timedelta(3)).replace(hour=0, minute=0, second=0, microsecond=0)
+    leaf = issue("127.0.0.1", not_before=day - timedelta(9), not_after=day)
+    proxy = l7(config(secure(hello, leaf).https, tls=f"ca: {ca}"), argv=["--control", STATUS])
+    assert get(proxy.address).status == 502
+    why = f"certificate has expired on {day:%Y-%m-%d}"
+    proxy.wait_for_event(f"TLS failed: {why}$")
+    (server,) = proxy.ask("status")["servers"]
+    assert server["last-error"]["what"] == f"TLS: {why}"
