@@ -1,6 +1,6 @@
 # Everything a developer needs; each target does all of it on a fresh machine: virtual environment, install, run.
 #
-#   make demo             three small servers and l7 in front of them, on http://localhost:8080
+#   make demo             three small servers and l7 in front of them, on http://localhost:8080 and https://localhost:8443
 #   make test             the test suite on an installed wheel   (ARGS="-k reload" is passed on to pytest)
 #   make test-pure        the same, with L7_PURE_PYTHON=1
 #   make test-asan        parsers, corpora and mutations of them on hot modules with AddressSanitizer and UBSan (gcc)

@@ -1,4 +1,4 @@
-"""``l7 demo``: three small servers, l7 in front of them, and the curl lines to try.
+"""``l7 demo``: three small servers, l7 in front of them, on http and https, and the curl lines to try.
 
 The servers are processes of their own, so that one can be killed to see what l7 makes of it. They belong to no
 terminal and to no process group of the master: nothing that is sent to l7 reaches them. They live as long as
@@ -9,6 +9,7 @@ included.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -21,6 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from setproctitle import setproctitle
 
+from l7.commands.demo_https import DemoSettings, with_https
 from l7.commands.serve import ConfigReader
 from l7.config.reading.flags import parse_environment
 from l7.config.reading.loading import load
@@ -37,6 +39,9 @@ PIECE = 64 * 1024
 PATIENCE = 2.0
 """Seconds that the demo waits for its servers to end."""
 
+HTTPS = """\
+    curl --cacert {certificate} https://localhost:{port}/   # the same by https
+"""
 WORDS = """\
 {servers}
 Try:
@@ -46,7 +51,7 @@ Try:
     curl -N http://localhost:{port}/stream          # server-sent events, one a second
     curl -o /dev/null 'http://localhost:{port}/big?bytes=100000000'
     curl -T README.rst http://localhost:{port}/up   # says how many bytes arrived
-    kill -HUP {pid}      # reload: new workers, no request lost
+{https}    kill -HUP {pid}      # reload: new workers, no request lost
     kill -USR1 {pid}     # the configuration in use, and the workers
     kill {victim}           # one server ends; its requests go to the other two
 
@@ -60,20 +65,24 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     ``argv`` is the command line without the word ``demo``; every option of ``l7`` is taken. SystemExit comes from
     ``--help``. Raises `l7.errors.ConfigError` and `l7.errors.StartError` as running l7 itself does.
     """
-    variables = settings(environ)
+    asked = DemoSettings(argv, settings(environ))
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in NAMES]
     addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
     words = [f"{host}={address}" for host in HOSTS for address in addresses]
 
-    config = load([*argv, *words], variables).config
-    with running(listeners, identify(config.run_as)) as pids:
+    loaded = load([*argv, *words], asked.environ)
+    identity = identify(loaded.config.run_as)
+    with with_https(asked, loaded, identity) as used, running(listeners, identity, used.directory) as pids:
         servers = "".join(
             f"server {name:<5} on {address}, pid {pid}\n"
             for name, address, pid in zip(NAMES, addresses, pids, strict=True)
         )
-        port = config.listened_on[0].address.port or "PORT"
-        print(WORDS.format(servers=servers, port=port, pid=os.getpid(), victim=pids[1]), flush=True)
-        return serve(ConfigReader([*argv, *words], variables))
+        port = loaded.config.listened_on[0].address.port or "PORT"
+        https = ""
+        if used.https_port is not None:
+            https = HTTPS.format(certificate=used.certificate, port=used.https_port)
+        print(WORDS.format(servers=servers, port=port, https=https, pid=os.getpid(), victim=pids[1]), flush=True)
+        return serve(ConfigReader([*used.argv, *words], used.environ))
 
 
 def settings(environ: Mapping[str, str]) -> Mapping[str, str]:
@@ -85,16 +94,16 @@ def settings(environ: Mapping[str, str]) -> Mapping[str, str]:
 
 
 @contextmanager
-def running(listeners: list[socket.socket], identity: Identity | None) -> Iterator[list[int]]:
+def running(listeners: list[socket.socket], identity: Identity | None, directory: str = "") -> Iterator[list[int]]:
     """Serve on each of the listeners from a process of its own, as ``identity`` where root is to be given up.
 
-    Gives the pids of these processes and ends them on the way out.
+    Gives the pids of these processes and ends them on the way out. They remove ``directory`` then.
     """
     ours, theirs = socket.socketpair()
     with ours:
         origins = [Origin(name, listener) for name, listener in zip(NAMES, listeners, strict=True)]
         with theirs:
-            pids = [_spawn(origin, origins, identity, ours, theirs) for origin in origins]
+            pids = [_spawn(origin, origins, identity, ours, theirs, directory) for origin in origins]
         for listener in listeners:
             listener.close()
         try:
@@ -106,8 +115,9 @@ def running(listeners: list[socket.socket], identity: Identity | None) -> Iterat
 
 
 def _spawn(
-    origin: Origin, origins: list[Origin], identity: Identity | None, ours: socket.socket, theirs: socket.socket
-) -> int:
+    origin: Origin, origins: list[Origin], identity: Identity | None, ours: socket.socket, theirs: socket.socket,
+    directory: str,
+) -> int:  # fmt: skip
     """Serve one of the origins in a child; returns its pid."""
     pid = os.fork()
     if pid:
@@ -120,6 +130,7 @@ def _spawn(
                 other.socket.close()  # or its port would go on accepting when it is gone
         os.setsid()
         _live(origin, identity, theirs)
+        shutil.rmtree(directory, ignore_errors=True)
     except Exception as error:
         print(f"l7: demo server {origin.label}: {error}", file=sys.stderr)
     finally:

@@ -6,8 +6,10 @@ import os
 import re
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -16,6 +18,7 @@ from l7.commands.demo import PORT, settings
 from tests.harness.client import TIMEOUT, Client, get, request
 from tests.harness.environment import SERVICE
 from tests.harness.l7process import L7Process
+from tests.harness.tls import TlsClient
 
 
 class Demo:
@@ -69,6 +72,35 @@ def test_answer_shows_the_request(demo: Demo) -> None:
     text = get(demo.l7.port, "/a/path?x=1").body.decode()
     assert "\nGET /a/path?x=1 HTTP/1.1\n" in text
     assert "\nX-Forwarded-For: 127.0.0.1\n" in text
+
+
+def certificate_of(demo: Demo) -> Path:
+    """The file of the certificate that the demo has printed."""
+    return Path(demo.l7.wait_for_output(r"curl --cacert (\S+) https://localhost:").group(1))
+
+
+def test_https_with_a_certificate_of_its_own(demo: Demo) -> None:
+    file = certificate_of(demo)
+    context = ssl.create_default_context(cafile=str(file))
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    start = len(demo.l7.events)
+    demo.l7.hup()
+    demo.l7.wait_for_event("reload.done", generation=2, start=start)
+    with TlsClient(("127.0.0.1", demo.l7.ports()[1]), context=context) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"\nX-Forwarded-Proto: https\n" in client.read_response().body
+    assert file.with_name("localhost.key").stat().st_mode & 0o777 == 0o600
+    demo.l7.stop()
+    assert not file.parent.exists()
+
+
+def test_whoever_has_a_file_gets_what_it_says(tmp_path: Path) -> None:
+    file = tmp_path / "own.yml"
+    file.write_text("via: false\n")
+    with L7Process(argv=["demo", "--config", str(file)], inherit=False) as proxy:
+        proxy.wait_for_output("Ctrl-C")
+        assert "--cacert" not in "\n".join(proxy.output)
+        assert len(proxy.ports()) == 1 and names(proxy.port, 1)
 
 
 def test_bodies(demo: Demo) -> None:
@@ -131,8 +163,10 @@ def test_ctrl_c_reaches_the_whole_terminal_and_leaves_nothing(demo: Demo) -> Non
 
 
 def test_nothing_outlives_kill_9(demo: Demo) -> None:
+    file = certificate_of(demo)
     demo.l7.signal(signal.SIGKILL)
     demo.wait_until_gone()
+    assert not file.parent.exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to give up")
@@ -143,6 +177,8 @@ def test_root_is_given_up_by_all() -> None:
         assert len(pids) == 5, "one worker, the master, three servers"
         assert all(psutil.Process(pid).uids().effective for pid in pids)
         assert set(names(demo.l7.port, 3)) == {"one", "two", "three"}
+        demo.l7.hup()  # the account of l7 reads the key
+        demo.l7.wait_for_event("reload.done", generation=2)
         demo.l7.stop()
         demo.wait_until_gone()
     finally:
