@@ -13,6 +13,7 @@ depend on what else the cores do.
 `upstream`        the servers behind them; `sink` is the one that reads bodies to their end
 `wrk`             closed-loop load; `pacer` open-loop load at a given rate, in C; `handshakes` a TLS connection for each
                   request; `idle` connections that do nothing
+`footprint`       memory, start and reload without traffic
 `pauses`          what a worker of l7 does beside requests
 `meter`           CPU time and memory of a tree of processes
 `processes`       children that are pinned, and gone at the end whatever happens

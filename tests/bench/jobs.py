@@ -24,6 +24,8 @@ IDLE = "idle"
 """Connections that say nothing: memory, and CPU that nobody asked for."""
 PAUSES = "pauses"
 """What a worker of l7 does beside requests: for how long each of it keeps them waiting."""
+FOOTPRINT = "footprint"
+"""Memory without traffic, and what a start and a reload cost; measured once, because it hardly varies."""
 PURE, CADDY = "l7-pure", "caddy"
 BOTH = (PURE, CADDY)
 
@@ -82,6 +84,9 @@ class Job:
         """Who takes part, of these proxies; the others are compared with the first."""
         if self.kind == PAUSES:
             return [Contestant("l7")] if "l7" in proxies else []
+        if self.kind == FOOTPRINT:
+            more = [Contestant("l7", workers=2), Contestant("l7", hosts=10_000, workers=2)]
+            return [Contestant(each) for each in proxies if each != PURE] + more * ("l7" in proxies)
         if self.hosts == 1 and self.workers == 1:
             without = self.without if "l7" in proxies else set(self.without) - {PURE}
             return [Contestant(proxy) for proxy in proxies if proxy not in without]
@@ -249,6 +254,7 @@ JOBS = {
             least=1.5,
             tls=True,
         ),
+        Job("memory", "memory, start and reload", kind=FOOTPRINT, key="pss_mib", goal=40.0, least=40.0, absolute=True),
         Job("pauses", "what a worker does beside requests", kind=PAUSES, key="longest_us"),
     )
 }

@@ -59,13 +59,13 @@ def version(*command: str) -> str:
 
 
 def l7_version(pure: bool) -> str:
-    """What ``l7 --version`` says, as the bench would run it."""
+    """The first line that ``l7 --version`` says, as the bench would run it."""
     environment = {**os.environ, "L7_PURE_PYTHON": "1"} if pure else dict(os.environ)
     command = [sys.executable, "-m", "l7", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environment)
     if done.returncode:
         raise BenchError(f"l7 --version failed:\n{done.stderr}")
-    return done.stdout.strip()
+    return done.stdout.splitlines()[0]
 
 
 def l7_is_compiled() -> bool:

@@ -80,6 +80,15 @@ def times(pid: int) -> Times:
     return Times(exact / 1e9, user * TICK, system * TICK)
 
 
+def reaped(pid: int) -> float:
+    """CPU seconds of those children of a process that have ended, in ticks of 10 ms.
+
+    :raises OSError: it has ended itself.
+    """
+    text = (PROC / str(pid) / "stat").read_text("utf-8", "replace")
+    return sum(map(int, text[text.rindex(")") + 2 :].split()[13:15])) * TICK
+
+
 class Stopwatch:
     """Measures a tree of processes from now on; processes that start later are not seen."""
 
@@ -146,10 +155,18 @@ def parse_rollup(text: str) -> Memory:
     return Memory(values["Rss"], values["Pss"])
 
 
+def memory_of(pid: int) -> Memory:
+    """What one process holds now.
+
+    :raises OSError: it has ended.
+    """
+    return parse_rollup((PROC / str(pid) / "smaps_rollup").read_text())
+
+
 def memory(root: int) -> Memory:
     """What a process and its descendants hold now.
 
     :raises OSError: one of them has ended.
     """
-    each = [parse_rollup((PROC / str(pid) / "smaps_rollup").read_text()) for pid in tree(root)]
+    each = [memory_of(pid) for pid in tree(root)]
     return Memory(sum(one.rss for one in each), sum(one.pss for one in each))

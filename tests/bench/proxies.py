@@ -33,6 +33,8 @@ class Site:
     workers: int = 1
     certificate: Path | None = None
     """A file with a certificate and its key, where clients speak TLS."""
+    drops_root: bool = False
+    """Whether l7, started as root, becomes another account, with its privileged opener beside it."""
 
     @property
     def scheme(self) -> str:
@@ -114,7 +116,7 @@ def write_l7(site: Site, directory: Path) -> None:
     backends = [f"  '{host}': {{servers: ['127.0.0.1:{site.upstream}']}}" for host in host_names(site.hosts)]
     text = L7.format(
         directory=directory,
-        run_as="run-as: root" if os.geteuid() == 0 else "",
+        run_as="run-as: root" if os.geteuid() == 0 and not site.drops_root else "",
         workers=site.workers,
         port=site.port,
         tls=f"tls: {{certificates: ['{site.certificate}']}}" if site.certificate else "",

@@ -33,8 +33,16 @@ COLUMNS = {
     "longest_us": "µs at most",
     "per_second": "a second",
     "share_percent": "% of the time",
+    "start_s": "s to the first answer",
+    "start_cpu_s": "CPU s",
+    "reload_s": "s a reload",
+    "reload_cpu_s": "CPU s",
     "rss_mib": "RSS MiB",
     "pss_mib": "PSS MiB",
+    "master_mib": "master",
+    "opener_mib": "opener",
+    "worker_mib": "each worker",
+    "monitor_mib": "monitor",
     "busy": "core busy",
 }
 """Figure and heading, in the order of the columns."""
@@ -89,7 +97,7 @@ def title_of(contestant: Contestant) -> str:
 
 def line(sample: Sample, rounds: int) -> str:
     """One sample, as it comes."""
-    start = f"{sample.round}/{rounds}  {sample.job:<15}{sample.contestant:<18}"
+    start = f"{sample.round}/{rounds}  {sample.job:<15}{sample.contestant:<27}"
     if sample.void:
         return f"{start}VOID: {sample.void}"
     words = [f"{COLUMNS[key]} {number(value)}" for key, value in sample.figures.items() if key in COLUMNS]
@@ -148,9 +156,10 @@ def shortfalls(results: Results) -> list[str]:
         contestants = job.contestants(results.proxies)
         for each in contestants:
             value = _compared(results, job, each, contestants[0])
-            if each.proxy == "l7" and job.least is not None and value and value.median > job.least:
+            _, least = _bounds(job, each)
+            if least is not None and value and value.median > least:
                 unit = COLUMNS[job.key] if job.absolute else f"of {title_of(contestants[0])}"
-                said.append(f"{job.title}: {ranged(value)} {unit}, at most {number(job.least)}")
+                said.append(f"{job.title}: {ranged(value)} {unit}, at most {number(least)}")
     return said
 
 
@@ -170,7 +179,8 @@ def _overview_row(results: Results, job: Job, each: Contestant, base: Contestant
 
 
 def _bounds(job: Job, each: Contestant) -> tuple[float | None, float | None]:
-    return (job.goal, job.least) if each.proxy == "l7" else (None, None)
+    ours = each.proxy == "l7" and not (job.absolute and each != Contestant("l7"))
+    return (job.goal, job.least) if ours else (None, None)
 
 
 def _rivals(results: Results) -> list[str]:

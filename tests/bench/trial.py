@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench import certificate, idle, meter, pacer, pauses, wrk
+from tests.bench import certificate, footprint, idle, meter, pacer, pauses, wrk
 from tests.bench.figures import Sample
-from tests.bench.jobs import CLOSED, HANDSHAKE, IDLE, MESSAGES, PACED, TUNNEL, Contestant, Job
+from tests.bench.jobs import CLOSED, FOOTPRINT, HANDSHAKE, IDLE, MESSAGES, PACED, TUNNEL, Contestant, Job
 from tests.bench.machine import Cores
 from tests.bench.processes import BenchError, free_port, running, tail
 from tests.bench.proxies import PROXIES, Proxy, Site, started
@@ -69,6 +69,8 @@ class Trial:
     directory: Path
     pacer: pacer.Pacer | None = None
     """The server behind the proxy, and its load, where requests are paced."""
+    answered_after: float = 0.0
+    """Seconds between the start of the proxy and its first answer."""
 
     @property
     def port(self) -> int:
@@ -137,12 +139,14 @@ def running_trial(stage: Stage, job: Job, contestant: Contestant, proxy: Proxy, 
                 request.login,
                 contestant.workers,
                 stage.certificate if job.tls else None,
+                drops_root=job.kind == FOOTPRINT,
             )
+            begun = time.monotonic()
             pid = stack.enter_context(started(proxy, site, directory, cores))
             trial = Trial(stage, job, request, site, pid, cores, directory, load)
             if job.kind != TUNNEL:
                 check(trial)
-            yield trial
+            yield dataclasses.replace(trial, answered_after=time.monotonic() - begun)
         except (BenchError, OSError) as error:
             raise VoidError(f"{error} {tail(directory / 'stderr', 500)}".strip()) from None
 
@@ -290,6 +294,12 @@ def pauses_of(stage: Stage, job: Job, contestant: Contestant, number: int) -> li
         return samples
 
 
+def at_rest(trial: Trial) -> Figures:
+    """Memory without traffic, and what the start cost, and a reload of l7."""
+    l7 = (trial.directory / "l7.yml").exists()
+    return footprint.measure(trial.pid, trial.answered_after, trial.directory, reloads=l7)
+
+
 def tunnels(trial: Trial) -> Figures:
     """CPU a message and its echo through upgraded connections."""
     options = {"port": trial.port, "connections": trial.job.connections, "rate": MESSAGES, "seconds": WARM_UP}
@@ -353,4 +363,5 @@ def idle_connections(trial: Trial) -> Figures:
 
 MEASURES: dict[str, Callable[[Trial], Figures]] = {
     CLOSED: closed_loop, PACED: open_loop, HANDSHAKE: handshakes, TUNNEL: tunnels, IDLE: idle_connections,
+    FOOTPRINT: at_rest,
 }  # fmt: skip
