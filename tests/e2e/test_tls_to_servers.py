@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import socket
 import ssl
+import tempfile
 from datetime import datetime, timedelta, timezone
 
 import pytest
 import trustme
 
+from l7.tls.self_signed import make
 from tests.harness.client import Client, get, request
 from tests.harness.l7process import STATUS
+from tests.harness.lifecycle import reload
 from tests.harness.origin import Reply, pattern, pattern_sha256, upgrade_echo
-from tests.harness.tls import issue
-from tests.harness.tls_origin import TlsOrigin, server_context, write_authority
+from tests.harness.tls import chain_of, issue
+from tests.harness.tls_origin import TlsOrigin, server_context, write_authority, write_chain
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 NOW = datetime.now(timezone.utc)
@@ -238,3 +243,192 @@ def test_a_certificate_that_has_expired(l7, secure, ca):
     proxy.wait_for_event(f"TLS failed: {why}$")
     (server,) = proxy.ask("status")["servers"]
     assert server["last-error"]["what"] == f"TLS: {why}"
+
+
+def test_a_self_signed_certificate_is_believed_where_it_is_the_ca(l7, secure, tmp_path, ca):
+    cert, key = make(["127.0.0.1"], 9)
+    both = tmp_path / "self.pem"
+    both.write_bytes(cert + key)
+    context = server_context(issue("127.0.0.1"))
+    context.load_cert_chain(both)
+    origin = secure(hello)
+    origin.context = context
+    proxy = l7(config(origin.https, tls=f"ca: {ca}"))
+    assert get(proxy.address).status == 502
+    proxy.wait_for_event("TLS failed: certificate is self-signed$")
+    proxy.write_config(config(origin.https, tls=f"ca: {both}"))
+    reload(proxy)
+    assert get(proxy.address).status == 200
+
+
+def test_nothing_is_verified_where_that_is_said(l7, secure):
+    origin = secure(hello, trustme.CA().issue_cert("other.example"))
+    proxy = l7(config(origin.https, tls="verify: false"))
+    assert get(proxy.address).status == 200
+    assert origin.names == [None]
+
+
+def test_the_authorities_of_the_system_are_believed(l7, secure, ca):
+    origin = secure(hello)
+    assert get(l7(config(origin.https), env={"SSL_CERT_FILE": ca}).address).status == 200
+    other = l7(config(origin.https))
+    assert get(other.address).status == 502
+    other.wait_for_event("TLS failed: certificate is of an unknown authority")
+
+
+def test_a_request_is_sent_to_another_server_where_tls_fails(l7, secure, ca):
+    """Nothing of it was sent, so a POST is, too."""
+    bad, good = secure(hello, issue("other.example")), secure(lambda asked: Reply(body=asked.body))
+    proxy = l7(config(bad.https, good.https, tls=f"ca: {ca}"), argv=["--control", STATUS])
+    for _ in range(6):
+        answer = request(proxy.address, "POST", body=b"hello")
+        assert (answer.status, answer.body) == (200, b"hello")
+    why = "TLS: certificate is for another name"
+    proxy.wait_for_event("server.ejected", backend="*", server=bad.https)
+    (server,) = [one for one in proxy.ask("status")["servers"] if one["server"] == bad.https]
+    assert server["last-error"]["what"] == "TLS: certificate is for another address" != why
+    assert server["state"] == "ejected"
+
+
+def test_a_server_that_does_not_speak_tls(l7, origin, ca):
+    plain = origin(hello)
+    plain.violations = []
+    proxy = l7(config(f"https://{plain.address}", tls=f"ca: {ca}"))
+    assert get(proxy.address).status == 502
+    proxy.wait_for_event(r"server https://.*: TLS failed: ")
+    plain.violations.clear()  # it took our hello for a request
+
+
+def test_a_handshake_that_is_closed_is_tried_again_for_a_while(l7, ca):
+    """As a connection that is refused: a server that starts anew has closed what waited for it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        proxy = l7(config(f"https://127.0.0.1:{listener.getsockname()[1]}", tls=f"ca: {ca}", more=", retry-for: 300ms"))
+        with Client(proxy.address) as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            for _ in range(2):
+                listener.accept()[0].close()
+            listener.close()
+            assert client.read_response().status == 502
+        proxy.wait_for_event("TLS failed: closed within the TLS handshake$")
+
+
+def test_the_time_to_connect_is_for_the_handshake_too(l7, ca):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        more = ", timeouts: {connect: 300ms}, retry-for: 0s"
+        proxy = l7(config(address, tls=f"ca: {ca}", more=more))
+        assert get(proxy.address).status == 504
+        proxy.wait_for_output('"GET / HTTP/1.1" 504 .* sC$')
+        proxy.wait_for_event("TLS handshake timed out: not complete within 0.3")
+
+
+# --- client certificates ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_server_that_wants_a_certificate(l7, secure, ca, tmp_path, version):
+    shown = write_chain(tmp_path / "client.pem", issue("l7.test"))
+    origin = secure(hello, version=version, requires=True)
+    proxy = l7(config(origin.https, tls=f"ca: {ca}, cert: {shown}"))
+    assert get(proxy.address).status == 200
+    subject = origin.connections[0].sock.getpeercert()["subjectAltName"]
+    assert subject == (("DNS", "l7.test"),)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("shown", [False, True])
+def test_a_server_that_refuses_our_certificate(l7, secure, ca, tmp_path, version, shown):
+    cert = write_chain(tmp_path / "client.pem", trustme.CA().issue_cert("l7.test"))
+    refusing, good = secure(hello, version=version, requires=True), secure(hello)
+    both = config(refusing.https, good.https, tls=f"ca: {ca}" + (f", cert: {cert}" if shown else ""))
+    proxy = l7(both, argv=["--control", STATUS])
+    assert [get(proxy.address).status for _ in range(4)] == [200] * 4, "tried elsewhere"
+    assert refusing.requests == []
+    proxy.wait_for_event(r"server.tls .*: (TLS failed|client certificate refused): the peer says: ")
+    proxy.write_config(config(refusing.https, tls=f"ca: {ca}" + (f", cert: {cert}" if shown else "")))
+    proxy.ask("reload", force=True)
+    assert get(proxy.address).status == 502
+    proxy.wait_for_output('"GET / HTTP/1.1" 502 .* SC$')
+
+
+# --- checks, reloads, files -------------------------------------------------------------------------------------------
+
+QUICK = "interval: 50ms, rise: 1, fall: 1"
+
+
+@pytest.mark.parametrize("path", ["", "path: /healthz, "])
+def test_checks_speak_tls(l7, secure, ca, path):
+    origin = secure(hello)
+    more = f", health: {{{path}{QUICK}}}"
+    proxy = l7(config(origin.https, tls=f"ca: {ca}", more=more), argv=["--debug"])
+    proxy.wait_for_event(f"server {origin.https} is up$")
+    if path:
+        assert origin.wait_for(3)[0].header(b"host") == origin.address.encode()
+        assert not any(origin.resumed), "a server that resumes is not verified"
+    origin.context.load_cert_chain(_file_of(issue("other.example")))
+    proxy.wait_for_event(f"server {origin.https} is down: TLS: certificate is for another address")
+    assert get(proxy.address).status == 502
+
+
+def _file_of(leaf: trustme.LeafCert) -> str:
+    with tempfile.NamedTemporaryFile(suffix=".pem", delete=False) as file:
+        file.write(leaf.private_key_pem.bytes() + chain_of(leaf))
+    return file.name
+
+
+def test_checks_ask_for_a_host_where_requests_do(l7, secure, ca):
+    origin = secure(hello, issue("a.test"))
+    text = config(origin.https, tls=f"ca: {ca}, server-name: '{{host}}'", more=f", health: {{path: /, {QUICK}}}")
+    proxy = l7(text.replace("'*'", "'*.b.test, a.test/x'"), argv=["--debug"])
+    proxy.wait_for_event(f"server {origin.https} is up$")
+    assert origin.names[0] == "a.test"
+    assert origin.wait_for(1)[0].header(b"host") == b"a.test"
+
+
+def test_a_reload_looks_ahead_with_tls(l7, secure, ca, tmp_path):
+    origin = secure(hello)
+    proxy = l7(config(origin.https, tls=f"ca: {ca}"), argv=["--control", STATUS])
+    assert get(proxy.address).status == 200
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(str(other))
+    proxy.write_config(config(origin.https, tls=f"ca: {other}"))
+    answer = proxy.ask("reload")
+    assert answer["ok"] is False
+    (reason,) = answer["reasons"]
+    assert f"{origin.https}: TLS failed: certificate is of an unknown authority" in reason
+    assert get(proxy.address).status == 200
+
+
+def test_files_are_read_again_by_a_reload(l7, secure, tmp_path):
+    ca, other = tmp_path / "ca.pem", trustme.CA()
+    other.cert_pem.write_to_path(str(ca))
+    origin = secure(hello)
+    proxy = l7(config(origin.https, tls=f"ca: {ca}"), argv=["--control", STATUS])
+    assert get(proxy.address).status == 502
+    write_authority(ca)
+    answer = proxy.ask("reload")
+    assert answer["ok"]
+    assert any(line.startswith("backends.*.tls.ca: other authorities") for line in answer["changes"])
+    assert get(proxy.address).status == 200
+    ca.write_text("no certificate")
+    answer = proxy.ask("reload")
+    assert not answer["ok"]
+    assert "config.yml:1: backends.*.tls.ca" in answer["reasons"][0]
+    assert get(proxy.address).status == 200
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone has files that others cannot read")
+def test_files_that_only_root_may_read(l7, secure, ca, tmp_path):
+    tmp_path.chmod(0o755)
+    shown = tmp_path / "client.pem"
+    write_chain(shown, issue("l7.test"))
+    shown.chmod(0o600)
+    origin = secure(hello, requires=True)
+    proxy = l7(config(origin.https, tls=f"ca: {ca}, cert: {shown}"), argv=["--control", STATUS], run_as="nobody")
+    assert get(proxy.address).status == 200
+    write_chain(shown, issue("again.test"))
+    answer = proxy.ask("reload")
+    assert answer["ok"], answer
+    proxy.wait_for_event("opener.opened", what=shown)
+    assert get(proxy.address).status == 200
+    assert origin.connections[-1].sock.getpeercert()["subjectAltName"] == (("DNS", "again.test"),)

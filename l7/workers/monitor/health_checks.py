@@ -93,8 +93,10 @@ class CheckTarget:
 def tls_of_checks(
     route: str, backend: Backend, server: Address, contexts: Mapping[str, ssl.SSLContext]
 ) -> TlsClient | None:
-    """What checks of a server speak TLS by, with a session of their own; None where they speak none."""
-    return TlsClient(contexts[route], name_without_request(route, backend, server)) if server.tls else None
+    """What checks of a server speak TLS by, which verifies it each time; None where they speak none."""
+    if not server.tls:
+        return None
+    return TlsClient(contexts[route], name_without_request(route, backend, server), resumes=False)
 
 
 def request_of(check: Health, host: str) -> bytes:

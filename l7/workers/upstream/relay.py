@@ -21,6 +21,7 @@ from l7.errors import (
     CLOSED_EARLY,
     CLOSED_UNSENT,
     RESPONSE_TIMEOUT,
+    TLS_FAILED,
     TLS_REFUSED,
     TRUNCATED,
     ProxyError,
@@ -38,6 +39,7 @@ from l7.workers.limits import BackendProtocolLimits
 from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport.splice import LEAST, Pipe
 from l7.workers.transport.stream import CHUNK, NEVER, Stream, StreamLost, StreamTimeout
+from l7.workers.transport.tls_records import RECORD
 
 T = TypeVar("T")
 
@@ -154,11 +156,24 @@ class Relay:
         except StreamTimeout:
             raise ProxyError(RESPONSE_TIMEOUT, "the server does not take the request") from None
         except StreamLost as lost:
-            if lost.unsent:
-                raise ProxyError(CLOSED_UNSENT, str(lost), lost.errno) from None
+            if lost.unsent and (self._server.transport.can_splice or len(opening) <= RECORD):
+                raise self._nothing_sent(lost) from None
             self._broken = True
             if body is not None:
                 body.broken = True
+
+    def _nothing_sent(self, lost: StreamLost) -> ProxyError:
+        """Why nothing of the request was sent; over TLS nothing that can be read, as long as it fits into a record.
+
+        There the server may have said before it closed that it does not take our certificate.
+        """
+        if not self._server.transport.can_splice:
+            try:
+                self._server.take()
+            except StreamLost as told:
+                if told.rejected:
+                    return ProxyError(TLS_FAILED, str(told).removeprefix("TLS: "), REJECTED)
+        return ProxyError(CLOSED_UNSENT, str(lost), lost.errno)
 
     def _response_head(self) -> ResponseHead:
         """The next head, interim or final; the bytes behind it stay in the buffer."""
