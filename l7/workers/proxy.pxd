@@ -31,7 +31,7 @@ cdef class Proxy(RequestHandler):
     cdef RequestIds _ids
 
     cpdef str next_request_id(self)
-    @cython.locals(match=Match, upstream=BackendRuntime, forwarded=ForwardedRequest, member=Member, server=Stream, user=bytes)
+    @cython.locals(whole=bint, match=Match, upstream=BackendRuntime, body=RequestBody, forwarded=ForwardedRequest, user=bytes)
     cpdef BegunRequest begin(self, Exchange exchange, RequestHead head, ClientExchange client)
     cpdef resume(self, BegunRequest begun)
     @cython.locals(body=RequestBody, match=Match, upstream=BackendRuntime, forwarded=ForwardedRequest)

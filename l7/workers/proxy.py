@@ -99,11 +99,12 @@ class Proxy(RequestHandler):
         return self._ids.of(self.requests)
 
     def begin(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> BegunRequest | None:
-        """Send a request without a body on an idle connection; where there is none its member has been picked.
+        """Send a request that has come whole on an idle connection, where it need not wait for one.
 
-        Nothing is begun where it may be answered here, may have to wait before, or where the time is limited in total.
+        Nothing is begun where it may be answered here.
         """
-        simple = head.length == ABSENT and not head.upgrade and not (head.via and forwarding.loops(head))
+        whole = head.length == ABSENT or (not head.expects and client.has_body(head))
+        simple = whole and not head.upgrade and not (head.via and forwarding.loops(head))
         if not simple or head.max_forwards == 0 or self.draining or client.hop.https_port:
             return None
         if client.hop.server_name and not client.hop.serves(head):
@@ -117,25 +118,14 @@ class Proxy(RequestHandler):
         if match is None or match.payload is None:
             return None
         upstream: BackendRuntime = match.payload
-        if not upstream.plain or upstream.total:
-            return None
         believed = self._introduce(exchange, head, client)
         exchange.row = upstream.row
-        forwarded = ForwardedRequest(exchange, head, None, client, upstream)
+        body = None if head.length == ABSENT else client.read_body(exchange, head)
+        forwarded = ForwardedRequest(exchange, head, body, client, upstream)
         forwarded.open(believed, self._strips)
-        member = forwarded.member = upstream.pick(forwarded, ())
-        if member is None:
-            return None
+        if upstream.plain and not upstream.total:
+            forwarded.begin()
         self.in_flight += 1
-        server = member.pool.check_out()
-        if server is None:
-            return forwarded
-        if not forwarded.relay_on(server).send_at_once(forwarded.opening):
-            server.close()
-            return forwarded
-        forwarded.sent_on = server
-        if upstream.waiting is not None:
-            upstream.waiting[server] = (member, forwarded)
         return forwarded
 
     def resume(self, begun: BegunRequest) -> None:

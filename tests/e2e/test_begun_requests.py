@@ -1,4 +1,7 @@
-"""A request that goes out on a kept connection waits for its answer without a greenlet: whatever ends that wait."""
+"""A request that goes out on a kept connection waits for its answer without a greenlet: whatever ends that wait.
+
+With its whole body, too, where that came with its head.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,23 @@ Connect = Callable[..., Client]
 CONFIG = "canary-time: 100ms\nbackends: {{'*': {{servers: ['{0}'], ejection: off, timeouts: {{response: {1}}}}}}}\n"
 
 
+BODY = b"a body " * 600
+
+
 def get(target: str) -> bytes:
     return f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+
+
+def put(target: str) -> bytes:
+    return f"PUT {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(BODY)}\r\n\r\n".encode() + BODY
+
+
+Make = Callable[[str], bytes]
+
+
+@pytest.fixture(params=[get, put], ids=["without a body", "with its body"])
+def make(request: pytest.FixtureRequest) -> Make:
+    return request.param  # type: ignore[no-any-return]
 
 
 class Script:
@@ -40,6 +58,7 @@ class Script:
             self.died = True
             request.connection.close()
             return None
+        assert request.body == (BODY if request.method in (b"PUT", b"POST") else b"")
         if request.target == b"/wait":
             self.connections.append(request.connection.number)
             self.waiting.release()
@@ -50,7 +69,10 @@ class Script:
 class Waiting:
     """A client whose request waits for its server, on a connection that was used before."""
 
-    def __init__(self, l7: L7, origin: Origins, connect: Connect, response: str = "60s", timeouts: str = "") -> None:
+    def __init__(
+        self, l7: L7, origin: Origins, connect: Connect, make: Make, response: str = "60s", timeouts: str = ""
+    ) -> None:
+        self.make = make
         self.script = Script()
         self.server = origin(self.script)
         self.proxy = l7(CONFIG.format(self.server.address, response) + timeouts)
@@ -58,19 +80,25 @@ class Waiting:
         self.ask("/warm")
 
     def ask(self, target: str) -> tuple[int, bytes]:
-        self.client.send(get(target))
+        self.client.send(self.make(target))
         answer = self.client.read_response()
         return answer.status, answer.body
 
     def wait(self, *behind: str) -> None:
         """Send the request that waits, with others ``behind`` it."""
-        self.client.send(b"".join(map(get, ("/wait", *behind))))
+        self.client.send(b"".join(map(self.make, ("/wait", *behind))))
         assert self.script.waiting.acquire(timeout=TIMEOUT)
+
+    def logged(self, target: str, rest: str) -> None:
+        """Wait for the line of the access log."""
+        method = "GET" if self.make is get else "PUT"
+        size = "0" if self.make is get else str(len(BODY))
+        self.proxy.wait_for_output(rf'"{method} {target} HTTP/1\.1" {rest.format(size=size)}')
 
 
 @pytest.fixture
-def waiting(l7: L7, origin: Origins, connect: Connect) -> Waiting:
-    found = Waiting(l7, origin, connect)
+def waiting(l7: L7, origin: Origins, connect: Connect, make: Make) -> Waiting:
+    found = Waiting(l7, origin, connect, make)
     found.wait()
     return found
 
@@ -79,45 +107,47 @@ def test_an_answer(waiting: Waiting) -> None:
     waiting.script.go.set()
     assert waiting.client.read_response().body == b"/wait"
     assert waiting.ask("/next") == (200, b"/next")
-    waiting.proxy.wait_for_output(r'"GET /wait HTTP/1\.1" 200 .* 0/0/\d+/\d+ 1 0 "-" --$')
+    waiting.logged("/wait", r'200 .* 0/0/\d+/\d+ 1 {size} "-" --$')
 
 
 def test_what_the_client_sends_meanwhile_is_served_afterwards(waiting: Waiting) -> None:
-    waiting.client.send(get("/second") + get("/third"))
+    waiting.client.send(waiting.make("/second") + waiting.make("/third"))
     waiting.script.go.set()
     assert [waiting.client.read_response().body for _ in range(3)] == [b"/wait", b"/second", b"/third"]
 
 
-def test_what_came_with_the_request_is_served_afterwards(l7: L7, origin: Origins, connect: Connect) -> None:
-    waiting = Waiting(l7, origin, connect)
+def test_what_came_with_the_request_is_served_afterwards(l7: L7, origin: Origins, connect: Connect, make: Make) -> None:
+    waiting = Waiting(l7, origin, connect, make)
     waiting.wait("/second")
     waiting.script.go.set()
     assert [waiting.client.read_response().body for _ in range(2)] == [b"/wait", b"/second"]
 
 
-def test_the_time_of_an_answer_begins_when_the_request_is_sent(l7: L7, origin: Origins, connect: Connect) -> None:
+def test_the_time_of_an_answer_begins_when_the_request_is_sent(
+    l7: L7, origin: Origins, connect: Connect, make: Make
+) -> None:
     """What the client sends meanwhile does not begin it anew."""
-    waiting = Waiting(l7, origin, connect, "1500ms")
+    waiting = Waiting(l7, origin, connect, make, "1500ms")
     waiting.wait()
     began = time.monotonic()
     waiting.client.pump(1.0)
     waiting.client.send(b"GET /behind HTTP/1.1\r\n")
     assert waiting.client.read_response().status == 504
     assert 1.0 < time.monotonic() - began < 2.6
-    waiting.proxy.wait_for_output(r'"GET /wait HTTP/1\.1" 504 .* sH$')
+    waiting.logged("/wait", r"504 .* sH$")
     waiting.script.go.set()
 
 
-def test_a_server_that_dies_on_it_is_replaced(l7: L7, origin: Origins, connect: Connect) -> None:
-    waiting = Waiting(l7, origin, connect)
+def test_a_server_that_dies_on_it_is_replaced(l7: L7, origin: Origins, connect: Connect, make: Make) -> None:
+    waiting = Waiting(l7, origin, connect, make)
     assert waiting.ask("/die") == (200, b"/die")
-    waiting.proxy.wait_for_output(r'"GET /die HTTP/1\.1" 200 .* 2 0 "-" --$')
+    waiting.logged("/die", r'200 .* 2 {size} "-" --$')
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_a_client_that_leaves_cancels_it(how: str, waiting: Waiting) -> None:
     getattr(waiting.client, how)()
-    waiting.proxy.wait_for_output(r'"GET /wait HTTP/1\.1" 499 ')
+    waiting.logged("/wait", "499 ")
     waiting.script.go.set()
 
 
@@ -136,10 +166,34 @@ def test_a_reload_keeps_it_and_its_connection(waiting: Waiting) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_is_cut_off_when_time_is_up(number: int, l7: L7, origin: Origins, connect: Connect) -> None:
-    waiting = Waiting(l7, origin, connect, timeouts="graceful-timeout: 300ms\n")
+def test_it_is_cut_off_when_time_is_up(number: int, l7: L7, origin: Origins, connect: Connect, make: Make) -> None:
+    waiting = Waiting(l7, origin, connect, make, timeouts="graceful-timeout: 300ms\n")
     waiting.wait()
     waiting.proxy.signal(number)
     assert waiting.client.read_response().status == 502
-    waiting.proxy.wait_for_output(r'"GET /wait HTTP/1\.1" 502 .* KH$')
+    waiting.logged("/wait", r"502 .* KH$")
     waiting.script.go.set()
+
+
+def post(target: str) -> bytes:
+    return put(target).replace(b"PUT", b"POST", 1)
+
+
+def test_what_is_not_idempotent_is_sent_once(l7: L7, origin: Origins, connect: Connect) -> None:
+    waiting = Waiting(l7, origin, connect, post)
+    assert waiting.ask("/die")[0] == 502
+    assert [request.method for request in waiting.server.requests if request.target == b"/die"] == [b"POST"]
+
+
+def test_a_body_that_is_too_large_is_refused(l7: L7, origin: Origins, connect: Connect) -> None:
+    waiting = Waiting(l7, origin, connect, get, timeouts=f"limits: {{body: {len(BODY) - 1}}}\n")
+    waiting.client.send(put("/large"))
+    assert waiting.client.read_response().status == 413
+    waiting.proxy.wait_for_output(r'"PUT /large HTTP/1\.1" 413 .* PR$')
+    assert [request.target for request in waiting.server.requests] == [b"/warm"]
+
+
+def test_a_client_that_waits_for_100_has_sent_its_body_all_the_same(l7: L7, origin: Origins, connect: Connect) -> None:
+    waiting = Waiting(l7, origin, connect, get)
+    waiting.client.send(put("/expects").replace(b"Host: a", b"Host: a\r\nExpect: 100-continue", 1))
+    assert waiting.client.read_response().body == b"/expects"

@@ -503,10 +503,30 @@ def test_a_server_that_does_not_take_the_body(setting):
 def all_read_not_all_sent(one: Setting, size: int) -> None:
     """Bring *one* to where its body has been read whole from the client, and its tail cannot be sent."""
     one.client.sendall(b"x" * size)
-    until(lambda: one.body.done and bool(one.body.unsent), "a tail that is read and not sent")
+    until(lambda: one.body.is_done() and bool(one.body.unsent), "a tail that is read and not sent")
 
 
 SIZE = 60_000
+
+
+def test_what_a_server_does_not_take_at_once_of_a_body_follows(setting):
+    """The time of the answer begins with its last byte; nothing is sent twice."""
+    one = setting(length(SIZE, b"x" * SIZE), buffer=4096)
+    opening = OPENING + one.body.first
+    assert one.relay.send_at_once(opening) and one.body.unsent
+    assert one.server_stream.deadline == NEVER
+    running = gevent.spawn(one.run)
+    assert received(one.server, len(opening)) == opening
+    one.server.sendall(OK)
+    assert running.get(timeout=5) is True and one.relay.reusable
+    one.server.settimeout(0.01)
+    with pytest.raises(TimeoutError):
+        one.server.recv(1)
+
+
+def test_a_head_that_a_server_does_not_take_at_once_was_not_sent(setting):
+    one = setting(buffer=4096)
+    assert not one.relay.send_at_once(b"x" * SIZE)
 
 
 def test_an_interim_answer_does_not_lose_the_tail_of_a_body(setting):

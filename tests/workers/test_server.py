@@ -43,8 +43,10 @@ NONE_LEFT = OSError(errno.EMFILE, "Too many open files")
 class House:
     """A server with a listener or two, a scoreboard with a worker beside it, and clients."""
 
-    def __init__(self, sweeper: DeadlineSweeper, most: int, proxies: type[Proxy] = Proxy) -> None:
-        config = Config.model_validate({"backends": {"*": {"servers": ["127.0.0.1:9"]}}})
+    def __init__(
+        self, sweeper: DeadlineSweeper, most: int, proxies: type[Proxy] = Proxy, server: str = "127.0.0.1:9"
+    ) -> None:
+        config = Config.model_validate({"backends": {"*": {"servers": [server]}}})
         self.scoreboard = Scoreboard(2)
         self.share = AcceptBalancer(self.scoreboard, 0)
         self.proxy = proxies(config, sweeper, GreenletPool(), NullAccessLog(), alone(config))
@@ -93,8 +95,8 @@ def build() -> Iterator[Callable[[int], House]]:
     """Makes one with room for so many; asserts that every connection was let go."""
     with running() as sweeper, contextlib.ExitStack() as stack:
 
-        def make(most: int = 1000, proxies: type[Proxy] = Proxy) -> House:
-            house = House(sweeper, most, proxies)
+        def make(most: int = 1000, proxies: type[Proxy] = Proxy, server: str = "127.0.0.1:9") -> House:
+            house = House(sweeper, most, proxies, server)
             stack.callback(house.close)
             return house
 
@@ -312,15 +314,68 @@ def test_a_descriptor_is_taken_from_what_has_been_idle_longest(build: Build) -> 
     listener.close()
 
 
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
+KINDS = pytest.mark.parametrize("request_", [GET, POST], ids=["without a body", "with its body"])
+
+
 class Faulty(Proxy):
     """Fails in a callback of the loop."""
 
     def begin(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> BegunRequest | None:
+        if head.length > 0:
+            client.read_body(exchange, head)
         raise RuntimeError("a fault of ours")
 
 
-def test_a_fault_before_there_is_a_greenlet_costs_no_request(build: Build) -> None:
+@KINDS
+def test_a_fault_before_there_is_a_greenlet_costs_no_request(build: Build, request_: bytes) -> None:
+    """Nor does it cost the body, without which an answer would be waited for."""
     house = build(10, Faulty)
     house.connect()
-    house.clients[0].sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    house.clients[0].sendall(request_)
     assert house.clients[0].recv(1000).startswith(b"HTTP/1.1 502 ")
+
+
+class NoPool:
+    """Has no connections, and fails to say so."""
+
+    def check_out(self) -> None:
+        raise RuntimeError("a fault of ours")
+
+
+@KINDS
+def test_a_fault_after_the_pick_leaves_no_member_busy(
+    build: Build, request_: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    house = build(10)
+    house.connect()
+    house.clients[0].sendall(request_)
+    assert house.clients[0].recv(1000).startswith(b"HTTP/1.1 502 ")
+    (member,) = house.proxy.upstreams["*"].members
+    pool, member.pool = member.pool, NoPool()
+    house.clients[0].sendall(request_)
+    assert house.clients[0].recv(1000).startswith(b"HTTP/1.1 500 ")
+    member.pool = pool
+    assert (member.load(), house.proxy.in_flight) == (0, 0)
+    assert "Error" in capsys.readouterr().err
+
+
+@KINDS
+def test_a_request_waits_for_its_answer_without_a_greenlet(build: Build, request_: bytes) -> None:
+    with green.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        house = build(10, Proxy, f"127.0.0.1:{listener.getsockname()[1]}")
+        house.connect()
+        house.clients[0].sendall(request_)
+        server, _ = listener.accept()
+        for number in range(2):
+            assert server.recv(1000).startswith(request_[:8])
+            until(lambda: house.proxy.in_flight == 1, "the request")
+            assert house.proxy.greenlets.working == 1 - number
+            server.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            assert house.clients[0].recv(1000).endswith(b"ok")
+            if not number:
+                house.clients[0].sendall(request_)
+        server.close()

@@ -15,6 +15,8 @@ cdef class RequestBody:
     cdef public Stream stream
     cdef public object unsent
 
+    cpdef bint is_done(self) except -1
+    cpdef bint is_sent(self) except -1
     cpdef begin(self, bytes data)
     cpdef restart(self)
     cdef bytes _frame(self, bytes data)

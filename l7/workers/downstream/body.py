@@ -1,6 +1,6 @@
 """A request's body on its way up: read from the client, framed anew, sent while its answer is awaited or relayed.
 
-Hot for requests with bodies: one that comes whole with its head costs 12,000 instructions more than none.
+Hot for requests with bodies: one of 4 KB that comes whole with its head costs 6,000 instructions more than none.
 """
 
 from __future__ import annotations
@@ -61,20 +61,18 @@ class RequestBody:
         self.streamed = False
         """Whether more than ``first`` was read: that is not kept, so the request cannot be sent again."""
 
-    @property
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         """Whether all of it has been read from the client."""
         return self._reader.done
 
-    @property
-    def sent(self) -> bool:
+    def is_sent(self) -> bool:
         """Whether all of it has gone to the server."""
         return self._reader.done and not self.unsent and not self.broken
 
     @property
     def drainable(self) -> bool:
         """Whether at most `DRAINABLE` bytes are missing, so that reading them is cheaper than a new connection."""
-        return self.done or (isinstance(self._reader, LengthReader) and self._reader.left <= DRAINABLE)
+        return self.is_done() or (isinstance(self._reader, LengthReader) and self._reader.left <= DRAINABLE)
 
     def begin(self, data: bytes) -> None:
         """Take what came with the head; raises `ProxyError` for a broken body."""
@@ -99,7 +97,7 @@ class RequestBody:
         until = self._exchange.started + total if total else NEVER
         pieces = [self.first]
         self._count(buffers, len(self.first))
-        while not self.done and buffers.left > 0:
+        while not self.is_done() and buffers.left > 0:
             self._acknowledge()
             self._receive(lambda: self.stream.wait(), until)
             if buffers.left > 0:  # others may have taken what was left
@@ -161,7 +159,7 @@ class RequestBody:
             while not server.ready and not self.broken:
                 if self.unsent:
                     self.unsent = server.push(self.unsent, seconds)
-                elif self.done:
+                elif self.is_done():
                     return
                 else:
                     self._await_more(server, seconds, expects=expects)
@@ -210,12 +208,12 @@ class RequestBody:
         """Read and discard the rest of a `drainable` body; returns whether the connection can be kept."""
         until = monotonic() + self._seconds
         try:
-            while not self.done and self._seconds > 0:
+            while not self.is_done() and self._seconds > 0:
                 self.read()
                 self._seconds = until - monotonic()
         except ProxyError:
             return False
-        return self.done
+        return self.is_done()
 
     def discard(self) -> bool:
         """Read and discard the next piece; returns False at the end."""
@@ -249,7 +247,7 @@ class BodyPump:
         """Read and send until the body is whole or it is stopped."""
         body = self._body
         try:
-            while not (self.stopped or body.sent or body.broken):
+            while not (self.stopped or body.is_sent() or body.broken):
                 if body.unsent:
                     self._server.send(body.unsent, self._seconds)
                     body.unsent = b""
@@ -262,7 +260,7 @@ class BodyPump:
             if not self.stopped:
                 self.failure = failure
                 self._server.close()
-        while not (self.stopped or self.failure is not None or body.done):
+        while not (self.stopped or self.failure is not None or body.is_done()):
             if not body.discard():
                 break
         self._ended.set()

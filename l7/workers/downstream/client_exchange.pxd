@@ -11,6 +11,7 @@ cdef class ClientExchange:
     cdef public bint trusted
     cdef public Py_ssize_t held
 
+    cpdef bint has_body(self, RequestHead head) except -1
     cpdef read_body(self, Exchange exchange, RequestHead head)
     cpdef buffer_body(self, RequestHead head, double total)
     cpdef bint has_left(self) except -1

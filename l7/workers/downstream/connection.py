@@ -120,12 +120,14 @@ class ClientConnection(Http1Exchange):
                 begun = self._handler.begin(exchange, head, self)
             except Exception:  # a greenlet tries it all again, and says what is wrong
                 begun = None
+                self._body = None
+                self._buffer = octets.cut(data, head.size, len(data))
         if begun is None:
             self._head = head
             return False
         self._begun = begun
         server = begun.sent_on
-        if server is None:
+        if server is None or begun.unfinished:
             return False
         stream.handler = server.handler = self
         server.awaited = True
@@ -204,7 +206,7 @@ class ClientConnection(Http1Exchange):
         """Whether the client has said ``Connection: close``, and all that it had to send has come (RFC 9112, 9.6)."""
         if head.persistent or not head.minor or self._buffer or self.stream.ready:
             return False
-        return body is None or body.done
+        return body is None or body.is_done()
 
     def _leave(self, now: float) -> bool:
         """After an answer: hand the connection over or end it, where the worker drains; returns False to stay."""

@@ -23,6 +23,7 @@ cdef class Http1Exchange(ClientExchange):
     cdef double _take_until
 
     cdef _attach(self, Stream stream, Hop hop, RequestHandler handler, bint trusted)
+    cpdef bint has_body(self, RequestHead head) except -1
     @cython.locals(bounds=ClientProtocolLimits, body=RequestBody, data=bytes)
     cpdef read_body(self, Exchange exchange, RequestHead head)
     @cython.locals(body=RequestBody)

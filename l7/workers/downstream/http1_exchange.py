@@ -65,6 +65,11 @@ class Http1Exchange(ClientExchange):
 
     # --- what the client sends ----------------------------------------------------------------------------------------
 
+    def has_body(self, head: RequestHead) -> bool:
+        """Whether the body that ``head`` announces is allowed, has a length, and came whole with it."""
+        most = self._handler.bounds.body
+        return 0 <= head.length <= len(self._buffer) and (most is None or head.length <= most)
+
     def read_body(self, exchange: Exchange, head: RequestHead) -> RequestBody:
         """The body that ``head`` announces, begun with what came behind it; raises `ProxyError` (413, 400)."""
         bounds = self._handler.bounds
@@ -103,7 +108,7 @@ class Http1Exchange(ClientExchange):
 
     def _may_read_ahead(self) -> bool:
         """Whether what comes now is the next request, and there is room for it: `RequestBody` reads the present one."""
-        return (self._body is None or self._body.done) and len(self._buffer) < MOST_EARLY
+        return (self._body is None or self._body.is_done()) and len(self._buffer) < MOST_EARLY
 
     def _read_ahead(self) -> None:
         """Read what the client has sent of its next request; raises `StreamLost` when it has reset the connection."""
@@ -223,7 +228,7 @@ class Http1Exchange(ClientExchange):
 
     def _has_sent_body(self) -> bool:
         """Whether nothing of the present request is still to come, or on its way to the server."""
-        return self._body is None or self._body.sent
+        return self._body is None or self._body.is_sent()
 
     def write(self, payload: bytes, reader: BodyReader) -> None:
         """Send more of the body, with the trailers of ``reader`` where that is at its end; hold what is not taken."""
@@ -343,7 +348,7 @@ class Http1Exchange(ClientExchange):
         body = self._body
         keep = keep and head is not None and head.persistent and self._may_go_on()
         if keep and body is not None:
-            keep = body.done or (body.drainable and not (head is not None and head.expects))
+            keep = body.is_done() or (body.drainable and not (head is not None and head.expects))
         data, size = answer_bytes(response, head, keep=keep)
         try:
             self._send(data)

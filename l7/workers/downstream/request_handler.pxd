@@ -12,7 +12,7 @@ cdef class BegunRequest:
     cdef public Exchange exchange
     cdef public RequestHead head
     cdef public Stream sent_on
-    cdef public bint late
+    cdef public bint late, unfinished
 
 cdef class RequestHandler:
     cdef public GreenletPool greenlets

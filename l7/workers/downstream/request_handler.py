@@ -23,13 +23,15 @@ class BegunRequest:
     While it waits for its server it holds no greenlet, and so neither 10 KB of stack nor two of four switches.
     """
 
-    __slots__ = ("exchange", "head", "late", "sent_on")
+    __slots__ = ("exchange", "head", "late", "sent_on", "unfinished")
 
     def __init__(self, exchange: Exchange, head: RequestHead) -> None:
         self.exchange = exchange
         self.head = head
         self.sent_on: Stream | None = None
         """The connection to a server on which it was sent; where there is none the rest has to be done at once."""
+        self.unfinished = False
+        """Whether only a part of it was sent, so that the rest has to be done at once, too."""
         self.late = False
         """Whether the time of the answer is up."""
 

@@ -9,6 +9,7 @@ from l7.workers.downstream.request_handler cimport BegunRequest
 from l7.workers.downstream.body cimport RequestBody
 from l7.workers.downstream.client_exchange cimport ClientExchange
 from l7.workers.transport.stream cimport Stream
+from l7.workers.upstream.pool cimport ConnectionPool
 from l7.workers.upstream.relay cimport Relay
 from l7.workers.upstream.backend cimport BackendRuntime
 from l7.workers.upstream.request_deadline cimport RequestDeadline
@@ -28,6 +29,10 @@ cdef class ForwardedRequest(BegunRequest):
 
     @cython.locals(head=RequestHead, body=RequestBody, exchange=Exchange, first=bytes, user=bytes)
     cpdef open(self, object believed, bint strips)
+    @cython.locals(upstream=BackendRuntime, member=Member, pool=ConnectionPool, server=Stream)
+    cpdef begin(self)
+    @cython.locals(waiting=dict)
+    cdef _send_on(self, Stream server, Member member)
     @cython.locals(relay=Relay)
     cpdef Relay relay_on(self, Stream server)
     cpdef bint may_retry(self, object failure, Member leaving=*) except -1

@@ -52,6 +52,7 @@ class ForwardedRequest(BegunRequest):
         self.member: Member | None = None
         """The member that was picked for the first attempt, where that was begun without a greenlet."""
         self.sent_on = None
+        self.unfinished = False
         self.late = False
         self.moved = False
         """Whether the present attempt is to be given up for another server."""
@@ -82,6 +83,43 @@ class ForwardedRequest(BegunRequest):
             believed = None if believed is None else forwarding.without(believed, b"x-forwarded-user")
         self.opening = self.client.hop.request_head(head, exchange.request_id.encode("ascii"), believed, first, user)
 
+    def begin(self) -> None:
+        """Pick a member, and send the request on an idle connection to it if there is one: for callbacks of the loop.
+
+        Only where the backend is ``plain``: then nothing waits.
+        """
+        upstream = self.upstream
+        member = upstream.pick(self, ())
+        if member is None:
+            return
+        server: Stream | None = None
+        try:
+            pool = member.pool
+            server = pool.check_out()
+            if server is not None:
+                self._send_on(server, member)
+        except Exception:
+            upstream.release(member)
+            if server is not None:
+                server.close()
+                if upstream.waiting is not None:
+                    upstream.waiting.pop(server, None)
+            raise
+        self.member = member
+
+    def _send_on(self, server: Stream, member: Member) -> None:
+        """Send what ``server`` takes at once; close it where that is nothing. Nothing can fail after that."""
+        waiting = self.upstream.waiting
+        if waiting is not None:
+            waiting[server] = (member, self)
+        if self.relay_on(server).send_at_once(self.opening):
+            self.unfinished = self.body is not None and bool(self.body.unsent)
+            self.sent_on = server
+            return
+        if waiting is not None:
+            del waiting[server]
+        server.close()
+
     def relay_on(self, server: Stream) -> Relay:
         """The relay that has sent the request on this connection already, else a new one."""
         relay = self.relay
@@ -111,12 +149,12 @@ class ForwardedRequest(BegunRequest):
 
     def _repeatable(self) -> bool:
         """Whether the request is idempotent and its body is complete and kept."""
-        whole = self.body is None or (self.body.done and not self.body.streamed)
+        whole = self.body is None or (self.body.is_done() and not self.body.streamed)
         return self.head.method in _IDEMPOTENT and whole
 
     def forget_body(self, buffers: BufferLimit) -> None:
         """Let go of a buffered body that the server has: once it answers, nothing is sent again."""
-        if self.body is not None and self.body.sent:
+        if self.body is not None and self.body.is_sent():
             self.opening = b""
             self.body.release(buffers)
 

@@ -25,12 +25,13 @@ cdef class Relay:
     cdef Py_ssize_t _at
     cdef BodyPump _pump
     cdef double _sent_at
-    cdef bint _broken
+    cdef bint _begun, _broken
     cdef public bint answered, announced, late, reusable
     cdef public ResponseHead response
 
     @cython.locals(sent=Py_ssize_t)
     cpdef bint send_at_once(self, bytes opening) except -1
+    @cython.locals(body=RequestBody, response=ResponseHead)
     cpdef ResponseHead request(self, bytes opening, object greenlets)
     cdef _send(self, bytes opening)
     @cython.locals(data=bytes, response=ResponseHead, server=Stream, size=Py_ssize_t)

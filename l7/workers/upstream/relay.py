@@ -54,6 +54,7 @@ class Relay:
 
     __slots__ = (
         "_at",
+        "_begun",
         "_body",
         "_bounds",
         "_broken",
@@ -89,6 +90,8 @@ class Relay:
         self._buffer = b""
         self._at = 0
         """Where in the buffer the body of the final answer begins: what is large is not cut out of it."""
+        self._begun = False
+        """Whether `send_at_once` has sent the request, or the beginning of it."""
         self._broken = False
         self._pump: BodyPump | None = None
         self._sent_at = 0.0
@@ -108,25 +111,34 @@ class Relay:
         return self._buffer
 
     def send_at_once(self, opening: bytes) -> bool:
-        """Send a request without a body, and begin its time; returns False where that fails, or would have to wait."""
+        """Send a request that has come whole, and begin the time of its answer; returns False where that fails.
+
+        What the server does not take at once of a body is sent by `request`; a head has to be taken whole.
+        """
         try:
             sent = self._server.send_some(opening)
         except StreamLost:
             return False
-        self._sent_at = clock.monotonic()
-        self._server.deadline = self._sent_at + self._bounds.response
-        return sent == len(opening)
+        if sent < len(opening):
+            if self._body is None or not sent:
+                return False
+            self._body.unsent = memoryview(opening)[sent:]
+        else:
+            self._sent_at = clock.monotonic()
+            self._server.deadline = self._sent_at + self._bounds.response
+        self._begun = True
+        return True
 
     def request(self, opening: bytes, greenlets: GreenletPool) -> ResponseHead:
-        """Send the request, unless it was; returns the head of the final answer, or a 101. Raises `ProxyError`."""
+        """Send the request, or what is left of it; returns the head of the answer, or a 101. Raises `ProxyError`."""
         body = self._body
         seconds = self._bounds.response
-        if not self._sent_at:
+        if not self._begun:
             self._send(opening)
         expects = self._head.expects
         interim = 0
         while True:
-            if body is not None and not body.sent and not self._buffer:
+            if body is not None and not body.is_sent() and not self._buffer:
                 body.send_until_answer(self._server, seconds, expects=expects)
             response = self._response_head()
             if response.status >= 200 or response.status == 101:
@@ -138,7 +150,7 @@ class Relay:
             self._pass_interim(response)
         self._exchange.response_time = clock.monotonic() - self._sent_at
         self.response = response
-        if body is not None and not body.sent and not expects:
+        if body is not None and not body.is_sent() and not expects:
             body.broken = body.broken or response.status >= 400  # the server wants no more of the body
             self._pump = BodyPump(body, self._server, seconds)
             greenlets.start(self._pump.run)
@@ -242,7 +254,7 @@ class Relay:
         """Whether a 101 is valid: its protocol is one that the client offered, and the request is complete."""
         offered = elements(self._head.upgrade)
         chosen = elements(self.response.upgrade)
-        whole = self._body is None or self._body.sent
+        whole = self._body is None or self._body.is_sent()
         return bool(chosen) and whole and not [protocol for protocol in chosen if protocol not in offered]
 
     def respond(self) -> None:
@@ -251,7 +263,7 @@ class Relay:
         Before anything was sent to the client the failure is answered, after that the connection is cut.
         """
         response = self.response
-        whole = self._body is None or self._body.sent
+        whole = self._body is None or self._body.is_sent()
         payload = self._buffer
         at = self._at
         size = len(payload) - at
