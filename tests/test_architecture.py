@@ -44,6 +44,7 @@ FLOORS = {
     "l7.balancing": 3,
     "l7.exchange": 3,
     "l7.tls": 3,
+    "l7.acme": 4,
     "l7.telemetry": 4,
     "l7.workers": 5,
     "l7.master": 6,
@@ -62,6 +63,7 @@ MASTER_FLOORS = {
     "l7.master.state": 3,
     "l7.master.context": 4,
     "l7.master.part": 4,
+    "l7.master.certificate_requests": 5,
     "l7.master.connection_broker": 5,
     "l7.master.opener": 5,
     "l7.master.control": 5,
@@ -92,6 +94,14 @@ LOCAL_IMPORTS: dict[tuple[str, str], str] = {
     ("l7.version", "importlib.metadata"): "it brings the parsers of mail, and who starts l7 does not ask for a version",
     ("l7.tls.certificate_files", "l7.tls.parsing"): "it brings cryptography, some megabytes, for those who have TLS",
     ("l7.tls.servers.failures", "l7.tls.servers.verification"): "the same, for those whose servers fail TLS",
+    ("l7.master.certificate_requests", "l7.tls.parsing"): "the same",
+    ("l7.master.state.certificate_storage", "l7.tls.parsing"): "the same",
+    ("l7.master.state.certificate_storage", "l7.tls.self_signed"): "the same",
+    ("l7.workers.monitor.certificate_renewal", "l7.tls.parsing"): "the same",
+    (
+        "l7.workers.monitor.certificate_renewal",
+        "l7.acme.authority",
+    ): "an extra brings what it needs, where ACME is wanted",
     ("l7.cli", "l7.commands.serve"): "whether the schema has its validators is settled before it is imported",
     ("l7.commands.serve", "l7.master.build"): "a child reads the configuration meanwhile, and needs nothing of it",
     ("l7.commands.dispatch", "l7.commands.serve"): "who only asks a running l7 does not wait for gevent and the proxy",
@@ -127,6 +137,7 @@ MAX_PARAMETERS = 6
 COMPOSERS = {
     "l7.master.build": "puts the master together",
     "l7.workers.process": "puts a worker together",
+    "l7.workers.monitor.process": "puts the monitor process together",
     "l7.workers.proxy": "the life of a request, a verb a module",
 }
 """Modules that may import more of their own room, and why."""
@@ -203,11 +214,11 @@ def package() -> list[Module]:
     return _package()
 
 
-def _declared() -> set[str]:
-    """The import names of what ``setup.cfg`` requires at run time."""
+def _declared(section: str = "options", key: str = "install_requires") -> set[str]:
+    """The import names of what ``setup.cfg`` requires at run time, or with an extra."""
     settings = configparser.ConfigParser()
     settings.read(CHECKOUT / "setup.cfg", "utf-8")
-    required = settings["options"]["install_requires"].split()
+    required = settings[section][key].split()
     names = {re.split(r"[<>=!~;\[]", line)[0].lower() for line in required}
     return {{"pyyaml": "yaml", "dnspython": "dns"}.get(name, name.replace("-", "_")) for name in names}
 
@@ -349,9 +360,11 @@ def clients_are_exchanges(modules: list[Module]) -> Complaints:
 
 def dependencies_are_declared(modules: list[Module]) -> Complaints:
     allowed = sys.stdlib_module_names | _declared() | LOOP_LIBRARIES | {"l7"}
+    extra = _declared("options.extras_require", "acme")
     for module in modules:
+        known = allowed | (extra if module.room == "l7.acme" else set())
         for found in module.imports(set()):
-            if found.target.split(".")[0] not in allowed:
+            if found.target.split(".")[0] not in known:
                 yield f"{module.name}:{found.line}: {found.target} is not among install_requires"
 
 

@@ -26,11 +26,12 @@ ORDINARY = """
     part
     password path phase pid pipe plain plan poll polled port preflight probe probed process protocol proxy publisher
     pump quick raw reached reader readiness ready rebalance rebalancer reclaimer record refresher refused registry
-    release reloader reopener request requested resolver resource response result retried return role row rule runtime
-    scale
+    release reloader renewer reopener request requested resolver resource response result retried return role row rule
+    runtime scale
     secret selectable selector self service settings shaking shot side signal socket source spare spawn spec stacks
     start
-    started state stop supervisor sweeper systemd table take takeover tally target test tick time timeout timer tls told
+    started state step stop storage supervisor sweeper systemd table take takeover tally target test tick time timeout
+    timer tls told
     took total tracker transition transport unix unreachable untrusted up wait waiter wanted watch watchdog watched wire
     with withdrawn writer written
 """

@@ -17,8 +17,12 @@ def conflicts(config: Config) -> Iterator[tuple[Path, str]]:
     for index, setting, what in listeners.conflicts(config.listeners):
         yield ("listeners", index, setting), what
     for index, one in enumerate(config.listeners):
-        if one.tls is not None and not config.tls.certificates:
-            yield ("listeners", index, "tls"), "there are no certificates; write some below tls, or --tls-cert FILE"
+        if one.tls is not None and not config.tls.has_certificates:
+            what = "there are no certificates; write some below tls, --tls-cert FILE, or --acme EMAIL"
+            yield ("listeners", index, "tls"), what
+    if config.tls.acme is not None and not config.listeners and config.port == listeners.CHALLENGE_PORT:
+        what = "with acme this is where challenges come, in clear: write another port (443 by default), or listeners"
+        yield ("port",), what
     yield from _client_certificates(config)
     yield from _tls_with_servers(config)
 

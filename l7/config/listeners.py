@@ -106,6 +106,8 @@ class ListenerConfig(Section):
         return b"http" if self.tls is None else b"https"
 
 
+CHALLENGE_PORT = 80
+"""Where an authority asks (RFC 8555, 8.3)."""
 HANDED_DOWN = ListenerConfig.model_construct(address=Address("", 0))
 """A socket that was bound by somebody else, as systemd does: it knows best where it is."""
 
@@ -117,6 +119,15 @@ def short_form(bind: tuple[str, ...], port: int, *, tls: bool = False) -> tuple[
         Address("", 0, one.removeprefix("unix:")) if one.startswith("unix:") else Address(one, port) for one in bind
     )
     return tuple(ListenerConfig.model_construct(address=one, tls=own) for one in addresses)
+
+
+def for_challenges(bind: tuple[str, ...]) -> tuple[ListenerConfig, ...]:
+    """The listeners that the short form has beside with ACME: where its challenges come, and what leads to https."""
+    return tuple(
+        ListenerConfig.model_construct(address=Address(one, CHALLENGE_PORT), redirect_to_https=own.FIRST_TLS_PORT)
+        for one in bind
+        if not one.startswith("unix:")
+    )
 
 
 def by_port(addresses: Iterable[Address]) -> dict[int, tuple[str, ...]]:

@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal
 
 from l7.config.backends import Backend, BackendDefaults, BackendTimeouts, Buffer, Server
-from l7.config.listeners import ListenerConfig, ListenerTls, short_form
+from l7.config.listeners import ListenerConfig, ListenerTls, for_challenges, short_form
 from l7.config.model import (
     AfterValidator,
     BeforeValidator,
@@ -349,7 +349,10 @@ class Config(Section):
     @property
     def listened_on(self) -> tuple[ListenerConfig, ...]:
         """The listeners, whichever form they are written in."""
-        return self.listeners or short_form(self.bind, self.port, tls=bool(self.tls.certificates))
+        if self.listeners:
+            return self.listeners
+        own = short_form(self.bind, self.port, tls=self.tls.has_certificates)
+        return own if self.tls.acme is None else (*own, *for_challenges(self.bind))
 
     @field_validator("authorization")
     @classmethod
@@ -361,4 +364,6 @@ class Config(Section):
 
 def _has_certificates(data: dict[Any, Any]) -> bool:
     tls = data.get("tls")
-    return bool(tls.get("certificates") if isinstance(tls, dict) else getattr(tls, "certificates", ()))
+    if isinstance(tls, dict):
+        return bool(tls.get("certificates") or tls.get("acme", "off") not in (None, "off"))
+    return isinstance(tls, Tls) and tls.has_certificates

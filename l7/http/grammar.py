@@ -88,7 +88,9 @@ PROTOCOL = re.compile(_TOKEN + rb"(?:/" + _TOKEN + rb")?")
 REQUEST_ID = re.compile(rb"[!#-\[\]-~]{1,128}")
 """Ours: what a trusted proxy may send as a request id: visible ASCII without quote and backslash, bounded."""
 
-ACME_CHALLENGE = re.compile(rb"/\.well-known/acme-challenge/[A-Za-z0-9_-]+")
+CHALLENGES = b"/.well-known/acme-challenge/"
+"""What the path of a challenge begins with."""
+ACME_CHALLENGE = re.compile(re.escape(CHALLENGES) + rb"[A-Za-z0-9_-]+")
 """RFC 8555, 8.3: the one path that a certificate authority asks for; nothing else can be meant by it."""
 
 

@@ -8,7 +8,7 @@ what they are (`l7.ipc.codec` says what may be added without a new `PROTOCOL`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from l7.ipc.codec import Codec
@@ -80,6 +80,20 @@ class SetMembers(Message):
     backend: str
     server: str
     members: tuple[MemberAddress, ...]
+
+
+@dataclass(frozen=True)
+class UseCertificate(Message):
+    """Show this certificate in place of the one of the same names; to workers and to the monitor process."""
+
+    names: tuple[str, ...]
+    issuer: str
+    not_before: float
+    not_after: float
+    serial: int
+    key_type: str
+    chain: bytes
+    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -181,6 +195,50 @@ class ControlClient(Message):
     """Serve the connection whose descriptor is beside the message as one to the control socket."""
 
 
+# --- the storage of ACME: the monitor process asks, and the master, who may open it, answers --------------------------
+
+
+@dataclass(frozen=True)
+class LoadStorage(Message):
+    """Read what is stored anew, and let workers show certificates that another l7 has put there.
+
+    Answered by `StoredFile` for each file, then by `StorageLoaded`. ``host`` is whose files; empty: those of all.
+    """
+
+    host: str = ""
+
+
+@dataclass(frozen=True)
+class StoredFile(Message):
+    """A file of the storage; empty where there is none yet. Of a certificate it is the first one, without its key."""
+
+    name: str
+    content: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class StorageLoaded(Message):
+    """That was all; ``why`` it could not be read, empty where it could."""
+
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class StoreFile(Message):
+    """Write a file of the storage; a certificate is shown from then on. Answered by `FileStored`."""
+
+    name: str
+    content: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class FileStored(Message):
+    """It is on the disk; or ``why`` it is not."""
+
+    name: str
+    why: str = ""
+
+
 # --- upgrade in place: from the old l7 to the new one ----------------------------------------------------------------
 
 
@@ -231,6 +289,7 @@ KINDS: dict[str, type[Message]] = {
     "begin-accepting": BeginAccepting,
     "use-log": UseLog,
     "set-members": SetMembers,
+    "use-certificate": UseCertificate,
     "adopt": Adopt,
     "ready": Ready,
     "unreachable": Unreachable,
@@ -243,6 +302,11 @@ KINDS: dict[str, type[Message]] = {
     "open-admin": OpenAdmin,
     "resolved": Resolved,
     "control-client": ControlClient,
+    "load-storage": LoadStorage,
+    "stored-file": StoredFile,
+    "storage-loaded": StorageLoaded,
+    "store-file": StoreFile,
+    "file-stored": FileStored,
     "take-over": TakeOver,
     "reload": Reload,
     "hello": Hello,

@@ -7,7 +7,7 @@ answer comes, so that the two l7 of an upgrade can ask at the same time. What wa
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from l7.ipc.codec import Codec
 from l7.ipc.rights import rights, room
@@ -43,6 +43,28 @@ class OpenLog(OpeningMessage):
 @dataclass(frozen=True)
 class OpenCertificate(OpeningMessage):
     """Open for reading the file ``path``, which the configuration names as that of a certificate or of a key."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class OpenStored(OpeningMessage):
+    """Open for reading a file of the storage of ACME."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class WriteStored(OpeningMessage):
+    """Replace a file of the storage of ACME; it is root's, and its directories are made."""
+
+    path: str
+    content: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class OpenStorageLock(OpeningMessage):
+    """Open the file of the storage of ACME that is locked, or make it."""
 
     path: str
 
@@ -88,6 +110,9 @@ CODEC: Codec[OpeningMessage] = Codec(
         "open-configuration": OpenConfiguration,
         "open-log": OpenLog,
         "open-certificate": OpenCertificate,
+        "open-stored": OpenStored,
+        "write-stored": WriteStored,
+        "open-storage-lock": OpenStorageLock,
         "bind-port": BindPort,
         "expect-successor": ExpectSuccessor,
         "start-reader": StartReader,

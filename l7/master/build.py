@@ -11,6 +11,7 @@ from l7.config.generation import Loaded
 from l7.errors import ConfigError, StartError
 from l7.master.announcer import ServiceAnnouncer
 from l7.master.arbiter import Arbiter
+from l7.master.certificate_requests import CertificateRequests
 from l7.master.certificate_watch import CertificateWatch
 from l7.master.child_supervisor import HeartbeatWatch
 from l7.master.children.close_in_child import CloseInChild
@@ -136,7 +137,7 @@ def build(context: MasterContext, run: Run, inheritance: InheritedResources | No
     broker = ConnectionBroker(context.scoreboard, children, lambda: [worker.slot for worker in machine.state.takers()])
     control_server = ControlServer(context.poll, context.resources.control)
     reload_tracker = ReloadTracker(control_server.answer, lambda: broker.passed)
-    monitor = MonitorSupervisor(context, control_server, names)
+    monitor = MonitorSupervisor(context, control_server, names, CertificateRequests(context))
     logs = LogReopener(context, control_server.answer)
     commands = ControlCommands(context, control_server, reload_tracker, logs, monitor.entry)
     state_file = StateFile(generations.shared_state, generations.administration, names)

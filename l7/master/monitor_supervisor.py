@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from l7.clock import monotonic
 from l7.config.schema import Backend
 from l7.ipc.channel import Received
-from l7.ipc.messages import BeginChecks, ControlClient, OpenAdmin, Resolved, Stop
+from l7.ipc.messages import BeginChecks, ControlClient, LoadStorage, OpenAdmin, Resolved, Stop, StoreFile
 from l7.master.child_supervisor import ChildSupervisor
 from l7.master.children.handle import ChildProcess
 from l7.master.context import MasterContext
@@ -27,14 +28,31 @@ DIES_WITHIN = 1.0
 """Seconds for which the master waits, at its own end, for a monitor process that was killed."""
 
 
+class StorageRequests(Protocol):
+    """What answers a monitor process that obtains certificates."""
+
+    def open_lock(self, served: BoundGeneration) -> int | None:
+        """The file that is locked while an order is under way; None where there is none."""
+
+    def note(self, handle: ChildProcess, message: LoadStorage | StoreFile) -> None:
+        """Do what a monitor process asks, and answer it."""
+
+
 class MonitorSupervisor(ChildSupervisor):
     """Does with monitor processes what the supervision has decided, and posts what they do.
 
     :param control_server: answers what the admin endpoint asks the master.
     """
 
-    def __init__(self, context: MasterContext, control_server: ControlServer, names: DnsResultPublisher) -> None:
+    def __init__(
+        self,
+        context: MasterContext,
+        control_server: ControlServer,
+        names: DnsResultPublisher,
+        certificates: StorageRequests,
+    ) -> None:
         super().__init__(context)
+        self._certificates = certificates
         self._server = control_server
         self._names = names
         self._opened = 0
@@ -62,6 +80,8 @@ class MonitorSupervisor(ChildSupervisor):
             self._server.welcome(descriptor)
         elif isinstance(message, Resolved):
             self._names.note(message)
+        elif isinstance(message, (LoadStorage, StoreFile)):
+            self._certificates.note(handle, message)
         else:
             super().note(handle, received)
 
@@ -102,10 +122,18 @@ class MonitorSupervisor(ChildSupervisor):
         served = self._generations.get(action.generation)
         kept = () if served.admin is None else (served.admin,)
         watched = served.watched
-        self._start(action.slot, lambda channel: self._boot(action.slot, served, watched, channel), run, kept)
+        lock = self._certificates.open_lock(served)
+        self._start(action.slot, lambda channel: self._boot(action.slot, served, watched, channel, lock), run, kept)
+        if lock is not None:
+            os.close(lock)
 
     def _boot(
-        self, slot: int, served: BoundGeneration, watched: Mapping[str, Backend], channel: socket.socket
+        self,
+        slot: int,
+        served: BoundGeneration,
+        watched: Mapping[str, Backend],
+        channel: socket.socket,
+        lock: int | None,
     ) -> MonitorSpec:
         shared_state = self._generations.shared_state
         # It would keep a file that was rotated and removed on the disk.
@@ -121,6 +149,7 @@ class MonitorSupervisor(ChildSupervisor):
             watched=watched,
             certificates=[one.info for one in served.files.certificates],
             server_contexts=served.files.contexts,
+            storage_lock=lock,
             admin=None if served.admin is None or served.admin.socket.fileno() < 0 else served.admin.socket,
         )
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from l7.sharedmem.challenges import ChallengeTable
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import (
     EJECTED_AT,
@@ -77,6 +78,8 @@ class SharedMemory:
     def __init__(self) -> None:
         self.rows = LEAST_ROWS
         """Rows that this process has mapped."""
+        self.challenges = ChallengeTable()
+        """What is answered to an authority that asks."""
         self._file = SharedFile("l7-counters")
         self._blocks: list[memoryview] = []
         self._writers: dict[int, CounterWriter] = {}

@@ -68,6 +68,14 @@ NAMES = {
     "certificate.due": Meaning(
         ("days",), "a certificate should have been renewed; once a day, ``days`` are left (negative: it has ended)"
     ),
+    "acme.self-signed": Meaning(
+        ("host",), "a host has no certificate of the authority yet, and a self-signed one is shown for it"
+    ),
+    "acme.obtained": Meaning(("host",), "the authority has issued a certificate; it is shown from now on"),
+    "acme.failed": Meaning(
+        ("host", "failures", "seconds"), "a try to obtain a certificate has failed; the next one is after that time"
+    ),
+    "acme.storage": Meaning(("reason",), "the storage of ACME cannot be used, and no certificate is obtained"),
     "server.up": Meaning(("backend", "server"), "checks pass again, or at last (level debug the first time)"),
     "server.down": Meaning(("backend", "server"), "checks have failed"),
     "server.ejected": Meaning(("backend", "server"), "it has failed requests, and gets none for a while"),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from l7.config.generation import Loaded, Path
+from l7.config.listeners import CHALLENGE_PORT
 from l7.config.schema import Config
 from l7.config.tls import CertificateFiles
+from l7.config.values.acme import is_certifiable
 from l7.config.values.names import printable, show_path
 from l7.config.values.routekeys import routes_of
 from l7.errors import ConfigError, Problem
@@ -25,14 +29,32 @@ Read = Callable[[str], bytes]
 """Gives the content of a file; raises ``OSError``."""
 
 
+F = TypeVar("F", bound="TlsFiles")
+
+
 @dataclass(frozen=True)
 class TlsFiles:
     """What the files hold that the TLS of a configuration names."""
 
-    certificates: tuple[Certificate, ...] = ()
+    configured: tuple[Certificate, ...] = ()
+    """Those of ``tls.certificates``."""
+    issued: tuple[Certificate, ...] = ()
+    """Those that ACME has obtained, and the self-signed ones in place of those that it has not yet."""
     warnings: tuple[Problem, ...] = ()
     authorities: Mapping[str, str] = field(default_factory=dict)
     """Those whose client certificates are valid, as PEM, by the name of their file."""
+
+    @property
+    def certificates(self) -> tuple[Certificate, ...]:
+        """All that can be shown; the first one is shown where no other one is meant."""
+        return (*self.configured, *self.issued)
+
+    def renewed(self: F, certificate: Certificate) -> F:
+        """The same with this one in place of the issued one of the same names; itself where there is no such one."""
+        names = certificate.info.names
+        if not any(one.info.names == names for one in self.issued):
+            return self
+        return replace(self, issued=tuple(certificate if one.info.names == names else one for one in self.issued))
 
 
 def renewals(old: TlsFiles, new: TlsFiles) -> list[str]:
@@ -51,7 +73,7 @@ def read_tls(loaded: Loaded, read: Read, *, patient: bool = True) -> TlsFiles:
     :param patient: whether to wait for a moment for a pair that does not fit, or a file that is missing.
     """
     config = loaded.config
-    if not config.tls.certificates:
+    if not config.tls.has_certificates:
         return TlsFiles()
     loaded = replace(loaded, sources=dict(loaded.sources.items()))  # looked at often below
     found: list[Certificate] = []
@@ -77,11 +99,44 @@ def read_tls(loaded: Loaded, read: Read, *, patient: bool = True) -> TlsFiles:
             problems.append(problem_at(loaded, path, f"{printable(name, 200)}: {error}"))
         else:
             warnings += [problem_at(loaded, path, f"{printable(name, 200)}: {one}") for one in words]
+    hosts = acme_hosts(config, found)
+    if config.tls.acme is not None:
+        problems += _wrong_with_acme(loaded, hosts, found)
+        warnings += _weak_with_acme(loaded, hosts)
     if problems:
         raise ConfigError(problems)
     if any(one.tls for one in config.listened_on):
-        warnings += _uncovered(loaded, found)
-    return TlsFiles(tuple(found), tuple(warnings), authorities)
+        warnings += _uncovered(loaded, [*(one.info.names for one in found), *((host,) for host in hosts)])
+    return TlsFiles(tuple(found), warnings=tuple(warnings), authorities=authorities)
+
+
+def acme_hosts(config: Config, configured: Sequence[Certificate]) -> list[str]:
+    """The hosts that certificates are obtained for by ACME; ``configured`` are the certificates that there are."""
+    acme = config.tls.acme
+    if acme is None:
+        return []
+    if acme.hosts:
+        return list(acme.hosts)
+    names = [name for one in configured for name in one.info.names]
+    return [host for _, host in _hosts(config) if is_certifiable(host) and not covers(names, host)]
+
+
+def _wrong_with_acme(loaded: Loaded, hosts: Sequence[str], configured: Sequence[Certificate]) -> Iterator[Problem]:
+    path: Path = ("tls", "acme")
+    if importlib.util.find_spec("acme") is None:
+        yield problem_at(loaded, path, "it needs a package that is not installed: pip install 'l7[acme]'")
+    if not hosts and not configured:
+        what = (
+            "there is no host that a certificate can be obtained for (no wildcard, no IP address): name some by hosts"
+        )
+        yield problem_at(loaded, path, what)
+
+
+def _weak_with_acme(loaded: Loaded, hosts: Sequence[str]) -> Iterator[Problem]:
+    ports = [one.address.port for one in loaded.config.listened_on if one.tls is None]
+    if hosts and CHALLENGE_PORT not in ports:
+        what = f"challenges come to port {CHALLENGE_PORT}, where l7 does not listen: something has to lead them here"
+        yield problem_at(loaded, ("tls", "acme"), what)
 
 
 def _named_authorities(loaded: Loaded) -> Iterator[tuple[Path, str]]:
@@ -151,12 +206,12 @@ def problem_at(loaded: Loaded, path: Path, what: str) -> Problem:
     return Problem(loaded.file or "", show_path(path), what)
 
 
-def _uncovered(loaded: Loaded, certificates: list[Certificate]) -> Iterator[Problem]:
-    """The hosts that no certificate is for."""
-    names = [name for one in certificates for name in one.info.names]
+def _uncovered(loaded: Loaded, certificates: Sequence[Sequence[str]]) -> Iterator[Problem]:
+    """The hosts that no certificate is for; these are given by their names."""
+    names = [name for one in certificates for name in one]
     for key, host in _hosts(loaded.config):
         if not covers(names, host):
-            shown = ", ".join(certificates[0].info.names[:3]) or "no name"
+            shown = ", ".join(certificates[0][:3]) or "no name"
             what = f"no certificate is for {printable(host)}: clients are shown the first one (of {printable(shown)})"
             yield problem_at(loaded, ("backends", key), what)
 

@@ -45,10 +45,15 @@ class CertificateInfo:
         """Whole days until it ends; negative for one that has ended."""
         return int((self.not_after - time.time()) // DAY)
 
-    def is_renewal_due(self, now: float) -> bool:
-        """Whether it should have been renewed: less than a third of its life is left, of a short-lived one a half."""
+    @property
+    def renewal_time(self) -> float:
+        """When it should be renewed: a third of its life is left, of a short-lived one a half."""
         life = self.not_after - self.not_before
-        return self.not_after - now < life / (2 if life < SHORT_LIVED else 3)
+        return self.not_after - life / (2 if life < SHORT_LIVED else 3)
+
+    def is_renewal_due(self, now: float) -> bool:
+        """Whether it should have been renewed."""
+        return now > self.renewal_time
 
     def entry(self) -> dict[str, object]:
         """What ``l7 status`` shows of it."""
@@ -84,6 +89,14 @@ def load_into(context: ssl.SSLContext, certificate: Certificate) -> None:
         context.load_cert_chain(f"/proc/self/fd/{descriptor}", password=_no_password)
     finally:
         os.close(descriptor)
+
+
+def first_certificate(pem: bytes) -> bytes:
+    """The first certificate of a chain, as PEM; empty where there is none."""
+    begin, end = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
+    at = pem.find(begin)
+    until = pem.find(end, at)
+    return pem[at : until + len(end)] + b"\n" if 0 <= at < until else b""
 
 
 def _no_password() -> str:

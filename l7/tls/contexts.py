@@ -69,6 +69,7 @@ class CertificateContexts:
     """
 
     def __init__(self, rules: TlsRules, certificates: Sequence[Certificate]) -> None:
+        self._rules = rules
         groups: dict[tuple[str, ...], dict[str, Certificate]] = {}
         for one in certificates:
             groups.setdefault(one.info.names, {}).setdefault(one.info.key_type, one)
@@ -81,6 +82,18 @@ class CertificateContexts:
             self._default = self._default or context
             for name in names:
                 self._by_name.setdefault(name, context)
+
+    def renew(self, certificate: Certificate) -> None:
+        """Show a certificate from now on in place of the one of the same names; raises ``ssl.SSLError``.
+
+        Connections keep what they were shown: it is loaded into a context of its own.
+        """
+        context = new_context(self._rules)
+        load_into(context, certificate)
+        for name in certificate.info.names:
+            if self._default is None or self._default is self._by_name.get(name):
+                self._default = context
+            self._by_name[name] = context
 
     def select(self, server_name: str | None) -> ssl.SSLContext | None:
         """The context for the name that a client asks for (SNI): exact, by a wildcard of one label, or the first."""

@@ -77,6 +77,14 @@ def _warnings_of_authorities(certificates: Sequence[x509.Certificate]) -> Iterat
             yield f"{number} is no authority: by it only the very same certificate is valid"
 
 
+def info_in(cert: bytes) -> CertificateInfo:
+    """What the first certificate of a chain says, as PEM; raises `CertificateError`."""
+    chain = _CERTIFICATE.findall(cert)
+    if not chain:
+        raise CertificateError("there is no certificate in it (PEM, -----BEGIN CERTIFICATE-----)", passing=True)
+    return info_of(_parsed(chain[0]))
+
+
 def _parsed(pem: bytes) -> x509.Certificate:
 
     try:

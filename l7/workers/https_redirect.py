@@ -12,9 +12,24 @@ from l7.errors import NO_ROUTE, ProxyError
 from l7.http.grammar import CRLF
 from l7.http.messages import RequestHead
 from l7.http.targets import https_location, is_challenge
+from l7.sharedmem.challenges import ChallengeTable
 from l7.workers.responses import LocalResponse
 
 _BY_HTTPS = b"x-forwarded-proto: https"
+
+
+def early_answer(
+    head: RequestHead, port: int, believed: bytes | None, routes: Routes, challenges: ChallengeTable | None
+) -> LocalResponse | None:
+    """What is answered before anybody is asked for a login: a challenge of ours, or where https is (`https_redirect`).
+
+    :param port: where https is; 0 where the listener does not lead there.
+    """
+    if challenges is not None and is_challenge(head):
+        found = challenges.find(head.path.rpartition(b"/")[2].decode("ascii"))
+        if found is not None:
+            return LocalResponse(200, "application/octet-stream", found.encode("ascii"))
+    return https_redirect(head, port, believed, routes) if port else None
 
 
 def https_redirect(head: RequestHead, port: int, believed: bytes | None, routes: Routes) -> LocalResponse | None:

@@ -40,6 +40,7 @@ from l7.ipc.messages import (
     SetMembers,
     Stop,
     Unreachable,
+    UseCertificate,
     UseLog,
     shortened,
 )
@@ -49,12 +50,14 @@ from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.access_log import AccessLog, NullAccessLog, open_log
 from l7.telemetry.events import Events, named
 from l7.tls.counters import HandshakeCounters
+from l7.tls.renewal import show
 from l7.workers.downstream.accept_balancer import AcceptBalancer
 from l7.workers.downstream.bound_listener import BoundListener
 from l7.workers.downstream.connection_handler import ConnectionHandler
 from l7.workers.downstream.handover import HandoverQueue
 from l7.workers.downstream.proxy_headers import ProxyHeaders
 from l7.workers.downstream.tls_handshakes import TlsHandshakes
+from l7.workers.limits import clients_of
 from l7.workers.monitor.resolver import NameResolver
 from l7.workers.phase import WorkerPhase
 from l7.workers.proxy import Proxy
@@ -72,10 +75,6 @@ from l7.workers.upstream.preflight import Preflight, PreflightSpec
 
 TRIM_INTERVAL = 2.0
 """Seconds without a large body after which idle pipes are closed."""
-MOST_SPARE = 512
-"""The most descriptors that are reserved for connections to servers where descriptors are scarce."""
-OTHERS = 8
-"""Descriptors for logs, look-ups and the like."""
 GOODBYE = 0.2
 """Seconds between the end of draining and the exit of the worker: for the last bytes to arrive."""
 IN_TRANSIT = 0.1
@@ -213,6 +212,8 @@ class Worker:
             handshakes = TlsHandshakes(self._server, self._sweeper, counters, seconds)
             handshakes.show(contexts)
             self._server.handshakes = handshakes
+        if self._spec.generation.config.tls.acme is not None:
+            self._proxy.challenges = self._spec.shared_memory.challenges
 
     def _look_ahead(self, spec: PreflightSpec) -> None:
         """Tell the master which backends cannot be reached, and wait until it is let accept, or told to leave."""
@@ -302,6 +303,8 @@ class Worker:
             self._cut_off("stopped at once", 0.0)
         elif isinstance(message, SetMembers):
             self._set_members(message)
+        elif isinstance(message, UseCertificate):
+            show(message, [one.contexts for one in self._spec.listeners if one.contexts is not None])
         else:
             received.discard()
 
@@ -392,9 +395,3 @@ def _context(spec: WorkerSpec, events: Events) -> BackendContext:
     writer, resolved, key = spec.shared_memory.writer(spec.lane), dict(spec.resolved), spec.cookie_key
     look_up, tls = NameResolver(spec.generation.config.resolver).look_up, spec.server_contexts
     return BackendContext(writer, spec.rows, resolved, key, events.warning, events.debug, look_up, tls)
-
-
-def clients_of(descriptors: int) -> int:
-    """How many clients ``descriptors`` allow, each with one more for a server (of many clients, for every third)."""
-    spare = max(descriptors // 4, min(descriptors // 2, MOST_SPARE))
-    return max(1, descriptors - spare - OTHERS)

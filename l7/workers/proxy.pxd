@@ -20,7 +20,7 @@ from l7.workers.upstream.backend cimport BackendRuntime
 from l7.workers.transport.stream cimport Stream
 
 cdef class Proxy(RequestHandler):
-    cdef public object config, sweeper, upstreams, credentials
+    cdef public object config, sweeper, upstreams, credentials, challenges
     cdef public Routes routes
     cdef public NullAccessLog log
     cdef public RequestCounters counters

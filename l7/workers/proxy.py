@@ -32,9 +32,11 @@ from l7.errors import (
 )
 from l7.exchange import Exchange
 from l7.http import forwarding
+from l7.http.grammar import CHALLENGES
 from l7.http.messages import ABSENT, RequestHead
 from l7.http.parser import RequestParser
 from l7.networks import Trusted
+from l7.sharedmem.challenges import ChallengeTable
 from l7.telemetry.access_log import NullAccessLog
 from l7.telemetry.counters import RequestCounters
 from l7.workers import responses
@@ -42,7 +44,7 @@ from l7.workers.credentials import authenticator_of, claimed_login, known_user, 
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.downstream.request_handler import BegunRequest, RequestHandler
-from l7.workers.https_redirect import https_redirect
+from l7.workers.https_redirect import early_answer
 from l7.workers.limits import ClientProtocolLimits
 from l7.workers.phase import WorkerPhase
 from l7.workers.request_ids import RequestIds
@@ -81,6 +83,8 @@ class Proxy(RequestHandler):
         self.routes = Routes(dict.fromkeys(config.backends))
         self.counters = RequestCounters(context.writer)
         self.credentials = authenticator_of(config.users)
+        self.challenges: ChallengeTable | None = None
+        """What is answered to a certificate authority, where certificates are obtained."""
         self._strips = config.authorization == "strip"
         """Whether servers get no Authorization, but the login that was checked."""
         self.answered = 0
@@ -108,6 +112,8 @@ class Proxy(RequestHandler):
         if not simple or head.max_forwards == 0 or self.draining or client.hop.https_port:
             return None
         if client.hop.server_name and not client.hop.serves(head):
+            return None
+        if self.challenges is not None and head.path.startswith(CHALLENGES):
             return None
         if head.authorization is not None or self.credentials is not None:
             user = known_user(self.credentials, head.authorization)
@@ -150,11 +156,11 @@ class Proxy(RequestHandler):
             believed = self._introduce(exchange, head, client)
             if head.length != ABSENT:
                 body = client.read_body(exchange, head)
-            if client.hop.https_port:
-                redirect = https_redirect(head, client.hop.https_port, believed, self.routes)
-                if redirect is not None:
-                    exchange.sent = client.answer(redirect, head)
-                    exchange.status = redirect.status
+            if client.hop.https_port or self.challenges is not None:
+                own = early_answer(head, client.hop.https_port, believed, self.routes, self.challenges)
+                if own is not None:
+                    exchange.sent = client.answer(own, head)
+                    exchange.status = own.status
                     return
             if not client.hop.serves(head):
                 raise ProxyError(MISDIRECTED, f"host {head.host}, but TLS was begun for {client.hop.server_name}")

@@ -58,7 +58,8 @@ BEYOND = re.compile(
     "is shorter than|has no body; write|are one in the other|is given twice|"
     "out of range|is longer than a year|is too short|is too large|at most 107 bytes|the same route|"
     "'1e3' is |'[0-9].*' is not a whole number|has host bits set|is not an IPv[46] address|has no port|"
-    "'[0-9.]+' is not an IP address|a whole number of bytes|neither a status nor"
+    "'[0-9.-]+' is not (an IP address|the name of a host)|it is not base64url|a whole number of bytes|"
+    "neither a status nor"
 )
 """What JSON Schema cannot say: two settings together, a number within a text, how a number was written."""
 
@@ -150,7 +151,9 @@ localhost | 'unix:/a' | 'unix:a' | 'unix:/a/' | srv:_http._tcp.a | srv:a | a b:1
 a-text-of-sixteen-and-more | '***' | 0123456789012345 | {path: /} | {path: /, expect: 200} | {failures: 3} |
 {cookie: a} | {size: 1, timeout: 1s} | {connect: 1s} | {a: b, c: d} | {address: a} | [{address: a}] | [a, {address:
 b, weight: 2}] | [{weight: 2}] | [true] | [a:1, 'unix:/b'] | {servers: [a]} | {a: {servers: [b]}} | {'*.a/b':
-{servers: []}} | {'*a': {servers: []}} | {a: ~} | {'a:b': c} | {a: $2b$12$x}
+{servers: []}} | {'*a': {servers: []}} | me@a |
+https://a/dir | c2VjcmV0 | {email: me@a} | {key-id: k, hmac: c2VjcmV0} |
+{a: ~} | {'a:b': c} | {a: $2b$12$x}
 """.strip(),
 )
 
@@ -183,14 +186,21 @@ def settings(schema: Any, path: str, wrap: Callable[[str], str]) -> Iterator[tup
             yield from settings(option["items"], f"{path[:-1]}[].", lambda value: wrap(f"[{value}]"))
 
 
-REQUIRED = {"servers": "[b]", "address": "localhost:9", "cert": "/c"}
+REQUIRED = {
+    "servers": "[b]",
+    "address": "localhost:9",
+    "cert": "/c",
+    "email": "me@a",
+    "key-id": "k",
+    "hmac": "c2VjcmV0",
+}
 SETTINGS = dict(settings(SCHEMA, "", str))
 
 
 def test_every_setting_is_tried() -> None:
     assert len(SETTINGS) > 60
     assert {"port", "limits.body", "backends.HOST.servers[].weight", "backends.HOST.health.expect"} <= SETTINGS.keys()
-    assert REQUIRED.keys() == {name for name in ("servers", "address", "cert") if name in str(SCHEMA)}
+    assert REQUIRED.keys() == {name for name in REQUIRED if f"'{name}'" in str(SCHEMA)}
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

@@ -27,17 +27,31 @@ Place = tuple[str, ...]
 NAMES: dict[Place, tuple[str, str]] = {
     ("users",): ("--user", "L7_USERS"),
     ("tls", "certificates"): ("--tls-cert", "L7_TLS_CERT"),
+    ("tls", "acme", "email"): ("--acme", "L7_ACME"),
 }
 """The settings whose flags are called otherwise than they are."""
 CANDIDATES = (
     "off", "on", "true", "7s", "3", "77KiB", "70%", "127.0.0.9", "10.9.0.0/16", "127.0.0.9:77", "/x", "x.example",
     "some:password", "a text of enough characters", "cookie:c", "200", "HEAD",
+    "me@x.example", "https://x.example/directory", "c2VjcmV0",
 )  # fmt: skip
 COMPANIONS: dict[Place, dict[Place, str]] = {
     ("authorization",): {("users",): "some:password"},
     ("defaults", "hash-key"): {("defaults", "balance"): "hash"},
     ("tls", "client-auth"): {("tls", "certificates"): "/f", ("tls", "client-ca"): "/y"},
     ("tls", "client-ca"): {("tls", "certificates"): "/f", ("tls", "client-auth"): "require"},
+    **{
+        ("tls", "acme", key): {("tls", "acme", "email"): "me@x.example"}
+        for key in ("directory", "storage", "hosts", "ca")
+    },
+    **{
+        ("tls", "acme", "eab", key): {
+            ("tls", "acme", "email"): "me@x.example",
+            ("tls", "acme", "eab", other): "c2VjcmV0",
+        }
+        for key, other in (("key-id", "hmac"), ("hmac", "key-id"))
+    },
+    ("tls", "acme", "eab"): {("tls", "acme", "email"): "me@x.example"},
     **{
         ("defaults", "health", key): {("defaults", "health", "path"): "/y"}
         for key in ("host", "method", "expect", "body")

@@ -23,7 +23,7 @@ from l7.config.reading.document import Document, read
 from l7.config.reading.merging import EXTENSION, SourceMerge
 from l7.config.schema import Config
 from l7.config.values.names import printable, show_path
-from l7.config.values.scalars import NEVER
+from l7.config.values.scalars import NEVER, REDACTED
 from l7.errors import ConfigError, Problem
 
 __all__ = ["EXTENSION", "NO_BACKENDS", "Loaded", "load"]
@@ -85,6 +85,14 @@ def _wrong_together(config: Config, merge: SourceMerge) -> list[Problem]:
 
 
 def _redacted(config: Config) -> list[Problem]:
+    account = None if config.tls.acme is None else config.tls.acme.eab
+    if account is not None and account.hmac.get_secret_value() == REDACTED:
+        what = "has the placeholder of a dump: the authority will not take it"
+        return [Problem("tls", "acme.eab.hmac", what), *_redacted_logins(config)]
+    return _redacted_logins(config)
+
+
+def _redacted_logins(config: Config) -> list[Problem]:
     return [
         Problem("users", printable(login), "has the placeholder of a dump as password: nobody can log in with it")
         for login, secret in config.users.items()

@@ -53,6 +53,8 @@ class Setting:
 
     def default(self) -> Any:
         """Its default as it is written in YAML; None where there is nothing to show."""
+        if self.info.is_required():
+            return None
         shown = self.section.shown(self.name, self.info.default)
         if isinstance(shown, bool):
             return str(shown).lower()

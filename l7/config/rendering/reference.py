@@ -18,7 +18,7 @@ from l7.config.reading.settings import Setting, settings
 from l7.config.rendering.dump import scalar
 from l7.config.schema import Backend, BackendDefaults, Config, Section, Server
 from l7.config.section import section_of
-from l7.config.tls import CertificateFiles
+from l7.config.tls import Acme, CertificateFiles, ExternalAccount, Tls
 from l7.config.values.scalars import Flag, Form
 
 INTRODUCTION = """\
@@ -138,6 +138,10 @@ class Part:
             return f"`{self.path}`: {self.info.description}"
         if self.info is None or not any(isinstance(form, Form) for form in self.info.metadata):
             return ""
+        if self.section in (Acme, ExternalAccount):
+            flag = next(one for one in settings() if one.key == self.path)
+            off = f"`{flag.flag.names[0]} off` and `{flag.variable}` turn it off."
+            return f"`{self.path}`: {self.info.description} {off}"
         default = "and is so by default" if self.info.default is None else "it is on by default"
         off = f"`{self.path}` may be `off`, {default}."
         flag = next(one for one in settings() if one.key == self.path.replace(_BACKEND, "defaults"))
@@ -187,6 +191,8 @@ def parts() -> Iterator[Part]:
     yield Part("Listeners", "listeners[]", ListenerConfig)
     yield Part("TLS of a listener", "listeners[].tls", ListenerTls, ListenerConfig.model_fields["tls"])
     yield Part("Certificates", "tls.certificates[]", CertificateFiles)
+    yield Part("ACME", "tls.acme", Acme, Tls.model_fields["acme"])
+    yield Part("External account of ACME", "tls.acme.eab", ExternalAccount, Acme.model_fields["eab"])
     for key, title in _SECTIONS:
         info = Config.model_fields[key]
         yield Part(title, key, _section(info), info)

@@ -68,6 +68,11 @@ ACCOUNT = {**_text(rf"{_ACCOUNT}(:{_ACCOUNT})?"), "minimum": 0}
 BIND = _or_list(_text(rf"\*|{_UNIX}|localhost|{_IPV4}|\[?{_IPV6}\]?", ["string"]), least=1)
 LISTEN = _text(rf"{_UNIX}|(\*|localhost|{_IPV4}|\[{_IPV6}\]):[0-9]{{1,5}}", ["string"])
 REDIRECT_TO_HTTPS: Schema = {"anyOf": [SWITCH, whole(1, 65535)]}
+EMAIL = _text(r"[^\s@,:;<>]+@[^\s@,:;<>]+", ["string"])
+HTTPS_URL = _text(r"[Hh][Tt][Tt][Pp][Ss]://[^/@]+(/.*)?", ["string"])
+ACME_HOSTS = _or_list(_text(r"[A-Za-z0-9][A-Za-z0-9.-]*", ["string", "number", "boolean"]), least=1)
+VISIBLE = _text(r"[!-~]+")
+BASE64URL = _text(r"\*\*\*|[A-Za-z0-9_-]+=*", SCALAR)
 TLS_VERSION: Schema = {"enum": [1.2, 1.3]}
 SERVER = _text(
     rf"{_UNIX}|srv:_[^:]+\._[^:]+\.[^:]+|(([A-Za-z][A-Za-z0-9+.-]*:)?//)?{_HOST}({_PORT})?/*", ["string", "boolean"]

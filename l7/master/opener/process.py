@@ -19,9 +19,11 @@ from typing import Any, NoReturn
 
 from setproctitle import setproctitle
 
+from l7.acme.storage import open_lock, path_of, write_in
 from l7.config.file_content import content_of
 from l7.config.generation import Loaded
 from l7.config.schema import Config
+from l7.config.tls import Acme
 from l7.ipc.codec import DecodeError
 from l7.ipc.opening import (
     CODEC,
@@ -35,13 +37,16 @@ from l7.ipc.opening import (
     Opened,
     OpeningMessage,
     OpenLog,
+    OpenStorageLock,
+    OpenStored,
     StartReader,
+    WriteStored,
     send,
 )
 from l7.ipc.rights import ControlMessage, descriptors_in
 from l7.master.children.reader import descriptor_of_reader, fork_reader
 from l7.master.children.signals import WISHES
-from l7.master.opener.trusted_paths import UntrustedPath, open_to_append, open_to_read
+from l7.master.opener.trusted_paths import UntrustedPath, open_directory, open_to_append, open_to_read
 from l7.master.resources.listening_sockets import bind_tcp
 from l7.master.resources.privileges import Identity, give_file
 from l7.master.resources.process_attributes import close_all_but
@@ -69,6 +74,8 @@ class StartSettings:
     """The settings of ``config`` that flags and variables give, so that the file has no say in them."""
     tls_files: frozenset[str] = frozenset()
     """The files of certificates, keys and authorities that flags and variables name."""
+    acme: Acme | None = None
+    """The settings of ACME, where flags and variables have a part in them."""
 
     @classmethod
     def of(cls, loaded: Loaded) -> StartSettings:
@@ -82,7 +89,8 @@ class StartSettings:
             if ":" not in loaded.sources.get(("tls", setting), ":")
         ]
         named = frozenset[str]().union(*(files(loaded.config) for files in tls_files))
-        return cls(file, loaded.config, given, named | _of_defaults(loaded))
+        own = any(path[:2] == ("tls", "acme") and ":" not in source for path, source in loaded.sources.items())
+        return cls(file, loaded.config, given, named | _of_defaults(loaded), loaded.config.tls.acme if own else None)
 
 
 def _certificates(config: Config) -> frozenset[str]:
@@ -103,6 +111,14 @@ def _of_defaults(loaded: Loaded) -> frozenset[str]:
     names = {"ca": tls.ca, "cert": tls.cert, "key": tls.key}
     given = [key for key in names if ":" not in loaded.sources.get(("defaults", "tls", key), ":")]
     return frozenset(os.path.abspath(name) for key in given if (name := names[key]) is not None)
+
+
+def _is_stored(acme: Acme | None, path: str) -> bool:
+    """Whether a path is that of a file of the storage."""
+    try:
+        return acme is not None and path == path_of(acme, os.path.basename(path))
+    except ValueError:
+        return False
 
 
 class _RequestRefusedError(Exception):
@@ -144,6 +160,8 @@ class _Opener:
         self._events = Events()
         self._told: dict[str, tuple[int, int, int]] = {}
         self._refused = ""
+        self._said: dict[tuple[str, str], tuple[tuple[int, int, int], Any]] = {}
+        """What functions of the reader have said, and of which file as it was then: one is asked for often."""
 
     def serve(self, sock: socket.socket) -> None:
         """Answer until the other end of the socket is closed."""
@@ -205,6 +223,10 @@ class _Opener:
             return self._open_certificate(message)
         if isinstance(message, BindPort):
             return self._bind(message)
+        if isinstance(message, OpenStored):
+            return open_to_read(self._stored(message.path))
+        if isinstance(message, (WriteStored, OpenStorageLock)):
+            return self._change_storage(message)
         if isinstance(message, StartReader):
             return descriptor_of_reader(self._identity)
         if isinstance(message, ExpectSuccessor):
@@ -242,6 +264,23 @@ class _Opener:
             return False
         named: list[str] = self._ask_reader(_SERVER_TLS_FILES, self._start.file)
         return path in map(os.path.abspath, named)
+
+    def _stored(self, path: str) -> str:
+        """The path of a file of the storage; refuses any other one."""
+        if not (_is_stored(self._start.acme, path) or _is_stored(self._settings("tls").tls.acme, path)):
+            raise _RequestRefusedError(f"{path} is no file of `tls.acme` {self._where()}")
+        return path
+
+    def _change_storage(self, message: WriteStored | OpenStorageLock) -> int | None:
+        path = self._stored(message.path)
+        folder, name = open_directory(os.path.dirname(path)), os.path.basename(path)
+        try:
+            if isinstance(message, OpenStorageLock):
+                return open_lock(name, folder)
+            write_in(folder, name, message.content.encode("utf-8"))
+            return None
+        finally:
+            os.close(folder)
 
     def _bind(self, message: BindPort) -> int:
         if (message.host, message.port) not in self._addresses():
@@ -293,7 +332,12 @@ class _Opener:
         """What a function of the reader says of the configuration file as it is now; raises as `_settings`."""
         descriptor = open_to_read(file)
         try:
-            return fork_reader().call(function, content_of(descriptor).decode("utf-8-sig"), file, *more)
+            found = os.fstat(descriptor)
+            what = found.st_dev, found.st_ino, found.st_ctime_ns
+            if self._said.get(function, (None, None))[0] != what:
+                text = content_of(descriptor).decode("utf-8-sig")
+                self._said[function] = what, fork_reader().call(function, text, file, *more)
+            return self._said[function][1]
         except ValueError:
             raise _RequestRefusedError(f"{file} is not valid") from None
         finally:

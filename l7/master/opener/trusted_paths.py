@@ -7,6 +7,7 @@ sticky bit is set (``/tmp``) may be written by anybody, because nobody can renam
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -99,6 +100,28 @@ def open_to_read(path: str) -> int:
     except BaseException:
         os.close(descriptor)
         raise
+    return descriptor
+
+
+def open_directory(path: str) -> int:
+    """Open a directory that only root can change, or make it, with those above it; raises as `open_folder`."""
+    try:
+        folder, name = open_folder(path)
+    except FileNotFoundError:
+        above = open_directory(os.path.dirname(path))
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(os.path.basename(path), 0o700, dir_fd=above)
+        finally:
+            os.close(above)
+        folder, name = open_folder(path)
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    finally:
+        os.close(folder)
+    if why := why_untrusted(os.fstat(descriptor)):
+        os.close(descriptor)
+        raise UntrustedPath(errno.EPERM, f"{path} {why}, who could change what is opened")
     return descriptor
 
 

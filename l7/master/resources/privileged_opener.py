@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import NoReturn
 
+from l7.acme.storage import make_folders, open_lock, write_file
 from l7.config.file_content import content_of, read_file
 from l7.config.generation import Loaded
 from l7.errors import StartError
@@ -29,7 +30,10 @@ from l7.ipc.opening import (
     Opened,
     OpeningMessage,
     OpenLog,
+    OpenStorageLock,
+    OpenStored,
     StartReader,
+    WriteStored,
     send,
 )
 from l7.ipc.rights import descriptors_in
@@ -126,19 +130,39 @@ class PrivilegedOpener:
         except PermissionError:
             if self.pid is None:
                 raise
-        descriptor = self._open(OpenCertificate(os.path.abspath(path)))
+        return self._content(OpenCertificate(os.path.abspath(path)))
+
+    def read_stored(self, path: str) -> bytes:
+        """The content of a file of the storage of ACME; raises ``OSError``."""
         try:
-            return content_of(descriptor)
-        finally:
-            os.close(descriptor)
+            return read_file(path, wait=False)
+        except PermissionError:
+            if self.pid is None:
+                raise
+        return self._content(OpenStored(path))
+
+    def write_stored(self, path: str, content: str) -> None:
+        """Replace a file of the storage of ACME; raises ``OSError``."""
+        try:
+            write_file(path, content.encode("utf-8"))
+        except PermissionError:
+            if self.pid is None:
+                raise
+            self._ask(WriteStored(path, content))
+
+    def open_storage_lock(self, path: str) -> int:
+        """Open the file of the storage of ACME that is locked, or make it; raises ``OSError``."""
+        try:
+            make_folders(path)
+            return open_lock(path)
+        except PermissionError:
+            if self.pid is None:
+                raise
+        return self._open(OpenStorageLock(path))
 
     def read_as_root(self) -> bytes:
         """The content of the configuration file that was named at the start, as root reads it; raises ``OSError``."""
-        descriptor = self._open(OpenConfiguration())
-        try:
-            return content_of(descriptor)
-        finally:
-            os.close(descriptor)
+        return self._content(OpenConfiguration())
 
     def open_log(self, path: str) -> int:
         """Open the access log to append to it, or make it; raises ``OSError``."""
@@ -203,6 +227,13 @@ class PrivilegedOpener:
             if not self._socket.recv(1) and self._ours and self.pid is not None:
                 os.waitpid(self.pid, 0)
         self.release()
+
+    def _content(self, message: OpeningMessage) -> bytes:
+        descriptor = self._open(message)
+        try:
+            return content_of(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _open(self, message: OpeningMessage) -> int:
         descriptor = self._ask(message)

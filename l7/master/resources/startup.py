@@ -10,8 +10,10 @@ import socket
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 
+from l7.acme import storage
 from l7.config.generation import Loaded
 from l7.config.schema import Config
+from l7.config.tls import Acme
 from l7.descriptors import raise_limit
 from l7.errors import StartError
 from l7.master.resources.control_socket import ControlSocket, open_control
@@ -21,7 +23,7 @@ from l7.master.resources.listeners import Listener, Listeners, Pause, config_of
 from l7.master.resources.logfile import AccessLogFile
 from l7.master.resources.pidfile import PidFile
 from l7.master.resources.privileged_opener import PrivilegedOpener
-from l7.master.resources.privileges import Identity, drop, identify
+from l7.master.resources.privileges import NOBODY, Identity, account, drop, identify
 from l7.master.resources.process_attributes import close_inherited, open_standard_descriptors, restore_umask
 from l7.telemetry.shared_output import descriptor_of, make_lock
 
@@ -143,10 +145,7 @@ def prepare(
             warn(trouble)
         resources.instance_key = _instance_key(loaded)
         _open_control(resources, identity, environ, warn)
-        if config.privileged_opener == "off":
-            opener.do_without()
-        if identity is not None:
-            _give_up_root(resources, loaded, identity)
+        _become(resources, loaded, identity)
         if inheritance is None:
             # Made last, when this process has the account that it keeps.
             resources.output_lock = make_lock()
@@ -212,10 +211,47 @@ def _instance_key(loaded: Loaded) -> InstanceKey:
     return InstanceKey(control, pid_file, file, ports[0] if config.listeners and ports else config.port)
 
 
+def _become(resources: MasterResources, loaded: Loaded, identity: Identity | None) -> None:
+    """Become the account that l7 keeps, and find out whether it may write what it has to."""
+    acme = loaded.config.tls.acme
+    if loaded.config.privileged_opener == "off":
+        resources.opener.do_without()
+    if identity is not None:
+        _give_up_root(resources, loaded, identity)
+    if acme is not None:
+        try:
+            os.close(resources.opener.open_storage_lock(storage.path_of(acme, storage.LOCK)))
+        except OSError as error:
+            raise _unusable(acme, error) from None
+
+
+def _give_storage(acme: Acme, identity: Identity) -> None:
+    """Give the storage of ACME to the account that l7 is about to become, where no opener writes there as root."""
+    if identity.name == NOBODY:
+        raise StartError(
+            f"tls.acme: without the privileged opener private keys would belong to {NOBODY}, as whom other programs "
+            "run, too; write privileged-opener: on, or an account of its own as run-as"
+        )
+    try:
+        storage.give(acme, identity.uid, identity.gid)
+    except OSError as error:
+        raise _unusable(acme, error) from None
+
+
+def _unusable(acme: Acme, error: OSError) -> StartError:
+    why = (error.strerror or str(error)).lower()
+    return StartError(
+        f"tls.acme.storage: {acme.storage}: {account()} cannot write there: {why}; name a directory of its own, or "
+        "start l7 as root"
+    )
+
+
 def _give_up_root(resources: MasterResources, loaded: Loaded, identity: Identity) -> None:
     """Become ``identity``, but for the privileged opener; the log behind a link is opened as that one."""
     if loaded.config.privileged_opener == "on" and identity.uid != 0:
         resources.opener.start(loaded, identity)
+    elif loaded.config.tls.acme is not None and identity.uid != 0:
+        _give_storage(loaded.config.tls.acme, identity)
     try:
         resources.listeners.hand_over(identity)
         if resources.pid_file is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from l7.config.comparison import with_other_servers
@@ -16,6 +16,7 @@ from l7.errors import ConfigError, L7Error, StartError
 from l7.master.resources.listeners import Listener, config_of, describe
 from l7.master.resources.privileges import account, first_unprivileged_port, may_bind_any_port
 from l7.master.resources.startup import MasterResources
+from l7.master.state.certificate_storage import CertificateStorage
 from l7.master.state.cpus import usable_cpus
 from l7.master.state.overrides import ServerOverrides
 from l7.master.state.server_entries import has_usable_server
@@ -24,6 +25,7 @@ from l7.master.state.tls_contexts import Contexts, TlsContexts
 from l7.master.supervision.events import GenerationPlan
 from l7.telemetry.events import Events, named, prefixed
 from l7.tls.certificate_files import renewals
+from l7.tls.certificates import Certificate
 from l7.tls.servers.files import AllTlsFiles, other_content
 from l7.workers.downstream.bound_listener import BoundListener
 from l7.workers.monitor.process import needs_monitor, watched_backends
@@ -133,6 +135,10 @@ class Generations:
         """A generation that is served."""
         return self._served[number]
 
+    def find(self, number: int) -> BoundGeneration | None:
+        """A generation, where it is still served."""
+        return self._served.get(number)
+
     def load(self) -> BoundGeneration:
         """Read the configuration again and bind new listeners; raises `ReloadRefused`."""
         try:
@@ -174,6 +180,21 @@ class Generations:
         self._warn(loaded)
         self._tell_changes(served)
         return served
+
+    @property
+    def storage(self) -> CertificateStorage:
+        """The certificates of ACME."""
+        return self.tls.storage
+
+    def use_certificate(self, certificate: Certificate) -> None:
+        """Have a certificate of ACME shown by workers to come; raises ``ssl.SSLError``."""
+        for number, served in self._served.items():
+            files = served.files.renewed(certificate)
+            if files is not served.files:
+                for contexts in {id(one.certificates): one.certificates for one in served.contexts.values()}.values():
+                    contexts.renew(certificate)
+                self._served[number] = replace(served, files=files)
+        self.current = self._served[self.current.generation.number]
 
     def works_now(self, route: str) -> bool:
         """Whether the present configuration has a server for a route that can be used."""

@@ -13,6 +13,7 @@ from l7.errors import ConfigError, Problem
 from l7.master.resources.inherited import ListenerKey
 from l7.master.resources.listeners import Listener, config_of
 from l7.master.resources.privileged_opener import PrivilegedOpener
+from l7.master.state.certificate_storage import CertificateStorage
 from l7.master.state.config_source import ConfigSource
 from l7.tls.contexts import CertificateContexts, ListenerContexts, SessionContexts, TlsRules
 from l7.tls.servers.files import AllTlsFiles, read_all
@@ -30,6 +31,8 @@ class TlsContexts:
     def __init__(self, source: ConfigSource, opener: PrivilegedOpener) -> None:
         self.source = source
         self._opener = opener
+        self.storage = CertificateStorage(opener)
+        """The certificates of ACME."""
         self._sessions: dict[ListenerKey, SessionContexts] = {}
         self.files = AllTlsFiles()
         """What `load` has read last."""
@@ -42,6 +45,9 @@ class TlsContexts:
         """
         loaded = self.source.load(self._opener, reference)
         files = read_all(loaded, self._opener.read_certificate, patient=not trial)
+        if loaded.config.tls.acme is not None:
+            issued, warnings = self.storage.load(loaded.config, files.configured)
+            files = dataclasses.replace(files, issued=issued, warnings=(*files.warnings, *warnings))
         if not trial:
             self.files = files
         return dataclasses.replace(loaded, warnings=(*loaded.warnings, *files.warnings))

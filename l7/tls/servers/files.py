@@ -59,7 +59,10 @@ def read_all(loaded: Loaded, read: Read, *, patient: bool = True) -> AllTlsFiles
     if problems:
         raise ConfigError(problems)
     contexts = {route: reader.contexts[trust] for route, trust in servers.items()}
-    return AllTlsFiles(files.certificates, (*files.warnings, *reader.warnings), files.authorities, servers, contexts)
+    warnings = (*files.warnings, *reader.warnings)
+    return AllTlsFiles(
+        files.configured, warnings=warnings, authorities=files.authorities, servers=servers, contexts=contexts
+    )
 
 
 class _ServerFiles:

@@ -1,4 +1,4 @@
-"""The monitor process: what is done once per machine: health checks, connect probes, DNS, the admin endpoint.
+"""The monitor process: what is done once per machine: health checks, connect probes, DNS, ACME, the admin endpoint.
 
 No request passes through it. It writes the states of servers into its lane of the shared memory, which all workers
 read, and sends the addresses of names to the master, which sends them to all workers. Workers go on with the last of
@@ -34,10 +34,14 @@ from l7.ipc.messages import (
     BeginChecks,
     BootFailed,
     ControlClient,
+    FileStored,
     OpenAdmin,
     Ready,
     SetMembers,
     Stop,
+    StorageLoaded,
+    StoredFile,
+    UseCertificate,
     shortened,
 )
 from l7.sharedmem import scoreboard as cells
@@ -47,8 +51,10 @@ from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.events import Events
 from l7.telemetry.metrics import Metrics
 from l7.tls.certificates import CertificateInfo
+from l7.tls.renewal import certificate_in, renewed
 from l7.tls.servers.names import is_by_host
 from l7.workers.monitor.admin import AdminHandler, AdminServer
+from l7.workers.monitor.certificate_renewal import CertificateRenewer
 from l7.workers.monitor.connect_probes import ConnectProbes, ProbedServer
 from l7.workers.monitor.dns_refresher import DnsRefresher
 from l7.workers.monitor.health_checks import CheckTarget, HealthChecks, tls_of_checks
@@ -81,13 +87,16 @@ class MonitorSpec:
     """What is shown to clients."""
     server_contexts: Mapping[str, ssl.SSLContext] = field(default_factory=dict)
     """What TLS with servers is spoken by, by route."""
+    storage_lock: int | None = None
+    """What is locked while a certificate is obtained by ACME; None where none is."""
     admin: socket.socket | None = None
     """The listening socket of the admin endpoint."""
 
 
 def needs_monitor(config: Config) -> bool:
     """Whether a configuration has work for a monitor process; without any, l7 is a process lighter."""
-    return config.admin is not None or any(backend.servers for backend in config.backends.values())
+    others = config.admin is not None or config.tls.acme is not None
+    return others or any(backend.servers for backend in config.backends.values())
 
 
 def watched_backends(config: Config) -> dict[str, Backend]:
@@ -135,7 +144,11 @@ class MonitorWorker:
             self._channel.send, events,
         )  # fmt: skip
         metrics = Metrics(writer, spec.scoreboard, self._config, self._rows, self._resolved, spec.shared_memory.written)
+        self._metrics = metrics
         metrics.certificates = spec.certificates
+        self._renewer = None if self._config.tls.acme is None else CertificateRenewer(
+            self._config.tls.acme, spec.storage_lock, spec.shared_memory.challenges, self._channel.send, events
+        )  # fmt: skip
         self._admin = AdminServer(AdminHandler(metrics, MasterGauges(writer), self._visit))
         self._members: dict[tuple[str, str], list[CheckTarget]] = {}
         self._by_row: dict[int, Row] = {}
@@ -180,6 +193,10 @@ class MonitorWorker:
             self._admin.start(self._spec.admin)
         elif isinstance(message, Stop):
             self._leave.set()
+        elif isinstance(message, UseCertificate):
+            self._metrics.certificates = renewed(self._metrics.certificates, certificate_in(message).info)
+        elif isinstance(message, (StoredFile, StorageLoaded, FileStored)) and self._renewer is not None:
+            self._renewer.take(message)
         else:
             received.discard()
 
@@ -204,6 +221,8 @@ class MonitorWorker:
         self.checks.start()
         self.probes.start()
         self._naming.start()
+        if self._renewer is not None:
+            self._renewer.start()
 
     def _on_members(self, message: SetMembers) -> None:
         name, label = message.backend, message.server

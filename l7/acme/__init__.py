@@ -1,0 +1,1 @@
+"""Certificates by ACME (RFC 8555): what is stored, when to renew, and the conversation with an authority."""

@@ -1,0 +1,84 @@
+"""The storage of ACME as the master has it: certificates for those that serve, files for the monitor process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from l7.acme.storage import LOCK, LONGEST, certificate_name, path_of
+from l7.config.schema import Config
+from l7.errors import Problem
+from l7.master.resources.privileged_opener import PrivilegedOpener
+from l7.tls.certificate_files import acme_hosts
+from l7.tls.certificates import Certificate, CertificateError
+
+SELF_SIGNED_DAYS = 7.0
+"""How long the certificate is valid that is shown until there is one of the authority."""
+
+
+class CertificateStorage:
+    """Reads and writes the files below ``tls.acme.storage``; ``opener`` does so where only root may."""
+
+    def __init__(self, opener: PrivilegedOpener) -> None:
+        self._opener = opener
+
+    def load(
+        self, config: Config, configured: Sequence[Certificate]
+    ) -> tuple[tuple[Certificate, ...], tuple[Problem, ...]]:
+        """The certificates that were obtained, and a self-signed one for each host that has none yet.
+
+        What cannot be read counts as none; it is warned of by what comes beside.
+        """
+        # Imported by the first who has a certificate: it brings a library of some megabytes.
+        from l7.tls.parsing import certificate_of
+        from l7.tls.self_signed import make
+
+        found: list[Certificate] = []
+        missing: list[Certificate] = []
+        warnings: list[Problem] = []
+        for host in acme_hosts(config, configured):
+            try:
+                certificate = self.certificate(config, host)
+            except (OSError, CertificateError) as error:
+                certificate = None
+                warnings.append(Problem("tls.acme", "", f"{host}: {_words(error)}; it is obtained anew"))
+            if certificate is None:
+                missing.append(certificate_of(*make([host], SELF_SIGNED_DAYS)))
+            else:
+                found.append(certificate)
+        return (*found, *missing), tuple(warnings)
+
+    def certificate(self, config: Config, host: str) -> Certificate | None:
+        """The certificate of a host, None where there is none yet; raises ``OSError`` and `CertificateError`."""
+        from l7.tls.parsing import certificate_of
+
+        content = self._read(config, certificate_name(host))
+        return certificate_of(content, None) if content else None
+
+    def text(self, config: Config, name: str) -> str:
+        """The content of a file; empty for one that is missing. Raises ``OSError``."""
+        return self._read(config, name).decode("utf-8", "replace")
+
+    def write(self, config: Config, name: str, content: str) -> None:
+        """Replace a file; raises ``OSError``, and ``ValueError`` for what is none of the storage."""
+        assert config.tls.acme is not None
+        if len(content) > LONGEST:
+            raise ValueError(f"{name}: {len(content)} bytes are more than {LONGEST}")
+        self._opener.write_stored(path_of(config.tls.acme, name), content)
+
+    def open_lock(self, config: Config) -> int:
+        """Open the file that is locked while an order is under way; raises ``OSError``."""
+        assert config.tls.acme is not None
+        return self._opener.open_storage_lock(path_of(config.tls.acme, LOCK))
+
+    def _read(self, config: Config, name: str) -> bytes:
+        assert config.tls.acme is not None
+        try:
+            return self._opener.read_stored(path_of(config.tls.acme, name))
+        except FileNotFoundError:
+            return b""
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"its stored certificate cannot be read: {(error.strerror or str(error)).lower()}"
+    return f"its stored certificate cannot be used: {error}"
