@@ -10,6 +10,8 @@ from typing import Any
 from l7.balancing.routing import Match, Routes
 from l7.config.schema import Backend, Config, ListenerConfig
 from l7.config.values.listener import FIRST_TLS_PORT
+from l7.config.values.names import printable
+from l7.config.values.server_names import OF_REQUEST
 from l7.errors import NO_ROUTE, ProxyError
 from l7.http.authority import default_port, port_in
 from l7.http.forwarding import ADDED, Hop
@@ -44,6 +46,8 @@ class Explanation:
     refused: str = ""
     listener: str = ""
     redirect: str = ""
+    tls: str = ""
+    """How servers with TLS are believed; empty where there is none."""
     backend: Backend | None = None
     head: RequestHead | None = None
 
@@ -64,6 +68,7 @@ class Explanation:
             "why": self.why or self.refused,
             "balance": self.balance or None,
             "servers": list(self.servers),
+            "tls": self.tls or None,
             "login": self.login,
             "authorization": self.authorization,
             "headers": dict(self.headers),
@@ -96,6 +101,7 @@ def explain(config: Config, url: str, headers: Sequence[str] = ()) -> Explanatio
         tuple(_added(config, listener, head)),
         listener=address,
         redirect=redirect,
+        tls=_tls(backend),
         backend=backend,
         head=head,
     )
@@ -136,6 +142,20 @@ def _redirect(config: Config, listener: ListenerConfig, head: RequestHead) -> st
     if port == FIRST_TLS_PORT:
         port = next((one.address.port for one in config.listened_on if one.tls is not None), 0)
     return "" if is_challenge(head) else https_location(head, port)
+
+
+def _tls(backend: Backend) -> str:
+    """Return by what servers with TLS are believed; empty where there is none."""
+    tls = backend.tls
+    if not any(server.address.tls for server in backend.servers):
+        return ""
+    name = {None: "the name of its address", OF_REQUEST: "the host of the request"}.get(
+        tls.server_name, tls.server_name
+    )
+    shown = f"; it is shown {printable(tls.cert)}" if tls.cert is not None else ""
+    if not tls.verify:
+        return f"not verified, asked for by {name}{shown}"
+    return f"verified by {name} and {'the authorities of the system' if tls.ca is None else printable(tls.ca)}{shown}"
 
 
 def _added(config: Config, listener: ListenerConfig, head: RequestHead) -> list[tuple[str, str]]:

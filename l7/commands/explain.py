@@ -67,6 +67,8 @@ def lines(answer: Answer) -> Iterator[str]:
     else:
         yield "servers:"
         yield from (f"  {one}" for one in answer["servers"])
+    if answer.get("tls"):  # one that runs since before an upgrade has no word of it
+        yield printable(f"tls:     https to servers, {answer['tls']}", 2000)
     yield f"balance: {answer['balance']}"
     yield "headers added:"
     yield from (f"  {name}: {value}" for name, value in answer["headers"].items())

@@ -23,7 +23,10 @@ class CertificateWatch(MasterPart):
     def due(self) -> float | None:
         """When it looks again; never where there are none."""
         generations = self._context.generations
-        return min(self._next, generations.tls.renewal_due) if generations.current.files.certificates else None
+        files = generations.current.files
+        if files.certificates:
+            return min(self._next, generations.tls.renewal_due)
+        return self._next if files.shown else None
 
     def look(self) -> None:
         """Warn, each day and when others are served, of those of which too little life is left; renew keys."""
@@ -34,13 +37,12 @@ class CertificateWatch(MasterPart):
         if served.generation.number == self._generation and now < self._next:
             return
         self._generation, self._next = served.generation.number, now + DAY
-        for one in served.files.certificates:
-            if one.info.is_renewal_due(time.time()):
-                self._warn(one.info)
+        for name, info in served.files.shown:
+            if info.is_renewal_due(time.time()):
+                self._warn(name, info)
 
-    def _warn(self, info: CertificateInfo) -> None:
-        names = ", ".join(info.names[:3]) or "no name"
+    def _warn(self, name: str, info: CertificateInfo) -> None:
         left = info.days_left
         when = f"ends on {day(info.not_after)}, in {left} days" if left >= 0 else f"has ended on {day(info.not_after)}"
-        words = f"tls: the certificate of {names} {when}: it should have been renewed by now"
+        words = f"tls: {name} {when}: it should have been renewed by now"
         self._context.events.warning(named("certificate.due", words, days=left))

@@ -399,6 +399,22 @@ def test_a_reload_looks_ahead_with_tls(l7, secure, ca, tmp_path):
     assert get(proxy.address).status == 200
 
 
+def test_a_client_certificate_that_ends_soon(l7, secure, ca, tmp_path):
+    leaf = issue("l7.test", not_before=NOW - timedelta(90), not_after=NOW + timedelta(10, 3600))
+    cert = write_chain(tmp_path / "client.pem", leaf)
+    proxy = l7(config(secure(hello).https, tls=f"ca: {ca}, cert: {cert}"))
+    proxy.wait_for_event("certificate.due", days=10)
+    proxy.wait_for_event(r"tls: the client certificate of backends\.\* ends on 20..-..-.., in 10 days")
+
+
+def test_it_is_explained(l7, secure, ca):
+    origin = secure(hello)
+    proxy = l7(config(origin.https, tls=f"ca: {ca}, server-name: localhost"), argv=["--control", STATUS])
+    told = proxy.ask("explain", url="http://a/")
+    assert told["servers"] == [origin.https]
+    assert told["tls"] == f"verified by localhost and {ca}"
+
+
 def test_files_are_read_again_by_a_reload(l7, secure, tmp_path):
     ca, other = tmp_path / "ca.pem", trustme.CA()
     other.cert_pem.write_to_path(str(ca))

@@ -27,6 +27,19 @@ class AllTlsFiles(TlsFiles):
     contexts: Mapping[str, ssl.SSLContext] = field(default_factory=dict)
     """The contexts made of that, by the same routes."""
 
+    @property
+    def shown(self) -> list[tuple[str, CertificateInfo]]:
+        """The certificates that l7 shows to clients and to servers, each once, with what it is called."""
+        found = [
+            (f"the certificate of {', '.join(one.info.names[:3]) or 'no name'}", one.info) for one in self.certificates
+        ]
+        told = set()
+        for route, trust in self.servers.items():
+            if trust.certificate is not None and trust.certificate not in told:
+                told.add(trust.certificate)
+                found.append((f"the client certificate of backends.{printable(route)}", trust.certificate.info))
+        return found
+
 
 def other_content(old: AllTlsFiles, new: AllTlsFiles) -> list[str]:
     """A line for each file of backends' TLS that has another content in ``new``, whatever it is called."""

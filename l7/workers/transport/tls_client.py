@@ -12,7 +12,6 @@ from l7.workers.transport.stream import Stream
 from l7.workers.transport.tls import TlsTransport
 from l7.workers.transport.tls_handshake import handshake
 
-
 RESUMES_FOR = 600.0
 """Seconds for which sessions of a server are resumed after it was verified: OpenSSL does not verify it again then, and
 its certificate may have expired, or be another one, meanwhile."""

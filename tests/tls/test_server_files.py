@@ -1,0 +1,121 @@
+"""The files of TLS with servers: what is wrong with them is told with its place, all at once."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+import trustme
+
+from l7.config.file_content import read_file
+from l7.config.reading.loading import load
+from l7.errors import ConfigError
+from l7.tls.servers.files import AllTlsFiles, other_content, read_all
+from tests.harness.tls import authority, issue, write_pair
+from tests.harness.tls_origin import write_authority, write_chain
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads a configuration of these backends, and the files that it names."""
+
+    def read(backends: str, more: str = "") -> AllTlsFiles:
+        path = tmp_path / "config.yml"
+        path.write_text(f"{more}\nbackends:\n{backends}\n")
+        return read_all(load(["-c", str(path)], {}), read_file, patient=False)
+
+    return read
+
+
+@pytest.fixture
+def ca(tmp_path) -> str:
+    return write_authority(tmp_path / "ca.pem")
+
+
+def problems(read, backends: str, more: str = "") -> list[str]:
+    """What is said of a configuration, without the path of its file."""
+    with pytest.raises(ConfigError) as caught:
+        read(backends, more)
+    return [f"{Path(one.where).name}: {one.path}: {one.what}" for one in caught.value.problems]
+
+
+def test_backends_of_the_same_settings_share_a_context(read, ca):
+    files = read(
+        f"  a: {{servers: ['https://a'], tls: {{ca: {ca}}}}}\n"
+        f"  b: {{servers: ['https://b', c], tls: {{ca: {ca}, server-name: x}}}}\n"
+        f"  c: {{servers: ['https://c'], tls: {{ca: {ca}, verify: true}}}}\n"
+        "  d: {servers: ['https://c'], tls: {verify: false}}\n"
+        "  e: {servers: [c]}"
+    )
+    assert sorted(files.contexts) == ["a", "b", "c", "d"]
+    assert files.contexts["a"] is files.contexts["b"] is files.contexts["c"] is not files.contexts["d"]
+
+
+def test_all_that_is_wrong_is_told_at_once(read, ca, tmp_path):
+    pair = write_pair(tmp_path, "one", issue("one.test"))
+    write_pair(tmp_path, "two", issue("two.test"))
+    mixed = pair.replace("one.key", "two.key")[1:-1]
+    found = problems(
+        read,
+        f"  a: {{servers: ['https://a'], tls: {{ca: {tmp_path}/none.pem}}}}\n"
+        f"  b: {{servers: ['https://b'], tls: {{ca: {tmp_path}/one.key}}}}\n"
+        f"  c: {{servers: ['https://c'], tls: {{{mixed}}}}}\n"
+        f"  d: {{servers: ['https://d'], tls: {{cert: {tmp_path}/one.crt}}}}",
+        more=f"tls: {{certificates: [{tmp_path}/none.crt]}}",
+    )
+    assert [one.replace(str(tmp_path), "DIR") for one in found] == [
+        "config.yml:1: tls.certificates[0].cert: DIR/none.crt: cannot be read: no such file or directory",
+        "config.yml:3: backends.a.tls.ca: DIR/none.pem: cannot be read: no such file or directory",
+        "config.yml:4: backends.b.tls.ca: DIR/one.key: there is no certificate in it "
+        "(PEM, -----BEGIN CERTIFICATE-----)",
+        "config.yml:5: backends.c.tls.key: DIR/two.key: the private key does not fit the certificate: "
+        "they are not of one pair",
+        "config.yml:6: backends.d.tls.cert: DIR/one.crt: there is no private key beside it; write key: "
+        "(PEM, -----BEGIN PRIVATE KEY-----)",
+    ]
+
+
+def test_what_is_warned_of(read, ca, tmp_path):
+    now = datetime.now(timezone.utc)
+    old = issue("l7.test", not_before=now - timedelta(9), not_after=now - timedelta(2))
+    cert = write_chain(tmp_path / "old.pem", old)
+    files = read(f"  a: {{servers: ['https://a'], tls: {{ca: {ca}, cert: {cert}}}}}")
+    (warning,) = files.warnings
+    assert warning.path == "backends.a.tls.cert"
+    assert warning.what == f"{cert}: the certificate has expired on {now - timedelta(2):%Y-%m-%d}: servers refuse it"
+
+
+def test_files_with_another_content(read, ca, tmp_path):
+    cert = write_chain(tmp_path / "client.pem", issue("l7.test"))
+    text = f"  a: {{servers: ['https://a'], tls: {{ca: {ca}, cert: {cert}}}}}"
+    before = read(text)
+    assert other_content(before, read(text)) == []
+    write_chain(tmp_path / "client.pem", issue("l7.test", not_after=datetime(2039, 5, 6, tzinfo=timezone.utc)))
+    Path(ca).write_bytes(authority().cert_pem.bytes() + trustme.CA().cert_pem.bytes())
+    assert other_content(before, read(text)) == [
+        "backends.a.tls.ca: other authorities",
+        "backends.a.tls.cert: another certificate, valid until 2039-05-06",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("backend", "complaint"),
+    [
+        ("{servers: [b], tls: {ca: x}}", "a.tls.ca: no server of this backend has an address with https://"),
+        ("{servers: [b], tls: {verify: false}}", "a.tls.verify: no server of this backend"),
+        ("{servers: ['https://b'], tls: {key: x}}", "a.tls.key: write cert, too: the certificate of the key"),
+        ("{servers: ['https://b'], tls: {ca: x, verify: false}}", "a.tls.ca: is not looked at with verify: false"),
+        ("{servers: ['https://b'], tls: {server-name: '*.b'}}", "a.tls.server-name: '*.b' is not a host name"),
+        ("{servers: ['https://b'], tls: {server-name: '{Host}'}}", "a.tls.server-name: '{Host}' is not a name"),
+        ("{servers: ['https://b'], tls: off}", "a.tls: write a mapping"),
+    ],
+)
+def test_settings_that_do_not_go_together(read, backend, complaint):
+    (found,) = problems(read, f"  a: {backend}")
+    assert found.startswith(f"config.yml:3: backends.{complaint}")
+
+
+def test_defaults_need_not_have_a_use(read):
+    defaults = "defaults: {tls: {verify: false, server-name: x, cert: y}}"
+    assert read("  a: {servers: [b]}", more=defaults).contexts == {}
