@@ -4,6 +4,7 @@
 #   make test             the test suite on an installed wheel   (ARGS="-k reload" is passed on to pytest)
 #   make test-pure        the same, with L7_PURE_PYTHON=1
 #   make test-asan        parsers, corpora and mutations of them on hot modules with AddressSanitizer and UBSan (gcc)
+#   make testssl          testssl.sh against an l7 with TLS, for two minutes (Debian)
 #   make lint             ruff (rules and layout) and mypy
 #   make bench            l7 beside nginx, HAProxy and Caddy, for some 40 minutes (ARGS="--quick" takes four; needs Debian)
 #   make docs             the documentation, in docs/_build/html
@@ -55,7 +56,7 @@ RUFF = --config .ci/ruff.toml $(SOURCES)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-pure test-asan lint format bench run-bench docs dist test-container generated clean
+.PHONY: help demo test test-pure test-asan lint format bench run-bench docs dist test-container testssl generated clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -128,6 +129,10 @@ test-container: $(VENV)/.installed-test
 	@command -v debootstrap >/dev/null || PATH="$$PATH:/usr/sbin" command -v debootstrap >/dev/null \
 		|| { apt-get -qq update && apt-get -qq install -y --no-install-recommends debootstrap >/dev/null; }
 	$(BIN)/python -m tests.container
+
+testssl: $(WHEEL_VENV)/.installed-test
+	@command -v testssl >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends testssl.sh >/dev/null; }
+	cd $(SUITE) && L7_TESTSSL=1 $(abspath $(WHEEL_VENV))/bin/python -m pytest -q tests/e2e/test_testssl.py $(ARGS)
 
 generated: $(VENV)/.installed
 	$(BIN)/python docs/failures.py > docs/failures.inc

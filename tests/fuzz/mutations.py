@@ -18,7 +18,7 @@ import time
 from l7 import compiled
 from tests.fuzz.running import kept
 
-TARGETS = ("heads", "chunked", "responses", "messages", "proxy_headers")
+TARGETS = ("heads", "chunked", "responses", "messages", "proxy_headers", "tls_handshakes")
 LONGEST = 4096
 """Bytes of an input; less is enough to reach the limits that targets set."""
 TOKENS = (

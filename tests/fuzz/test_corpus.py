@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fuzz import chunked, heads, messages, proxy_headers, responses
+from tests.fuzz import chunked, heads, messages, proxy_headers, responses, tls_handshakes
 from tests.fuzz.running import kept
 
 TARGETS = {
@@ -13,6 +13,7 @@ TARGETS = {
     "responses": responses,
     "messages": messages,
     "proxy_headers": proxy_headers,
+    "tls_handshakes": tls_handshakes,
 }
 
 
