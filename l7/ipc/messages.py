@@ -49,6 +49,8 @@ class Drain(Message):
 
     within: float
     idle: Literal["handover", "close"]
+    entrances: tuple[str, ...] = ()
+    """The listeners in TLS whose connections others go on with: those of which `Adopt` may say ``entrance``."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,13 @@ class UseCertificate(Message):
 
 
 @dataclass(frozen=True)
+class EndRelayed(Message):
+    """Let the next answer be the last of each connection whose TLS the process ``relay`` has."""
+
+    relay: int
+
+
+@dataclass(frozen=True)
 class Adopt(Message):
     """Go on serving a client connection, whose descriptor is beside the message.
 
@@ -117,6 +126,14 @@ class Adopt(Message):
     """What the client speaks with that listener."""
     told_port: str = ""
     """The port that the client connected to, where a PROXY header has said it."""
+    tls: str = ""
+    """What was agreed on in TLS (`l7.tls.details.TlsDetails`), which another process speaks; empty where none is."""
+    entrance: str = ""
+    """The listener in TLS, and by which rules the client came in there."""
+    relay: int = 0
+    """The process that speaks TLS with the client: the descriptor is one end of a socket pair with that."""
+    last: bool = False
+    """Whether the next answer is the last, because ``relay`` ends."""
 
 
 # --- worker to master -----------------------------------------------------------------------------------------------
@@ -153,6 +170,11 @@ class BootFailed(Message):
 @dataclass(frozen=True)
 class Drained(Message):
     """The worker accepts no more connections: the answer to `Drain`, and to nothing else."""
+
+
+@dataclass(frozen=True)
+class Relaying(Message):
+    """The worker, which drains, has the TLS of connections that others serve, and does not exit before they end."""
 
 
 @dataclass(frozen=True)
@@ -290,12 +312,14 @@ KINDS: dict[str, type[Message]] = {
     "use-log": UseLog,
     "set-members": SetMembers,
     "use-certificate": UseCertificate,
+    "end-relayed": EndRelayed,
     "adopt": Adopt,
     "ready": Ready,
     "unreachable": Unreachable,
     "preflight-done": PreflightDone,
     "boot-failed": BootFailed,
     "drained": Drained,
+    "relaying": Relaying,
     "log-moved": LogMoved,
     "log-in-use": LogInUse,
     "begin-checks": BeginChecks,

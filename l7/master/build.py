@@ -134,7 +134,9 @@ def build(context: MasterContext, run: Run, inheritance: InheritedResources | No
     machine, children, generations = context.machine, context.children, context.generations
     gauges = MasterGaugeWriter(generations.shared_state.writer, generations.current.generation.number)
     names = DnsResultPublisher(generations.shared_state, generations.administration, children, context.events)
-    broker = ConnectionBroker(context.scoreboard, children, lambda: [worker.slot for worker in machine.state.takers()])
+    broker = ConnectionBroker(
+        context.scoreboard, children, lambda: [one.slot for one in machine.state.takers()], generations.entrances
+    )
     control_server = ControlServer(context.poll, context.resources.control)
     reload_tracker = ReloadTracker(control_server.answer, lambda: broker.passed)
     monitor = MonitorSupervisor(context, control_server, names, CertificateRequests(context))

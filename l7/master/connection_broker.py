@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
@@ -30,6 +30,13 @@ RETRY = 0.02
 
 Takers = Callable[[], list[int]]
 """The slots of the workers that may be given a connection now."""
+Entrances = Callable[[int], Collection[str]]
+"""The listeners in TLS of a generation, each with its rules (`l7.tls.details.TlsEntrance`)."""
+
+
+def _no_entrances(generation: int) -> Collection[str]:
+    """There is no listener in TLS."""
+    return ()
 
 
 @dataclass
@@ -43,14 +50,19 @@ class _QueuedConnection:
 class ConnectionBroker(MasterPart):
     """Passes connections on, to one of our workers or to another l7."""
 
-    def __init__(self, scoreboard: Scoreboard, children: ChildTable, takers: Takers) -> None:
+    def __init__(
+        self, scoreboard: Scoreboard, children: ChildTable, takers: Takers, entrances: Entrances = _no_entrances
+    ) -> None:
         self.passed = 0
         """Connections passed on since the master started."""
         self.away: Channel | None = None
-        """A channel to another l7 that takes them all."""
+        """A channel to another l7 that takes all but those in TLS."""
+        self.announced: set[int] = set()
+        """Processes that relay TLS, and are about to end: each connection that they relay ends with its next answer."""
         self._scoreboard = scoreboard
         self._children = children
         self._takers = takers
+        self._entrances = entrances
         self._held: deque[_QueuedConnection] = deque()
         self._given: WeakKeyDictionary[ChildProcess, int] = WeakKeyDictionary()
         """Connections passed on to each worker."""
@@ -89,9 +101,16 @@ class ConnectionBroker(MasterPart):
         while self._held:
             os.close(self._held.popleft().descriptor)
 
+    def entrances(self, generation: int) -> Collection[str]:
+        """Of which listeners in TLS the workers of a generation go on with connections: of none in another l7."""
+        return () if self.away is not None else self._entrances(generation)
+
     def _pass_on(self, held: _QueuedConnection) -> bool:
-        for channel, taker in self._channels():
-            if channel.try_send(held.message, held.descriptor):
+        message = held.message
+        if message.relay in self.announced:
+            message = replace(message, last=True)
+        for channel, taker in self._channels(message):
+            if channel.try_send(message, held.descriptor):
                 os.close(held.descriptor)
                 self.passed += 1
                 if taker is not None:
@@ -99,13 +118,14 @@ class ConnectionBroker(MasterPart):
                 return True
         return False
 
-    def _channels(self) -> Iterator[tuple[Channel, ChildProcess | None]]:
-        if self.away is not None:
+    def _channels(self, message: Adopt) -> Iterator[tuple[Channel, ChildProcess | None]]:
+        if self.away is not None and not message.tls:
             yield self.away, None
             return
         found = [handle for slot in self._takers() if (handle := self._children.get(slot)) is not None]
         for handle in sorted(found, key=self._load):
-            yield handle.channel, handle
+            if not message.tls or message.entrance in self.entrances(handle.generation):
+                yield handle.channel, handle
 
     def _load(self, handle: ChildProcess) -> int:
         """Connections of a worker, and those that are on their way to it."""
@@ -113,9 +133,13 @@ class ConnectionBroker(MasterPart):
         return cells[CONNECTIONS] + self._given.get(handle, 0) - cells[ADOPTED]
 
     def _give_back(self, held: _QueuedConnection) -> bool:
+        """Give a connection back that nobody takes; one in TLS that nobody may take ends with who sent it."""
         origin = held.origin
         if origin is None or monotonic() - held.since < HOLD:
             return False
+        if held.message.tls and origin.channel.broken:
+            os.close(held.descriptor)
+            return True
         if not origin.channel.try_send(replace(held.message, returned=True), held.descriptor):
             return False
         os.close(held.descriptor)

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from l7.ipc.channel import Received
-from l7.ipc.messages import Adopt, BeginAccepting, Drain, Drained, LogInUse, LogMoved, PreflightDone, Unreachable
+from l7.ipc.messages import (
+    Adopt,
+    BeginAccepting,
+    Drain,
+    Drained,
+    EndRelayed,
+    LogInUse,
+    LogMoved,
+    PreflightDone,
+    Relaying,
+    Unreachable,
+)
 from l7.master.child_supervisor import ChildSupervisor
 from l7.master.children.fork import Run
 from l7.master.children.handle import ChildProcess
@@ -38,7 +49,12 @@ class WorkerSupervisor(ChildSupervisor):
     @property
     def actions(self) -> Mapping[type[v.Action], Callable[[Any], None]]:
         """How a worker is started, and what it is told."""
-        return {v.SpawnWorker: self._spawn, v.AcceptConnections: self._let_accept, v.DrainWorker: self._drain}
+        return {
+            v.SpawnWorker: self._spawn,
+            v.AcceptConnections: self._let_accept,
+            v.DrainWorker: self._drain,
+            v.AnnounceRelays: self._announce_relays,
+        }
 
     def note(self, handle: ChildProcess, received: Received) -> None:
         """Take a message of a worker."""
@@ -47,6 +63,8 @@ class WorkerSupervisor(ChildSupervisor):
             self._broker.post(message, descriptor, handle)
         elif isinstance(message, Drained):
             self._machine.post(v.DrainAcknowledged(handle.slot))
+        elif isinstance(message, Relaying):
+            self._machine.post(v.RelayBegun(handle.slot))
         elif isinstance(message, LogMoved):
             self._logs.moved(handle.slot, message.path)
         elif isinstance(message, LogInUse):
@@ -62,6 +80,7 @@ class WorkerSupervisor(ChildSupervisor):
     def gone(self, handle: ChildProcess, status: int) -> None:
         """Post that a worker has ended, and release what it had in the shared memory."""
         self._logs.in_use(handle.slot)
+        self._broker.announced.discard(handle.pid)
         self._context.scoreboard.idle(handle.slot)
         self._generations.shared_state.retire(handle.slot)
         super().gone(handle, status)
@@ -101,4 +120,13 @@ class WorkerSupervisor(ChildSupervisor):
         self._children.tell(action.slot, BeginAccepting())
 
     def _drain(self, action: v.DrainWorker) -> None:
-        self._children.tell(action.slot, Drain(action.within, "close" if action.close else "handover"))
+        idle: Literal["handover", "close"] = "close" if action.close else "handover"
+        entrances = self._broker.entrances(self._machine.state.plan.generation)
+        self._children.tell(action.slot, Drain(action.within, idle, tuple(entrances)))
+
+    def _announce_relays(self, action: v.AnnounceRelays) -> None:
+        relay = self._children.get(action.slot)
+        if relay is not None:
+            self._broker.announced.add(relay.pid)
+            for worker in self._children.of(self):
+                worker.channel.send(EndRelayed(relay.pid))

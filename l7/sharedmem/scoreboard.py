@@ -40,6 +40,8 @@ PLACES = 12
 """Client connections that the worker may have; 0 once it accepts no more."""
 BUFFERED = 13
 """Bytes that the buffers of the worker hold."""
+RELAYED = 14
+"""Connections that other workers serve, while this one has their TLS; they count among the others' `CONNECTIONS`."""
 CELLS = 16
 """Cells in a slot: two cache lines, so that no two workers write to one line."""
 
@@ -72,7 +74,7 @@ class Scoreboard:
     def idle(self, index: int) -> None:
         """Zero the gauges of a slot whose process has ended."""
         cells = self.slot(index)
-        cells[CONNECTIONS] = cells[IN_FLIGHT] = cells[PLACES] = cells[BUFFERED] = 0
+        cells[CONNECTIONS] = cells[IN_FLIGHT] = cells[PLACES] = cells[BUFFERED] = cells[RELAYED] = 0
 
     def clear(self, index: int) -> None:
         """Zero a slot before it is assigned to a new worker."""

@@ -47,6 +47,10 @@ NAMES = {
     "workers.more": Meaning(("workers",), "one more is wanted (TTIN)"),
     "workers.fewer": Meaning(("workers",), "one fewer is wanted (TTOU)"),
     "workers.unbootable": Meaning((), "no worker of the first generation could boot"),
+    "relay.announced": Meaning(
+        ("worker",), "connections whose TLS that old worker has end with their next answers: its time is over"
+    ),
+    "relay.cut": Meaning(("worker",), "they have not ended in time, and are cut off"),
     "drain.cut": Meaning((), "the time to finish is over, what is left is cut off"),
     "requests.cut": Meaning(("requests",), "a worker has ended what it was serving: its time was over"),
     "monitor.started": Meaning(("pid",), "the monitor process was forked (level debug)"),

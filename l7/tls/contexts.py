@@ -12,12 +12,14 @@ all use the same one at a time, without a word between them.
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from l7.tls.certificates import Certificate, load_into
+from l7.tls.details import TlsEntrance
 
 SUITES: Final = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
@@ -31,6 +33,8 @@ SESSIONS_AHEAD: Final = 30
 """Session contexts made ahead, of 12 KB each; a worker that outlives them makes its own, with tickets for it alone."""
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _VERIFY: Final = {"off": ssl.CERT_NONE, "request": ssl.CERT_OPTIONAL, "require": ssl.CERT_REQUIRED}
+NOWHERE: Final = TlsEntrance("")
+"""An entrance that no other generation has."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +154,16 @@ class ListenerContexts:
 
     sessions: SessionContexts
     certificates: CertificateContexts
+    entrance: TlsEntrance = NOWHERE
+    """The same for another generation where who came in here could come in there."""
 
     @property
     def rules(self) -> TlsRules:
         """What its clients have to do."""
         return self.sessions.rules
+
+
+def entrance_of(listener: str, rules: TlsRules) -> TlsEntrance:
+    """What tells a listener and its rules from others."""
+    authorities = hashlib.sha256(rules.client_ca.encode("utf-8")).hexdigest()
+    return TlsEntrance(f"{listener} {rules.min_version} {rules.client_auth} {authorities[:32]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 
@@ -20,3 +21,21 @@ class TlsDetails(NamedTuple):
     """Of its certificate, as RFC 4514 writes it, in visible ASCII."""
     client_fingerprint: str = ""
     """SHA-256 of its certificate, 64 lower-case hexadecimal digits."""
+
+    def text(self) -> str:
+        """All of it as text, for `from_text` in another process."""
+        return json.dumps(self)
+
+
+class TlsEntrance(NamedTuple):
+    """Where a client's TLS is spoken; beside `TlsDetails`, for who hands the connection over."""
+
+    listener: str
+    """The listener, and the rules by which it let the client in (`ListenerContexts.entrance`)."""
+    relay: int = 0
+    """The process that encrypts and decrypts for the one that serves; 0: they are the same."""
+
+
+def from_text(text: str) -> TlsDetails:
+    """What `TlsDetails.text` has written."""
+    return TlsDetails(*json.loads(text))

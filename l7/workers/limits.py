@@ -64,15 +64,3 @@ class BackendProtocolLimits:
         if length == came:
             return WHOLE
         return LengthReader(length) if length >= 0 else response_reader(length, self.fields, self.head)
-
-
-MOST_SPARE = 512
-"""The most descriptors that are reserved for connections to servers where descriptors are scarce."""
-OTHERS = 8
-"""Descriptors for logs, look-ups and the like."""
-
-
-def clients_of(descriptors: int) -> int:
-    """How many clients ``descriptors`` allow, each with one more for a server (of many clients, for every third)."""
-    spare = max(descriptors // 4, min(descriptors // 2, MOST_SPARE))
-    return max(1, descriptors - spare - OTHERS)

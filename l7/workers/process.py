@@ -11,8 +11,6 @@ import os
 import signal
 import socket
 import ssl
-import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,10 +31,12 @@ from l7.ipc.messages import (
     BootFailed,
     Drain,
     Drained,
+    EndRelayed,
     LogInUse,
     LogMoved,
     PreflightDone,
     Ready,
+    Relaying,
     SetMembers,
     Stop,
     Unreachable,
@@ -44,9 +44,8 @@ from l7.ipc.messages import (
     UseLog,
     shortened,
 )
-from l7.sharedmem import scoreboard as cells
 from l7.sharedmem.memory import SharedMemory
-from l7.sharedmem.scoreboard import Scoreboard
+from l7.sharedmem.scoreboard import BEAT_INTERVAL, Scoreboard
 from l7.telemetry.access_log import AccessLog, NullAccessLog, open_log
 from l7.telemetry.events import Events, named
 from l7.tls.counters import HandshakeCounters
@@ -54,15 +53,18 @@ from l7.tls.renewal import show
 from l7.workers.downstream.accept_balancer import AcceptBalancer
 from l7.workers.downstream.bound_listener import BoundListener
 from l7.workers.downstream.connection_handler import ConnectionHandler
-from l7.workers.downstream.handover import HandoverQueue
 from l7.workers.downstream.proxy_headers import ProxyHeaders
 from l7.workers.downstream.tls_handshakes import TlsHandshakes
-from l7.workers.limits import clients_of
+from l7.workers.handover.queue import HandoverQueue
+from l7.workers.handover.target import HandoverTarget
+from l7.workers.handover.tls_relays import TlsRelays
 from l7.workers.monitor.resolver import NameResolver
 from l7.workers.phase import WorkerPhase
 from l7.workers.proxy import Proxy
 from l7.workers.runtime.channel import LoopChannel
+from l7.workers.runtime.client_places import places
 from l7.workers.runtime.greenlet_pool import GreenletPool
+from l7.workers.runtime.heartbeat import HeartbeatWriter
 from l7.workers.runtime.patching import patch_all
 from l7.workers.runtime.preload import preload
 from l7.workers.runtime.watchdog import Watchdog
@@ -79,8 +81,6 @@ GOODBYE = 0.2
 """Seconds between the end of draining and the exit of the worker: for the last bytes to arrive."""
 IN_TRANSIT = 0.1
 """Seconds that an idle connection still has for a request when l7 stops: one may be on its way."""
-SAMPLES = 5
-"""Heartbeats over which requests a second are counted: two seconds."""
 MASTER_GONE = "the master is gone"
 CANNOT_BOOT = 3
 """Exit status of a worker that could not begin."""
@@ -145,42 +145,28 @@ class Worker:
         self._log = _access_log(spec, events)
         self._proxy = Proxy(config, self._sweeper, self._greenlets, self._log, _context(spec, events))
         self._balancer = AcceptBalancer(spec.scoreboard, spec.slot)
-        most = self._places(allowed)
+        most = places(config.limits.connections, spec.index, spec.workers, allowed, events.warning)
         self._server = ConnectionHandler(self._proxy, self._sweeper, most, events.warning, self._balancer)
-        self._handover_queue = self._server.handover_queue = HandoverQueue(self._channel, self._server)
-        self._cells = spec.scoreboard.slot(spec.slot)
+        relays = TlsRelays(self._sweeper, config.timeouts.write, self._on_relaying, self._on_drained)
+        self._handover_queue = self._server.handover_queue = HandoverQueue(self._channel, self._server, relays)
+        self._target = HandoverTarget(self._server, self._sweeper, self._balancer)
+        self._relays = relays
+        self._heartbeat = HeartbeatWriter(
+            spec.scoreboard.slot(spec.slot), self._proxy, self._server.connections, relays
+        )
         self._watchdog = Watchdog(config.block_warning, events.warning)
-        self._beaten = 0
         self._changes_log = False
         """Whether the master is to be told that the log's new file is written."""
-        self._samples: deque[tuple[int, int]] = deque(maxlen=SAMPLES)
-        """Times of heartbeats, each with the number of requests by then."""
         self._may_accept = Event()
         """Whether the master has let it accept, after its look ahead."""
         self._leave = Event()
         self._timers: list[Any] = []
 
-    def _places(self, descriptors: int) -> int:
-        """The most client connections of this worker; the first one warns where descriptors allow too few."""
-        wanted, workers = self._spec.generation.config.limits.connections, self._spec.workers
-        share, extra = divmod(wanted, workers)
-        share += self._spec.index < extra
-        able = clients_of(descriptors - len(os.listdir("/proc/self/fd")))
-        if able < share and self._spec.index == 0:
-            many = f"{workers} workers have" if workers > 1 else "the worker has"
-            words = (
-                f"limits.connections: {wanted} are more than there are descriptors for: {many} places for "
-                f"{able * workers} clients, because {descriptors} are allowed to a process and servers need some, too; "
-                "raise the hard limit (`ulimit -n`, LimitNOFILE= in systemd), or lower limits.connections"
-            )
-            self._events.warning(named("limits.lowered", words, clients=able * workers))
-        return min(share, able)
-
     def run(self) -> int:
         """Serve until told to stop, or until the master has exited."""
         self._listen_to_signals()
-        self._beat()
-        self._every(cells.BEAT_INTERVAL, self._beat)
+        self._heartbeat.beat()
+        self._every(BEAT_INTERVAL, self._heartbeat.beat)
         self._every(self._sweeper.interval, self._tick)
         self._every(TICK, self._proxy.upstreams.tick)
         self._every(TRIM_INTERVAL, SHELF.trim)
@@ -228,6 +214,7 @@ class Worker:
             get_hub().loop.run_callback(self._proxy.cut_rest)
             gevent.sleep(0.002)
         self._server.close()
+        self._relays.close()
         self._proxy.upstreams.close()
         self._log.close()
         self._sweeper.stop()
@@ -245,7 +232,7 @@ class Worker:
         self._watchdog.turned()
         self._log.tick()
         self._follow_log()
-        self._show()
+        self._heartbeat.show()
 
     def _follow_log(self) -> None:
         """Ask the master for the log's new file after a rotation; tell it when that is written."""
@@ -254,30 +241,6 @@ class Worker:
         if self._changes_log and not self._log.is_changing:
             self._changes_log = False
             self._channel.send(LogInUse())
-
-    def _beat(self) -> None:
-        """Publish the heartbeat, the loop's lag, and the counts."""
-        slot = self._cells
-        now = time.monotonic_ns()
-        if self._beaten:
-            slot[cells.LAG] = max(0, (now - self._beaten) // 1000 - int(cells.BEAT_INTERVAL * 1e6))
-        slot[cells.BEAT] = self._beaten = now
-        self._samples.append((now, self._proxy.requests))
-        self._show()
-
-    def _show(self) -> None:
-        """Publish the counts."""
-        slot, proxy = self._cells, self._proxy
-        slot[cells.CONNECTIONS] = len(self._server.connections)
-        slot[cells.IN_FLIGHT] = proxy.in_flight
-        slot[cells.BUFFERED] = proxy.buffers.used
-        slot[cells.REQUESTS] = proxy.requests
-        begin, before = self._samples[0]
-        slot[cells.RATE] = (proxy.requests - before) * 10**12 // max(1, time.monotonic_ns() - begin)
-        # A request that waits for a server counts at once, not when its time is up: a canary is compared sooner.
-        waits = proxy.upstreams.retry_waits()
-        slot[cells.ANSWERS] = proxy.answered + waits
-        slot[cells.FAULTS] = proxy.faults + waits
 
     # --- messages of the master --------------------------------------------------------------------------------------
 
@@ -289,18 +252,21 @@ class Worker:
     def _on_message(self, received: Received) -> None:
         message, descriptor = received
         if isinstance(message, Adopt) and descriptor is not None:
-            self._server.adopt(message, descriptor)
+            self._target.adopt(message, descriptor)
         elif isinstance(message, UseLog) and descriptor is not None:
             self._log.use(message.path, descriptor)
             self._changes_log = True
         elif isinstance(message, Drain):
             handover = message.idle == "handover"
+            self._handover_queue.entrances = frozenset(message.entrances)
             self._drain(message.within, WorkerPhase.HANDING_OVER if handover else WorkerPhase.STOPPING)
             self._channel.send(Drained())
+        elif isinstance(message, EndRelayed):
+            self._target.announce(message.relay)
         elif isinstance(message, BeginAccepting):
             self._may_accept.set()
         elif isinstance(message, Stop):
-            self._cut_off("stopped at once", 0.0)
+            self._cut_off("stopped at once", 0.0, self._leave_now)
         elif isinstance(message, SetMembers):
             self._set_members(message)
         elif isinstance(message, UseCertificate):
@@ -327,27 +293,46 @@ class Worker:
         server = self._server
         if not self._proxy.enter(phase):
             return
-        server.on_drained = self._leave.set
+        server.on_drained = self._on_drained
         server.stop()
-        setting = "drain-timeout" if phase == WorkerPhase.HANDING_OVER else "graceful-timeout"
-        self._after(within, lambda: self._cut_off(f"{setting} is over", GOODBYE))
         if phase == WorkerPhase.HANDING_OVER:
+            self._after(within, lambda: self._cut_off("drain-timeout is over", GOODBYE, self._end_drain))
             server.hand_over_idle()
         else:
+            self._after(within, lambda: self._cut_off("graceful-timeout is over", GOODBYE, self._leave_now))
             self._handover_queue.cancel()
         if phase == WorkerPhase.STOPPING:
             self._proxy.tunnels.leave()
             self._after(min(IN_TRANSIT, within), server.close_idle)
-        if not server.connections:
-            self._leave.set()
+        self._on_drained()
 
-    def _cut_off(self, why: str, goodbye: float) -> None:
-        """Cut off requests in flight, give tunnels ``goodbye`` seconds to end by themselves, and exit."""
+    def _on_relaying(self) -> None:
+        """Tell the master that this process goes on for connections that others serve."""
+        self._channel.send(Relaying())
+
+    def _on_drained(self) -> None:
+        """Leave, where no connection is left, neither served nor relayed."""
+        if not self._server.stopped or self._server.connections:
+            return
+        if not self._relays:
+            self._leave.set()
+        else:
+            self._proxy.upstreams.close()
+            self._relays.relieve()
+
+    def _cut_off(self, why: str, goodbye: float, then: Callable[[], None]) -> None:
+        """Cut off requests in flight, and give tunnels ``goodbye`` seconds to end by themselves before ``then``."""
         count, tunnels = self._proxy.cut(), len(self._proxy.tunnels)
         if count:
             which = f", {tunnels} of them upgraded connections" if tunnels else ""
             self._events.warning(named("requests.cut", f"{why}: requests cut off: {count}{which}", requests=count))
-        self._after(goodbye, self._leave_now)
+        self._after(goodbye, then)
+
+    def _end_drain(self) -> None:
+        """End what is served here; what is relayed has a time of its own."""
+        self._proxy.cut_rest()
+        self._server.close()
+        self._on_drained()
 
     def _leave_now(self) -> None:
         self._proxy.cut_rest()

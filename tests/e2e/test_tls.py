@@ -270,17 +270,6 @@ def test_an_answer_that_is_cut_short_is_cut_off(tls):
         assert client.end == "reset", "no close_notify"
 
 
-def test_a_connection_ends_with_its_next_answer_after_a_reload(tls):
-    proxy = tls()
-    with TlsClient(proxy.address) as client:
-        served(client)
-        reload(proxy)
-        client.send(REQUEST)
-        answer = client.read_response()
-        assert answer.status == 200 and answer.closes
-        assert client.read_until_closed() == b"" and client.end == "eof"
-
-
 def test_a_stop_finishes_requests_and_ends_with_close_notify(tls):
     gate = Gate()
     proxy = tls(gate)

@@ -80,6 +80,8 @@ class _TlsSocket:
             if not piece:
                 break
             data += piece
+        if rest := self.tls.pending():  # no poll of the socket tells of it
+            data += self.tls.recv(rest)
         return data
 
     def __getattr__(self, name: str) -> Any:

@@ -33,10 +33,10 @@ def test_what_is_written_is_read_back(message):
 
 
 def test_how_it_looks_on_the_wire():
-    assert CODEC.encode(Drain(1.5, "close")) == b'{"kind":"drain","within":1.5,"idle":"close"}'
+    assert CODEC.encode(Drain(1.5, "close")) == b'{"kind":"drain","within":1.5,"idle":"close","entrances":[]}'
     assert CODEC.encode(Adopt("::1", 80, b"GET")) == (
         b'{"kind":"adopt","peer":"::1","port":80,"data":"R0VU","idle_left":null,"returned":false,"scheme":"http",'
-        b'"told_port":""}'
+        b'"told_port":"","tls":"","entrance":"","relay":0,"last":false}'
     )
 
 

@@ -33,7 +33,7 @@ def test_every_state_of_a_worker_that_lives_is_counted(shared_memory: SharedMemo
     assert MasterGauges(shared_memory.writer(MASTER)).workers() == {
         "starting": 1,
         "ready": 1,
-        "draining": 1,
+        "draining": 2,
         "stopping": 1,
         "lost": 2,
     }

@@ -23,7 +23,9 @@ from l7.workers.downstream.accept_balancer import AcceptBalancer
 from l7.workers.downstream.bound_listener import BoundListener
 from l7.workers.downstream.connection import ClientConnection
 from l7.workers.downstream.connection_handler import ConnectionHandler
-from l7.workers.downstream.handover import MOST_READ, HandoverQueue
+from l7.workers.handover.queue import MOST_READ, HandoverQueue
+from l7.workers.handover.target import HandoverTarget
+from l7.workers.handover.tls_relays import TlsRelays
 from l7.workers.phase import WorkerPhase
 from l7.workers.proxy import Proxy
 from l7.workers.runtime.channel import LoopChannel
@@ -59,10 +61,13 @@ class Side:
         self.proxy = Proxy(settings, sweeper, GreenletPool(), NullAccessLog(), alone(settings))
         self.events: list[str] = []
         self.cells = scoreboard.slot(slot)
-        self.server = ConnectionHandler(self.proxy, sweeper, 1000, self.events.append, AcceptBalancer(scoreboard, slot))
+        balancer = AcceptBalancer(scoreboard, slot)
+        self.server = ConnectionHandler(self.proxy, sweeper, 1000, self.events.append, balancer)
         self.socket, far = sockets()
         self.channel, self.master = LoopChannel(Channel(self.socket), self.heard, lambda: None), Channel(far)
-        self.handover_queue = self.server.handover_queue = HandoverQueue(self.channel, self.server)
+        self.relays = TlsRelays(sweeper, TIMEOUT, lambda: None, lambda: None)
+        self.handover_queue = self.server.handover_queue = HandoverQueue(self.channel, self.server, self.relays)
+        self.target = HandoverTarget(self.server, sweeper, balancer)
         self.address = ("127.0.0.1", 0)
 
     def heard(self, received: Received) -> None:
@@ -88,6 +93,7 @@ class Side:
 
     def close(self) -> None:
         self.server.close()
+        self.relays.close()
         self.proxy.upstreams.close()
         self.channel.close()
         self.master.close()
@@ -116,7 +122,7 @@ class Stage:
                 assert isinstance(message, Adopt)
                 assert descriptor is not None
                 self.seen.append(message)
-                new.server.adopt(replace(message, **changes), descriptor)
+                new.target.adopt(replace(message, **changes), descriptor)
 
         more = True
         while more:
@@ -269,7 +275,7 @@ def test_messages_overtake_connections(stage):
         for message, descriptor in old.master.receive():
             order.append(message)
             if isinstance(message, Adopt) and descriptor is not None:
-                new.server.adopt(message, descriptor)
+                new.target.adopt(message, descriptor)
 
     def all_heard() -> bool:
         on_loop(passed)
@@ -357,7 +363,9 @@ def test_without_a_master_everything_stays(stage):
 
 def test_a_worker_that_is_full_takes_it_and_accepts_no_more(stage):
     old, new = pair(stage)
-    new.server = ConnectionHandler(new.proxy, stage.sweeper, 1, new.events.append, AcceptBalancer(stage.scoreboard, 1))
+    balancer = AcceptBalancer(stage.scoreboard, 1)
+    new.server = ConnectionHandler(new.proxy, stage.sweeper, 1, new.events.append, balancer)
+    new.target = HandoverTarget(new.server, stage.sweeper, balancer)
     new.accept()
     assert new.cells[ACCEPTING] == 1
     clients = [old.connect(), old.connect()]

@@ -31,6 +31,7 @@ from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.downstream.connection_handler import BACK_OFF, YIELD, ConnectionHandler
 from l7.workers.downstream.connection_reclaimer import SETTLED, ConnectionReclaimer
 from l7.workers.downstream.request_handler import BegunRequest
+from l7.workers.handover.target import HandoverTarget
 from l7.workers.proxy import Proxy
 from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport.stream import NEVER, DeadlineSweeper
@@ -52,6 +53,7 @@ class House:
         self.proxy = proxies(config, sweeper, GreenletPool(), NullAccessLog(), alone(config))
         self.events: list[str] = []
         self.server = ConnectionHandler(self.proxy, sweeper, most, self.events.append, self.share)
+        self.target = HandoverTarget(self.server, sweeper, self.share)
         self.listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
         self.others = [listener.dup() for listener in self.listeners]
         self.server.listen([BoundListener(sock) for sock in self.listeners])
@@ -143,7 +145,7 @@ def test_one_that_is_full_when_the_system_has_more_again_accepts_when_there_is_r
     house.server.overloaded(NONE_LEFT)
     ours, theirs = socket.socketpair()
     half = Adopt("192.0.2.1", 80, b"GET / HT", 60.0)
-    gevent.get_hub().loop.run_callback(house.server.adopt, half, theirs.detach())
+    gevent.get_hub().loop.run_callback(house.target.adopt, half, theirs.detach())
     house.holds(1)
     house.connect()
     (adopted,) = house.server.connections
@@ -278,7 +280,7 @@ def test_a_full_worker_leaves_clients_to_those_that_have_room(build: Build) -> N
 def test_connections_that_come_from_another_worker_count(build: Build) -> None:
     house = build(1)
     ours, theirs = socket.socketpair()
-    house.server.adopt(Adopt("192.0.2.1", 80, b"", 60.0), theirs.detach())
+    house.target.adopt(Adopt("192.0.2.1", 80, b"", 60.0), theirs.detach())
     assert not house.accepts()
     house.connect()
     until(lambda: has_ended(ours), "that it makes place")

@@ -14,7 +14,18 @@ from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import place
 from l7.sharedmem.master_gauges import IDLE_CLOSED, WAITED
 from l7.sharedmem.memory import OF_MASTER
-from l7.sharedmem.scoreboard import BEAT, BEAT_INTERVAL, CONNECTIONS, IN_FLIGHT, LAG, PLACES, RATE, REQUESTS, Scoreboard
+from l7.sharedmem.scoreboard import (
+    BEAT,
+    BEAT_INTERVAL,
+    CONNECTIONS,
+    IN_FLIGHT,
+    LAG,
+    PLACES,
+    RATE,
+    RELAYED,
+    REQUESTS,
+    Scoreboard,
+)
 
 
 def workers(
@@ -35,6 +46,7 @@ def _entry(worker: ChildRecord, handle: ChildProcess, cells: memoryview) -> dict
         "age": round(now - handle.started, 1),
         "state": worker.state.value,
         "connections": cells[CONNECTIONS],
+        "relayed": cells[RELAYED],
         "in-flight": cells[IN_FLIGHT],
         "requests": cells[REQUESTS],
         "requests-per-second": cells[RATE] / 1000,

@@ -15,6 +15,7 @@ STATE_OF = {
     ChildState.STARTING: "starting",
     ChildState.READY: "ready",
     ChildState.DRAINING: "draining",
+    ChildState.RELAYING: "draining",
     ChildState.STOPPING: "stopping",
     ChildState.ABORTED: "lost",
     ChildState.KILLED: "lost",

@@ -196,6 +196,11 @@ class Generations:
                 self._served[number] = replace(served, files=files)
         self.current = self._served[self.current.generation.number]
 
+    def entrances(self, number: int) -> list[str]:
+        """The listeners in TLS of a generation that is served, each with its rules; of another one none."""
+        served = self._served.get(number)
+        return [] if served is None else [one.entrance.listener for one in served.contexts.values()]
+
     def works_now(self, route: str) -> bool:
         """Whether the present configuration has a server for a route that can be used."""
         return has_usable_server(route, self.current.generation.config, self.shared_state)

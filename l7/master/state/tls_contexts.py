@@ -15,7 +15,7 @@ from l7.master.resources.listeners import Listener, config_of
 from l7.master.resources.privileged_opener import PrivilegedOpener
 from l7.master.state.certificate_storage import CertificateStorage
 from l7.master.state.config_source import ConfigSource
-from l7.tls.contexts import CertificateContexts, ListenerContexts, SessionContexts, TlsRules
+from l7.tls.contexts import CertificateContexts, ListenerContexts, SessionContexts, TlsRules, entrance_of
 from l7.tls.servers.files import AllTlsFiles, read_all
 
 Contexts = Mapping[ListenerKey, ListenerContexts]
@@ -66,7 +66,8 @@ class TlsContexts:
             rules = TlsRules(tls.min_version or "1.2", tls.client_auth or "off", authorities)
             if rules not in made:
                 made[rules] = CertificateContexts(rules, self.files.certificates)
-            found[listener.key] = ListenerContexts(self._sessions_of(listener.key, rules), made[rules])
+            entrance = entrance_of(str(listener), rules)
+            found[listener.key] = ListenerContexts(self._sessions_of(listener.key, rules), made[rules], entrance)
         return found
 
     @property

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from l7.master.supervision import events as v
 from l7.master.supervision.canary import fail, look_again, on_trial
-from l7.master.supervision.lifecycle import BEATS, ENDS, LIVE, ChildEvent, ChildState, MasterPhase
+from l7.master.supervision.lifecycle import BEATS, DRAINS, ENDS, LIVE, ChildEvent, ChildState, MasterPhase
 from l7.master.supervision.monitor import wanted_monitor
+from l7.master.supervision.placement import expire_relays
 from l7.master.supervision.state import Backoff, ChildRecord, ChildRole
 from l7.master.supervision.transition import Transition
 from l7.telemetry.events import Named, named
@@ -59,8 +60,8 @@ def exited(transition: Transition, event: v.Event) -> None:
         hint = OUT_OF_MEMORY if event.why.startswith("killed by SIGKILL") else ""
         transition.log("warning" if event.clean else "error", as_event(f"{child} died after {age}: {event.why}{hint}"))
         _count_death(transition, child, event.why)
-    elif child.state is ChildState.DRAINING and not event.clean:
-        transition.log("warning", as_event(f"{child}, draining, died after {age}: {event.why}"))
+    elif child.state in DRAINS and not event.clean:
+        transition.log("warning", as_event(f"{child}, {child.state.value}, died after {age}: {event.why}"))
     else:
         words = f"{child} of generation {child.generation} ended ({child.state.value}) after {age}: {event.why}"
         transition.log("debug" if event.clean else "info", as_event(words))
@@ -101,6 +102,8 @@ def expire(transition: Transition, child: ChildRecord) -> None:
         )
         _count_death(transition, child, f"not ready after {silence:.1f} s")
         transition.abort(child)
+    elif child.state is ChildState.RELAYING:
+        expire_relays(transition, child)
     elif child.state in (ChildState.ABORTED, ChildState.DRAINING, ChildState.STOPPING):
         if child.state is ChildState.DRAINING:
             words = f"{child} of generation {child.generation} has not drained in time; it is killed"

@@ -116,6 +116,13 @@ class DrainAcknowledged:
 
 
 @dataclass(frozen=True)
+class RelayBegun:
+    """A worker that drains has the TLS of connections that others serve."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
 class CanaryCompared:
     """What the new generation and the old one answered since the watch began."""
 
@@ -178,6 +185,7 @@ Event = (
     | ChildExited
     | HeartbeatLost
     | DrainAcknowledged
+    | RelayBegun
     | CanaryCompared
     | UpgradeRequested
     | SuccessorTookOver
@@ -215,6 +223,13 @@ class DrainWorker:
     slot: int
     within: float
     close: bool = False
+
+
+@dataclass(frozen=True)
+class AnnounceRelays:
+    """Let the next answer be the last of each connection whose TLS a worker has."""
+
+    slot: int
 
 
 @dataclass(frozen=True)
@@ -329,6 +344,7 @@ Action = (
     SpawnWorker
     | AcceptConnections
     | DrainWorker
+    | AnnounceRelays
     | SpawnMonitor
     | ActivateMonitor
     | StopChild

@@ -53,6 +53,8 @@ class ChildState(Enum):
     """A monitor process that is ready, while another one is not gone yet."""
     READY = "ready"
     DRAINING = "draining"
+    RELAYING = "relaying"
+    """A worker that drains, and will go on for connections in TLS that others serve."""
     ABORTED = "aborted"
     STOPPING = "stopping"
     KILLED = "killed"
@@ -65,6 +67,7 @@ class ChildEvent(Enum):
     BOOTED = "booted"
     WAIT = "wait"
     DRAIN = "drain"
+    RELAY = "relay"
     SILENT = "silent"
     STOP = "stop"
     LATE = "late"
@@ -143,6 +146,13 @@ CHILD: Mapping[tuple[ChildState, ChildEvent], ChildState] = {
     (_C.DRAINING, _CE.LATE): _C.KILLED,
     (_C.DRAINING, _CE.KILL): _C.KILLED,
     (_C.DRAINING, _CE.EXIT): _C.EXITED,
+    # One that relays goes on beyond the time that it had to drain; when l7 stops it drains once more.
+    (_C.DRAINING, _CE.RELAY): _C.RELAYING,
+    (_C.RELAYING, _CE.DRAIN): _C.DRAINING,
+    (_C.RELAYING, _CE.SILENT): _C.ABORTED,
+    (_C.RELAYING, _CE.STOP): _C.STOPPING,
+    (_C.RELAYING, _CE.KILL): _C.KILLED,
+    (_C.RELAYING, _CE.EXIT): _C.EXITED,
     # A hung child: its interpreter writes where it hangs and ends; one that cannot even do that is killed.
     (_C.ABORTED, _CE.LATE): _C.KILLED,
     (_C.ABORTED, _CE.KILL): _C.KILLED,
@@ -161,7 +171,9 @@ ENDS = frozenset({_M.RETIRING, _M.DRAINING, _M.STOPPING, _M.STOPPED})
 """Nothing is started any more."""
 LIVE = frozenset({_C.STARTING, _C.WAITING, _C.READY})
 """A child that fills its place, or will in a moment."""
-BEATS = frozenset({_C.WAITING, _C.READY, _C.DRAINING})
+DRAINS = frozenset({_C.DRAINING, _C.RELAYING})
+"""A worker that accepts no more."""
+BEATS = frozenset({_C.WAITING, _C.READY, _C.DRAINING, _C.RELAYING})
 """A child whose heartbeat counts; one that boots has a deadline of its own."""
 
 _State = TypeVar("_State")

@@ -44,6 +44,8 @@ class ChildRecord:
     until: float | None = None
     heard: bool = False
     """Whether it is known to have heard that it is to drain."""
+    announced: bool = False
+    """Whether the connections that it relays end with their next answers."""
     role: ChildRole = ChildRole.WORKER
 
     @property

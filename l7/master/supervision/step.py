@@ -11,6 +11,7 @@ rules, all of them:
   back to the old generation, the same way.
 - A reload asked for while one is under way is remembered, once.
 - A silent child is aborted, which writes its stacks, then killed; its place is filled without waiting for that.
+- A worker whose clients speak TLS may go on for them after its time to drain (`l7.master.supervision.placement`).
 - One monitor process is at work (`l7.master.supervision.monitor`).
 """
 
@@ -30,13 +31,14 @@ from l7.master.supervision.canary import (
     weighed,
 )
 from l7.master.supervision.lifecycle import (
+    DRAINS,
     ENDS,
     ROLLS,
     ChildState,
     MasterEvent,
     MasterPhase,
 )
-from l7.master.supervision.placement import fill, retire, shrink, spawn
+from l7.master.supervision.placement import fill, relays_begin, retire, shrink, spawn
 from l7.master.supervision.state import SupervisorState
 from l7.master.supervision.transition import Transition
 from l7.telemetry.events import named
@@ -106,7 +108,7 @@ def _looked_ahead(transition: Transition, event: v.Event) -> None:
 def _heard(transition: Transition, event: v.Event) -> None:
     assert isinstance(event, v.DrainAcknowledged)
     worker = transition.state.child(event.slot)
-    if worker is not None and worker.state is ChildState.DRAINING:
+    if worker is not None and worker.state in DRAINS:
         transition.state = transition.state.with_child(replace(worker, heard=True))
 
 
@@ -141,6 +143,7 @@ _HANDLERS: dict[type[v.Event], Callable[[Transition, v.Event], None]] = {
     v.ChildExited: child.exited,
     v.HeartbeatLost: child.silent,
     v.DrainAcknowledged: _heard,
+    v.RelayBegun: relays_begin,
     v.CanaryCompared: _weighed,
     v.UpgradeRequested: upgrade.upgrade,
     v.SuccessorTookOver: upgrade.replaced,
@@ -236,7 +239,7 @@ def _roll(transition: Transition) -> None:
 def _settle_when_heard(transition: Transition) -> None:
     """End the reload when no old worker accepts any more, so that after "done" only the new generation serves."""
     state = transition.state
-    told = [w for w in state.workers if w.state is ChildState.DRAINING and w.since >= state.since and not w.heard]
+    told = [w for w in state.workers if w.state in DRAINS and w.since >= state.since and not w.heard]
     if told and state.until is None:
         transition.state = replace(state, until=transition.now + HEARD_WITHIN)
     elif not told or (state.until is not None and state.until <= transition.now):

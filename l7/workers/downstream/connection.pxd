@@ -15,7 +15,7 @@ from l7.workers.transport.stream cimport Stream
 cdef Py_ssize_t FIRST
 
 cdef class ClientConnection(Http1Exchange):
-    cdef public object gathering, tls
+    cdef public object gathering, tls, entrance
     cdef object _owner
     cdef public long long lingered
     cdef public double linger_until, since

@@ -21,7 +21,7 @@ from l7.http.forwarding import Hop
 from l7.http.grammar import CRLF
 from l7.http.heads import END, HeadReader
 from l7.http.messages import RequestHead
-from l7.tls.details import TlsDetails
+from l7.tls.details import TlsDetails, TlsEntrance
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.http1_exchange import Http1Exchange
 from l7.workers.downstream.request_handler import BegunRequest, RequestHandler
@@ -48,7 +48,7 @@ class ConnectionOwner(Protocol):
 class ClientConnection(Http1Exchange):
     """A client's connection, from its first byte to its last; ``handler`` serves it, ``owner`` is told of its end."""
 
-    __slots__ = ("_begun", "_head", "_owner", "gathering", "linger_until", "lingered", "since", "tls")
+    __slots__ = ("_begun", "_head", "_owner", "entrance", "gathering", "linger_until", "lingered", "since", "tls")
 
     def __init__(
         self, stream: Stream, hop: Hop, owner: ConnectionOwner, handler: RequestHandler, *, trusted: bool
@@ -62,6 +62,8 @@ class ClientConnection(Http1Exchange):
         """When the connection is closed whatever the client does."""
         self.tls: TlsDetails | None = None
         """What was agreed on in TLS; None where the client does not speak it, or not yet."""
+        self.entrance: TlsEntrance | None = None
+        """Where the client's TLS is spoken; None as long as ``tls`` is."""
         self._owner = owner
         self._begun: BegunRequest | None = None
         """The request that waits for its server without a greenlet, or whose rest a greenlet is about to do."""
@@ -239,14 +241,18 @@ class ClientConnection(Http1Exchange):
         self.stream.deadline = clock.monotonic() + (idle if idle_left is None else idle_left)
         self.since = min(self.since, self.stream.deadline - idle)
 
-    def begin_tls(self, tls: TlsDetails) -> None:
-        """Wait for the first request: the handshake is complete."""
+    def know_tls(self, tls: TlsDetails, entrance: TlsEntrance) -> None:
+        """Take down what was agreed on in TLS, here or in another process."""
         self.tls = tls
+        self.entrance = entrance
         if tls.client_verified:
             self.hop = self.hop.with_certificate(
                 tls.client_verified, tls.client_subject, tls.client_fingerprint, tls.server_name
             )
-        self.last = self._handler.draining  # its keys stay here
+
+    def begin_tls(self, tls: TlsDetails, entrance: TlsEntrance) -> None:
+        """Wait for the first request: the handshake is complete."""
+        self.know_tls(tls, entrance)
         self.since = clock.monotonic()
         self.stream.handler = self
         self.stream.deadline = self.since + self._handler.bounds.head_seconds

@@ -34,12 +34,12 @@ cdef class ConnectionHandler:
     cdef public Proxy proxy
     cdef public object handover_queue, handshakes, on_drained, proxy_headers
     cdef public set connections
+    cdef public list listeners
     cdef public bint stopped
     cdef DeadlineSweeper _sweeper
     cdef AcceptBalancer _balancer
     cdef Py_ssize_t _most
     cdef object _report, _timer, _turn, _room
-    cdef list _listeners
     cdef bint _told, _backs_off, _paused, _crowded
 
     cpdef accepted(self, object sock, str peer, ActiveListener listener)

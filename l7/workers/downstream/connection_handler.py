@@ -20,7 +20,6 @@ from gevent import get_hub
 from l7.clock import monotonic
 from l7.config.values.listener import FIRST_TLS_PORT
 from l7.http.forwarding import Hop
-from l7.ipc.messages import Adopt
 from l7.networks import UNIX, Trusted, of_peer
 from l7.oserrors import DESCRIPTORS, SCARCE, describe
 from l7.telemetry.events import named
@@ -29,7 +28,7 @@ from l7.workers.downstream.accept_balancer import AcceptBalancer
 from l7.workers.downstream.bound_listener import BoundListener, Handshakes, ProxyHeaderReader
 from l7.workers.downstream.connection import ClientConnection
 from l7.workers.downstream.connection_reclaimer import ConnectionReclaimer, has_waiting
-from l7.workers.downstream.handover import MOST_READ, HandoverQueue, adopted_hop
+from l7.workers.handover.queue import HandoverQueue
 from l7.workers.proxy import Proxy
 from l7.workers.runtime.oneshot import OneShotTimer
 from l7.workers.transport import socket_calls
@@ -145,7 +144,8 @@ class ConnectionHandler:
         self._sweeper = sweeper
         self._most = most
         self._report = report
-        self._listeners: list[ActiveListener] = []
+        self.listeners: list[ActiveListener] = []
+        """What it accepts on."""
         self._timer = OneShotTimer(BACK_OFF)
         self._turn = OneShotTimer(YIELD)
         self._told = False
@@ -167,15 +167,15 @@ class ConnectionHandler:
             sock.setblocking(False)
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._listeners.append(ActiveListener(bound, self))
+            self.listeners.append(ActiveListener(bound, self))
         self._lead_to_https()
         self._balancer.may_hold(self._most)
         self._resume()
 
     def _lead_to_https(self) -> None:
         """Let listeners know the port of https that they lead to: where it is not named, that of the first with TLS."""
-        first = next((one.port for one in self._listeners if one.config.tls is not None), 0)
-        for listener in self._listeners:
+        first = next((one.port for one in self.listeners if one.config.tls is not None), 0)
+        for listener in self.listeners:
             wanted = listener.config.redirect_to_https
             listener.https_port = first if wanted == FIRST_TLS_PORT else wanted or 0
 
@@ -212,6 +212,18 @@ class ConnectionHandler:
         if self.proxy.handing_over:
             self.hand_over(connection)
 
+    def established(self, connection: ClientConnection) -> None:
+        """Where this worker drains, let another one serve a connection whose handshake is complete."""
+        if self.proxy.handing_over:
+            connection.stream.handler = None  # what came with the handshake is for the other one, too
+            get_hub().loop.run_callback(self._hand_over_new, connection)
+
+    def _hand_over_new(self, connection: ClientConnection) -> None:
+        if not connection.stream.closed:
+            connection.stream.ready = False
+            if not self.hand_over(connection):
+                connection.resume()
+
     def begin(self, stream: Stream, hop: Hop) -> ClientConnection:
         """Serve a new connection."""
         connection = ClientConnection(stream, hop, self, self.proxy, trusted=self.proxy.trusts(hop.client))
@@ -245,48 +257,28 @@ class ConnectionHandler:
         count = len(self.connections)
         if not (self._balancer.others_accept() if count >= self._most else self._balancer.exceeded(count)):
             return False
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.pause()
         self._turn.start(self._take_turn)
         return True
 
     def _take_turn(self) -> None:
         """Accept a connection that no other worker has accepted meanwhile."""
-        for listener in list(self._listeners):
+        for listener in list(self.listeners):
             if not self._paused:
                 self.take(listener)
         if not self._paused:
             self._watch()
 
-    def adopt(self, message: Adopt, descriptor: int) -> None:
-        """Go on with a connection that comes from another worker; one that came back ends with its next answer."""
-        sock = Socket(fileno=descriptor)
-        sock.setblocking(False)
-        listener = next((one for one in self._listeners if one.bound.has_accepted(sock)), None)
-        hop = adopted_hop(message, b"" if listener is None else listener.authority, via=self.proxy.config.via)
-        last = message.returned
-        if listener is not None:
-            hop.https_port = listener.https_port
-            last = last or listener.bound.is_of_another_kind(hop)
-        connection = self.begin(Stream(sock, self._sweeper), hop)
-        self._balancer.adopts()
-        connection.adopted(message.data, message.idle_left, last=last)
-        if self.proxy.handing_over and not message.returned and self.hand_over(connection):
-            return
-        if self.proxy.stopping and not connection.pending and not connection.stream.has_bytes():
-            connection.close()
-            return
-        connection.resume()
-
     def hand_over(self, connection: ClientConnection) -> bool:
         """Let another worker go on with an idle connection; returns False when it has to stay for now.
 
-        One whose transport lives in this process ends with its next answer.
+        One whose transport lives in this process ends with its next answer then.
         """
-        if not connection.stream.transport.can_detach:
-            connection.last = True
-            return False
-        return self.handover_queue is not None and self.handover_queue.hand_over(connection)
+        if self.handover_queue is not None and self.handover_queue.hand_over(connection):
+            return True
+        connection.last = connection.last or not connection.stream.transport.can_detach
+        return False
 
     def hand_over_idle(self) -> None:
         """Hand over every connection on which no request is being served, with what has come of its next one."""
@@ -294,7 +286,8 @@ class ConnectionHandler:
             if connection.idle:
                 self.hand_over(connection)
             elif connection.gathering is not None:
-                if connection.stream.transport.can_detach and len(connection.gathering.gathered) <= MOST_READ:
+                queue, read = self.handover_queue, len(connection.gathering.gathered)
+                if queue is not None and queue.takes(connection, read):
                     connection.stream.interrupt()
                 else:
                     connection.last = True
@@ -331,13 +324,13 @@ class ConnectionHandler:
     def _back_off(self) -> None:
         self._paused = True
         self._balancer.accepts(accepting=False)
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.pause()
         self._timer.start(self._recover)
 
     def _recover(self) -> None:
         self._backs_off = False
-        self._crowded = self._crowded and bool([one for one in self._listeners if has_waiting(one.sock)])
+        self._crowded = self._crowded and bool([one for one in self.listeners if has_waiting(one.sock)])
         self._resume()
 
     def _resume(self) -> None:
@@ -347,7 +340,7 @@ class ConnectionHandler:
         self._watch()
 
     def _watch(self) -> None:
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.watch()
 
     def stop(self) -> None:
@@ -358,9 +351,9 @@ class ConnectionHandler:
         self._balancer.may_hold(0)
         self._timer.stop()
         self._turn.stop()
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.close()
-        self._listeners = []
+        self.listeners = []
 
     def close_idle(self) -> None:
         """Close the connections that wait for a request; one whose request has just come in is served.

@@ -20,7 +20,7 @@ from l7.http.forwarding import Hop
 from l7.tls.client_certificates import client_certificate
 from l7.tls.contexts import ListenerContexts
 from l7.tls.counters import HandshakeCounters
-from l7.tls.details import TlsDetails
+from l7.tls.details import TlsDetails, TlsEntrance
 from l7.tls.failures import OVERLOADED, TIMEOUT, TlsFailure
 from l7.workers.downstream.connection import ClientConnection
 from l7.workers.transport.plain import PlainTransport
@@ -41,14 +41,18 @@ class HandshakeOwner(Protocol):
     def begin(self, stream: Stream, hop: Hop) -> ClientConnection:
         """Serve a new connection."""
 
+    def established(self, connection: ClientConnection) -> None:
+        """Called when the handshake of a connection is complete."""
+
 
 class ClientHandshake:
     """One handshake: what the transport tells, and what the stream tells meanwhile."""
 
-    __slots__ = ("_all", "connection")
+    __slots__ = ("_all", "connection", "entrance")
 
-    def __init__(self, all_of_them: TlsHandshakes) -> None:
+    def __init__(self, all_of_them: TlsHandshakes, entrance: TlsEntrance) -> None:
         self._all = all_of_them
+        self.entrance = entrance
         self.connection: ClientConnection | None = None
 
     def may_step(self, transport: ShakingTransport) -> bool:
@@ -124,7 +128,7 @@ class TlsHandshakes:
     def begin(self, sock: Socket, contexts: ListenerContexts, hop: Hop) -> None:
         """Shake hands on a new connection, and serve it."""
         self._make_room()
-        handshake = ClientHandshake(self)
+        handshake = ClientHandshake(self, contexts.entrance)
         stream = Stream(sock, self._sweeper, TlsTransport(sock, contexts.sessions.present, handshake))
         handshake.connection = self._owner.begin(stream, hop)
         stream.handler = handshake
@@ -134,7 +138,7 @@ class TlsHandshakes:
     def go_on(self, connection: ClientConnection, contexts: ListenerContexts) -> None:
         """Shake hands on a connection whose PROXY header has come, within the time that it had for both."""
         self._make_room()
-        handshake = ClientHandshake(self)
+        handshake = ClientHandshake(self, contexts.entrance)
         stream = connection.stream
         stream.transport = TlsTransport(stream.socket, contexts.sessions.present, handshake)
         handshake.connection = connection
@@ -170,7 +174,8 @@ class TlsHandshakes:
         if handshake.connection is not None:
             cipher = self._ciphers.setdefault(cipher, cipher)
             tls = TlsDetails(sys.intern(version), cipher, name or "", resumed, *client_certificate(state))
-            handshake.connection.begin_tls(tls)
+            handshake.connection.begin_tls(tls, handshake.entrance)
+            self._owner.established(handshake.connection)
             handshake.connection = None
 
     def failed(self, handshake: ClientHandshake, failure: TlsFailure) -> None:

@@ -16,3 +16,7 @@ cdef class PlainTransport:
     cpdef acknowledge(self)
     cpdef shutdown(self)
     cpdef close(self)
+
+cdef class RelayTransport(PlainTransport):
+    cpdef bytes recv(self, Py_ssize_t size)
+    cpdef shutdown(self)

@@ -88,3 +88,40 @@ class PlainTransport:
         """Let the socket go, without a word: the peer takes what was not ended by `shutdown` for cut off."""
         self._descriptor = -1
         self.socket.close()
+
+
+class RelayTransport(PlainTransport):
+    """One end of a socket pair on which another process has what a client says in TLS, and says what it is sent.
+
+    That a side has ended, as close_notify says it in TLS, cannot be seen at a unix socket whose other end was closed,
+    too. So who ends gives its end a name first: the system keeps that, and nothing has a name that was cut off.
+    """
+
+    __slots__ = ()
+
+    def recv(self, size: int) -> bytes:
+        """As the plain one; ``truncated`` says how it ended."""
+        data = socket_calls.receive(self._descriptor, size)
+        if not data:
+            self.truncated = not has_ended(self.socket)
+        return data
+
+    def shutdown(self) -> None:
+        """End what is sent, so that the client is sent close_notify."""
+        end(self.socket)
+
+
+def end(sock: Socket) -> None:
+    """End what is sent on one end of a socket pair, for `has_ended` at the other. Raises ``OSError``."""
+    try:
+        sock.bind("")  # any name that nobody has
+    finally:
+        sock.shutdown(socket.SHUT_WR)
+
+
+def has_ended(sock: Socket) -> bool:
+    """Whether the other end of a socket pair has called `end`."""
+    try:
+        return bool(sock.getpeername())
+    except OSError:
+        return False

@@ -340,6 +340,11 @@ class TlsTransport(PlainTransport):
             self._flusher.close()
             self._flusher = None
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether the socket has not taken all that was sent, close_notify included."""
+        return bool(self._unsent)
+
     def shutdown(self) -> None:
         """Send close_notify, and end what is sent; where the socket takes nothing now, as soon as it does."""
         if self._shut:

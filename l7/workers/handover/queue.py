@@ -3,6 +3,7 @@
 A worker that drains sends each idle connection to the master, with what it has read of the next request; the master
 passes it on to a worker of the new generation. Both ways are one `Adopt` on the worker's channel, the descriptor beside
 it. Our copy is closed without a shutdown, so the connection itself never ends.
+Keys cannot travel: of a connection in TLS one end of a socket pair does (`l7.workers.handover.tls_relays`).
 
 Nothing here waits: a channel that takes no more is watched until it does, and meanwhile a connection on which a request
 comes in is served where it is.
@@ -11,12 +12,13 @@ comes in is served where it is.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Protocol
 
 from l7.clock import monotonic
-from l7.http.forwarding import Hop
 from l7.ipc.messages import Adopt
 from l7.workers.downstream.connection import ClientConnection
+from l7.workers.handover.tls_relays import TlsRelays
 from l7.workers.runtime.channel import LoopChannel
 from l7.workers.transport.stream import NEVER
 
@@ -37,9 +39,12 @@ class HandoverOwner(Protocol):
 class HandoverQueue:
     """Connections that wait for room in the channel to the master; messages overtake them."""
 
-    def __init__(self, channel: LoopChannel, origin: HandoverOwner) -> None:
+    def __init__(self, channel: LoopChannel, origin: HandoverOwner, relays: TlsRelays) -> None:
+        self.entrances: frozenset[str] = frozenset()
+        """The listeners in TLS whose connections others go on with (`l7.tls.details.TlsEntrance`)."""
         self._channel = channel
         self._origin = origin
+        self._relays = relays
         self._leaving: deque[tuple[ClientConnection, float | None]] = deque()
         """The connections that wait; each with its idle deadline where it is not served meanwhile."""
         self._waiting = False
@@ -49,11 +54,12 @@ class HandoverQueue:
 
         One that waits for its next request is served as long as it is here; one with bytes already read waits.
         """
-        if self._channel.broken or len(connection.pending) > MOST_READ:
+        if not self.takes(connection, len(connection.pending)):
             return False
         stream = connection.stream
-        until = stream.deadline if connection.pending else None
-        if connection.pending:
+        has_read = bool(connection.pending) or stream.transport.pending > 0
+        until = stream.deadline if has_read else None
+        if has_read:
             stream.handler = None
             stream.pause()
         else:
@@ -64,6 +70,17 @@ class HandoverQueue:
         if not self._waiting:
             self._push()
         return True
+
+    def takes(self, connection: ClientConnection, read: int) -> bool:
+        """Whether a connection can be handed over of whose next request ``read`` bytes have been read.
+
+        One whose client might not come in any more by the listener that it came by ends with its next answer.
+        """
+        entrance = connection.entrance
+        if entrance is not None and entrance.listener not in self.entrances:
+            connection.last = True
+            return False
+        return not self._channel.broken and read <= MOST_READ
 
     def cancel(self) -> None:
         """Hand over no more connections: those that wait stay here."""
@@ -79,6 +96,9 @@ class HandoverQueue:
             connection, until = self._leaving[0]
             if connection.stream.closed or not (until is not None or connection.idle):
                 self._leaving.popleft()
+            elif not (connection.stream.transport.can_detach or self._relay(connection, until)):
+                self._leaving.popleft()
+                self._origin.stay(connection)
             elif self._send(connection, connection.stream.deadline if until is None else until):
                 self._leaving.popleft()
                 connection.stream.detach()
@@ -90,21 +110,19 @@ class HandoverQueue:
                 self._channel.when_there_is_room(self._push)
                 return
 
+    def _relay(self, connection: ClientConnection, until: float | None) -> bool:
+        """Keep the TLS of a connection here; returns False where there are no descriptors for that."""
+        if not self._relays.take_over(connection):
+            return False
+        if until is not None:
+            connection.stream.pause()
+        return True
+
     def _send(self, connection: ClientConnection, until: float) -> bool:
         left = None if until == NEVER else round(max(until - monotonic(), 0.1), 3)
-        hop = connection.hop
+        hop, tls, entrance = connection.hop, connection.tls, connection.entrance
         scheme, told = hop.scheme.decode("ascii"), hop.told_port.decode("ascii")
         message = Adopt(hop.client, hop.port, connection.pending, left, scheme=scheme, told_port=told)
+        if tls is not None and entrance is not None:
+            message = replace(message, tls=tls.text(), entrance=entrance.listener, relay=entrance.relay)
         return self._channel.try_send(message, connection.stream.socket.fileno())
-
-
-def adopted_hop(message: Adopt, authority: bytes, *, via: bool) -> Hop:
-    """What a connection adds to requests that comes from another worker.
-
-    :param authority: of its listener; empty where that is gone.
-    """
-    port = f":{message.port}" if message.port else ""
-    authority = authority or f"localhost{port}".encode("ascii")
-    hop = Hop(message.peer, message.port, authority, message.scheme.encode("ascii"), via=via)
-    hop.told_port = message.told_port.encode("ascii")
-    return hop

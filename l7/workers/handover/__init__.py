@@ -1,0 +1,1 @@
+"""How client connections go on in another worker: handed over, adopted, and relayed by who keeps their TLS."""
