@@ -50,6 +50,7 @@ def _table(answer: Answer) -> Iterator[str]:
         yield _connections(answer["connections"])
     yield ""
     yield from _columns([COLUMNS, *map(_row, answer["workers"])])
+    yield from _relays(answer["workers"])
     opener = answer.get("opener")
     if opener is not None:
         yield f"privileged opener: pid {opener['pid']}, {opener['state']}"
@@ -63,6 +64,12 @@ def _table(answer: Answer) -> Iterator[str]:
     if answer.get("servers"):
         yield ""
         yield from map(printable_line, _servers(answer["servers"]))
+
+
+def _relays(workers: Sequence[Answer]) -> Iterator[str]:
+    for one in workers:
+        if count := one.get("relayed"):
+            yield f"worker {one['worker']} of generation {one['generation']} relays TLS for {count} connections"
 
 
 def _certificates(certificates: Sequence[Answer]) -> Iterator[str]:

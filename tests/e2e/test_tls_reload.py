@@ -91,12 +91,12 @@ class Site:
             closes = answer.closes
         assert client.read_until_closed() == b"" and client.end == "eof"
 
-    def answers(self, client: TlsClient, *, closes: bool = False) -> dict[str, Any]:
+    def answers(self, client: TlsClient) -> dict[str, Any]:
         """What the server of the present configuration was asked by ``client``."""
         client.send(REQUEST)
         answer = client.read_response()
         assert answer.status == 200
-        assert answer.closes == closes
+        assert not answer.closes
         assert answer.json["origin"] == [self.server.port], "answered by the new configuration"
         return answer.json
 
@@ -485,10 +485,11 @@ def test_who_could_not_come_in_is_announced_by_the_old_worker(site, change):
     """Where the rules of a listener change, or it goes: the new generation serves none of its connections."""
     plain = "listeners: [{address: '127.0.0.1:0', tls: true}]\n"
     it = site(more=plain, inherit=False)
-    with it.connect() as relayed:
+    with ExitStack() as stack:
+        relayed = stack.enter_context(it.connect())
         it.answers(relayed)
         it.reload()
-        old, client = it.server, it.connect()
+        old, client = it.server, stack.enter_context(it.connect())
         it.answers(client)
         it.more = change + "\n"
         it.reload(wait=False)
@@ -506,6 +507,5 @@ def test_an_upgrade_announces_them(site):
         it.reload()
         it.answers(client)
         pid = upgrade(it.proxy)
-        it.answers(client, closes=True)
-        assert client.read_until_closed() == b"" and client.end == "eof"
+        it.ends(client)
     stop_successor(it.proxy, pid)
