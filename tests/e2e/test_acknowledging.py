@@ -1,4 +1,4 @@
-"""Applications and clients that write head and body apart and leave Nagle's algorithm on: nobody waits for 40 ms.
+"""Applications and clients that write in two pieces and leave Nagle's algorithm on: nobody waits for 40 ms.
 
 Python's ``http.server`` is one of them. What it writes second is held back until the first is acknowledged, and the
 system of who reads delays that.
@@ -7,15 +7,18 @@ system of who reads delays that.
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from tests.harness.client import Client
 from tests.harness.l7process import L7Process
+from tests.harness.tls import issue, trusting, write_pair
 
 L7 = Callable[..., L7Process]
 
@@ -88,3 +91,25 @@ def test_a_client_that_writes_the_body_apart(l7: L7, application: str) -> None:
             client.send(b"more")
 
         assert quickest(client, send) < DELAY * 0.75
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_that_ends_its_handshake_and_then_asks(
+    l7: L7, application: str, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    """In TLS 1.3, and where a session of 1.2 is resumed, the client has the last word of the handshake."""
+    pair = write_pair(tmp_path, "site", issue("a.test"))
+    proxy = l7(f"workers: 1\ntls: {{certificates: [{pair}]}}\nbackends: {{'*': {{servers: ['{application}']}}}}")
+    context, session, took = trusting(version), None, []
+    for _ in range(MEASURED):
+        started = time.monotonic()
+        sock = socket.create_connection(proxy.address, 10)
+        with context.wrap_socket(sock, server_hostname="a.test", session=session) as tls:
+            tls.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+            data = b""
+            while piece := tls.recv(65536):
+                data += piece
+            assert data.endswith(b"hello")
+            took.append(time.monotonic() - started)
+            session = tls.session
+    assert min(took[1:]) < DELAY * 0.75

@@ -190,6 +190,8 @@ class TlsTransport(PlainTransport):
             self._plain = b"".join(pieces)
             if self._outgoing.pending > self._held:
                 self._flush_soon()
+            if not pieces and self._observer is not None:
+                self.acknowledge()  # a client that had the last word may hold back its request
 
     def _is_strange(self, data: bytes) -> bool:
         """Whether the first bytes of a client are not those of TLS."""
