@@ -18,8 +18,11 @@ from l7.workers.downstream.body import RequestBody
 from l7.workers.limits import BackendProtocolLimits
 from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport.stream import NEVER
+from l7.workers.transport.tls import TlsTransport
+from l7.workers.transport.tls_handshake import handshake
 from l7.workers.upstream.relay import MOST_INTERIM, Relay
 from tests.workers.loop import Ends, exchange_on, proxy_of, received, turn, until
+from tests.workers.tls_ends import NAME, TlsPeer, client_context, server_context
 
 OPENING = b"the head as it goes up\r\n\r\n"
 CHUNK_SIZE = b"30d41\r\n"  # 200,001
@@ -522,6 +525,26 @@ def test_what_a_server_does_not_take_at_once_of_a_body_follows(setting):
     one.server.settimeout(0.01)
     with pytest.raises(TimeoutError):
         one.server.recv(1)
+
+
+def test_what_a_server_with_tls_does_not_take_at_once_is_not_sent_to_another_one(setting):
+    """Some of its records may have left."""
+    one = setting(length(SIZE, b"x" * SIZE), buffer=4096)
+    peer = TlsPeer(one.server, server_context(), server=True)
+    one.server_stream.transport = transport = TlsTransport(one.server_stream.socket, client_context(), server_name=NAME)
+    shaking = gevent.spawn(peer.shake)
+    handshake(one.server_stream, transport, 5)
+    shaking.get(timeout=5)
+    opening = OPENING + one.body.first
+    assert one.relay.send_at_once(opening)
+    assert bytes(one.body.unsent) == opening, "a transport of TLS has to be given it again"
+    running = gevent.spawn(one.run)
+    got = b""
+    while len(got) < len(opening):
+        got += peer.receive()
+    assert got == opening
+    peer.send(OK)
+    assert running.get(timeout=5) is True and one.relay.reusable
 
 
 def test_a_head_that_a_server_does_not_take_at_once_was_not_sent(setting):

@@ -120,8 +120,8 @@ class Relay:
         except StreamLost:
             return False
         if sent < len(opening):
-            if self._body is None or not sent:
-                return False
+            if self._body is None or (not sent and self._server.transport.can_splice):
+                return False  # of TLS some records may have left: it takes the same bytes again
             self._body.unsent = memoryview(opening)[sent:]
         else:
             self._sent_at = clock.monotonic()
