@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,13 @@ class Stage:
             self.children.add(ChildProcess(slot, slot, 1, 10**6 + slot, ours, 0.0), self)
             self.far.append(theirs)
         self.ready = [1, 2]
-        self.relay = ConnectionBroker(self.scoreboard, self.children, lambda: self.ready)
+        self.entrances = {1: ["a"], 2: ["a", "b"]}
+        """Of each generation; the new workers are of the second one."""
+        for slot in (1, 2):
+            self.children.handles[slot].generation = 2
+        self.relay = ConnectionBroker(
+            self.scoreboard, self.children, lambda: self.ready, lambda generation: self.entrances[generation]
+        )
         self.clients: list[socket.socket] = []
 
     def note(self, handle: ChildProcess, received: Received) -> None:
@@ -44,12 +51,12 @@ class Stage:
     def gone(self, handle: ChildProcess, status: int) -> None:
         self.ended.append(handle.slot)
 
-    def hand_over(self, number: int = 0, left: float | None = None) -> socket.socket:
-        """The old worker sends a connection; returns the client's end of it."""
+    def hand_over(self, number: int = 0, left: float | None = None, **tls: Any) -> socket.socket:
+        """The old worker sends a connection, of which it has the TLS where so given; returns the client's end of it."""
         client, connection = socket.socketpair()
         client.settimeout(5)
         with connection:
-            assert self.far[0].try_send(Adopt("192.0.2.1", number, b"GET", left), connection.fileno())
+            assert self.far[0].try_send(Adopt("192.0.2.1", number, b"GET", left, **tls), connection.fileno())
         self.clients.append(client)
         return client
 
@@ -251,3 +258,64 @@ def test_what_lies_in_the_channel_of_a_worker_that_has_ended_is_not_lost(stage, 
         message, connection = taken
         connection.close()
         assert message.port == number
+
+
+# --- those in TLS -----------------------------------------------------------------------------------------------------
+
+
+def test_one_in_tls_goes_to_whom_its_client_could_have_come_to(stage):
+    stage.children.handles[1].generation = 1
+    stage.hand_over(tls="[]", entrance="b", relay=7)
+    stage.listen()
+    assert stage.take(1) is None
+    message, connection = stage.take(2)
+    assert (message.entrance, message.relay, message.last) == ("b", 7, False)
+    connection.close()
+
+
+def test_one_in_tls_that_nobody_may_take_goes_back(stage, monkeypatch):
+    monkeypatch.setattr(relays, "HOLD", 0.0)
+    stage.hand_over(tls="[]", entrance="c", relay=7)
+    stage.listen()
+    stage.relay.look()
+    message, connection = stage.take(0)
+    assert message.returned
+    connection.close()
+
+
+def test_one_in_tls_that_nobody_may_take_ends_with_who_sent_it(stage, monkeypatch):
+    monkeypatch.setattr(relays, "HOLD", 0.0)
+    client = stage.hand_over(tls="[]", entrance="c", relay=7)
+    stage.far[0].close()
+    stage.listen()
+    stage.children.handles[0].channel.close()
+    stage.relay.look()
+    assert client.recv(9) == b"" and stage.relay.due is None
+
+
+def test_one_whose_relay_is_announced_ends_with_its_next_answer(stage):
+    stage.relay.announced.add(7)
+    for relay in (7, 8):
+        stage.hand_over(tls="[]", entrance="a", relay=relay)
+    stage.listen()
+    taken = []
+    for slot in (1, 2):
+        message, connection = stage.take(slot)
+        connection.close()
+        taken.append((message.relay, message.last))
+    assert sorted(taken) == [(7, True), (8, False)]
+
+
+def test_another_l7_takes_none_in_tls(stage, monkeypatch):
+    monkeypatch.setattr(relays, "HOLD", 0.0)
+    ours, theirs = map(Channel, pair())
+    stage.relay.away = ours
+    assert not stage.relay.entrances(2)
+    stage.hand_over(tls="[]", entrance="a", relay=7)
+    stage.listen()
+    stage.relay.look()
+    message, connection = stage.take(0)
+    assert message.returned
+    connection.close()
+    for end in (ours, theirs):
+        end.close()

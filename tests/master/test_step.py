@@ -577,6 +577,93 @@ def test_too_many_draining_workers_make_room_for_new_ones():
     assert len(sim.state.workers) <= 12
 
 
+# --- relays -----------------------------------------------------------------------------------------------------------
+
+
+def relaying(sim: Simulation, generation: int) -> int:
+    """Reload; the one old worker relays TLS from then on. Returns its slot."""
+    (old,) = sim.ready()
+    sim.reload(generation, 1)
+    sim.boot()
+    sim.send(v.RelayBegun(old.slot))
+    assert sim.state.child(old.slot).state is ChildState.RELAYING
+    assert sim.phase is MasterPhase.SERVING
+    return old.slot
+
+
+def test_a_worker_that_relays_is_announced_when_its_time_is_over_and_ended_the_second_time():
+    sim = serving(1, drain=100.0)
+    slot = relaying(sim, 2)
+    sim.pass_time(100)
+    assert not sim.told(v.AnnounceRelays) and not sim.told(v.KillChild)
+    sim.pass_time(1)
+    assert sim.told(v.AnnounceRelays) == [v.AnnounceRelays(slot)]
+    sim.pass_time(99)
+    assert not sim.told(v.StopChild)
+    sim.pass_time(2)
+    assert sim.told(v.StopChild) == [v.StopChild(slot)]
+    sim.die(slot, clean=True)
+    assert [worker.generation for worker in sim.state.workers] == [2]
+
+
+def test_the_oldest_of_nine_generations_that_relay_is_announced_once():
+    sim = serving(1)
+    slots = []
+    for generation in range(2, 11):
+        assert not sim.told(v.AnnounceRelays)
+        slots.append(relaying(sim, generation))
+        sim.pass_time(1)
+    assert sim.told(v.AnnounceRelays) == [v.AnnounceRelays(slots[0])]
+    slots.append(relaying(sim, 11))
+    assert sim.told(v.AnnounceRelays) == [v.AnnounceRelays(slots[0]), v.AnnounceRelays(slots[1])]
+    assert not sim.told(v.StopChild) and not sim.told(v.KillChild)
+
+
+def test_all_workers_of_the_oldest_generation_that_relays_are_announced():
+    sim = serving(2)
+    for generation in range(2, 11):
+        old = sim.ready()
+        sim.reload(generation, 2)
+        sim.boot()
+        sim.boot()
+        for worker in old:
+            sim.send(v.RelayBegun(worker.slot))
+    assert len(sim.told(v.AnnounceRelays)) == 2
+    assert {sim.state.child(one.slot).generation for one in sim.told(v.AnnounceRelays)} == {1}
+
+
+def test_a_worker_that_relays_drains_at_a_stop_and_is_aborted_where_it_hangs():
+    sim = serving(1, graceful=8.0)
+    slot = relaying(sim, 2)
+    sim.send(v.HeartbeatLost(slot))
+    assert sim.told(v.AbortChild) == [v.AbortChild(slot)]
+    sim.die(slot)
+    slot = relaying(sim, 3)
+    sim.send(v.GracefulStopRequested())
+    assert v.DrainWorker(slot, 8.0, close=True) in sim.told(v.DrainWorker)
+    for worker in list(sim.state.workers):
+        sim.die(worker.slot, clean=True)
+    assert sim.phase is MasterPhase.STOPPED
+
+
+def test_who_relays_makes_room_where_slots_are_out():
+    sim = serving(1, slots=4)
+    slots = [relaying(sim, generation) for generation in range(2, 5)]
+    sim.reload(5, 1)
+    assert sim.told(v.StopChild) == [v.StopChild(slots[0])]
+    sim.die(slots[0], clean=True)
+    sim.boot()
+    assert [worker.generation for worker in sim.ready()] == [5]
+
+
+def test_a_late_word_of_relays_changes_nothing():
+    sim = serving(1)
+    (worker,) = sim.ready()
+    sim.send(v.RelayBegun(worker.slot))
+    sim.send(v.RelayBegun(9))
+    assert sim.state.child(worker.slot).state is ChildState.READY
+
+
 # --- one more, one fewer ----------------------------------------------------------------------------------------------
 
 
@@ -839,6 +926,7 @@ _MOVES = st.sampled_from(
         "mute",
         "more",
         "fewer",
+        "relay",
         "time",
         "long",
         "term",
@@ -870,6 +958,8 @@ def test_whatever_happens_no_rule_is_broken(moves: list[tuple[str, int]], monito
             sim.send(v.HeartbeatLost(slot))
         elif move == "heard" and slot is not None:
             sim.send(v.DrainAcknowledged(slot))
+        elif move == "relay" and slot is not None:
+            sim.send(v.RelayBegun(slot))
         elif move == "lost" and slot is not None:
             sim.send(v.BackendUnreachable(slot, "a", "x:80: connect refused", pick % 2 == 0))
         elif move == "looked" and slot is not None:
