@@ -343,6 +343,15 @@ def test_an_answer_that_is_cut_short_is_cut_off(site):
         assert client.end == "reset", "no close_notify"
 
 
+def test_an_answer_that_only_its_end_would_end_is_reset(site):
+    it = site(lambda request: request.connection.send(b"HTTP/1.1 200 OK\r\n\r\nhalf") or request.connection.reset())
+    with it.connect() as client:
+        it.reload()
+        client.send(b"GET / HTTP/1.0\r\n\r\n")
+        assert not client.read_response().complete
+        assert client.end == "reset"
+
+
 def test_a_worker_that_dies_cuts_its_clients_off(site):
     it = site(leaks=False)
     with it.connect() as client:

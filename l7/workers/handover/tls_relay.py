@@ -17,7 +17,7 @@ from gevent import get_hub
 
 from l7.clock import monotonic
 from l7.workers.transport import socket_calls
-from l7.workers.transport.plain import end, has_ended
+from l7.workers.transport.plain import ENDED, RESET, end, how_it_ended
 from l7.workers.transport.stream_errors import is_hung_up
 from l7.workers.transport.tls import MOST, TlsTransport
 
@@ -186,7 +186,10 @@ class TlsRelay:
         self._sock_readable.stop()
         self._server_over = True
         self._taken_at = monotonic()
-        if not has_ended(self._sock):
+        how = how_it_ended(self._sock)
+        if how != ENDED:
+            if how == RESET:
+                self._transport.abort()
             self.close()
             return
         try:

@@ -10,6 +10,7 @@ waiting and the meaning of an error are the stream's business.
 
 from __future__ import annotations
 
+import os
 import socket
 from _socket import socket as Socket
 
@@ -93,8 +94,8 @@ class PlainTransport:
 class RelayTransport(PlainTransport):
     """One end of a socket pair on which another process has what a client says in TLS, and says what it is sent.
 
-    That a side has ended, as close_notify says it in TLS, cannot be seen at a unix socket whose other end was closed,
-    too. So who ends gives its end a name first: the system keeps that, and nothing has a name that was cut off.
+    Whether a side was ended, cut off or reset cannot be seen at a unix socket whose other end was closed. So who ends
+    or resets gives its end a name first, which the system keeps: what has no name was cut off.
     """
 
     __slots__ = ()
@@ -103,25 +104,38 @@ class RelayTransport(PlainTransport):
         """As the plain one; ``truncated`` says how it ended."""
         data = socket_calls.receive(self._descriptor, size)
         if not data:
-            self.truncated = not has_ended(self.socket)
+            self.truncated = how_it_ended(self.socket) != ENDED
         return data
 
     def shutdown(self) -> None:
         """End what is sent, so that the client is sent close_notify."""
         end(self.socket)
 
+    def abort(self) -> None:
+        """Let `close` reset the client's connection."""
+        _name(self.socket, RESET)
+
+
+CUT_OFF, ENDED, RESET = b"", b"e", b"r"
+"""How one end of a socket pair was ended."""
+
 
 def end(sock: Socket) -> None:
-    """End what is sent on one end of a socket pair, for `has_ended` at the other. Raises ``OSError``."""
-    try:
-        sock.bind("")  # any name that nobody has
-    finally:
-        sock.shutdown(socket.SHUT_WR)
+    """End what is sent on one end of a socket pair, for `how_it_ended` at the other. Raises ``OSError``."""
+    _name(sock, ENDED)
+    sock.shutdown(socket.SHUT_WR)
 
 
-def has_ended(sock: Socket) -> bool:
-    """Whether the other end of a socket pair has called `end`."""
+def how_it_ended(sock: Socket) -> bytes:
+    """What was done at the other end of a socket pair: `ENDED`, `RESET`, or `CUT_OFF` where it was only closed."""
     try:
-        return bool(sock.getpeername())
+        return sock.getpeername()[1:2] or CUT_OFF
     except OSError:
-        return False
+        return CUT_OFF
+
+
+def _name(sock: Socket, how: bytes) -> None:
+    try:
+        sock.bind(b"\0" + how + os.urandom(12))  # an abstract name, which is in no file system
+    except OSError:  # it has one
+        pass
