@@ -483,6 +483,7 @@ def test_pauses_are_those_of_a_real_worker(tmp_path: Path) -> None:
         ended = time.monotonic()
     found = {one.contestant: one.figures for one in pauses.samples_of(pauses.read(notes), 0, ended, "", "l7", 1)}
     assert found.keys() >= {"l7 beat", "l7 tick", "l7 board", "l7 sweep", "l7 gc-2", "l7 log"}
+    assert "l7 other" not in found, "whatever a worker does at intervals has its title"
     assert all(0 < figures["each_us"] <= figures["longest_us"] for figures in found.values())
 
 

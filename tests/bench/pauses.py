@@ -31,6 +31,7 @@ TITLES = {
     "board": "look at what other processes found out about servers",
     "sweep": "sweep: the deadlines of all connections",
     "trim": "pipes that large bodies went through closed",
+    "other": "other tasks at fixed intervals",
     "gc-0": "collection of garbage, youngest objects",
     "gc-1": "collection of garbage, those that one outlived",
     "gc-2": "collection of garbage, all objects, asked for each second",
@@ -131,7 +132,7 @@ def observe(path: Path) -> None:
     from l7.workers import process
 
     notes = Notes()
-    keys = {"_beat": "beat", "_tick": "tick", "tick": "board", "trim": "trim", "sweep": "sweep"}
+    keys = {"beat": "beat", "_tick": "tick", "tick": "board", "trim": "trim", "sweep": "sweep"}
     write_all = SharedOutput.write
 
     def write(*arguments):
@@ -149,7 +150,7 @@ def observe(path: Path) -> None:
             return status
 
         def _every(self, seconds: float, call: Callable[[], None]) -> None:
-            super()._every(seconds, notes.timed(keys[call.__name__], call))
+            super()._every(seconds, notes.timed(keys.get(call.__name__, "other"), call))
 
     SharedOutput.write = write
     process.Worker = ObservedWorker
