@@ -57,19 +57,22 @@ def has_failed(why: int) -> bool:
     return layout.unpack(why)[0] != Fault.NONE
 
 
-def words(why: int, check: Health) -> str:
-    """A result and its count in a row as text; ``check`` is the configured check."""
+def words(why: int, check: Health, tls: str = "") -> str:
+    """A result and its count in a row as text; ``check`` is the configured check.
+
+    :param tls: what is known of TLS that failed, beyond what the number says.
+    """
     fault, detail, count = layout.unpack(why)
-    return _describe(Fault(fault), detail, check) + (f" ×{count}" if count > 1 else "")
+    return _describe(Fault(fault), detail, check, tls) + (f" ×{count}" if count > 1 else "")
 
 
-def _describe(fault: Fault, detail: int, check: Health) -> str:
+def _describe(fault: Fault, detail: int, check: Health, tls: str) -> str:
     if fault is Fault.UNREACHABLE:
         return describe_connect(detail)
     if fault is Fault.STATUS:
         return f"status {detail}, expected {show_statuses(check.expect)}"
     if fault is Fault.TLS:
-        return f"TLS: {failure_numbers.describe(detail)}"
+        return f"TLS: {tls or failure_numbers.describe(detail)}"
     if fault is Fault.BODY:
         return f"the body lacks {check.body!r}"
     if fault in (Fault.NO_CONNECTION, Fault.NO_ANSWER):

@@ -13,7 +13,7 @@ from l7.tls.certificates import DAY, day
 NOT_YET, EXPIRED = 9, 10
 SELF_SIGNED, SELF_SIGNED_AUTHORITY, UNKNOWN_ISSUER, NO_ISSUER = 18, 19, 20, 21
 WRONG_NAME, WRONG_ADDRESS = 62, 64
-LATE, LOST, REJECTED, OTHER = 250, 251, 252, 253
+LATE, LOST, REJECTED, OTHER, NOT_TLS = 250, 251, 252, 253, 254
 """Numbers of what is no verification: OpenSSL's own stay below."""
 _CODE, _DAY_AT, _DAYS = 0xFF, 8, 0xFFFF
 
@@ -37,6 +37,7 @@ _WORDS: Final = {
     LOST: "closed within the TLS handshake",
     REJECTED: "it refuses our certificate",
     OTHER: "no TLS handshake",
+    NOT_TLS: "it does not speak TLS at this port",
 }
 
 

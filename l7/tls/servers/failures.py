@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from l7.tls.failures import CLOSED, TlsFailure
-from l7.tls.servers.failure_numbers import LOST, OTHER, REJECTED, describe, refusal_number
+from l7.tls.servers.failure_numbers import LOST, NOT_TLS, OTHER, REJECTED, describe, refusal_number
 
 REJECTED_LABEL: Final = "certificate_rejected"
 """The label of the alerts by which a peer says that it does not take our certificate, or wants one."""
+_NOT_TLS: Final = frozenset(("wrong version number", "packet length too long", "http request"))
+"""OpenSSL's words for an answer that is of another protocol."""
 _DER = 2
 
 
@@ -33,6 +35,8 @@ def server_failure(failure: TlsFailure, ssl_object: ssl.SSLObject, name: str) ->
     if failure.label == CLOSED:
         return ServerTlsFailure(describe(LOST), LOST)
     words = str(failure).removeprefix("TLS: ")
+    if words in _NOT_TLS:
+        return ServerTlsFailure(describe(NOT_TLS), NOT_TLS)
     return ServerTlsFailure(words, REJECTED if failure.label == REJECTED_LABEL else OTHER)
 
 

@@ -65,14 +65,26 @@ def server_context(trust: ServerTrust) -> ssl.SSLContext:
 
 
 def _load_system(context: ssl.SSLContext) -> None:
-    """Believe what the system believes; ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` say where that is."""
+    """Believe what the system believes; where ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` is set, what is there."""
     context.set_default_verify_paths()
-    directory = ssl.get_default_verify_paths().capath
-    if context.cert_store_stats()["x509"] or (directory and os.listdir(directory)):
-        return
-    bundle = next(filter(os.path.isfile, BUNDLES), None)
+    paths = ssl.get_default_verify_paths()
+    if context.cert_store_stats()["x509"] or _has_files(paths.capath):
+        return  # those of a directory are read when they are needed
+    named = {paths.openssl_cafile_env, paths.openssl_capath_env} & os.environ.keys()
+    bundle = None if named else next(filter(os.path.isfile, BUNDLES), None)
     if bundle is None:
+        if named:
+            raise NoAuthoritiesError(
+                f"no CA certificates are where to look by {' and '.join(sorted(named))}: write ca: FILE"
+            )
         raise NoAuthoritiesError(
             "the system has no CA certificates: install them (Debian: apt install ca-certificates), or write ca: FILE"
         )
     context.load_verify_locations(bundle)
+
+
+def _has_files(directory: str | None) -> bool:
+    try:
+        return bool(directory and os.listdir(directory))
+    except OSError:
+        return False

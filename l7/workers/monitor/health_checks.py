@@ -74,6 +74,8 @@ class CheckTarget:
     request: bytes = field(init=False)
     due: float = 0.0
     dropped: bool = False
+    tls_failure: str = ""
+    """Why TLS with it has failed the last time, in words: with names, which the number of a finding has not."""
 
     def __post_init__(self) -> None:
         """Prepare what is the same for every check."""
@@ -207,7 +209,9 @@ class HealthChecks:
         )
         text = f"{target.backend}: server {target.server} is {verdict.state.name.lower()}"
         level = "info" if verdict.state is HealthState.UP else "warning"
-        self._events.write(level, _named(target, f"{text}: {words(verdict.why, target.check)}{for_so_long}"))
+        self._events.write(
+            level, _named(target, f"{text}: {words(verdict.why, target.check, target.tls_failure)}{for_so_long}")
+        )
 
     def _lack(self) -> None:
         """Report that l7 lacked descriptors, ports or memory for a check: that says nothing about the server."""
@@ -240,12 +244,15 @@ def probe(target: CheckTarget, sweeper: DeadlineSweeper) -> int | None:
     except BacklogFull:
         return finding(Fault.UNREACHABLE, errno.EAGAIN)
     except HandshakeTimeout:
+        target.tls_failure = ""
         return finding(Fault.TLS, LATE)
     except StreamTimeout:
         return finding(Fault.NO_CONNECTION if stream is None else Fault.NO_ANSWER)
     except StreamLost as lost:
+        target.tls_failure = str(lost).removeprefix("TLS: ")
         return finding(Fault.TLS, REJECTED) if lost.rejected else finding(Fault.RESET)
     except ServerTlsFailure as failure:
+        target.tls_failure = str(failure)
         return finding(Fault.TLS, failure.number)
     except OSError as error:
         return _refused(error.errno or 0)
