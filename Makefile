@@ -6,7 +6,7 @@
 #   make test-asan        parsers, corpora and mutations of them on hot modules with AddressSanitizer and UBSan (gcc)
 #   make testssl          testssl.sh against an l7 with TLS, for two minutes (Debian)
 #   make lint             ruff (rules and layout) and mypy
-#   make bench            l7 beside nginx, HAProxy and Caddy, for some 40 minutes (ARGS="--quick" takes four; needs Debian)
+#   make bench            l7 beside nginx, HAProxy and Caddy, for half an hour (ARGS="--quick" takes four minutes; needs Debian)
 #   make docs             the documentation, in docs/_build/html
 #   make dist             the source distribution and the wheel of this machine, in dist/
 #   make test-container   the steps of docs/Containerfile and what they make, by debootstrap (root, Debian, some minutes)

@@ -97,7 +97,7 @@ def run(parsed: argparse.Namespace) -> Results:
     proxies, notes = choose(parsed.proxies, machine.l7_is_compiled(), shutil.which("caddy") is not None)
     jobs, more = feasible([JOBS[name] for name in parsed.jobs], cores, idle.raise_file_limit())
     seconds = campaign.estimate(jobs, proxies, parsed.rounds, parsed.seconds)
-    print(f"{parsed.rounds} rounds of {len(jobs)} jobs, about {seconds / 60:.0f} minutes", flush=True)
+    print(f"{len(jobs)} jobs, {parsed.rounds} times: about {seconds / 60:.0f} minutes", flush=True)
     samples = []
     directory = Path(tempfile.mkdtemp(prefix="l7-bench-"))
     try:
@@ -110,8 +110,8 @@ def run(parsed: argparse.Namespace) -> Results:
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     settings = (
-        f"{parsed.rounds} rounds of {parsed.seconds:g} s; proxies on core {_list(cores.proxy)}, load and servers on "
-        f"{_list(cores.load)}."
+        f"{parsed.rounds} round{'s' * (parsed.rounds > 1)} of {parsed.seconds:g} s; "
+        f"proxies on core {_list(cores.proxy)}, load and servers on {_list(cores.load)}."
     )
     return Results(jobs, proxies, samples, described, campaign.now(), settings, [*notes, *more])
 

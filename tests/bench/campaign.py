@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from tests.bench.figures import Sample, of, spread
-from tests.bench.jobs import FOOTPRINT, IDLE, JOBS, PACED, PAUSES, Contestant, Job
+from tests.bench.jobs import FOOTPRINT, IDLE, JOBS, ONCE, PACED, PAUSES, Contestant, Job
 from tests.bench.processes import BenchError
 from tests.bench.trial import IDLE_TIME, PACED_LONGER, WARM_UP, Stage, VoidError, measure, pauses_of
 
@@ -21,7 +21,7 @@ def run(stage: Stage, jobs: Sequence[Job], proxies: list[str], rounds: int) -> I
     """
     samples: list[Sample] = []
     for number in range(1, rounds + 1):
-        for job in [job for job in jobs if job.kind != FOOTPRINT or number == 1]:
+        for job in [job for job in jobs if job.kind not in ONCE or number == 1]:
             if job.kind == PACED and not stage.peak:
                 stage = dataclasses.replace(stage, peak=peak(stage, samples))
             for contestant in in_turn(job.contestants(proxies), number):
@@ -67,7 +67,7 @@ def estimate(jobs: Sequence[Job], proxies: list[str], rounds: int, seconds: floa
     lasts = {IDLE: IDLE_TIME + 3, PACED: PACED_LONGER * seconds, FOOTPRINT: 4}
     around = WARM_UP + 0.7  # starting, checking and ending a proxy
     each = {job: len(job.contestants(proxies)) * (lasts.get(job.kind, seconds) + around) for job in jobs}
-    return sum(taken * (1 if job.kind == FOOTPRINT else rounds) for job, taken in each.items())
+    return sum(taken * (1 if job.kind in ONCE else rounds) for job, taken in each.items())
 
 
 def now() -> str:

@@ -25,7 +25,9 @@ IDLE = "idle"
 PAUSES = "pauses"
 """What a worker of l7 does beside requests: for how long each of it keeps them waiting."""
 FOOTPRINT = "footprint"
-"""Memory without traffic, and what a start and a reload cost; measured once, because it hardly varies."""
+"""Memory without traffic, and what a start and a reload cost."""
+ONCE = (IDLE, FOOTPRINT)
+"""Measured in the first round only: memory hardly varies from one to the next."""
 PURE, CADDY = "l7-pure", "caddy"
 BOTH = (PURE, CADDY)
 
