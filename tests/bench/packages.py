@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tests.bench.processes import BenchError
 
-PACKAGES = {"nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk", "openssl": "openssl", "cc": "gcc"}
-"""Command and package."""
+PACKAGES = {"nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk", "openssl": "openssl", "cc": "gcc libc6-dev"}
+"""Command and packages."""
 CADDY = "caddy"
 """Command and package of what is measured where it can be had."""
 
@@ -44,7 +44,7 @@ def require() -> None:
     print(f"installing {words}", flush=True)
     with _no_services():
         _apt("update")
-        _apt("install", "-y", "--no-install-recommends", *wanted)
+        _apt("install", "-y", "--no-install-recommends", *words.split())
     if still := missing():
         raise BenchError(f"installed, and still not found: {' '.join(still)}")
     _offer(CADDY)

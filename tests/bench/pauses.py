@@ -135,6 +135,9 @@ def observe(path: Path) -> None:
     keys = {"beat": "beat", "_tick": "tick", "tick": "board", "trim": "trim", "sweep": "sweep"}
     write_all = SharedOutput.write
 
+    def collect() -> None:
+        gc.collect()
+
     def write(*arguments):
         result = write_all(*arguments)
         notes.batch()
@@ -144,7 +147,7 @@ def observe(path: Path) -> None:
         def run(self) -> int:
             gc.callbacks.append(notes.collecting)
             self._every(self._sweeper.interval, self._sweeper.sweep)
-            super()._every(COLLECT_ALL, lambda: gc.collect() and None)
+            super()._every(COLLECT_ALL, collect)
             status = super().run()
             notes.write(path)
             return status
