@@ -279,6 +279,27 @@ def test_a_connection_from_before_ends_with_its_next_answer(site, clients):
         assert client.read_response().closes
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_connection_lives_on_with_what_its_client_has_shown(site, clients, version):
+    proxy = site.start()
+    with TlsClient(proxy.address, context=showing(certificate(clients), version)) as client:
+        client.send(LIE)
+        client.read_response()
+        first = told(site.seen[-1])
+        for _ in range(2):
+            reload(proxy)
+            client.send(LIE)
+            answer = client.read_response()
+            assert answer.status == 200 and not answer.closes
+            assert told(site.seen[-1]) == first and first[b"verified"] == b"ok"
+            client.send(REQUEST.replace(b"localhost", b"other.test"))
+            assert client.read_response().status == 421
+        site.ca.write_bytes(clients.cert_pem.bytes() + trustme.CA().cert_pem.bytes())
+        reload(proxy)
+        client.send(REQUEST)
+        assert client.read_response().closes, "it has to show its certificate again"
+
+
 def test_a_reload_with_broken_authorities_is_refused(site, clients):
     proxy = site.start()
     site.ca.write_text("nothing")
