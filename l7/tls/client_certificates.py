@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import ssl
+import time
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -44,6 +45,12 @@ def client_certificate(state: ssl.SSLObject) -> tuple[str, str, str]:
     except (ssl.SSLError, ValueError):  # a text in it that is of no character set
         subject = ""
     return OK, subject, hashlib.sha256(whole).hexdigest()
+
+
+def has_ended(state: ssl.SSLObject) -> bool:
+    """Whether the time of a client's certificate is up: of one that was resumed OpenSSL does not say so."""
+    found = state.getpeercert()
+    return ssl.cert_time_to_seconds(str(found["notAfter"])) < time.time() if found else False
 
 
 def subject_of(names: Any) -> str:

@@ -257,6 +257,23 @@ def test_an_old_ticket_does_not_let_in_who_is_shut_out(site, clients, version):
     assert site.ask(proxy, somebody)[b"verified"] == b"ok"
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_ticket_does_not_outlive_the_certificate(site, clients, version, tmp_path):
+    proxy = site.start(argv=["--admin", f"unix:{tmp_path}/admin.sock"])
+    end = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(seconds=6)
+    context = showing(certificate(clients, not_after=end), version)
+    with TlsClient(proxy.address, context=context) as client:
+        client.send(REQUEST)
+        assert client.read_response().status == 200
+        session = client.tls.session
+    proxy.wait_for(lambda: datetime.now(timezone.utc) > end + timedelta(seconds=1), "the end of the certificate")
+    shut_out(proxy, context, session=session)
+    assert len(site.seen) == 1
+    line = 'l7_tls_handshake_failures_total{reason="client_certificate_expired"} 1'
+    proxy.wait_for(lambda: line in get(f"{tmp_path}/admin.sock", "/metrics").body.decode(), line)
+    assert site.ask(proxy, showing(certificate(clients), version))[b"verified"] == b"ok"
+
+
 def test_a_session_lives_on_over_a_reload_that_changes_nothing(site, clients):
     proxy = site.start()
     context = showing(certificate(clients))

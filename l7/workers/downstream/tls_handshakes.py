@@ -17,11 +17,11 @@ from gevent import get_hub
 from l7.clock import monotonic
 from l7.errors import BAD_REQUEST, ProxyError
 from l7.http.forwarding import Hop
-from l7.tls.client_certificates import client_certificate
+from l7.tls.client_certificates import client_certificate, has_ended
 from l7.tls.contexts import ListenerContexts
 from l7.tls.counters import HandshakeCounters
 from l7.tls.details import TlsDetails, TlsEntrance
-from l7.tls.failures import OVERLOADED, TIMEOUT, TlsFailure
+from l7.tls.failures import EXPIRED, OVERLOADED, TIMEOUT, TlsFailure
 from l7.workers.downstream.connection import ClientConnection
 from l7.workers.transport.plain import PlainTransport
 from l7.workers.transport.stream import DeadlineSweeper, Stream
@@ -75,6 +75,11 @@ class ClientHandshake:
             stream.transport = PlainTransport(stream.socket)
             self.connection.refuse(ProxyError(BAD_REQUEST, PLAIN), clear_text)
         else:
+            self.connection.close()
+
+    def shut_out(self) -> None:
+        """Close the connection of a client that may not come in any more."""
+        if self.connection is not None and not self.connection.stream.closed:
             self.connection.close()
 
     def on_expired(self, stream: Stream) -> None:
@@ -166,6 +171,10 @@ class TlsHandshakes:
         """Count a handshake, and let the connection wait for its first request."""
         self._under_way.pop(handshake, None)
         state = transport.ssl_object
+        if state.session_reused and has_ended(state):
+            self._counters.failed(EXPIRED)
+            self._loop.run_callback(handshake.shut_out)  # its transport is in the middle of something
+            return
         version = (state.version() or "").removeprefix("TLSv")
         cipher = (state.cipher() or ("",))[0]
         resumed = bool(state.session_reused)
