@@ -1,7 +1,8 @@
 """The privileged opener: the one process that stays root, and may do nothing but open what it was told of at the start.
 
-It opens the configuration file, the access log and the ports that were named by flags and variables, and those that
-the configuration file names as the opener reads it, where only root can change that file. An attacker who controls
+It opens the configuration file, and the access log, the ports, the files of TLS and the storage of ACME that were named
+by flags and variables, and those that the configuration file names as the opener reads it, where only root can change
+that file. An attacker who controls
 another process of l7 can have these opened and nothing else. It ends when no process has the other end of its socket.
 """
 
