@@ -1,12 +1,14 @@
 """The conversation with an authority: an account, an order, its challenge, the certificate. By certbot's ``acme``.
 
 Each call waits, for an answer or a while. This module is imported where certificates are obtained, and nowhere else:
-what it brings is of some megabytes, and not installed where nobody wants ACME.
+what it brings is of some megabytes, and not installed where nobody wants ACME. The master imports it, for its children:
+an account that has given up root may not be able to.
 """
 
 from __future__ import annotations
 
 import base64
+import http.client
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +32,7 @@ from l7.acme.records import Account
 from l7.config.tls import Acme
 from l7.config.values.names import printable
 from l7.errors import L7Error
+from l7.tls.servers.trust import NoAuthoritiesError
 
 ANSWER_WITHIN = 30
 """Seconds that an answer may take to begin, and each pause within it."""
@@ -73,12 +76,19 @@ class _NewOrder(messages.NewOrder):  # type: ignore[misc]
 
 
 class Authority:
-    """One authority, with our account there."""
+    """One authority, with our account there.
 
-    def __init__(self, settings: Acme, account: Account, user_agent: str) -> None:
+    :param issuers: those that its own certificate is verified by, as PEM; empty for those of the system.
+    :raises AuthorityError: the system has none.
+    """
+
+    def __init__(self, settings: Acme, issuers: str, account: Account, user_agent: str) -> None:
         self._settings = settings
         self._account = account
-        self._network = AuthorityNetwork(user_agent, settings.ca, ANSWER_WITHIN)
+        try:
+            self._network = AuthorityNetwork(user_agent, issuers, ANSWER_WITHIN)
+        except NoAuthoritiesError as error:
+            raise AuthorityError(str(error)) from None
         self._client: Any = None
 
     def connect(self) -> Account:
@@ -215,7 +225,9 @@ class Authority:
             raise self._refused(refusal) from None
         except errors.IssuanceError as refusal:
             raise self._refused(refusal.error) from None
-        except requests.RequestException as error:
+        except requests.JSONDecodeError as error:
+            raise self._nonsense(error) from None
+        except (OSError, http.client.HTTPException) as error:
             raise AuthorityError(why_unreachable(error)) from None
         except errors.TimeoutError:
             raise AuthorityError(f"it has not issued the certificate within {ISSUED_WITHIN:g} s") from None

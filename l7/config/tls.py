@@ -84,8 +84,8 @@ class Acme(Section):
     )
     ca: OptionalPath = Field(
         default=None,
-        description="The file with the issuers that the directory's own certificate is verified by; without it those "
-        "that browsers know.",
+        description="The file with the issuers that the directory's own certificate is verified by, as PEM; without it "
+        "those of the system.",
         examples=["/etc/l7/authority.pem"],
     )
     eab: Annotated[ExternalAccount | None, BeforeValidator(unless_off), _UNLESS_OFF] = Field(

@@ -135,7 +135,7 @@ class MonitorSupervisor(ChildSupervisor):
         channel: socket.socket,
         lock: int | None,
     ) -> MonitorSpec:
-        shared_state = self._generations.shared_state
+        shared_state, acme = self._generations.shared_state, served.generation.config.tls.acme
         # It would keep a file that was rotated and removed on the disk.
         self._context.resources.log.close()
         return MonitorSpec(
@@ -150,6 +150,7 @@ class MonitorSupervisor(ChildSupervisor):
             certificates=[one.info for one in served.files.certificates],
             server_contexts=served.files.contexts,
             storage_lock=lock,
+            acme_issuers="" if acme is None or acme.ca is None else served.files.authorities[acme.ca],
             admin=None if served.admin is None or served.admin.socket.fileno() < 0 else served.admin.socket,
         )
 

@@ -42,7 +42,7 @@ class TlsFiles:
     """Those that ACME has obtained, and the self-signed ones in place of those that it has not yet."""
     warnings: tuple[Problem, ...] = ()
     authorities: Mapping[str, str] = field(default_factory=dict)
-    """Those whose client certificates are valid, as PEM, by the name of their file."""
+    """Those whose client certificates are valid, and those of ``tls.acme.ca``, as PEM, by the name of their file."""
 
     @property
     def certificates(self) -> tuple[Certificate, ...]:
@@ -148,6 +148,8 @@ def _named_authorities(loaded: Loaded) -> Iterator[tuple[Path, str]]:
         if one.tls is not None and tls is not None and tls.client_auth != "off" and tls.client_ca is not None:
             own = one.tls.client_ca is not None
             found.setdefault(tls.client_ca, ("listeners", index, "tls", "client-ca") if own else ("tls", "client-ca"))
+    if config.tls.acme is not None and config.tls.acme.ca is not None:
+        found.setdefault(config.tls.acme.ca, ("tls", "acme", "ca"))
     return ((path, name) for name, path in found.items())
 
 

@@ -91,7 +91,10 @@ class StartSettings:
         ]
         named = frozenset[str]().union(*(files(loaded.config) for files in tls_files))
         own = any(path[:2] == ("tls", "acme") and ":" not in source for path, source in loaded.sources.items())
-        return cls(file, loaded.config, given, named | _of_defaults(loaded), loaded.config.tls.acme if own else None)
+        acme = loaded.config.tls.acme if own else None
+        if acme is not None and acme.ca is not None:
+            named |= {os.path.abspath(acme.ca)}
+        return cls(file, loaded.config, given, named | _of_defaults(loaded), acme)
 
 
 def _certificates(config: Config) -> frozenset[str]:
@@ -101,8 +104,9 @@ def _certificates(config: Config) -> frozenset[str]:
 
 
 def _authorities(config: Config) -> frozenset[str]:
-    """The files of the authorities of client certificates that it names, by their full paths."""
+    """The files of authorities that it names, of client certificates and of ACME, by their full paths."""
     names = [config.tls.client_ca, *(one.tls.client_ca for one in config.listeners if one.tls is not None)]
+    names += [] if config.tls.acme is None else [config.tls.acme.ca]
     return frozenset(os.path.abspath(name) for name in names if name is not None)
 
 

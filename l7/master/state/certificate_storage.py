@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 
 from l7.acme.storage import LOCK, LONGEST, certificate_name, path_of
 from l7.config.schema import Config
-from l7.errors import Problem
+from l7.errors import ConfigError, Problem
 from l7.master.resources.privileged_opener import PrivilegedOpener
 from l7.tls.certificate_files import acme_hosts
 from l7.tls.certificates import Certificate, CertificateError
@@ -26,12 +27,13 @@ class CertificateStorage:
     ) -> tuple[tuple[Certificate, ...], tuple[Problem, ...]]:
         """The certificates that were obtained, and a self-signed one for each host that has none yet.
 
-        What cannot be read counts as none; it is warned of by what comes beside.
+        What cannot be read counts as none; it is warned of by what comes beside. Raises `ConfigError`.
         """
         # Imported by the first who has a certificate: it brings a library of some megabytes.
         from l7.tls.parsing import certificate_of
         from l7.tls.self_signed import make
 
+        _import_client()
         found: list[Certificate] = []
         missing: list[Certificate] = []
         warnings: list[Problem] = []
@@ -76,6 +78,15 @@ class CertificateStorage:
             return self._opener.read_stored(path_of(config.tls.acme, name))
         except FileNotFoundError:
             return b""
+
+
+def _import_client() -> None:
+    """Import what the monitor process obtains certificates by: its account may be unable to. Raises `ConfigError`."""
+    try:
+        importlib.import_module("l7.acme.authority")
+    except ImportError as error:
+        what = f"what it needs cannot be imported ({error}): restart l7, or pip install 'l7[acme]'"
+        raise ConfigError([Problem("tls.acme", "", what)]) from None
 
 
 def _words(error: Exception) -> str:

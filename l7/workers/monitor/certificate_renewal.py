@@ -61,16 +61,18 @@ class HostState:
 class CertificateRenewer:
     """Keeps the certificates of ``tls.acme`` valid.
 
+    :param issuers: those that the authority's own certificate is verified by, as PEM; empty for those of the system.
     :param lock: the open file that is locked while an order is under way; None where there is none.
     :param challenges: what workers answer to the authority.
     :param send: sends a message to the master.
     """
 
     def __init__(
-        self, settings: Acme, lock: int | None, challenges: ChallengeTable, send: Callable[[Message], None],
-        events: Events,
+        self, settings: Acme, issuers: str, lock: int | None, challenges: ChallengeTable,
+        send: Callable[[Message], None], events: Events,
     ) -> None:  # fmt: skip
         self._settings = settings
+        self._issuers = issuers
         self._lock = lock
         self._challenges = challenges
         self._send = send
@@ -132,7 +134,7 @@ class CertificateRenewer:
     # --- one host -----------------------------------------------------------------------------------------------------
 
     def _order(self, host: str) -> None:
-        # Imported when it is first needed: it brings what sends requests, and is installed where ACME is wanted.
+        # The master has imported it, where ACME is wanted: it is not installed elsewhere.
         from l7.acme.authority import AuthorityError
 
         try:
@@ -179,7 +181,7 @@ class CertificateRenewer:
     def _connected(self) -> Authority:
         from l7.acme.authority import Authority
 
-        authority = Authority(self._settings, self._account, f"l7/{__version__}")
+        authority = Authority(self._settings, self._issuers, self._account, f"l7/{__version__}")
         account = authority.connect()
         if account != self._account:
             self._store(ACCOUNT, account.text())
@@ -208,9 +210,11 @@ class CertificateRenewer:
         seconds = round(record.not_before - now)
         words = f"tls.acme: no certificate for {host}: {why}; it is tried again in {show_duration(float(seconds))}"
         facts = {"host": host, "failures": record.failures, "seconds": seconds}
-        self._events.warning(named("acme.failed", words, **facts))
         self._pauses[host] = record.not_before
-        self._note(host, record)
+        try:
+            self._note(host, record)
+        finally:
+            self._events.warning(named("acme.failed", words, **facts))
 
     def publish(self, token: str, answer: str) -> None:
         """Have all workers answer a challenge."""

@@ -89,6 +89,8 @@ class MonitorSpec:
     """What TLS with servers is spoken by, by route."""
     storage_lock: int | None = None
     """What is locked while a certificate is obtained by ACME; None where none is."""
+    acme_issuers: str = ""
+    """Those that the authority's own certificate is verified by, as PEM; empty for those of the system."""
     admin: socket.socket | None = None
     """The listening socket of the admin endpoint."""
 
@@ -146,9 +148,7 @@ class MonitorWorker:
         metrics = Metrics(writer, spec.scoreboard, self._config, self._rows, self._resolved, spec.shared_memory.written)
         self._metrics = metrics
         metrics.certificates = spec.certificates
-        self._renewer = None if self._config.tls.acme is None else CertificateRenewer(
-            self._config.tls.acme, spec.storage_lock, spec.shared_memory.challenges, self._channel.send, events
-        )  # fmt: skip
+        self._renewer = self._make_renewer()
         self._admin = AdminServer(AdminHandler(metrics, MasterGauges(writer), self._visit))
         self._members: dict[tuple[str, str], list[CheckTarget]] = {}
         self._by_row: dict[int, Row] = {}
@@ -158,6 +158,15 @@ class MonitorWorker:
         self._begun = False
         self._leave = Event()
         self._timers: list[Any] = []
+
+    def _make_renewer(self) -> CertificateRenewer | None:
+        spec, acme = self._spec, self._config.tls.acme
+        if acme is None:
+            return None
+        challenges = spec.shared_memory.challenges
+        return CertificateRenewer(
+            acme, spec.acme_issuers, spec.storage_lock, challenges, self._channel.send, self._events
+        )
 
     def run(self) -> int:
         """Run until told to stop, or until the master has exited."""

@@ -1,0 +1,440 @@
+"""Certificates by ACME, of a real authority (pebble) and of one that does what it should not."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from tests.harness.accounts import NOBODY, root_only
+from tests.harness.authority import Answer, FakeAuthority
+from tests.harness.client import TIMEOUT, get
+from tests.harness.l7process import PROGRAM, ROOT, STATUS, WORKER, L7Process
+from tests.harness.lifecycle import reload
+from tests.harness.pebble import Pebble, needs_pebble
+from tests.harness.tls import TlsClient
+
+CONFIG = """
+listeners:
+  - {{address: '{challenges}', redirect-to-https: true}}
+  - {{address: '127.0.0.1:0', tls: true}}
+tls: {{acme: {{email: me@example.com, directory: '{directory}', ca: {ca}, storage: {storage}{more}}}}}
+canary-time: 0s
+backends: {{{backends}}}
+"""
+WITHOUT_ACME = (sys.executable, "-c", "import sys; sys.modules['acme'] = None; from l7.__main__ import main; main()")
+ORDERS, ACCOUNTS = "POST /order-plz", "POST /sign-me-up"
+"""What pebble logs of orders and of new accounts."""
+PATIENCE = 2 * TIMEOUT
+"""An order takes some seconds on a busy machine."""
+
+
+@pytest.fixture
+def acme(l7, origin, tmp_path) -> Callable[..., L7Process]:
+    """Starts l7 with ACME: ``acme(authority, "a.test")``."""
+    server = origin()
+
+    def start(authority: Pebble | FakeAuthority, *hosts: str, more: str = "", extra: str = "", **options) -> L7Process:
+        options = {"argv": ["--control", STATUS], "inherit": False, "leaks": False, **options}
+        return l7(config_of(authority, server.address, *hosts, storage=tmp_path / "acme", more=more) + extra, **options)
+
+    start.server = server
+    return start
+
+
+def config_of(authority: Any, server: str, *hosts: str, storage: Path, more: str = "") -> str:
+    challenges = f"127.0.0.1:{authority.http_port}" if isinstance(authority, Pebble) else "127.0.0.2:0"
+    return CONFIG.format(
+        challenges=challenges, directory=authority.directory, ca=authority.ca, more=more,
+        storage=storage, backends=", ".join(f"'{host}': {{servers: ['{server}']}}" for host in hosts),
+    )  # fmt: skip
+
+
+def shown(proxy: L7Process, name: str, context: ssl.SSLContext | None = None) -> TlsClient:
+    """A client of the listener with TLS; without a context it believes whoever answers."""
+    if context is None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return TlsClient(("127.0.0.1", proxy.ports()[1]), name=name, context=context)
+
+
+def stored(tmp_path: Path, name: str) -> Path:
+    (found,) = (tmp_path / "acme").glob(f"*/{name}")
+    return found
+
+
+@pytest.fixture
+def pebble() -> Iterator[Pebble]:
+    with Pebble("a.test", "b.test") as authority:
+        yield authority
+
+
+@needs_pebble
+def test_a_certificate_is_obtained_and_shown_without_a_reload(acme, pebble, tmp_path):
+    proxy = acme(pebble, "a.test", "'*'".strip("'"), extra="users: {me: secret}\n", workers=2)
+    proxy.wait_for_event("acme.self-signed", host="a.test")
+    proxy.wait_for_event("acme.obtained", PATIENCE, host="a.test")
+    with shown(proxy, "a.test", pebble.trusting()) as client:
+        assert client.names == {"a.test"}
+        client.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        assert client.read_response().status == 401, "challenges are answered without a login, nothing else is"
+    (entry,) = proxy.status()["certificates"]
+    assert entry["names"] == ["a.test"]
+    assert "Pebble" in entry["issuer"]
+    assert all("generation 1" in title for title in proxy.titles() if title.startswith(WORKER))
+    for name in ("a.test.pem", "a.test.json", "_account.json"):
+        assert stored(tmp_path, name).stat().st_mode & 0o777 == 0o600, name
+    pem = stored(tmp_path, "a.test.pem").read_text()
+    assert pem.count("BEGIN CERTIFICATE") == 2
+    assert "BEGIN PRIVATE KEY" in pem
+
+
+@needs_pebble
+def test_workers_that_come_later_show_it_too(acme, pebble):
+    proxy = acme(pebble, "a.test")
+    proxy.wait_for_event("acme.obtained", PATIENCE, host="a.test")
+    (worker,) = proxy.workers()
+    os.kill(worker, 9)
+    proxy.wait_for(lambda: proxy.workers() and proxy.workers() != [worker], "another worker")
+    with shown(proxy, "a.test", pebble.trusting()):
+        pass
+    reload(proxy)
+    with shown(proxy, "a.test", pebble.trusting()):
+        pass
+    assert pebble.count(ORDERS) == 1
+
+
+@needs_pebble
+def test_it_is_renewed_under_load_without_one_failed_handshake(acme, origin):
+    with Pebble("a.test", lives=16) as pebble:
+        proxy = acme(pebble, "a.test", workers=2)
+        proxy.wait_for_event("acme.obtained", PATIENCE, host="a.test")
+        failures: list[BaseException] = []
+        counts = [0, 0]
+        over = threading.Event()
+
+        def load(number: int) -> None:
+            while not over.is_set() and not failures:
+                try:
+                    with shown(proxy, "a.test") as client:
+                        client.send(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+                        assert client.read_response().status == 200
+                    counts[number] += 1
+                except BaseException as failure:  # it is the test's own: raised again below
+                    failures.append(failure)
+
+        threads = [threading.Thread(target=load, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            serials = set()
+            for _ in range(2):
+                start = len(proxy.events)
+                proxy.wait_for_event("acme.obtained", PATIENCE, start, host="a.test")
+                with shown(proxy, "a.test", pebble.trusting()) as client:
+                    serials.add(client.certificate["serialNumber"])
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join(TIMEOUT)
+        if failures:
+            raise failures[0]
+        assert len(serials) == 2
+        assert min(counts) > 10
+        assert not any("acme.failed" in line for line in proxy.events)
+
+
+@needs_pebble
+def test_a_restart_uses_what_is_stored(acme, pebble):
+    first = acme(pebble, "a.test")
+    first.wait_for_event("acme.obtained", PATIENCE, host="a.test")
+    first.stop()
+    second = acme(pebble, "a.test", "b.test")
+    with shown(second, "a.test", pebble.trusting()):
+        pass
+    second.wait_for_event("acme.obtained", PATIENCE, host="b.test")
+    assert not any("acme.self-signed" in line and "host=a.test" in line for line in second.events)
+    assert pebble.count(ORDERS) == 2, "one a host"
+    assert pebble.count(ACCOUNTS) == 1, "the account is used again"
+
+
+@needs_pebble
+def test_an_authority_that_has_forgotten_the_account_gives_another_one(acme, pebble, tmp_path):
+    first = acme(pebble, "a.test")
+    first.wait_for_event("acme.obtained", PATIENCE, host="a.test")
+    first.stop()
+    before = stored(tmp_path, "_account.json").read_text()
+    pebble.stop()
+    pebble.start()
+    second = acme(pebble, "a.test", "b.test")
+    second.wait_for_event("acme.obtained", PATIENCE, host="b.test")
+    assert stored(tmp_path, "_account.json").read_text() != before
+
+
+@needs_pebble
+def test_a_refused_host_is_tried_again_later_and_no_sooner_after_a_restart(acme, tmp_path):
+    with Pebble("a.test", strangers=("bad.test",)) as pebble:
+        first = acme(pebble, "bad.test", "a.test")
+        event = first.wait_for_event(r"acme\.failed .*host=bad\.test failures=1 seconds=(\d+): (.*)", PATIENCE)
+        assert 60 <= int(event[1]) <= 66
+        assert "forbidden by policy" in event[2]
+        first.wait_for_event("acme.obtained", PATIENCE, host="a.test")
+        record = json.loads(stored(tmp_path, "bad.test.json").read_text())
+        assert record["failures"] == 1
+        assert record["not_before"] > time.time()
+        first.stop()
+        orders = pebble.count(ORDERS)
+        second = acme(pebble, "bad.test", "a.test", "b.test")
+        second.wait_for_event("acme.failed", PATIENCE, host="b.test")  # which no name server knows
+        assert pebble.count(ORDERS) == orders + 1, "the refused host is left alone"
+        with shown(second, "bad.test") as client:
+            assert b"bad.test" in client.tls.getpeercert(binary_form=True), "a self-signed one is shown"
+
+
+@needs_pebble
+def test_an_unknown_token_goes_the_normal_way(acme, pebble):
+    proxy = acme(pebble, "a.test")
+    answer = get(("127.0.0.1", pebble.http_port), "/.well-known/acme-challenge/nobodys", host="a.test")
+    assert answer.status == 200, "the server's"
+    assert get(("127.0.0.1", pebble.http_port), "/other", host="a.test").status == 308
+    proxy.wait_for_event("acme.obtained", PATIENCE, host="a.test")
+
+
+@needs_pebble
+def test_an_order_waits_while_another_l7_has_one_and_takes_what_that_has_got(acme, pebble, tmp_path):
+    first = acme(pebble, "a.test")
+    first.wait_for_event("acme.obtained", PATIENCE, host="a.test")
+    first.stop()
+    certificate, record = stored(tmp_path, "a.test.pem"), stored(tmp_path, "a.test.json")
+    for path in (certificate, record):
+        path.rename(tmp_path / path.name)
+    with stored(tmp_path, "_lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = acme(pebble, "a.test")
+        second.wait_for_event("acme.self-signed", host="a.test")
+        time_to_try = time.monotonic() + 2.5
+        second.wait_for(lambda: time.monotonic() > time_to_try, "some tries to lock")
+        assert pebble.count(ORDERS) == 1, "nothing is ordered while another one has the lock"
+        for path in (record, certificate):
+            shutil.copy(tmp_path / path.name, path)
+    context = pebble.trusting()
+
+    def is_shown() -> bool:
+        try:
+            shown(second, "a.test", context).close()
+        except ssl.SSLError:
+            return False
+        return True
+
+    second.wait_for(is_shown, "the certificate of the other one", PATIENCE)
+    assert pebble.count(ORDERS) == 1
+
+
+@needs_pebble
+def test_two_l7_share_one_storage(acme, pebble, tmp_path, l7):
+    first = acme(pebble, "a.test")
+    beside = config_of(pebble, acme.server.address, "a.test", storage=tmp_path / "acme")
+    beside = beside.replace(f"127.0.0.1:{pebble.http_port}", "127.0.0.2:0")
+    first.wait_for_event("acme.obtained", PATIENCE, host="a.test")
+    second = l7(beside, inherit=False, leaks=False)
+    with shown(second, "a.test", pebble.trusting()):
+        pass
+    assert pebble.count(ORDERS) == 1
+
+
+EAB = {"kid-1": "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"}
+
+
+@needs_pebble
+def test_an_account_is_bound_to_one_at_the_authority_and_its_key_is_shown_nowhere(acme, tmp_path):
+    with Pebble("a.test", accounts=EAB) as pebble:
+        more = f", eab: {{key-id: kid-1, hmac: {EAB['kid-1']}}}"
+        proxy = acme(pebble, "a.test", more=more, extra="log-level: debug\n")
+        proxy.wait_for_event("acme.obtained", PATIENCE, host="a.test")
+        proxy.usr1()
+        proxy.wait_for_output("hmac: '\\*\\*\\*'")
+        proxy.stop()
+        account = json.loads(stored(tmp_path, "_account.json").read_text())["key"].split("\n")[1]
+        said = "\n".join([*proxy.events, *proxy.output])
+        assert EAB["kid-1"] not in said
+        assert account not in said
+
+
+@needs_pebble
+def test_an_authority_that_wants_a_bound_account_is_told_of(acme):
+    with Pebble("a.test", accounts=EAB) as pebble:
+        proxy = acme(pebble, "a.test")
+        proxy.wait_for_event(r"acme\.failed .*wants an account of its own: .*tls\.acme\.eab", PATIENCE)
+
+
+@needs_pebble
+@root_only
+def test_keys_are_roots_where_there_is_an_opener(acme, pebble, public, l7):
+    config = config_of(pebble, acme.server.address, "a.test", storage=public / "storage" / "acme")
+    path = public / "l7.yml"
+    shutil.copy(pebble.ca, public / "issuers.pem")
+    path.write_text(config.replace(pebble.ca, str(public / "issuers.pem")))
+    try:
+        with L7Process(argv=["--config", str(path)], inherit=False, run_as=None, directory=public) as proxy:
+            proxy.wait_for_event("acme.obtained", PATIENCE, host="a.test")
+            with shown(proxy, "a.test", pebble.trusting()):
+                pass
+            for found in (public / "storage").rglob("*"):
+                assert found.stat().st_uid == 0, found
+                assert found.stat().st_mode & 0o077 == 0, found
+            reload(proxy)
+            with shown(proxy, "a.test", pebble.trusting()):
+                pass
+            assert pebble.count(ORDERS) == 1
+    finally:
+        shutil.rmtree(public / "storage", ignore_errors=True)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeAuthority]:
+    with FakeAuthority() as authority:
+        yield authority
+
+
+def test_a_limit_of_the_authority_is_respected_by_all_hosts(acme, fake):
+    problem = {"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many of them, retry after 2027"}
+    fake.answers["/order"] = Answer(429, problem, {"Retry-After": "7200"})
+    proxy = acme(fake, "a.test", "b.test")
+    event = proxy.wait_for_event(r"acme\.failed .*failures=1 seconds=(\d+): .*too many of them, retry after 2027")
+    assert 7200 <= int(event[1]) <= 7920
+    reload(proxy)
+    assert fake.asked.count("/order") == 1
+    assert all(agent.startswith("l7/") for agent in fake.agents)
+
+
+HTML = "<html>It works!</html>"
+NONSENSE = {
+    "no JSON": Answer(body=HTML),
+    "a list": Answer(body=[1]),
+    "another object": Answer(body={"a": "b"}),
+    "a text": Answer(body='"'),
+    "numbers for URLs": Answer(body={"newNonce": 1, "newAccount": 2, "newOrder": 3}),
+    "not found": Answer(404, HTML),
+    "an error": Answer(500, HTML),
+    "too much": Answer(body="x" * 2_000_000),
+}
+
+
+@pytest.mark.parametrize("answer", NONSENSE.values(), ids=NONSENSE.keys())
+def test_a_directory_that_answers_nonsense_is_told_of_and_does_no_harm(acme, fake, answer):
+    fake.answers["/dir"] = answer
+    proxy = acme(fake, "a.test")
+    proxy.wait_for_event("acme.failed", host="a.test", failures=1)
+    with shown(proxy, "a.test") as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        assert client.read_response().status == 200
+    assert not any("bug" in line or "Traceback" in line for line in proxy.events)
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/nonce", Answer(503, HTML)),
+        ("/account", Answer(201, HTML)),
+        ("/account", Answer(201, [1], {"Location": "x"})),
+        ("/order", Answer(201, {"status": "pending"})),
+        ("/order", Answer(201, {"status": "ready", "authorizations": [], "finalize": "https://127.0.0.1:1/"})),
+        ("/order", Answer(201, {"status": 7, "authorizations": 8})),
+        ("/order", Answer(409, HTML)),
+    ],
+)
+def test_nonsense_later_on_is_told_of_too(acme, fake, path, answer):
+    fake.answers[path] = answer
+    proxy = acme(fake, "a.test")
+    proxy.wait_for_event("acme.failed", host="a.test", failures=1)
+    assert not any("bug" in line or "Traceback" in line for line in proxy.events)
+
+
+def test_a_directory_that_cannot_be_reached_or_trusted_is_told_of(acme, fake):
+    fake.directory = "https://127.0.0.1:1/dir"
+    proxy = acme(fake, "a.test", "b.test")
+    proxy.wait_for_event(r"acme\.failed .*host=a\.test .*cannot be reached: connection refused")
+    proxy.wait_for_event(r"acme\.failed .*host=b\.test ")
+
+
+def test_an_authority_whose_certificate_is_of_another_issuer_is_told_of(acme, fake, tmp_path):
+    fake.ca = str(tmp_path / "others.pem")
+    trustme.CA().cert_pem.write_to_path(fake.ca)
+    acme(fake, "a.test").wait_for_event(r"acme\.failed .*not to be trusted: .*tls\.acme\.ca")
+
+
+def command(*words: str, program: tuple[str, ...] = PROGRAM) -> subprocess.CompletedProcess[str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("L7_C")}
+    words = (*program, *words)
+    return subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT, cwd=ROOT, env=environ, check=False)
+
+
+@pytest.mark.parametrize("words", [(), ("check",)])
+def test_without_its_package_it_is_refused_with_the_name_of_the_extra(words, tmp_path):
+    storage = ["--tls-acme-storage", str(tmp_path), "-p", "0", "--bind", "127.0.0.1"]
+    done = command(*words, "--acme", "me@example.com", *storage, "a.test=127.0.0.1:9", program=WITHOUT_ACME)
+    assert "pip install 'l7[acme]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("port: 80", "c.yml:2: port: with acme this is where challenges come"),
+        ("listeners: ['127.0.0.1:0']", "challenges come to port 80, where l7 does not listen"),
+    ],
+)
+def test_what_cannot_work_is_told_by_check(config, words, tmp_path):
+    path = tmp_path / "c.yml"
+    acme = f"tls: {{acme: {{email: me@example.com, storage: {tmp_path}}}}}"
+    path.write_text(f"{acme}\n{config}\nbackends: {{a.test: {{servers: [b]}}}}\n")
+    assert words in command("check", "-c", str(path)).stderr
+
+
+def test_there_has_to_be_a_host():
+    done = command("check", "--acme", "me@example.com", "*=127.0.0.1:9", "10.0.0.1=127.0.0.1:9")
+    assert done.returncode == 2
+    assert "there is no host that a certificate can be obtained for" in done.stderr
+
+
+def test_a_storage_that_cannot_be_written_is_refused_at_the_start(tmp_path):
+    (tmp_path / "file").write_text("x")
+    done = command(
+        "--acme", "me@example.com", "--tls-acme-storage", str(tmp_path / "file" / "acme"), "--access-log", "off",
+        "-c", write(tmp_path, "listeners: [{address: '127.0.0.1:0', tls: true}]\nbackends: {a.test: {servers: [b]}}\n"),
+        *(["--run-as", "root"] if os.geteuid() == 0 else []),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "tls.acme.storage: " in done.stderr
+    assert "not a directory" in done.stderr
+
+
+@root_only
+def test_keys_of_nobody_are_refused(tmp_path):
+    text = "listeners: [{address: '127.0.0.1:0', tls: true}]\nbackends: {a.test: {servers: [b]}}\n"
+    done = command(
+        "--acme", "me@example.com", "--tls-acme-storage", str(tmp_path / "acme"), "--access-log", "off",
+        "-c", write(tmp_path, text), "--run-as", NOBODY.pw_name, "--privileged-opener", "off",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "private keys would belong to nobody" in done.stderr
+    assert not (tmp_path / "acme").exists()
+
+
+def write(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "l7.yml"
+    path.write_text(text)
+    return str(path)
