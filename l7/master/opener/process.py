@@ -2,8 +2,8 @@
 
 It opens the configuration file, and the access log, the ports, the files of TLS and the storage of ACME that were named
 by flags and variables, and those that the configuration file names as the opener reads it, where only root can change
-that file. An attacker who controls
-another process of l7 can have these opened and nothing else. It ends when no process has the other end of its socket.
+that file. An attacker who controls another process of l7 can have these opened and nothing else. It ends when no
+process has the other end of its socket.
 """
 
 from __future__ import annotations
