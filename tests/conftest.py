@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 import l7 as package
+from tests.harness import over_tls
 from tests.harness.checkout import CHECKOUT
 from tests.harness.client import Client
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin
-from tests.harness.passes import COMPILED_ALONE, SLOW, is_second_pass
+from tests.harness.passes import COMPILED_ALONE, OVER_TLS, PLAIN_ALONE, SLOW, is_second_pass
 from tests.harness.stage import Play, Stage
 
 
@@ -50,6 +51,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "e2e" in Path(str(item.path)).parts:
             item.add_marker("e2e")
+            _leave_plain(item)
+
+
+def _leave_plain(item: pytest.Item) -> None:
+    """Skip, where all tests run over TLS, one that says nothing of it, or cannot."""
+    place = _place(Path(str(item.path)))
+    for reason in filter(None, map(PLAIN_ALONE.get, (place, f"{place}::{getattr(item, 'originalname', '')}"))):
+        if over_tls.ALWAYS:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run over TLS once more what is named for it."""
+    if _place(Path(metafunc.module.__file__)) in OVER_TLS and not over_tls.ALWAYS and not is_second_pass():
+        metafunc.parametrize("spoken", ["http", "https"], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spoken(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What clients of one port speak; what is started for a whole module has to ask for it."""
+    with over_tls.speaking(getattr(request, "param", "https" if over_tls.ALWAYS else "http")):
+        yield
 
 
 @pytest.fixture
@@ -70,7 +93,7 @@ def origin() -> Iterator[Callable[..., Origin]]:
 
 
 @pytest.fixture(scope="module")
-def running(request: pytest.FixtureRequest) -> Iterator[Stage]:
+def running(request: pytest.FixtureRequest, spoken: None) -> Iterator[Stage]:
     """One l7 for all tests of a module that take `play`, with the module's ``CONFIG``."""
     with Stage(request.module.CONFIG) as stage:
         yield stage

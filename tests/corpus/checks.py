@@ -31,6 +31,7 @@ def check_forwarded(
     trailers: Headers,
     client: bytes,
     minor: int = 1,
+    scheme: bytes = b"http",
 ) -> None:
     """Assert that a request that went on is the expected one. *client* is the address l7 saw."""
     assert (method, target) == (expected.method, expected.target)
@@ -43,7 +44,7 @@ def check_forwarded(
     assert body == expected.body
     assert trailers == list(expected.trailers)
     _check_framing(expected, headers)
-    _check_hops(headers, hosts[0], client)
+    _check_hops(headers, hosts[0], client, scheme)
     _check_written(expected, headers)
 
 
@@ -57,13 +58,13 @@ def _check_framing(expected: Forward, headers: Headers) -> None:
         assert (lengths, codings) == ([], [])
 
 
-def _check_hops(headers: Headers, host: bytes, client: bytes) -> None:
+def _check_hops(headers: Headers, host: bytes, client: bytes, scheme: bytes) -> None:
     assert values(headers, b"x-forwarded-for") == [client]
     assert values(headers, b"x-real-ip") == [client]
-    assert values(headers, b"x-forwarded-proto") == [b"http"]
+    assert values(headers, b"x-forwarded-proto") == [scheme]
     assert values(headers, b"x-forwarded-host") == [host]
     port = re.search(rb":0*([1-9][0-9]*)$", host)
-    assert values(headers, b"x-forwarded-port") == [port[1] if port else b"80"]
+    assert values(headers, b"x-forwarded-port") == [port[1] if port else b"443" if scheme == b"https" else b"80"]
     assert [via.split()[1] for via in values(headers, b"via")] == [b"l7"]
     ids = values(headers, b"x-request-id")
     assert len(ids) == 1

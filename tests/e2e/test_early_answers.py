@@ -6,7 +6,6 @@ nginx reads on for 5 s of silence and 30 s in all (``lingering_timeout``, ``ling
 
 from __future__ import annotations
 
-import http.client
 import subprocess
 import threading
 import time
@@ -14,6 +13,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.harness import over_tls
 from tests.harness.client import Client
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin, Request
@@ -53,7 +53,7 @@ def test_a_client_that_reads_only_after_it_has_sent_all(l7: L7, origin: Origins,
     app = origin(refuse(2))
     proxy = l7(config(app, "body: 1000" if who == "l7" else ""))
     for _ in range(2):
-        connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
+        connection = over_tls.http_connection(proxy.port, 60)
         connection.request("POST", "/x", LARGE)
         answer = connection.getresponse()
         assert (answer.status, answer.getheader("connection")) == (413, "close")
@@ -65,7 +65,7 @@ def test_a_page_that_fits_into_no_buffer(l7: L7, origin: Origins) -> None:
     """While it is relayed the client still sends: who does not read it then never comes to read the page."""
     size = 24 * MIB
     proxy = l7(config(origin(refuse(size)), "", "write: 20s"))
-    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
+    connection = over_tls.http_connection(proxy.port, 60)
     connection.request("POST", "/x", LARGE)
     answer = connection.getresponse()
     assert (answer.status, len(answer.read())) == (413, size)

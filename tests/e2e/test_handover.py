@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect as websocket
 
 from tests.harness.client import TIMEOUT, Client
 from tests.harness.l7process import CONFIG, L7Process
 from tests.harness.lifecycle import reload
 from tests.harness.load import Gate
 from tests.harness.origin import routes
-from tests.harness.websocketserver import WebSocketServer
+from tests.harness.websocketserver import WebSocketServer, open_websocket
 
 ASK = b"GET /status/200 HTTP/1.1\r\nHost: a\r\n\r\n"
 QUICK = "canary-time: 0\naccess-log: off\n"
@@ -197,7 +196,7 @@ def test_a_stop_after_a_reload_closes_what_was_handed_over(proxy, connect):
 
 def test_a_websocket_stays_and_is_told_when_its_time_is_over(l7, echo):
     proxy = l7(f"backends: {{'*': {{servers: ['{echo.address}']}}}}\n{QUICK}drain-timeout: 5s\n")
-    with websocket(f"ws://127.0.0.1:{proxy.port}/") as client:
+    with open_websocket(proxy.port) as client:
         client.send("before")
         assert client.recv(TIMEOUT) == "before"
         old = reload(proxy)

@@ -11,6 +11,7 @@ import pytest
 from tests.harness.client import request
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin, Request
+from tests.harness.over_tls import scheme
 from tests.harness.stage import Play, Stage
 
 BACKENDS = "backends: {{'*': {{servers: ['{address}']}}}}\n"
@@ -67,7 +68,7 @@ def test_a_stranger_is_not_believed(stranger: Play) -> None:
     """Everything it says of earlier hops is replaced or dropped; the log shows its own address."""
     arrived = ask(stranger, *SAID)
     assert arrived.header(b"x-forwarded-for") == b"127.0.0.1"
-    assert arrived.header(b"x-forwarded-proto") == b"http"
+    assert arrived.header(b"x-forwarded-proto") == scheme()
     assert arrived.header(b"x-forwarded-host") == b"example.com:8080"
     assert arrived.header(b"x-forwarded-port") == b"8080"
     assert b"from-outside" not in (arrived.header(b"x-request-id") or b"")
@@ -94,7 +95,7 @@ def test_a_trusted_proxy_that_says_nothing(trusted: Play) -> None:
     """It is then itself the client."""
     arrived = ask(trusted)
     assert arrived.header(b"x-forwarded-for") == b"127.0.0.1"
-    assert arrived.header(b"x-forwarded-proto") == b"http"
+    assert arrived.header(b"x-forwarded-proto") == scheme()
     assert arrived.header(b"x-forwarded-host") == b"example.com:8080"
     trusted.wait_for_log(r"^127\.0\.0\.1 - ")
 

@@ -22,6 +22,7 @@ from tests.harness import independent
 from tests.harness.client import Client, Response, Slicing
 from tests.harness.l7process import L7Process
 from tests.harness.origin import KEPT, Origin, Request
+from tests.harness.over_tls import scheme
 
 CONFIG = """
 limits: {{head: {head}, headers: {headers}, target: {target}, body: {body}}}
@@ -57,7 +58,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
+def stage(spoken: None) -> Iterator[Stage]:
     """Start both; at the end nothing may be leaked, and nothing malformed may ever have arrived."""
     with Origin() as origin, L7Process(CONFIG.format(address=origin.address, **LIMITS)) as proxy:
         stage = Stage(proxy, origin)
@@ -85,7 +86,8 @@ def known_to_llhttp(method: bytes) -> bool:
 def check_arrived(expected: Forward, request: Request) -> None:
     """Assert that all three readers see the expected request."""
     body = request.body
-    check_forwarded(expected, request.method, request.target, request.headers, body, request.trailers, LOCAL)
+    named = (request.method, request.target, request.headers, body, request.trailers)
+    check_forwarded(expected, *named, LOCAL, scheme=scheme())
     if len(request.raw) < KEPT:
         (parsed,) = independent.with_h11(bytes(request.raw))
         assert parsed.complete

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from l7.workers.downstream.connection_reclaimer import SETTLED
+from tests.harness import over_tls
 from tests.harness.client import TIMEOUT, BadResponse, Client, slices
 from tests.harness.l7process import ROOT, STATUS, L7Process
 from tests.harness.origin import Origin, Reply, Request, routes
@@ -295,7 +296,8 @@ def test_memory_does_not_grow_with_what_slow_readers_have_not_read(l7, origin, c
         warm.send(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
         assert warm.read_response().status == 200
         warm.pump(0.05)
-    assert proxy.memory() - before < 16 * MIB, f"{(proxy.memory() - before) / MIB:.1f} MiB more for 40 slow readers"
+    most = 28 if over_tls.scheme() == b"https" else 16  # without TLS what is held lies in pipes of the kernel
+    assert proxy.memory() - before < most * MIB, f"{(proxy.memory() - before) / MIB:.1f} MiB more for 40 slow readers"
     for one in slow:
         one.reset()
 

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect as websocket
 
 from tests.harness import TIMEOUT
 from tests.harness.l7process import CONFIG, L7Process
 from tests.harness.load import Gate, in_flight
 from tests.harness.origin import Request, routes, upgrade_echo
-from tests.harness.websocketserver import WebSocketServer
+from tests.harness.websocketserver import WebSocketServer, open_websocket
 
 PATIENT = "canary-time: 0\ngraceful-timeout: 300s\n"
 """A test that waits for `graceful-timeout` fails."""
@@ -41,11 +40,11 @@ class Talker(threading.Thread):
         self.messages = 0
         self.wrong = 0
         self.code: int | None = None
-        self._url = f"ws://127.0.0.1:{proxy.port}/"
+        self._port = proxy.port
         self._size = size
 
     def run(self) -> None:
-        with websocket(self._url, compression=None) as client:
+        with open_websocket(self._port, compression=None) as client:
             try:
                 while True:
                     message = f"{self.messages} ".ljust(self._size, "x")
@@ -63,7 +62,7 @@ def test_websockets_hear_1001_at_once_and_requests_keep_their_time(l7, echo, ori
     talkers = [Talker(proxy, size) for size in [10, 3000, 200_000] * (CLIENTS // 3)]
     for talker in talkers:
         talker.start()
-    with websocket(f"ws://127.0.0.1:{proxy.port}/") as silent, in_flight(proxy, gate) as client:
+    with open_websocket(proxy.port) as silent, in_flight(proxy, gate) as client:
         proxy.wait_for(lambda: all(talker.messages > 3 for talker in talkers), "messages")
         proxy.term()
         with pytest.raises(ConnectionClosed):
@@ -132,7 +131,7 @@ def test_one_that_is_opened_while_l7_stops_ends_too(l7, origin, connect):
 
 def test_a_websocket_whose_client_does_not_read_ends_too(l7, echo):
     proxy = l7(f"backends: {{'*': {{servers: ['{echo.address}']}}}}\n{PATIENT}")
-    with websocket(f"ws://127.0.0.1:{proxy.port}/", max_size=None, max_queue=1, close_timeout=0.1) as client:
+    with open_websocket(proxy.port, max_size=None, max_queue=1, close_timeout=0.1) as client:
         client.send("flood")
         client.recv(TIMEOUT)
         time.sleep(0.3)  # until the buffers are full

@@ -13,12 +13,12 @@ import pytest
 from websockets.asyncio.client import connect as connect_asyncio
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection
-from websockets.sync.client import connect as websocket
 
+from tests.harness import over_tls
 from tests.harness.client import TIMEOUT
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Reply, Request, upgrade_echo
-from tests.harness.websocketserver import FLOOD, MAX_MESSAGE, WebSocketServer
+from tests.harness.websocketserver import FLOOD, MAX_MESSAGE, WebSocketServer, open_websocket
 
 CONFIG = "backends: {{'*': {{servers: ['{address}'], timeouts: {{idle: 20s}}}}}}"
 
@@ -37,7 +37,7 @@ def echo(server: WebSocketServer) -> Iterator[WebSocketServer]:
 
 
 @pytest.fixture(scope="module")
-def before_it(server: WebSocketServer) -> Iterator[L7Process]:
+def before_it(server: WebSocketServer, spoken: None) -> Iterator[L7Process]:
     with L7Process(CONFIG.format(address=server.address)) as proxy:
         yield proxy
         proxy.assert_no_leaks()
@@ -50,7 +50,7 @@ def proxy(before_it: L7Process, echo: WebSocketServer) -> L7Process:
 
 
 def opened(proxy: L7Process, path: str = "/chat", **options: Any) -> ClientConnection:
-    return websocket(f"ws://127.0.0.1:{proxy.port}{path}", max_size=MAX_MESSAGE, ping_interval=None, **options)
+    return open_websocket(proxy.port, path, max_size=MAX_MESSAGE, ping_interval=None, **options)
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 1 << 20, 8 << 20])
@@ -140,10 +140,16 @@ def test_a_tunnel_is_logged_when_it_ends_with_its_bytes(proxy):
 
 
 def test_many_at_once(proxy):
+    scheme, tls = over_tls.websocket(proxy.port)
+
     async def one(number: int) -> str:
-        uri = f"ws://127.0.0.1:{proxy.port}/{number}"
         async with connect_asyncio(
-            uri, max_size=MAX_MESSAGE, ping_interval=None, compression=None, open_timeout=30
+            f"{scheme}://127.0.0.1:{proxy.port}/{number}",
+            **tls,
+            max_size=MAX_MESSAGE,
+            ping_interval=None,
+            compression=None,
+            open_timeout=30,
         ) as connection:
             for turn in range(5):
                 message = hashlib.sha256(b"%d.%d" % (number, turn)).hexdigest() * (1 + 100 * (number % 7))

@@ -9,6 +9,7 @@
 request;
                           `Gate`, `in_flight`: a request that is answered when the test says so
 `harness.lifecycle`       `reload`, `upgrade`, `canary`, `wait_for_control`: what is done to a running l7, and awaited
+`harness.over_tls`        the same over TLS: `http_connection`, `websocket`, `scheme`
 `harness.environment`     environments that l7 is started in
 `harness.accounts`        what only root may do: `root_only`, `free_privileged_port`
 `harness.websocketserver` `WebSocketServer`

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from tests.harness import TIMEOUT
+from tests.harness import TIMEOUT, over_tls
 
 Address = int | tuple[str, int] | str
 Slicing = str | random.Random
@@ -118,7 +118,7 @@ class Client:
         if isinstance(address, int):
             address = ("127.0.0.1", address)
         if isinstance(address, str):
-            self.sock = socket.socket(socket.AF_UNIX)
+            self.sock: Any = socket.socket(socket.AF_UNIX)
         else:
             self.sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
         if receive_buffer:
@@ -131,6 +131,8 @@ class Client:
             raise
         if not isinstance(address, str):
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if over_tls.spoken_at(address):
+            self.sock = over_tls.TlsSocket(self.sock)
         self.sock.setblocking(False)
         self.timeout = timeout
         self.end = ""

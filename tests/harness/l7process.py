@@ -30,7 +30,7 @@ from typing import IO, Any
 
 import psutil
 
-from tests.harness import TIMEOUT
+from tests.harness import TIMEOUT, over_tls
 from tests.harness.events import event_pattern
 
 ROOT = Path(__file__).absolute().parents[2]
@@ -144,6 +144,7 @@ class L7Process:
         self.config_path = directory / "config.yml"
         self._host = host
         self._port: int | None = None
+        self._secure = False
         listener = self._bind(send_buffer) if inherit else None
         words = [*program, *self._options(config, list(argv), inherit, workers, run_as)]
         if before:
@@ -194,7 +195,11 @@ class L7Process:
             options += ["--workers", str(workers)]
         if run_as and os.geteuid() == 0 and "--run-as" not in argv and "run-as:" not in text:
             options += ["--run-as", run_as]
-        return [*options, *argv]
+        tls = over_tls.options(text, argv)
+        self._secure = bool(tls)
+        if tls and self._port is not None:
+            over_tls.note(self._port)
+        return [*options, *argv, *tls]
 
     def _spawn(self, words: list[str], env: dict[str, str], listener: socket.socket | None) -> subprocess.Popen[bytes]:
         # Nothing of the caller's own settings may reach the program under test.
@@ -231,6 +236,8 @@ class L7Process:
         if self._port is None:
             found = self.wait_for_event(LISTENING.pattern, TIMEOUT)
             self._port = int(found.group(1).rstrip(",;/").rsplit(":", 1)[1])
+        if self._secure:
+            over_tls.note(self._port)
         return self._port
 
     def ports(self, start: int = 0) -> list[int]:
@@ -444,6 +451,7 @@ class L7Process:
         self._close(TIMEOUT)
 
     def _close(self, timeout: float) -> None:
+        over_tls.forget(self._port)
         # Whoever outlives the master keeps the pipes open: the next l7 after an upgrade, or one that the caller finds
         # by `assert_nothing_left`. There is no end to wait for then.
         deadline = time.monotonic() + min(timeout, 5.0)

@@ -40,6 +40,27 @@ COMPILED_ALONE = {
 }
 """Directories and modules below ``tests`` that run in the first pass alone, and why."""
 
+OVER_TLS = ("e2e/test_http_requests.py", "e2e/test_pipelining.py", "e2e/test_websocket.py")
+"""Modules of which each test runs over TLS, too."""
+
+_RAW = "has clients of its own"
+_WAIT = "who waits for a place waits within the handshake, and those before it are idle meanwhile"
+_HANDED_OVER = "another process has no keys: connections that speak TLS are not handed over"
+_LISTENERS = "changes what it says of its listeners"
+PLAIN_ALONE = {
+    "e2e/test_balancing.py": _RAW,
+    "e2e/test_early_answers.py::test_curl": _RAW,
+    "e2e/test_fair_accept.py": _RAW,
+    "e2e/test_limits.py::test_the_limit_is_shared_by_the_workers": _WAIT,
+    "e2e/test_limits.py::test_a_worker_without_descriptors_waits_for_some": _WAIT,
+    "e2e/test_limits.py::test_idle_connections_make_place_where_descriptors_end": _WAIT,
+    "e2e/test_limits.py::test_clients_leave_descriptors_for_servers": _WAIT,
+    "e2e/test_listeners.py::test_from_the_short_form_to_the_long_one_and_back_the_socket_stays": _LISTENERS,
+    "e2e/test_reload.py::test_a_kept_connection_is_kept_through_any_number_of_reloads": _HANDED_OVER,
+    "e2e/test_reload.py::test_listeners_come_and_go": _LISTENERS,
+}
+"""Modules below ``tests/e2e``, and tests of them, that are left out where all others run over TLS, and why."""
+
 SLOW = (
     "test_packaging.py",
     "e2e/test_upgrade.py",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import socket
 import ssl
 from collections.abc import Sequence
@@ -13,14 +12,10 @@ import trustme
 
 from tests.harness import TIMEOUT
 from tests.harness.client import Address, Client
+from tests.harness.over_tls import authority
+from tests.harness.over_tls import trusting as trusting
 
 EC, RSA = trustme.KeyType.ECDSA, trustme.KeyType.RSA
-
-
-@functools.cache
-def authority() -> trustme.CA:
-    """Who signs the certificates of a test run."""
-    return trustme.CA()
 
 
 def issue(*names: str, key: trustme.KeyType = EC, **options: Any) -> trustme.LeafCert:
@@ -38,16 +33,6 @@ def write_pair(directory: Path, name: str, leaf: trustme.LeafCert) -> str:
 def chain_of(leaf: trustme.LeafCert) -> bytes:
     """The certificate and those of its issuers."""
     return b"".join(blob.bytes() for blob in leaf.cert_chain_pems)
-
-
-def trusting(version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
-    """A client's context that believes `authority`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
-    authority().configure_trust(context)
-    if version is not None:
-        context.minimum_version = context.maximum_version = version
-    return context
 
 
 class _TlsSocket:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import socket
 import threading
+from typing import Any
 
 from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import Server, ServerConnection, serve
 
-from tests.harness import TIMEOUT
+from tests.harness import TIMEOUT, over_tls
 
 MAX_MESSAGE = 32 * 1024 * 1024
 """Bytes of the longest message that both ends take."""
 FLOOD = 64
 """MiB that answer ``flood``: more than all buffers between the two ends hold."""
+
+
+def open_websocket(port: int, path: str = "/", **options: Any) -> ClientConnection:
+    """A WebSocket to an l7, over TLS where that speaks it."""
+    scheme, tls = over_tls.websocket(port)
+    return connect(f"{scheme}://127.0.0.1:{port}{path}", **tls, **options)
 
 
 class WebSocketServer:
