@@ -126,13 +126,13 @@ class Client:
         self.sock.settimeout(timeout)
         try:
             self.sock.connect(address)
+            if over_tls.spoken_at(address):
+                self.sock = over_tls.TlsSocket(self.sock)
         except OSError:
             self.sock.close()
             raise
         if not isinstance(address, str):
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if over_tls.spoken_at(address):
-            self.sock = over_tls.TlsSocket(self.sock)
         self.sock.setblocking(False)
         self.timeout = timeout
         self.end = ""
