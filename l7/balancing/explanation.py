@@ -22,6 +22,7 @@ from l7.http.targets import https_location, is_challenge
 CLIENT = "<client-address>"
 REQUEST_ID = b"<new-id>"
 USER = b"<login>"
+VERIFIED, SUBJECT, FINGERPRINT = "<none-or-ok>", "<subject>", "<sha-256>"
 
 _LOGIN = re.compile(r"(?<=//)[^/?#]*@|^[^/?#]*@")
 """The login in a URL: a client sends it as Authorization, and nothing of it is shown."""
@@ -161,6 +162,9 @@ def _tls(backend: Backend) -> str:
 def _added(config: Config, listener: ListenerConfig, head: RequestHead) -> list[tuple[str, str]]:
     """Return the fields that l7 writes, as the head for the server has them."""
     hop = Hop(CLIENT, listener.address.port, head.authority, listener.scheme, via=config.via)
+    tls = config.tls_of(listener)
+    if tls is not None and tls.client_auth not in (None, "off"):
+        hop = hop.with_certificate("ok" if tls.client_auth == "require" else VERIFIED, SUBJECT, FINGERPRINT, "")
     user = USER if config.authorization == "strip" else b""
     lines = hop.request_head(head, REQUEST_ID, user=user).split(b"\r\n")[1:]
     fields = [line.decode("utf-8", "replace").partition(": ") for line in lines if line]

@@ -73,7 +73,7 @@ def _warnings_of_authorities(certificates: Sequence[x509.Certificate]) -> Iterat
         if until < time.time():
             yield f"{number} has expired on {day(until)}: nothing that it has signed is valid"
         constraints = [each.value for each in one.extensions if isinstance(each.value, x509.BasicConstraints)]
-        if constraints and not constraints[0].ca:
+        if not (constraints[0].ca if constraints else one.issuer == one.subject):  # the oldest say nothing of it
             yield f"{number} is no authority: by it only the very same certificate is valid"
 
 

@@ -89,3 +89,18 @@ def test_one_that_is_named_and_does_not_run_is_an_error(tmp_path):
     done = l7_explain("http://a/", "--control", str(tmp_path / "none"))
     assert done.returncode == 1
     assert "no l7 runs" in done.stderr
+
+
+@pytest.mark.parametrize(("how", "verified"), [("require", "ok"), ("request", "<none-or-ok>"), ("off", None)])
+def test_servers_are_told_of_client_certificates_where_one_is_asked_for(tmp_path, how, verified):
+    file = tmp_path / "config.yml"
+    tls = {"client-auth": how, **({"client-ca": "/etc/ca.pem"} if verified else {})}
+    file.write_text(
+        f"listeners: ['*:80', {{address: '*:443', tls: {json.dumps(tls)}}}]\n"
+        "tls: {certificates: [/etc/one.pem]}\nbackends: {a: {servers: ['127.0.0.1:1']}}\n"
+    )
+    words = ("--offline", "--json", "-c", str(file))
+    told = json.loads(l7_explain("https://a/", *words).stdout)["headers"]
+    assert told.get("X-Client-Cert-Verified") == verified
+    assert ("X-Client-Cert-Subject" in told) == (verified is not None)
+    assert "X-Client-Cert-Verified" not in json.loads(l7_explain("http://a/", *words).stdout)["headers"]
