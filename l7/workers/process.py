@@ -160,7 +160,8 @@ class Worker:
         self._may_accept = Event()
         """Whether the master has let it accept, after its look ahead."""
         self._leave = Event()
-        self._timers: list[Any] = []
+        self._look = get_hub().loop.timer(TICK, TICK)
+        self._timers: list[Any] = [self._look]
 
     def run(self) -> int:
         """Serve until told to stop, or until the master has exited."""
@@ -168,7 +169,7 @@ class Worker:
         self._heartbeat.beat()
         self._every(BEAT_INTERVAL, self._heartbeat.beat)
         self._every(self._sweeper.interval, self._tick)
-        self._every(TICK, self._proxy.upstreams.tick)
+        self._look_at_servers()
         self._every(TRIM_INTERVAL, SHELF.trim)
         self._sweeper.start()
         self._channel.listen()
@@ -223,6 +224,11 @@ class Worker:
             timer.stop()
         return 0
 
+    def _look_at_servers(self) -> None:
+        """Keep up with what other processes find out about servers, from now on."""
+        if not self._look.active:
+            self._look.start(self._proxy.upstreams.tick)
+
     def _every(self, seconds: float, call: Callable[[], None]) -> None:
         timer = get_hub().loop.timer(seconds, seconds)
         timer.start(call)
@@ -252,6 +258,7 @@ class Worker:
     def _on_message(self, received: Received) -> None:
         message, descriptor = received
         if isinstance(message, Adopt) and descriptor is not None:
+            self._look_at_servers()  # where it only relayed, too: one has come back
             self._target.adopt(message, descriptor)
         elif isinstance(message, UseLog) and descriptor is not None:
             self._log.use(message.path, descriptor)
@@ -317,8 +324,9 @@ class Worker:
         if not self._relays:
             self._leave.set()
         else:
+            self._look.stop()
             self._proxy.upstreams.close()
-            self._relays.relieve()
+            SHELF.close()
 
     def _cut_off(self, why: str, goodbye: float, then: Callable[[], None]) -> None:
         """Cut off requests in flight, and give tunnels ``goodbye`` seconds to end by themselves before ``then``."""

@@ -6,7 +6,6 @@ other worker, and is handed over again as a plain one is. The worker goes on as 
 
 from __future__ import annotations
 
-import gc
 import os
 from _socket import socket as Socket
 from _socket import socketpair
@@ -19,7 +18,6 @@ from l7.tls.details import TlsEntrance
 from l7.workers.downstream.connection import ClientConnection
 from l7.workers.handover.tls_relay import TlsRelay
 from l7.workers.transport.plain import PlainTransport, RelayTransport
-from l7.workers.transport.splice import SHELF
 from l7.workers.transport.stream import DeadlineSweeper, Stream
 from l7.workers.transport.tls import TlsTransport
 
@@ -51,7 +49,6 @@ class TlsRelays:
         self._ended = ended
         self._relays: set[TlsRelay] = set()
         self._looked_at: set[TlsRelay] = set()
-        self._relieved = False
         self._timer = get_hub().loop.timer(LOOK, LOOK)
 
     def __len__(self) -> int:
@@ -98,15 +95,6 @@ class TlsRelays:
         self._relays.discard(relay)
         if not self._relays:
             self._ended()
-
-    def relieve(self) -> None:
-        """Give back, once, memory that the worker needed to serve, and does not need to relay."""
-        if self._relieved:
-            return
-        self._relieved = True
-        SHELF.trim()
-        SHELF.trim()  # what was taken since the first call is kept by that
-        gc.collect()
 
     def close(self) -> None:
         """Cut off what is left."""

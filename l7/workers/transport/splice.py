@@ -68,10 +68,14 @@ class PipePool:
     def trim(self) -> None:
         """Close what is kept if no pipe was taken since the last call: call it once in a while."""
         if self._seen == self._taken:
-            while self._pipes:
-                for end in self._pipes.pop():
-                    os.close(end)
+            self.close()
         self._seen = self._taken
+
+    def close(self) -> None:
+        """Close what is kept."""
+        while self._pipes:
+            for end in self._pipes.pop():
+                os.close(end)
 
 
 SHELF = PipePool()
