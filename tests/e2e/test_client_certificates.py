@@ -140,6 +140,7 @@ def test_a_client_without_one_is_none_where_it_is_only_requested(site, clients):
     proxy = site.start(site.asking("request"))
     assert site.ask(proxy, showing(None), LIE) == {b"verified": b"none"}
     assert site.ask(proxy, showing(certificate(clients)), LIE)[b"verified"] == b"ok"
+    shut_out(proxy, showing(certificate(trustme.CA())))
 
 
 def test_nobody_else_says_it_on_any_listener(site, l7, tmp_path):

@@ -69,6 +69,7 @@ SLOW = (
     "http/test_properties.py",
     "e2e/test_supervisord.py",
     "e2e/test_servers_in_traffic.py",
+    "e2e/test_client_certificates.py",
     "test_distribution.py",
     "e2e/test_differential.py",
     "config/test_jsonschema.py",
