@@ -12,19 +12,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 
+from l7.acme.storage import folder_of
+from l7.config.tls import Acme
 from tests.harness.accounts import NOBODY, root_only
 from tests.harness.authority import Answer, FakeAuthority
 from tests.harness.client import TIMEOUT, get
 from tests.harness.l7process import PROGRAM, ROOT, STATUS, WORKER, L7Process
-from tests.harness.lifecycle import reload
+from tests.harness.lifecycle import reload, stop_successor, upgrade
 from tests.harness.pebble import Pebble, needs_pebble
-from tests.harness.tls import TlsClient
+from tests.harness.tls import TlsClient, chain_of, issue
 
 CONFIG = """
 listeners:
@@ -255,6 +258,36 @@ def test_two_l7_share_one_storage(acme, pebble, tmp_path, l7):
     assert pebble.count(ORDERS) == 1
 
 
+@needs_pebble
+def test_an_order_that_was_cut_off_is_gone_on_with(acme, pebble, tmp_path):
+    proxy = acme(pebble, "a.test")
+
+    def is_about_to_be_issued() -> bool:
+        return any('"order": "https' in path.read_text() for path in (tmp_path / "acme").glob("*/a.test.json"))
+
+    proxy.wait_for(is_about_to_be_issued, "an order", PATIENCE)
+    monitor = proxy.control()
+    assert monitor is not None
+    os.kill(monitor, 9)
+    proxy.wait_for_event("acme.obtained", PATIENCE, host="a.test")
+    assert pebble.count(ORDERS) == 1, "no second certificate was asked for"
+    with shown(proxy, "a.test", pebble.trusting()):
+        pass
+
+
+@needs_pebble
+def test_the_next_l7_of_an_upgrade_shows_what_is_stored(acme, pebble):
+    proxy = acme(pebble, "a.test")
+    proxy.wait_for_event("acme.obtained", PATIENCE, host="a.test")
+    master = upgrade(proxy)
+    try:
+        with shown(proxy, "a.test", pebble.trusting()):
+            pass
+        assert pebble.count(ORDERS) == 1
+    finally:
+        stop_successor(proxy, master)
+
+
 EAB = {"kid-1": "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"}
 
 
@@ -318,6 +351,31 @@ def test_a_limit_of_the_authority_is_respected_by_all_hosts(acme, fake):
     reload(proxy)
     assert fake.asked.count("/order") == 1
     assert all(agent.startswith("l7/") for agent in fake.agents)
+
+
+def test_the_renewal_information_of_the_authority_is_followed(acme, fake, tmp_path):
+    # A certificate of which little is over, as another l7 has left it.
+    now = datetime.now(timezone.utc)
+    leaf = issue("a.test", not_before=now - timedelta(days=1), not_after=now + timedelta(days=90))
+    folder = Path(
+        folder_of(Acme.model_validate({"email": "a@b", "directory": fake.directory, "storage": f"{tmp_path}/acme"}))
+    )
+    folder.mkdir(parents=True)
+    (folder / "a.test.pem").write_bytes(chain_of(leaf) + leaf.private_key_pem.bytes())
+    window = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
+    fake.answers["/renewal/"] = Answer(body={"suggestedWindow": window}, fields={"Retry-After": "7200"})
+    fake.answers["/order"] = Answer(403, {"type": "urn:ietf:params:acme:error:unauthorized", "detail": "no"})
+    proxy = acme(fake, "a.test")
+    proxy.wait_for_event("acme.failed", host="a.test", failures=1)
+    (asked,) = (path for path in fake.asked if path.startswith("/renewal/"))
+    issuer, _, serial = asked.removeprefix("/renewal/").partition(".")
+    assert issuer
+    assert serial
+    assert fake.asked.count("/order") == 2, "with what it replaces, and without where that is refused"
+    record = json.loads((folder / "a.test.json").read_text())
+    assert record["window"][0] <= record["renew_at"] <= record["window"][1]
+    with shown(proxy, "a.test") as client:
+        assert client.tls.getpeercert(binary_form=True) == ssl.PEM_cert_to_DER_cert(chain_of(leaf).decode()), "still"
 
 
 HTML = "<html>It works!</html>"

@@ -4,12 +4,16 @@ with FakeAuthority() as authority:
     authority.answers["/order"] = Answer(429, {"type": ..., "detail": ...}, {"Retry-After": "7200"})
     authority.directory                       # for `tls.acme.directory`; its issuers are those of `tests.harness.tls`
     authority.asked                           # the paths that were asked for
+    authority.sent["/order"]                  # what was sent there last
+
+A path is answered as the first one that it begins with.
 
 Without anything else it has accounts, and answers orders with 404.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import ssl
 import tempfile
@@ -34,6 +38,12 @@ class Answer:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
+def payload(signed: bytes) -> Any:
+    """What a signed message says (RFC 7515)."""
+    text = json.loads(signed)["payload"]
+    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) or b"null")
+
+
 class FakeAuthority:
     """What speaks ACME as far as its script goes."""
 
@@ -47,6 +57,8 @@ class FakeAuthority:
         self.ca = str(path / "issuers.pem")
         self.asked: list[str] = []
         self.agents: set[str] = set()
+        self.sent: dict[str, Any] = {}
+        """What was sent last, by the path."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path / "own.crt", path / "own.key")
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -73,10 +85,12 @@ class FakeAuthority:
             protocol_version = "HTTP/1.1"
 
             def answer(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 fake.asked.append(self.path)
+                fake.sent[self.path] = payload(body) if body else {}
                 fake.agents.add(self.headers.get("User-Agent", ""))
-                answer = fake.answers.get(self.path, Answer(404, {"type": "urn:ietf:params:acme:error:malformed"}))
+                known = (one for path, one in fake.answers.items() if self.path.startswith(path))
+                answer = next(known, Answer(404, {"type": "urn:ietf:params:acme:error:malformed"}))
                 text = isinstance(answer.body, str)
                 body = (answer.body if text else json.dumps(answer.body)).encode()
                 kind = "application/problem+json" if answer.status >= 400 else "application/json"
