@@ -20,7 +20,8 @@ class PackedSources(Mapping[Path, str]):
     """Sources that are kept for a dump, which is seldom asked for: a look at those of backends unpacks all of them."""
 
     def __init__(self, sources: Sources) -> None:
-        self._top = {path: source for path, source in sources.items() if _is_at_the_top(path)}
+        self.top = {path: source for path, source in sources.items() if _is_at_the_top(path)}
+        """Those that are of no backend."""
         self._packed = zlib.compress(pickle.dumps(dict(sources), pickle.HIGHEST_PROTOCOL), 1)
 
     def unpacked(self) -> dict[Path, str]:
@@ -33,7 +34,7 @@ class PackedSources(Mapping[Path, str]):
         return self.unpacked().items()
 
     def __getitem__(self, path: Path) -> str:
-        return self._top[path] if _is_at_the_top(path) else self.unpacked()[path]
+        return self.top[path] if _is_at_the_top(path) else self.unpacked()[path]
 
     def __iter__(self) -> Iterator[Path]:
         return iter(self.unpacked())

@@ -27,6 +27,7 @@ from l7.master.control.log_reopener import LogReopener
 from l7.master.control.reload_tracker import ReloadTracker
 from l7.master.control.server import ControlServer
 from l7.master.monitor_supervisor import MonitorSupervisor
+from l7.master.opener.process import StartSettings
 from l7.master.opener.process import run as run_opener
 from l7.master.opener.watch import OpenerWatch
 from l7.master.reloader import Reloader
@@ -59,12 +60,14 @@ def serve(source: ConfigSource, *, run: Run = run, environ: MutableMapping[str, 
     events = Events()
     signal_queue = SignalQueue()
     signal_queue.open()
-    inheritance, opener = None, PrivilegedOpener(run_opener)
+    inheritance, opener = None, PrivilegedOpener(run_opener, StartSettings.of)
     tls = TlsContexts(source, opener)
     try:
         inheritance = inherit(environ)
         if inheritance is not None and inheritance.opener is not None:
             opener.adopt(*inheritance.opener)
+        else:
+            opener.fork_early()
         with signal_queue.raise_on_stop():
             loaded = tls.load()
         events.level = loaded.config.log_level
@@ -88,6 +91,7 @@ def serve(source: ConfigSource, *, run: Run = run, environ: MutableMapping[str, 
         finally:
             resources.leave()
     finally:
+        opener.dismiss()
         signal_queue.mute()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from l7.master.resources.privileged_opener import LARGE
 from tests.harness.accounts import (
     NOBODY,
     free_privileged_port,
@@ -96,6 +97,26 @@ def test_what_only_root_may_read_and_write_is_opened_at_a_reload(own, public):
         proxy.wait_for(lambda: "/anew" in log.read_text(), "a line in the new file")
         assert log.stat().st_uid == NOBODY.pw_uid
         assert sum(f"opened {log}" in line for line in proxy.events) == 1
+
+
+def test_it_does_the_same_where_it_was_forked_before_a_large_configuration_was_loaded(own, public):
+    """One process, which has nothing of the configuration in its memory."""
+    many = "".join(f"h{number}: {{servers: []}}, " for number in range(LARGE))
+    config = CONFIG.replace("{a:", f"{{{many}a:")
+    with running(secret(own, config), public) as proxy:
+        process = psutil.Process(opener(proxy))
+        assert process.uids() == (0, 0, 0)
+        secret(own, config.replace("a:", "b:", 1))
+        reloads(proxy)
+        assert get(proxy.address, "/", host="b").status == 503
+        assert proxy.status()["opener"] == {"pid": process.pid, "state": "running"}
+
+
+@pytest.mark.parametrize("given", ["privileged-opener: off\n", "run-as: root\n"])
+def test_there_is_none_where_it_is_not_wanted(given, own, public):
+    with running(secret(own, CONFIG + given), public) as proxy:
+        assert not [child for child in psutil.Process(proxy.pid).children() if child.cmdline()[:1] == [OPENER]]
+        assert proxy.status()["opener"] is None
 
 
 @privileged_ports

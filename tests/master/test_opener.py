@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from l7.master.resources.privileged_opener import LARGE
 from tests.harness.accounts import root_only
 from tests.harness.l7process import ROOT
 
@@ -18,7 +19,7 @@ BEGIN = """
 import os, socket, sys
 from l7.config.reading.loading import load
 from l7.errors import StartError
-from l7.master.opener.process import run
+from l7.master.opener.process import StartSettings, run
 from l7.master.resources.privileged_opener import OpenerRefused, PrivilegedOpener
 from l7.master.resources.privileges import identify
 
@@ -29,7 +30,12 @@ def refusal(ask, *words, **options):
         return refused.strerror
     return "it is opened"
 
-opener = PrivilegedOpener(run)
+def children():
+    return [int(pid) for pid in open(f"/proc/self/task/{os.getpid()}/children").read().split()]
+
+opener = PrivilegedOpener(run, StartSettings.of)
+"""
+START = """
 opener.start(load(sys.argv[1:], {}), identify("nobody"))
 """
 END = """
@@ -41,8 +47,8 @@ except ChildProcessError:
 """
 
 
-def run(script: str, *words: str) -> None:
-    command = [sys.executable, "-c", BEGIN + script + END, *words]
+def run(script: str, *words: str, start: str = START) -> None:
+    command = [sys.executable, "-c", BEGIN + start + script + END, *words]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert done.stdout == "whole\n", done.stderr
 
@@ -53,6 +59,35 @@ def config(tmp_path: Path) -> Path:
     named = f"port: 443\nbind: 127.0.0.1\nadmin: 127.0.0.2:444\naccess-log: {tmp_path}/log\n"
     path.write_text(f"{named}backends: {{a: {{servers: []}}}}\n")
     return path
+
+
+@pytest.mark.parametrize(("hosts", "kept"), [(LARGE - 1, False), (LARGE, True)])
+def test_what_was_forked_early_serves_where_the_configuration_is_large(hosts, kept):
+    run(
+        f"""
+opener.fork_early()
+(early,) = children()
+opener.start(load([f"h{{number}}=127.0.0.1:1" for number in range({hosts})], {{}}), identify("nobody"))
+assert children() == [opener.pid]
+assert (opener.pid == early) is {kept}
+assert "is not the access log" in refusal(opener.open_log, "/other")
+opener.dismiss()
+assert children() == [opener.pid]
+""",
+        start="",
+    )
+
+
+def test_what_was_forked_early_ends_where_it_is_not_wanted():
+    run(
+        """
+opener.fork_early()
+assert len(children()) == 1 and opener.pid is None
+opener.dismiss()
+assert not children()
+""",
+        start="",
+    )
 
 
 def test_nothing_outside_of_what_is_named_is_opened(config):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import resource
 import signal
 import socket
@@ -22,7 +23,7 @@ from setproctitle import setproctitle
 
 from l7.acme.storage import open_lock, path_of, write_in
 from l7.config.file_content import content_of
-from l7.config.generation import Loaded
+from l7.config.generation import Loaded, PackedSources
 from l7.config.schema import Config
 from l7.config.tls import Acme
 from l7.ipc.codec import DecodeError
@@ -50,7 +51,7 @@ from l7.master.children.signals import WISHES
 from l7.master.opener.trusted_paths import UntrustedPath, open_directory, open_to_append, open_to_read
 from l7.master.resources.listening_sockets import bind_tcp
 from l7.master.resources.privileges import Identity, give_file
-from l7.master.resources.process_attributes import close_all_but
+from l7.master.resources.process_attributes import close_all_but, restore_umask
 from l7.telemetry.events import Events, named
 
 TITLE = "l7: opener"
@@ -67,7 +68,7 @@ _IGNORED = (*WISHES, signal.SIGTSTP)
 
 @dataclass(frozen=True)
 class StartSettings:
-    """What was named when l7 started: the configuration file by its full path, and settings."""
+    """What was named when l7 started: the configuration file by its full path, and settings, but for backends."""
 
     file: str | None
     config: Config
@@ -90,11 +91,13 @@ class StartSettings:
             if ":" not in loaded.sources.get(("tls", setting), ":")
         ]
         named = frozenset[str]().union(*(files(loaded.config) for files in tls_files))
-        own = any(path[:2] == ("tls", "acme") and ":" not in source for path, source in loaded.sources.items())
+        top = loaded.sources.top if isinstance(loaded.sources, PackedSources) else loaded.sources
+        own = any(path[:2] == ("tls", "acme") and ":" not in source for path, source in top.items())
         acme = loaded.config.tls.acme if own else None
         if acme is not None and acme.ca is not None:
             named |= {os.path.abspath(acme.ca)}
-        return cls(file, loaded.config, given, named | _of_defaults(loaded), acme)
+        config = loaded.config.model_copy(update={"backends": {}})
+        return cls(file, config, given, named | _of_defaults(loaded), acme)
 
 
 def _certificates(config: Config) -> frozenset[str]:
@@ -130,13 +133,13 @@ class _RequestRefusedError(Exception):
     """The opener refuses to open a path; the message says why."""
 
 
-def run(sock: socket.socket, loaded: Loaded, identity: Identity, master: int) -> NoReturn:
+def run(sock: socket.socket, told: int, master: int) -> NoReturn:
     """Run the opener until its socket is closed; called in a new process with signals blocked, and never returns.
 
     It keeps the rights of root, and gives up all descriptors but the standard ones and ``sock``.
 
-    :param loaded: what was named at the start.
-    :param identity: whom the access log is given to.
+    :param told: a pipe by which the settings of the start come, pickled, with whom the access log is given to; it ends
+        at once where that is closed without a word.
     :param master: the process that may ask.
     """
     try:
@@ -146,8 +149,13 @@ def run(sock: socket.socket, loaded: Loaded, identity: Identity, master: int) ->
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         setproctitle(TITLE)
-        close_all_but(sock.fileno())
-        _Opener(StartSettings.of(loaded), identity, master).serve(sock)
+        close_all_but(sock.fileno(), told)
+        restore_umask()
+        with open(told, "rb") as pipe:
+            words = pipe.read()
+        if words:
+            start, identity = pickle.loads(words)  # by who is root as well
+            _Opener(start, identity, master).serve(sock)
     except BaseException as fault:  # whatever it was, the process ends here, and must report it
         Events().error(f"privileged opener: failed: {type(fault).__name__}: {fault}")
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import pickle
 import signal
 import socket
 from collections.abc import Callable
@@ -43,12 +44,16 @@ PATIENCE = 5.0
 """Seconds that an answer may take; a file on a disk that has gone must not hold up the master for ever."""
 END_WITHIN = 1.0
 """Seconds to wait for the end of an opener whose socket is closed."""
+LARGE = 1000
+"""Backends from which on a process that was forked before they were loaded takes less memory than one forked after."""
 GONE = "the privileged opener has ended; only a restart brings it back"
 
 
-RunOpener = Callable[[socket.socket, Loaded, Identity, int], NoReturn]
-"""What the process of the opener does; it is given its socket, what was named at the start, whom l7 is about to become,
-and the process that may ask."""
+RunOpener = Callable[[socket.socket, int, int], NoReturn]
+"""What the process of the opener does; it is given its socket, a pipe by which it is told what was named at the start
+and whom l7 is about to become, and the process that may ask."""
+StartSettingsOf = Callable[[Loaded], object]
+"""What of a configuration the opener is told; it is pickled."""
 
 
 class OpenerRefused(PermissionError):
@@ -58,8 +63,11 @@ class OpenerRefused(PermissionError):
 class PrivilegedOpener:
     """The client; without a process behind it, where l7 was not started as root, it opens what l7 itself may open."""
 
-    def __init__(self, run: RunOpener | None = None) -> None:
+    def __init__(self, run: RunOpener | None = None, tell: StartSettingsOf | None = None) -> None:
         self._run = run
+        self._tell = tell
+        self._forked: tuple[int, socket.socket, int] | None = None
+        """What `fork_early` has forked: a process, its socket, and the pipe by which it is told what to open."""
         self.pid: int | None = None
         """Its process; None where there is none, and never was one."""
         self._socket: socket.socket | None = None
@@ -74,28 +82,66 @@ class PrivilegedOpener:
         """Whether it can be asked."""
         return self._socket is not None
 
+    def fork_early(self) -> None:
+        """Fork the opener, where l7 is root, while there is no configuration whose memory it would keep.
+
+        It waits until `start` tells it what to open, or `dismiss` ends it.
+        """
+        if self._run is not None and os.geteuid() == 0:
+            with contextlib.suppress(OSError):  # `start` tries it once more
+                self._forked = self._fork(self._run)
+
     def start(self, loaded: Loaded, identity: Identity) -> None:
-        """Fork the opener: while this process is root, and before it has threads; raises `StartError`.
+        """Start the opener: while this process is root, and before it has threads; raises `StartError`.
+
+        What was forked early serves where the configuration is large. A process that is forked now has more in common
+        with the others, as they all have loaded it.
 
         :param identity: the account that l7 is about to become.
         """
-        if self._run is None:
+        if self._run is None or self._tell is None:
             return
+        if len(loaded.config.backends) < LARGE:
+            self.dismiss()
+        try:
+            self.pid, self._socket, told = self._forked or self._fork(self._run)
+            self._ours, self._forked = True, None
+            with open(told, "wb") as pipe:
+                pipe.write(pickle.dumps((self._tell(loaded), identity)))
+        except OSError as error:
+            raise StartError(f"privileged-opener: cannot be started: {error.strerror}") from error
+
+    @staticmethod
+    def _fork(run: RunOpener) -> tuple[int, socket.socket, int]:
+        """Fork a process that runs the opener: its pid, its socket, and the pipe by which it is told what to open."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # before anything is sent
+        told, pipe = os.pipe()
         master = os.getpid()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             with theirs:
                 pid = os.fork()
                 if pid == 0:
-                    self._run(theirs, loaded, identity, master)
-        except OSError as error:
+                    run(theirs, told, master)
+        except OSError:
             ours.close()
-            raise StartError(f"privileged-opener: cannot be started: {error.strerror}") from error
+            os.close(pipe)
+            raise
         finally:
+            os.close(told)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        self.pid, self._socket, self._ours = pid, ours, True
+        return pid, ours, pipe
+
+    def dismiss(self) -> None:
+        """End what was forked early and is not needed."""
+        if self._forked is not None:
+            pid, ours, pipe = self._forked
+            self._forked = None
+            os.close(pipe)
+            with contextlib.suppress(ChildProcessError):  # whoever ignores SIGCHLD has no children to wait for
+                os.waitpid(pid, 0)
+            ours.close()
 
     def adopt(self, pid: int, descriptor: int) -> None:
         """Ask the opener of the l7 before us from now on, -1 if it has ended; raises ``OSError`` if it is no socket."""

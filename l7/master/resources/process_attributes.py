@@ -63,10 +63,10 @@ def open_standard_descriptors() -> None:
         os.set_inheritable(descriptor, True)
 
 
-def close_all_but(kept: int) -> None:
-    """Close every descriptor but the standard ones and one more."""
+def close_all_but(*kept: int) -> None:
+    """Close every descriptor but the standard ones and these."""
     for descriptor in _open_descriptors():
-        if descriptor > 2 and descriptor != kept:
+        if descriptor > 2 and descriptor not in kept:
             with contextlib.suppress(OSError):  # that of the listing itself
                 os.close(descriptor)
 

@@ -216,6 +216,8 @@ def _become(resources: MasterResources, loaded: Loaded, identity: Identity | Non
     acme = loaded.config.tls.acme
     if loaded.config.privileged_opener == "off":
         resources.opener.do_without()
+    if loaded.config.privileged_opener == "off" or identity is None or identity.uid == 0:
+        resources.opener.dismiss()
     if identity is not None:
         _give_up_root(resources, loaded, identity)
     if acme is not None:
