@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from threading import Semaphore
 
 import pytest
 
+from tests.harness import over_tls
 from tests.harness.client import Client, Response, get, request
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin, Reply, Request
@@ -55,7 +55,7 @@ def named(count: int, settings: str, workers: int = 1) -> Iterator[Named]:
 def answers(address: tuple[str, int], count: int) -> list[str]:
     """The letters that come back on one connection, all requests sent at once."""
     found: list[str] = []
-    with socket.create_connection(address, timeout=30) as client:
+    with over_tls.connection(address, timeout=30) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * count)
         data = b""
         while len(found) < count:

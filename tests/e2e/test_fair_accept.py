@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.harness import over_tls
 from tests.harness.client import TIMEOUT, get
 from tests.harness.l7process import CONFIG, L7Process
 
@@ -64,7 +65,7 @@ def held(proxy: L7Process, before: int, count: int) -> list[int]:
 
 def connect(proxy: L7Process, clients: list[socket.socket], count: int) -> None:
     for _ in range(count):
-        clients.append(socket.create_connection(proxy.address, TIMEOUT))
+        clients.append(over_tls.connection(proxy.address, TIMEOUT))
 
 
 def fair(shares: list[int]) -> bool:
@@ -82,7 +83,7 @@ def test_connections_that_come_one_by_one(proxy, clients):
     """Each is asked something first, so that the next one comes when all workers sleep: the worst case for fairness."""
     before = min(sockets(pid) for pid in proxy.workers())
     for _ in range(300):
-        client = socket.create_connection(proxy.address, TIMEOUT)
+        client = over_tls.connection(proxy.address, TIMEOUT)
         clients.append(client)
         client.sendall(b"OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n")
         assert client.recv(65536).startswith(b"HTTP/1.1 200")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from tests.harness import over_tls
 from tests.harness.client import TIMEOUT, Client
 from tests.harness.l7process import CONFIG, L7Process
 from tests.harness.origin import pattern, pattern_sha256, routes
@@ -34,7 +35,7 @@ def pieces_of(client: socket.socket, size: int) -> Iterator[bytes]:
 def download(proxy: L7Process, worker: int, size: int) -> tuple[str, int]:
     """Fetch *size* bytes without keeping them: their hash, and the most memory that the worker had meanwhile."""
     digest, most = hashlib.sha256(), 0
-    with socket.create_connection(proxy.address, TIMEOUT) as client:
+    with over_tls.connection(proxy.address, TIMEOUT) as client:
         client.sendall(b"GET /bytes/%d HTTP/1.1\r\nHost: a\r\n\r\n" % size)
         head = b""
         while not head.endswith(b"\r\n\r\n"):

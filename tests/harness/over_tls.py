@@ -108,6 +108,14 @@ def websocket(port: int) -> tuple[str, dict[str, Any]]:
     return "wss", {"ssl": _context(), "server_hostname": "localhost"}
 
 
+def connection(address: tuple[str, int], timeout: float) -> socket.socket:
+    """A blocking socket that is connected to an address."""
+    sock = socket.create_connection(address, timeout)
+    if not spoken_at(address):
+        return sock
+    return _context().wrap_socket(sock, server_hostname="localhost", suppress_ragged_eofs=False)
+
+
 def http_connection(port: int, timeout: float) -> http.client.HTTPConnection:
     """A connection to a port by the standard library."""
     if port not in _ports:

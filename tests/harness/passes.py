@@ -46,11 +46,12 @@ OVER_TLS = ("e2e/test_http_requests.py", "e2e/test_pipelining.py", "e2e/test_web
 _RAW = "has clients of its own"
 _WAIT = "who waits for a place waits within the handshake, and those before it are idle meanwhile"
 _HANDED_OVER = "another process has no keys: connections that speak TLS are not handed over"
+_MANY = "so many handshakes take longer than the first of them may wait for its request"
 _LISTENERS = "changes what it says of its listeners"
 PLAIN_ALONE = {
-    "e2e/test_balancing.py": _RAW,
     "e2e/test_early_answers.py::test_curl": _RAW,
-    "e2e/test_fair_accept.py": _RAW,
+    "e2e/test_fair_accept.py::test_two_thousand_connections": _MANY,
+    "e2e/test_fair_accept.py::test_a_reload_hands_over_fairly": _MANY,
     "e2e/test_limits.py::test_the_limit_is_shared_by_the_workers": _WAIT,
     "e2e/test_limits.py::test_a_worker_without_descriptors_waits_for_some": _WAIT,
     "e2e/test_limits.py::test_idle_connections_make_place_where_descriptors_end": _WAIT,
