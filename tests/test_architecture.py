@@ -21,7 +21,7 @@ from l7 import compiled
 from l7.telemetry.eventnames import NAMES
 from tests.harness.checkout import CHECKOUT
 from tests.harness.l7process import ROOT
-from tests.harness.passes import COMPILED_ALONE, SLOW
+from tests.harness.passes import COMPILED_ALONE, OVER_TLS, PLAIN_ALONE, SLOW
 
 TOP_LEVEL = {
     ".ci", ".gitignore", "LICENSE", "MANIFEST.in", "Makefile", "README.rst", "docs", "l7", "pyproject.toml",
@@ -619,8 +619,11 @@ def modules_share_by_the_harness(modules: list[Module]) -> Complaints:
                 yield f"{module.name}:{found.line}: imports {found.target}"
 
 
-def test_what_is_left_out_of_the_second_pass_is_there() -> None:
-    assert [place for place in (*COMPILED_ALONE, *SLOW) if not (CHECKOUT / "tests" / place).exists()] == []
+def test_what_a_pass_of_the_suite_names_is_there() -> None:
+    modules = [place.partition("::") for place in (*COMPILED_ALONE, *OVER_TLS, *PLAIN_ALONE, *SLOW)]
+    assert [place for place, _, _ in modules if not (CHECKOUT / "tests" / place).exists()] == []
+    tests = [(CHECKOUT / "tests" / place, name) for place, _, name in modules if name]
+    assert [name for path, name in tests if f"def {name}(" not in path.read_text("utf-8")] == []
 
 
 def test_no_test_module_is_imported() -> None:

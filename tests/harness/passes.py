@@ -45,7 +45,7 @@ OVER_TLS = ("e2e/test_http_requests.py", "e2e/test_pipelining.py", "e2e/test_web
 
 _RAW = "has clients of its own"
 _WAIT = "who waits for a place waits within the handshake, and those before it are idle meanwhile"
-_HANDED_OVER = "another process has no keys: connections that speak TLS are not handed over"
+_STAYS = "a worker of before goes on with the TLS of its connections, and stays as long as they do"
 _MANY = "so many handshakes take longer than the first of them may wait for its request"
 _LISTENERS = "changes what it says of its listeners"
 PLAIN_ALONE = {
@@ -57,7 +57,7 @@ PLAIN_ALONE = {
     "e2e/test_limits.py::test_idle_connections_make_place_where_descriptors_end": _WAIT,
     "e2e/test_limits.py::test_clients_leave_descriptors_for_servers": _WAIT,
     "e2e/test_listeners.py::test_from_the_short_form_to_the_long_one_and_back_the_socket_stays": _LISTENERS,
-    "e2e/test_reload.py::test_a_kept_connection_is_kept_through_any_number_of_reloads": _HANDED_OVER,
+    "e2e/test_reload.py::test_a_kept_connection_is_kept_through_any_number_of_reloads": _STAYS,
     "e2e/test_reload.py::test_listeners_come_and_go": _LISTENERS,
 }
 """Modules below ``tests/e2e``, and tests of them, that are left out where all others run over TLS, and why."""
