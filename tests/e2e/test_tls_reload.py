@@ -417,6 +417,16 @@ def test_a_client_that_has_ended_by_close_notify_gets_its_answer(site):
     it.proxy.wait_for(lambda: not it.relayed() and not it.served(), "the connection's end")
 
 
+def test_a_client_that_takes_nothing_is_given_up(site):
+    it = site(more="timeouts: {write: 1s}\n")
+    with it.connect() as client:
+        it.answers(client)
+        it.reload()
+        client.send(b"GET /bytes/%d HTTP/1.1\r\nHost: a\r\n\r\n" % (10 * LARGE))
+        client.read_head()
+        it.proxy.wait_for(lambda: not it.relayed() and not it.served(), "the connection's end")
+
+
 def test_a_stop_finishes_requests_and_ends_with_close_notify(site):
     gate = Gate()
     it = site(gate)

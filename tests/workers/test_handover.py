@@ -19,6 +19,7 @@ from l7.ipc.channel import pair as sockets
 from l7.ipc.messages import Adopt, Message, Ready
 from l7.sharedmem.scoreboard import ACCEPTING, CONNECTIONS, Scoreboard
 from l7.telemetry.access_log import NullAccessLog
+from l7.tls.details import TlsDetails, TlsEntrance, from_text
 from l7.workers.downstream.accept_balancer import AcceptBalancer
 from l7.workers.downstream.bound_listener import BoundListener
 from l7.workers.downstream.connection import ClientConnection
@@ -315,6 +316,51 @@ def test_all_that_may_be_read_fits_into_a_message(stage):
     client.sendall(b"\r\n\r\n")
     assert b"200 OK" in answer(client)
     client.close()
+
+
+@pytest.mark.parametrize(("subject", "goes"), [("", True), ('"' * (MOST_READ // 3), True), ("x" * MOST_READ, False)])
+def test_what_a_certificate_says_takes_room_in_a_message(stage, subject, goes):
+    old, new = pair(stage)
+    client = old.connect()
+    (connection,) = old.server.connections
+    details = TlsDetails("1.3", "TLS_AES_128_GCM_SHA256", "a", False, "ok", subject, "f" * 64)
+    connection.know_tls(details, TlsEntrance("here", 7))
+    old.handover_queue.entrances = frozenset({"here"})
+    old.drain()
+    assert stage.relay(old, new, tls="") == goes
+    if goes:
+        (message,) = stage.seen
+        assert (from_text(message.tls), message.entrance, message.relay) == (details, "here", 7)
+    else:
+        assert connection.last
+    client.close()
+
+
+def test_who_could_not_come_in_elsewhere_stays_for_one_answer(stage):
+    old, new = pair(stage)
+    client = old.connect()
+    (connection,) = old.server.connections
+    connection.know_tls(TlsDetails("1.3", "a", "", False), TlsEntrance("here"))
+    old.handover_queue.entrances = frozenset({"there"})
+    old.drain()
+    assert stage.relay(old, new) == 0
+    client.sendall(ASK)
+    assert b"Connection: close" in answer(client)
+    client.close()
+
+
+def test_connections_of_one_relay_are_announced(stage):
+    side = stage()
+    side.accept()
+    clients = [side.connect() for _ in range(3)]
+    for relay, connection in enumerate(side.server.connections):
+        if relay:
+            connection.know_tls(TlsDetails("1.3", "a", "", False), TlsEntrance("here", relay))
+    side.target.announce(2)
+    told = [(one.entrance and one.entrance.relay, one.last) for one in side.server.connections]
+    assert sorted(told, key=str) == [(1, False), (2, True), (None, False)]
+    for client in clients:
+        client.close()
 
 
 def test_a_worker_that_drains_itself_hands_on(stage):

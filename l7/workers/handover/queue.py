@@ -76,11 +76,13 @@ class HandoverQueue:
 
         One whose client might not come in any more by the listener that it came by ends with its next answer.
         """
-        entrance = connection.entrance
-        if entrance is not None and entrance.listener not in self.entrances:
-            connection.last = True
-            return False
-        return not self._channel.broken and read <= MOST_READ
+        tls, entrance, named = connection.tls, connection.entrance, 0
+        if tls is not None and entrance is not None:
+            named = 3 * len(tls.client_subject)  # escaped twice, where the other bytes are base64
+            if entrance.listener not in self.entrances or named > MOST_READ:
+                connection.last = True
+                return False
+        return not self._channel.broken and read + named <= MOST_READ
 
     def cancel(self) -> None:
         """Hand over no more connections: those that wait stay here."""
