@@ -27,6 +27,8 @@ class Account(StoredRecord):
 
     uri: str = ""
     key: str = ""
+    quiet_until: float = 0.0
+    """Until when the authority is asked for nothing, because it has said that a limit is reached."""
 
     def __repr__(self) -> str:
         return f"Account({self.uri!r})"

@@ -14,6 +14,8 @@ SPREAD = 0.1
 """The share of a pause by which it is longer at random, so that many l7 do not come at once."""
 LONGEST = 7 * 86400.0
 """Seconds that an authority may tell to wait."""
+QUIET = 3600.0
+"""Seconds of that for which the other hosts wait, too: the limit may be one of the host alone."""
 ASK_AGAIN = 6 * 3600.0
 """Seconds after which renewal information is asked for again, where the authority says nothing (RFC 9773, 4.3.3)."""
 ASK_WITHIN = (60.0, 86400.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -87,13 +88,23 @@ def pebble() -> Iterator[Pebble]:
 
 @needs_pebble
 def test_a_certificate_is_obtained_and_shown_without_a_reload(acme, pebble, tmp_path):
-    proxy = acme(pebble, "a.test", "'*'".strip("'"), extra="users: {me: secret}\n", workers=2)
+    proxy = acme(
+        pebble,
+        "a.test",
+        "*",
+        extra="users: {me: secret}\n",
+        workers=2,
+        argv=["--control", STATUS, "--admin", f"unix:{tmp_path}/admin.sock"],
+    )
     proxy.wait_for_event("acme.self-signed", host="a.test")
     proxy.wait_for_event("acme.obtained", PATIENCE, host="a.test")
     with shown(proxy, "a.test", pebble.trusting()) as client:
         assert client.names == {"a.test"}
         client.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
         assert client.read_response().status == 401, "challenges are answered without a login, nothing else is"
+    figures = get(f"{tmp_path}/admin.sock", "/metrics").body.decode()
+    (ends,) = re.findall(r'^l7_tls_certificate_not_after_seconds\{names="a\.test"\} (\S+)$', figures, re.MULTILINE)
+    assert float(ends) > time.time() + 30 * 86400, "the self-signed one lives for a week"
     (entry,) = proxy.status()["certificates"]
     assert entry["names"] == ["a.test"]
     assert "Pebble" in entry["issuer"]
@@ -342,13 +353,17 @@ def fake() -> Iterator[FakeAuthority]:
         yield authority
 
 
-def test_a_limit_of_the_authority_is_respected_by_all_hosts(acme, fake):
+def test_a_limit_of_the_authority_holds_all_hosts_back_over_a_reload(acme, fake):
     problem = {"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many of them, retry after 2027"}
     fake.answers["/order"] = Answer(429, problem, {"Retry-After": "7200"})
     proxy = acme(fake, "a.test", "b.test")
     event = proxy.wait_for_event(r"acme\.failed .*failures=1 seconds=(\d+): .*too many of them, retry after 2027")
     assert 7200 <= int(event[1]) <= 7920
+    start = len(proxy.events)
     reload(proxy)
+    proxy.wait_for_event("acme.self-signed", start=start, host="b.test")
+    time_to_try = time.monotonic() + 1.0
+    proxy.wait_for(lambda: time.monotonic() > time_to_try, "time for another order")
     assert fake.asked.count("/order") == 1
     assert all(agent.startswith("l7/") for agent in fake.agents)
 

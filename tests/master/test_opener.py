@@ -184,3 +184,47 @@ assert opener.status() == {"pid": opener.pid, "state": "running"}
         "--config",
         str(config),
     )
+
+
+def test_the_storage_of_acme_is_read_and_written_and_nothing_beside_it(config):
+    config.write_text(
+        f"tls: {{acme: {{email: me@example.com, storage: {config.parent}/acme, directory: 'https://ca.example/dir'}}}}\n"
+        "backends: {a: {servers: [b]}}\n"
+    )
+    run(
+        """
+from l7.acme.storage import folder_of
+from l7.config.tls import Acme
+from l7.ipc.opening import OpenStorageLock, OpenStored, WriteStored
+
+folder = os.path.dirname(sys.argv[2])
+def at(storage, directory="https://ca.example/dir"):
+    return folder_of(Acme.model_validate({"email": "a@b", "storage": storage, "directory": directory}))
+
+own = at(f"{folder}/acme")
+opener._ask(WriteStored(f"{own}/a.test.pem", "secret"))
+assert os.stat(f"{own}/a.test.pem").st_mode & 0o777 == 0o600
+descriptor = opener._open(OpenStored(f"{own}/a.test.pem"))
+assert os.read(descriptor, 99) == b"secret"
+os.close(descriptor)
+os.close(opener._open(OpenStorageLock(f"{own}/_lock")))
+others = ("/etc/passwd", f"{own}/../a.pem", f"{own}/a/b.pem", f"{own}/a.key", f"{folder}/a.pem", sys.argv[2],
+          at(f"{folder}/other") + "/a.pem", at(f"{folder}/acme", "https://ca.example/else") + "/a.pem")
+for path in others:
+    for message in (OpenStored(path), WriteStored(path, "x"), OpenStorageLock(path)):
+        words = refusal(opener._ask, message)
+        assert f"{path} is no file of `tls.acme` of {sys.argv[2]}" == words, words
+# What another account could change is not written to, and links of its own are not followed.
+os.chown(own, 1, 1)
+for message in (OpenStored(f"{own}/a.test.pem"), WriteStored(f"{own}/a.test.pem", "x")):
+    assert "belongs to account 1" in refusal(opener._ask, message)
+os.chown(own, 0, 0)
+os.rename(own, f"{own}.away")
+os.symlink(f"{own}.away", own)
+os.lchown(own, 1, 1)
+assert "belongs to account 1" in refusal(opener._ask, WriteStored(f"{own}/a.test.pem", "x"))
+assert open(f"{own}/a.test.pem").read() == "secret"
+""",
+        "--config",
+        str(config),
+    )

@@ -173,7 +173,7 @@ class _Opener:
         self._events = Events()
         self._told: dict[str, tuple[int, int, int]] = {}
         self._refused = ""
-        self._said: dict[tuple[str, str], tuple[tuple[int, int, int], Any]] = {}
+        self._said: dict[tuple[str, str], tuple[tuple[int, int, int, int], Any]] = {}
         """What functions of the reader have said, and of which file as it was then: one is asked for often."""
 
     def serve(self, sock: socket.socket) -> None:
@@ -291,6 +291,8 @@ class _Opener:
             if isinstance(message, OpenStorageLock):
                 return open_lock(name, folder)
             write_in(folder, name, message.content.encode("utf-8"))
+            if name.endswith(".pem"):
+                self._events.info(named("opener.opened", f"privileged opener: wrote {path}", what=path))
             return None
         finally:
             os.close(folder)
@@ -346,7 +348,7 @@ class _Opener:
         descriptor = open_to_read(file)
         try:
             found = os.fstat(descriptor)
-            what = found.st_dev, found.st_ino, found.st_ctime_ns
+            what = found.st_dev, found.st_ino, found.st_ctime_ns, found.st_size
             if self._said.get(function, (None, None))[0] != what:
                 text = content_of(descriptor).decode("utf-8-sig")
                 self._said[function] = what, fork_reader().call(function, text, file, *more)

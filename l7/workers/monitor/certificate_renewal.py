@@ -80,7 +80,7 @@ class CertificateRenewer:
         self._account = Account()
         self._hosts: dict[str, HostState] = {}
         self._pauses: dict[str, float] = {}
-        """Until when hosts are left alone whose record could not be written; "" is all of them."""
+        """Until when hosts are left alone whose record could not be written."""
         self._answer: AsyncResult[str] | None = None
         self._self_signed: set[str] = set()
         """The hosts of which it was said that they have no certificate yet."""
@@ -129,7 +129,7 @@ class CertificateRenewer:
     def _due(self, host: str) -> float:
         state = self._hosts[host]
         at, _ = schedule.next_step(state.record, state.info)
-        return max(at, self._pauses.get(host, 0.0), self._pauses.get("", 0.0))
+        return max(at, self._pauses.get(host, 0.0), self._account.quiet_until)
 
     # --- one host -----------------------------------------------------------------------------------------------------
 
@@ -205,14 +205,15 @@ class CertificateRenewer:
     def _failed(self, host: str, why: str, retry_after: float) -> None:
         now = time.time()
         record = schedule.failed(self._hosts[host].record, why, now, random.random(), retry_after)
-        if retry_after:
-            self._pauses[""] = now + min(retry_after, schedule.LONGEST)
         seconds = round(record.not_before - now)
         words = f"tls.acme: no certificate for {host}: {why}; it is tried again in {show_duration(float(seconds))}"
         facts = {"host": host, "failures": record.failures, "seconds": seconds}
         self._pauses[host] = record.not_before
         try:
             self._note(host, record)
+            if retry_after:
+                self._account = replace(self._account, quiet_until=now + min(retry_after, schedule.QUIET))
+                self._store(ACCOUNT, self._account.text())
         finally:
             self._events.warning(named("acme.failed", words, **facts))
 
