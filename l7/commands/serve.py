@@ -10,6 +10,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from l7.config.file_content import ReadBytes
 from l7.errors import ConfigError, StartError
@@ -64,14 +65,16 @@ class Outcome:
     ) -> None:
         files.forget()
         self._files = files
-        self._reference = reference
+        self._served = None if reference is None else ref(reference.config)
+        """What it was compared with; a configuration that is served no more is not kept for it."""
+        self._circumstances = None if reference is None else reference.circumstances
         self._loaded = loaded
         self._error = error
 
     def holds(self, files: Files, reference: Reference | None) -> bool:
         """Whether it would be the same again; reads the files."""
         config = None if self._loaded is None else self._loaded.config
-        if self._files.failed or reference is None or not (reference == self._reference or reference.config is config):
+        if self._files.failed or reference is None or not (self._is_as_before(reference) or reference.config is config):
             return False
         try:
             for name in self._files.digests:
@@ -80,6 +83,11 @@ class Outcome:
             files.failed = False  # whoever reads it now is told
             return False
         return files.digests == self._files.digests
+
+    def _is_as_before(self, reference: Reference) -> bool:
+        """Whether it would be compared with the same."""
+        served = None if self._served is None else self._served()
+        return served is reference.config and reference.circumstances == self._circumstances
 
     def again(self, reference: Reference | None) -> Loaded:
         """The same once more; raises `ConfigError` where it did."""

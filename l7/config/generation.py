@@ -59,6 +59,11 @@ class Reference:
     unprivileged_from: int
     """The lowest port that everybody may bind."""
 
+    @property
+    def circumstances(self) -> tuple[bool, bool, int]:
+        """All but the configuration."""
+        return self.handed, self.privileged, self.unprivileged_from
+
 
 @dataclass(frozen=True)
 class Loaded:

@@ -46,7 +46,7 @@ class _RecordType(type):
 class Record(metaclass=_RecordType):
     """What `pydantic.BaseModel` is elsewhere."""
 
-    __slots__ = ("model_fields_set",)
+    __slots__ = ("__weakref__", "model_fields_set")
 
     if TYPE_CHECKING:
         model_fields_set: frozenset[str]

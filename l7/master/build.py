@@ -73,6 +73,7 @@ def serve(source: ConfigSource, *, run: Run = run, environ: MutableMapping[str, 
         events.level = loaded.config.log_level
         resources, bound = prepare(loaded, environ, signal_queue.pause, events.warning, opener, inheritance)
         generations = _first_generation(tls, resources, loaded, bound, events, inheritance)
+        del loaded  # else the first configuration would be there until the end
         if uncompiled := caution():
             events.warning(named("master.uncompiled", uncompiled))
     except ConfigError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
+from weakref import ref
 
 import pytest
 
@@ -84,6 +86,20 @@ def test_what_has_not_changed_is_not_read_again(tmp_path: Path, monkeypatch: pyt
     file.write_text("backends: {}")
     with pytest.raises(AssertionError):
         loaded(reader, reference)
+
+
+def test_a_configuration_that_is_served_no_more_is_not_kept(tmp_path: Path) -> None:
+    file = tmp_path / "l7.yml"
+    file.write_text("backends: {a: {servers: ['127.0.0.1:1']}}")
+    reader = ConfigReader(["-c", str(file)], {})
+    first = loaded(reader)
+    served = ref(first.config)
+    file.write_text("backends: {b: {servers: ['127.0.0.1:1']}}")
+    assert loaded(reader, Reference(first.config, False, False, 1024)).changes
+    assert served() is first.config
+    del first
+    gc.collect()
+    assert served() is None
 
 
 def test_a_reload_of_the_same_changes_nothing(tmp_path: Path) -> None:
