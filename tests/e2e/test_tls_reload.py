@@ -445,21 +445,26 @@ def test_a_stop_finishes_requests_and_ends_with_close_notify(site):
 # --- upgraded connections ---------------------------------------------------------------------------------------------
 
 
-def test_a_websocket_stays_with_its_worker(l7, echo, tmp_path):
-    """Also where another worker has its TLS, which goes on as long as the WebSocket does."""
+def test_a_websocket_stays_with_its_worker_for_its_time_and_what_is_relayed_for_longer(l7, echo, tmp_path):
     pair = write_pair(tmp_path, "localhost", issue("localhost"))
     text = f"tls: {{certificates: [{pair}]}}\nbackends: {{'*': {{servers: ['{echo.address}']}}}}\ncanary-time: 0\n"
     proxy = l7(f"{text}drain-timeout: 4s\n", workers=1)
-    with websocket(f"wss://localhost:{proxy.port}/", ssl=trusting(), sock=None) as client:
+    url = f"wss://localhost:{proxy.port}/"
+    with TlsClient(proxy.address) as kept, websocket(url, ssl=trusting(), sock=None) as client:
+        kept.send(REQUEST)
+        assert kept.read_response().status == 426, "this server wants an upgrade"
         client.send("before")
         assert client.recv(TIMEOUT) == "before"
         old = reload(proxy)
         client.send("after")
         assert client.recv(TIMEOUT) == "after"
-        assert set(old) <= set(proxy.workers())
         with pytest.raises(ConnectionClosed):
             client.recv(TIMEOUT)
         assert client.close_code == 1001
+        assert set(old) <= set(proxy.workers())
+        kept.send(REQUEST)
+        assert kept.read_response().status == 426
+        proxy.wait_for_event("relay.announced")
 
 
 # --- when they are announced ------------------------------------------------------------------------------------------

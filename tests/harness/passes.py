@@ -66,6 +66,7 @@ SLOW = (
     "test_packaging.py",
     "e2e/test_upgrade.py",
     "e2e/test_rehearse.py",
+    "e2e/test_tls_reload.py",
     "e2e/test_control.py",
     "http/test_properties.py",
     "e2e/test_supervisord.py",

@@ -6,10 +6,12 @@ other worker, and is handed over again as a plain one is. The worker goes on as 
 
 from __future__ import annotations
 
+import errno
 import os
 from _socket import socket as Socket
 from _socket import socketpair
 from collections.abc import Callable
+from resource import RLIMIT_NOFILE, getrlimit
 
 from gevent import get_hub
 
@@ -23,6 +25,10 @@ from l7.workers.transport.tls import TlsTransport
 
 LOOK = 0.5
 """Seconds between two looks at relays that may have come to their end."""
+
+
+SPARE = 32
+"""Descriptors that are left for the connections that are served here to their end."""
 
 
 class _ReleasedTransport(PlainTransport):
@@ -104,8 +110,12 @@ class TlsRelays:
 
 
 def _pair() -> tuple[Socket, Socket]:
-    """A pair of connected sockets that do not block. Raises ``OSError``."""
+    """A pair of connected sockets that do not block. Raises ``OSError``, also where few descriptors are left."""
     pair = socketpair()
+    if pair[1].fileno() >= getrlimit(RLIMIT_NOFILE)[0] - SPARE:  # the system gives the lowest one that is free
+        for sock in pair:
+            sock.close()
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     for sock in pair:
         sock.setblocking(False)
     return pair
