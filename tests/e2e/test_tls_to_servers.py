@@ -456,3 +456,18 @@ def test_files_that_only_root_may_read(l7, secure, ca, tmp_path):
     proxy.wait_for_event("opener.opened", what=shown)
     assert get(proxy.address).status == 200
     assert origin.connections[-1].sock.getpeercert()["subjectAltName"] == (("DNS", "again.test"),)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone has files that others cannot read")
+def test_files_that_flags_name_and_only_root_may_read(l7, secure, ca, tmp_path):
+    tmp_path.chmod(0o755)
+    shown = tmp_path / "client.pem"
+    write_chain(shown, issue("l7.test"))
+    shown.chmod(0o600)
+    origin = secure(hello, requires=True)
+    words = ["--defaults-tls-ca", ca, "--defaults-tls-cert", str(shown), f"*={origin.https}", "--control", STATUS]
+    proxy = l7(None, argv=words, run_as="nobody")
+    assert get(proxy.address).status == 200
+    answer = proxy.ask("reload")
+    assert answer["ok"], answer
+    assert get(proxy.address).status == 200

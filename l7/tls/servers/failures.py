@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
 from typing import Any, Final
 
 from l7.tls.failures import CLOSED, TlsFailure
@@ -27,6 +29,15 @@ class ServerTlsFailure(TlsFailure):
         self.number = number
 
 
+def prepare() -> None:
+    """Import what reads refused certificates, before a process is forked that needs it and may not enter where it is.
+
+    Without it what is told of them has neither names nor dates.
+    """
+    with suppress(ImportError):
+        import_module("l7.tls.servers.verification")
+
+
 def server_failure(failure: TlsFailure, ssl_object: ssl.SSLObject, name: str) -> ServerTlsFailure:
     """What ``failure`` of a handshake with a server means, which was verified by ``name``."""
     if failure.code:
@@ -42,8 +53,10 @@ def server_failure(failure: TlsFailure, ssl_object: ssl.SSLObject, name: str) ->
 
 def _refusal(failure: TlsFailure, ssl_object: ssl.SSLObject, name: str) -> tuple[str, float]:
     """Why a certificate was refused, and the moment that counts, 0 for none."""
-    from l7.tls.servers.verification import explain_refusal
-
+    try:
+        from l7.tls.servers.verification import explain_refusal
+    except ImportError:  # `prepare` was not called while it could be
+        return describe(failure.code), 0.0
     words, moment = explain_refusal(failure.code, _shown_by(ssl_object), name)
     return words or describe(failure.code), moment
 

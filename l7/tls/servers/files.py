@@ -15,6 +15,7 @@ from l7.config.values.names import printable
 from l7.errors import ConfigError, Problem
 from l7.tls.certificate_files import TRIES, Read, TlsFiles, problem_at, read_authorities, read_pair, read_tls
 from l7.tls.certificates import Certificate, CertificateError, CertificateInfo, day
+from l7.tls.servers.failures import prepare
 from l7.tls.servers.trust import NoAuthoritiesError, ServerTrust, server_context
 
 
@@ -111,6 +112,8 @@ class _ServerFiles:
         if ca is None or (tls.cert is not None and certificate is None):
             return None
         trust = ServerTrust(tls.verify, ca, certificate)
+        if tls.verify:
+            prepare()
         try:
             self.contexts[trust] = self.contexts.get(trust) or server_context(trust)
         except (NoAuthoritiesError, ssl.SSLError) as error:

@@ -46,7 +46,8 @@ class TlsClient:
         try:
             transport = TlsTransport(stream.socket, self._context, server_name=self.name or None, session=session)
         except ValueError:  # there is none, or it is of a form that no certificate can have
-            raise ServerTlsFailure(f"no certificate is for {self.name or 'no name'!r}", WRONG_NAME) from None
+            words = f"no certificate can be for {self.name!r}" if self.name else "there is no name to verify it by"
+            raise ServerTlsFailure(words, WRONG_NAME) from None
         stream.transport = transport
         try:
             handshake(stream, transport, seconds)
