@@ -132,7 +132,8 @@ class Limits(Section):
     buffers: BufferSize = Field(
         default=64 * 1024**2,
         description="The most memory that all buffers of one worker take together (`buffer` of backends); beyond it "
-        "nothing is read ahead any more, and bodies are passed on as they come.",
+        "nothing is read ahead any more, and bodies are passed on as they come. What was received by then, up to "
+        "80 KiB of each request, is kept and counted all the same.",
     )
     connections: Count = Field(
         default=10_000,
