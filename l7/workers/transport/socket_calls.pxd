@@ -52,10 +52,31 @@ cdef extern from *:
         return found;
     }
 
+    /* Bytes in one receive that are much: then the next one brings as much, mostly, and is not copied. */
+    #define L7_MUCH 32768
+
     CYTHON_UNUSED static PyObject *l7_receive(int descriptor, Py_ssize_t size) {
         static char buffer[81920];
-        Py_ssize_t got = l7_recv(descriptor, buffer, size < (Py_ssize_t)sizeof buffer ? (size_t)size : sizeof buffer);
-        return got < 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyBytes_FromStringAndSize(buffer, got);
+        static int much = 0;
+        PyObject *data;
+        Py_ssize_t got;
+        if (size > (Py_ssize_t)sizeof buffer) size = sizeof buffer;
+        if (!much || size <= L7_MUCH) {
+            got = l7_recv(descriptor, buffer, (size_t)size);
+            much = got > L7_MUCH;
+            return got < 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyBytes_FromStringAndSize(buffer, got);
+        }
+        data = PyBytes_FromStringAndSize(NULL, size);
+        if (!data) return NULL;
+        got = l7_recv(descriptor, PyBytes_AS_STRING(data), (size_t)size);
+        much = got > L7_MUCH;
+        if (got < 0) {
+            PyErr_SetFromErrno(PyExc_OSError);
+            Py_DECREF(data);
+            return NULL;
+        }
+        if (got < size) _PyBytes_Resize(&data, got);
+        return data;
     }
 
     CYTHON_UNUSED static Py_ssize_t l7_send(int descriptor, PyObject *data) {
