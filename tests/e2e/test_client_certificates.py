@@ -343,3 +343,43 @@ def test_authorities_that_only_root_may_read(l7, origin, tmp_path, clients):
         proxy.wait_for_event(f"opener.opened .*{site.ca}")
         assert site.ask(proxy, showing(certificate(others)))[b"verified"] == b"ok"
         shut_out(proxy, showing(certificate(clients)))
+
+
+# --- kept over reloads ------------------------------------------------------------------------------------------------
+
+
+def test_who_the_client_is_is_told_over_reloads(site, clients):
+    """Its certificate is known to the worker that shook hands, and told to those that serve its requests."""
+    proxy = site.start(more="canary-time: 0\n", inherit=False)
+    with TlsClient(proxy.address, context=showing(certificate(clients))) as client:
+        seen = []
+        for _ in range(3):
+            client.send(LIE)
+            answer = client.read_response()
+            assert answer.status == 200 and not answer.closes
+            seen.append(told(site.seen[-1]))
+            reload(proxy)
+        assert seen[0][b"verified"] == b"ok" and seen[0] == seen[1] == seen[2]
+        client.send(REQUEST.replace(b"localhost", b"other.test"))
+        assert client.read_response().status == 421, "and the name that it has asked for"
+
+
+@pytest.mark.parametrize("change", ["authorities", "off", "request"])
+def test_who_might_not_come_in_any_more_is_served_once_more_by_the_old_worker(site, clients, change):
+    proxy = site.start(more="canary-time: 0\n", inherit=False)
+    with TlsClient(proxy.address, context=showing(certificate(clients))) as client:
+        client.send(REQUEST)
+        assert client.read_response().status == 200
+        reload(proxy)  # from now on another worker serves it
+        client.send(REQUEST)
+        assert not client.read_response().closes
+        if change == "authorities":
+            site.ca.write_bytes(trustme.CA().cert_pem.bytes())
+            own = site.asking()
+        else:
+            own = "true" if change == "off" else site.asking(change)
+        reload(proxy, site.text(own, "canary-time: 0\n"))
+        client.send(REQUEST)
+        answer = client.read_response()
+        assert answer.status == 200 and answer.closes
+        assert client.read_until_closed() == b"" and client.end == "eof"
