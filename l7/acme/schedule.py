@@ -16,6 +16,8 @@ LONGEST = 7 * 86400.0
 """Seconds that an authority may tell to wait."""
 QUIET = 3600.0
 """Seconds of that for which the other hosts wait, too: the limit may be one of the host alone."""
+LEAST = 86400.0
+"""Seconds between two certificates of a host, a quarter of their life where that is less."""
 ASK_AGAIN = 6 * 3600.0
 """Seconds after which renewal information is asked for again, where the authority says nothing (RFC 9773, 4.3.3)."""
 ASK_WITHIN = (60.0, 86400.0)
@@ -56,9 +58,13 @@ def failed(record: HostRecord, why: str, now: float, chance: float, retry_after:
     return replace(record, failures=record.failures + 1, not_before=now + seconds, problem=why)
 
 
-def obtained(info: CertificateInfo) -> HostRecord:
-    """The record of a host that has a new certificate; nothing of the one before is kept."""
-    return HostRecord(serial=f"{info.serial:x}")
+def obtained(info: CertificateInfo, now: float) -> HostRecord:
+    """The record of a host that has a new certificate; nothing of the one before is kept.
+
+    Another one is not ordered for some time, whatever the clock of the machine says of this one.
+    """
+    life = info.not_after - info.not_before
+    return HostRecord(serial=f"{info.serial:x}", not_before=now + min(life / 4, LEAST))
 
 
 def asked(

@@ -27,13 +27,13 @@ def test_an_order_that_was_left_is_gone_on_with_though_there_is_a_certificate():
 @pytest.mark.parametrize(("life", "left"), [(90 * DAY, 30 * DAY), (45 * DAY, 15 * DAY), (6 * DAY, 3 * DAY)])
 def test_a_third_of_the_life_is_left_of_a_short_one_a_half(life, left):
     info = certificate(life)
-    record = schedule.asked(schedule.obtained(info), info, NOW + life, 0.5, None)  # not asked again before
+    record = schedule.asked(schedule.obtained(info, NOW), info, NOW + life, 0.5, None)  # not asked again before
     assert schedule.next_step(record, info) == (info.not_after - left, "order")
 
 
 def test_the_authority_is_asked_first_and_may_want_it_sooner():
     info = certificate(90 * DAY)
-    record = schedule.obtained(info)
+    record = schedule.obtained(info, NOW - 10 * DAY)
     assert schedule.next_step(record, info) == (0.0, "ask")
     window = (NOW + DAY, NOW + 3 * DAY)
     record = schedule.asked(record, info, NOW, 0.5, window, 3600.0)
@@ -49,7 +49,7 @@ def test_the_authority_is_asked_first_and_may_want_it_sooner():
 
 def test_no_answer_leaves_what_is_known_and_another_certificate_forgets_it():
     info = certificate(90 * DAY)
-    record = schedule.asked(schedule.obtained(info), info, NOW, 0.0, (NOW, NOW + 9))
+    record = schedule.asked(schedule.obtained(info, NOW), info, NOW, 0.0, (NOW, NOW + 9))
     assert schedule.asked(record, info, NOW, 0.0, None).renew_at == NOW
     other = certificate(90 * DAY, serial=0xCD)
     assert schedule.renewal_time(record, other) == other.renewal_time
@@ -69,6 +69,14 @@ def test_pauses_grow_and_are_never_shorter_than_the_authority_tells():
     info = certificate(DAY / 24)
     asked = schedule.asked(record, info, NOW, 0.0, None)
     assert schedule.next_step(asked, info) == (record.not_before, "order"), "also where one is overdue"
+
+
+def test_a_clock_that_is_ahead_does_not_order_again_and_again():
+    late = NOW + 1000 * DAY
+    for life, pause in ((90 * DAY, DAY), (16.0, 4.0)):
+        info = certificate(life)
+        record = schedule.asked(schedule.obtained(info, late), info, late, 0.5, None)
+        assert schedule.next_step(record, info) == (late + pause, "order")
 
 
 def test_a_record_comes_back_as_it_was_written():

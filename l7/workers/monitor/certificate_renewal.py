@@ -142,15 +142,12 @@ class CertificateRenewer:
                 chain, key = self._obtain(host)
             self._store(certificate_name(host), (chain + key).decode("ascii"))
             info = _info(chain)
-        except (AuthorityError, CertificateError) as error:
+        except (AuthorityError, CertificateError, StorageError) as error:
             self._failed(host, str(error), getattr(error, "retry_after", 0.0))
             return
-        except StorageError:
-            self._pauses[host] = time.time() + STORAGE_PAUSE
-            raise
         finally:
             self._challenges.put({})
-        self._note(host, schedule.obtained(info))
+        self._note(host, schedule.obtained(info, time.time()))
         self._hosts[host] = HostState(chain, info, self._hosts[host].record)
         self._self_signed.discard(host)
         words = f"tls: certificate of {host}: obtained, valid until {day(info.not_after)}"
