@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 COMPILED_ALONE = {
+    "acme": "no hot module knows of it",
     "config": "no hot module reads a configuration",
     "ipc": "no hot module sends a message",
     "master": "the master runs no hot module",
@@ -25,6 +26,7 @@ COMPILED_ALONE = {
     "test_packaging.py": "builds both flavours itself",
     "test_units.py": "no hot module",
     "test_vocabulary.py": "looks at sources",
+    "e2e/test_acme.py": "the monitor process and the master",
     "e2e/test_control.py": "what the master answers",
     "e2e/test_demo.py": "a command",
     "e2e/test_environment.py": "what the master inherits",
@@ -65,6 +67,7 @@ PLAIN_ALONE = {
 SLOW = (
     "test_packaging.py",
     "e2e/test_upgrade.py",
+    "e2e/test_acme.py",
     "e2e/test_rehearse.py",
     "e2e/test_tls_reload.py",
     "e2e/test_control.py",
