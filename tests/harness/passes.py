@@ -54,6 +54,7 @@ PLAIN_ALONE = {
     "e2e/test_early_answers.py::test_curl": _RAW,
     "e2e/test_fair_accept.py::test_two_thousand_connections": _MANY,
     "e2e/test_fair_accept.py::test_a_reload_hands_over_fairly": _MANY,
+    "e2e/test_handover.py": _STAYS,
     "e2e/test_limits.py::test_the_limit_is_shared_by_the_workers": _WAIT,
     "e2e/test_limits.py::test_a_worker_without_descriptors_waits_for_some": _WAIT,
     "e2e/test_limits.py::test_idle_connections_make_place_where_descriptors_end": _WAIT,
@@ -61,6 +62,7 @@ PLAIN_ALONE = {
     "e2e/test_listeners.py::test_from_the_short_form_to_the_long_one_and_back_the_socket_stays": _LISTENERS,
     "e2e/test_reload.py::test_a_kept_connection_is_kept_through_any_number_of_reloads": _STAYS,
     "e2e/test_reload.py::test_listeners_come_and_go": _LISTENERS,
+    "e2e/test_timeouts.py::test_a_client_that_does_not_read_is_cut": "of a record that is not whole nothing is read",
 }
 """Modules below ``tests/e2e``, and tests of them, that are left out where all others run over TLS, and why."""
 
