@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _LOAD = "l7.commands.dispatch", "load_to_serve"
 _DUMP = "l7.config.reading.serving", "dump"
+_RESOLVER = "l7.workers.monitor.resolver"
 _NEEDED = ("l7", "pydantic", "pydantic_core", "yaml", "configargparse", "difflib")
 """What is imported of the installation, the standard library included."""
 
@@ -176,10 +177,13 @@ class ConfigReader:
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Serve until told to stop; returns the exit code."""
-    reader = ConfigReader(argv, environ, hidden=os.geteuid() == 0 and not _may_be_imported_by_all())
+    hidden = os.geteuid() == 0 and not _may_be_imported_by_all()
+    reader = ConfigReader(argv, environ, hidden=hidden)
     reader.begin()
     from l7.master.build import serve
 
+    if hidden:
+        importlib.import_module(_RESOLVER)  # a reload may bring the first server that has a name
     # What was imported is no garbage, now or later: no collection, here or in a child, is to look at it.
     gc.freeze()
     gc.enable()

@@ -58,7 +58,7 @@ from l7.workers.downstream.tls_handshakes import TlsHandshakes
 from l7.workers.handover.queue import HandoverQueue
 from l7.workers.handover.target import HandoverTarget
 from l7.workers.handover.tls_relays import TlsRelays
-from l7.workers.monitor.resolver import NameResolver
+from l7.workers.monitor.name_lookup import look_up_by
 from l7.workers.phase import WorkerPhase
 from l7.workers.proxy import Proxy
 from l7.workers.runtime.channel import LoopChannel
@@ -386,5 +386,5 @@ def _access_log(spec: WorkerSpec, events: Events) -> NullAccessLog:
 
 def _context(spec: WorkerSpec, events: Events) -> BackendContext:
     writer, resolved, key = spec.shared_memory.writer(spec.lane), dict(spec.resolved), spec.cookie_key
-    look_up, tls = NameResolver(spec.generation.config.resolver).look_up, spec.server_contexts
+    look_up, tls = look_up_by(spec.generation.config.resolver), spec.server_contexts
     return BackendContext(writer, spec.rows, resolved, key, events.warning, events.debug, look_up, tls)

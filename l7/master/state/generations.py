@@ -28,6 +28,7 @@ from l7.tls.certificate_files import renewals
 from l7.tls.certificates import Certificate
 from l7.tls.servers.files import AllTlsFiles, other_content
 from l7.workers.downstream.bound_listener import BoundListener
+from l7.workers.monitor.name_lookup import prepare
 from l7.workers.monitor.process import needs_monitor, watched_backends
 from l7.workers.upstream.preflight import PreflightSpec
 
@@ -62,6 +63,9 @@ class BoundGeneration:
     """What is needed to speak TLS, of the listeners where that is done."""
     files: AllTlsFiles = field(default_factory=AllTlsFiles)
     """Its certificates, and the contexts for TLS with servers."""
+
+    def __post_init__(self) -> None:
+        prepare(self.generation.config)
 
     @property
     def sockets(self) -> tuple[Listener, ...]:

@@ -18,7 +18,7 @@ from l7.config.schema import Resolver as Settings
 from l7.config.values.addresses import Address
 from l7.ipc.messages import Resolved, shortened
 from l7.telemetry.events import Events, named
-from l7.workers.monitor.resolver import NameResolver
+from l7.workers.upstream.connector import LookUp
 
 AT_A_TIME = 64
 """Look-ups under way at a time."""
@@ -33,10 +33,10 @@ class DnsRefresher:
     """Resolves the names of servers. ``known`` are the addresses found before, by route and server."""
 
     def __init__(
-        self, settings: Settings, backends: Mapping[str, Backend], resolver: NameResolver, known: Known, tell: Tell,
+        self, settings: Settings, backends: Mapping[str, Backend], look_up: LookUp, known: Known, tell: Tell,
         events: Events,
     ) -> None:  # fmt: skip
-        self._resolver = resolver
+        self._look_up = look_up
         self._settings = settings
         self._tell = tell
         self._events = events
@@ -62,7 +62,7 @@ class DnsRefresher:
         first = True
         while True:
             with self._turns:
-                answer = self._resolver.look_up(address)
+                answer = self._look_up(address)
             # Found by the predecessor, and received after this one had begun.
             knowledge.found = before = knowledge.found or self._recall(address)
             changed = knowledge.note(answer)

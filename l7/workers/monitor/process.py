@@ -58,7 +58,7 @@ from l7.workers.monitor.certificate_renewal import CertificateRenewer
 from l7.workers.monitor.connect_probes import ConnectProbes, ProbedServer
 from l7.workers.monitor.dns_refresher import DnsRefresher
 from l7.workers.monitor.health_checks import CheckTarget, HealthChecks, tls_of_checks
-from l7.workers.monitor.resolver import NameResolver
+from l7.workers.monitor.name_lookup import look_up_by
 from l7.workers.process import CANNOT_BOOT, MASTER_GONE
 from l7.workers.runtime.channel import LoopChannel
 from l7.workers.runtime.patching import patch_all
@@ -142,7 +142,7 @@ class MonitorWorker:
         self._rows: ChainMap[Row, int] = ChainMap({}, cast("MutableMapping[Row, int]", spec.rows))
         self._resolved = dict(spec.resolved)
         self._naming = DnsRefresher(
-            self._config.resolver, spec.watched, NameResolver(self._config.resolver), self._resolved,
+            self._config.resolver, spec.watched, look_up_by(self._config.resolver), self._resolved,
             self._channel.send, events,
         )  # fmt: skip
         metrics = Metrics(writer, spec.scoreboard, self._config, self._rows, self._resolved, spec.shared_memory.written)
