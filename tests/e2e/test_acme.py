@@ -326,8 +326,12 @@ def test_an_authority_that_wants_a_bound_account_is_told_of(acme):
 
 @needs_pebble
 @root_only
-def test_keys_are_roots_where_there_is_an_opener(acme, pebble, public, l7):
-    config = config_of(pebble, acme.server.address, "a.test", storage=public / "storage" / "acme")
+@pytest.mark.parametrize("mode", [0o755, 0o1777], ids=["root's directory", "one that everybody may write to"])
+def test_keys_are_roots_where_there_is_an_opener(acme, pebble, public, mode):
+    storage = public / "storage"
+    storage.mkdir()
+    storage.chmod(mode)
+    config = config_of(pebble, acme.server.address, "a.test", storage=storage / "acme")
     path = public / "l7.yml"
     shutil.copy(pebble.ca, public / "issuers.pem")
     path.write_text(config.replace(pebble.ca, str(public / "issuers.pem")))
@@ -336,15 +340,17 @@ def test_keys_are_roots_where_there_is_an_opener(acme, pebble, public, l7):
             proxy.wait_for_event("acme.obtained", PATIENCE, host="a.test")
             with shown(proxy, "a.test", pebble.trusting()):
                 pass
-            for found in (public / "storage").rglob("*"):
-                assert found.stat().st_uid == 0, found
-                assert found.stat().st_mode & 0o077 == 0, found
+            found = list(storage.rglob("*"))
+            assert any(one.name == "a.test.pem" for one in found)
+            for one in found:
+                assert one.stat().st_uid == 0, one
+                assert one.stat().st_mode & 0o077 == 0, one
             reload(proxy)
             with shown(proxy, "a.test", pebble.trusting()):
                 pass
             assert pebble.count(ORDERS) == 1
     finally:
-        shutil.rmtree(public / "storage", ignore_errors=True)
+        shutil.rmtree(storage, ignore_errors=True)
 
 
 @pytest.fixture
@@ -493,6 +499,19 @@ def test_a_storage_that_cannot_be_written_is_refused_at_the_start(tmp_path):
     assert done.returncode == 1
     assert "tls.acme.storage: " in done.stderr
     assert "not a directory" in done.stderr
+
+
+def test_a_storage_that_cannot_be_written_refuses_a_reload(acme, fake, tmp_path):
+    proxy = acme(fake, "a.test")
+    with shown(proxy, "a.test") as client:
+        before = client.tls.getpeercert(binary_form=True)
+    (tmp_path / "file").write_text("x")
+    proxy.write_config(config_of(fake, acme.server.address, "a.test", storage=tmp_path / "file" / "acme"))
+    proxy.hup()
+    proxy.wait_for_event("tls.acme.storage: .* cannot write there: not a directory")
+    proxy.wait_for_event("reload.refused")
+    with shown(proxy, "a.test") as client:
+        assert client.tls.getpeercert(binary_form=True) == before
 
 
 @root_only

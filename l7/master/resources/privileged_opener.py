@@ -188,23 +188,18 @@ class PrivilegedOpener:
         return self._content(OpenStored(path))
 
     def write_stored(self, path: str, content: str) -> None:
-        """Replace a file of the storage of ACME; raises ``OSError``."""
-        try:
+        """Replace a file of the storage of ACME, which is root's where there is an opener; raises ``OSError``."""
+        if self.pid is None:
             write_file(path, content.encode("utf-8"))
-        except PermissionError:
-            if self.pid is None:
-                raise
+        else:
             self._ask(WriteStored(path, content))
 
     def open_storage_lock(self, path: str) -> int:
         """Open the file of the storage of ACME that is locked, or make it; raises ``OSError``."""
-        try:
-            make_folders(path)
-            return open_lock(path)
-        except PermissionError:
-            if self.pid is None:
-                raise
-        return self._open(OpenStorageLock(path))
+        if self.pid is not None:
+            return self._open(OpenStorageLock(path))
+        make_folders(path)
+        return open_lock(path)
 
     def read_as_root(self) -> bytes:
         """The content of the configuration file that was named at the start, as root reads it; raises ``OSError``."""

@@ -82,6 +82,15 @@ class MasterResources:
             config_of(one, config)
         return bound
 
+    def try_storage(self, acme: Acme) -> None:
+        """Find out whether the storage of ACME can be written; raises `StartError`. It is made where there is none."""
+        if self.opener.pid is None and self.run_as is not None:
+            _refuse_nobody(self.run_as)
+        try:
+            os.close(self.opener.open_storage_lock(storage.path_of(acme, storage.LOCK)))
+        except OSError as error:
+            raise _unusable(acme, error, by_opener=self.opener.pid is not None) from None
+
     def close_listeners(self) -> None:
         """Close the listening sockets."""
         if self.borrowed:
@@ -221,30 +230,33 @@ def _become(resources: MasterResources, loaded: Loaded, identity: Identity | Non
     if identity is not None:
         _give_up_root(resources, loaded, identity)
     if acme is not None:
-        try:
-            os.close(resources.opener.open_storage_lock(storage.path_of(acme, storage.LOCK)))
-        except OSError as error:
-            raise _unusable(acme, error) from None
+        resources.try_storage(acme)
 
 
 def _give_storage(acme: Acme, identity: Identity) -> None:
     """Give the storage of ACME to the account that l7 is about to become, where no opener writes there as root."""
-    if identity.name == NOBODY:
-        raise StartError(
-            f"tls.acme: without the privileged opener private keys would belong to {NOBODY}, as whom other programs "
-            "run, too; write privileged-opener: on, or an account of its own as run-as"
-        )
+    _refuse_nobody(identity)
     try:
         storage.give(acme, identity.uid, identity.gid)
     except OSError as error:
         raise _unusable(acme, error) from None
 
 
-def _unusable(acme: Acme, error: OSError) -> StartError:
+def _refuse_nobody(identity: Identity) -> None:
+    if identity.name == NOBODY:
+        raise StartError(
+            f"tls.acme: without the privileged opener private keys would belong to {NOBODY}, as whom other programs "
+            "run, too; write privileged-opener: on, or an account of its own as run-as"
+        )
+
+
+def _unusable(acme: Acme, error: OSError, *, by_opener: bool = False) -> StartError:
     why = (error.strerror or str(error)).lower()
+    who, hint = account(), "start l7 as root"
+    if by_opener:
+        who, hint = "the privileged opener", "see to it that nobody but root can change it and the configuration file"
     return StartError(
-        f"tls.acme.storage: {acme.storage}: {account()} cannot write there: {why}; name a directory of its own, or "
-        "start l7 as root"
+        f"tls.acme.storage: {acme.storage}: {who} cannot write there: {why}; name a directory of its own, or {hint}"
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from l7.acme.storage import folder_of
 from l7.config.comparison import with_other_servers
 from l7.config.generation import Generation, Loaded, Reference
 from l7.config.schema import Backend, Config
@@ -149,7 +150,7 @@ class Generations:
             loaded = self._load()
             self._check(loaded)
             self.shared_state.extend(loaded.config)
-            listeners = self._resources.take_listeners(loaded.config)
+            listeners = self._take_listeners(loaded.config)
             admin = self._resources.listeners.take_admin(loaded.config.admin)
             log = self._resources.log.open(loaded.config.access_log)
             contexts = self.tls.contexts(loaded.config, listeners)
@@ -265,6 +266,20 @@ class Generations:
         """Refuse by name what only a start can change; raises `ReloadRefused`."""
         if loaded.needs_restart:
             raise ReloadRefused([f"{line}: needs a restart" for line in loaded.needs_restart])
+
+    def _take_listeners(self, new: Config) -> list[Listener]:
+        """Bind what is new; raises `StartError`. Nothing is bound for what cannot be served."""
+        self._try_storage(new)
+        return self._resources.take_listeners(new)
+
+    def _try_storage(self, new: Config) -> None:
+        """Refuse a storage of ACME that is named anew and cannot be written; raises `StartError`.
+
+        The one that there is may have become unusable meanwhile: that is no reason to change nothing else.
+        """
+        acme, present = new.tls.acme, self.current.generation.config.tls.acme
+        if acme is not None and (present is None or folder_of(acme) != folder_of(present)):
+            self._resources.try_storage(acme)
 
     def _tell_changes(self, served: BoundGeneration) -> None:
         number = served.generation.number
