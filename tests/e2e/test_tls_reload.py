@@ -357,6 +357,7 @@ def test_a_worker_that_dies_cuts_its_clients_off(site):
     with it.connect() as client:
         it.answers(client)
         it.reload()
+        it.proxy.wait_for(lambda: it.served(2) == 1, "the connection to arrive")
         for one in it.workers("ready"):
             os.kill(one["pid"], signal.SIGKILL)
         assert client.read_until_closed() == b"" and client.end == "reset", "no close_notify"
@@ -471,12 +472,11 @@ def test_a_websocket_stays_with_its_worker_for_its_time_and_what_is_relayed_for_
 
 
 def test_relayed_connections_end_with_their_next_answer_when_drain_timeout_is_over(site):
-    it = site(more="drain-timeout: 2s\n")
+    it = site(more="drain-timeout: 3s\n")
     with it.connect() as client, it.connect() as silent:
         it.answers(client)
         it.answers(silent)
         it.reload(times=2)
-        it.answers(client)
         it.proxy.wait_for_event("relay.announced")
         it.ends(client)
         it.proxy.wait_for_event("relay.cut")

@@ -107,6 +107,8 @@ def test_files_with_another_content(read, ca, tmp_path):
         ("{servers: ['https://b'], tls: {key: x}}", "a.tls.key: write cert, too: the certificate of the key"),
         ("{servers: ['https://b'], tls: {ca: x, verify: false}}", "a.tls.ca: is not looked at with verify: false"),
         ("{servers: ['https://b'], tls: {server-name: '*.b'}}", "a.tls.server-name: '*.b' is not a host name"),
+        ("{servers: ['https://b'], tls: {server-name: 'c:443'}}", "a.tls.server-name: 'c:443' is an address"),
+        ("{servers: ['https://b'], tls: {server-name: 'https://c'}}", "a.tls.server-name: 'https://c' is an address"),
         ("{servers: ['https://b'], tls: {server-name: '{Host}'}}", "a.tls.server-name: '{Host}' is not a name"),
         ("{servers: ['https://b'], tls: off}", "a.tls: write a mapping"),
     ],

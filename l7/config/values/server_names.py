@@ -22,4 +22,6 @@ def server_name(value: Any) -> str | None:
         return text
     if "{" in text or ("*" in text and not text.strip("*.")) or not text:
         raise ValueError(f"{quoted(text)} is not a name; {_EXAMPLE}" if text else f"the name is empty; {_EXAMPLE}")
+    if "/" in text or text.count(":") == 1:
+        raise ValueError(f"{quoted(text)} is an address; write the name alone, without scheme, port and path")
     return check_host(text[1:-1] if text.startswith("[") else text, _EXAMPLE)
