@@ -49,8 +49,9 @@ _RAW = "has clients of its own"
 _WAIT = "who waits for a place waits within the handshake, and those before it are idle meanwhile"
 _STAYS = "a worker of before goes on with the TLS of its connections, and stays as long as they do"
 _MANY = "so many handshakes take longer than the first of them may wait for its request"
-_LISTENERS = "changes what it says of its listeners"
+_LISTENERS = "chooses or changes what it listens on"
 PLAIN_ALONE = {
+    "e2e/test_applications.py::test_what_a_client_makes_up_goes_no_further_than_the_terminator": _RAW,
     "e2e/test_early_answers.py::test_curl": _RAW,
     "e2e/test_fair_accept.py::test_two_thousand_connections": _MANY,
     "e2e/test_fair_accept.py::test_a_reload_hands_over_fairly": _MANY,
@@ -60,8 +61,10 @@ PLAIN_ALONE = {
     "e2e/test_limits.py::test_idle_connections_make_place_where_descriptors_end": _WAIT,
     "e2e/test_limits.py::test_clients_leave_descriptors_for_servers": _WAIT,
     "e2e/test_listeners.py::test_from_the_short_form_to_the_long_one_and_back_the_socket_stays": _LISTENERS,
+    "e2e/test_privileges.py::test_everybody_is_nobody_after_a_privileged_port_is_bound": _LISTENERS,
     "e2e/test_reload.py::test_a_kept_connection_is_kept_through_any_number_of_reloads": _STAYS,
     "e2e/test_reload.py::test_listeners_come_and_go": _LISTENERS,
+    "e2e/test_syscalls.py": "counts what a request without TLS takes",
     "e2e/test_timeouts.py::test_a_client_that_does_not_read_is_cut": "of a record that is not whole nothing is read",
 }
 """Modules below ``tests/e2e``, and tests of them, that are left out where all others run over TLS, and why."""
