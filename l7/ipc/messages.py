@@ -232,10 +232,14 @@ class LoadStorage(Message):
 
 @dataclass(frozen=True)
 class StoredFile(Message):
-    """A file of the storage; empty where there is none yet. Of a certificate it is the first one, without its key."""
+    """A file of the storage; empty where there is none yet. Of a certificate it is the first one, without its key.
+
+    ``self_signed`` says of a host that such a certificate is shown for it.
+    """
 
     name: str
     content: str = field(repr=False)
+    self_signed: bool = False
 
 
 @dataclass(frozen=True)

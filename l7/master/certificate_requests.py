@@ -72,7 +72,8 @@ class CertificateRequests:
         except CertificateError:
             stored = None  # it was warned of, and is obtained anew
         chain = b"" if stored is None else first_certificate(stored.chain)
-        handle.channel.send(StoredFile(certificate_name(host), chain.decode("ascii")))
+        self_signed = stored is None and host in served.files.self_signed
+        handle.channel.send(StoredFile(certificate_name(host), chain.decode("ascii"), self_signed))
         handle.channel.send(StoredFile(record_name(host), self._storage.text(config, record_name(host))))
         if stored is not None and shown is not None and stored.info != shown:
             self._show(stored)

@@ -40,6 +40,8 @@ class TlsFiles:
     """Those of ``tls.certificates``."""
     issued: tuple[Certificate, ...] = ()
     """Those that ACME has obtained, and the self-signed ones in place of those that it has not yet."""
+    self_signed: frozenset[str] = frozenset()
+    """The hosts that have a self-signed one."""
     warnings: tuple[Problem, ...] = ()
     authorities: Mapping[str, str] = field(default_factory=dict)
     """Those whose client certificates are valid, and those of ``tls.acme.ca``, as PEM, by the name of their file."""
@@ -54,7 +56,13 @@ class TlsFiles:
         names = certificate.info.names
         if not any(one.info.names == names for one in self.issued):
             return self
-        return replace(self, issued=tuple(certificate if one.info.names == names else one for one in self.issued))
+        issued = tuple(certificate if one.info.names == names else one for one in self.issued)
+        return replace(self, issued=issued, self_signed=self.self_signed.difference(names))
+
+    def obtained(self, now: float) -> dict[str, Certificate]:
+        """What ACME has obtained and is still valid, by host."""
+        valid = ((one.info.names[0], one) for one in self.issued if one.info.not_after > now)
+        return {host: one for host, one in valid if host not in self.self_signed}
 
 
 def renewals(old: TlsFiles, new: TlsFiles) -> list[str]:

@@ -374,15 +374,31 @@ def test_a_limit_of_the_authority_holds_all_hosts_back_over_a_reload(acme, fake)
     assert all(agent.startswith("l7/") for agent in fake.agents)
 
 
-def test_the_renewal_information_of_the_authority_is_followed(acme, fake, tmp_path):
-    # A certificate of which little is over, as another l7 has left it.
+def leave_certificate(authority: FakeAuthority, tmp_path: Path) -> tuple[Path, bytes]:
+    """Store one for a.test of which little is over, as another l7 has left it: the directory, and what is shown."""
     now = datetime.now(timezone.utc)
     leaf = issue("a.test", not_before=now - timedelta(days=1), not_after=now + timedelta(days=90))
-    folder = Path(
-        folder_of(Acme.model_validate({"email": "a@b", "directory": fake.directory, "storage": f"{tmp_path}/acme"}))
-    )
+    settings = {"email": "a@b", "directory": authority.directory, "storage": f"{tmp_path}/acme"}
+    folder = Path(folder_of(Acme.model_validate(settings)))
     folder.mkdir(parents=True)
     (folder / "a.test.pem").write_bytes(chain_of(leaf) + leaf.private_key_pem.bytes())
+    return folder, ssl.PEM_cert_to_DER_cert(chain_of(leaf).decode())
+
+
+def test_what_was_obtained_is_shown_on_where_the_authority_is_another_one_now(acme, fake, tmp_path):
+    _, certificate = leave_certificate(fake, tmp_path)
+    proxy = acme(fake, "a.test")
+    config = config_of(fake, acme.server.address, "a.test", storage=tmp_path / "acme")
+    start = len(proxy.events)
+    reload(proxy, config.replace(fake.directory, "https://127.0.0.1:1/dir"))
+    proxy.wait_for_event(r"acme\.failed .*host=a\.test .*cannot be reached", start=start)
+    with shown(proxy, "a.test") as client:
+        assert client.tls.getpeercert(binary_form=True) == certificate
+    assert not any("acme.self-signed" in line for line in proxy.events)
+
+
+def test_the_renewal_information_of_the_authority_is_followed(acme, fake, tmp_path):
+    folder, certificate = leave_certificate(fake, tmp_path)
     window = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
     fake.answers["/renewal/"] = Answer(body={"suggestedWindow": window}, fields={"Retry-After": "7200"})
     fake.answers["/order"] = Answer(403, {"type": "urn:ietf:params:acme:error:unauthorized", "detail": "no"})
@@ -396,7 +412,7 @@ def test_the_renewal_information_of_the_authority_is_followed(acme, fake, tmp_pa
     record = json.loads((folder / "a.test.json").read_text())
     assert record["window"][0] <= record["renew_at"] <= record["window"][1]
     with shown(proxy, "a.test") as client:
-        assert client.tls.getpeercert(binary_form=True) == ssl.PEM_cert_to_DER_cert(chain_of(leaf).decode()), "still"
+        assert client.tls.getpeercert(binary_form=True) == certificate, "still"
 
 
 HTML = "<html>It works!</html>"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+import time
+from dataclasses import replace
 
 from l7.acme.storage import LOCK, LONGEST, certificate_name, path_of
 from l7.config.schema import Config
 from l7.errors import ConfigError, Problem
 from l7.master.resources.privileged_opener import PrivilegedOpener
-from l7.tls.certificate_files import acme_hosts
+from l7.tls.certificate_files import F, TlsFiles, acme_hosts
 from l7.tls.certificates import Certificate, CertificateError
 
 SELF_SIGNED_DAYS = 7.0
@@ -22,12 +23,11 @@ class CertificateStorage:
     def __init__(self, opener: PrivilegedOpener) -> None:
         self._opener = opener
 
-    def load(
-        self, config: Config, configured: Sequence[Certificate]
-    ) -> tuple[tuple[Certificate, ...], tuple[Problem, ...]]:
-        """The certificates that were obtained, and a self-signed one for each host that has none yet.
+    def load(self, config: Config, files: F, present: TlsFiles) -> F:
+        """Add the certificates that were obtained, and a self-signed one for each host that has none yet.
 
-        What cannot be read counts as none; it is warned of by what comes beside. Raises `ConfigError`.
+        What cannot be read counts as none, and is warned of. A host that has none, as where the authority is another
+        one now, goes on with what is shown for it at present. Raises `ConfigError`.
         """
         # Imported by the first who has a certificate: it brings a library of some megabytes.
         from l7.tls.parsing import certificate_of
@@ -37,17 +37,24 @@ class CertificateStorage:
         found: list[Certificate] = []
         missing: list[Certificate] = []
         warnings: list[Problem] = []
-        for host in acme_hosts(config, configured):
+        shown = present.obtained(time.time())
+        for host in acme_hosts(config, files.configured):
             try:
                 certificate = self.certificate(config, host)
             except (OSError, CertificateError) as error:
                 certificate = None
                 warnings.append(Problem("tls.acme", "", f"{host}: {_words(error)}; it is obtained anew"))
+            certificate = certificate or shown.get(host)
             if certificate is None:
                 missing.append(certificate_of(*make([host], SELF_SIGNED_DAYS)))
             else:
                 found.append(certificate)
-        return (*found, *missing), tuple(warnings)
+        return replace(
+            files,
+            issued=(*found, *missing),
+            self_signed=frozenset(name for one in missing for name in one.info.names),
+            warnings=(*files.warnings, *warnings),
+        )
 
     def certificate(self, config: Config, host: str) -> Certificate | None:
         """The certificate of a host, None where there is none yet; raises ``OSError`` and `CertificateError`."""

@@ -260,7 +260,7 @@ class Generations:
             self.current.generation.config, self._resources.listeners.inherited,
             may_bind_any_port() or self._resources.opener.alive, first_unprivileged_port(),
         )  # fmt: skip
-        return self.tls.load(reference, trial=trial)
+        return self.tls.load(reference, self.current.files, trial=trial)
 
     def _check(self, loaded: Loaded) -> None:
         """Refuse by name what only a start can change; raises `ReloadRefused`."""

@@ -15,10 +15,12 @@ from l7.master.resources.listeners import Listener, config_of
 from l7.master.resources.privileged_opener import PrivilegedOpener
 from l7.master.state.certificate_storage import CertificateStorage
 from l7.master.state.config_source import ConfigSource
+from l7.tls.certificate_files import TlsFiles
 from l7.tls.contexts import CertificateContexts, ListenerContexts, SessionContexts, TlsRules, entrance_of
 from l7.tls.servers.files import AllTlsFiles, read_all
 
 Contexts = Mapping[ListenerKey, ListenerContexts]
+NO_FILES = TlsFiles()
 
 
 class TlsContexts:
@@ -37,17 +39,17 @@ class TlsContexts:
         self.files = AllTlsFiles()
         """What `load` has read last."""
 
-    def load(self, reference: Reference | None = None, *, trial: bool = False) -> Loaded:
+    def load(self, reference: Reference | None = None, present: TlsFiles = NO_FILES, *, trial: bool = False) -> Loaded:
         """Read the configuration and its certificates; raises `ConfigError`.
 
         :param reference: what the result is compared with.
+        :param present: the certificates that are shown now.
         :param trial: ``files`` is to stay as it is.
         """
         loaded = self.source.load(self._opener, reference)
         files = read_all(loaded, self._opener.read_certificate, patient=not trial)
         if loaded.config.tls.acme is not None:
-            issued, warnings = self.storage.load(loaded.config, files.configured)
-            files = dataclasses.replace(files, issued=issued, warnings=(*files.warnings, *warnings))
+            files = self.storage.load(loaded.config, files, present)
         if not trial:
             self.files = files
         return dataclasses.replace(loaded, warnings=(*loaded.warnings, *files.warnings))

@@ -56,6 +56,8 @@ class HostState:
     certificate: bytes = b""
     info: CertificateInfo | None = None
     record: HostRecord = field(default_factory=HostRecord)
+    self_signed: bool = False
+    """Whether a certificate of our own is shown."""
 
 
 class CertificateRenewer:
@@ -93,7 +95,7 @@ class CertificateRenewer:
     def take(self, message: StoredFile | StorageLoaded | FileStored) -> None:
         """Take an answer of the master."""
         if isinstance(message, StoredFile):
-            self._take_file(message.name, message.content)
+            self._take_file(message)
         elif self._answer is not None:
             self._answer.set(message.why)
 
@@ -243,7 +245,7 @@ class CertificateRenewer:
         """Read what is stored for a host, or all of it; raises `StorageError`."""
         self._asked(LoadStorage(host))
         for each, state in self._hosts.items():
-            if state.info is None and each not in self._self_signed:
+            if state.self_signed and each not in self._self_signed:
                 self._self_signed.add(each)
                 words = f"tls: a self-signed certificate is shown for {each} until the authority has given one"
                 self._events.warning(named("acme.self-signed", words, host=each))
@@ -268,7 +270,8 @@ class CertificateRenewer:
         if why:
             raise StorageError(why)
 
-    def _take_file(self, name: str, content: str) -> None:
+    def _take_file(self, message: StoredFile) -> None:
+        name, content = message.name, message.content
         if name == ACCOUNT:
             self._account = record_of(Account, content)
             return
@@ -278,6 +281,7 @@ class CertificateRenewer:
             state.record = record_of(HostRecord, content)
             return
         state.certificate, state.info = content.encode("ascii", "replace"), None
+        state.self_signed = message.self_signed
         if content:
             state.info = _info(state.certificate)
 
