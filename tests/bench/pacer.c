@@ -201,7 +201,7 @@ static void receive(int descriptor)
 
 static void ask(long number)
 {
-    char head[4096];
+    char head[16384]; /* with a small body */
     int descriptor = idle[--idle_count];
     connections[descriptor].request = number;
     connections[descriptor].length = 0;

@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.bench import sink
-from tests.bench.pacer import Pacer, schedule
+from tests.bench.pacer import built, schedule, waiting
 from tests.bench.processes import free_port, running
 from tests.bench.requests import HOST, Request
-from tests.harness import TIMEOUT
 from tests.harness.l7process import L7Process, Lines
 
 MOST = 4.2
@@ -48,15 +47,14 @@ def server(tmp_path: Path) -> Iterator[int]:
         yield port
 
 
-def load(port: int, request: Request, seconds: float) -> int:
+def load(port: int, request: Request, seconds: float, directory: Path) -> int:
     """Send requests at a steady rate; how many were answered, if late: traced, l7 is slow."""
     due = schedule(RATE, seconds)
-    start, rest = request.start.encode(), request.rest(HOST).encode() + b"x" * request.body
-    pacer = Pacer(port, start, rest, due, CONNECTIONS, patience=TIMEOUT)
-    pacer.run()
-    result = pacer.result()
-    assert result["errors"] == 0
-    return int(result["requests"])
+    rest = request.rest(HOST) + "x" * request.body
+    with waiting(built(directory), port, CONNECTIONS, request.start, rest, due, directory, range(1024)) as pacer:
+        outcome = pacer.run()
+    assert outcome.errors == 0
+    return outcome.answered
 
 
 @contextmanager
@@ -98,11 +96,11 @@ def counts(summary: str) -> dict[str, int]:
 )
 def test_four_system_calls_a_request(l7: L7, server: int, tmp_path: Path, request_kind: Request) -> None:
     proxy = l7(CONFIG.format(log=tmp_path / "access.log", port=server))
-    load(proxy.port, request_kind, 0.5)
+    load(proxy.port, request_kind, 0.5, tmp_path)
     (worker,) = proxy.workers()
     for _ in range(MEASUREMENTS):
         with traced(worker, tmp_path / "summary"):
-            requests = load(proxy.port, request_kind, SECONDS)
+            requests = load(proxy.port, request_kind, SECONDS, tmp_path)
         calls = counts((tmp_path / "summary").read_text())
         waits = sum(calls.get(name, 0) for name in WAITS)
         assert all(calls.get(name, 0) <= waits + 2 for name in ONCE_A_WAIT), calls
