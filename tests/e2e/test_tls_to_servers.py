@@ -205,6 +205,20 @@ def test_a_host_that_a_client_has_made_up_ejects_nobody(l7, secure, ca):
     assert {one["state"] for one in proxy.ask("status")["servers"]} == {"up"}
 
 
+def test_a_request_without_a_host_is_for_no_server_that_is_verified_by_it(l7, secure, ca):
+    origin = secure(hello, issue("a.test"))
+    text = config(origin.https, tls=f"ca: {ca}, server-name: '{{host}}'")
+    proxy = l7(text, argv=["--control", STATUS])
+    for status in (502, 200):
+        with Client(proxy.address) as client:
+            client.send(b"GET / HTTP/1.0\r\n\r\n")
+            assert client.read_response().status == status
+        proxy.wait_for_event("TLS failed: there is no name to verify it by$")
+        assert {one["state"] for one in proxy.ask("status")["servers"]} == {"up"}
+        reload(proxy, text.replace(f"ca: {ca}", "verify: false"))
+    assert len(origin.requests) == 1
+
+
 # --- who is not believed ----------------------------------------------------------------------------------------------
 
 

@@ -43,11 +43,12 @@ class TlsClient:
         """
         last = self._last if monotonic() < self._until else None
         session = None if last is None else last.session
+        if not self.name and self._context.check_hostname:  # OpenSSL would take a certificate for any name
+            raise ServerTlsFailure("there is no name to verify it by", WRONG_NAME)
         try:
             transport = TlsTransport(stream.socket, self._context, server_name=self.name or None, session=session)
-        except ValueError:  # there is none, or it is of a form that no certificate can have
-            words = f"no certificate can be for {self.name!r}" if self.name else "there is no name to verify it by"
-            raise ServerTlsFailure(words, WRONG_NAME) from None
+        except ValueError:  # it is of a form that no certificate can have
+            raise ServerTlsFailure(f"no certificate can be for {self.name!r}", WRONG_NAME) from None
         stream.transport = transport
         try:
             handshake(stream, transport, seconds)
