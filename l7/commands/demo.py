@@ -46,11 +46,11 @@ WORDS = """\
 {servers}
 Try:
 
-    curl http://localhost:{port}/                   # again and again: all three answer
-    curl 'http://localhost:{port}/slow?seconds=3'   # an answer that takes its time
-    curl -N http://localhost:{port}/stream          # server-sent events, one a second
-    curl -o /dev/null 'http://localhost:{port}/big?bytes=100000000'
-    curl -T README.rst http://localhost:{port}/up   # says how many bytes arrived
+    {curl} {scheme}://localhost:{port}/                   # again and again: all three answer
+    {curl} '{scheme}://localhost:{port}/slow?seconds=3'   # an answer that takes its time
+    {curl} -N {scheme}://localhost:{port}/stream          # server-sent events, one a second
+    {curl} -o /dev/null '{scheme}://localhost:{port}/big?bytes=100000000'
+    {curl} -T README.rst {scheme}://localhost:{port}/up   # says how many bytes arrived
 {https}    kill -HUP {pid}      # reload: new workers, no request lost
     kill -USR1 {pid}     # the configuration in use, and the workers
     kill {victim}           # one server ends; its requests go to the other two
@@ -77,11 +77,17 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
             f"server {name:<5} on {address}, pid {pid}\n"
             for name, address, pid in zip(NAMES, addresses, pids, strict=True)
         )
-        port = loaded.config.listened_on[0].address.port or "PORT"
+        first = loaded.config.listened_on[0]
+        # Whoever brings a certificate has one of another name, most likely.
+        curl, scheme = ("curl", "http") if first.tls is None else ("curl -k", "https")
         https = ""
         if used.https_port is not None:
             https = HTTPS.format(certificate=used.certificate, port=used.https_port)
-        print(WORDS.format(servers=servers, port=port, https=https, pid=os.getpid(), victim=pids[1]), flush=True)
+        text = WORDS.format(
+            servers=servers, curl=curl, scheme=scheme, port=first.address.port or "PORT", https=https,
+            pid=os.getpid(), victim=pids[1],
+        )  # fmt: skip
+        print(text, flush=True)
         return serve(ConfigReader([*used.argv, *words], used.environ))
 
 

@@ -18,7 +18,7 @@ from l7.commands.demo import PORT, settings
 from tests.harness.client import TIMEOUT, Client, get, request
 from tests.harness.environment import SERVICE
 from tests.harness.l7process import L7Process
-from tests.harness.tls import TlsClient
+from tests.harness.tls import TlsClient, issue
 
 
 class Demo:
@@ -92,6 +92,15 @@ def test_https_with_a_certificate_of_its_own(demo: Demo) -> None:
     assert file.with_name("localhost.key").stat().st_mode & 0o777 == 0o600
     demo.l7.stop()
     assert not file.parent.exists()
+
+
+def test_whoever_has_a_certificate_is_told_of_https(tmp_path: Path) -> None:
+    file = tmp_path / "own.pem"
+    leaf = issue("localhost")
+    leaf.private_key_and_cert_chain_pem.write_to_path(str(file))
+    with L7Process(argv=["demo", "--tls-cert", str(file)], inherit=False) as proxy:
+        proxy.wait_for_output("^    curl -k https://localhost:")
+        assert "http://" not in "\n".join(proxy.output)
 
 
 def test_whoever_has_a_file_gets_what_it_says(tmp_path: Path) -> None:
