@@ -115,6 +115,9 @@ def read_tls(loaded: Loaded, read: Read, *, patient: bool = True) -> TlsFiles:
         raise ConfigError(problems)
     if any(one.tls for one in config.listened_on):
         warnings += _uncovered(loaded, [*(one.info.names for one in found), *((host,) for host in hosts)])
+    else:
+        what = "no listener has tls, so that no certificate is shown; write tls: true below one of listeners"
+        warnings.append(problem_at(loaded, ("tls",), what))
     return TlsFiles(tuple(found), warnings=tuple(warnings), authorities=authorities)
 
 

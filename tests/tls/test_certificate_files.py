@@ -144,6 +144,13 @@ def test_hosts_that_no_certificate_is_for_are_named(read, tmp_path):
     ]
 
 
+def test_certificates_that_no_listener_shows_are_warned_of(read, tmp_path):
+    files = write_pair(tmp_path, "one", issue("a.test"))
+    (warning,) = read(files, backends="listeners: ['*:80']\n" + BACKENDS).warnings
+    assert str(warning).startswith("config.yml:1: tls: no listener has tls")
+    assert not read(files, backends="listeners: ['*:80', {address: '*:443', tls: true}]\n" + BACKENDS).warnings
+
+
 def test_a_renewal_is_told(read, tmp_path):
     before = read(write_pair(tmp_path, "one", issue("a.test")))
     after = read(write_pair(tmp_path, "one", issue("a.test")))
