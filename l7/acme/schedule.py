@@ -28,6 +28,8 @@ Step = Literal["order", "ask"]
 
 def next_step(record: HostRecord, info: CertificateInfo | None) -> tuple[float, Step]:
     """When to do what next for a host: order a certificate, or ask when to renew. ``info``: the one that it has."""
+    if info is None and not record.failures and not record.order:
+        return 0.0, "order"  # what it had is lost: it does not wait for the day between two
     if info is None or record.order:
         return record.not_before, "order"
     due = max(renewal_time(record, info), record.not_before)

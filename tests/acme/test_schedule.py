@@ -19,6 +19,13 @@ def test_without_a_certificate_one_is_ordered_at_once():
     assert schedule.next_step(HostRecord(), None) == (0.0, "order")
 
 
+def test_one_that_was_lost_is_ordered_at_once_and_after_a_failure_as_any_other():
+    record = schedule.obtained(certificate(90 * DAY), NOW)
+    assert schedule.next_step(record, None) == (0.0, "order")
+    failed = schedule.failed(record, "why", NOW, 0.0)
+    assert schedule.next_step(failed, None) == (failed.not_before, "order")
+
+
 def test_an_order_that_was_left_is_gone_on_with_though_there_is_a_certificate():
     record = HostRecord(order="https://ca/1", not_before=NOW + 5)
     assert schedule.next_step(record, certificate(90 * DAY)) == (NOW + 5, "order")
