@@ -42,19 +42,30 @@ def client_certificate(state: ssl.SSLObject) -> tuple[str, str, str]:
         return NONE, "", ""
     try:
         subject = subject_of((state.getpeercert() or {}).get("subject", ()))
-    except (ssl.SSLError, ValueError):  # a text in it that is of no character set
+    except (ssl.SSLError, ValueError):  # `ssl` cannot read it: a name in it is of no character set
         subject = ""
     return OK, subject, hashlib.sha256(whole).hexdigest()
 
 
 def has_ended(state: ssl.SSLObject) -> bool:
-    """Whether the time of a client's certificate is up: of one that was resumed OpenSSL does not say so."""
-    found = state.getpeercert()
+    """Whether the time of a client's certificate is up: of one that was resumed OpenSSL does not say so.
+
+    One that `ssl` cannot read counts as ended: its client has to show it again.
+    """
+    try:
+        found = state.getpeercert()
+    except (ssl.SSLError, ValueError):
+        return True
     return ssl.cert_time_to_seconds(str(found["notAfter"])) < time.time() if found else False
 
 
 def subject_of(names: Any) -> str:
-    """A distinguished name as RFC 4514 writes it, from what `ssl` makes of it; empty when it is too long."""
+    """A distinguished name as RFC 4514 writes it, from what `ssl` makes of it.
+
+    Empty when it is too long, or one of its values is no text but bits (``x500UniqueIdentifier``).
+    """
+    if not all(isinstance(value, str) for names_of_one in names for _, value in names_of_one):
+        return ""
     parts = ["+".join(_attributes(names_of_one)) for names_of_one in reversed(names)]
     subject = ",".join(parts)
     return subject if len(subject) <= LONGEST_SUBJECT else ""

@@ -12,6 +12,17 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.name import _ASN1Type
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from tests.harness.client import Client, get
 from tests.harness.lifecycle import reload
@@ -134,6 +145,47 @@ def test_what_a_resumed_session_says_is_the_same(site, clients, version):
             client.send(REQUEST)
             client.read_response()
             assert told(site.seen[-1]) == first
+
+
+BITS = x509.NameAttribute(NameOID.X500_UNIQUE_IDENTIFIER, b"\1\2", _ASN1Type.BitString)
+NO_NAME = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x30\x04\x82\x02\xff\xfe")
+
+
+def write_strange(path: Path, ca: trustme.CA, *, bits: bool) -> Path:
+    """Write a certificate with a subject of bits, or with a name of no character set, and its key."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(timezone.utc)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([BITS] if bits else []))
+        .issuer_name(x509.load_pem_x509_certificate(ca.cert_pem.bytes()).subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+    )
+    if not bits:
+        builder = builder.add_extension(NO_NAME, critical=False)
+    signed = builder.sign(load_pem_private_key(ca.private_key_pem.bytes(), None), SHA256())
+    written = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(signed.public_bytes(Encoding.PEM) + written)
+    return path
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("bits", [True, False])
+def test_a_certificate_that_cannot_be_told_is_known_by_its_fingerprint(site, clients, version, bits, tmp_path):
+    proxy = site.start()
+    context = trusting(version)
+    context.load_cert_chain(write_strange(tmp_path / "strange.pem", clients, bits=bits))
+    with TlsClient(proxy.address, context=context) as client:
+        client.send(REQUEST)
+        assert client.read_response().status == 200
+        session = client.tls.session
+    assert set(told(site.seen[-1])) == {b"verified", b"fingerprint"}
+    if bits:
+        assert site.ask(proxy, context, session=session) == told(site.seen[0])
+    else:
+        shut_out(proxy, context, session=session)
 
 
 def test_a_client_without_one_is_none_where_it_is_only_requested(site, clients):

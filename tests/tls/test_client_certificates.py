@@ -52,3 +52,7 @@ def test_one_that_is_too_long_is_not_told_at_all():
     short = "a" * (LONGEST_SUBJECT - 3)
     assert subject_of(((("commonName", short),),)) == f"CN={short}"
     assert subject_of(((("commonName", short + "a"),),)) == ""
+
+
+def test_one_with_a_value_that_is_no_text_is_not_told_at_all():
+    assert subject_of(((("commonName", "a"),), (("x500UniqueIdentifier", b"\2"),))) == ""
