@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from l7.acme.records import HostRecord
+from l7.acme.records import Account, HostRecord
 from l7.tls.certificates import CertificateInfo
 
 PAUSES = (60.0, 600.0, 6000.0, 86400.0)
@@ -47,6 +47,17 @@ def renewal_time(record: HostRecord, info: CertificateInfo) -> float:
 def is_about(record: HostRecord, info: CertificateInfo) -> bool:
     """Whether the renewal information is about this certificate."""
     return record.serial == f"{info.serial:x}"
+
+
+def believed(record: HostRecord, now: float) -> HostRecord:
+    """A record of the disk, without times further ahead than any is ever set: the clock was wrong then."""
+    not_before = record.not_before if record.not_before <= now + LONGEST * (1 + SPREAD) else 0.0
+    return replace(record, not_before=not_before, ask_at=record.ask_at if record.ask_at <= now + ASK_WITHIN[1] else 0.0)
+
+
+def believed_account(account: Account, now: float) -> Account:
+    """The same for an account."""
+    return account if account.quiet_until <= now + QUIET else replace(account, quiet_until=0.0)
 
 
 def failed(record: HostRecord, why: str, now: float, chance: float, retry_after: float = 0.0) -> HostRecord:

@@ -78,6 +78,17 @@ def test_pauses_grow_and_are_never_shorter_than_the_authority_tells():
     assert schedule.next_step(asked, info) == (record.not_before, "order"), "also where one is overdue"
 
 
+def test_what_was_written_while_the_clock_was_ahead_holds_nothing_up_when_it_is_right_again():
+    info = certificate(90 * DAY)
+    right = schedule.failed(schedule.asked(HostRecord(), info, NOW, 0.0, None, DAY), "why", NOW, 1.0, 30 * DAY)
+    assert schedule.believed(right, NOW) == right, "the longest pause that there is"
+    late = schedule.failed(schedule.asked(HostRecord(), info, NOW + 1000 * DAY, 0.0, None), "", NOW + 1000 * DAY, 0.0)
+    assert schedule.believed(late, NOW).not_before == schedule.believed(late, NOW).ask_at == 0.0
+    account = Account("https://ca/1", "key", quiet_until=NOW + schedule.QUIET)
+    assert schedule.believed_account(account, NOW) == account
+    assert schedule.believed_account(account, NOW - DAY) == Account("https://ca/1", "key")
+
+
 def test_a_clock_that_is_ahead_does_not_order_again_and_again():
     late = NOW + 1000 * DAY
     for life, pause in ((90 * DAY, DAY), (16.0, 4.0)):

@@ -273,12 +273,12 @@ class CertificateRenewer:
     def _take_file(self, message: StoredFile) -> None:
         name, content = message.name, message.content
         if name == ACCOUNT:
-            self._account = record_of(Account, content)
+            self._account = schedule.believed_account(record_of(Account, content), time.time())
             return
         host, _, kind = name.rpartition(".")
         state = self._hosts.setdefault(host, HostState())
         if kind == "json":
-            state.record = record_of(HostRecord, content)
+            state.record = schedule.believed(record_of(HostRecord, content), time.time())
             return
         state.certificate, state.info = content.encode("ascii", "replace"), None
         state.self_signed = message.self_signed
