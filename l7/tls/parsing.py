@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import timezone
 from itertools import pairwise
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -23,6 +24,10 @@ from l7.tls.certificates import Certificate, CertificateError, CertificateInfo, 
 
 _KEY = re.compile(rb"-----BEGIN ([A-Z ]*)PRIVATE KEY-----.*?-----END \1PRIVATE KEY-----", re.DOTALL)
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+UNREADABLE: Final = (
+    ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType
+)  # fmt: skip
+"""What ``cryptography`` raises for what it cannot read in a certificate."""
 
 
 def certificate_of(cert: bytes, key: bytes | None) -> Certificate:
@@ -56,7 +61,7 @@ def authorities_of(content: bytes) -> tuple[str, list[str]]:
     certificates = [_parsed(one) for one in found]
     try:
         words = list(_warnings_of_authorities(certificates))
-    except ValueError as error:
+    except UNREADABLE as error:
         raise CertificateError(f"a certificate in it cannot be read: {_short(error)}") from None
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=pem)
@@ -89,7 +94,7 @@ def _parsed(pem: bytes) -> x509.Certificate:
 
     try:
         return x509.load_pem_x509_certificate(pem)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise CertificateError(f"a certificate in it cannot be read: {_short(error)}", passing=True) from None
 
 
@@ -107,7 +112,10 @@ def _private_key(pem: bytes, *, of_key: bool) -> PrivateKeyTypes:
 
 def _check_fit(certificates: Sequence[x509.Certificate], private: PrivateKeyTypes, *, of_key: bool) -> None:
     own = _public_bytes(private)
-    fitting = [index for index, one in enumerate(certificates) if _public_bytes(one) == own]
+    try:
+        fitting = [index for index, one in enumerate(certificates) if _public_bytes(one) == own]
+    except UNREADABLE as error:
+        raise CertificateError(f"a certificate in it cannot be read: {_short(error)}") from None
     if not fitting:
         words = "the private key does not fit the certificate: they are not of one pair"
         raise CertificateError(words, of_key=of_key, passing=True)
@@ -123,11 +131,14 @@ def _public_bytes(holder: x509.Certificate | PrivateKeyTypes) -> bytes:
 
 def info_of(leaf: x509.Certificate) -> CertificateInfo:
     """What a certificate says of itself; raises `CertificateError`."""
-    key = leaf.public_key()
+    try:
+        key, issuer = leaf.public_key(), leaf.issuer.rfc4514_string()
+    except UNREADABLE as error:
+        raise CertificateError(f"a certificate in it cannot be read: {_short(error)}") from None
     kind = "RSA" if isinstance(key, rsa.RSAPublicKey) else "EC" if isinstance(key, ec.EllipticCurvePublicKey) else ""
     return CertificateInfo(
         names=tuple(dict.fromkeys(_names(leaf))),
-        issuer=leaf.issuer.rfc4514_string(),
+        issuer=issuer,
         not_before=_seconds(leaf, "not_valid_before"),
         not_after=_seconds(leaf, "not_valid_after"),
         serial=leaf.serial_number,
@@ -148,7 +159,7 @@ def _names(leaf: x509.Certificate) -> Iterator[str]:
         found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return
-    except ValueError as error:
+    except UNREADABLE as error:
         raise CertificateError(f"its names cannot be read: {_short(error)}") from None
     yield from (name.lower() for name in found.get_values_for_type(x509.DNSName))
     yield from (str(address) for address in found.get_values_for_type(x509.IPAddress))

@@ -35,6 +35,23 @@ def chain_of(leaf: trustme.LeafCert) -> bytes:
     return b"".join(blob.bytes() for blob in leaf.cert_chain_pems)
 
 
+STRANGE = {
+    "an extension twice": (b"\x06\x03\x55\x1d\x23", b"\x06\x03\x55\x1d\x11"),
+    "a version that there is not": (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05"),
+    "an address by X.400": (b"\x82\x06a.test", b"\xa3\x06\x30\x04\x05\x00\x05\x00"),
+}
+"""What no authority signs, by what is other in it: bytes of a certificate for ``a.test``, and those in their place."""
+
+
+def strange(what: str) -> tuple[bytes, bytes]:
+    """A certificate as PEM that ``cryptography`` cannot read, and its key."""
+    leaf = issue("a.test")
+    der = ssl.PEM_cert_to_DER_cert(leaf.cert_chain_pems[0].bytes().decode())
+    before, after = STRANGE[what]
+    assert before in der
+    return ssl.DER_cert_to_PEM_cert(der.replace(before, after)).encode(), leaf.private_key_pem.bytes()
+
+
 class _TlsSocket:
     """What a client needs of a socket, over TLS: what is not there yet raises ``BlockingIOError``."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -20,7 +21,7 @@ from l7.config.reading.loading import load
 from l7.errors import ConfigError
 from l7.tls import certificate_files
 from l7.tls.certificate_files import TlsFiles, read_tls, renewals
-from tests.harness.tls import EC, RSA, authority, chain_of, issue, write_pair
+from tests.harness.tls import EC, RSA, STRANGE, authority, chain_of, issue, strange, write_pair
 
 NOW = datetime.now(timezone.utc)
 BACKENDS = "backends: {a.test: {servers: [x]}}\n"
@@ -213,6 +214,20 @@ def test_authorities_that_cannot_be_used_are_refused(read_authorities, content, 
         read_authorities(content)
     (problem,) = caught.value.problems
     assert str(problem).startswith(f"config.yml:5: tls.client-ca: ca.pem: {words}")
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_a_certificate_that_cannot_be_read_is_refused(read, read_authorities, what):
+    certificate, key = strange(what)
+    with pytest.raises(ConfigError) as caught:
+        read_authorities(certificate)
+    (problem,) = caught.value.problems
+    assert str(problem).startswith("config.yml:5: tls.client-ca: ca.pem: a certificate in it cannot be read: ")
+    Path("strange.pem").write_bytes(certificate + key)
+    (told,) = problems(read, "strange.pem")
+    assert re.match(
+        r"config.yml:3: tls.certificates\[0\].cert: strange.pem: (a cert.*|its names) cannot be read: ", told
+    )
 
 
 def test_missing_authorities_are_told_beside_other_problems(read):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import trustme
 from l7.config.file_content import read_file
 from l7.config.reading.loading import load
 from l7.errors import ConfigError
+from l7.tls.servers.failure_numbers import EXPIRED, NOT_YET, UNKNOWN_ISSUER, WRONG_NAME
 from l7.tls.servers.files import AllTlsFiles, other_content, read_all
-from tests.harness.tls import authority, issue, write_pair
+from l7.tls.servers.verification import explain_refusal
+from tests.harness.tls import STRANGE, authority, issue, strange, write_pair
 from tests.harness.tls_origin import write_authority, write_chain
 
 
@@ -121,3 +124,12 @@ def test_settings_that_do_not_go_together(read, backend, complaint):
 def test_defaults_need_not_have_a_use(read):
     defaults = "defaults: {tls: {verify: false, server-name: x, cert: y}}"
     assert read("  a: {servers: [b]}", more=defaults).contexts == {}
+
+
+@pytest.mark.parametrize("what", STRANGE)
+@pytest.mark.parametrize("code", [EXPIRED, NOT_YET, WRONG_NAME, UNKNOWN_ISSUER])
+def test_a_certificate_that_cannot_be_read_is_refused_for_its_reason(what, code):
+    """What a server shows may be anything; of one that cannot be read no more is told than what OpenSSL says."""
+    certificate, _ = strange(what)
+    words, _ = explain_refusal(code, [ssl.PEM_cert_to_DER_cert(certificate.decode())], "b.test")
+    assert not words or code == UNKNOWN_ISSUER

@@ -12,7 +12,7 @@ from cryptography import x509
 
 from l7.config.values.names import printable
 from l7.tls.certificates import CertificateError, day
-from l7.tls.parsing import info_of
+from l7.tls.parsing import UNREADABLE, info_of
 from l7.tls.servers.failure_numbers import (
     EXPIRED,
     NO_ISSUER,
@@ -37,7 +37,7 @@ def explain_refusal(code: int, shown: Sequence[bytes], name: str) -> tuple[str, 
     try:
         chain = [x509.load_der_x509_certificate(one) for one in shown]
         return _explained(code, chain, name) if chain else ("", 0.0)
-    except (ValueError, CertificateError):
+    except (*UNREADABLE, CertificateError):
         return "", 0.0
 
 
