@@ -194,6 +194,13 @@ def test_connections_are_kept_apart_by_the_host_that_was_asked_for(l7, secure, c
     assert by_connection == [{b"a.test"}, {b"b.test:8080", b"B.test", b"b.test."}, {b"x.c.test"}]
 
 
+def test_servers_in_clear_stand_beside_those_asked_for_by_host(l7, secure, ca, origin):
+    servers = [secure(hello, issue("a.test")), origin(hello)]
+    proxy = l7(config(servers[0].https, servers[1].address, tls=f"ca: {ca}, server-name: '{{host}}'"))
+    assert [get(proxy.address, host="a.test").status for _ in range(4)] == [200] * 4
+    assert [len(one.requests) for one in servers] == [2, 2]
+
+
 def test_a_host_that_a_client_has_made_up_ejects_nobody(l7, secure, ca):
     first, second = secure(hello, issue("a.test")), secure(hello, issue("a.test"))
     settings = f"ca: {ca}, server-name: '{{host}}'"

@@ -44,6 +44,10 @@ class ConnectionPool:
     def __repr__(self) -> str:
         return f"<Pool {self.label}, {len(self._idle)} idle>"
 
+    def of(self, host: str) -> ConnectionPool:
+        """The pool for requests of a host: the same for all of them (`HostPools` has one for each)."""
+        return self
+
     def check_out(self) -> Stream | None:
         """The most recently used connection that is still open, or None.
 
