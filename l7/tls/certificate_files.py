@@ -141,6 +141,10 @@ def _wrong_with_acme(loaded: Loaded, hosts: Sequence[str], configured: Sequence[
             "there is no host that a certificate can be obtained for (no wildcard, no IP address): name some by hosts"
         )
         yield problem_at(loaded, path, what)
+    names = {name for one in configured for name in one.info.names}
+    for host in filter(names.__contains__, hosts):
+        what = f"{host} is in a certificate of tls.certificates, too; only one can be shown: leave the other out"
+        yield problem_at(loaded, (*path, "hosts"), what)
 
 
 def _weak_with_acme(loaded: Loaded, hosts: Sequence[str]) -> Iterator[Problem]:

@@ -152,6 +152,16 @@ def test_certificates_that_no_listener_shows_are_warned_of(read, tmp_path):
     assert not read(files, backends="listeners: ['*:80', {address: '*:443', tls: true}]\n" + BACKENDS).warnings
 
 
+def test_a_host_has_a_certificate_from_a_file_or_by_acme(read, tmp_path):
+    files = write_pair(tmp_path, "one", issue("a.test", "*.b.test"))
+    acme = "  acme: {email: me@a.test, hosts: %s}\n" + BACKENDS
+    with pytest.raises(ConfigError) as caught:
+        read(files, backends=acme % "[a.test, c.b.test]")
+    (problem,) = map(str, caught.value.problems)
+    assert problem.startswith("config.yml:4: tls.acme.hosts: a.test is in a certificate of tls.certificates, too")
+    assert read(files, backends=acme % "[c.b.test]").configured
+
+
 def test_a_renewal_is_told(read, tmp_path):
     before = read(write_pair(tmp_path, "one", issue("a.test")))
     after = read(write_pair(tmp_path, "one", issue("a.test")))
