@@ -138,7 +138,7 @@ def test_the_source_distribution_holds_every_source_and_type(sdist: Path) -> Non
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert packaged() <= names
-    assert not [name for name in names if name.endswith((".c", ".so"))]
+    assert [name for name in names if name.endswith((".c", ".so"))] == ["tests/bench/pacer.c"]
 
 
 def test_the_wheel_has_the_command_and_says_what_it_needs(wheel: Path) -> None:

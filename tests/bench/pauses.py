@@ -132,7 +132,7 @@ def observe(path: Path) -> None:
     from l7.workers import process
 
     notes = Notes()
-    keys = {"beat": "beat", "_tick": "tick", "tick": "board", "trim": "trim", "sweep": "sweep"}
+    keys = {"beat": "beat", "_tick": "tick", "trim": "trim", "sweep": "sweep"}
     write_all = SharedOutput.write
 
     def collect() -> None:
@@ -154,6 +154,10 @@ def observe(path: Path) -> None:
 
         def _every(self, seconds: float, call: Callable[[], None]) -> None:
             super()._every(seconds, notes.timed(keys.get(call.__name__, "other"), call))
+
+        def _look_at_servers(self) -> None:
+            if not self._look.active:
+                self._look.start(notes.timed("board", self._proxy.upstreams.tick))
 
     SharedOutput.write = write
     process.Worker = ObservedWorker

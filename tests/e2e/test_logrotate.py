@@ -49,7 +49,7 @@ def rotate(machine: Path) -> None:
 
 # Everything is imported before: the account may not be able to read the interpreter.
 AS_NOBODY = (
-    "import encodings.utf_8_sig, os, sys, l7.commands.dispatch, l7.master.build\n"
+    "import encodings.utf_8_sig, importlib.metadata, os, sys, l7.commands.dispatch, l7.master.build\n"
     "from l7.cli import command_line, main\n"
     f"os.setgroups([]); os.setgid({NOBODY.pw_gid}); os.setuid({NOBODY.pw_uid})\n"
     "sys.exit(main(command_line(sys.argv[1:])))"
