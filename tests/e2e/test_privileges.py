@@ -31,8 +31,9 @@ def identity(pid: int) -> dict[str, list[int]]:
 def run_to_the_end(*words: str, before: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command line in a process that first executes ``before``."""
     # Everything is imported before: whom the process becomes may not be able to read the interpreter.
-    imports = "import importlib.metadata, sys, os, l7.commands.dispatch, l7.master.build"
-    script = f"{imports}\nfrom l7.cli import command_line, main\n{before}\nsys.exit(main(command_line({list(words)!r})))"
+    imports = "import importlib.metadata, sys, os, l7.commands.dispatch, l7.master.build\n"
+    imports += "from l7.cli import command_line, main"
+    script = f"{imports}\n{before}\nsys.exit(main(command_line({list(words)!r})))"
     return subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=TIMEOUT, cwd=ROOT, check=False
     )
