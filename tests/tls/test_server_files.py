@@ -12,7 +12,7 @@ import trustme
 from l7.config.file_content import read_file
 from l7.config.reading.loading import load
 from l7.errors import ConfigError
-from l7.tls.servers.failure_numbers import EXPIRED, NOT_YET, UNKNOWN_ISSUER, WRONG_NAME
+from l7.tls.servers.failure_numbers import EXPIRED, NOT_YET, UNKNOWN_ISSUER, WRONG_NAME, describe, refusal_number
 from l7.tls.servers.files import AllTlsFiles, other_content, read_all
 from l7.tls.servers.verification import explain_refusal
 from tests.harness.tls import STRANGE, authority, issue, strange, write_pair
@@ -133,3 +133,9 @@ def test_a_certificate_that_cannot_be_read_is_refused_for_its_reason(what, code)
     certificate, _ = strange(what)
     words, _ = explain_refusal(code, [ssl.PEM_cert_to_DER_cert(certificate.decode())], "b.test")
     assert not words or code == UNKNOWN_ISSUER
+
+
+@pytest.mark.parametrize(("year", "day"), [(2026, " on 2026-01-02"), (2149, " on 2149-01-02"), (2150, ""), (1950, "")])
+def test_a_day_that_does_not_fit_into_a_number_is_left_out(year, day):
+    number = refusal_number(EXPIRED, datetime(year, 1, 2, tzinfo=timezone.utc).timestamp())
+    assert describe(number) == f"certificate has expired{day}"

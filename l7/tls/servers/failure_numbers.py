@@ -42,8 +42,12 @@ _WORDS: Final = {
 
 
 def refusal_number(code: int, moment: float = 0.0) -> int:
-    """The number of a verification that ended with ``code``; ``moment`` is the date that counts, 0 for none."""
-    return min(code, LATE - 1) | (int(moment // DAY) & _DAYS) << _DAY_AT
+    """The number of a verification that ended with ``code``; ``moment`` is the date that counts, 0 for none.
+
+    A day before 1970 or after 2149 does not fit, and is left out.
+    """
+    days = int(moment // DAY)
+    return min(code, LATE - 1) | (days if 0 < days <= _DAYS else 0) << _DAY_AT
 
 
 def describe(number: int) -> str:
