@@ -299,18 +299,6 @@ def test_a_renewed_certificate_is_shown_after_a_reload(tls, tmp_path):
         assert client.certificate["serialNumber"] != before
 
 
-def test_a_pair_that_does_not_fit_is_read_again_for_a_moment(tls, tmp_path):
-    """A renewal replaces the files one after the other."""
-    proxy = tls()
-    leaf = issue("localhost")
-    (tmp_path / "localhost.crt").write_bytes(chain_of(leaf))
-    start = len(proxy.events)
-    proxy.hup()
-    time.sleep(0.3)
-    leaf.private_key_pem.write_to_path(str(tmp_path / "localhost.key"))
-    proxy.wait_for_event("reload.done", start=start)
-
-
 def test_a_reload_with_a_broken_certificate_is_refused(tls, tmp_path):
     proxy = tls()
     issue("localhost").private_key_pem.write_to_path(str(tmp_path / "localhost.key"))

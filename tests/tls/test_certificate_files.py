@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trustme
@@ -46,6 +48,30 @@ def problems(read: Read, *lines: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         read(*lines)
     return [str(one) for one in caught.value.problems]
+
+
+@pytest.mark.parametrize("late", [1, certificate_files.TRIES - 1, certificate_files.TRIES])
+def test_a_pair_that_does_not_fit_is_read_again_for_a_moment(tmp_path, monkeypatch, late):
+    """A renewal replaces the files one after the other: the key is the new one after ``late`` looks."""
+    old, new = issue("a.test").private_key_pem.bytes(), issue("a.test")
+    looks, pauses = [], []
+    monkeypatch.setattr(certificate_files, "time", SimpleNamespace(sleep=pauses.append, time=time.time))
+
+    def read_key_late(name: str) -> bytes:
+        if name.endswith("key"):
+            looks.append(name)
+            return old if len(looks) <= late else new.private_key_pem.bytes()
+        return chain_of(new) if name.endswith("crt") else read_file(name)
+
+    config = tmp_path / "config.yml"
+    config.write_text(f"tls: {{certificates: [{{cert: /x/new.crt, key: /x/new.key}}]}}\n{BACKENDS}")
+    loaded = load(["-c", str(config)], {})
+    if late < certificate_files.TRIES:
+        assert read_tls(loaded, read_key_late).certificates
+    else:
+        with pytest.raises(ConfigError, match="does not fit"):
+            read_tls(loaded, read_key_late)
+    assert pauses == [certificate_files.PAUSE] * min(late, certificate_files.TRIES - 1)
 
 
 @pytest.mark.parametrize("key", [EC, RSA])
