@@ -18,7 +18,7 @@ import pytest
 from tests.harness.accounts import NOBODY, free_privileged_port, privileged_ports, root_only
 from tests.harness.client import TIMEOUT, Client, get
 from tests.harness.l7process import CONFIG, ROOT, STATUS, L7Process
-from tests.harness.lifecycle import stop_successor, suspended_successor, upgrade
+from tests.harness.lifecycle import stop_successor, suspended_successor, suspending, upgrade
 from tests.harness.load import Gate, in_flight, load_without_loss
 
 QUICK = "canary-time: 200ms\n"
@@ -158,9 +158,9 @@ def test_one_whose_workers_do_not_all_boot_is_not_fit(l7, origin, second_worker_
         load.more()
 
 
-def test_what_it_has_accepted_does_not_hold_it_up(l7, origin):
+def test_what_it_has_accepted_does_not_hold_it_up(l7, origin, tmp_path):
     gate = Gate()
-    proxy = l7(CONFIG.format(origin(gate).address) + "canary-time: 0s\n")
+    proxy = l7(CONFIG.format(origin(gate).address) + "canary-time: 0s\n", env=suspending(tmp_path))
     (old,) = proxy.workers()
     with suspended_successor(proxy) as successor:
         os.kill(old, signal.SIGSTOP)  # so that the other one takes what comes
@@ -174,9 +174,9 @@ def test_what_it_has_accepted_does_not_hold_it_up(l7, origin):
     stop_successor(proxy, successor.pid)
 
 
-def test_a_reload_asked_for_meanwhile_is_done_by_whoever_serves_then(l7, origin):
+def test_a_reload_asked_for_meanwhile_is_done_by_whoever_serves_then(l7, origin, tmp_path):
     config = CONFIG.format(origin().address) + QUICK
-    proxy = l7(config)
+    proxy = l7(config, env=suspending(tmp_path))
     with suspended_successor(proxy) as successor:
         proxy.write_config(config + "graceful-timeout: 7s\n")
         proxy.hup()
@@ -197,9 +197,9 @@ def asks_for_a_reload(proxy: L7Process, control: Path) -> subprocess.Popen[str]:
     return waiting
 
 
-def test_whoever_waits_for_a_reload_meanwhile_is_answered_by_the_next_one(l7, origin):
+def test_whoever_waits_for_a_reload_meanwhile_is_answered_by_the_next_one(l7, origin, tmp_path):
     control = Path("/tmp") / f"l7-upgrade-{os.getpid()}.control"
-    proxy = l7(CONFIG.format(origin().address) + f"control: {control}\n" + QUICK)
+    proxy = l7(CONFIG.format(origin().address) + f"control: {control}\n" + QUICK, env=suspending(tmp_path))
     with suspended_successor(proxy) as successor:
         waiting = asks_for_a_reload(proxy, control)
     found = waiting.communicate(timeout=2 * TIMEOUT)[0]
@@ -209,9 +209,9 @@ def test_whoever_waits_for_a_reload_meanwhile_is_answered_by_the_next_one(l7, or
     stop_successor(proxy, successor.pid)
 
 
-def test_whoever_waits_for_a_reload_meanwhile_is_answered_by_the_old_one_when_the_next_one_fails(l7, origin):
+def test_whoever_waits_for_a_reload_meanwhile_is_answered_by_the_old_one_when_the_next_one_fails(l7, origin, tmp_path):
     control = Path("/tmp") / f"l7-upgrade-{os.getpid()}.control"
-    proxy = l7(CONFIG.format(origin().address) + f"control: {control}\n" + QUICK, leaks=False)
+    proxy = l7(CONFIG.format(origin().address) + f"control: {control}\n" + QUICK, env=suspending(tmp_path), leaks=False)
     with suspended_successor(proxy) as successor:
         waiting = asks_for_a_reload(proxy, control)
         successor.kill()
@@ -219,9 +219,9 @@ def test_whoever_waits_for_a_reload_meanwhile_is_answered_by_the_old_one_when_th
     assert "reload done: generation 2, " in waiting.communicate(timeout=2 * TIMEOUT)[0]
 
 
-def test_a_stop_meanwhile_waits_for_what_the_next_one_serves(l7, origin):
+def test_a_stop_meanwhile_waits_for_what_the_next_one_serves(l7, origin, tmp_path):
     gate = Gate()
-    proxy = l7(CONFIG.format(origin(gate).address) + "graceful-timeout: 60s\n", leaks=False)
+    proxy = l7(CONFIG.format(origin(gate).address) + "graceful-timeout: 60s\n", env=suspending(tmp_path), leaks=False)
     (old,) = proxy.workers()
     with suspended_successor(proxy) as successor:
         os.kill(old, signal.SIGSTOP)  # so that the other one takes what comes
@@ -261,8 +261,8 @@ def test_a_stop_of_the_new_one_is_one_of_the_old_one_that_still_drains(l7, origi
     proxy.assert_nothing_left(TIMEOUT)
 
 
-def test_a_reload_asked_of_the_next_one_waits_until_it_has_taken_over(l7, origin):
-    proxy = l7(CONFIG.format(origin().address) + QUICK)
+def test_a_reload_asked_of_the_next_one_waits_until_it_has_taken_over(l7, origin, tmp_path):
+    proxy = l7(CONFIG.format(origin().address) + QUICK, env=suspending(tmp_path))
     with suspended_successor(proxy) as successor:
         successor.send_signal(signal.SIGHUP)
     proxy.wait_for_event(rf"l7\[{successor.pid}\] upgrade\.taken ")
@@ -282,19 +282,20 @@ def test_one_that_is_not_fit_leaves_unix_sockets_alone(l7, origin, second_worker
     assert get(str(path), host="a").status == 200
 
 
-def test_one_that_is_killed_while_it_boots_changes_nothing(l7, origin):
-    proxy = l7(CONFIG.format(origin().address) + QUICK, leaks=False)
+def test_one_that_is_killed_while_it_boots_changes_nothing(l7, origin, tmp_path):
+    proxy = l7(CONFIG.format(origin().address) + QUICK, env=suspending(tmp_path), leaks=False)
     with suspended_successor(proxy) as successor:
         successor.kill()
         proxy.wait_for_event("upgrade failed: it ended with killed by SIGKILL; this l7 goes on")
     assert get(proxy.address, host="a").status == 200
+    (tmp_path / "sitecustomize.py").unlink()
     pid = upgrade(proxy)
     proxy.wait()
     stop_successor(proxy, pid)
 
 
-def test_when_the_old_master_is_killed_meanwhile_the_next_one_takes_over_at_once(l7, origin):
-    proxy = l7(CONFIG.format(origin().address) + QUICK, leaks=False)
+def test_when_the_old_master_is_killed_meanwhile_the_next_one_takes_over_at_once(l7, origin, tmp_path):
+    proxy = l7(CONFIG.format(origin().address) + QUICK, env=suspending(tmp_path), leaks=False)
     with suspended_successor(proxy) as successor:
         proxy.signal(signal.SIGKILL)
     proxy.wait_for_event(rf"l7\[{successor.pid}\] upgrade\.taken .*pid={proxy.pid}:")
@@ -303,8 +304,8 @@ def test_when_the_old_master_is_killed_meanwhile_the_next_one_takes_over_at_once
     stop_successor(proxy, successor.pid)
 
 
-def test_term_while_the_next_one_boots_stops_both(l7, origin):
-    proxy = l7(CONFIG.format(origin().address) + QUICK, leaks=False)
+def test_term_while_the_next_one_boots_stops_both(l7, origin, tmp_path):
+    proxy = l7(CONFIG.format(origin().address) + QUICK, env=suspending(tmp_path), leaks=False)
     with suspended_successor(proxy) as successor:
         proxy.term()
         proxy.wait_for_event("master.stopping", generation=1)

@@ -7,11 +7,12 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 
 from tests.harness import TIMEOUT
-from tests.harness.l7process import WORKER, L7Process
+from tests.harness.l7process import L7Process
 
 
 def reload(proxy: L7Process, config: str | None = None) -> list[int]:
@@ -44,48 +45,53 @@ def upgrade(proxy: L7Process, pid: int | None = None) -> int:
     return int(found.group(1))
 
 
-SLICE = 0.002
-"""Seconds for which a process that is followed goes on at a time."""
+SUSPENDING = """
+import os
+if 'L7_UPGRADE_FDS' in os.environ:
+    import signal
+    from l7.workers import process
+    run = process.run
+
+    def stop_master(spec):
+        if spec.generation.number == 2 and os.path.exists(__file__):
+            os.kill(os.getppid(), signal.SIGSTOP)
+        return run(spec)
+
+    process.run = stop_master
+"""
+"""A module that each Python imports first: the first worker of an l7 that an upgrade has started stops its master."""
 
 
-def _workers(master: psutil.Process) -> list[psutil.Process]:
-    """The workers of a master; it has another child while its configuration is read."""
-    found = []
-    for child in master.children():
-        with suppress(psutil.NoSuchProcess):
-            found += [child] if child.cmdline()[:1] and child.cmdline()[0].startswith(WORKER) else []
-    return found
+def suspending(directory: Path) -> dict[str, str]:
+    """The environment of an l7 for `suspended_successor`."""
+    (directory / "sitecustomize.py").write_text(SUSPENDING)
+    return {"PYTHONPATH": str(directory)}
 
 
 @contextmanager
 def suspended_successor(proxy: L7Process) -> Iterator[psutil.Process]:
-    """Ask for an upgrade, and stop the next master while its first worker boots; it goes on at the end.
+    """Ask for an upgrade; the next master stands still while its first worker boots, and goes on at the end.
 
-    Its worker may serve meanwhile, and its master does not know.
+    Its worker may serve meanwhile, and its master does not know. l7 was started with the environment of `suspending`.
     """
     master = psutil.Process(proxy.pid)
     before = {child.pid for child in master.children()}
     proxy.signal(signal.SIGUSR2)
     until = time.monotonic() + TIMEOUT
-    while not (born := [child for child in master.children() if child.pid not in before]):
-        assert time.monotonic() < until, "no next l7"
-    (successor,) = born
-    successor.suspend()
-    if os.geteuid() == 0:
-        successor.nice(10)  # or on a busy machine it does all of it in one slice, before it is suspended again
-    while not _workers(successor):  # looked for while it stands still: a worker boots in less time than looking takes
-        assert time.monotonic() < until, "no worker of the next l7"
-        successor.resume()
-        time.sleep(SLICE)
-        successor.suspend()
-    if os.geteuid() == 0:
-        for one in (successor, *successor.children()):
-            one.nice(0)
+    while not (stopped := [one for one in _others(master, before) if one.status() == psutil.STATUS_STOPPED]):
+        assert time.monotonic() < until, "no next l7 whose first worker boots"
+        time.sleep(0.005)
+    (successor,) = stopped
     try:
         yield successor
     finally:
         with suppress(psutil.NoSuchProcess):
             successor.resume()
+
+
+def _others(master: psutil.Process, known: set[int]) -> list[psutil.Process]:
+    """The children of a master that have come since."""
+    return [child for child in master.children() if child.pid not in known]
 
 
 def stop_successor(proxy: L7Process, pid: int) -> None:
