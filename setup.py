@@ -1,7 +1,7 @@
 """Packaging: everything declarative lives in ``setup.cfg``; here is how the hot modules are compiled.
 
 ``L7_PURE_PYTHON=1`` compiles nothing. Otherwise all hot modules are compiled, or the build fails and says what to do:
-uncompiled, a request costs about nine times the CPU. An editable install stays uncompiled: an extension would hide the
+uncompiled, a request costs about six times the CPU. An editable install stays uncompiled: an extension would hide the
 source that is edited. A tree that cannot be written to is built from elsewhere. An older Python than l7 needs can read
 this far, and says so.
 """
@@ -47,7 +47,7 @@ _spec.loader.exec_module(compiled)
 
 OLDEST_CYTHON = (3, 1)
 """As in ``pyproject.toml``, which an install with ``--no-build-isolation`` does not read."""
-OR_PURE = f"or set {compiled.PURE_PYTHON}=1 to install l7 uncompiled, at nine times the CPU of a request"
+OR_PURE = f"or set {compiled.PURE_PYTHON}=1 to install l7 uncompiled, at six times the CPU of a request"
 DIRECTIVES = {
     "language_level": "3",
     "annotation_typing": False,

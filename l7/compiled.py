@@ -149,7 +149,7 @@ def caution() -> str:
     """Why l7 runs uncompiled, what to do, and what it costs; empty where it runs compiled."""
     if not _pure:
         return ""
-    return f"not compiled: {_reason(_missing)}; a request takes about nine times the CPU of a compiled l7"
+    return f"not compiled: {_reason(_missing)}; a request takes about six times the CPU of a compiled l7"
 
 
 def _reason(absent: Sequence[str]) -> str:

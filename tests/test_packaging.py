@@ -222,7 +222,7 @@ def test_asked_for_pure_python_it_installs_without_extensions_and_says_so(
     assert not list(environment.package.rglob("*.so"))
     assert "(pure Python, " in environment.version()
     (event,) = [line for line in environment.proxies(tmp_path) if "compiled" in line]
-    assert "warning" in event and "about nine times the CPU" in event
+    assert "warning" in event and "about six times the CPU" in event
 
 
 @pytest.mark.parametrize("value", ["", "0", "1"])
