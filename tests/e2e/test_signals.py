@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -19,7 +20,7 @@ import pytest
 import yaml
 
 from tests.harness.client import TIMEOUT, Client, get
-from tests.harness.l7process import CONFIG, ROOT, L7Process
+from tests.harness.l7process import CONFIG, ROOT, WORKER, L7Process
 from tests.harness.load import Gate, in_flight, load_without_loss
 from tests.harness.origin import Origin, routes
 
@@ -290,7 +291,7 @@ def deaf(tmp_path: Path, origin: Callable[..., Origin]) -> Iterator[Callable[...
                 words, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=ROOT, start_new_session=True
             )
         )
-        wait_until(lambda: path.exists() and psutil.Process(started[0].pid).children())
+        wait_until(lambda: path.exists() and worker_pids(started[0]))
         return started[0]
 
     yield start
@@ -299,6 +300,15 @@ def deaf(tmp_path: Path, origin: Callable[..., Origin]) -> Iterator[Callable[...
             member.kill()
         process.kill()
         process.wait()
+
+
+def worker_pids(process: subprocess.Popen[bytes]) -> list[int]:
+    """The workers of a master; it has other children, too, of which one ends when the configuration is read."""
+    found = []
+    for child in psutil.Process(process.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            found += [child.pid] if "".join(child.cmdline()[:1]).startswith(WORKER) else []
+    return found
 
 
 def wait_until(condition: Callable[[], object], timeout: float = TIMEOUT) -> None:
@@ -313,10 +323,10 @@ def test_closed_outputs_do_not_end_it(deaf, tmp_path):
     os.close(read)
     process = deaf(write, write)
     os.close(write)
+    (first,) = worker_pids(process)
     os.kill(process.pid, signal.SIGUSR1)
     os.kill(process.pid, signal.SIGHUP)
-    first = psutil.Process(process.pid).children()[0].pid
-    wait_until(lambda: first not in [child.pid for child in psutil.Process(process.pid).children()])
+    wait_until(lambda: first not in worker_pids(process))
     assert get(str(tmp_path / "l7.sock")).status == 200
     process.terminate()
     assert process.wait(TIMEOUT) == 0
