@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 
-import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -203,8 +202,7 @@ def wait_for_children(proxy: L7Process, master: int) -> int:
     found: list[int] = []
 
     def there() -> bool:
-        children = psutil.Process(master).children()
-        found[:] = [child.pid for child in children if " ".join(child.cmdline()).startswith(MONITOR)]
+        found[:] = proxy.titled(MONITOR, master)
         return bool(found)
 
     proxy.wait_for(there, "a monitor process")

@@ -29,11 +29,15 @@ def reopen(control: Path) -> subprocess.CompletedProcess[str]:
 def holders(proxy: L7Process, file: os.stat_result) -> list[str]:
     """The processes of l7 that have a file open."""
     found = []
-    for process in [psutil.Process(proxy.pid), *psutil.Process(proxy.pid).children()]:
-        for number in os.listdir(f"/proc/{process.pid}/fd"):
+    for pid in (proxy.pid, *proxy.titled("")):
+        try:
+            numbers = os.listdir(f"/proc/{pid}/fd")
+        except FileNotFoundError:
+            continue  # it has ended
+        for number in numbers:
             try:
-                if os.path.samestat(os.stat(f"/proc/{process.pid}/fd/{number}"), file):
-                    found.append(f"{process.pid} {' '.join(process.cmdline())}")
+                if os.path.samestat(os.stat(f"/proc/{pid}/fd/{number}"), file):
+                    found.append(f"{pid} {proxy.title(pid)}")
             except OSError:
                 continue
     return found

@@ -46,7 +46,7 @@ def secret(own: Path, text: str, name: str = "l7.yml") -> Path:
 
 
 def opener(proxy: L7Process) -> int:
-    (found,) = (child.pid for child in psutil.Process(proxy.pid).children() if child.cmdline()[:1] == [OPENER])
+    (found,) = proxy.titled(OPENER)
     return found
 
 
@@ -115,7 +115,7 @@ def test_it_does_the_same_where_it_was_forked_before_a_large_configuration_was_l
 @pytest.mark.parametrize("given", ["privileged-opener: off\n", "run-as: root\n"])
 def test_there_is_none_where_it_is_not_wanted(given, own, public):
     with running(secret(own, CONFIG + given), public) as proxy:
-        assert not [child for child in psutil.Process(proxy.pid).children() if child.cmdline()[:1] == [OPENER]]
+        assert not proxy.titled(OPENER)
         assert proxy.status()["opener"] is None
 
 

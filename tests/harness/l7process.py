@@ -345,6 +345,10 @@ class L7Process:
         """What ``ps`` shows for a process; empty when it is gone."""
         return self._children().get(pid, "")
 
+    def titled(self, title: str, master: int | None = None) -> list[int]:
+        """Pids of the children of the master, or of another one, whose title begins so."""
+        return [pid for pid, found in self._children(master).items() if found.startswith(title)]
+
     def titles(self, master: int | None = None) -> list[str]:
         """What ``ps`` shows for all children of the master, or of another one after an upgrade."""
         return list(self._children(master).values())
