@@ -21,7 +21,7 @@ from websockets.sync.client import connect as websocket
 
 from tests.harness.client import TIMEOUT, Client, get
 from tests.harness.l7process import STATUS, L7Process
-from tests.harness.lifecycle import reload, stop_successor, upgrade
+from tests.harness.lifecycle import canary, reload, stop_successor, upgrade
 from tests.harness.load import Gate
 from tests.harness.origin import Reply
 from tests.harness.tls import EC, RSA, TlsClient, chain_of, issue, refused, trusting, write_pair
@@ -90,6 +90,23 @@ def test_sessions_are_resumed_by_any_worker_and_after_a_reload(tls, version):
             assert client.tls.session_reused, again
             served(client)
             session = client.tls.session
+
+
+def test_a_session_outlives_a_reload_that_is_undone(tls):
+    proxy = tls(leaks=False)
+    context = trusting()
+    with TlsClient(proxy.address, context=context) as client:
+        served(client)
+        session = client.tls.session
+    text = proxy.config_path.read_text()
+    proxy.write_config(text.replace("tls: {", "tls: {min-version: '1.3', ") + "canary-time: 20s\n")
+    proxy.hup()
+    canary(proxy).kill()
+    proxy.wait_for_event("reload.undone")
+    reload(proxy, f"{text}canary-time: 0s\n")
+    with TlsClient(proxy.address, context=context, session=session) as client:
+        assert client.tls.session_reused
+        served(client)
 
 
 def test_names_choose_the_certificate(tls, tmp_path):

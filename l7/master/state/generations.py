@@ -243,6 +243,7 @@ class Generations:
         self._served = {number: self.current}
         self.shared_state.settle([self.current.generation.config])
         self.administration.settle()
+        self.tls.settle(self.current.contexts)
         self._events.generation = number
         self._events.level = self.current.generation.config.log_level
         gone = self._resources.listeners.keep(self.current.sockets)

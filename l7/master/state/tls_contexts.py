@@ -72,6 +72,10 @@ class TlsContexts:
             found[listener.key] = ListenerContexts(self._sessions_of(listener.key, rules), made[rules], entrance)
         return found
 
+    def settle(self, contexts: Contexts) -> None:
+        """Keep the keys of tickets of these listeners alone: those of the generation that a reload has ended with."""
+        self._sessions = {key: one.sessions for key, one in contexts.items()}
+
     @property
     def renewal_due(self) -> float:
         """When the day of some keys of tickets is over."""
