@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from l7.acme.network import AuthorityNetwork, why_unreachable
 from l7.acme.records import Account
-from l7.config.tls import Acme
+from l7.config.sections.tls import Acme
 from l7.config.values.names import printable
 from l7.errors import L7Error
 from l7.tls.servers.trust import NoAuthoritiesError

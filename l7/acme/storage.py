@@ -14,7 +14,7 @@ import re
 import stat
 from urllib.parse import urlsplit
 
-from l7.config.tls import Acme
+from l7.config.sections.tls import Acme
 
 ACCOUNT = "_account.json"
 LOCK = "_lock"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from l7.config.backends import Health
+from l7.config.sections.backends import Health
 from l7.config.values.backend import show_statuses
 from l7.oserrors import describe_connect
 from l7.sharedmem import layout

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from l7.balancing import ejection
 from l7.balancing.ejection import EjectionLimits, EjectionReason, OutcomeCounts, OutcomeWindow
 from l7.balancing.members import Member
-from l7.config.backends import Ejection
+from l7.config.sections.backends import Ejection
 from l7.errors import (
     BAD_RESPONSE,
     BODY_STALLED,

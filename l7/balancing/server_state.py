@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Protocol, TypeVar
 
 from l7.balancing import ejection
-from l7.config.backends import Backend
+from l7.config.sections.backends import Backend
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.units import show_duration

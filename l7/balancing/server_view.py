@@ -28,7 +28,7 @@ from l7.balancing.server_state import (
     read_record,
 )
 from l7.balancing.sticky import Stickiness
-from l7.config.backends import Backend, Health, Server, merged
+from l7.config.sections.backends import Backend, Health, Server, merged
 from l7.config.values.addresses import Address
 from l7.http.cookies import cookies_of, values_of
 from l7.http.messages import RequestHead

@@ -13,7 +13,7 @@ import hmac
 from collections.abc import Iterable
 
 from l7.balancing.members import Member
-from l7.config.backends import Sticky
+from l7.config.sections.backends import Sticky
 from l7.config.values.routekeys import routes_of
 
 SIZE = 18

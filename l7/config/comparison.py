@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from l7.config.schema import Backend, Config
-from l7.config.server_tls import ServerTls
+from l7.config.sections.server_tls import ServerTls
 from l7.config.values.addresses import Address
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from l7.config import listeners
 from l7.config.generation import Path
 from l7.config.schema import Config
+from l7.config.sections import listeners
 
 _NOTHING = {"verify": True, "ca": None, "server_name": None, "cert": None, "key": None}
 """What is set where nothing is."""

@@ -1,6 +1,6 @@
 """The one schema: every setting, its type, its default and its words stand here and nowhere else.
 
-What stands below a backend is in `l7.config.backends`.
+What stands below a backend is in `l7.config.sections.backends`.
 
 Flags, environment variables, the YAML loader, ``l7 check``, the dump and the settings page of the documentation are
 derived from these models. All of them are frozen: a configuration never changes, a new generation has a new one.
@@ -12,8 +12,6 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal
 
-from l7.config.backends import Backend, BackendDefaults, BackendTimeouts, Buffer, Server
-from l7.config.listeners import ListenerConfig, ListenerTls, for_challenges, short_form
 from l7.config.model import (
     AfterValidator,
     BeforeValidator,
@@ -24,7 +22,9 @@ from l7.config.model import (
     model_validator,
 )
 from l7.config.section import BufferSize, Count, Duration, DurationOrUnlimited, Period, Section, Switch, Timeout
-from l7.config.tls import Tls
+from l7.config.sections.backends import Backend, BackendDefaults, BackendTimeouts, Buffer, Server
+from l7.config.sections.listeners import ListenerConfig, ListenerTls, for_challenges, short_form
+from l7.config.sections.tls import Tls
 from l7.config.values import jsontypes, scalars
 from l7.config.values.addresses import Address
 from l7.config.values.routekeys import normal_route_key

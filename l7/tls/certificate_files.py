@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from l7.config.generation import Loaded, Path
-from l7.config.listeners import CHALLENGE_PORT
 from l7.config.schema import Config
-from l7.config.tls import CertificateFiles
+from l7.config.sections.listeners import CHALLENGE_PORT
+from l7.config.sections.tls import CertificateFiles
 from l7.config.values.acme import is_certifiable
 from l7.config.values.names import printable, show_path
 from l7.config.values.routekeys import routes_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from l7.acme import storage
-from l7.config.tls import Acme
+from l7.config.sections.tls import Acme
 
 
 def settings(path: Path, directory: str = "https://ca.example/dir") -> Acme:

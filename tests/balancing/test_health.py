@@ -8,7 +8,7 @@ import random
 import pytest
 
 from l7.balancing.health import HEALTHY, Fault, HealthState, HealthStatus, finding, words
-from l7.config.backends import Health
+from l7.config.sections.backends import Health
 
 CHECK = Health(path="/healthz", body="ok", timeout="500ms", expect="200-299,304")  # type: ignore[arg-type]
 REFUSED = finding(Fault.REFUSED)

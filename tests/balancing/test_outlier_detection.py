@@ -11,7 +11,7 @@ from l7.balancing.ejection import EjectionLimits, EjectionReason, OutcomeCounts,
 from l7.balancing.members import Member
 from l7.balancing.outlier_detection import OutlierDetector
 from l7.balancing.server_state import ServerState, StateRules, choose, evaluate, read_record
-from l7.config.backends import Ejection
+from l7.config.sections.backends import Ejection
 from l7.errors import (
     BAD_RESPONSE,
     CLIENT_GONE_DATA,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from l7.balancing.members import alone
 from l7.balancing.sticky import Stickiness, token
-from l7.config.backends import Sticky
+from l7.config.sections.backends import Sticky
 
 KEY = b"k" * 32
 

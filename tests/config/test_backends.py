@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from l7.config.backends import Ejection, Health, Server, Sticky
 from l7.config.changes import changes
 from l7.config.schema import Backend, Config
+from l7.config.sections.backends import Ejection, Health, Server, Sticky
 from l7.config.values.addresses import Address
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from l7.config.changes import changes, needs_restart
-from l7.config.listeners import ListenerConfig, ListenerTls, short_form
 from l7.config.reading.loading import load
 from l7.config.rendering.dump import render_dump
 from l7.config.schema import Config
+from l7.config.sections.listeners import ListenerConfig, ListenerTls, short_form
 from l7.config.values.addresses import Address
 from l7.config.values.listener import FIRST_TLS_PORT
 from l7.errors import ConfigError

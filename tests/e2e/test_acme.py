@@ -21,7 +21,7 @@ import pytest
 import trustme
 
 from l7.acme.storage import folder_of
-from l7.config.tls import Acme
+from l7.config.sections.tls import Acme
 from tests.harness.accounts import NOBODY, root_only
 from tests.harness.authority import Answer, FakeAuthority
 from tests.harness.client import TIMEOUT, get

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from l7.config.listeners import short_form
+from l7.config.sections.listeners import short_form
 from l7.master.children.close_in_child import CloseInChild
 from l7.master.children.signals import SignalQueue
 from l7.master.resources.listeners import Listeners

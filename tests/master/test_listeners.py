@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from l7.config.listeners import ListenerConfig, short_form
 from l7.config.schema import Config
+from l7.config.sections.listeners import ListenerConfig, short_form
 from l7.config.values import scalars
 from l7.config.values.addresses import Address
 from l7.errors import StartError
@@ -163,7 +163,7 @@ def test_a_listener_is_known_by_its_address():
 def test_sockets_of_systemd_take_the_place_of_bind():
     script = (
         "import os, socket\n"
-        "from l7.config.listeners import short_form\n"
+        "from l7.config.sections.listeners import short_form\n"
         "from l7.master.resources.listeners import Listeners\n"
         "environ = {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1', 'LISTEN_FDNAMES': 'web'}\n"
         "one = Listeners(); one.inherit(environ)\n"

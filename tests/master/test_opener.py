@@ -194,7 +194,7 @@ def test_the_storage_of_acme_is_read_and_written_and_nothing_beside_it(config):
     run(
         """
 from l7.acme.storage import folder_of
-from l7.config.tls import Acme
+from l7.config.sections.tls import Acme
 from l7.ipc.opening import OpenStorageLock, OpenStored, WriteStored
 
 folder = os.path.dirname(sys.argv[2])

@@ -11,8 +11,8 @@ import pytest
 from gevent import get_hub
 from gevent import socket as green
 
-from l7.config.listeners import HANDED_DOWN, ListenerConfig, ListenerTls
 from l7.config.schema import Config
+from l7.config.sections.listeners import HANDED_DOWN, ListenerConfig, ListenerTls
 from l7.config.values.addresses import Address
 from l7.ipc.channel import LONGEST, Channel, Received
 from l7.ipc.channel import pair as sockets

@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from l7.balancing.members import Member
-from l7.config.backends import Queue as Settings
+from l7.config.sections.backends import Queue as Settings
 from l7.errors import ProxyError
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import LOOKED, OLDEST, TILE, WRITERS, place

@@ -25,7 +25,7 @@ from l7.version import version
 
 SERVERS = "L7_SERVERS"
 KEYS = "L7_TLS_KEY"
-"""The files of keys beside those of certificates (`l7.config.tls`)."""
+"""The files of keys beside those of certificates (`l7.config.sections.tls`)."""
 SWITCH = {"true", "yes", "on", "1", "false", "no", "off", "0"}
 """How ConfigArgParse wants a variable of a flag without a value."""
 NOT_SETTINGS = {"L7_PURE_PYTHON", "L7_UPGRADE_FDS"}

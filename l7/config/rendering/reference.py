@@ -13,12 +13,12 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from l7.config.listeners import ListenerConfig, ListenerTls
 from l7.config.reading.settings import Setting, settings
 from l7.config.rendering.dump import scalar
 from l7.config.schema import Backend, BackendDefaults, Config, Section, Server
 from l7.config.section import section_of
-from l7.config.tls import Acme, CertificateFiles, ExternalAccount, Tls
+from l7.config.sections.listeners import ListenerConfig, ListenerTls
+from l7.config.sections.tls import Acme, CertificateFiles, ExternalAccount, Tls
 from l7.config.values.scalars import Flag, Form
 
 INTRODUCTION = """\

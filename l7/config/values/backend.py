@@ -1,4 +1,4 @@
-"""The parsers behind the types of `l7.config.backends`; as those of `l7.config.values.scalars`."""
+"""The parsers behind the types of `l7.config.sections.backends`; as those of `l7.config.values.scalars`."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from typing import Any
 from l7.balancing import ejection, health
 from l7.balancing.server_state import NANO, STEPS, ServerState, choose
 from l7.balancing.server_view import PROVING, why_out
-from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
+from l7.config.sections.backends import merged
 from l7.master.state.server_entries import ServerEntry, server_entries, why_unresolved
 from l7.master.state.shared_state import SharedMemoryOwner
 from l7.sharedmem import layout

@@ -25,7 +25,7 @@ from l7.acme.storage import open_lock, path_of, write_in
 from l7.config.file_content import content_of
 from l7.config.generation import Loaded, PackedSources
 from l7.config.schema import Config
-from l7.config.tls import Acme
+from l7.config.sections.tls import Acme
 from l7.ipc.codec import DecodeError
 from l7.ipc.opening import (
     CODEC,

@@ -14,8 +14,8 @@ import socket
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 
-from l7.config.listeners import ListenerConfig
 from l7.config.schema import Config
+from l7.config.sections.listeners import ListenerConfig
 from l7.config.values.addresses import Address
 from l7.errors import StartError
 from l7.master.resources.inherited import InheritedSocket, ListenerKey

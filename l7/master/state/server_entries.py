@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from l7.balancing.server_state import ServerRecord, ServerStatus, StateRules, evaluate, read_record
-from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
+from l7.config.sections.backends import merged
 from l7.config.values.addresses import Address
 from l7.master.state.shared_state import SharedMemoryOwner
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from l7.config.generation import Loaded, Path
-from l7.config.server_tls import ServerTls
-from l7.config.tls import CertificateFiles
+from l7.config.sections.server_tls import ServerTls
+from l7.config.sections.tls import CertificateFiles
 from l7.config.values.names import printable
 from l7.errors import ConfigError, Problem
 from l7.tls.certificate_files import TRIES, Read, TlsFiles, problem_at, read_authorities, read_pair, read_tls

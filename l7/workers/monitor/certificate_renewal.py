@@ -22,7 +22,7 @@ from l7 import __version__
 from l7.acme import schedule
 from l7.acme.records import Account, HostRecord, record_of
 from l7.acme.storage import ACCOUNT, certificate_name, record_name
-from l7.config.tls import Acme
+from l7.config.sections.tls import Acme
 from l7.errors import L7Error
 from l7.ipc.messages import FileStored, LoadStorage, Message, StorageLoaded, StoredFile, StoreFile
 from l7.sharedmem.challenges import ChallengeTable

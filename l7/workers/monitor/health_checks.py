@@ -22,8 +22,8 @@ from gevent.event import Event
 from l7 import __version__
 from l7.balancing.health import HEALTHY, Fault, HealthState, HealthStatus, finding, words
 from l7.clock import monotonic
-from l7.config.backends import Backend, Health
 from l7.config.schema import Limits
+from l7.config.sections.backends import Backend, Health
 from l7.config.values.addresses import Address
 from l7.errors import RESPONSE_HEAD_TOO_LARGE, ProxyError
 from l7.http.framing import BodyReader, response_reader

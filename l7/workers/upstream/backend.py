@@ -19,8 +19,8 @@ from l7.balancing.policies import POLICIES, Policy
 from l7.balancing.routing import Match
 from l7.balancing.server_state import ServerState, StateRules, evaluate_backend, last_resort, read_record
 from l7.clock import monotonic
-from l7.config.backends import merged
 from l7.config.schema import Backend, Config, Server
+from l7.config.sections.backends import merged
 from l7.config.values.addresses import Address
 from l7.errors import CONNECT_REFUSED, CONNECT_TIMEOUT, NO_SERVER, TLS_FAILED, ProxyError, Retry, Side
 from l7.sharedmem.layout import IN_FLIGHT, REACHED_AT, RETRIES, UNREACHED_AT, place

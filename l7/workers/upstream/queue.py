@@ -18,7 +18,7 @@ from gevent import get_hub
 
 from l7.balancing.members import Member
 from l7.clock import monotonic
-from l7.config.backends import Queue as Settings
+from l7.config.sections.backends import Queue as Settings
 from l7.errors import CLIENT_GONE_QUEUE, QUEUE_TIMEOUT, ProxyError
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import LOOKED, OLDEST, OVERFLOWED, QUEUED, place

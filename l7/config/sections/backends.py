@@ -18,7 +18,7 @@ from l7.config.section import (
     Timeout,
     TimeoutOrUnlimited,
 )
-from l7.config.server_tls import ServerTls
+from l7.config.sections.server_tls import ServerTls
 from l7.config.values import backend as own
 from l7.config.values import jsontypes, scalars
 from l7.config.values.addresses import Address

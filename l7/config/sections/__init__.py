@@ -1,0 +1,1 @@
+"""The sections of the schema: a module for what stands below one key of a configuration."""
