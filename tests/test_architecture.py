@@ -45,6 +45,7 @@ FLOORS = {
     "l7.exchange": 3,
     "l7.tls": 3,
     "l7.acme": 4,
+    "l7.rules": 4,
     "l7.telemetry": 4,
     "l7.workers": 5,
     "l7.master": 6,

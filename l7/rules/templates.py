@@ -1,0 +1,175 @@
+"""Texts with variables, as ``https://{host}{target}``, filled in for a request.
+
+A text is taken apart once, when its rule is made; one without variables is only bytes from then on. Values come from a
+stranger: in a field nothing that holds a control character is sent, in a body of HTML they are escaped.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from l7.config.values.templates import OF_REQUESTS, Variable, pieces_of
+from l7.exchange import Exchange
+from l7.http.authority import default_port, port_in
+from l7.http.forwarding import Hop
+from l7.http.grammar import CRLF, OWS
+from l7.http.messages import RequestHead
+
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_SCHEMES = (b"http", b"https")
+
+
+class RequestContext(Protocol):
+    """What of a request the values are taken from."""
+
+    exchange: Exchange
+    head: RequestHead
+    hop: Hop
+    believed: bytes | None
+    target: bytes
+    route: str
+
+
+class Template:
+    """A text with variables; ``constant`` is what it is for every request, None where that differs."""
+
+    __slots__ = ("_pieces", "constant", "variables")
+
+    def __init__(self, pieces: Iterable[str | Variable]) -> None:
+        self._pieces = [piece if isinstance(piece, Variable) else piece.encode("utf-8") for piece in pieces]
+        self.variables = tuple(piece.name for piece in self._pieces if isinstance(piece, Variable))
+        """The names of its variables, in order."""
+        self.constant: bytes | None = (
+            None if self.variables else b"".join([piece for piece in self._pieces if isinstance(piece, bytes)])
+        )
+
+    @classmethod
+    def parse(cls, text: str, known: Iterable[str] = OF_REQUESTS) -> Template:
+        """The template of a text that has only ``known`` variables. Raises ValueError for others."""
+        return cls(pieces_of(text, known))
+
+    def expand(self, context: RequestContext | None) -> bytes | None:
+        """The value of a field for a request.
+
+        None where it is not to be sent: it would hold a control character, or the request could not be read and there
+        are variables.
+        """
+        if self.constant is not None:
+            return self.constant
+        if context is None:
+            return None
+        value = b"".join([piece if isinstance(piece, bytes) else VALUES[piece.name](context) for piece in self._pieces])
+        return None if _CONTROL.search(value) else value
+
+    def body(self, context: RequestContext | None, media_type: str, known: Mapping[str, bytes] | None = None) -> bytes:
+        """The text as a body of ``media_type``, in which values are escaped where that is HTML, XML or JSON.
+
+        ``known`` are values that stand before those of the request, by name: the status and the reason of a failure.
+        What is not known, or holds a control character, is left empty.
+        """
+        if self.constant is not None:
+            return self.constant
+        escape = _escape_of(media_type)
+        pieces = []
+        for piece in self._pieces:
+            if isinstance(piece, bytes):
+                pieces.append(piece)
+                continue
+            value = known.get(piece.name) if known else None
+            if value is None:
+                value = b"" if context is None or piece.name not in VALUES else VALUES[piece.name](context)
+            if not _CONTROL.search(value):
+                pieces.append(escape(value))
+        return b"".join(pieces)
+
+
+def _escape_of(media_type: str) -> Callable[[bytes], bytes]:
+    """How values are written within a body, so that they stay values."""
+    essence = media_type.partition(";")[0].strip().lower()
+    if essence == "text/html" or essence.endswith(("/xml", "+xml")):
+        return _as_markup
+    return _as_json if essence.endswith(("/json", "+json")) else bytes
+
+
+def _as_markup(value: bytes) -> bytes:
+    return html.escape(value.decode("utf-8", "replace")).encode("utf-8")
+
+
+def _as_json(value: bytes) -> bytes:
+    """The value within quotes that stand in the text."""
+    return json.dumps(value.decode("utf-8", "replace"))[1:-1].encode("ascii")
+
+
+def scheme_of(context: RequestContext) -> bytes:
+    """``http`` or ``https``: what the client spoke, with l7 or with a trusted proxy that says so."""
+    told = _told(context.believed, b"x-forwarded-proto:").lower()
+    return told if told in _SCHEMES else context.hop.scheme
+
+
+def _port_of(context: RequestContext) -> bytes:
+    """The port that the client connected to, as far as it can be known: as in X-Forwarded-Port."""
+    told = _told(context.believed, b"x-forwarded-port:")
+    if told:
+        told = port_in(b"_:" + told)
+    hop = context.hop
+    return told or hop.told_port or port_in(context.head.authority or hop.authority) or default_port(scheme_of(context))
+
+
+def _told(believed: bytes | None, name: bytes) -> bytes:
+    """What the nearest trusted proxy says in a field; empty where it does not."""
+    if believed:
+        for line in believed.split(CRLF):
+            if line[: len(name)].lower() == name:
+                return line.rpartition(b",")[2].strip(OWS) if b"," in line else line[len(name) :].strip(OWS)
+    return b""
+
+
+def _client(context: RequestContext) -> bytes:
+    return context.exchange.client.encode("ascii", "replace")
+
+
+def _host(context: RequestContext) -> bytes:
+    return context.head.host.encode("ascii", "replace")
+
+
+def _path(context: RequestContext) -> bytes:
+    return context.target.partition(b"?")[0]
+
+
+def _query(context: RequestContext) -> bytes:
+    return context.target.partition(b"?")[2]
+
+
+def _target(context: RequestContext) -> bytes:
+    return context.target
+
+
+def _request_id(context: RequestContext) -> bytes:
+    return context.exchange.request_id.encode("ascii", "replace")
+
+
+def _user(context: RequestContext) -> bytes:
+    return context.exchange.user
+
+
+def _route(context: RequestContext) -> bytes:
+    return context.route.encode("utf-8")
+
+
+VALUES: dict[str, Callable[[RequestContext], bytes]] = {
+    "client": _client,
+    "host": _host,
+    "path": _path,
+    "query": _query,
+    "target": _target,
+    "scheme": scheme_of,
+    "port": _port_of,
+    "request-id": _request_id,
+    "user": _user,
+    "route": _route,
+}
+"""The value of each variable, none of which is changed by rules: path and target are those that the client sent."""
