@@ -8,6 +8,7 @@ from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from l7.config.schema import Config
+from l7.config.values.names import show_path
 from l7.errors import Problem
 
 Path = tuple[str | int, ...]
@@ -93,3 +94,12 @@ class Generation:
     config: Config
     digest: str
     sources: Sources = field(default_factory=dict)
+
+
+def problem_at(loaded: Loaded, path: Path, what: str) -> Problem:
+    """A problem with the place of a setting, or of the nearest one that contains it."""
+    for depth in range(len(path), 0, -1):
+        if path[:depth] in loaded.sources:
+            where = loaded.sources[path[:depth]]
+            return Problem(where, show_path(path) if ":" in where else "", what)
+    return Problem(loaded.file or "", show_path(path), what)

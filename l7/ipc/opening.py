@@ -48,6 +48,13 @@ class OpenCertificate(OpeningMessage):
 
 
 @dataclass(frozen=True)
+class OpenErrorPage(OpeningMessage):
+    """Open for reading the file ``path``, which the configuration names as an error page."""
+
+    path: str
+
+
+@dataclass(frozen=True)
 class OpenStored(OpeningMessage):
     """Open for reading a file of the storage of ACME."""
 
@@ -110,6 +117,7 @@ CODEC: Codec[OpeningMessage] = Codec(
         "open-configuration": OpenConfiguration,
         "open-log": OpenLog,
         "open-certificate": OpenCertificate,
+        "open-error-page": OpenErrorPage,
         "open-stored": OpenStored,
         "write-stored": WriteStored,
         "open-storage-lock": OpenStorageLock,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import errno
 import importlib.util
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from l7.config.generation import Loaded, Path
+from l7.config.file_content import why_unreadable
+from l7.config.generation import Loaded, Path, problem_at
 from l7.config.schema import Config
 from l7.config.sections.listeners import CHALLENGE_PORT
 from l7.config.sections.tls import CertificateFiles
 from l7.config.values.acme import is_certifiable
-from l7.config.values.names import printable, show_path
+from l7.config.values.names import printable
 from l7.config.values.routekeys import routes_of
 from l7.errors import ConfigError, Problem
 from l7.tls.certificates import Certificate, CertificateError, day
@@ -196,31 +196,8 @@ def read_content(path: str, read: Read, *, of_key: bool = False) -> bytes:
     try:
         return read(path)
     except OSError as error:
-        words = f"cannot be read: {(error.strerror or str(error)).lower()}"
-        if error.errno in (errno.EACCES, errno.EPERM):
-            words += _in_the_way(path)
+        words = why_unreadable(path, error)
         raise CertificateError(words, of_key=of_key, passing=error.errno == errno.ENOENT) from None
-
-
-def _in_the_way(path: str) -> str:
-    """Which directory may not be entered, and what helps."""
-    above = os.path.realpath(path)
-    names = []
-    while above != "/":
-        above = os.path.dirname(above)
-        names.append(above)
-    closed = next((name for name in reversed(names) if not os.access(name, os.X_OK)), None)
-    where = f" ({closed} may not be entered)" if closed else ""
-    return f"{where}; start l7 as root, which gives its rights up, or let the account of l7 read it"
-
-
-def problem_at(loaded: Loaded, path: Path, what: str) -> Problem:
-    """A problem with the place of a setting, or of the nearest one that contains it."""
-    for depth in range(len(path), 0, -1):
-        if path[:depth] in loaded.sources:
-            where = loaded.sources[path[:depth]]
-            return Problem(where, show_path(path) if ":" in where else "", what)
-    return Problem(loaded.file or "", show_path(path), what)
 
 
 def _uncovered(loaded: Loaded, certificates: Sequence[Sequence[str]]) -> Iterator[Problem]:

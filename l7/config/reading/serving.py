@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from l7.config.changes import changes, needs_restart
 from l7.config.file_content import ReadBytes
@@ -61,21 +62,34 @@ def warm_up() -> None:
 
 def settings_of(_: ReadBytes, text: str, name: str, keys: Sequence[str]) -> Config:
     """The settings ``keys`` of a file; the rest are defaults. Raises ValueError where they are not valid."""
-    written = parse(text, name)
-    if written.problems:
-        raise ValueError(str(written.problems[0]))
-    found = {key: written.data[key] for key in keys if key in written.data}
+    data = _data_of(text, name)
+    found = {key: data[key] for key in keys if key in data}
     return Config.model_validate(found, by_alias=True, by_name=False)
 
 
 def server_tls_files(_: ReadBytes, text: str, name: str) -> list[str]:
     """The files that `tls` of backends, and of their defaults, names in a file. Raises ValueError for what is none."""
+    found = [section["tls"] for section in _sections_in(_data_of(text, name)) if isinstance(section.get("tls"), dict)]
+    return [str(tls[key]) for tls in found for key in SERVER_TLS_FILES if tls.get(key) is not None]
+
+
+def error_page_files(_: ReadBytes, text: str, name: str) -> list[str]:
+    """The files that `error-pages` names in a file, at the top and below backends; raises as `server_tls_files`."""
+    data = _data_of(text, name)
+    found = [section.get("error-pages") for section in (data, *_sections_in(data))]
+    return [str(file) for pages in found if isinstance(pages, dict) for file in pages.values()]
+
+
+def _data_of(text: str, name: str) -> dict[str, Any]:
+    """What is written in a file; raises ValueError."""
     written = parse(text, name)
     if written.problems:
         raise ValueError(str(written.problems[0]))
-    backends = written.data.get("backends")
-    sections = [written.data.get("defaults"), *(backends.values() if isinstance(backends, dict) else ())]
-    found = [
-        section["tls"] for section in sections if isinstance(section, dict) and isinstance(section.get("tls"), dict)
-    ]
-    return [str(tls[key]) for tls in found for key in SERVER_TLS_FILES if tls.get(key) is not None]
+    return written.data
+
+
+def _sections_in(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """The backends of a file, and their defaults."""
+    backends = data.get("backends")
+    sections = [data.get("defaults"), *(backends.values() if isinstance(backends, dict) else ())]
+    return [section for section in sections if isinstance(section, dict)]

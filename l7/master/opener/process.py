@@ -1,9 +1,9 @@
 """The privileged opener: the one process that stays root, and may do nothing but open what it was told of at the start.
 
 It opens the configuration file, and the access log, the ports, the files of TLS and the storage of ACME that were named
-by flags and variables, and those that the configuration file names as the opener reads it, where only root can change
-that file. An attacker who controls another process of l7 can have these opened and nothing else. It ends when no
-process has the other end of its socket.
+by flags and variables, and those and the error pages that the configuration file names as the opener reads it, where
+only root can change that file. An attacker who controls another process of l7 can have these opened and nothing else.
+It ends when no process has the other end of its socket.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from l7.ipc.opening import (
     OpenCertificate,
     OpenConfiguration,
     Opened,
+    OpenErrorPage,
     OpeningMessage,
     OpenLog,
     OpenStorageLock,
@@ -59,6 +60,7 @@ _SETTINGS = ("port", "bind", "listeners", "tls", "admin", "access_log")
 """Those that name what it may open."""
 _SETTINGS_OF = "l7.config.reading.serving", "settings_of"
 _SERVER_TLS_FILES = "l7.config.reading.serving", "server_tls_files"
+_ERROR_PAGES = "l7.config.reading.serving", "error_page_files"
 _CREDENTIALS = struct.Struct("3i")
 _SCM_CREDENTIALS = 2
 """The kind of control message, which `socket` does not name everywhere (unix(7))."""
@@ -234,6 +236,8 @@ class _Opener:
             return self._open_log(message)
         if isinstance(message, OpenCertificate):
             return self._open_certificate(message)
+        if isinstance(message, OpenErrorPage):
+            return self._open_error_page(message)
         if isinstance(message, BindPort):
             return self._bind(message)
         if isinstance(message, OpenStored):
@@ -266,6 +270,11 @@ class _Opener:
             raise _RequestRefusedError(f"{message.path} is no file of `tls` {self._where()}")
         return self._tell(message.path, open_to_read(message.path), changes=True)
 
+    def _open_error_page(self, message: OpenErrorPage) -> int:
+        if not self._names(_ERROR_PAGES, message.path):
+            raise _RequestRefusedError(f"{message.path} is no file of `error-pages` {self._where()}")
+        return self._tell(message.path, open_to_read(message.path), changes=True)
+
     def _names_tls_file(self, path: str) -> bool:
         """Whether `tls`, with clients or with servers, names a file."""
         if path in self._start.tls_files:
@@ -273,9 +282,13 @@ class _Opener:
         config = self._settings("tls", "listeners")
         if path in _certificates(config) | _authorities(config):
             return True
+        return self._names(_SERVER_TLS_FILES, path)
+
+    def _names(self, function: tuple[str, str], path: str) -> bool:
+        """Whether a file is among those that a function of the reader finds in the configuration file."""
         if self._start.file is None:
             return False
-        named: list[str] = self._ask_reader(_SERVER_TLS_FILES, self._start.file)
+        named: list[str] = self._ask_reader(function, self._start.file)
         return path in map(os.path.abspath, named)
 
     def _stored(self, path: str) -> str:

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from l7.acme.storage import make_folders, open_lock, write_file
-from l7.config.file_content import content_of, read_file
+from l7.config.file_content import MOST, content_of, read_file, read_regular_file
 from l7.config.generation import Loaded
+from l7.config.values.answers import LARGEST_PAGE
 from l7.errors import StartError
 from l7.ipc.codec import DecodeError
 from l7.ipc.opening import (
@@ -29,6 +30,7 @@ from l7.ipc.opening import (
     OpenCertificate,
     OpenConfiguration,
     Opened,
+    OpenErrorPage,
     OpeningMessage,
     OpenLog,
     OpenStorageLock,
@@ -178,6 +180,15 @@ class PrivilegedOpener:
                 raise
         return self._content(OpenCertificate(os.path.abspath(path)))
 
+    def read_error_page(self, path: str) -> bytes:
+        """The content of a file that the configuration names as an error page; raises ``OSError``."""
+        try:
+            return read_regular_file(path, LARGEST_PAGE)
+        except PermissionError:
+            if self.pid is None:
+                raise
+        return self._content(OpenErrorPage(os.path.abspath(path)), LARGEST_PAGE)
+
     def read_stored(self, path: str) -> bytes:
         """The content of a file of the storage of ACME; raises ``OSError``."""
         try:
@@ -269,10 +280,10 @@ class PrivilegedOpener:
                 os.waitpid(self.pid, 0)
         self.release()
 
-    def _content(self, message: OpeningMessage) -> bytes:
+    def _content(self, message: OpeningMessage, most: int = MOST) -> bytes:
         descriptor = self._open(message)
         try:
-            return content_of(descriptor)
+            return content_of(descriptor, most)
         finally:
             os.close(descriptor)
 

@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from l7.config.generation import Loaded, Path
+from l7.config.generation import Loaded, Path, problem_at
 from l7.config.sections.server_tls import ServerTls
 from l7.config.sections.tls import CertificateFiles
 from l7.config.values.names import printable
 from l7.errors import ConfigError, Problem
-from l7.tls.certificate_files import TRIES, Read, TlsFiles, problem_at, read_authorities, read_pair, read_tls
+from l7.tls.certificate_files import TRIES, Read, TlsFiles, read_authorities, read_pair, read_tls
 from l7.tls.certificates import Certificate, CertificateError, CertificateInfo, day
 from l7.tls.servers.failures import prepare
 from l7.tls.servers.trust import NoAuthoritiesError, ServerTrust, server_context
