@@ -86,6 +86,9 @@ PASSWORD = _text(rf"(?!\$2[abxy]?\$){_CLEAN}+|\$2[aby]\$(0[4-9]|[12][0-9]|3[01])
 SECRET: Schema = {"anyOf": [{"const": "***"}, {"type": ["string", "number"], "minLength": 16, "minimum": 10**14}]}
 HASH_KEY = _text(rf"client|target|(header|cookie):\s*{_TOKEN}\s*", ["string"])
 TOKEN = _text(_TOKEN)
+TOKENS = _or_list(TOKEN)
+FIELD_TEXT = _text(rf"{_CLEAN}+")
+FIELD_TEXTS = _or_list(FIELD_TEXT, least=1)
 TARGET = _text(r"/[!-\"$-~]*", ["string"])
 HOST_FIELD = _text(r"[!\"$-.0->A-~]+")
 STATUSES = _or_list(
