@@ -135,6 +135,7 @@ testssl: $(WHEEL_VENV)/.installed-test
 	cd $(SUITE) && L7_TESTSSL=1 $(abspath $(WHEEL_VENV))/bin/python -m pytest -q tests/e2e/test_testssl.py $(ARGS)
 
 generated: $(VENV)/.installed
+	$(BIN)/python docs/comparison.py > docs/comparison.inc
 	$(BIN)/python docs/failures.py > docs/failures.inc
 	$(BIN)/python docs/metrics.py > docs/metrics.inc
 	$(BIN)/python docs/events.py > docs/events.inc

@@ -44,6 +44,7 @@ FLOORS = {
     "l7.balancing": 3,
     "l7.exchange": 3,
     "l7.tls": 3,
+    "l7.explain": 5,
     "l7.acme": 4,
     "l7.rules": 4,
     "l7.telemetry": 4,

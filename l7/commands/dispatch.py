@@ -51,6 +51,8 @@ def _command(given: flags.Given) -> str | None:
 def _refuse_options_of_others(given: flags.Given, command: str | None) -> None:
     used = {
         "--header": bool(given.headers),
+        "--method": given.method != "GET",
+        "--client": bool(given.client),
         "--offline": given.offline,
         "--json": given.json,
         "--dry-run": given.dry_run,

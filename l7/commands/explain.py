@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from l7.balancing.explanation import explain
 from l7.commands.control_client import ask
 from l7.config.reading import flags
 from l7.config.reading.loading import Loaded
 from l7.config.values.names import printable
 from l7.errors import ConfigError, Problem, StartError
+from l7.explain.asked import Question
+from l7.explain.explanation import explain
 from l7.ipc.requests import Answer, ExplainRequest
 
 
 def command(argv: Sequence[str], environ: Mapping[str, str], load: Callable[[], Loaded]) -> int:
-    """Explain a GET, as an untrusted client would send it; 1 when nothing serves it.
+    """Explain a request; 1 when nothing answers it but a refusal.
 
     :param load: reads the configuration, where no l7 runs.
     """
@@ -28,7 +29,7 @@ def command(argv: Sequence[str], environ: Mapping[str, str], load: Callable[[], 
         raise ConfigError([Problem("explain", "", "write a URL, as in `l7 explain http://example.com/api`")])
     answer = None if given.offline or given.words[2:] else _ask(given, environ)
     if answer is None:
-        answer = explain(load().config, given.words[1], given.headers).plain()
+        answer = explain(load().config, Question(given.words[1], given.headers, given.method, given.client)).plain()
     print(json.dumps(answer, indent=2) if given.json else "\n".join(lines(answer)))
     return 0 if answer["match"] else 1
 
@@ -38,7 +39,7 @@ def _ask(given: flags.Given, environ: Mapping[str, str]) -> Answer | None:
     if given.problems:
         return None
     try:
-        answer = ask(ExplainRequest(given.words[1], tuple(given.headers)), given, environ)
+        answer = ask(ExplainRequest(given.words[1], tuple(given.headers), given.method, given.client), given, environ)
     except StartError:
         if "control" in given.values:
             raise

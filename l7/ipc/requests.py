@@ -41,10 +41,15 @@ class DryRunRequest(Request):
 
 @dataclass(frozen=True)
 class ExplainRequest(Request):
-    """Where a GET of ``url`` would go, and why; ``headers`` are ``Name: value``."""
+    """Where a request for ``url`` would go, and why.
+
+    ``headers`` are ``Name: value``, ``client`` the address that connects, empty for one that is not known.
+    """
 
     url: str
     headers: tuple[str, ...] = ()
+    method: str = "GET"
+    client: str = ""
 
 
 @dataclass(frozen=True)

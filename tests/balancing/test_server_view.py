@@ -9,10 +9,11 @@ import pytest
 from l7.balancing import ejection, health
 from l7.balancing.dns_records import ResolvedEndpoint
 from l7.balancing.ejection import EjectionReason
-from l7.balancing.explanation import explain
 from l7.balancing.server_view import SharedView, server_view
 from l7.balancing.sticky import token
 from l7.config.schema import Config
+from l7.explain.asked import Question
+from l7.explain.explanation import explain
 from l7.sharedmem import layout
 from l7.sharedmem.memory import FIRST_WORKER, MASTER, MONITOR, SharedMemory
 
@@ -41,7 +42,7 @@ class House:
             )
 
     def look(self, url: str = "a/", headers: tuple[str, ...] = ()) -> dict[str, Any]:
-        found = explain(self.config, url, headers)
+        found = explain(self.config, Question(url, headers))
         assert found.backend is not None and found.head is not None
         writer = self.shared_memory.writer(MASTER)
         return server_view("a", found.backend, found.head, SharedView(writer, self.rows, self.resolved, KEY), NOW)

@@ -104,3 +104,32 @@ def test_servers_are_told_of_client_certificates_where_one_is_asked_for(tmp_path
     assert told.get("X-Client-Cert-Verified") == verified
     assert ("X-Client-Cert-Subject" in told) == (verified is not None)
     assert "X-Client-Cert-Verified" not in json.loads(l7_explain("http://a/", *words).stdout)["headers"]
+
+
+def test_who_asks_and_how_counts(l7, origin, control):
+    """A trusted proxy is believed; the l7 that runs and the configuration alone say the same."""
+    proxy = l7(
+        CONFIG.format(control=control, one=origin().address, two=origin().address) + "trusted-proxies: [10.0.0.0/8]"
+    )
+    proxy.wait_for_event("master.ready")
+    told = ("--header", "X-Forwarded-For: 192.0.2.1")
+    for where in ((), ("--offline",)):
+        by_proxy = look(proxy, "http://a/", "--client", "10.0.0.1", *told, *where)
+        assert by_proxy["headers"]["X-Forwarded-For"] == "192.0.2.1, 10.0.0.1"
+        assert by_proxy["headers"]["X-Real-IP"] == "192.0.2.1"
+        stranger = look(proxy, "http://a/", "--client", "192.0.2.7", *told, *where)
+        assert stranger["headers"]["X-Forwarded-For"] == "192.0.2.7"
+        assert not look(proxy, "http://a/", "--method", "CONNECT", *where)["match"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("--client", "10.0.0.0/8", "must be an IP address, or `unix:`"),
+        ("--client", "localhost", "must be an IP address, or `unix:`"),
+        ("--method", "GET /x", "must be a method, as GET"),
+    ],
+)
+def test_a_client_is_an_address_and_a_method_a_word(option, value, problem):
+    done = l7_explain("http://a/", "a=127.0.0.1:1", option, value)
+    assert (done.returncode, done.stderr) == (2, f"{option}: {problem}\n")

@@ -27,6 +27,7 @@ COMPILED_ALONE = {
     "test_units.py": "no hot module",
     "test_vocabulary.py": "looks at sources",
     "e2e/test_acme.py": "the monitor process and the master",
+    "e2e/test_comparison.py": "files of the documentation",
     "e2e/test_control.py": "what the master answers",
     "e2e/test_demo.py": "a command",
     "e2e/test_environment.py": "what the master inherits",

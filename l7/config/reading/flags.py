@@ -20,6 +20,7 @@ from l7.config.schema import Config
 from l7.config.section import section_of
 from l7.config.values.names import did_you_mean, printable
 from l7.errors import ConfigError, Problem
+from l7.networks import UNIX, canonical
 from l7.units import quoted
 from l7.version import version
 
@@ -55,6 +56,8 @@ WORDS: dict[str, tuple[str | tuple[str, ...], ...]] = {
 """What follows a command: a placeholder, or the words that may stand there."""
 ONLY_FOR = {
     "--header": ("explain",),
+    "--method": ("explain",),
+    "--client": ("explain",),
     "--offline": ("explain",),
     "--json": ("explain", "status", "server"),
     "--dry-run": ("reload",),
@@ -91,6 +94,8 @@ class Given:
     words: tuple[str, ...] = ()
     config: str | None = None
     headers: tuple[str, ...] = ()
+    method: str = "GET"
+    client: str = ""
     json: bool = False
     dry_run: bool = False
     force: bool = False
@@ -200,6 +205,8 @@ def _add_options_of_commands(group: Any, command: str | None) -> None:
         group.add_argument(*names, help=text, **options)
 
     add("-H", "--header", action=_Collect, metavar="'NAME: VALUE'", help="a request header.")
+    add("--method", type=_method, metavar="METHOD", help="the method of the request, which is GET else.")
+    add("--client", type=_client, metavar="ADDRESS", help="who asks: an IP address, or `unix:`.")
     add("--json", action="store_true", help="print JSON.")
     add("--offline", action="store_true", help="go by the configuration, ask no running l7.")
     add("--dry-run", action="store_true", help="print what would change, and change nothing.")
@@ -212,6 +219,19 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < len(text) < 10):
         raise argparse.ArgumentTypeError("must be a whole number")
     return int(text)
+
+
+def _method(text: str) -> str:
+    if not re.fullmatch(r"[!#$%&'*+\-.^_|~0-9A-Za-z]{1,32}", text):
+        raise argparse.ArgumentTypeError("must be a method, as GET")
+    return text
+
+
+def _client(text: str) -> str:
+    try:
+        return text if text == UNIX else canonical(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be an IP address, or `{UNIX}`") from None
 
 
 def _positive(text: str) -> int:
@@ -295,7 +315,8 @@ def parse_flags(argv: Sequence[str]) -> Given:
     if space.debug:
         values["log-level"] = ("--debug", "debug")
     return Given(
-        values, (*words, *after), space.config, tuple(space.header or ()), bool(space.json), bool(space.dry_run),
+        values, (*words, *after), space.config, tuple(space.header or ()), space.method or "GET",
+        space.client or "", bool(space.json), bool(space.dry_run),
         bool(space.force), bool(space.offline), space.requests, space.reloads, tuple(problems),
         tuple(space.tls_key or ()),
     )  # fmt: skip

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from l7.balancing.explanation import explain
 from l7.balancing.server_view import SharedView, server_view
+from l7.explain.asked import Question
+from l7.explain.explanation import explain
 from l7.ipc.requests import Answer, ExplainRequest
 from l7.master.state.generations import Generations
 
@@ -14,7 +15,7 @@ from l7.master.state.generations import Generations
 def insight(generations: Generations, request: ExplainRequest) -> Answer:
     """Explain where a request would go."""
     generation, shared_state = generations.current.generation, generations.shared_state
-    found = explain(generation.config, request.url, request.headers)
+    found = explain(generation.config, Question(request.url, request.headers, request.method, request.client))
     answer: Answer = {"ok": True, **found.plain()}
     if found.backend is not None and found.head is not None:
         known = SharedView(
