@@ -137,6 +137,7 @@ MAX_PARAMETERS = 6
 """Parameters of a constructor."""
 
 COMPOSERS = {
+    "l7.config.schema": "puts the sections together",
     "l7.master.build": "puts the master together",
     "l7.workers.process": "puts a worker together",
     "l7.workers.monitor.process": "puts the monitor process together",

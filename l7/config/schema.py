@@ -16,14 +16,29 @@ from l7.config.model import (
     AfterValidator,
     BeforeValidator,
     Field,
-    SecretStr,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from l7.config.section import BufferSize, Count, Duration, DurationOrUnlimited, Period, Section, Switch, Timeout
+from l7.config.section import Duration, Section, Switch, Timeout
 from l7.config.sections.backends import Backend, BackendDefaults, BackendTimeouts, Buffer, Server
+from l7.config.sections.clients import Limits, Timeouts
 from l7.config.sections.listeners import ListenerConfig, ListenerTls, for_challenges, short_form
+from l7.config.sections.resolver import Resolver
+from l7.config.sections.rules import (
+    ALLOW,
+    COMPRESS,
+    DENY,
+    ERROR_PAGES,
+    RESPONSE_HEADERS,
+    Codings,
+    ErrorStatus,
+    FieldChanges,
+    Login,
+    Networks,
+    PagePath,
+    Password,
+)
 from l7.config.sections.tls import Tls
 from l7.config.values import jsontypes, scalars
 from l7.config.values.addresses import Address
@@ -48,16 +63,6 @@ Port = Annotated[int, BeforeValidator(scalars.whole(0, 65535)), Form("port", sch
 Heartbeat = Annotated[
     float, BeforeValidator(scalars.duration(1)), Form("duration", scalars.show_duration, jsontypes.duration(1))
 ]
-HeadSize = Annotated[
-    int,
-    BeforeValidator(scalars.size(64, 16 * 1024**2)),
-    Form("size", scalars.show_size, jsontypes.size(64, 16 * 1024**2)),
-]
-BodySize = Annotated[
-    int | None,
-    BeforeValidator(scalars.size_or_unlimited),
-    Form("size", scalars.show_size_or_unlimited, jsontypes.size()),
-]
 Workers = Annotated[
     int | Literal["auto"],
     BeforeValidator(scalars.workers),
@@ -77,117 +82,14 @@ TrustedProxy = Annotated[
     BeforeValidator(scalars.trusted_proxy),
     Form("network or `unix:`", str, jsontypes.NETWORK),
 ]
-Login = Annotated[str, AfterValidator(scalars.login), Form("login", schema=jsontypes.LOGIN)]
-Password = Annotated[
-    SecretStr, BeforeValidator(scalars.password), Form("password", scalars.show_secret, jsontypes.PASSWORD)
-]
 Admin = Annotated[
     Address | None, BeforeValidator(scalars.admin), Form("address or `off`", scalars.show_or_off, jsontypes.ADMIN)
-]
-NameServers = Annotated[
-    tuple[Address, ...],
-    BeforeValidator(scalars.name_servers),
-    Form("list of addresses", scalars.show_texts, jsontypes.NAME_SERVERS),
 ]
 RouteKey = Annotated[str, AfterValidator(normal_route_key), Form("route", schema=jsontypes.ROUTE)]
 
 
 TLS_PORT = 443
 """The port where TLS is spoken on the one port."""
-
-
-class Limits(Section):
-    """How much is taken of one client, and of the head of a server's response."""
-
-    head: HeadSize = Field(
-        default=32 * 1024,
-        description="The most bytes a request's head may have (else 431), or its trailers (else 400).",
-    )
-    headers: Count = Field(
-        default=100, description="The most header fields a request may have (else 431), or trailer fields (else 400)."
-    )
-    target: HeadSize = Field(default=8 * 1024, description="The most bytes a request's target may have (else 414).")
-    target_bytes: Annotated[Literal["ascii", "utf-8"], Form("name")] = Field(
-        default="ascii",
-        description="What a request's target may be made of. A URI is `ascii` (else 400); with `utf-8` raw UTF-8 in a "
-        "path or query is taken, too, and goes on as `%XX`: so it is routed and logged.",
-    )
-    response_head: HeadSize = Field(
-        default=256 * 1024,
-        description="The most bytes a response's head may have (else 502), or its trailers (else it is cut short).",
-    )
-    response_headers: Count = Field(
-        default=500,
-        description="The most header fields a response may have (else 502), or trailer fields (else it is cut short).",
-    )
-    body: BodySize = Field(
-        default=None, description="The most bytes a request's body may have (else 413); `unlimited` sets no bound."
-    )
-    discarded_body: BodySize = Field(
-        default=None,
-        description="The most bytes that are read and forgotten of a client which goes on sending after it was "
-        "answered, so that it gets to read the answer; then it is cut off. `unlimited` leaves the bound to "
-        "`timeouts.body`.",
-    )
-    buffers: BufferSize = Field(
-        default=64 * 1024**2,
-        description="The most memory that all buffers of one worker take together (`buffer` of backends); beyond it "
-        "nothing is read ahead any more, and bodies are passed on as they come. What was received by then, up to "
-        "80 KiB of each request, is kept and counted all the same.",
-    )
-    connections: Count = Field(
-        default=10_000,
-        description="The most client connections l7 holds at a time, shared out evenly among its workers. When all are "
-        "taken, the client that has been idle longest makes place for a new one, which waits where nobody is idle.",
-    )
-
-
-class Timeouts(Section):
-    """How long l7 waits for a client."""
-
-    head: Timeout = Field(
-        default=10.0, description="The whole head of a request must have come within this time (else 408)."
-    )
-    body: Timeout = Field(
-        default=60.0,
-        description="The longest pause within a request's body (else 408); and how long the rest of a body may take "
-        "that is read and forgotten, because its request was answered early.",
-    )
-    idle: Timeout = Field(default=75.0, description="How long a kept-alive connection may wait for its next request.")
-    write: Timeout = Field(default=60.0, description="The longest pause of a client that is being sent a response.")
-    handshake: Timeout = Field(
-        default=10.0,
-        description="What comes before the first request of a connection must have come within this time: the header "
-        "of the PROXY protocol and the TLS handshake, together, on a listener that has them.",
-    )
-    half_closed: DurationOrUnlimited = Field(
-        default=3.0,
-        description="How long a server may take to say something to a client that has half-closed its connection: it "
-        "waits for the answer, or has left, and only sending tells. After that it has left (499). `0s` takes every end "
-        "for leaving, `unlimited` none.",
-    )
-
-
-class Resolver(Section):
-    """How the names of servers are looked up."""
-
-    servers: NameServers = Field(
-        default=(),
-        description="The name servers to ask, each an IP address with a port where it is not 53; without any, those "
-        "of `/etc/resolv.conf`.",
-        examples=["[127.0.0.1:5353]"],
-    )
-    min_ttl: Period = Field(
-        default=5.0, description="An answer is used for at least this long, whatever its time to live."
-    )
-    max_ttl: Period = Field(default=300.0, description="An answer is used for at most this long.")
-    timeout: Period = Field(default=2.0, description="How long an answer may take.")
-
-    @model_validator(mode="after")
-    def _bounds_are_in_order(self) -> Resolver:
-        if self.max_ttl < self.min_ttl:
-            raise ValueError("max-ttl is shorter than min-ttl")
-        return self
 
 
 class Config(Section):
@@ -293,6 +195,11 @@ class Config(Section):
         "`unix:`, in quotes, is whoever comes by a unix socket.",
         examples=["[10.0.0.0/8, '::1', 'unix:']"],
     )
+    allow: Networks = ALLOW
+    deny: Networks = DENY
+    response_headers: FieldChanges = RESPONSE_HEADERS
+    compress: Codings = COMPRESS
+    error_pages: dict[ErrorStatus, PagePath] = ERROR_PAGES
     via: Annotated[Switch, Flag("--via", metavar="ON")] = Field(
         default=True,
         description="Whether `Via: 1.1 l7` is added to requests, as RFC 9110 asks of a proxy. An nginx behind l7 "

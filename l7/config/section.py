@@ -87,6 +87,8 @@ class Section(BaseModel):
     """The setting that a plain text in place of the section stands for."""
     switch: ClassVar[bool] = False
     """Whether `true` in place of the section stands for it with nothing set."""
+    one_of: ClassVar[tuple[str, ...]] = ()
+    """Settings of which one at least has to be there."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How a section is pickled, in both forms that it has (`l7.config.model`): names and sets are there once."""

@@ -59,7 +59,7 @@ BEYOND = re.compile(
     "out of range|is longer than a year|is too short|is too large|at most 107 bytes|the same route|"
     "'1e3' is |'[0-9].*' is not a whole number|has host bits set|is not an IPv[46] address|has no port|"
     "'[0-9.-]+' is not (an IP address|the name of a host)|it is not base64url|a whole number of bytes|"
-    "neither a status nor"
+    "neither a status nor|servers are missing"
 )
 """What JSON Schema cannot say: two settings together, a number within a text, how a number was written."""
 
@@ -175,7 +175,8 @@ def settings(schema: Any, path: str, wrap: Callable[[str], str]) -> Iterator[tup
         for key, one in option.get("properties", {}).items():
 
             def inner(value: str, key: str = key, option: Any = option) -> str:
-                others = "".join(f", {name}: {REQUIRED[name]}" for name in option.get("required", ()) if name != key)
+                needed = [*option.get("required", ()), *("servers" for _ in option.get("allOf", ()) if key not in WAYS)]
+                others = "".join(f", {name}: {REQUIRED[name]}" for name in needed if name != key)
                 return wrap(f"{{{key}: {value}{others}}}")
 
             yield f"{path}{key}", inner
@@ -186,7 +187,11 @@ def settings(schema: Any, path: str, wrap: Callable[[str], str]) -> Iterator[tup
             yield from settings(option["items"], f"{path[:-1]}[].", lambda value: wrap(f"[{value}]"))
 
 
+WAYS = ("servers", "redirect", "respond")
+"""One of which a backend needs."""
 REQUIRED = {
+    "requests": "7",
+    "to": "https://a",
     "servers": "[b]",
     "address": "localhost:9",
     "cert": "/c",

@@ -7,6 +7,7 @@ user's own on its way, as a backend has, stands in the file alone; what all back
 
 from __future__ import annotations
 
+import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,10 +83,19 @@ def _walk(section: type[Section], above: tuple[str, ...]) -> Iterator[Setting]:
 
 def _has_names_or_sections(info: FieldInfo) -> bool:
     """Whether it is a mapping with names of the user's own, or a list of sections: no word says such a thing."""
-    items = typing.get_args(info.annotation)
-    if typing.get_origin(info.annotation) is tuple:
+    kind = _unless_none(info.annotation)
+    items = typing.get_args(kind)
+    if typing.get_origin(kind) is tuple:
         return isinstance(items[0], type) and issubclass(items[0], Section)
-    return typing.get_origin(info.annotation) is dict
+    return typing.get_origin(kind) is dict
+
+
+def _unless_none(kind: Any) -> Any:
+    """What a type is where there is a value: that of ``tuple[str, ...] | None`` is ``tuple[str, ...]``."""
+    if not isinstance(kind, types.UnionType):
+        return kind
+    kinds = [member for member in typing.get_args(kind) if member is not type(None)]
+    return kinds[0] if len(kinds) == 1 else kind
 
 
 def _setting(path: tuple[str, ...], section: type[Section], name: str, info: FieldInfo) -> Setting:
@@ -102,7 +112,7 @@ def _own_flag(info: FieldInfo) -> Flag | None:
 def _is_list(info: FieldInfo) -> bool:
     """Whether it is a list of values that a comma can part; statuses are one text."""
     form = _form(info.metadata)
-    return typing.get_origin(info.annotation) is tuple and (form is None or form.name.startswith("list"))
+    return typing.get_origin(_unless_none(info.annotation)) is tuple and (form is None or form.name.startswith("list"))
 
 
 def _metavar(info: FieldInfo) -> str:

@@ -43,6 +43,8 @@ def _section(section: type[Section]) -> Schema:
     required = [str(info.alias) for _, info in fields if info.is_required()]
     if required:
         mapping["required"] = required
+    if section.one_of:
+        mapping["allOf"] = [{"anyOf": [{"required": [name]} for name in section.one_of]}]
     if section.switch:
         return _either(mapping, SWITCH)
     short = section.short_form

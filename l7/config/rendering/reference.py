@@ -144,9 +144,9 @@ class Part:
             return f"`{self.path}`: {self.info.description} {off}"
         default = "and is so by default" if self.info.default is None else "it is on by default"
         off = f"`{self.path}` may be `off`, {default}."
-        flag = next(one for one in settings() if one.key == self.path.replace(_BACKEND, "defaults"))
-        names = f"For all backends so say `{flag.flag.names[0]} off` and `{flag.variable}`."
-        return f"{' '.join(str(self.section.__doc__).split())} {off} {names}"
+        flags = [one for one in settings() if one.key == self.path.replace(_BACKEND, "defaults")]
+        names = [f"For all backends so say `{one.flag.names[0]} off` and `{one.variable}`." for one in flags]
+        return " ".join([*str(self.section.__doc__).split(), off, *names])
 
     def settings(self) -> Iterator[Entry]:
         """Yield the settings that stand in it, without those of the sections below it."""
@@ -194,11 +194,11 @@ def parts() -> Iterator[Part]:
     yield Part("ACME", "tls.acme", Acme, Tls.model_fields["acme"])
     yield Part("External account of ACME", "tls.acme.eab", ExternalAccount, Acme.model_fields["eab"])
     for key, title in _SECTIONS:
-        info = Config.model_fields[key]
+        info = Config.model_fields[key.replace("-", "_")]
         yield Part(title, key, _section(info), info)
     yield Part("Backends", _BACKEND, Backend)
     for key, title in _BACKEND_SECTIONS:
-        info = Backend.model_fields[key]
+        info = Backend.model_fields[key.replace("-", "_")]
         yield Part(title, f"{_BACKEND}.{key}", _section(info), info)
     yield Part("Servers", f"{_BACKEND}.servers[]", Server)
 
@@ -208,6 +208,7 @@ _SECTIONS = (
     ("timeouts", "Timeouts towards the client"),
     ("tls", "TLS"),
     ("resolver", "Names of servers"),
+    ("response-headers", "Header fields of all answers"),
     ("defaults", "Defaults for backends"),
 )
 _BACKEND_SECTIONS = (
@@ -218,6 +219,12 @@ _BACKEND_SECTIONS = (
     ("ejection", "Ejection"),
     ("tls", "TLS with servers"),
     ("timeouts", "Timeouts towards the servers"),
+    ("redirect", "Redirects"),
+    ("respond", "Answers without a server"),
+    ("request-headers", "Header fields of requests"),
+    ("response-headers", "Header fields of answers"),
+    ("rate-limit", "Rate limits"),
+    ("limits", "Limits of a route"),
 )
 
 
