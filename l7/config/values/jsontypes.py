@@ -102,7 +102,7 @@ STATUSES = _or_list(
 )
 _ROUTE = rf"(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])(/{_SEGMENT})*"
 ROUTE = _text(rf"{_ROUTE}((\s*,\s+|,){_ROUTE})*", ["string"])
-NETWORKS = _or_list({"anyOf": [NETWORK, {"enum": ["off", "inherit"]}]}, least=1)
+NETWORKS = _or_list({"anyOf": [NETWORK, {"enum": ["unix:", "off", "inherit"]}]}, least=1)
 ROUTE_USERS: Schema = {
     "anyOf": [
         {"enum": ["off", "inherit"]},
@@ -112,7 +112,7 @@ ROUTE_USERS: Schema = {
 FIELD_VALUE = _text(f"{_CLEAN}*")
 FIELD_VALUES = _or_list(FIELD_VALUE, least=1)
 RATE_KEY = _text(rf"client|all|header:\s*{_TOKEN}\s*", ["string"])
-CODINGS: Schema = {"anyOf": [SWITCH, {"const": "inherit"}, _or_list({"enum": ["zstd", "br", "gzip"]}, least=1)]}
+CODINGS = _or_list({"anyOf": [SWITCH, {"enum": ["zstd", "br", "gzip", "inherit"]}]}, least=1)
 ANY_TEXT: Schema = {"type": SCALAR}
 REDIRECT_STATUS: Schema = {"enum": [301, 302, 303, 307, 308]}
 ERROR_STATUS = _text("[45]([0-9]{2}|[Xx]{2})", SCALAR)
