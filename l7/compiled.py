@@ -29,6 +29,7 @@ HOT = (
     "l7.exchange",
     "l7.balancing.routing",
     "l7.sharedmem.counters",
+    "l7.sharedmem.rate_limits",
     "l7.balancing.members",
     "l7.balancing.policies",
     "l7.telemetry.counters",

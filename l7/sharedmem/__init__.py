@@ -1,1 +1,1 @@
-"""Shared memory: its layout, its writers, its readers. Each cell has one writer, so there are no locks."""
+"""Shared memory: its layout, its writers, its readers. No locks: each cell has one writer, but for rate limits."""

@@ -53,8 +53,23 @@ cdef extern from *:
         __atomic_store_n(cell, __atomic_load_n(cell, __ATOMIC_RELAXED) + amount, __ATOMIC_RELAXED);
         return 0;
     }
+
+    static CYTHON_INLINE PY_LONG_LONG l7_load_ordered(PyObject *cells, Py_ssize_t at) {
+        PY_LONG_LONG *cell = l7_cell(cells, at);
+        return cell ? __atomic_load_n(cell, __ATOMIC_SEQ_CST) : -1;
+    }
+
+    static CYTHON_INLINE int l7_compare_exchange(
+        PyObject *cells, Py_ssize_t at, PY_LONG_LONG expected, PY_LONG_LONG value
+    ) {
+        PY_LONG_LONG *cell = l7_cell(cells, at);
+        if (!cell) return -1;
+        return __atomic_compare_exchange_n(cell, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    }
     """
     object view "l7_view" (object memory)
     long long load "l7_load" (object cells, Py_ssize_t at) except? -1
     int store "l7_store" (object cells, Py_ssize_t at, long long value) except -1
     int add "l7_add" (object cells, Py_ssize_t at, long long amount) except -1
+    long long load_ordered "l7_load_ordered" (object cells, Py_ssize_t at) except? -1
+    bint compare_exchange "l7_compare_exchange" (object cells, Py_ssize_t at, long long expected, long long value) except -1

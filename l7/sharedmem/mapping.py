@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import mmap
 import os
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def shared_cells(count: int) -> memoryview:
@@ -39,6 +41,15 @@ class SharedFile:
             if at < end:
                 yield at // 8, (hole - at) // 8
             at = hole
+
+    @contextmanager
+    def locked(self, at: int) -> Iterator[None]:
+        """Hold the lock with this number, which other processes that have the file wait for; it ends with a process."""
+        fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, at)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, at)
 
     def map(self, first: int, count: int) -> memoryview:
         """Map ``count`` integers from number ``first`` on, where a page has to begin; the file grows as needed.

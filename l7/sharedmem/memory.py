@@ -31,6 +31,7 @@ from l7.sharedmem.layout import (
     place,
 )
 from l7.sharedmem.mapping import SharedFile
+from l7.sharedmem.rate_limits import RateLimitTable
 
 MASTER = 0
 MONITOR = 1
@@ -80,6 +81,8 @@ class SharedMemory:
         """Rows that this process has mapped."""
         self.challenges = ChallengeTable()
         """What is answered to an authority that asks."""
+        self.rate_limits = RateLimitTable()
+        """What clients have used of rate limits: the one memory whose cells have several writers."""
         self._file = SharedFile("l7-counters")
         self._blocks: list[memoryview] = []
         self._writers: dict[int, CounterWriter] = {}
