@@ -2,6 +2,8 @@
 
 cimport cython
 
+from l7.http cimport octets
+
 cdef class Match:
     cdef public str key, host, path
     cdef public object payload
@@ -19,8 +21,13 @@ cdef class Routes:
     cdef _Paths _default
     cdef dict _exact, _simple, _wildcards
     cdef Py_ssize_t _reach
+    cdef bint _looks
 
-    @cython.locals(rule=Match, paths=_Paths)
+    @cython.locals(rule=Match)
     cpdef Match match(self, str host, bytes path)
+    @cython.locals(rule=Match, forms=list)
+    cdef Match _match_readings(self, str host, bytes path)
+    @cython.locals(rule=Match, paths=_Paths)
+    cdef Match _match_normal(self, str host, bytes path)
     @cython.locals(rule=Match, paths=_Paths, dot=Py_ssize_t)
     cdef Match _match_wildcard(self, str host, bytes path)

@@ -5,8 +5,9 @@ example.com, not for example.com itself), then ``*``. Within one host pattern th
 ending at segment borders: ``/api`` is for ``/api``, ``/api/x`` and ``/api?x``, not for ``/apix``. A pattern whose path
 prefixes all fail leaves the request to the next pattern.
 
-Paths are compared byte by byte as the client sent them, case and percent-encoding included: a route chooses a server,
-it does not guard one. Lookups cost the same for one host as for ten thousand, and no request makes an object here.
+Routes guard: where one has rules, no other spelling of its path leads around it. Paths are compared as a server reads
+them, and a path that servers read in ways that lead to different routes is refused (`l7.http.paths.readings`); case
+counts. Lookups cost the same for one host as for ten thousand, and no request with a plain path makes an object here.
 
 Hot: 230 instructions a request for a host without paths, compiled and called by its pointer; 800 as a method of Python.
 """
@@ -17,6 +18,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from l7.config.values.routekeys import routes_of
+from l7.errors import BAD_REQUEST, ProxyError
+from l7.http import octets
+from l7.http.paths.readings import readings
+from l7.http.refusals import shown
 
 _ROOT = ""
 _BORDERS = (b"", b"/", b"?")
@@ -64,7 +69,7 @@ class _Paths:
         self._lengths = sorted({len(prefix) for prefix in self._prefixes}, reverse=True)
 
     def match(self, path: bytes) -> Match | None:
-        """Find the rule for a request's path (with its query, if any); ``*`` is only for the rule without a prefix."""
+        """Find the rule for a path in normal form (with its query, if any); ``*`` is for the rule without a prefix."""
         for length in self._lengths:
             if path[length : length + 1] in _BORDERS:
                 rule = self._prefixes.get(path[:length])
@@ -80,7 +85,7 @@ class Routes:
     `l7.config.values.routekeys`, as hosts of requests are in that of `l7.http.authority`.
     """
 
-    __slots__ = ("_default", "_exact", "_reach", "_simple", "_wildcards", "rules")
+    __slots__ = ("_default", "_exact", "_looks", "_reach", "_simple", "_wildcards", "rules")
 
     def __init__(self, table: Mapping[str, Any]) -> None:
         by_host: dict[str, dict[str, Match]] = {}
@@ -91,6 +96,7 @@ class Routes:
                 by_host.setdefault(host, {})[path] = Match(key, host, path, payload)
         self.rules: tuple[Match, ...] = tuple([rule for rules in by_host.values() for rule in rules.values()])
         """Every rule, those of one host together."""
+        self._looks = bool([rule for rule in self.rules if rule.path])
         self._default = _Paths(by_host.pop("*", {}))
         self._wildcards = {host[1:]: _Paths(by_host.pop(host)) for host in list(by_host) if host.startswith("*.")}
         self._reach = max(map(len, self._wildcards), default=0)
@@ -98,10 +104,26 @@ class Routes:
         self._exact = {host: _Paths(rules) for host, rules in by_host.items() if host not in self._simple}
 
     def match(self, host: str, path: bytes) -> Match | None:
-        """Find the rule for a normalised host and a path as received (``/x?y``, or ``*``); ``None`` when none is."""
+        """Find the rule for a normalised host and a path as received (``/x?y``, or ``*``); ``None`` when none is.
+
+        Raises `ProxyError` (`BAD_REQUEST`) for a path that servers read in ways that lead to different rules.
+        """
         rule = self._simple.get(host)
         if rule is not None:
             return rule
+        if self._looks and not octets.plain_path(path):
+            return self._match_readings(host, path)
+        return self._match_normal(host, path)
+
+    def _match_readings(self, host: str, path: bytes) -> Match | None:
+        """Find the rule that every reading of a path leads to."""
+        forms = readings(path.partition(b"?")[0])
+        rule = self._match_normal(host, forms[0])
+        if [other for other in forms[1:] if self._match_normal(host, other) is not rule]:
+            raise ProxyError(BAD_REQUEST, "servers may read this path as another one", seen=shown(path))
+        return rule
+
+    def _match_normal(self, host: str, path: bytes) -> Match | None:
         paths = self._exact.get(host)
         if paths is not None:
             rule = paths.match(path)

@@ -6,14 +6,14 @@ cdef extern from *:
     #include <emmintrin.h>
     #endif
 
-    enum { L7_NAME = 1, L7_TEXT = 2, L7_TARGET = 4, L7_HOST = 8 };
+    enum { L7_NAME = 1, L7_TEXT = 2, L7_TARGET = 4, L7_HOST = 8, L7_PATH = 16 };
 
     /* The classes of each octet: the sets that octets.py matches by, which a test compares with these. */
     static const unsigned char l7_classes[256] = {
          0,  0,  0,  0,  0,  0,  0,  0,  0,  2,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
-         2,  7,  2,  3,  7,  7,  7,  7,  6,  6,  7,  7,  6, 15, 15,  6, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15,  6,  6,  6,  6,  6,  6,
-         6,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  6,  2,  6,  7,  6,
-         7, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15,  6,  7,  6,  7,  0,
+         2, 23,  2,  3, 23,  7, 23, 23, 22, 22, 23, 23, 22, 31, 31, 22, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 22,  6,  6, 22,  6,  6,
+        22, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23,  6,  2,  6,  7, 22,
+         7, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31,  6,  7,  6, 23,  0,
          2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
          2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
          2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
@@ -86,6 +86,16 @@ cdef extern from *:
                 at++;
             } while (at > end);
         }
+    }
+
+    /* What follows the last octet is zero, which is in no class. */
+    CYTHON_UNUSED static CYTHON_INLINE int l7_plain_path(PyObject *data) {
+        const unsigned char *at = L7_AT(data, 0);
+        L7_CHECK(data, 0);
+        for (; l7_classes[*at] & L7_PATH; at++) {
+            if (*at == '/' && (at[1] == '/' || at[1] == '.')) return 0;
+        }
+        return *at == '?' || at == L7_AT(data, PyBytes_GET_SIZE(data));
     }
 
     /* What follows the last octet is zero, and no CR. */
@@ -209,6 +219,7 @@ cdef extern from *:
     Py_ssize_t text_end "l7_text_end" (bytes data, Py_ssize_t at)
     Py_ssize_t target_end "l7_target_end" (bytes data, Py_ssize_t at)
     Py_ssize_t host_end "l7_host_end" (bytes data, Py_ssize_t at)
+    bint plain_path "l7_plain_path" (bytes data)
     bint ends_line "l7_ends_line" (bytes data, Py_ssize_t at)
     bint starts "l7_starts" (bytes data, Py_ssize_t at, bytes piece)
     bint named "l7_named" (bytes data, Py_ssize_t at, bytes name)

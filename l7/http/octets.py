@@ -17,6 +17,7 @@ _TEXT = re.compile(rb"[%b]*" % re.escape(TEXT))
 _TARGET = re.compile(rb"[%b]*" % re.escape(bytes([code for code in VCHAR if code not in b'#"\\'])))
 _SIZE_LINE = re.compile(rb"[1-9A-Fa-f][0-9A-Fa-f]{0,14}\r\n")
 _HOST = re.compile(rb"[a-z0-9.-]*")
+_PLAIN_PATH = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|/(?![/.]))*(?:\?|\Z)")
 
 
 def _check(data: bytes, at: int) -> None:
@@ -54,6 +55,11 @@ def target_end(data: bytes, at: int) -> int:
 def host_end(data: bytes, at: int) -> int:
     """The first place from ``at`` on that holds anything but lower case, digits, dots and hyphens."""
     return _end(_HOST, data, at)
+
+
+def plain_path(data: bytes) -> bool:
+    """Whether a path, up to its query, can be read in one way only: no escape, no ``;``, no ``//`` and no ``/.``."""
+    return _PLAIN_PATH.match(data) is not None
 
 
 def ends_line(data: bytes, at: int) -> bool:

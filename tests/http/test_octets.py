@@ -44,6 +44,7 @@ KINDS = {
     "text_end": (SIZE, "data, at"),
     "target_end": (SIZE, "data, at"),
     "host_end": (SIZE, "data, at"),
+    "plain_path": (FLAG, "data"),
     "ends_line": (FLAG, "data, at"),
     "starts": (FLAG, "data, at, piece"),
     "named": (FLAG, "data, at, piece"),
@@ -98,7 +99,24 @@ def calls() -> list[tuple[str, tuple[object, ...]]]:
         text = bytes(chance.choices(b'GEt/_-.:; \t"\\\xe9\x8012aAzZ{%', k=chance.randrange(40)))
         cut_at = chance.randrange(len(text) + 1)
         texts.append(text[:cut_at] + chance.choice([b"\r\n", b"\x00", b"\x7f", b"\x1f", b"\r", b""]) + text[cut_at:])
-    found: list[tuple[str, tuple[object, ...]]] = []
+    paths = [
+        "/",
+        "/a/b?//",
+        "/a//b",
+        "/a/.b",
+        "/.",
+        "/a.b",
+        "//",
+        "*",
+        "/a;b",
+        "/a%62",
+        "/a?%62",
+        "/a/",
+        "/a\\b",
+        "/~a",
+    ]
+    texts += [path.encode() for path in paths]
+    found: list[tuple[str, tuple[object, ...]]] = [("plain_path", (text,)) for text in texts]
     for text in texts:
         for at in {0, len(text), chance.randrange(len(text) + 1)}:
             found += [(name, (text, at)) for name in KINDS if name in ("octet", "ends_line") or name.endswith("_end")]

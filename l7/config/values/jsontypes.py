@@ -26,7 +26,7 @@ _UNIX = r"unix:/.*[^/]"
 _CLEAN = r"[^\x00-\x1f\x7f]"
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _ACCOUNT = r"[A-Za-z0-9_.][A-Za-z0-9_.@$-]*"
-_SEGMENT = r"([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*"
+_SEGMENT = r"([A-Za-z0-9._~!$&'()*+,=:@-]|%(?!2[fF]|5[cC]|3[bBfF]|23|00)[0-9A-Fa-f]{2})*"
 
 
 def _text(pattern: str, kinds: list[str] | None = None) -> Schema:

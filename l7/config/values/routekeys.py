@@ -1,14 +1,15 @@
 """The keys of ``backends``: one route or several with commas between, as in ``example.com, www.example.com``.
 
 A route is a host, ``*.example.com`` or ``*``, each with an optional ``/path`` prefix. The normal form is lower case,
-without trailing dot, port or trailing slash, so that equal routes are equal texts. A path may have commas: the next
-route begins only behind one with white space.
+without trailing dot, port or trailing slash, a path's octets escaped only where they have to be, so that equal routes
+are equal texts. A path may have commas: the next route begins only behind one with white space.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from urllib.parse import quote, unquote_to_bytes
 
 from l7.config.values.addresses import check_host
 from l7.units import quoted
@@ -16,6 +17,10 @@ from l7.units import quoted
 _EXAMPLE = "write a host, '*.example.com' or '*'"
 # RFC 3986, 3.3: segments of pchar; "%" only as the beginning of an escape.
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*", re.ASCII)
+_LITERAL = "/!$&'()*+,=:@"
+"""What a path may have unescaped (RFC 3986, 3.3), beside letters, digits and ``-._~``."""
+_READ_APART = re.compile(r";|%2f|%5c|%3b|%3f|%23|%00", re.IGNORECASE)
+"""What servers read differently (`l7.http.paths.readings`): a route with one could not be told from others."""
 
 
 _BETWEEN = ", "
@@ -92,13 +97,15 @@ def _normal_host(host: str) -> str:
 
 
 def _normal_path(path: str) -> str:
-    """Return the prefix without trailing slashes; the root is no prefix at all."""
+    """Return the prefix with as few escapes as can be, without trailing slashes; the root is no prefix at all."""
     for mark, what in (("?", "query"), ("#", "fragment")):
         if mark in path:
             raise ValueError(f"a route has no {what}; end it before the {mark!r}")
     if not _PATH.fullmatch(path):
         raise ValueError(f"{quoted(path)} is not a path; escape special characters as %XX")
-    prefix = path.rstrip("/")
+    if found := _READ_APART.search(path):
+        raise ValueError(f"{quoted(path)}: servers differ in what they make of {found[0]!r}; end the route before it")
+    prefix = quote(unquote_to_bytes(path), safe=_LITERAL).rstrip("/")
     segments = prefix.split("/")[1:]
     if "" in segments or "." in segments or ".." in segments:
         raise ValueError(f"{quoted(path)}: write a path without '//', '/./' and '/../'")

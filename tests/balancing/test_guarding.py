@@ -1,0 +1,211 @@
+"""No spelling of a path leads to another route than its own, whoever reads it."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable
+from urllib.parse import quote, unquote
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from l7.balancing.routing import Routes
+from l7.config.values.routekeys import normal_route_key
+from l7.errors import BAD_REQUEST, ProxyError
+
+KEYS = ["h", "h/open", "h/secret", "h/admin", "h/admin/open", "h/a:b/c", "h/caf%C3%A9", "h/b/c/d", "h/b/d", "h/x y"]
+KEYS = [normal_route_key(key.replace(" ", "%20")) for key in KEYS]
+ROUTES = Routes({key: key for key in KEYS})
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        (b"/%61dmin", "h/admin"),
+        (b"/%41dmin", "h"),
+        (b"//admin", "h/admin"),
+        (b"///admin//", "h/admin"),
+        (b"/x/../admin", "h/admin"),
+        (b"/open/../secret", "h/secret"),
+        (b"/open/%2e%2e/secret?x", "h/secret"),
+        (b"/./admin", "h/admin"),
+        (b"/%2e%2e/admin", "h/admin"),
+        (b"/../../../admin", "h/admin"),
+        (b"/admin/./open", "h/admin/open"),
+        (b"/admin/../", "h"),
+        (b"/admin/open/..", "h/admin"),
+        (b"/a%3ab/c", "h/a:b/c"),
+        (b"/a:b/c", "h/a:b/c"),
+        (b"/caf%c3%a9/x", "h/caf%C3%A9"),
+        (b"/x%20y", "h/x%20y"),
+        (b"/%2561dmin", "h"),
+        (b"/x?/../admin", "h"),
+        (b"/admin?/../open;%2f", "h/admin"),
+        (b"/admin/x%2fy", "h/admin"),
+        (b"/admin/x;y=1", "h/admin"),
+        (b"/x/a%2fb\\c", "h"),
+        (b"/admin/x%00", "h/admin"),
+        (b"*", "h"),
+        (b"", "h"),
+    ],
+)
+def test_a_route_is_found_whatever_the_spelling(path: bytes, route: str) -> None:
+    match = ROUTES.match("h", path)
+    assert match is not None
+    assert match.payload == route
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/admin/..;/",
+        b"/admin;x",
+        b"/admin;",
+        b"/open/..;/secret",
+        b"/admin%2f..%2f",
+        b"/admin%2F",
+        b"/open%2f..%2fsecret",
+        b"/open/..%2fsecret",
+        b"/open/..%5csecret",
+        b"/open\\..\\secret",
+        b"/open/%2e%2e%2fsecret",
+        b"/open/..%2fsecret/..;/open/x",
+        b"/open//../secret",
+        b"/admin%00",
+        b"/admin%3f",
+        b"/admin%23/open",
+        b"/admin%3bx",
+        b"/b;x%2fc/d",
+        b"/\\admin",
+        b"/%2fadmin",
+        b"/%5Cadmin",
+        b"/.." * 40 + b"/open",
+    ],
+)
+def test_a_path_with_two_routes_is_refused(path: bytes) -> None:
+    with pytest.raises(ProxyError) as caught:
+        ROUTES.match("h", path)
+    assert caught.value.kind is BAD_REQUEST
+    assert "secret" not in caught.value.detail
+    assert "admin" not in caught.value.detail
+
+
+def test_only_hosts_with_paths_are_looked_at() -> None:
+    routes = Routes({"plain.org": 1, "h/api": 2, "*.w.org": 3, "*.w.org/api": 4, "*": 5})
+    for host, path, payload in (
+        ("plain.org", b"/api%2f..;/", 1),
+        ("x.w.org", b"/%61pi", 4),
+        ("other", b"/api;x", 5),
+        ("h", b"//api", 2),
+        ("h", b"/../x", 5),
+    ):
+        match = routes.match(host, path)
+        assert match is not None
+        assert match.payload == payload
+    for host in ("h", "x.w.org"):
+        with pytest.raises(ProxyError):
+            routes.match(host, b"/api;x")
+
+
+def _resolved(path: str) -> str:
+    return "/" + posixpath.normpath("/" + path).lstrip("/")
+
+
+def _application_server(path: str) -> str:
+    """Whatever is made of one decoding (WSGI, ASGI, nginx)."""
+    return _resolved(re.sub("//+", "/", unquote(path, "latin-1")))
+
+
+def _slash_is_data(path: str) -> str:
+    """Escaped slashes are no borders (Tomcat's and Apache's default, which refuse them)."""
+    return _resolved(unquote(re.sub("%2f", "%252F", path, flags=re.IGNORECASE), "latin-1"))
+
+
+def _servlets(path: str) -> str:
+    """Parameters are cut off before all else."""
+    return _application_server(re.sub(";[^/]*", "", path))
+
+
+def _late_parameters(path: str) -> str:
+    """Parameters are cut off of what was decoded."""
+    return _resolved(re.sub(";[^/]*", "", unquote(path, "latin-1")))
+
+
+def _windows(path: str) -> str:
+    """Backslashes are slashes."""
+    return _resolved(unquote(path, "latin-1").replace("\\", "/"))
+
+
+def _c_string(path: str) -> str:
+    """A path ends at NUL."""
+    return _resolved(unquote(path, "latin-1").partition("\0")[0])
+
+
+def _parsed_twice(path: str) -> str:
+    """What was decoded is taken for a URL."""
+    return _resolved(re.split("[?#]", unquote(path, "latin-1"))[0])
+
+
+def _standard(path: str) -> str:
+    """Empty segments are segments while dots are resolved (RFC 3986, 5.2.4, WHATWG); slashes are joined afterwards."""
+    kept: list[str] = []
+    segments = re.sub("%2e", ".", path, flags=re.IGNORECASE).split("/")[1:]
+    for segment in segments:
+        if segment == "..":
+            kept[-1:] = []
+        elif segment != ".":
+            kept.append(segment)
+    joined = "/" + "/".join(segment for segment in kept if segment)
+    return unquote(re.sub("%2f", "%252F", joined, flags=re.IGNORECASE), "latin-1")
+
+
+READERS: list[Callable[[str], str]] = [
+    _application_server, _slash_is_data, _servlets, _late_parameters, _windows, _c_string, _parsed_twice, _standard,
+]  # fmt: skip
+
+
+def _route_of(path: str) -> str:
+    """The longest route that ``path``, decoded, lies in: without anything of l7."""
+    found = [key for key in KEYS if (path + "/").startswith(unquote(key, "latin-1").removeprefix("h") + "/")]
+    return max(found, key=len)
+
+
+PIECES = [
+    "/", "/", "//", "/./", "/../", "/..", "..", ".", "%2e", "%2E%2e", "%2f", "%2F", "%5c", "\\", ";", ";x=1", "%3b",
+    "%00", "%3f", "%23", "%25", "%", "%2561", "/open", "/secret", "/admin", "admin", "open", "%61dmin", "adm%69n",
+    "/a:b/c", "/a%3Ab/c", "/caf%c3%A9", "/b", "/c", "/d", "x", "{", "/x%20y",
+]  # fmt: skip
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=9).map(lambda pieces: "/" + "".join(pieces)))
+@example("/b;x%2fc/d")
+@example("/open//../secret")
+def test_no_server_reads_a_path_of_another_route(path: str) -> None:
+    try:
+        match = ROUTES.match("h", path.encode())
+    except ProxyError:
+        return
+    assert match is not None
+    read = {reader.__name__: (reader(path), _route_of(reader(path))) for reader in READERS}
+    assert {route for _, route in read.values()} == {match.payload}, read
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.sampled_from(KEYS), st.data())
+def test_no_spelling_leads_around_a_route(key: str, data: st.DataObject) -> None:
+    """Escapes, dot segments and slashes wherever they change nothing."""
+    path = ""
+    for segment in unquote(key.removeprefix("h"), "latin-1").split("/")[1:]:
+        between = data.draw(st.sampled_from(["/", "//", "/./", "/x/../", "/%2e/", "/x/%2E./", "///"]))
+        spelled = [
+            f"%{ord(letter):02x}" if data.draw(st.booleans()) else quote(letter, safe=":", encoding="latin-1")
+            for letter in segment
+        ]
+        path += between + "".join(spelled)
+    path += data.draw(st.sampled_from(["", "/", "/x", "?x", "//", "/."]))
+    match = ROUTES.match("h", path.encode())
+    assert match is not None
+    assert match.payload == key, path
