@@ -29,7 +29,7 @@ WISHES = (
     "security fields on every answer, also where the proxy refuses",
     "servers get ``X-Env``, clients do not get ``X-Powered-By``",
     "``/robots.txt`` without a server",
-    "a page of one's own for 502 to 504",
+    "a page of one's own where no server answers (502, 503, 504)",
     "text and JSON are compressed",
 )
 

@@ -37,6 +37,7 @@ from tests.bench import (
     processes,
     proxies,
     report,
+    rules,
     sink,
     summary,
     wrk,
@@ -322,9 +323,17 @@ def test_l7_configuration_with_a_certificate_is_valid(tmp_path: Path) -> None:
     assert [one.cert for one in config.tls.certificates] == [str(pem)]
 
 
+def test_l7_configuration_with_rules_is_valid(tmp_path: Path) -> None:
+    proxies.write_l7(proxies.Site(8081, 8080, rules=10), tmp_path)
+    text = (tmp_path / "l7.yml").read_text()
+    Config.model_validate(yaml.safe_load(text))
+    assert len(rules.RULES) == 10
+    assert text.count("X-") == 4, "what is set in one section stands side by side"
+
+
 def site(directory: Path, login: bool, tls: bool) -> proxies.Site:
     pem = _certificate(directory) if tls else None
-    return proxies.Site(8081, processes.free_port(), login=login, certificate=pem)
+    return proxies.Site(8081, processes.free_port(), login=login, certificate=pem, rules=10 * tls)
 
 
 variants = pytest.mark.parametrize(("login", "tls"), [(False, False), (True, False), (False, True)])

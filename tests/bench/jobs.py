@@ -28,7 +28,7 @@ FOOTPRINT = "footprint"
 """Memory without traffic, and what a start and a reload cost."""
 ONCE = (IDLE, FOOTPRINT)
 """Measured in the first round only: memory hardly varies from one to the next."""
-PURE, CADDY = "l7-pure", "caddy"
+PURE, CADDY, HAPROXY = "l7-pure", "caddy", "haproxy"
 BOTH = (PURE, CADDY)
 
 
@@ -75,6 +75,8 @@ class Job:
     """Not 1: l7 alone, with so many workers against one."""
     share: float = 0.0
     """Of nginx's peak rate, where requests are paced."""
+    rules: int = 0
+    """Of `tests.bench.rules`: how many nginx and l7 have."""
     tls: bool = False
     resumes: bool = False
     """Whether connections go on with the TLS session of an earlier one."""
@@ -200,6 +202,17 @@ JOBS = {
                 without=BOTH,
             )
             for percent in (30, 60)
+        ),
+        *(
+            Job(
+                f"rules-{count}",
+                f"small GET, {count} rules",
+                rules=count,
+                goal=1.0,
+                least=1.1,
+                without=(*BOTH, HAPROXY),
+            )
+            for count in (3, 10)
         ),
         Job("tls-get", "small GET over TLS, connections kept", goal=1.0, least=1.15, tls=True),
         Job(

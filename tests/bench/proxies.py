@@ -13,6 +13,7 @@ from pathlib import Path
 
 import bcrypt
 
+from tests.bench import rules
 from tests.bench.processes import running
 from tests.bench.requests import HOST, LOGIN, PASSWORD, host_names
 from tests.bench.settings import CADDY, HAPROXY, L7, NGINX
@@ -35,6 +36,8 @@ class Site:
     """A file with a certificate and its key, where clients speak TLS."""
     drops_root: bool = False
     """Whether l7, started as root, becomes another account, with its privileged opener beside it."""
+    rules: int = 0
+    """How many of `tests.bench.rules` nginx and l7 have."""
 
     @property
     def scheme(self) -> str:
@@ -76,6 +79,8 @@ def write_nginx(site: Site, directory: Path) -> None:
         upstream=site.upstream,
         hosts=" ".join(host_names(site.hosts)),
         login=login,
+        zone=rules.ZONE * bool(site.rules),
+        rules=rules.of_nginx(site.rules),
     )
     (directory / "nginx.conf").write_text(text)
 
@@ -113,7 +118,8 @@ def write_caddy(site: Site, directory: Path) -> None:
 
 def write_l7(site: Site, directory: Path) -> None:
     """Write l7's configuration."""
-    backends = [f"  '{host}': {{servers: ['127.0.0.1:{site.upstream}']}}" for host in host_names(site.hosts)]
+    held = rules.of_l7(site.rules)
+    backends = [f"  '{host}': {{servers: ['127.0.0.1:{site.upstream}']{held}}}" for host in host_names(site.hosts)]
     text = L7.format(
         directory=directory,
         run_as="run-as: root" if os.geteuid() == 0 and not site.drops_root else "",

@@ -18,6 +18,7 @@ error_log stderr error;
 events {{ worker_connections 12000; }}
 http {{
     access_log {directory}/access.log combined;
+    {zone}
     sendfile on;
     tcp_nopush on;
     keepalive_timeout 75s;
@@ -53,6 +54,7 @@ http {{
             proxy_set_header X-Forwarded-Host $host;
             proxy_set_header Via "1.1 nginx";
             proxy_set_header X-Request-ID $request_id;
+            {rules}
         }}
         location /frames/ {{
             proxy_pass http://app;

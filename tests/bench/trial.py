@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench import certificate, footprint, idle, meter, pacer, pauses, wrk
+from tests.bench import certificate, footprint, idle, meter, pacer, pauses, rules, wrk
 from tests.bench.figures import Sample
 from tests.bench.jobs import CLOSED, FOOTPRINT, HANDSHAKE, IDLE, MESSAGES, PACED, TUNNEL, Contestant, Job
 from tests.bench.machine import Cores
@@ -140,6 +140,7 @@ def running_trial(stage: Stage, job: Job, contestant: Contestant, proxy: Proxy, 
                 contestant.workers,
                 stage.certificate if job.tls else None,
                 drops_root=job.kind == FOOTPRINT,
+                rules=job.rules,
             )
             begun = time.monotonic()
             pid = stack.enter_context(started(proxy, site, directory, cores))
@@ -163,23 +164,26 @@ def check(trial: Trial) -> None:
     :raises VoidError: it is not what it should be.
     """
     request = trial.request
-    status, body = _ask(trial, request.bytes(0))
+    status, body, head = _ask(trial, request.bytes(0))
     if status != 200 or len(body) != request.size:
         raise VoidError(f"answered {status} with {len(body)} bytes instead of {request.size}: {body[:100]!r}")
+    if trial.job.rules and rules.SECURITY not in head:
+        raise VoidError(f"answered without {rules.SECURITY}")
     if request.login:
-        status, _ = _ask(trial, dataclasses.replace(request, login=False).bytes(0))
+        status, *_ = _ask(trial, dataclasses.replace(request, login=False).bytes(0))
         if status != 401:
             raise VoidError(f"answered {status} without a login")
 
 
-def _ask(trial: Trial, raw: bytes) -> tuple[int, bytes]:
+def _ask(trial: Trial, raw: bytes) -> tuple[int, bytes, str]:
+    """The status of an answer, its body, and the fields of its head, a line each."""
     plain = socket.create_connection(("127.0.0.1", trial.port), timeout=15)
     with trial.context.wrap_socket(plain, server_hostname=HOST) if trial.context else plain as sock:
         sock.sendall(raw)
         try:
             with http.client.HTTPResponse(sock, method=raw.split(b" ", 1)[0].decode()) as response:
                 response.begin()
-                return response.status, response.read()
+                return response.status, response.read(), str(response.headers)
         except http.client.HTTPException as error:
             raise VoidError(f"no proper answer: {error!r}") from None
 
