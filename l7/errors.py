@@ -80,6 +80,7 @@ NOT_IMPLEMENTED = _down("not implemented", 501)
 UNKNOWN_VERSION = _down("HTTP version not supported", 505)
 METHOD_NOT_ALLOWED = _down("method not allowed", 405)
 MISDIRECTED = _down("misdirected request", 421, keep=True)
+RATE_LIMITED = _down("too many requests", 429, keep=True)
 UNAUTHORIZED = _down("no or wrong credentials", 401, keep=True)
 CLIENT_GONE_REQUEST = _down("client went away", 0, "CR", logged=499)
 CLIENT_GONE_QUEUE = _down("client went away", 0, "CQ", logged=499)
@@ -126,15 +127,21 @@ class ProxyError(L7Error):
 
     ``detail`` goes into the log and, where it says nothing of how l7 and a server are connected, into the answer: it
     never holds a password or a field's whole value. ``errno`` is what the system said (`l7.oserrors`), 0 when it said
-    nothing. ``seen`` is what was malformed, escaped and cut, for the log alone.
+    nothing. ``seen`` is what was malformed, escaped and cut, for the log alone. ``fields`` are lines that its answer
+    has beside those of its kind.
     """
 
-    def __init__(self, kind: Kind, detail: str = "", errno: int = 0, *, seen: str = "") -> None:
+    def __init__(
+        self, kind: Kind, detail: str = "", errno: int = 0, *, seen: str = "", fields: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(kind, detail)
         self.kind = kind
         self.detail = detail
         self.errno = errno
         self.seen = seen
+        self.fields = fields
+        self.rule = ""
+        """The setting of the rule that has refused the request, as ``deny``; empty where none has."""
 
     def __str__(self) -> str:
         return f"{self.kind.name}: {self.detail}" if self.detail else self.kind.name

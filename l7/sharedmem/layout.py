@@ -154,6 +154,12 @@ RETRY_WAITS = 36
 """Requests that entered the retry queue."""
 CUT = 37
 """Requests that l7 cut off because it, or a worker, had to stop."""
+REFUSED = 38
+"""Requests that a rule has refused: a cell for each of `RULES`."""
+RULES = ("deny", "allow", "rate-limit", "users", "limits.body")
+"""The rules that refuse requests, by their settings."""
+RATE_OVERFLOWED = 43
+"""Requests that passed a rate limit without being counted, as there was no room for their client."""
 
 # --- a cell that says why ---------------------------------------------------------------------------------------------
 

@@ -39,6 +39,13 @@ ERRORS = MetricFamily(
     ("host", "server", "reason"),
     "Failures of a server: `connect`, `timeout`, `response` (lost or invalid), `5xx` (answered so).",
 )
+REFUSALS = MetricFamily(
+    "l7_rule_refusals_total",
+    "counter",
+    ("host", "rule"),
+    f"Requests that a rule has refused: {', '.join(f'`{rule}`' for rule in layout.RULES)}. There is a series for what "
+    "stands in the configuration of the host or at its top, and for what has refused one.",
+)
 UP = MetricFamily("l7_server_up", "gauge", _SERVER, "1 while new requests may go to the server.")
 OUT = MetricFamily(
     "l7_server_out",
@@ -92,6 +99,15 @@ BACKEND: Final = (
             "Requests that l7 ended itself: `graceful-timeout` or `drain-timeout` was over, or it was stopped at once.",
         ),
         layout.CUT,
+    ),
+    (
+        MetricFamily(
+            "l7_rate_limit_overflows_total",
+            "counter",
+            _HOST,
+            "Requests that passed `rate-limit` uncounted, because the table of its clients was full.",
+        ),
+        layout.RATE_OVERFLOWED,
     ),
     (RETRIES, layout.RETRIED),
     (
@@ -242,7 +258,7 @@ PLAIN: Final = (
 """The metrics that are one of the master's gauges."""
 
 FIGURES: Final = (
-    REQUESTS, DURATION, BUSY, *(one for one, _ in BACKEND),
+    REQUESTS, DURATION, BUSY, *(one for one, _ in BACKEND), REFUSALS,
     UP, OUT, IN_FLIGHT, *(one for one, _ in SERVER), FIRST_BYTE, ERRORS, HEALTH_CHANGES, ADDRESSES,
     OPEN, PLACES, BUFFERED, *(one for one, _ in OF_CLIENTS), TLS_HANDSHAKES, TLS_FAILURES, NOT_AFTER, PROXY_REFUSED,
     WORKERS, RELOADS, SUCCESS, *(one for one, _, _ in PLAIN), BUILD,

@@ -13,7 +13,7 @@ cdef class RequestCounters:
     cdef object _bounds
     cdef public bint muted
 
-    @cython.locals(writer=CounterWriter, at=Py_ssize_t, digit=int, duration="long long")
+    @cython.locals(writer=CounterWriter, at=Py_ssize_t, digit=int, duration="long long", cell=Py_ssize_t)
     cpdef count(self, Exchange exchange)
     cdef Py_ssize_t _place(self, Py_ssize_t row) except -1
     @cython.locals(at=Py_ssize_t, duration="long long")

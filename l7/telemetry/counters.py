@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 
+from l7.errors import BODY_TOO_LARGE, RATE_LIMITED, UNAUTHORIZED, ProxyError
 from l7.exchange import Exchange
 from l7.sharedmem import integers
 from l7.sharedmem.counters import CounterWriter
@@ -18,7 +19,9 @@ from l7.sharedmem.layout import (
     FIRST_BYTE,
     FIRST_BYTE_SUM,
     RECEIVED,
+    REFUSED,
     ROW,
+    RULES,
     SENT,
     STATUS,
     TILE,
@@ -37,6 +40,9 @@ _SENT = SENT
 _STATUS = STATUS
 _TILE = TILE
 _UNROUTED = UNROUTED
+
+_RULE_OF = {RATE_LIMITED.name: "rate-limit", UNAUTHORIZED.name: "users", BODY_TOO_LARGE.name: "limits.body"}
+"""The rule that a failure comes from, where it does not say so itself."""
 
 
 class RequestCounters:
@@ -68,6 +74,10 @@ class RequestCounters:
         if exchange.received:
             writer.add(at + _RECEIVED, exchange.received)
         writer.add(at + _SENT, exchange.sent)
+        if exchange.failure is not None:
+            cell = _refused(exchange.failure)
+            if cell:
+                writer.add(at + cell, 1)
 
     def answered(self, row: int, seconds: float) -> None:
         """Count how long the first byte of an answer took, for the server in ``row``."""
@@ -88,3 +98,9 @@ class RequestCounters:
         while place < _LONGER and duration > integers.load(self._bounds, place):
             place += 1
         return place
+
+
+def _refused(failure: ProxyError) -> int:
+    """The cell that counts what a rule has refused; 0 for a failure that is no rule's."""
+    rule = failure.rule or _RULE_OF.get(failure.kind.name, "")
+    return REFUSED + RULES.index(rule) if rule in RULES else 0

@@ -12,7 +12,8 @@ from l7.balancing.dns_records import ResolvedEndpoint
 from l7.balancing.server_state import ServerState, StateRules, evaluate
 from l7.balancing.server_state import read_record as standing
 from l7.compiled import is_compiled
-from l7.config.schema import Config
+from l7.config.schema import Backend, Config
+from l7.config.sections.rules import INHERITED
 from l7.config.values.addresses import Address
 from l7.sharedmem import layout, master_gauges
 from l7.sharedmem import scoreboard as slots
@@ -40,6 +41,7 @@ from l7.telemetry.catalogue import (
     PLAIN,
     PROXY_REFUSED,
     REASONS,
+    REFUSALS,
     RELOADS,
     REQUESTS,
     SERVER,
@@ -106,6 +108,9 @@ class Metrics:
         self.certificates: Sequence[CertificateInfo] = ()
         """What is shown to clients."""
         self._gauges = MasterGauges(writer)
+        self._general_rules = _rules_in(config)
+        own = {_label("host", route): _rules_in(backend) for route, backend in config.backends.items()}
+        self._rules = {host: self._general_rules | rules for host, rules in own.items() if rules}
 
     def families(self, pause: Callable[[], None]) -> Iterator[FamilySamples]:
         """Every metric family with its series; ``pause`` is called every few milliseconds."""
@@ -123,6 +128,7 @@ class Metrics:
         yield FamilySamples(BUSY, (MetricSample("", host, count) for host, count in _busy(backends, servers).items()))
         for figure, cell in BACKEND:
             yield FamilySamples(figure, _each(backends, cell))
+        yield FamilySamples(REFUSALS, self._refusals(backends))
         yield from self._of_servers(servers)
         yield FamilySamples(OPEN, iter([MetricSample("", "", sum(self._scoreboard.column(slots.CONNECTIONS)))]))
         yield FamilySamples(PLACES, iter([MetricSample("", "", sum(self._scoreboard.column(slots.PLACES)))]))
@@ -135,6 +141,15 @@ class Metrics:
             for number, reason in enumerate(master_gauges.PROXY_REFUSALS)
         ))  # fmt: skip
         yield from self._of_master()
+
+    def _refusals(self, backends: Sequence[tuple[str, list[int]]]) -> Iterator[MetricSample]:
+        """Those of rules that the configuration has, and those that are not zero."""
+        for host, row in backends:
+            rules = self._rules.get(host, self._general_rules)
+            for number, rule in enumerate(layout.RULES):
+                count = row[layout.REFUSED + number]
+                if count or rule in rules:
+                    yield MetricSample("", f'{host},rule="{rule}"', count)
 
     def _of_tls(self) -> Iterator[FamilySamples]:
         """Of TLS, where l7 speaks it."""
@@ -242,6 +257,19 @@ class Metrics:
         host = _label("host", key[0])
         labels = f"{host},{_label('server', key[1])}"
         return _ServerSeries(host, labels, sums, out, len(found) if address.named else 1)
+
+
+def _rules_in(section: Config | Backend) -> set[str]:
+    """The rules that stand in a part of the configuration and refuse requests."""
+    body = section.limits.body
+    found = {
+        "deny": section.deny,
+        "allow": section.allow,
+        "rate-limit": section.rate_limit if isinstance(section, Backend) else None,
+        "users": section.users,
+        "limits.body": body is not None and body != INHERITED,
+    }
+    return {rule for rule, value in found.items() if value}
 
 
 class _ServerSeries(NamedTuple):

@@ -74,6 +74,8 @@ def refusal(failure: ProxyError, head: RequestHead | None, request_id: str) -> L
 
 
 def _extra_fields(failure: ProxyError, status: int) -> tuple[str, ...]:
+    if failure.fields:
+        return failure.fields
     if failure.kind is UNAUTHORIZED:
         return (f"WWW-Authenticate: {REALM}",)
     if failure.kind is METHOD_NOT_ALLOWED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from l7.errors import BODY_TOO_LARGE, NO_ROUTE, RATE_LIMITED, UNAUTHORIZED, Kind, ProxyError
 from l7.exchange import Exchange
 from l7.sharedmem import layout
 from l7.sharedmem.memory import FIRST_ROW, FIRST_WORKER, MASTER, UNROUTED, SharedMemory
@@ -43,6 +44,28 @@ def test_requests_by_class(shared_memory: SharedMemory, counters: RequestCounter
     ) == (63, 27)
 
 
+@pytest.mark.parametrize(
+    ("kind", "rule", "counted"),
+    [
+        (RATE_LIMITED, "", "rate-limit"),
+        (UNAUTHORIZED, "", "users"),
+        (BODY_TOO_LARGE, "", "limits.body"),
+        (BODY_TOO_LARGE, "deny", "deny"),
+        (NO_ROUTE, "allow", "allow"),
+        (NO_ROUTE, "", ""),
+        (NO_ROUTE, "response-headers", ""),
+    ],
+)
+def test_refusals_by_rule(
+    shared_memory: SharedMemory, counters: RequestCounters, kind: Kind, rule: str, counted: str
+) -> None:
+    exchange = over(kind.status)
+    exchange.failure = ProxyError(kind)
+    exchange.failure.rule = rule
+    counters.count(exchange)
+    assert row(shared_memory, layout.REFUSED, len(layout.RULES)) == [int(one == counted) for one in layout.RULES]
+
+
 def test_durations_by_bucket(shared_memory: SharedMemory, counters: RequestCounters) -> None:
     for seconds in (0.0, 0.0007, 0.005, 0.0051, 0.3, 60.0, 60.1, 3600.0):
         counters.count(over(seconds=seconds))
@@ -68,8 +91,9 @@ def test_no_two_figures_share_a_cell() -> None:
     backend = [layout.STATUS + place for place in range(6)] + [layout.DURATION + place for place in range(buckets)]
     backend += [
         layout.DURATION_SUM, layout.RECEIVED, layout.SENT, layout.RETRIED, layout.NOT_RETRIED, layout.OVERFLOWED,
-        layout.RETRIED_FREE, layout.RETRY_WAITS, layout.CUT,
+        layout.RETRIED_FREE, layout.RETRY_WAITS, layout.CUT, layout.RATE_OVERFLOWED,
     ]  # fmt: skip
+    backend += [layout.REFUSED + place for place in range(len(layout.RULES))]
     server = [layout.FIRST_BYTE + place for place in range(buckets)]
     server += [layout.FIRST_BYTE_SUM, layout.LAST_ERROR, layout.LAST_ERROR_AT, layout.KNOCKED_AT, layout.RETRIES]
     for cells in (backend, server):

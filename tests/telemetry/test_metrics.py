@@ -68,6 +68,7 @@ def house() -> House:
 
 def test_prometheus_reads_every_figure_as_it_is_listed(house: House) -> None:
     house.certificates = [CertificateInfo(("a.test", "b.test"), "CN=x", 0.0, 1e9)]
+    house.count(3, layout.REFUSED, 1)
     read = {family.name: family for family in text_string_to_metric_families(house.text())}
     assert len(read) == len(FIGURES)
     for figure in FIGURES:
@@ -197,6 +198,23 @@ def test_what_was_counted_for_an_address_that_has_left_stays(house: House) -> No
     assert series["l7_server_requests_total", SITE, NAMED] == 20
     assert series["l7_server_up", SITE, NAMED] == 1
     assert series["l7_server_addresses", SITE, NAMED] == 1
+
+
+def test_rules_are_counted_where_they_are_and_where_they_have_refused() -> None:
+    limits = {"rate-limit": {"requests": 5}, "limits": {"body": 10}}
+    config = {
+        "deny": ["10.0.0.0/8"],
+        "backends": {SITE: {"servers": [SERVER], **limits}, "odd.test": {"servers": [ODD]}},
+    }
+    house = House(config)
+    house.count(3, layout.REFUSED + layout.RULES.index("rate-limit"), 7)
+    house.count(6, layout.REFUSED + layout.RULES.index("users"), 2)
+    house.rows["odd.test",] = 6
+    found = {key[1:]: value for key, value in house.series().items() if key[0] == "l7_rule_refusals_total"}
+    assert found == {
+        (SITE, "deny"): 0, (SITE, "rate-limit"): 7, (SITE, "limits.body"): 0,
+        ("odd.test", "deny"): 0, ("odd.test", "users"): 2, ("-", "deny"): 0,
+    }  # fmt: skip
 
 
 def test_labels_are_escaped(house: House) -> None:
