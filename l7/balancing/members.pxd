@@ -6,6 +6,7 @@ cdef Py_ssize_t _ANSWERED_5XX, _CONNECTS, _GOOD, _IN_FLIGHT, _REQUESTS
 
 cdef class Member:
     cdef public str label
+    cdef public bytes authority
     cdef public CounterWriter writer
     cdef public Py_ssize_t row, parent, at
     cdef public long long weight, limit, share, effective_limit

@@ -38,6 +38,7 @@ class Member:
     __slots__ = (
         "asked",
         "at",
+        "authority",
         "backup",
         "effective_limit",
         "half_open",
@@ -73,6 +74,8 @@ class Member:
         self.backup = backup
         self.limit = limit
         self.at = place(row)
+        self.authority = b""
+        """What ``Host`` names it by, where servers are to get their own."""
         self.pool: Any = None
         """The member's connection pool; set and used by the worker."""
         self.verdict = UP

@@ -181,3 +181,20 @@ def test_what_is_no_route(key: str, why: str) -> None:
 def test_a_host_of_a_route_and_that_of_a_request_have_the_same_normal_form(key: str, named: bytes) -> None:
     """They are compared as texts: two rules for one form would make a route that nothing reaches."""
     assert normal_route_key(key) == host_of(named)
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("http://App.internal:8081", "app.internal:8081"),
+        ("app.internal.", "app.internal"),
+        ("127.0.0.1:80", "127.0.0.1"),
+        ("[::1]:80", "[::1]"),
+        ("[::1]:8080", "[::1]:8080"),
+        ("https://app.internal", "app.internal"),
+        ("https://app.internal:80", "app.internal:80"),
+        ("unix:/run/app.sock", "localhost"),
+    ],
+)
+def test_host_that_a_server_gets_as_its_own(text: str, host: str) -> None:
+    assert Address.parse(text).host_field == host

@@ -57,6 +57,13 @@ class Address:
         return authority.removesuffix(f":{DEFAULT_TLS_PORT}") if self.tls else authority
 
     @property
+    def host_field(self) -> str:
+        """What servers get as Host that are to get their own: a unix socket has no name but this machine's."""
+        if self.path is not None:
+            return "localhost"
+        return self.authority if self.tls else self.authority.removesuffix(f":{DEFAULT_PORT}")
+
+    @property
     def named(self) -> bool:
         """Whether it has to be looked up: it is neither a path nor an IP address."""
         numeric = ":" in self.host or self.host.replace(".", "").isdigit()

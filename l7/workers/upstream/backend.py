@@ -120,6 +120,7 @@ class BackendRuntime:
         member = Member(str(address), self.writer, row, weight, limit, backup=backup)
         member.parent = parent
         member.pool = self._pools.make(server.address, address)
+        member.authority = (address if server.address.srv else server.address).host_field.encode("ascii")
         return member
 
     def _resolved(self, server: Server, found: ResolvedEndpoint) -> Member:
