@@ -23,6 +23,7 @@ from l7.config.model import (
 from l7.config.section import Duration, Section, Switch, Timeout
 from l7.config.sections.backends import Backend, BackendDefaults, BackendTimeouts, Buffer, Server
 from l7.config.sections.clients import Limits, Timeouts
+from l7.config.sections.headers import ResponseHeaders
 from l7.config.sections.listeners import ListenerConfig, ListenerTls, for_challenges, short_form
 from l7.config.sections.resolver import Resolver
 from l7.config.sections.rules import (
@@ -33,7 +34,6 @@ from l7.config.sections.rules import (
     RESPONSE_HEADERS,
     Codings,
     ErrorStatus,
-    FieldChanges,
     Login,
     Networks,
     PagePath,
@@ -197,7 +197,7 @@ class Config(Section):
     )
     allow: Networks = ALLOW
     deny: Networks = DENY
-    response_headers: FieldChanges = RESPONSE_HEADERS
+    response_headers: ResponseHeaders = RESPONSE_HEADERS
     compress: Codings = COMPRESS
     error_pages: dict[ErrorStatus, PagePath] = ERROR_PAGES
     via: Annotated[Switch, Flag("--via", metavar="ON")] = Field(

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 from l7.config.model import BeforeValidator, Field, model_validator
 from l7.config.section import Switch
+from l7.config.sections.headers import RequestHeaders, ResponseHeaders, SentHost
 from l7.config.sections.load_balancing import (
     BackendTimeouts,
     Buffer,
@@ -26,7 +27,6 @@ from l7.config.sections.rules import (
     RESPONSE_HEADERS,
     Codings,
     ErrorStatus,
-    FieldChanges,
     Networks,
     PagePath,
     RateLimit,
@@ -34,7 +34,6 @@ from l7.config.sections.rules import (
     Respond,
     RouteLimits,
     RouteUsers,
-    UpstreamHost,
 )
 from l7.config.values import backend as own
 from l7.config.values import rules
@@ -73,17 +72,17 @@ class Backend(LoadBalancing):
         description="Whether the path of the route is taken away from what goes to the servers: with `example.com/api` "
         "they get `/x` for `/api/x`, and `X-Forwarded-Prefix: /api`; what they say of where they are gets it back.",
     )
-    host: UpstreamHost = Field(
+    host: SentHost = Field(
         default="client",
         description="The `Host` that servers get: the `client`'s, the address of the `server`, or this name.",
         examples=["app.internal"],
     )
-    request_headers: FieldChanges = Field(
-        default=FieldChanges.model_construct(),
+    request_headers: RequestHeaders = Field(
+        default=RequestHeaders.model_construct(),
         description="Changes of the header fields of requests before they go to a server.",
         examples=["{set: {X-Env: prod}, remove: [Cookie]}"],
     )
-    response_headers: FieldChanges = RESPONSE_HEADERS
+    response_headers: ResponseHeaders = RESPONSE_HEADERS
     users: RouteUsers = Field(
         default=None,
         description="The logins for this route, instead of the general ones; `off`: none is asked for. Inherited as "

@@ -184,27 +184,25 @@ class ResponseHeaders(Section):
         return self
 
 
+_HOSTS = "write client, server or a host, as in app.internal"
+
+
 def _sent_host(value: Any) -> str:
     """Check what servers get as Host: ``client``, ``server``, or a host with a port if need be, in lower case."""
-    text = text_of(value, "write client, server or a host")
+    text = text_of(value, _HOSTS)
     if text in ("client", "server"):
         return text
     host, bracket, rest = text.rpartition("]")
     name, colon, port = rest.partition(":")
-    try:
-        if bracket and (name or not host.startswith("[")):
-            raise ValueError("write an IPv6 address as [::1]")
-        checked = f"[{check_host(host[1:])}]" if bracket else check_host(name)
-    except ValueError:
-        raise ValueError(f"{quoted(text)} is not a host; write client, server or a name, as in app.internal") from None
+    if bracket and (name or not host.startswith("[") or ":" not in host):
+        raise ValueError(f"{quoted(text)} is not a host; {_HOSTS}")
+    checked = f"[{check_host(host[1:], _HOSTS)}]" if bracket else check_host(name, _HOSTS)
     if colon and not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
         raise ValueError(f"{quoted(text)}: {quoted(port)} is not a port; write 1 to 65535")
     return checked + colon + port
 
 
-SentHost = Annotated[
-    str, BeforeValidator(_sent_host), Form("`client`, `server` or a host", schema=jsontypes.HOST_FIELD)
-]
+SentHost = Annotated[str, BeforeValidator(_sent_host), Form("`client`, `server` or a host", schema=jsontypes.SENT_HOST)]
 
 
 def _refuse_twins(*mappings: Iterable[str]) -> None:

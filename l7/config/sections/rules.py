@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from l7.config.model import AfterValidator, BeforeValidator, Field, SecretStr
 from l7.config.section import Count, Period, Section
-from l7.config.values import backend as own
+from l7.config.sections.headers import ResponseHeaders
 from l7.config.values import jsontypes, rules, scalars
 from l7.config.values.scalars import Form
 
@@ -33,11 +33,6 @@ RouteUsers = Annotated[
     BeforeValidator(rules.users),
     Form("mapping of logins to passwords, `off` or `inherit`", rules.show_users, jsontypes.ROUTE_USERS),
 ]
-FieldName = Annotated[str, AfterValidator(own.token), Form("name", schema=jsontypes.TOKEN)]
-FieldValue = Annotated[str, BeforeValidator(rules.field_value), Form("text", schema=jsontypes.FIELD_VALUE)]
-FieldValues = Annotated[
-    tuple[str, ...], BeforeValidator(rules.field_values), Form("text or list of texts", list, jsontypes.FIELD_VALUES)
-]
 RateKey = Annotated[
     str, BeforeValidator(rules.rate_key), Form("`client`, `header:NAME` or `all`", schema=jsontypes.RATE_KEY)
 ]
@@ -57,29 +52,10 @@ FinalStatus = Annotated[int, BeforeValidator(scalars.whole(200, 599)), Form("sta
 RedirectStatus = Annotated[
     int, BeforeValidator(rules.redirect_status), Form("status", schema=jsontypes.REDIRECT_STATUS)
 ]
-UpstreamHost = Annotated[
-    str, BeforeValidator(rules.upstream_host), Form("`client`, `server` or a host", schema=jsontypes.HOST_FIELD)
-]
 ErrorStatus = Annotated[
     str, BeforeValidator(rules.error_status), Form("status or range", schema=jsontypes.ERROR_STATUS)
 ]
 PagePath = Annotated[str, BeforeValidator(scalars.path), Form("path", schema=jsontypes.PATH)]
-
-
-class FieldChanges(Section):
-    """Header fields that are removed, set and added, in this order; names are compared without case."""
-
-    remove: tuple[FieldName, ...] = Field(default=(), description="Fields that are removed.", examples=["[Cookie]"])
-    set: dict[FieldName, FieldValue] = Field(
-        default={},
-        description="Fields that are set: all lines of that name that are there are replaced by one.",
-        examples=["{X-Env: prod}"],
-    )
-    add: dict[FieldName, FieldValues] = Field(
-        default={},
-        description="Lines that are added to those that are there; a list is a line each.",
-        examples=["{X-Tag: [a, b]}"],
-    )
 
 
 class RateLimit(Section):
@@ -159,7 +135,7 @@ DENY = Field(
     examples=["[10.6.6.6]"],
 )
 RESPONSE_HEADERS = Field(
-    default=FieldChanges.model_construct(),
+    default=ResponseHeaders.model_construct(),
     description="Changes of the header fields of answers, those of l7's own among them. What stands below a "
     "backend is taken together with what stands at the top, field by field: the backend's wins.",
     examples=["{set: {X-Frame-Options: DENY}, remove: [Server]}"],

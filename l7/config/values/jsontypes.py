@@ -91,6 +91,7 @@ FIELD_TEXT = _text(rf"{_CLEAN}+")
 FIELD_TEXTS = _or_list(FIELD_TEXT, least=1)
 TARGET = _text(r"/[!-\"$-~]*", ["string"])
 HOST_FIELD = _text(r"[!\"$-.0->A-~]+")
+SENT_HOST = _text(rf"(\[{_IPV6}\]|[A-Za-z0-9_][A-Za-z0-9_.-]*)({_PORT})?", ["string", "boolean"])
 STATUSES = _or_list(
     {
         "type": ["integer", "string"],
@@ -109,8 +110,6 @@ ROUTE_USERS: Schema = {
         {"type": "object", "patternProperties": {LOGIN["pattern"]: PASSWORD}, "additionalProperties": False},
     ]
 }
-FIELD_VALUE = _text(f"{_CLEAN}*")
-FIELD_VALUES = _or_list(FIELD_VALUE, least=1)
 RATE_KEY = _text(rf"client|all|header:\s*{_TOKEN}\s*", ["string"])
 CODINGS = _or_list({"anyOf": [SWITCH, {"enum": ["zstd", "br", "gzip", "inherit"]}]}, least=1)
 ANY_TEXT: Schema = {"type": SCALAR}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from l7.config.values.backend import check_host, switch, token, unless_off
+from l7.config.values.backend import switch, token, unless_off
 from l7.config.values.scalars import show_size_or_unlimited, size_or_unlimited, text_of
 from l7.units import quoted
 
@@ -75,22 +75,6 @@ def show_users(value: Mapping[str, Any] | None) -> Any:
     return dict(value) if value else "off"
 
 
-def field_value(value: Any) -> str:
-    """Parse the value of a header field: one line of text."""
-    text = text_of(value, "write a text")
-    if _CONTROL.search(text):
-        raise ValueError("has a control character, which no field value may have")
-    return text.strip(" ")
-
-
-def field_values(value: Any) -> tuple[str, ...]:
-    """Parse one value of a header field, or a list of them."""
-    items = value if isinstance(value, (list, tuple)) else [value]
-    if not items:
-        raise ValueError("the list is empty")
-    return tuple(field_value(item) for item in items)
-
-
 def rate_key(value: Any) -> str:
     """Parse ``client``, ``header:NAME`` or ``all``."""
     text = text_of(value, "write client, header:NAME or all")
@@ -146,13 +130,6 @@ def body_size(value: Any) -> int | None:
 def show_body_size(value: int | None) -> str:
     """Show a size."""
     return "inherit" if value == -1 else show_size_or_unlimited(value)
-
-
-def upstream_host(value: Any) -> str:
-    """Parse ``client``, ``server`` or the host that servers get."""
-    host = check_host(text_of(value, "write client, server or a host"))
-    assert host is not None
-    return host
 
 
 def error_status(value: Any) -> str:
