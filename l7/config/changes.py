@@ -139,8 +139,7 @@ def _backend(route: str, old: Backend | None, new: Backend | None) -> Iterator[s
     name = f"backends.{printable(route)}"
     if old is None or new is None:
         backend, what = (old, "removed") if new is None else (new, "added")
-        addresses = ", ".join(str(server.address) for server in backend.servers) if backend else ""
-        yield f"{name}: {what} ({printable(addresses or 'no servers', 200)})"
+        yield f"{name}: {what} ({_what_serves(backend)})"
         return
     yield from _settings(old, new, f"{name}.")
     before, after = ([str(server.address) for server in backend.servers] for backend in (old, new))
@@ -152,6 +151,15 @@ def _backend(route: str, old: Backend | None, new: Backend | None) -> Iterator[s
         yield from _settings(earlier.get(address, server), server, f"{name}: server {address}: ")
     if before != after and sorted(before) == sorted(after):
         yield f"{name}: servers in another order"
+
+
+def _what_serves(backend: Backend | None) -> str:
+    if backend is not None and backend.redirect is not None:
+        return f"redirect to {printable(backend.redirect.to, 200)}"
+    if backend is not None and backend.respond is not None:
+        return f"respond {backend.respond.status}"
+    addresses = ", ".join(str(server.address) for server in backend.servers) if backend else ""
+    return printable(addresses or "no servers", 200)
 
 
 def _beyond(more: list[str], fewer: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from l7.config.answer_conflicts import answer_conflicts
 from l7.config.generation import Path
 from l7.config.schema import Config
 from l7.config.sections import listeners
@@ -25,6 +26,7 @@ def conflicts(config: Config) -> Iterator[tuple[Path, str]]:
         yield ("port",), what
     yield from _client_certificates(config)
     yield from _tls_with_servers(config)
+    yield from answer_conflicts(config)
 
 
 def _client_certificates(config: Config) -> Iterator[tuple[Path, str]]:

@@ -58,7 +58,8 @@ def content_of(descriptor: int, most: int = MOST) -> bytes:
 
 def why_unreadable(path: str, error: OSError) -> str:
     """Why a file that is named in a configuration cannot be read, and what helps where it is a matter of rights."""
-    words = f"cannot be read: {(error.strerror or str(error)).lower()}"
+    said = error.strerror or str(error)
+    words = f"cannot be read: {said[:1].lower()}{said[1:]}"
     if error.errno in (errno.EACCES, errno.EPERM):
         words += _in_the_way(path)
     return words

@@ -43,8 +43,8 @@ def _missing(own: dict[str, Any], defaults: dict[str, Any], above: Path) -> Iter
 
 
 def _has_use(key: str, backend: dict[str, Any]) -> bool:
-    """Whether a default means anything to a backend: servers do not, and a hash key only where it hashes."""
-    return key != "servers" and (key != "hash-key" or backend.get("balance") == "hash")
+    """Whether a default means anything to a backend: what serves it does not, and a hash key only where it hashes."""
+    return key not in ("servers", "redirect", "respond") and (key != "hash-key" or backend.get("balance") == "hash")
 
 
 def _joined(own: dict[str, Any], defaults: dict[str, Any], new: set[Path], above: Path) -> dict[str, Any]:

@@ -35,8 +35,8 @@ from l7.config.sections.rules import (
     RouteLimits,
     RouteUsers,
 )
+from l7.config.values import answers
 from l7.config.values import backend as own
-from l7.config.values import rules
 
 __all__ = [
     "Backend",
@@ -57,7 +57,7 @@ class Backend(LoadBalancing):
 
     one_of: ClassVar[tuple[str, ...]] = ("servers", "redirect", "respond")
 
-    redirect: Annotated[Redirect | None, BeforeValidator(rules.redirect), form_of("URL or section")] = Field(
+    redirect: Annotated[Redirect | None, BeforeValidator(answers.redirect), form_of("URL or section")] = Field(
         default=None,
         description="Where every request is sent, instead of to servers.",
         examples=["https://example.com{target}"],

@@ -8,10 +8,10 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, ClassVar, Literal
 
-from l7.config.model import AfterValidator, BeforeValidator, Field, SecretStr
+from l7.config.model import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from l7.config.section import Count, Period, Section
 from l7.config.sections.headers import ResponseHeaders
-from l7.config.values import jsontypes, rules, scalars
+from l7.config.values import answers, jsontypes, rules, scalars
 from l7.config.values.scalars import Form
 
 ClientNetwork = Annotated[
@@ -45,17 +45,17 @@ Codings = Annotated[
     BeforeValidator(rules.codings),
     Form("list of `zstd`, `br`, `gzip`; or `true`, `off` or `inherit`", rules.show_list, jsontypes.CODINGS),
 ]
-UrlTemplate = Annotated[str, BeforeValidator(rules.url_template), Form("URL", schema=jsontypes.REDIRECT_URL)]
-MediaType = Annotated[str, BeforeValidator(rules.media_type), Form("media type", schema=jsontypes.MEDIA_TYPE)]
-Body = Annotated[str, BeforeValidator(rules.body), Form("text", schema=jsontypes.ANY_TEXT)]
+UrlTemplate = Annotated[str, BeforeValidator(answers.url_template), Form("URL", schema=jsontypes.REDIRECT_URL)]
+MediaType = Annotated[str, BeforeValidator(answers.media_type), Form("media type", schema=jsontypes.MEDIA_TYPE)]
+Body = Annotated[str, BeforeValidator(answers.body), Form("text", schema=jsontypes.ANY_TEXT)]
 FinalStatus = Annotated[int, BeforeValidator(scalars.whole(200, 599)), Form("status", schema=jsontypes.whole(200, 599))]
 RedirectStatus = Annotated[
-    int, BeforeValidator(rules.redirect_status), Form("status", schema=jsontypes.REDIRECT_STATUS)
+    int, BeforeValidator(answers.redirect_status), Form("status", schema=jsontypes.REDIRECT_STATUS)
 ]
 ErrorStatus = Annotated[
-    str, BeforeValidator(rules.error_status), Form("status or range", schema=jsontypes.ERROR_STATUS)
+    str, BeforeValidator(answers.error_status), Form("status or range", schema=jsontypes.ERROR_STATUS)
 ]
-PagePath = Annotated[str, BeforeValidator(scalars.path), Form("path", schema=jsontypes.PATH)]
+PagePath = Annotated[str, BeforeValidator(answers.page_path), Form("path", schema=jsontypes.PAGE_PATH)]
 
 
 class RateLimit(Section):
@@ -100,6 +100,11 @@ class Respond(Section):
         description="The body, which may have variables; in one of type `text/html` their values are escaped.",
         examples=["'User-agent: *'"],
     )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Respond:
+        answers.check_answer(self.status, self.body)
+        return self
 
 
 INHERITED = -1

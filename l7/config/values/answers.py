@@ -11,11 +11,14 @@ import re
 from typing import Any, NamedTuple
 
 from l7.config.values.addresses import check_host
+from l7.config.values.backend import unless_off
 from l7.config.values.scalars import path, text_of
 from l7.config.values.templates import Variable, pieces_of
 from l7.units import quoted
 
 EXAMPLE = "write a URL, as in https://example.com{target}, or a path of the same host, as in /new{path}"
+REDIRECTS = (301, 302, 303, 307, 308)
+BODYLESS = (204, 205, 304)
 PAGE_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".htm": "text/html; charset=utf-8",
@@ -29,6 +32,7 @@ LARGEST_PAGE = 1024**2
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+ *(;[ -~]*)?", re.ASCII)
 _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\";\s]*)", re.ASCII | re.IGNORECASE)
+_ERROR_STATUS = re.compile(r"[45]([0-9]{2}|xx)", re.ASCII)
 _AS_ASKED = r"\{(?:path|target)\}"
 """The variables that begin with a slash."""
 _ABSOLUTE = re.compile(
@@ -56,6 +60,21 @@ class RedirectUrl(NamedTuple):
     def by_host(self) -> bool:
         """Whether it leads to a host that the request names."""
         return _HOST in self.host
+
+
+def redirect(value: Any) -> Any:
+    """Parse where requests are sent: a URL, or a section; ``off`` is nowhere."""
+    if value == "off" or value is None:
+        return None
+    return {"to": value} if isinstance(value, str) else unless_off(value)
+
+
+def redirect_status(value: Any) -> int:
+    """Parse the status of a redirect."""
+    text = text_of(value, "write 301, 302, 303, 307 or 308")
+    if text not in map(str, REDIRECTS):
+        raise ValueError(f"{quoted(text)} is no status of a redirect; write 301, 302, 303, 307 or 308")
+    return int(text)
 
 
 def url_template(value: Any) -> str:
@@ -124,6 +143,29 @@ def media_type(value: Any) -> str:
     return (
         text if charset is not None or not text.lower().startswith("text/") else f"{text.rstrip(' ;')}; charset=utf-8"
     )
+
+
+def body(value: Any) -> str:
+    """Parse the text of a body, which may be empty and may have variables."""
+    text = text_of(value, "write a text")
+    pieces_of(text)
+    return text
+
+
+def check_answer(status: int, text: str) -> None:
+    """Refuse a status that needs what the answer has not, or that has what it may not have (RFC 9110, 15)."""
+    if status in REDIRECTS:
+        raise ValueError(f"{status} needs a Location; write redirect: {{to: URL, status: {status}}} instead of respond")
+    if text and status in BODYLESS:
+        raise ValueError(f"an answer with {status} has no body; leave it out")
+
+
+def error_status(value: Any) -> str:
+    """Parse a status from 400 on, or a range of them, as ``5xx``."""
+    text = text_of(value, "write a status, as in 502, or 5xx")
+    if not _ERROR_STATUS.fullmatch(text.lower()):
+        raise ValueError(f"{quoted(text)} is neither the status of an error nor 4xx or 5xx; write one as in 502")
+    return text.lower()
 
 
 def page_path(value: Any) -> str:

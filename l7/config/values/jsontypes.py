@@ -89,6 +89,7 @@ TOKEN = _text(_TOKEN)
 TOKENS = _or_list(TOKEN)
 FIELD_TEXT = _text(rf"{_CLEAN}+")
 FIELD_TEXTS = _or_list(FIELD_TEXT, least=1)
+PAGE_PATH = _text(rf"{_CLEAN}*\.({_any_case('html')}|{_any_case('htm')}|{_any_case('json')}|{_any_case('txt')})")
 TARGET = _text(r"/[!-\"$-~]*", ["string"])
 HOST_FIELD = _text(r"[!\"$-.0->A-~]+")
 SENT_HOST = _text(rf"(\[{_IPV6}\]|[A-Za-z0-9_][A-Za-z0-9_.-]*)({_PORT})?", ["string", "boolean"])
@@ -116,5 +117,7 @@ ANY_TEXT: Schema = {"type": SCALAR}
 REDIRECT_STATUS: Schema = {"enum": [301, 302, 303, 307, 308]}
 ERROR_STATUS = _text("[45]([0-9]{2}|[Xx]{2})", SCALAR)
 ROUTE_SIZE: Schema = {"anyOf": [{"const": "inherit"}, {"const": "unlimited"}, size()]}
-REDIRECT_URL = _text(r"[!-~]+")
+REDIRECT_URL = _text(
+    rf"(/(?!/)|\{{(path|target)\}}|({_any_case('http')}[Ss]?|\{{scheme\}})://[^/?#@])[^\x00-\x20\x7f\\]*", ["string"]
+)
 MEDIA_TYPE = _text(rf"{_TOKEN}/{_TOKEN} *(;.*)?", ["string"])
