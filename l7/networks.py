@@ -1,8 +1,10 @@
-"""Addresses of clients in their one form, and the networks that are trusted: so that equal ones compare as equal."""
+"""Addresses of clients in their one form, and the networks that they are in: so that equal ones compare as equal."""
 
 from __future__ import annotations
 
 import ipaddress
+import socket
+from bisect import bisect_right
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network
 
@@ -55,20 +57,53 @@ def unmapped(network: Network) -> Network:
     return IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - _MAPPED_BITS))
 
 
-class Trusted:
-    """Whom to trust: addresses in networks, and with `UNIX` all who come by a unix socket."""
+class NetworkSet:
+    """Addresses in networks, and with `UNIX` all who come by a unix socket; as quick with thousands as with one."""
 
-    __slots__ = ("_networks", "_unix")
+    __slots__ = ("_first", "_last", "_unix", "entries")
 
-    def __init__(self, trusted: Iterable[Network | str]) -> None:
-        entries = tuple(trusted)
-        self._networks = tuple(one for one in entries if not isinstance(one, str))
-        self._unix = UNIX in entries
+    def __init__(self, entries: Iterable[Network | str]) -> None:
+        self.entries = tuple(entries)
+        """What it was made of, in that order."""
+        self._unix = UNIX in self.entries
+        ranges = sorted(_range(unmapped(entry)) for entry in self.entries if not isinstance(entry, str))
+        self._first: list[bytes] = []
+        self._last: list[bytes] = []
+        for first, last in ranges:
+            if self._last and first <= self._last[-1]:
+                self._last[-1] = max(last, self._last[-1])
+            else:
+                self._first.append(first)
+                self._last.append(last)
 
     def __contains__(self, client: str) -> bool:
+        """Whether an address in its one form, or `UNIX`, is in it. Raises ValueError for anything else."""
         if client == UNIX:
             return self._unix
-        if not self._networks:
+        if not self._first:
             return False
-        address = ipaddress.ip_address(client)
-        return any(address in network for network in self._networks)
+        try:
+            packed = socket.inet_pton(socket.AF_INET6 if ":" in client else socket.AF_INET, client)
+        except OSError:
+            raise ValueError(f"{client!r} is no address") from None
+        packed = _FAMILIES[len(packed)] + packed
+        index = bisect_right(self._first, packed) - 1
+        return index >= 0 and packed <= self._last[index]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {', '.join(map(str, self.entries))}>"
+
+
+_FAMILIES = {4: b"4", 16: b"6"}
+"""What stands before a packed address, by its length: each family is ordered for itself."""
+
+
+def _range(network: Network) -> tuple[bytes, bytes]:
+    family = _FAMILIES[network.max_prefixlen // 8]
+    return family + network.network_address.packed, family + network.broadcast_address.packed
+
+
+class Trusted(NetworkSet):
+    """Whom to trust."""
+
+    __slots__ = ()

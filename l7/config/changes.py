@@ -20,7 +20,7 @@ def changes(old: Config, new: Config) -> list[str]:
     """Return a line for every setting, login, host and server that differs; no line holds a secret."""
     lines = list(_settings(old, new, "", SHORT_FORM if old.listeners or new.listeners else ()))
     lines += _listeners(old, new)
-    lines += _logins(old.users, new.users)
+    lines += _logins(old.users, new.users, "users")
     for route in sorted({*old.backends, *new.backends}):
         lines += _backend(route, old.backends.get(route), new.backends.get(route))
     return lines
@@ -124,9 +124,9 @@ def _settings(old: BaseModel, new: BaseModel, prefix: str, besides: tuple[str, .
             yield _changed(name, old, new, prefix)
 
 
-def _logins(old: Mapping[str, SecretStr], new: Mapping[str, SecretStr]) -> Iterator[str]:
+def _logins(old: Mapping[str, SecretStr], new: Mapping[str, SecretStr], where: str) -> Iterator[str]:
     for login in sorted({*old, *new}):
-        name = f"users.{printable(login)}"
+        name = f"{where}.{printable(login)}"
         if login not in new:
             yield f"{name}: removed"
         elif login not in old:
@@ -142,6 +142,22 @@ def _backend(route: str, old: Backend | None, new: Backend | None) -> Iterator[s
         yield f"{name}: {what} ({_what_serves(backend)})"
         return
     yield from _settings(old, new, f"{name}.")
+    if not old.users or not new.users:
+        before, after = _users(old), _users(new)
+        yield from () if before == after else (f"{name}.users: {before} -> {after}",)
+    else:
+        yield from _logins(old.users, new.users, f"{name}.users")
+    yield from _servers(name, old, new)
+
+
+def _users(backend: Backend) -> str:
+    """Who has to log in, in a word."""
+    if backend.users is None:
+        return "inherit"
+    return f"{len(backend.users)} login{'s' * (len(backend.users) > 1)}" if backend.users else "off"
+
+
+def _servers(name: str, old: Backend, new: Backend) -> Iterator[str]:
     before, after = ([str(server.address) for server in backend.servers] for backend in (old, new))
     yield from (f"{name}: server {address} added" for address in _beyond(after, before))
     yield from (f"{name}: server {address} removed" for address in _beyond(before, after))

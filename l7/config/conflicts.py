@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from l7.config.answer_conflicts import answer_conflicts
 from l7.config.generation import Path
+from l7.config.model import SecretStr
 from l7.config.schema import Config
 from l7.config.sections import listeners
 
@@ -24,9 +25,20 @@ def conflicts(config: Config) -> Iterator[tuple[Path, str]]:
     if config.tls.acme is not None and not config.listeners and config.port == listeners.CHALLENGE_PORT:
         what = "with acme this is where challenges come, in clear: write another port (443 by default), or listeners"
         yield ("port",), what
+    if config.authorization == "strip" and not any(logins(config)):
+        yield ("authorization",), "strip needs users: without them no login is checked"
     yield from _client_certificates(config)
     yield from _tls_with_servers(config)
     yield from answer_conflicts(config)
+
+
+def logins(config: Config) -> Iterator[tuple[Path, dict[str, SecretStr]]]:
+    """Yield all logins, the general ones and those of routes, with their places."""
+    if config.users:
+        yield ("users",), config.users
+    for route, backend in config.backends.items():
+        if backend.users:
+            yield ("backends", route, "users"), backend.users
 
 
 def _client_certificates(config: Config) -> Iterator[tuple[Path, str]]:

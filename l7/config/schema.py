@@ -16,8 +16,6 @@ from l7.config.model import (
     AfterValidator,
     BeforeValidator,
     Field,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 from l7.config.section import Duration, Section, Switch, Timeout
@@ -261,13 +259,6 @@ class Config(Section):
             return self.listeners
         own = short_form(self.bind, self.port, tls=self.tls.has_certificates)
         return own if self.tls.acme is None else (*own, *for_challenges(self.bind))
-
-    @field_validator("authorization")
-    @classmethod
-    def _strips_what_is_checked(cls, value: str, info: ValidationInfo) -> str:
-        if value == "strip" and info.data.get("users") == {}:
-            raise ValueError("strip needs users: without them no login is checked")
-        return value
 
 
 def _has_certificates(data: dict[Any, Any]) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from l7.config.generation import Path
+from l7.config.reading.inheritance import DEFAULTS
 from l7.config.schema import Backend, Config
 from l7.config.values.names import did_you_mean, show_path
 from l7.errors import Problem
@@ -48,6 +49,8 @@ def in_order(problems: list[Problem], file: str) -> list[Problem]:
 
 def _what(detail: Any, path: Path) -> str:
     kind, value = detail["type"], detail["input"]
+    if kind == "extra_forbidden" and path[:-1] == (DEFAULTS,) and path[-1] in _keys(()):
+        return "write it at the top of the file: there it holds for all routes that say nothing else"
     if kind == "extra_forbidden":
         return f"unknown key{did_you_mean(str(path[-1]), _keys(path[:-1]))}"
     if kind == "missing":

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from l7.config.conflicts import conflicts
+from l7.config.conflicts import conflicts, logins
 from l7.config.file_content import ReadBytes, read_file
 from l7.config.generation import Loaded
 from l7.config.reading import flags
@@ -93,9 +93,11 @@ def _redacted(config: Config) -> list[Problem]:
 
 
 def _redacted_logins(config: Config) -> list[Problem]:
+    what = "has the placeholder of a dump as password: nobody can log in with it"
     return [
-        Problem("users", printable(login), "has the placeholder of a dump as password: nobody can log in with it")
-        for login, secret in config.users.items()
+        Problem(show_path(path), printable(login), what)
+        for path, users in logins(config)
+        for login, secret in users.items()
         if secret.get_secret_value() == NEVER
     ]
 

@@ -46,7 +46,8 @@ def _section(section: BaseModel, path: Path, sources: Sources) -> Iterator[str]:
         value = getattr(section, name)
         key = name.replace("_", "-")
         shown = section.shown(name, value)  # type: ignore[attr-defined]
-        yield from _entry(key, value if isinstance(value, (BaseModel, dict)) else shown, (*path, key), sources, indent)
+        whole = isinstance(value, BaseModel) or (value and isinstance(value, dict))
+        yield from _entry(key, value if whole else shown, (*path, key), sources, indent)
 
 
 def _shown(section: BaseModel, path: Path) -> list[str]:

@@ -122,3 +122,8 @@ class BackendDefaults(Backend):
     servers: ClassVar[tuple[Server, ...]] = ()  # type: ignore[misc]
     redirect: ClassVar[None] = None  # type: ignore[misc]
     respond: ClassVar[None] = None  # type: ignore[misc]
+    # What a route has of its host, and else of the top: a default would be its own, and open what its host closes.
+    users: ClassVar[None] = None  # type: ignore[misc]
+    allow: ClassVar[None] = None  # type: ignore[misc]
+    deny: ClassVar[None] = None  # type: ignore[misc]
+    compress: ClassVar[None] = None  # type: ignore[misc]

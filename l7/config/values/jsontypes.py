@@ -108,7 +108,12 @@ NETWORKS = _or_list({"anyOf": [NETWORK, {"enum": ["unix:", "off", "inherit"]}]},
 ROUTE_USERS: Schema = {
     "anyOf": [
         {"enum": ["off", "inherit"]},
-        {"type": "object", "patternProperties": {LOGIN["pattern"]: PASSWORD}, "additionalProperties": False},
+        {
+            "type": "object",
+            "patternProperties": {LOGIN["pattern"]: PASSWORD},
+            "additionalProperties": False,
+            "minProperties": 1,
+        },
     ]
 }
 RATE_KEY = _text(rf"client|all|header:\s*{_TOKEN}\s*", ["string"])

@@ -61,6 +61,8 @@ def users(value: Any) -> Any:
         return None
     if value == "off":
         return {}
+    if value == {}:
+        raise ValueError("has no logins; write some, or off where none is to be asked for")
     if not isinstance(value, Mapping):
         raise ValueError("write logins with their passwords, `login: password`, or off")
     return value
