@@ -57,8 +57,8 @@ def has_failed(why: int) -> bool:
     return layout.unpack(why)[0] != Fault.NONE
 
 
-def words(why: int, check: Health, tls: str = "") -> str:
-    """A result and its count in a row as text; ``check`` is the configured check.
+def words(why: int, check: Health | None, tls: str = "") -> str:
+    """A result and its count in a row as text; ``check`` is the configured check, None where it is not known any more.
 
     :param tls: what is known of TLS that failed, beyond what the number says.
     """
@@ -66,18 +66,18 @@ def words(why: int, check: Health, tls: str = "") -> str:
     return _describe(Fault(fault), detail, check, tls) + (f" ×{count}" if count > 1 else "")
 
 
-def _describe(fault: Fault, detail: int, check: Health, tls: str) -> str:
+def _describe(fault: Fault, detail: int, check: Health | None, tls: str) -> str:
     if fault is Fault.UNREACHABLE:
         return describe_connect(detail)
     if fault is Fault.STATUS:
-        return f"status {detail}, expected {show_statuses(check.expect)}"
+        return f"status {detail}" + (f", expected {show_statuses(check.expect)}" if check else "")
     if fault is Fault.TLS:
         return f"TLS: {tls or failure_numbers.describe(detail)}"
     if fault is Fault.BODY:
-        return f"the body lacks {check.body!r}"
+        return f"the body lacks {check.body!r}" if check else "the body lacks what it has to contain"
     if fault in (Fault.NO_CONNECTION, Fault.NO_ANSWER):
         what = "connection" if fault is Fault.NO_CONNECTION else "answer"
-        return f"no {what} within {show_duration(check.timeout)}"
+        return f"no {what} " + (f"within {show_duration(check.timeout)}" if check else "in time")
     return _WORDS[fault]
 
 

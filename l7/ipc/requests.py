@@ -67,6 +67,14 @@ class ServerRequest(Request):
     weight: str | int | None = None
 
 
+@dataclass(frozen=True)
+class HistoryRequest(Request):
+    """How one server is, and how that has changed."""
+
+    host: str
+    address: str
+
+
 REQUESTS: Codec[Request] = Codec(
     "do",
     {
@@ -76,6 +84,7 @@ REQUESTS: Codec[Request] = Codec(
         "explain": ExplainRequest,
         "reopen-logs": ReopenLogsRequest,
         "server": ServerRequest,
+        "history": HistoryRequest,
     },
 )
 

@@ -32,6 +32,7 @@ from l7.sharedmem.layout import (
 )
 from l7.sharedmem.mapping import SharedFile
 from l7.sharedmem.rate_limits import RateLimitTable
+from l7.sharedmem.server_history import ServerHistory
 
 MASTER = 0
 MONITOR = 1
@@ -83,6 +84,8 @@ class SharedMemory:
         """What is answered to an authority that asks."""
         self.rate_limits = RateLimitTable()
         """What clients have used of rate limits: the one memory whose cells have several writers."""
+        self.history = ServerHistory()
+        """How the states of servers have changed."""
         self._file = SharedFile("l7-counters")
         self._blocks: list[memoryview] = []
         self._writers: dict[int, CounterWriter] = {}
@@ -155,6 +158,7 @@ class SharedMemory:
 
     def clear(self, row: int) -> None:
         """Zero a row in all lanes, because it is assigned to another server."""
+        self.history.clear(row)
         if row not in self.written():
             return
         zeros = memoryview(bytes(ROW * 8)).cast("q")

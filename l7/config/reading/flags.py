@@ -41,7 +41,7 @@ COMMANDS = {
     "reload": "reload the l7 that runs, wait, and print the verdict (--dry-run: only what would change)",
     "status": "show the workers and the configuration of the l7 that runs",
     "logs": "reopen: open the access log anew, after a rotation, without waiting for l7 to notice",
-    "server": "HOST ADDRESS drain|ready|maint|weight N: take a server out of service and back",
+    "server": "HOST ADDRESS: how a server is and was; with drain|ready|maint|weight N: take it out of service and back",
     "rehearse": "reload, break, kill and upgrade a private l7 under load (l7 rehearse --help)",
     "demo": "start three small servers and proxy to them",
     "schema": "print the JSON Schema of the file, for editors",

@@ -11,6 +11,7 @@ from l7.ipc.requests import (
     Answer,
     DryRunRequest,
     ExplainRequest,
+    HistoryRequest,
     ReloadRequest,
     ReopenLogsRequest,
     Request,
@@ -23,7 +24,7 @@ from l7.master.control.explain import insight
 from l7.master.control.log_reopener import LogReopener
 from l7.master.control.reload_tracker import ReloadTracker
 from l7.master.control.server import ControlConnection, ControlServer
-from l7.master.control.server_table import table
+from l7.master.control.server_table import history, table
 from l7.master.control.status import connections, moment, workers
 from l7.master.part import MasterPart
 from l7.master.supervision.events import ReloadRequested
@@ -103,6 +104,8 @@ class ControlCommands(MasterPart):
             return self._preview()
         if isinstance(request, ServerRequest):
             return self._order(request)
+        if isinstance(request, HistoryRequest):
+            return history(self._generations, request)
         return refusal("l7 is stopping")
 
     def _order(self, request: ServerRequest) -> Answer:

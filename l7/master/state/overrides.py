@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +19,9 @@ from l7.errors import L7Error
 from l7.ipc.requests import Answer, ServerRequest, refusal
 from l7.master.state.shared_state import SharedMemoryOwner
 from l7.sharedmem import layout
+from l7.sharedmem.server_history import BY_MASTER, StateChange
 from l7.telemetry.events import Events, named
+from l7.telemetry.server_changes import ServerChange
 
 STATES = {"ready": 0, "drain": layout.DRAIN, "maint": layout.MAINT}
 """The states that can be set, as the shared memory stores them."""
@@ -26,6 +29,7 @@ HEAVIEST = 256
 DEFAULT = "default"
 """The word for the weight of the configuration."""
 
+_EVENTS = {0: ServerChange.READY, layout.DRAIN: ServerChange.DRAIN, layout.MAINT: ServerChange.MAINT}
 _NAMES = {number: name for name, number in STATES.items()}
 
 
@@ -62,7 +66,7 @@ class ServerOverrides:
     def answer(self, request: ServerRequest) -> Answer:
         """Set an override as requested; returns the answer to the command."""
         try:
-            keys = self._find(request.host, request.address)
+            keys = self.find(request.host, request.address)
             change = _change(request.want, request.weight)
         except OverrideError as error:
             return refusal(str(error))
@@ -77,6 +81,8 @@ class ServerOverrides:
             order = replace(order, since=time.monotonic_ns())
         self._orders[key] = order
         self._write(key, order)
+        if order != before:
+            self._note(key, order, change)
         words = f"{key[0]}: server {' at '.join(key[1:])}: {order} (was {before}), as an administrator wants"
         self._events.info(named("server.ordered", words, backend=key[0], server=key[1], state=order))
         return {
@@ -86,6 +92,15 @@ class ServerOverrides:
             "weight": order.weight,
             "in-flight": self._in_flight(key),
         }
+
+    def _note(self, key: layout.RowKey, order: Override, change: OverrideChange) -> None:
+        """Note an override in the server's history."""
+        history, row = self._shared_state.shared_memory.history, self._shared_state.rows[key]
+        event = ServerChange.WEIGHT if change.of_weight else _EVENTS[order.state]
+        weight = 0 if order.weight is None or not change.of_weight else order.weight + 1
+        noted = StateChange(time.time_ns(), event, 0, weight)
+        with suppress(OSError):  # without memory for it, it is not noted; the override holds all the same
+            history.append(row, noted, history.head(row, BY_MASTER), BY_MASTER)
 
     def _is_overruled(self, key: layout.RowKey, order: Override) -> bool:
         """Whether a later override, of the address's name or of one of the name's addresses, replaces it."""
@@ -111,8 +126,11 @@ class ServerOverrides:
         for host, port, *_ in self._shared_state.resolved.get((key[0], key[1]), ()) if len(key) == 2 else ():
             yield (*key, str(Address(host, port)))
 
-    def _find(self, host: str, address: str) -> list[layout.RowKey]:
-        """The keys of the server that is named; several where an address belongs to more than one name."""
+    def find(self, host: str, address: str) -> list[layout.RowKey]:
+        """The keys of the server that is named; several where an address belongs to more than one name.
+
+        :raises OverrideError: there is none.
+        """
         try:
             route = normal_route_key(host)
             wanted = str(Address.parse(address))

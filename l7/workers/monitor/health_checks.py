@@ -15,6 +15,7 @@ import ssl
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import gevent
 from gevent.event import Event
@@ -53,6 +54,13 @@ SILENT_FOR = 60.0
 """Seconds between two complaints about what the system lacks."""
 LARGEST_BODY = 256 * 1024
 """So much of a body is searched for the text that it has to contain."""
+
+
+class HealthWatch(Protocol):
+    """Is told of each server that checks find up or down."""
+
+    def __call__(self, row: int, *, up: bool, why: int, lasted: int) -> None:
+        """``why`` is a finding; the state before ``lasted`` so many nanoseconds, 0: unknown."""
 
 
 @dataclass(eq=False)
@@ -118,9 +126,10 @@ def request_of(check: Health, host: str) -> bytes:
 class HealthChecks:
     """All servers of this machine that are checked; made in the monitor process only, the lane's one writer."""
 
-    def __init__(self, writer: CounterWriter, events: Events) -> None:
+    def __init__(self, writer: CounterWriter, events: Events, note: HealthWatch) -> None:
         self._writer = writer
         self._events = events
+        self._note = note
         self._sweeper = DeadlineSweeper(SWEEP)
         self._targets: dict[tuple[str, str, int, Endpoint], CheckTarget] = {}
         self._queue: list[CheckTarget] = []
@@ -197,16 +206,17 @@ class HealthChecks:
         if not changed:
             return
         since = writer.get(at + layout.HEALTH_SINCE)
-        writer.put(at + layout.HEALTH_SINCE, time.monotonic_ns())
+        now = time.monotonic_ns()
+        writer.put(at + layout.HEALTH_SINCE, now)
         writer.add(at + (layout.RISES if verdict.state is HealthState.UP else layout.FALLS), 1)
         writer.put(at + layout.HEALTH, verdict.state)
         writer.changed(target.row)
+        lasted = now - since if before is not HealthState.UNKNOWN else 0
+        self._note(target.row, up=verdict.state is HealthState.UP, why=verdict.why, lasted=lasted)
         if before is HealthState.UNKNOWN and verdict.state is HealthState.UP:
             self._events.debug(_named(target, f"{target.backend}: server {target.server} is up"))
             return
-        for_so_long = (
-            f", after {(time.monotonic_ns() - since) / 1e9:.1f} s" if before is not HealthState.UNKNOWN else ""
-        )
+        for_so_long = f", after {lasted / 1e9:.1f} s" if before is not HealthState.UNKNOWN else ""
         text = f"{target.backend}: server {target.server} is {verdict.state.name.lower()}"
         level = "info" if verdict.state is HealthState.UP else "warning"
         self._events.write(

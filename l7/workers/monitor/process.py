@@ -25,6 +25,7 @@ from gevent.event import Event
 from gevent.util import format_run_info
 
 from l7.balancing.dns_records import ResolvedEndpoint
+from l7.balancing.server_state import StateRules
 from l7.config.generation import Generation
 from l7.config.schema import Backend, Config
 from l7.config.values.addresses import Address
@@ -59,6 +60,7 @@ from l7.workers.monitor.connect_probes import ConnectProbes, ProbedServer
 from l7.workers.monitor.dns_refresher import DnsRefresher
 from l7.workers.monitor.health_checks import CheckTarget, HealthChecks, tls_of_checks
 from l7.workers.monitor.name_lookup import look_up_by
+from l7.workers.monitor.server_observer import ServerObserver, WatchedServer
 from l7.workers.process import CANNOT_BOOT, MASTER_GONE
 from l7.workers.runtime.channel import LoopChannel
 from l7.workers.runtime.patching import patch_all
@@ -136,8 +138,9 @@ class MonitorWorker:
         raise_limit()
         self._channel = LoopChannel(channel, self._on_message, self._on_end)
         writer = spec.shared_memory.writer(MONITOR)
-        self.checks = HealthChecks(writer, events)
-        self.probes = ConnectProbes(writer, events, self._probed_rows, self._server_in)
+        self.observer = ServerObserver(writer, spec.shared_memory.history, self._written_rows, self._watched_in)
+        self.checks = HealthChecks(writer, events, self.observer.checked)
+        self.probes = ConnectProbes(writer, events, self._written_rows, self._server_in)
         # Not a copy: ten thousand keys stay in the memory that all processes share.
         self._rows: ChainMap[Row, int] = ChainMap({}, cast("MutableMapping[Row, int]", spec.rows))
         self._resolved = dict(spec.resolved)
@@ -229,6 +232,7 @@ class MonitorWorker:
                 self._watch(name, backend, server.address, self._resolved.get((name, str(server.address)), ()))
         self.checks.start()
         self.probes.start()
+        self.observer.start()
         self._naming.start()
         if self._renewer is not None:
             self._renewer.start()
@@ -242,7 +246,10 @@ class MonitorWorker:
             self._events.error(f"{name}: server {label}: its new addresses are not checked: {error.strerror}")
             return
         self._resolved[name, label] = members
-        self._rows.update({(name, label, str(Address(one.host, one.port))): one.row for one in members})
+        found: dict[Row, int] = {(name, label, str(Address(one.host, one.port))): one.row for one in members}
+        self._rows.update(found)
+        if self._by_row:
+            self._by_row.update({row: key for key, row in found.items()})
         backend = self._config.backends.get(name)
         if backend is None or not self._begun:
             return
@@ -250,21 +257,31 @@ class MonitorWorker:
             if str(server.address) == label:
                 self._watch(name, backend, server.address, members)
 
-    def _probed_rows(self) -> Iterator[int]:
+    def _written_rows(self) -> Iterator[int]:
         written = self._spec.shared_memory.written()
         return (row for row in self._rows.values() if row in written)
 
     def _server_in(self, row: int) -> ProbedServer | None:
         """A server that is given by its address."""
-        if not self._by_row:
-            self._by_row = {row: key for key, row in self._spec.rows.items()}
-        name, *labels = self._by_row.get(row) or ("",)
+        name, *labels = self._key_of(row)
         backend = self._config.backends.get(name)
         for server in backend.servers if backend is not None else ():
             where = endpoint_of(server.address)
             if where is not None and [str(server.address)] == labels:
                 return ProbedServer(name, labels[0], where, row)
         return None
+
+    def _watched_in(self, row: int) -> WatchedServer | None:
+        key = self._key_of(row)
+        backend = self._config.backends.get(key[0])
+        if backend is None or len(key) < 2:
+            return None
+        return WatchedServer(self._rows.get(key[:2], 0) if len(key) > 2 else 0, StateRules.of(backend))
+
+    def _key_of(self, row: int) -> Row:
+        if not self._by_row:
+            self._by_row = {row: key for key, row in self._rows.items()}
+        return self._by_row.get(row) or ("",)
 
     def _watch(self, name: str, backend: Backend, address: Address, resolved: Sequence[ResolvedEndpoint]) -> None:
         """Check and probe a server at the addresses that it has now, and at no others."""
