@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from l7.http import octets
 from l7.http.grammar import CRLF
 from l7.rules.templates import RequestContext, Template, scheme_of
 
 _SECURE_ONLY = b"strict-transport-security"
 """Not sent over plain http (RFC 6797, 7.2)."""
+# As the compiler's own integers: see the .pxd.
+_COLON = 0x3A
+_UNDERSCORE = 0x5F
+_LOWER = 0x20
 
 
 class Line:
@@ -46,7 +51,18 @@ class FieldChanges:
     :param twins: whether ``X_Env`` counts as ``X-Env``.
     """
 
-    __slots__ = ("_needles", "_twins", "_written", "lines", "names", "removed")
+    __slots__ = (
+        "_fixed",
+        "_gone",
+        "_initials",
+        "_quick",
+        "_strange",
+        "_twins",
+        "_written",
+        "lines",
+        "names",
+        "removed",
+    )
 
     def __init__(
         self,
@@ -62,15 +78,30 @@ class FieldChanges:
         self.lines = [Line(name, text) for name, text in replace.items()]
         self.lines += [Line(name, text) for name, texts in add.items() for text in texts]
         self._twins = twins
-        gone = dict.fromkeys(self._folded(name.encode("ascii")) for name in (*self.removed, *replace))
-        self._needles = [CRLF + name + b":" for name in gone]
+        self._gone = frozenset([self._folded(name.encode("ascii")) for name in (*self.removed, *replace)])
+        self._quick = sorted(self._gone)
+        self._strange = any(b"_" in name or b"^" in name for name in self._gone)
+        """Whether there is a name that `octets.named` does not find."""
+        self._initials = bytes([any(name[0] | _LOWER == code for name in self._gone) for code in range(256)])
+        """By octet, in lower case, whether a name that goes begins with it."""
         self._written = _merged(self.lines)
-        self.names = frozenset([*gone, *[line.key for line in self.lines]])
+        self._fixed = b""
+        """All lines that are written, where these are the same for every request."""
+        if len(self._written) == 1 and isinstance(self._written[0], bytes):
+            self._fixed = self._written[0]
+        self.names = self._gone | {line.key for line in self.lines}
         """All names of which it says anything, as they are compared."""
 
     def apply(self, runs: list[bytes], context: RequestContext | None) -> list[bytes]:
         """The lines of a head after the changes; ``runs`` stays as it is."""
-        changed = self._kept(runs) if runs and self._needles else runs[:]
+        changed = self._kept(runs) if self._quick else runs[:]
+        if self._fixed:
+            changed.append(self._fixed)
+        else:
+            self._write(changed, context)
+        return changed
+
+    def _write(self, changed: list[bytes], context: RequestContext | None) -> None:
         for line in self._written:
             if isinstance(line, bytes):
                 changed.append(line)
@@ -78,20 +109,34 @@ class FieldChanges:
                 written = line.write(context)
                 if written:
                     changed.append(written)
-        return changed
 
     def _kept(self, runs: list[bytes]) -> list[bytes]:
-        """The runs without the lines that go; untouched where there are none."""
-        text = CRLF + (runs[0] if len(runs) == 1 else CRLF.join(runs))
-        folded = self._folded(text)
-        for needle in self._needles:
-            at = folded.find(needle)
-            while at >= 0:
-                end = folded.find(CRLF, at + 2)
-                text = text[:at] + (text[end:] if end >= 0 else b"")
-                folded = folded[:at] + (folded[end:] if end >= 0 else b"")
-                at = folded.find(needle, at)
-        return [text[2:]] if text else []
+        """The runs without the lines that go."""
+        kept: list[bytes] = []
+        for run in runs:
+            size = len(run)
+            start = at = 0  # where what is kept begins, and the present line
+            while at < size:
+                end = octets.text_end(run, at)
+                if octets.octet(self._initials, octets.octet(run, at) | _LOWER) and self._goes(run, at):
+                    if at > start:
+                        kept.append(octets.cut(run, start, at - 2))
+                    start = end + 2
+                at = end + 2
+            if not start:
+                kept.append(run)
+            elif start < size:
+                kept.append(octets.cut(run, start, size))
+        return kept
+
+    def _goes(self, run: bytes, at: int) -> bool:
+        """Whether the line of ``run`` at ``at`` is one of those that go."""
+        for name in self._quick:
+            if octets.named(run, at, name) and octets.octet(run, at + len(name)) == _COLON:
+                return True
+        if self._strange or (self._twins and octets.octet(run, octets.name_end(run, at)) == _UNDERSCORE):
+            return self._folded(run[at : run.find(b":", at)]) in self._gone
+        return False
 
     def _folded(self, text: bytes) -> bytes:
         """Names as they are compared; of the same length."""

@@ -10,10 +10,8 @@ import re
 
 from l7.http.fields import name_of
 from l7.http.grammar import CRLF, OWS
+from l7.http.paths.readings import unresolved
 
-_UNRESERVED = re.compile(rb"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])")
-"""RFC 3986, 2.3: escapes of unreserved characters, which mean the same unescaped."""
-_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
 _DOTS = (b".", b"..")
 _BORDERS = (b"", b"/", b"?")
 _SLASHES = b"/\\"
@@ -32,7 +30,7 @@ def stripped(target: bytes, prefix: bytes) -> bytes:
     path, mark, query = target.partition(b"?")
     rest = path[len(prefix) :]
     if not path.startswith(prefix) or rest[:1] not in _BORDERS or _has_dots(path):
-        rest = _respelled(path, prefix)
+        rest = _reunresolved(path, prefix)
     return b"/" + rest.lstrip(_SLASHES) + mark + query
 
 
@@ -41,19 +39,19 @@ def _has_dots(path: bytes) -> bool:
     return b"/." in path or b"/%2" in path
 
 
-def _respelled(path: bytes, prefix: bytes) -> bytes:
+def _reunresolved(path: bytes, prefix: bytes) -> bytes:
     """What stands behind a prefix that is not spelled as in the configuration.
 
     Dot segments are resolved where there are any, because what they lead to may be the prefix; all else stays as it
     came.
     """
     segments = path.split(b"/")[1:]
-    if any(_plain(segment) in _DOTS for segment in segments):
+    if any(unresolved(segment) in _DOTS for segment in segments):
         segments = _resolved(segments)
     for wanted in prefix.split(b"/")[1:]:
         while len(segments) > 1 and not segments[0]:
             segments.pop(0)
-        if not segments or _plain(segments[0]) != _plain(wanted):
+        if not segments or unresolved(segments[0]) != unresolved(wanted):
             return path
         segments.pop(0)
     return b"/".join(segments)
@@ -63,22 +61,14 @@ def _resolved(segments: list[bytes]) -> list[bytes]:
     """Segments of a path as a server reads it: without dot segments, double slashes taken for one."""
     kept: list[bytes] = []
     for segment in segments:
-        plain = _plain(segment)
+        plain = unresolved(segment)
         if plain == b"..":
             del kept[-1:]
         elif segment and plain != b".":
             kept.append(segment)
-    if _plain(segments[-1]) in (b"", *_DOTS):
+    if unresolved(segments[-1]) in (b"", *_DOTS):
         kept.append(b"")
     return kept
-
-
-def _plain(segment: bytes) -> bytes:
-    """A segment in the one form of all its spellings (RFC 3986, 6.2.2)."""
-    if b"%" not in segment:
-        return segment
-    segment = _UNRESERVED.sub(lambda match: bytes.fromhex(match[0][1:].decode("ascii")), segment)
-    return _ESCAPE.sub(lambda match: match[0].upper(), segment)
 
 
 def joined_prefix(believed: bytes | None, prefix: bytes) -> bytes:

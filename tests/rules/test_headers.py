@@ -83,7 +83,7 @@ def test_request_that_could_not_be_read() -> None:
     assert changes.apply([], None) == [b"X-A: b"]
 
 
-NAMES = st.sampled_from(["A", "b", "X-Env", "X_Env", "x-ENV", "Vary"])
+NAMES = st.sampled_from(["A", "b", "^", "X", "X-Env", "X_Env", "x-ENV", "Vary", "x^y", "Y_", "Y-"])
 LINES = st.lists(
     st.tuples(NAMES, st.text("aB:_- ", max_size=6)).map(lambda pair: f"{pair[0]}: {pair[1]}".encode()), max_size=8
 )
@@ -110,3 +110,9 @@ def test_no_line_ever_ends_within(user: bytes, text: str) -> None:
         return
     for run in changes.apply([], context):
         assert not set(run) & {*range(0x20), 0x7F}
+
+
+def test_names_of_strange_characters() -> None:
+    runs = [b"A^b: 1\r\nX_Y: 2\r\nA~B: 3\r\nx-y: 4"]
+    assert lines(FieldChanges(["a^B", "x_y"]), runs) == [b"A~B: 3", b"x-y: 4"]
+    assert lines(FieldChanges(["a^B"], twins=True), runs) == [b"X_Y: 2", b"A~B: 3", b"x-y: 4"]

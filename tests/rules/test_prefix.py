@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from l7.http.paths.readings import readings
 from l7.rules.prefix import OwnPaths, joined_prefix, stripped
 
 OWN, SENT = b"Example.com", b"127.0.0.1:9000"
@@ -50,6 +51,8 @@ OWN, SENT = b"Example.com", b"127.0.0.1:9000"
         (b"/api/y/../../api/z%2f/", b"/api", b"/z%2f/"),
         (b"/a%20b/x", b"/a%20b", b"/x"),
         (b"/caf%c3%a9/x", b"/caf%C3%A9", b"/x"),
+        (b"/a%24b/x%24", b"/a$b", b"/x%24"),
+        (b"/a$b/x", b"/a$b", b"/x"),
         # what does not match stays
         (b"/other/x", b"/api", b"/other/x"),
         (b"/apix", b"/api", b"/apix"),
@@ -67,8 +70,32 @@ def as_a_server_reads(path: bytes) -> bytes:
 
 
 SEGMENTS = st.sampled_from(
-    [b"api", b"%61pi", b"ap%69", b".", b"..", b"%2e", b".%2E", b"", b"x", b"%78", b"a%20b", b"v1"]
+    [
+        b"api",
+        b"%61pi",
+        b"ap%69",
+        b".",
+        b"..",
+        b"%2e",
+        b".%2E",
+        b"",
+        b"x",
+        b"%78",
+        b"a%20b",
+        b"a%24",
+        b"b;c",
+        b"%2f",
+        b"v1",
+    ]
 )
+
+
+@given(st.lists(SEGMENTS, max_size=7).map(lambda parts: b"/" + b"/".join(parts)))
+def test_what_is_left_is_what_routes_are_matched_on_without_the_prefix(path: bytes) -> None:
+    whole = readings(path)[0]
+    for prefix in (b"/api", b"/api/v1", b"/a%20b", b"/a$"):
+        if whole == prefix or whole.startswith(prefix + b"/"):
+            assert readings(stripped(path, prefix))[0] == (whole[len(prefix) :] or b"/")
 
 
 @given(st.lists(SEGMENTS, max_size=7).map(lambda parts: b"/" + b"/".join(parts)), st.sampled_from([b"", b"?a=/../b"]))
