@@ -28,7 +28,7 @@ HOT = (
     "l7.http.forwarding",
     "l7.exchange",
     "l7.balancing.routing",
-    "l7.rules.headers",
+    "l7.rules.heads.headers",
     "l7.sharedmem.counters",
     "l7.sharedmem.rate_limits",
     "l7.balancing.members",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from l7.http.fields import name_of
 from l7.http.messages import lines_of
-from l7.rules.headers import FieldChanges
+from l7.rules.heads.headers import FieldChanges
 from tests.rules.contexts import Context
 
 RUNS = [b"Server: a\r\nX-Env: test\r\nVary: A", b"x-env: again\r\nCookie: b"]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l7.http.paths.readings import readings
-from l7.rules.prefix import OwnPaths, joined_prefix, stripped
+from l7.rules.heads.prefix import OwnPaths, joined_prefix, stripped
 
 OWN, SENT = b"Example.com", b"127.0.0.1:9000"
 

@@ -1,4 +1,4 @@
-# Types for the compiled l7/rules/headers.py.
+# Types for the compiled l7/rules/heads/headers.py.
 
 cimport cython
 
