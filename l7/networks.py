@@ -15,6 +15,7 @@ UNIX = "unix:"
 
 _MAPPED = "::ffff:"
 _MAPPED_BITS = 96
+_MAPPED_BYTES = b"\0" * 10 + b"\xff\xff"
 _MAPPED_NETWORK = IPv6Network(f"{_MAPPED}0:0/{_MAPPED_BITS}")
 
 
@@ -48,6 +49,19 @@ def of_peer(host: str) -> str:
     if host.startswith(_MAPPED) and "." in host:
         return host[len(_MAPPED) :]
     return host.partition("%")[0]
+
+
+def subscriber_of(client: str) -> bytes:
+    """Whom a client's address stands for, as few bytes: an IPv6 network of 64 bits is one customer's, or less."""
+    if ":" not in client or client == UNIX:
+        return client.encode("ascii", "replace")
+    try:
+        address = socket.inet_pton(socket.AF_INET6, client)
+    except (OSError, ValueError):
+        return client.encode("ascii", "replace")
+    if address.startswith(_MAPPED_BYTES):
+        return socket.inet_ntop(socket.AF_INET, address[len(_MAPPED_BYTES) :]).encode("ascii")
+    return b":" + address[:8]
 
 
 def unmapped(network: Network) -> Network:

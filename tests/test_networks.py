@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from l7.networks import UNIX, Trusted, canonical, of_peer, unmapped
+from l7.networks import UNIX, Trusted, canonical, of_peer, subscriber_of, unmapped
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,25 @@ from l7.networks import UNIX, Trusted, canonical, of_peer, unmapped
 )
 def test_a_peer_has_the_form_of_any_other_address(host, form):
     assert of_peer(host) == canonical(host) == form
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("10.0.0.1", "10.0.0.1", True),
+        ("10.0.0.1", "10.0.0.2", False),
+        ("::ffff:10.0.0.1", "10.0.0.1", True),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("::1", "::2", True),
+        (UNIX, UNIX, True),
+        (UNIX, "10.0.0.1", False),
+        ("1.2.3.44", "312e:322e:332e:3434::", False),
+        ("not an address", ":", False),
+    ],
+)
+def test_an_ipv6_client_is_its_network(one, other, same):
+    assert (subscriber_of(one) == subscriber_of(other)) is same
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ def _table(answer: Answer) -> Iterator[str]:
         yield from map(printable_line, _last_reload(answer["last-reload"]))
     if answer.get("connections"):
         yield _connections(answer["connections"])
+    if answer.get("refused"):
+        yield from map(printable_line, _refused(answer["refused"]))
     yield ""
     yield from _columns([COLUMNS, *map(_row, answer["workers"])])
     yield from _relays(answer["workers"])
@@ -126,6 +128,15 @@ def _connections(clients: Answer) -> str:
     )
     told = [f"{count} {what}" for count, what in counts if count]
     return ", ".join([f"connections of clients: {clients['open']} of {clients['limit']}", *told])
+
+
+def _refused(entries: Sequence[Answer]) -> Iterator[str]:
+    """What rules have refused, one line a backend; of very many backends the first."""
+    backends: dict[str, list[str]] = {}
+    for one in entries:
+        backends.setdefault(one["backend"], []).append(f"{one['requests']} by {one['rule']}")
+    for route, words in list(backends.items())[:MOST_SHOWN]:
+        yield f"refused {'without a backend' if route == '-' else 'for ' + route}: {', '.join(words)}"
 
 
 def _last_reload(last: Answer) -> Iterator[str]:

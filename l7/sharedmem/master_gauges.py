@@ -44,6 +44,8 @@ PROXY_REFUSED = 28
 """Connections that were closed for want of a right PROXY header: a cell for each of `PROXY_REFUSALS`."""
 PROXY_TOLD_AT = 33
 """When an event last told of one, for each of them; nanoseconds."""
+RATE_TOLD_AT = 38
+"""When an event last said that a rate limit has refused what may be a proxy; nanoseconds."""
 
 STARTING, SERVING, ENDING = range(3)
 
@@ -53,6 +55,7 @@ STATES: Final = ("starting", "ready", "draining", "stopping", "lost")
 PROXY_REFUSALS: Final = ("not_listed", "no_header", "malformed", "timeout", "closed")
 """Why: the peer may send none, sent something else, sent a wrong one, took too long for it, left within it."""
 
+assert PROXY_TOLD_AT + len(PROXY_REFUSALS) <= RATE_TOLD_AT
 assert PROXY_REFUSED + len(PROXY_REFUSALS) <= PROXY_TOLD_AT
 assert WORKERS + len(STATES) <= IDLE_CLOSED
 

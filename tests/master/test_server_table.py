@@ -13,10 +13,11 @@ from l7.balancing.server_view import server_view
 from l7.config.schema import Config
 from l7.http.parser import RequestParser
 from l7.master.control.server_table import table
+from l7.master.control.status import refused
 from l7.master.state.server_entries import has_usable_server
 from l7.master.state.shared_state import SharedMemoryOwner
 from l7.sharedmem import layout
-from l7.sharedmem.memory import FIRST_WORKER, MASTER, MONITOR
+from l7.sharedmem.memory import FIRST_WORKER, MASTER, MONITOR, UNROUTED
 
 ONE, TWO = "127.0.0.1:8081", "127.0.0.1:8082"
 SERVICE = "srv:_http._tcp.example"
@@ -35,6 +36,22 @@ def test_a_server_that_is_written_twice_has_the_weight_of_both() -> None:
     config = Config.model_validate({"backends": {"a": {"servers": servers}}})
     found = listed(SharedMemoryOwner(config), config)
     assert {server: entry["weight"] for server, entry in found.items()} == {ONE: 4, TWO: 1, SERVICE: 2}
+
+
+def test_what_rules_have_refused_is_summed_over_workers() -> None:
+    config = Config.model_validate({"backends": {"a": {"servers": [ONE]}, "b/x": {"servers": [ONE]}}})
+    shared_state = SharedMemoryOwner(config)
+    users, rate_limit = map(layout.RULES.index, ("users", "rate-limit"))
+    told = [(shared_state.rows["b/x",], rate_limit, 3), (shared_state.rows["b/x",], users, 1), (UNROUTED, users, 2)]
+    for lane in (FIRST_WORKER, FIRST_WORKER + 1):
+        shared_state.open(lane - FIRST_WORKER)
+        for row, rule, count in told:
+            shared_state.shared_memory.writer(lane).add(layout.place(row, layout.REFUSED + rule), count)
+    assert list(refused(config, shared_state)) == [
+        {"backend": "b/x", "rule": "rate-limit", "requests": 6},
+        {"backend": "b/x", "rule": "users", "requests": 2},
+        {"backend": "-", "rule": "users", "requests": 4},
+    ]
 
 
 @pytest.mark.parametrize(("health", "why"), [({}, "last check: connect refused"), ("off", "")])

@@ -25,7 +25,7 @@ from l7.master.control.log_reopener import LogReopener
 from l7.master.control.reload_tracker import ReloadTracker
 from l7.master.control.server import ControlConnection, ControlServer
 from l7.master.control.server_table import history, table
-from l7.master.control.status import connections, moment, workers
+from l7.master.control.status import connections, moment, refused, workers
 from l7.master.part import MasterPart
 from l7.master.supervision.events import ReloadRequested
 from l7.master.supervision.lifecycle import ENDS, MasterPhase
@@ -149,6 +149,7 @@ class ControlCommands(MasterPart):
                 "handed-over": self._reload_tracker.handed_over,
             },
             "connections": connections(self._context.scoreboard, self._generations.shared_state.writer),
+            "refused": list(refused(served.generation.config, self._generations.shared_state)),
             "certificates": [one.info.entry() for one in served.files.certificates],
             "workers": workers(state, self._context.children.handles, self._context.scoreboard),
             "monitor": (monitor := self._monitor_status()),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 from l7.clock import monotonic
+from l7.config.schema import Config
 from l7.master.children.handle import ChildProcess
+from l7.master.state.shared_state import SharedMemoryOwner
 from l7.master.supervision.state import ChildRecord, SupervisorState
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import place
+from l7.sharedmem.layout import REFUSED, RULES, place
 from l7.sharedmem.master_gauges import IDLE_CLOSED, WAITED
-from l7.sharedmem.memory import OF_MASTER
+from l7.sharedmem.memory import OF_MASTER, UNROUTED
 from l7.sharedmem.scoreboard import (
     BEAT,
     BEAT_INTERVAL,
@@ -63,6 +65,19 @@ def connections(scoreboard: Scoreboard, writer: CounterWriter) -> dict[str, int]
         "idle-closed": writer.total(place(OF_MASTER, IDLE_CLOSED)),
         "waited": writer.total(place(OF_MASTER, WAITED)),
     }
+
+
+def refused(config: Config, shared_state: SharedMemoryOwner) -> Iterator[dict[str, Any]]:
+    """Yield an entry for each rule that has refused requests; the backend ``-`` stands for those that have none."""
+    writer, written = shared_state.writer, shared_state.shared_memory.written()
+    rows = {route: shared_state.rows[route,] for route in config.backends} | {"-": UNROUTED}
+    for route, row in rows.items():
+        if row not in written:
+            continue
+        for number, rule in enumerate(RULES):
+            count = writer.total(place(row, REFUSED + number))
+            if count:
+                yield {"backend": route, "rule": rule, "requests": count}
 
 
 def memory(pid: int) -> int | None:
