@@ -51,7 +51,7 @@ FLOORS = {
     "l7.workers": 5,
     "l7.master": 6,
     "l7.validation": 1,
-    "l7.version": 1,
+    "l7.version": 2,
     "l7.cli": 7,
     "l7.commands": 7,
     "l7.__main__": 7,
@@ -84,6 +84,8 @@ MASTER_FLOORS = {
 SIDEWAYS = {
     ("l7.exchange", "l7.tls"): "what is known of a request is known of its connection's TLS, too",
     ("l7.balancing", "l7.tls"): "why TLS with a server failed is a reason why it gets no requests",
+    ("l7.version", "l7.config"): "what answers can be compressed with is what a configuration may name",
+    ("l7.config", "l7.version"): "`--version` is a flag",
     ("l7", "l7.compiled"): "before any hot module it decides whether extensions or sources are found",
     ("l7.__main__", "l7.cli"): "the same command under another name",
     ("l7.cli", "l7.commands"): "runs the one that is meant",
@@ -93,6 +95,7 @@ SIDEWAYS = {
 LOCAL_IMPORTS: dict[tuple[str, str], str] = {
     ("l7.__main__", "l7.cli"): "Ctrl-C is to be quiet while everything else is imported",
     ("l7.cli", "l7.commands.dispatch"): "`l7 --version` knows of no setting and no command",
+    ("l7.version", "l7.config.codings"): "whether libraries for compression are there is asked by trying them",
     ("l7.version", "importlib.metadata"): "it brings the parsers of mail, and who starts l7 does not ask for a version",
     ("l7.tls.certificate_files", "l7.tls.parsing"): "it brings cryptography, some megabytes, for those who have TLS",
     ("l7.tls.servers.failures", "l7.tls.servers.verification"): "the same, for those whose servers fail TLS",

@@ -17,7 +17,8 @@ TWICE: dict[str, str] = {}
 ORDINARY = """
     abandon abort accept acceptor access acknowledged action activate active add address admin allocator announce
     announcer answer ask balancer begin begun body bound boundary broker buffer busy called certificate change
-    child close closed command commit compare compared comparison config connect connector context coordinator
+    child close closed command commit compare compared comparison compressed compressor config connect connector
+    context coordinator
     count current descriptor dns done down dumper entry error exit exited failed failure file finish finished forward
     forwarded frame full gauge
     graceful handler handshake head health host http ids identity idle inherited interface key kill lifecycle limit

@@ -160,6 +160,10 @@ RULES = ("deny", "allow", "rate-limit", "users", "limits.body")
 """The rules that refuse requests, by their settings."""
 RATE_OVERFLOWED = 43
 """Requests that passed a rate limit without being counted, as there was no room for their client."""
+UNCOMPRESSED = 56
+"""Bytes of response bodies that were compressed, as servers sent them."""
+COMPRESSED = 57
+"""Bytes that these became."""
 
 # --- a cell that says why ---------------------------------------------------------------------------------------------
 

@@ -118,6 +118,16 @@ BACKEND: Final = (
     ),
     (MetricFamily("l7_request_body_bytes_total", "counter", _HOST, "Bytes of request bodies."), layout.RECEIVED),
     (MetricFamily("l7_response_body_bytes_total", "counter", _HOST, "Bytes of response bodies."), layout.SENT),
+    (
+        MetricFamily(
+            "l7_compression_input_bytes_total", "counter", _HOST, "Bytes of response bodies that l7 has compressed."
+        ),
+        layout.UNCOMPRESSED,
+    ),
+    (
+        MetricFamily("l7_compression_output_bytes_total", "counter", _HOST, "Bytes that these became."),
+        layout.COMPRESSED,
+    ),
 )
 """The metrics that are one cell of a backend's row."""
 

@@ -6,13 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from l7.config.codings import CODINGS, checked, installed
 from l7.config.values.backend import switch, token
 from l7.config.values.scalars import show_size_or_unlimited, size_or_unlimited, text_of
 from l7.units import quoted
-
-CODINGS = ("zstd", "br", "gzip")
-"""What answers can be compressed with, the preferred ones first."""
-
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -45,12 +42,13 @@ def show_list(value: tuple[Any, ...] | None) -> Any:
 
 
 def codings(value: Any) -> Any:
-    """Parse a list of codings; ``true`` is all, ``off`` none, ``inherit`` no word of it."""
+    """Parse a list of codings; ``true`` is all that are installed, ``off`` none, ``inherit`` no word of it."""
     value = _single(value)
     if isinstance(value, (list, tuple)) or value is None or value in (*CODINGS, "inherit"):
-        return list_or_off(value)
+        names = list_or_off(value)
+        return checked(names) if names else names
     try:
-        return CODINGS if switch(value) else ()
+        return installed() if switch(value) else ()
     except ValueError:
         raise ValueError(f"{quoted(value)} is unknown; write zstd, br or gzip, a list of them, true or off") from None
 

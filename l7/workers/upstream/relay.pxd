@@ -46,6 +46,7 @@ cdef class Relay:
         exchange=Exchange
     )
     cpdef respond(self)
+    cpdef respond_through(self, ClientExchange client)
     cdef _relay_body(self, BodyReader reader)
     @cython.locals(payload=bytes)
     cdef _pass_on(self, bytes data, BodyReader reader)

@@ -286,6 +286,11 @@ class Relay:
             self._client.flush()  # while it sends its body: it may read only after that
         self._finish(reader, whole=whole)
 
+    def respond_through(self, client: ClientExchange) -> None:
+        """As `respond`, to the same client by way of another exchange, which may change the answer on its way."""
+        self._client = client
+        self.respond()
+
     def _relay_body(self, reader: BodyReader) -> None:
         """Relay the rest of the body until all of it has come; some of it may still be held for the client."""
         while not reader.done:

@@ -1,0 +1,1 @@
+"""What of the rules of routes waits, or needs the loop."""
