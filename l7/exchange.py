@@ -5,7 +5,7 @@ Hot: one is made a request. Compiled, its numbers are C's own: 700 instructions 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from l7.errors import ProxyError
@@ -33,6 +33,7 @@ class Exchange:
         "request_line",
         "response_time",
         "row",
+        "ruled",
         "sent",
         "server",
         "started",
@@ -79,5 +80,7 @@ class Exchange:
         self.failure: ProxyError | None = None
         self.tls: TlsDetails | None = None
         """What the client's TLS is; None where it speaks none."""
+        self.ruled: Any = None
+        """The request as its rules see it (`l7.rules.context.RuleContext`); None where there are none."""
         self.row = 0
         """The shared memory's row of the backend; 0 when it came to none."""

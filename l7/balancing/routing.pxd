@@ -6,13 +6,14 @@ from l7.http cimport octets
 
 cdef class Match:
     cdef public str key, host, path
-    cdef public object payload
+    cdef public object payload, rules
 
 cdef class _Paths:
     cdef list _lengths
     cdef dict _prefixes
     cdef Match _whole
 
+    cpdef list around(self, bytes path)
     @cython.locals(rule=Match, length=Py_ssize_t)
     cdef Match match(self, bytes path)
 
@@ -29,5 +30,7 @@ cdef class Routes:
     cdef Match _match_readings(self, str host, bytes path)
     @cython.locals(rule=Match, paths=_Paths)
     cdef Match _match_normal(self, str host, bytes path)
+    @cython.locals(paths=_Paths)
+    cpdef list enclosing(self, Match match)
     @cython.locals(rule=Match, paths=_Paths, dot=Py_ssize_t)
     cdef Match _match_wildcard(self, str host, bytes path)

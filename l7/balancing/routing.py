@@ -30,7 +30,7 @@ _BORDERS = (b"", b"/", b"?")
 class Match:
     """One rule, handed out as it is to every request that it wins."""
 
-    __slots__ = ("host", "key", "path", "payload")
+    __slots__ = ("host", "key", "path", "payload", "rules")
 
     def __init__(self, key: str, host: str, path: str, payload: Any) -> None:
         self.key = key
@@ -41,6 +41,8 @@ class Match:
         """The path prefix, ``/api``; empty for a rule without one."""
         self.payload = payload
         """What the table gave for this rule."""
+        self.rules: Any = None
+        """The rules for its requests (`l7.rules.ruleset`); None where there are none, or it had no request yet."""
 
     def why(self) -> str:
         """Say in words why this rule won."""
@@ -67,6 +69,12 @@ class _Paths:
         self._whole = rules.get(_ROOT)
         self._prefixes = {path.encode(): rule for path, rule in rules.items() if path}
         self._lengths = sorted({len(prefix) for prefix in self._prefixes}, reverse=True)
+
+    def around(self, path: bytes) -> list[Match]:
+        """The rules whose prefixes are shorter parts of a prefix, the longest first, and the rule without one."""
+        shorter = [path[:end] for end in self._lengths if end < len(path) and path[end : end + 1] == b"/"]
+        found = [self._prefixes[prefix] for prefix in shorter if prefix in self._prefixes]
+        return found if self._whole is None else [*found, self._whole]
 
     def match(self, path: bytes) -> Match | None:
         """Find the rule for a path in normal form (with its query, if any); ``*`` is for the rule without a prefix."""
@@ -134,6 +142,14 @@ class Routes:
             if rule is not None:
                 return rule
         return self._default.match(path)
+
+    def enclosing(self, match: Match) -> list[Match]:
+        """The rules of the same host pattern that a path rule lies within, the nearest first."""
+        paths: _Paths | None = self._default
+        if match.host != "*":
+            found = self._wildcards if match.host.startswith("*.") else self._exact
+            paths = found.get(match.host.removeprefix("*"))
+        return [] if paths is None or not match.path else paths.around(match.path.encode())
 
     def _match_wildcard(self, host: str, path: bytes) -> Match | None:
         """Walk the host's labels, longest suffix first; starts no farther left than the longest wildcard reaches."""

@@ -10,6 +10,8 @@ its 57,000 instructions; looking at an attribute that is not declared takes 140.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 ABSENT = -1
 """No body and no framing field."""
 CHUNKED = -2
@@ -153,3 +155,12 @@ class ResponseHead:
 
 CONTINUE = ResponseHead(StatusLine(b"HTTP/1.1 100 Continue\r\n", 100, b"Continue", 1))
 """The interim response to ``Expect: 100-continue``, where the body is read before a server is asked."""
+
+
+class LocalResponse(NamedTuple):
+    """A whole answer of l7's own; ``fields`` are further field lines, ``media_type`` is empty where there is none."""
+
+    status: int
+    media_type: str
+    body: bytes
+    fields: tuple[str, ...] = ()

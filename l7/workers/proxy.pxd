@@ -4,23 +4,24 @@ cimport cython
 
 from l7 cimport clock
 from l7.exchange cimport Exchange
-from l7.http.messages cimport RequestHead, ResponseHead
+from l7.http.messages cimport RequestHead
 from l7.telemetry.access_log cimport NullAccessLog
 from l7.workers.downstream.body cimport RequestBody
 from l7.workers.downstream.client_exchange cimport ClientExchange
 from l7.workers.downstream.request_handler cimport BegunRequest, RequestHandler
+from l7.rules.context cimport RuleContext
+from l7.rules.ruleset cimport RuleSet
+from l7.workers.attempts cimport ServerAttempts
 from l7.workers.request_ids cimport RequestIds
-from l7.workers.upstream.pool cimport ConnectionPool
 from l7.balancing.routing cimport Match, Routes
-from l7.balancing.members cimport Member
 from l7.telemetry.counters cimport RequestCounters
 from l7.workers.upstream.forwarded_request cimport ForwardedRequest
-from l7.workers.upstream.relay cimport Relay
 from l7.workers.upstream.backend cimport BackendRuntime
-from l7.workers.transport.stream cimport Stream
 
 cdef class Proxy(RequestHandler):
-    cdef public object config, sweeper, upstreams, credentials, challenges
+    cdef public object config, sweeper, upstreams, challenges, general
+    cdef object _compiler
+    cdef public ServerAttempts attempts
     cdef public Routes routes
     cdef public NullAccessLog log
     cdef public RequestCounters counters
@@ -31,21 +32,24 @@ cdef class Proxy(RequestHandler):
     cdef RequestIds _ids
 
     cpdef str next_request_id(self)
-    @cython.locals(whole=bint, match=Match, upstream=BackendRuntime, body=RequestBody, forwarded=ForwardedRequest, user=bytes)
+    @cython.locals(
+        whole=bint, strips=bint, match=Match, upstream=BackendRuntime, body=RequestBody, forwarded=ForwardedRequest,
+        context=RuleContext, rules=RuleSet
+    )
     cpdef BegunRequest begin(self, Exchange exchange, RequestHead head, ClientExchange client)
     cpdef resume(self, BegunRequest begun)
-    @cython.locals(body=RequestBody, match=Match, upstream=BackendRuntime, forwarded=ForwardedRequest)
+    @cython.locals(body=RequestBody, forwarded=ForwardedRequest)
     cpdef handle(self, Exchange exchange, RequestHead head, ClientExchange client)
     cpdef reject(self, object failure, Exchange exchange, ClientExchange client)
     cpdef finish(self, Exchange exchange)
     cpdef bint trusts(self, str client) except -1
     cdef _introduce(self, Exchange exchange, RequestHead head, ClientExchange client)
-    cdef _admit(self, Exchange exchange, RequestHead head)
-    @cython.locals(upstream=BackendRuntime, client=ClientExchange)
-    cdef _forward(self, ForwardedRequest forwarded)
-    @cython.locals(member=Member)
-    cdef _try_servers(self, ForwardedRequest forwarded, BackendRuntime upstream)
-    @cython.locals(exchange=Exchange, server=Stream, pool=ConnectionPool)
-    cdef _attempt(self, ForwardedRequest forwarded, Member member)
-    @cython.locals(relay=Relay, response=ResponseHead, waiting=dict)
-    cdef _through(self, ForwardedRequest forwarded, Member member, ConnectionPool pool, Stream server)
+    cdef _early_answer(self, Exchange exchange, RequestHead head, ClientExchange client, object believed)
+    @cython.locals(match=Match, context=RuleContext, rules=RuleSet)
+    cdef _admit(self, Exchange exchange, RequestHead head, ClientExchange client, object believed)
+    @cython.locals(match=Match, upstream=BackendRuntime, rules=RuleSet, forwarded=ForwardedRequest)
+    cdef ForwardedRequest _forwarded(
+        self, Exchange exchange, RequestHead head, ClientExchange client, object believed, RequestBody body
+    )
+    @cython.locals(context=RuleContext, rules=RuleSet)
+    cdef _dressed(self, object own, Exchange exchange)

@@ -1,9 +1,10 @@
 """The life of one request. START READING HERE.
 
-`Proxy.handle` is the table of contents, one verb a module: admit (credentials) -> route (balancing.routing) -> pick
-(workers.upstream) -> check out a connection (pool) -> forward the head (http.forwarding) -> relay (relay) -> check in
--> log (telemetry.accesslog). What fails is a row of `l7.errors`; `Proxy.refuse` turns it into an answer. Most requests
-are sent by `Proxy.begin`, and wait for their answer without a greenlet; `Proxy.resume` does the rest.
+`Proxy.handle` is the table of contents, one verb a module: route (balancing.routing) -> admit by the rules there
+(rules.ruleset) -> pick (workers.attempts) -> check out a connection (pool) -> forward the head (http.forwarding) ->
+relay (relay) -> check in -> log (telemetry.access_log). What fails is a row of `l7.errors`; `Proxy.refuse` turns it
+into an answer. Most requests are sent by `Proxy.begin`, and wait for their answer without a greenlet; `Proxy.resume`
+does the rest.
 
 Hot: each step calls the next one by its pointer, and nothing is made for what seldom happens.
 """
@@ -11,55 +12,47 @@ Hot: each step calls the next one by its pointer, and nothing is made for what s
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
 
 from l7 import clock
-from l7.balancing.members import Member
-from l7.balancing.routing import Routes
+from l7.balancing.routing import Match, Routes
 from l7.config.schema import Config
 from l7.errors import (
-    BODY_STALLED,
     INTERNAL,
-    KILLED_DATA,
     LOOP,
     MISDIRECTED,
     NO_ROUTE,
-    TRUNCATED,
-    UNAUTHORIZED,
     ProxyError,
     Side,
 )
 from l7.exchange import Exchange
 from l7.http import forwarding
 from l7.http.grammar import CHALLENGES
-from l7.http.messages import ABSENT, RequestHead
+from l7.http.messages import ABSENT, LocalResponse, RequestHead
 from l7.http.parser import RequestParser
 from l7.networks import Trusted
+from l7.rules.compile import RuleCompiler, RuleResources
+from l7.rules.context import RuleContext
+from l7.rules.login import claimed_login
 from l7.sharedmem.challenges import ChallengeTable
 from l7.telemetry.access_log import NullAccessLog
 from l7.telemetry.counters import RequestCounters
 from l7.workers import responses
-from l7.workers.credentials import authenticator_of, claimed_login, known_user, needs_login
+from l7.workers.attempts import ServerAttempts
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.downstream.request_handler import BegunRequest, RequestHandler
-from l7.workers.https_redirect import early_answer
 from l7.workers.limits import ClientProtocolLimits
 from l7.workers.phase import WorkerPhase
 from l7.workers.request_ids import RequestIds
+from l7.workers.rules.credentials import Authenticators
+from l7.workers.rules.https_redirect import early_answer
 from l7.workers.runtime.greenlet_pool import GreenletPool
-from l7.workers.termination import end_waits, killed
-from l7.workers.transport.stream import DeadlineSweeper, Stream
+from l7.workers.termination import end_waits
+from l7.workers.transport.stream import DeadlineSweeper
 from l7.workers.tunnels import Tunnels
 from l7.workers.upstream.backend import BackendRuntime, BackendTable
 from l7.workers.upstream.context import BackendContext
 from l7.workers.upstream.forwarded_request import ForwardedRequest
-from l7.workers.upstream.pool import ConnectionPool
-from l7.workers.upstream.request_deadline import TotalDeadline
-
-_BROKEN_OFF = frozenset((BODY_STALLED, TRUNCATED))
-"""The failures of a server within its answer: what has come of it is the client's all the same."""
 
 
 class Proxy(RequestHandler):
@@ -82,16 +75,19 @@ class Proxy(RequestHandler):
         self.upstreams = BackendTable(config, sweeper, context)
         self.routes = Routes(dict.fromkeys(config.backends))
         self.counters = RequestCounters(context.writer)
-        self.credentials = authenticator_of(config.users)
+        self._compiler = RuleCompiler(config, self.routes, RuleResources(Authenticators().of))
+        self.general = self._compiler.of(None)
+        """The rules for requests without a route; None where there are none."""
         self.challenges: ChallengeTable | None = None
         """What is answered to a certificate authority, where certificates are obtained."""
         self._strips = config.authorization == "strip"
-        """Whether servers get no Authorization, but the login that was checked."""
+        """Whether servers get no Authorization where a login was checked, but the login."""
         self.answered = 0
         """Requests that came to their end, however they ended."""
         self.faults = 0
         """Answers 5xx that l7 made itself, for reasons that are not the client's."""
         self.tunnels = Tunnels(greenlets)
+        self.attempts = ServerAttempts(self, self.counters, self.tunnels)
         self.in_flight = 0
         self.requests = 0
         self._ids = RequestIds()
@@ -115,20 +111,28 @@ class Proxy(RequestHandler):
             return None
         if self.challenges is not None and head.path.startswith(CHALLENGES):
             return None
-        if head.authorization is not None or self.credentials is not None:
-            user = known_user(self.credentials, head.authorization)
-            if user is None:
-                return None
-            exchange.user = user
-        match = self.routes.match(head.host, head.path)
+        try:
+            match = self.routes.match(head.host, head.path)
+        except ProxyError:
+            return None
         if match is None or match.payload is None:
             return None
         upstream: BackendRuntime = match.payload
         believed = self._introduce(exchange, head, client)
         exchange.row = upstream.row
+        rules = match.rules
+        strips = False
+        if rules is not None:
+            context = exchange.ruled = RuleContext(exchange, head, client.hop, believed, match, rules)
+            if not rules.begins(context):
+                return None
+            rules.on_request(context)
+            strips = self._strips and rules.logs_in
+        elif head.authorization is not None:
+            exchange.user = claimed_login(head.authorization)
         body = None if head.length == ABSENT else client.read_body(exchange, head)
         forwarded = ForwardedRequest(exchange, head, body, client, upstream)
-        forwarded.open(believed, self._strips)
+        forwarded.open(believed, strips)
         if upstream.plain and not upstream.total:
             forwarded.begin()
         self.in_flight += 1
@@ -138,7 +142,7 @@ class Proxy(RequestHandler):
         """Do the rest of what was begun; never raises."""
         assert isinstance(begun, ForwardedRequest)
         try:
-            self._forward(begun)
+            self.attempts.forward(begun)
         except ProxyError as failure:
             self.refuse(failure, begun.exchange, begun.head, begun.client)
         except Exception:  # as in `handle`
@@ -156,29 +160,13 @@ class Proxy(RequestHandler):
             believed = self._introduce(exchange, head, client)
             if head.length != ABSENT:
                 body = client.read_body(exchange, head)
-            if client.hop.https_port or self.challenges is not None:
-                own = early_answer(head, client.hop.https_port, believed, self.routes, self.challenges)
-                if own is not None:
-                    exchange.sent = client.answer(own, head)
-                    exchange.status = own.status
-                    return
-            if not client.hop.serves(head):
-                raise ProxyError(MISDIRECTED, f"host {head.host}, but TLS was begun for {client.hop.server_name}")
-            self._admit(exchange, head)
-            if head.max_forwards == 0:
-                exchange.sent = client.answer(responses.last_hop(head), head)
-                exchange.status = 200
+            own = self._early_answer(exchange, head, client, believed) or self._admit(exchange, head, client, believed)
+            if own is not None:
+                exchange.status = own.status
+                exchange.sent = client.answer(self._dressed(own, exchange), head)
                 return
-            match = self.routes.match(head.host, head.path)
-            if match is None:
-                raise ProxyError(NO_ROUTE, f"host {head.host or '(none)'}")
-            upstream: BackendRuntime = self.upstreams.of(match) if match.payload is None else match.payload
-            exchange.row = upstream.row
-            if body is not None and len(body.first) < head.length <= upstream.bounds.request_buffer:
-                client.buffer_body(head, upstream.total)
-            forwarded = ForwardedRequest(exchange, head, body, client, upstream)
-            forwarded.open(believed, self._strips)
-            self._forward(forwarded)
+            forwarded = self._forwarded(exchange, head, client, believed, body)
+            self.attempts.forward(forwarded)
         except ProxyError as failure:
             self.refuse(failure, exchange, head, client)
         except Exception:  # a fault of ours costs one request, is told to the operator, not to the client
@@ -204,146 +192,89 @@ class Proxy(RequestHandler):
         self.log.log(exchange)
 
     def _introduce(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> bytes | None:
-        """Note who asks for what, under which request id; returns the forwarding fields of a trusted peer."""
+        """Note who asks for what, under which request id; returns the forwarding fields of a trusted peer.
+
+        What `begin` has noted `handle` notes again, and it stays the same.
+        """
         exchange.request_line = head.line
         exchange.clean = head.clean
         exchange.host = head.host
         exchange.user_agent = head.user_agent
         exchange.referer = head.referer
         if not client.trusted:
-            exchange.request_id = self.next_request_id()
+            if not exchange.request_id:
+                exchange.request_id = self.next_request_id()
             return None
         exchange.client, believed = forwarding.believe(head, client.hop, self.trusts)
         told = forwarding.request_id_of(head)
-        exchange.request_id = told.decode("ascii") if told else self.next_request_id()
+        if not exchange.request_id:
+            exchange.request_id = told.decode("ascii") if told else self.next_request_id()
         return believed
 
     def trusts(self, client: str) -> bool:
         """Whether ``client``, an address or `l7.networks.UNIX`, is one of the trusted proxies."""
         return self._trusted is not None and client in self._trusted
 
-    def _admit(self, exchange: Exchange, head: RequestHead) -> None:
-        """Refuse a request without a valid login, where logins are configured, and one that loops."""
-        login = None if self.credentials is None else self.credentials.check(head.authorization)
-        if login is not None:
-            exchange.user = login
+    def _early_answer(
+        self, exchange: Exchange, head: RequestHead, client: ClientExchange, believed: bytes | None
+    ) -> LocalResponse | None:
+        """What is answered before the rules of a route: a challenge of ours, or where https is. Raises `ProxyError`."""
+        own = None
+        if client.hop.https_port or self.challenges is not None:
+            own = early_answer(head, client.hop.https_port, believed, self.routes, self.challenges)
+        if own is None and not client.hop.serves(head):
+            raise ProxyError(MISDIRECTED, f"host {head.host}, but TLS was begun for {client.hop.server_name}")
+        return own
+
+    def _admit(
+        self, exchange: Exchange, head: RequestHead, client: ClientExchange, believed: bytes | None
+    ) -> LocalResponse | None:
+        """Route a request and let it in by the rules there; returns what is answered without a server.
+
+        Raises the `ProxyError` that it is refused with.
+        """
+        match: Match | None = self.routes.match(head.host, head.path)
+        if match is not None:
+            if match.payload is None:
+                match.rules = self._compiler.of(match)
+                match.payload = self.upstreams[match.key]
+            exchange.row = match.payload.row
+        rules = self.general if match is None else match.rules
+        context = exchange.ruled
+        if rules is not None:
+            if context is None:
+                context = exchange.ruled = RuleContext(exchange, head, client.hop, believed, match, rules)
+            rules.admit(context)
         elif head.authorization is not None:
             exchange.user = claimed_login(head.authorization)
-        if login is None and self.credentials is not None and needs_login(head):
-            raise ProxyError(UNAUTHORIZED)
         if head.via and forwarding.loops(head):
             raise ProxyError(LOOP, f"it came through {forwarding.MOST_HOPS} times")
+        if head.max_forwards == 0:
+            return responses.last_hop(head)
+        if match is None:
+            raise ProxyError(NO_ROUTE, f"host {head.host or '(none)'}")
+        return None if rules is None or rules.answer is None else rules.answer.answer(context)
 
-    def _forward(self, forwarded: ForwardedRequest) -> None:
-        """Try servers until one answers; raises the `ProxyError` of the last one when none does."""
-        upstream = forwarded.upstream
-        client = forwarded.client
-        if upstream.total:
-            forwarded.deadline = TotalDeadline(client, forwarded.exchange.started, upstream.total)
-        try:
-            self._try_servers(forwarded, upstream)
-            if client.held:
-                forwarded.deliver()
-        except ProxyError as failure:
-            if client.held and failure.kind in _BROKEN_OFF and not self.cutting_off:
-                with suppress(ProxyError):
-                    forwarded.deliver()
-            raise
-        finally:
-            forwarded.deadline.stop()
-            if forwarded.released:
-                upstream.retry_queue.settled(forwarded)
-
-    def _try_servers(self, forwarded: ForwardedRequest, upstream: BackendRuntime) -> None:
-        tried: Sequence[Member] = ()
-        failure: ProxyError | None = None
-        forwarded.exchange.queue_time = 0.0
-        while True:
-            member = forwarded.member or upstream.pick(forwarded, tried)
-            if member is None:
-                tried = upstream.wait(forwarded, failure)
-                continue
-            try:
-                self._attempt(forwarded, member)
-                upstream.answered(member, forwarded.exchange.status)
-                return
-            except ProxyError as error:
-                failure = forwarded.deadline.verdict(error, answered=forwarded.answered)
-                if self.cutting_off:
-                    raise failure from None
-                if not forwarded.failing_since:
-                    forwarded.failing_since = clock.monotonic()
-                if forwarded.deadline.blames_server():
-                    upstream.failed(member, failure)
-                tried = [*tried, member]
-                if not forwarded.may_retry(failure, member) or not upstream.may_retry(forwarded, failure, tried):
-                    raise failure from None
-            finally:
-                upstream.release(member)
-
-    def _attempt(self, forwarded: ForwardedRequest, member: Member) -> None:
-        """One server: first on an idle connection; one that turns out to be dead is replaced by a new one, once."""
-        exchange = forwarded.exchange
-        exchange.server = member.label
-        exchange.attempts += 1
-        forwarded.member = None
-        forwarded.deadline.begin_attempt()
-        pool = member.pool.of(exchange.host) if forwarded.upstream.by_host else member.pool
-        server = forwarded.sent_on
-        if server is None:
-            forwarded.moved = False
-            server = pool.check_out()
-        if server is not None:
-            exchange.connect_time = 0.0
-            try:
-                self._through(forwarded, member, pool, server)
-                return
-            except ProxyError as failure:
-                if forwarded.deadline.over or forwarded.moved or not forwarded.may_retry(failure):
-                    raise
-                exchange.attempts += 1
-        started = clock.monotonic()
-        server = pool.connector.dial(min(forwarded.upstream.bounds.connect, forwarded.deadline.until - started))
-        exchange.connect_time = clock.monotonic() - started
-        member.connected()
-        if member.unreachable:
-            forwarded.upstream.reached(member)
-        self._through(forwarded, member, pool, server)
-
-    def _through(self, forwarded: ForwardedRequest, member: Member, pool: ConnectionPool, server: Stream) -> None:
-        """One connection, which is checked in when it can be used again and closed in every other case."""
-        relay = forwarded.relay_on(server)
-        if forwarded.released:
-            forwarded.upstream.retry_queue.connected(forwarded)
-        waiting = forwarded.upstream.waiting
-        if waiting is not None:
-            waiting[server] = (member, forwarded)
-        try:
-            response = relay.request(forwarded.opening, self.greenlets)
-            if forwarded.body is not None and forwarded.body.buffered:
-                forwarded.forget_body(self.buffers)
-            member.unanswered = 0
-            self.counters.answered(member.row, forwarded.exchange.response_time)
-            if forwarded.cookie:
-                response.runs.append(forwarded.cookie)
-            if response.status == 101:
-                if self.tunnels.run(forwarded, relay, server):
-                    forwarded.exchange.failure = self._killed(forwarded.exchange, whole=True)
-                    forwarded.exchange.code = KILLED_DATA.code
-                forwarded.client.abort()
-            else:
-                relay.respond()
-        except ProxyError:
-            forwarded.answered = relay.answered or relay.announced
-            raise
-        finally:
-            relay.stop()
-            if waiting is not None:
-                del waiting[server]
-            if relay.reusable and not self.draining:
-                pool.check_in(server, relay.response.keep_alive)
-            else:
-                server.close()
+    def _forwarded(
+        self,
+        exchange: Exchange,
+        head: RequestHead,
+        client: ClientExchange,
+        believed: bytes | None,
+        body: RequestBody | None,
+    ) -> ForwardedRequest:
+        """A request as it goes on to a server. Raises `ProxyError` where its body is buffered first."""
+        match = self.routes.match(head.host, head.path)
+        assert match is not None
+        upstream: BackendRuntime = match.payload
+        if body is not None and len(body.first) < head.length <= upstream.bounds.request_buffer:
+            client.buffer_body(head, upstream.total)
+        rules = match.rules
+        if rules is not None:
+            rules.on_request(exchange.ruled)
+        forwarded = ForwardedRequest(exchange, head, body, client, upstream)
+        forwarded.open(believed, self._strips and rules is not None and rules.logs_in)
+        return forwarded
 
     def refuse(self, failure: ProxyError, exchange: Exchange, head: RequestHead | None, client: ClientExchange) -> None:
         """Answer a failed request by its row of the table.
@@ -351,7 +282,7 @@ class Proxy(RequestHandler):
         Silent when part of an answer has gone out already: the client sees that it was cut short.
         """
         if self.cutting_off and (exchange.row or head is None):
-            failure = self._killed(exchange, whole=head is not None)
+            failure = self.attempts.killed(exchange, whole=head is not None)
         kind = failure.kind
         exchange.failure = failure
         exchange.code = kind.code
@@ -364,7 +295,14 @@ class Proxy(RequestHandler):
             return
         if kind.status >= 500 and kind.side is not Side.DOWNSTREAM and not self.cutting_off:
             self.faults += 1
-        exchange.sent = client.answer(responses.refusal(failure, head, exchange.request_id), head, keep=kind.keep)
+        own = responses.refusal(failure, head, exchange.request_id)
+        exchange.sent = client.answer(self._dressed(own, exchange), head, keep=kind.keep)
+
+    def _dressed(self, own: LocalResponse, exchange: Exchange) -> LocalResponse:
+        """An answer of l7's own, with what the rules make of it."""
+        context = exchange.ruled
+        rules = self.general if context is None else context.rules
+        return own if rules is None else rules.own(context, own)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -384,7 +322,3 @@ class Proxy(RequestHandler):
         """End what is left, tunnels too. For callbacks of the loop."""
         self.tunnels.end()
         end_waits(self.sweeper.streams)
-
-    def _killed(self, exchange: Exchange, *, whole: bool) -> ProxyError:
-        self.counters.cut(exchange)
-        return killed(exchange, whole=whole)

@@ -9,12 +9,11 @@ import json
 import time
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import NamedTuple
 
 from l7.errors import BAD_RESPONSE, METHOD_NOT_ALLOWED, UNAUTHORIZED, ProxyError, Side
 from l7.http.fields import name_of
 from l7.http.grammar import CRLF
-from l7.http.messages import RequestHead
+from l7.http.messages import LocalResponse, RequestHead
 
 REALM = 'Basic realm="l7"'
 RETRY_AFTER = 1
@@ -24,15 +23,6 @@ ALLOW = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE"
 _SECRET = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
 
 _date = (0, b"")
-
-
-class LocalResponse(NamedTuple):
-    """A whole answer; ``fields`` are further field lines, ``media_type`` is empty where there is no body."""
-
-    status: int
-    media_type: str
-    body: bytes
-    fields: tuple[str, ...] = ()
 
 
 def http_date() -> bytes:

@@ -1,8 +1,8 @@
 """A worker's proof that it works: one request through its own proxy loop, before it says that it is ready.
 
 The request is answered by l7 itself (OPTIONS with its hops used up, RFC 9110, 7.6.2), so no server hears of it; it
-needs no login and is not logged. What it passes through is what every request passes through: a connection, the parser,
-the proxy, an answer of ours, the loop.
+has no route, so no rules, and is not logged. What it passes through is what every request passes through: a connection,
+the parser, the proxy, an answer of ours, the loop.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 from _socket import socket as Socket
 
+from l7.balancing.routing import Routes
 from l7.clock import monotonic
 from l7.errors import L7Error
 from l7.http.forwarding import Hop
@@ -43,8 +44,8 @@ def probe(proxy: Proxy, sweeper: DeadlineSweeper) -> None:
     ours, theirs = (_raw(end) for end in socket.socketpair())
     client = Stream(ours, sweeper)
     connection = ClientConnection(Stream(theirs, sweeper), Hop("unix:", 80, b"l7"), _Owner(), proxy, trusted=False)
-    log, credentials = proxy.log, proxy.credentials
-    proxy.log, proxy.credentials, proxy.counters.muted = NullAccessLog(), None, True
+    log, routes, general = proxy.log, proxy.routes, proxy.general
+    proxy.log, proxy.routes, proxy.general, proxy.counters.muted = NullAccessLog(), Routes({}), None, True
     try:
         client.deadline = monotonic() + WITHIN
         client.send(REQUEST, WITHIN)
@@ -54,7 +55,7 @@ def probe(proxy: Proxy, sweeper: DeadlineSweeper) -> None:
     except StreamLost as lost:
         raise SelfTestFailed(f"its own request was not answered: {lost}") from None
     finally:
-        proxy.log, proxy.credentials, proxy.counters.muted = log, credentials, False
+        proxy.log, proxy.routes, proxy.general, proxy.counters.muted = log, routes, general, False
         proxy.requests = proxy.answered = proxy.faults = 0
         connection.close()
         client.close()

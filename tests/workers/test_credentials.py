@@ -14,8 +14,9 @@ import pytest
 from gevent.event import Event
 
 from l7.config.values.scalars import NEVER
-from l7.workers import credentials
-from l7.workers.credentials import REMEMBERED_FOR, Authenticator, claimed_login, parse_basic
+from l7.rules.login import claimed_login, parse_basic
+from l7.workers.rules import credentials
+from l7.workers.rules.credentials import REMEMBERED_FOR, Authenticator
 
 
 def hashed(password: str, cost: int = 4, prefix: bytes = b"2b") -> str:
@@ -43,8 +44,8 @@ class Work:
         self.gate = threading.Event()
         self.gate.set()
         self._checkpw, self._compare = bcrypt.checkpw, hmac.compare_digest
-        monkeypatch.setattr("l7.workers.credentials.bcrypt.checkpw", self.checkpw)
-        monkeypatch.setattr("l7.workers.credentials.hmac.compare_digest", self.compare)
+        monkeypatch.setattr("l7.workers.rules.credentials.bcrypt.checkpw", self.checkpw)
+        monkeypatch.setattr("l7.workers.rules.credentials.hmac.compare_digest", self.compare)
 
     def checkpw(self, password: bytes, against: bytes) -> bool:
         with self._lock:

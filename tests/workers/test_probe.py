@@ -27,9 +27,10 @@ def test_an_answer_is_the_proof():
     with running() as sweeper:
         log = Heard()
         proxy = Proxy(Config.model_validate({"users": {"a": "b"}}), sweeper, GreenletPool(), log, alone(Config()))
-        credentials = proxy.credentials
+        routes, general = proxy.routes, proxy.general
         probe(proxy, sweeper)
-        assert proxy.credentials is credentials
+        assert proxy.routes is routes
+        assert proxy.general is general
         assert proxy.log is log
         assert log.lines == 0
         assert (proxy.requests, proxy.answered, proxy.faults, proxy.in_flight) == (0, 0, 0, 0)

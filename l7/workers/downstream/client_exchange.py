@@ -15,9 +15,8 @@ from l7.errors import Kind
 from l7.exchange import Exchange
 from l7.http.forwarding import Hop
 from l7.http.framing import BodyReader
-from l7.http.messages import RequestHead, ResponseHead
+from l7.http.messages import LocalResponse, RequestHead, ResponseHead
 from l7.workers.downstream.body import RequestBody
-from l7.workers.responses import LocalResponse
 from l7.workers.transport.splice import Pipe
 from l7.workers.transport.stream import Stream
 

@@ -13,12 +13,12 @@ from l7.errors import BODY_TIMEOUT, CLIENT_GONE_DATA, CLIENT_GONE_HEAD, WRITE_TI
 from l7.exchange import Exchange
 from l7.http.forwarding import Hop, interim_head, switching_head
 from l7.http.framing import BodyReader, rechunk, request_reader
-from l7.http.messages import ABSENT, CHUNKED, CONTINUE, UNTIL_CLOSE, RequestHead, ResponseHead
+from l7.http.messages import ABSENT, CHUNKED, CONTINUE, UNTIL_CLOSE, LocalResponse, RequestHead, ResponseHead
 from l7.workers.downstream.body import RequestBody
 from l7.workers.downstream.client_exchange import ClientExchange, ClientWaiter
 from l7.workers.downstream.client_wait import ClientWait
 from l7.workers.downstream.request_handler import RequestHandler
-from l7.workers.responses import LocalResponse, http_date, phrase
+from l7.workers.responses import http_date, phrase
 from l7.workers.transport.splice import Pipe
 from l7.workers.transport.stream import NEVER, Stream, StreamLost, StreamTimeout
 

@@ -25,7 +25,7 @@ from l7.config.schema import Limits, Timeouts
 from l7.errors import ProxyError
 from l7.exchange import Exchange
 from l7.http.forwarding import Hop
-from l7.http.messages import ABSENT, RequestHead
+from l7.http.messages import ABSENT, LocalResponse, RequestHead
 from l7.http.parser import RequestParser
 from l7.ipc.requests import REQUESTS, StatusRequest
 from l7.sharedmem.master_gauges import MasterGauges
@@ -36,7 +36,7 @@ from l7.workers.downstream.connection import ClientConnection
 from l7.workers.downstream.request_handler import RequestHandler
 from l7.workers.limits import ClientProtocolLimits
 from l7.workers.phase import WorkerPhase
-from l7.workers.responses import LocalResponse, phrase
+from l7.workers.responses import phrase
 from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.transport.stream import DeadlineSweeper, Stream
 

@@ -1,1 +1,1 @@
-"""What of the rules of routes waits, or needs the loop."""
+"""What of the rules needs gevent: logins, which wait for bcrypt, compression in streams, and where https is."""

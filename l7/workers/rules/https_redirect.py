@@ -10,10 +10,9 @@ from __future__ import annotations
 from l7.balancing.routing import Routes
 from l7.errors import NO_ROUTE, ProxyError
 from l7.http.grammar import CRLF
-from l7.http.messages import RequestHead
+from l7.http.messages import LocalResponse, RequestHead
 from l7.http.targets import https_location, is_challenge
 from l7.sharedmem.challenges import ChallengeTable
-from l7.workers.responses import LocalResponse
 
 _BY_HTTPS = b"x-forwarded-proto: https"
 

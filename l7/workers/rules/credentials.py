@@ -10,7 +10,6 @@ Passwords stay out of every ``repr`` and of the arguments of greenlets and threa
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import hmac
 import os
@@ -23,9 +22,7 @@ from gevent.threadpool import ThreadPool
 
 from l7.clock import Clock, monotonic
 from l7.config.model import SecretStr
-from l7.http.fields import name_of
-from l7.http.messages import CHUNKED, RequestHead
-from l7.http.targets import is_challenge
+from l7.rules.login import parse_basic
 from l7.workers.bounded_cache import BoundedCache
 
 REMEMBERED = 10_000
@@ -42,51 +39,6 @@ WAITING_FOR_LOGIN = 16
 _NICENESS = 5
 _LONGEST = 72  # bytes that bcrypt looks at; a longer password is wrong rather than cut
 _HASH = re.compile(rb"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
-
-
-def parse_basic(authorization: bytes) -> tuple[bytes, bytes] | None:
-    """Take login and password out of an Authorization value; ``None`` unless it is Basic with canonical base64."""
-    if authorization[:6].lower() != b"basic ":
-        return None
-    token = authorization[6:].lstrip(b" ")
-    try:
-        plain = binascii.a2b_base64(token)
-    except binascii.Error:
-        return None
-    # Decoding skips what does not belong; only the one right way of writing comes back as it was.
-    if binascii.b2a_base64(plain, newline=False) != token:
-        return None
-    login, colon, password = plain.partition(b":")
-    return (login, password) if colon else None
-
-
-def claimed_login(authorization: bytes | None) -> bytes:
-    """Give the login that a request names, believed or not, for the log; empty when there is none."""
-    pair = parse_basic(authorization) if authorization is not None else None
-    return pair[0] if pair is not None else b""
-
-
-_CORS = {b"origin", b"access-control-request-method"}
-
-
-def known_user(authenticator: Authenticator | None, authorization: bytes | None) -> bytes | None:
-    """The login of a request as far as it is known without waiting; None where it has to be checked, or is missing."""
-    if authorization is None:
-        return b"" if authenticator is None else None
-    return claimed_login(authorization) if authenticator is None else authenticator.remembered(authorization)
-
-
-def needs_login(head: RequestHead) -> bool:
-    """Whether a request has to carry a login where there are any.
-
-    Neither a CORS preflight (Fetch, 4.8) nor the HTTP challenge of a certificate authority (RFC 8555, 8.3) does: no
-    login is ever sent with them. One that carries a login all the same is checked.
-    """
-    if head.authorization is not None or head.length > 0 or head.length == CHUNKED or head.upgrade:
-        return True
-    if head.method == b"OPTIONS":
-        return not {name_of(line) for line in head.lines} >= _CORS
-    return not is_challenge(head)
 
 
 class Authenticator:
@@ -239,6 +191,16 @@ def _dummy(cost: int) -> bytes:
     return b"$2b$%02d$" % cost + b"." * 53
 
 
-def authenticator_of(users: Mapping[str, SecretStr]) -> Authenticator | None:
-    """What checks the logins of a configuration; None where it has none."""
-    return Authenticator({login: secret.get_secret_value() for login, secret in users.items()}) if users else None
+class Authenticators:
+    """What checks the logins of all routes: one for the same logins, so that these are remembered once."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[tuple[str, str], ...], Authenticator] = {}
+
+    def of(self, users: Mapping[str, SecretStr]) -> Authenticator:
+        """What checks these logins."""
+        plain = {login: secret.get_secret_value() for login, secret in users.items()}
+        key = tuple(sorted(plain.items()))
+        if key not in self._made:
+            self._made[key] = Authenticator(plain)
+        return self._made[key]

@@ -1,0 +1,49 @@
+"""Making the rules of routes from the configuration: each rule is a class and its place in the order here.
+
+The order is that of `docs/rules.rst`: what refuses, what answers, what changes requests, what changes answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from l7.balancing.routing import Match, Routes
+from l7.config.model import SecretStr
+from l7.config.schema import Config
+from l7.rules.inheritance import RouteSettings
+from l7.rules.login import Authenticator, Login
+from l7.rules.rule import Rule
+from l7.rules.ruleset import RuleSet
+
+
+def _no_authenticator(users: Mapping[str, SecretStr]) -> Authenticator | None:
+    return None
+
+
+@dataclass(frozen=True)
+class RuleResources:
+    """What rules need that is no setting: a worker has it, an explanation does without."""
+
+    authenticator: Callable[[Mapping[str, SecretStr]], Authenticator | None] = _no_authenticator
+    """Makes what checks these logins."""
+
+
+RULES: tuple[Callable[[RouteSettings, RuleResources], Rule | None], ...] = (Login.of,)
+"""What makes the rules of a route, in the order in which they act."""
+
+
+class RuleCompiler:
+    """Makes the rules of the routes of one configuration."""
+
+    def __init__(self, config: Config, routes: Routes, resources: RuleResources) -> None:
+        self._config = config
+        self._routes = routes
+        self._resources = resources
+
+    def of(self, match: Match | None) -> RuleSet | None:
+        """The rules of a route, or of requests that have none; None where there are no rules."""
+        enclosing = () if match is None else self._routes.enclosing(match)
+        settings = RouteSettings(self._config, match, enclosing)
+        rules = [rule for make in RULES if (rule := make(settings, self._resources)) is not None]
+        return RuleSet(rules) if rules else None

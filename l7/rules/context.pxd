@@ -1,0 +1,15 @@
+# Types for the compiled l7/rules/context.py.
+
+from l7.balancing.routing cimport Match
+from l7.exchange cimport Exchange
+from l7.http.forwarding cimport Hop
+from l7.http.messages cimport RequestHead
+
+cdef class RuleContext:
+    cdef public Exchange exchange
+    cdef public RequestHead head
+    cdef public Hop hop
+    cdef public bytes target
+    cdef public object believed, rules
+    cdef public Match match
+    cdef public Py_ssize_t admitted

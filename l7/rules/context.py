@@ -1,0 +1,42 @@
+"""What rules know of one request: made only where its route has rules.
+
+Hot: one is made a request of such a route.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from l7.balancing.routing import Match
+from l7.exchange import Exchange
+from l7.http.forwarding import Hop
+from l7.http.messages import RequestHead
+
+
+class RuleContext:
+    """One request as its rules see it.
+
+    ``believed`` are the forwarding fields of a trusted proxy, None of any other peer. ``match`` is its route, None
+    where it has none and the general rules are meant. ``rules`` is the `RuleSet` that holds for it.
+    """
+
+    __slots__ = ("admitted", "believed", "exchange", "head", "hop", "match", "rules", "target")
+
+    def __init__(
+        self, exchange: Exchange, head: RequestHead, hop: Hop, believed: bytes | None, match: Match | None, rules: Any
+    ) -> None:
+        self.exchange = exchange
+        self.head = head
+        self.hop = hop
+        self.believed = believed
+        self.match = match
+        self.rules = rules
+        self.target = head.path
+        """What the client asked for, whatever becomes of it on the way to a server."""
+        self.admitted = 0
+        """How many of the rules that may refuse it have let it pass."""
+
+    @property
+    def route(self) -> str:
+        """The pattern that has matched, as in ``example.com/api``; empty for none."""
+        return "" if self.match is None else self.match.host + self.match.path

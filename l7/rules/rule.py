@@ -1,0 +1,87 @@
+"""What a rule is: a setting of a route that decides about its requests or answers, beside who serves them.
+
+There are four kinds, by when they act; a rule may be of more than one. `l7.rules.compile` makes them, once a
+generation; from then on they never change.
+
+Hot only as types: what is called here goes to the implementation by its pointer.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from l7.config.generation import Path
+from l7.errors import ProxyError
+from l7.http.messages import LocalResponse, ResponseHead
+from l7.rules.context import RuleContext
+
+
+class Rule:
+    """One rule of a route; ``path`` is where it stands in the configuration."""
+
+    __slots__ = ("path",)
+
+    setting: ClassVar[str] = ""
+    """What it is called in the file, as in ``rate-limit``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def describe(self) -> str:
+        """What it does, in one line for `l7 explain`, without a secret."""
+        raise NotImplementedError
+
+
+class AdmissionRule(Rule):
+    """Lets requests in, or refuses them."""
+
+    __slots__ = ()
+
+    def admit(self, context: RuleContext) -> None:
+        """Let a request pass; raises the `ProxyError` that it is refused with. May wait."""
+        raise NotImplementedError
+
+    def admits_at_once(self, context: RuleContext) -> bool:
+        """Whether a request may pass, found out without waiting, for callbacks of the loop.
+
+        Where it is False nothing has happened yet, and `admit` decides.
+        """
+        try:
+            self.admit(context)
+        except ProxyError:
+            return False
+        return True
+
+
+class AnswerRule(Rule):
+    """Answers requests itself; no server is asked."""
+
+    __slots__ = ()
+
+    def answer(self, context: RuleContext) -> LocalResponse:
+        """The answer to a request."""
+        raise NotImplementedError
+
+
+class RequestRule(Rule):
+    """Changes what goes on to the servers."""
+
+    __slots__ = ()
+
+    def on_request(self, context: RuleContext) -> None:
+        """Change the head of a request before it is written for its server."""
+        raise NotImplementedError
+
+
+class ResponseRule(Rule):
+    """Changes answers before they go to clients."""
+
+    __slots__ = ()
+
+    def on_response(self, context: RuleContext, response: ResponseHead) -> None:
+        """Change the final answer of a server, or its 101."""
+        raise NotImplementedError
+
+    def on_own(self, context: RuleContext | None, answer: LocalResponse) -> LocalResponse:
+        """What becomes of an answer of l7's own; ``context`` is None where no request could be read."""
+        return answer

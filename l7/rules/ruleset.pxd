@@ -1,0 +1,24 @@
+# Types for the compiled l7/rules/ruleset.py.
+
+cimport cython
+
+from l7.http.messages cimport ResponseHead
+from l7.rules.context cimport RuleContext
+from l7.rules.rule cimport AdmissionRule, AnswerRule, RequestRule, ResponseRule
+
+cdef class RuleSet:
+    cdef public tuple rules
+    cdef tuple _admission, _request, _response
+    cdef public AnswerRule answer
+    cdef public bint logs_in
+
+    @cython.locals(rule=AdmissionRule)
+    cpdef bint begins(self, RuleContext context) except -1
+    @cython.locals(rule=AdmissionRule)
+    cpdef admit(self, RuleContext context)
+    @cython.locals(rule=RequestRule)
+    cpdef on_request(self, RuleContext context)
+    @cython.locals(rule=ResponseRule)
+    cpdef on_response(self, RuleContext context, ResponseHead response)
+    @cython.locals(rule=ResponseRule)
+    cpdef own(self, object context, object answer)
