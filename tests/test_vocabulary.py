@@ -16,7 +16,7 @@ TWICE: dict[str, str] = {}
 
 ORDINARY = """
     abandon abort accept acceptor access acknowledged action activate active add address admin allocator announce
-    announcer answer ask balancer begin begun body bound boundary broker buffer busy called certificate change
+    announcer answer ask attempt balancer begin begun body bound boundary broker buffer busy called certificate change
     child close closed command commit compare compared comparison compressed compressor config connect connector
     context coordinator
     count current descriptor dns done down dumper entry error exit exited failed failure file finish finished forward

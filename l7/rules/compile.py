@@ -12,12 +12,12 @@ from l7.balancing.routing import Match, Routes
 from l7.config.model import SecretStr
 from l7.config.schema import Config
 from l7.rules.inheritance import RouteSettings
-from l7.rules.login import Authenticator, Login
+from l7.rules.login import LoginRule, LoginVerifier
 from l7.rules.rule import Rule
 from l7.rules.ruleset import RuleSet
 
 
-def _no_authenticator(users: Mapping[str, SecretStr]) -> Authenticator | None:
+def _no_authenticator(users: Mapping[str, SecretStr]) -> LoginVerifier | None:
     return None
 
 
@@ -25,11 +25,11 @@ def _no_authenticator(users: Mapping[str, SecretStr]) -> Authenticator | None:
 class RuleResources:
     """What rules need that is no setting: a worker has it, an explanation does without."""
 
-    authenticator: Callable[[Mapping[str, SecretStr]], Authenticator | None] = _no_authenticator
+    authenticator: Callable[[Mapping[str, SecretStr]], LoginVerifier | None] = _no_authenticator
     """Makes what checks these logins."""
 
 
-RULES: tuple[Callable[[RouteSettings, RuleResources], Rule | None], ...] = (Login.of,)
+RULES: tuple[Callable[[RouteSettings, RuleResources], Rule | None], ...] = (LoginRule.of,)
 """What makes the rules of a route, in the order in which they act."""
 
 

@@ -20,7 +20,7 @@ from l7.rules.rule import AdmissionRule
 _CORS = {b"origin", b"access-control-request-method"}
 
 
-class Authenticator(Protocol):
+class LoginVerifier(Protocol):
     """What checks logins."""
 
     def check(self, authorization: bytes | None) -> bytes | None:
@@ -65,19 +65,19 @@ def needs_login(head: RequestHead) -> bool:
     return not is_challenge(head)
 
 
-class Login(AdmissionRule):
+class LoginRule(AdmissionRule):
     """Refuses requests without one of the logins that ``authenticator`` knows; None where this is only explained."""
 
     __slots__ = ("_authenticator",)
 
     setting = "users"
 
-    def __init__(self, path: Path, authenticator: Authenticator | None) -> None:
+    def __init__(self, path: Path, authenticator: LoginVerifier | None) -> None:
         super().__init__(path)
         self._authenticator = authenticator
 
     @classmethod
-    def of(cls, settings: RouteSettings, resources: Any) -> Login | None:
+    def of(cls, settings: RouteSettings, resources: Any) -> LoginRule | None:
         """The rule of a route; None where nobody is asked for a login."""
         users, path = settings.inherited("users")
         return cls(path, resources.authenticator(users)) if users else None

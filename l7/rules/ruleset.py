@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from l7.http.messages import LocalResponse, ResponseHead
 from l7.rules.context import RuleContext
-from l7.rules.login import Login
+from l7.rules.login import LoginRule
 from l7.rules.rule import AdmissionRule, AnswerRule, RequestRule, ResponseRule, Rule
 
 
@@ -25,7 +25,7 @@ class RuleSet:
         self._response = tuple([rule for rule in self.rules if isinstance(rule, ResponseRule)])
         self.answer: AnswerRule | None = next((rule for rule in self.rules if isinstance(rule, AnswerRule)), None)
         """What answers instead of servers."""
-        self.logs_in = any(isinstance(rule, Login) for rule in self.rules)
+        self.logs_in = any(isinstance(rule, LoginRule) for rule in self.rules)
         """Whether logins are checked."""
 
     def __iter__(self) -> Iterator[Rule]:
