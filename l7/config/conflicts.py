@@ -9,6 +9,7 @@ from l7.config.generation import Path
 from l7.config.model import SecretStr
 from l7.config.schema import Config
 from l7.config.sections import listeners
+from l7.config.values.routekeys import routes_of
 
 _NOTHING = {"verify": True, "ca": None, "server_name": None, "cert": None, "key": None}
 """What is set where nothing is."""
@@ -30,6 +31,7 @@ def conflicts(config: Config) -> Iterator[tuple[Path, str]]:
     yield from _client_certificates(config)
     yield from _tls_with_servers(config)
     yield from answer_conflicts(config)
+    yield from _prefixes(config)
 
 
 def logins(config: Config) -> Iterator[tuple[Path, dict[str, SecretStr]]]:
@@ -39,6 +41,15 @@ def logins(config: Config) -> Iterator[tuple[Path, dict[str, SecretStr]]]:
     for route, backend in config.backends.items():
         if backend.users:
             yield ("backends", route, "users"), backend.users
+
+
+def _prefixes(config: Config) -> Iterator[tuple[Path, str]]:
+    """Where there is no prefix to strip; those that have it of the defaults need not have one."""
+    for route, backend in config.backends.items():
+        stripped = backend.strip_prefix and not config.defaults.strip_prefix
+        if stripped and not any("/" in one for one in routes_of(route)):
+            what = f"a route without a path has no prefix; write one, as in {routes_of(route)[0]}/api"
+            yield ("backends", route, "strip-prefix"), what
 
 
 def _client_certificates(config: Config) -> Iterator[tuple[Path, str]]:

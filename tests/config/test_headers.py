@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from l7.config.reading.loading import load
+from l7.config.rendering.dump import render_dump
 from l7.config.sections.headers import RequestHeaders, ResponseHeaders, SentHost, plain
+from l7.errors import ConfigError
 
 
 def complaint(section: type[RequestHeaders | ResponseHeaders], written: Any) -> str:
@@ -117,3 +122,70 @@ def test_host_of_servers(written: str, host: str) -> None:
 def test_what_is_no_host(written: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(SentHost).validate_python(written)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "backends: {a.test: {strip-prefix: true, servers: [b]}}",
+            "backends.a.test.strip-prefix: a route without a path has no prefix; write one, as in a.test/api",
+        ),
+        ("backends: {a.test/api: {strip-prefix: true, servers: [b]}}", ""),
+        ("backends: {'a.test, b.test/api': {strip-prefix: true, servers: [b]}}", ""),
+        ("{defaults: {strip-prefix: true}, backends: {a.test: {servers: [b]}}}", ""),
+    ],
+)
+def test_prefix_that_there_is_not(tmp_path: Path, text: str, told: str) -> None:
+    assert told in refusal(tmp_path, text) if told else not refusal(tmp_path, text)
+
+
+def refusal(tmp_path: Path, text: str) -> str:
+    """What `l7 check` says of a file; empty where it takes it."""
+    file = tmp_path / "config.yml"
+    file.write_text(text, "utf-8")
+    try:
+        load(["-c", str(file)], {})
+    except ConfigError as refused:
+        return str(refused).replace(str(file), "config.yml")
+    return ""
+
+
+def test_where_it_stands_in_the_file(tmp_path: Path) -> None:
+    text = """
+response-headers:
+  set: {X-A: b, Connection: close}
+backends:
+  a.test:
+    servers: [b]
+    request-headers:
+      set:
+        X-A: '{hots}'
+        Authorization: "sesame\\0"
+      remove:
+        - X-Forwarded-For
+"""
+    assert [line.partition(": ")[0::2] for line in refusal(tmp_path, text).splitlines()] == [
+        ("config.yml:3", "response-headers.set.Connection: Connection cannot be changed by a rule: it is for one "
+         "connection only, and l7 writes it itself"),
+        ("config.yml:9", "backends.a.test.request-headers.set.X-A: {hots}: unknown variable; did you mean 'host'? (the "
+         "text itself is written {{hots}})"),
+        ("config.yml:10", "backends.a.test.request-headers.set.Authorization: a line end, a tab or another control "
+         "character cannot stand in a field"),
+        ("config.yml:12", "backends.a.test.request-headers.remove[0]: X-Forwarded-For cannot be changed by a rule: l7 "
+         "says itself how a request came; from whom more of it is believed is for trusted-proxies to say"),
+    ]  # fmt: skip
+
+
+def test_dump_hides_what_proves_who_asks_and_loads_back(tmp_path: Path) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text(
+        "backends: {a.test: {servers: [b], request-headers: {set: {Authorization: Basic sesame, X-Env: '{host}'}}}}"
+    )
+    dump = render_dump(load(["-c", str(file)], {}))
+    assert "sesame" not in dump
+    assert re.search(r"Authorization: '\*\*\*'", dump)
+    assert "X-Env: '{host}'" in dump
+    file.write_text(dump)
+    again = load(["-c", str(file)], {})
+    assert again.config.backends["a.test"].request_headers.set["X-Env"] == "{host}"
