@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from l7.balancing.routing import Match, Routes
 from l7.config.model import SecretStr
 from l7.config.schema import Config
+from l7.rules.heads.header_rules import RequestHeadersRule, ResponseHeadersRule
+from l7.rules.heads.upstream_rules import ClientHostRule, RestorePrefixRule, StripPrefixRule, UpstreamHostRule
 from l7.rules.inheritance import RouteSettings
 from l7.rules.login import LoginRule, LoginVerifier
 from l7.rules.rule import Rule
@@ -29,7 +31,16 @@ class RuleResources:
     """Makes what checks these logins."""
 
 
-RULES: tuple[Callable[[RouteSettings, RuleResources], Rule | None], ...] = (LoginRule.of,)
+RULES: tuple[Callable[[RouteSettings, RuleResources], Rule | None], ...] = (
+    LoginRule.of,
+    StripPrefixRule.of,
+    UpstreamHostRule.of,
+    RequestHeadersRule.of,
+    ClientHostRule.of,
+    RestorePrefixRule.of,
+    ResponseHeadersRule.general,
+    ResponseHeadersRule.of,
+)
 """What makes the rules of a route, in the order in which they act."""
 
 

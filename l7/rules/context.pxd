@@ -9,7 +9,8 @@ cdef class RuleContext:
     cdef public Exchange exchange
     cdef public RequestHead head
     cdef public Hop hop
-    cdef public bytes target
+    cdef public bytes target, sent_host
+    cdef public bint names_server
     cdef public object believed, rules
     cdef public Match match
     cdef public Py_ssize_t admitted

@@ -20,7 +20,9 @@ class RuleContext:
     where it has none and the general rules are meant. ``rules`` is the `RuleSet` that holds for it.
     """
 
-    __slots__ = ("admitted", "believed", "exchange", "head", "hop", "match", "rules", "target")
+    __slots__ = (
+        "admitted", "believed", "exchange", "head", "hop", "match", "names_server", "rules", "sent_host", "target",
+    )  # fmt: skip
 
     def __init__(
         self, exchange: Exchange, head: RequestHead, hop: Hop, believed: bytes | None, match: Match | None, rules: Any
@@ -33,8 +35,17 @@ class RuleContext:
         self.rules = rules
         self.target = head.path
         """What the client asked for, whatever becomes of it on the way to a server."""
+        self.sent_host = b""
+        """The Host that the server gets, where it is not the client's; empty where it is."""
+        self.names_server = False
+        """Whether each server gets its own address as Host."""
         self.admitted = 0
         """How many of the rules that may refuse it have let it pass."""
+
+    @property
+    def authority(self) -> bytes:
+        """The Host that the client asks for; our own address where it names none."""
+        return self.head.authority or self.hop.authority
 
     @property
     def route(self) -> str:

@@ -10,28 +10,14 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 from l7.config.values.templates import OF_REQUESTS, Variable, pieces_of
-from l7.exchange import Exchange
 from l7.http.authority import default_port, port_in
-from l7.http.forwarding import Hop
 from l7.http.grammar import CRLF, OWS
-from l7.http.messages import RequestHead
+from l7.rules.context import RuleContext
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _SCHEMES = (b"http", b"https")
-
-
-class RequestContext(Protocol):
-    """What of a request the values are taken from."""
-
-    exchange: Exchange
-    head: RequestHead
-    hop: Hop
-    believed: bytes | None
-    target: bytes
-    route: str
 
 
 class Template:
@@ -52,7 +38,7 @@ class Template:
         """The template of a text that has only ``known`` variables. Raises ValueError for others."""
         return cls(pieces_of(text, known))
 
-    def expand(self, context: RequestContext | None) -> bytes | None:
+    def expand(self, context: RuleContext | None) -> bytes | None:
         """The value of a field for a request.
 
         None where it is not to be sent: it would hold a control character, or the request could not be read and there
@@ -65,7 +51,7 @@ class Template:
         value = b"".join([piece if isinstance(piece, bytes) else VALUES[piece.name](context) for piece in self._pieces])
         return None if _CONTROL.search(value) else value
 
-    def body(self, context: RequestContext | None, media_type: str, known: Mapping[str, bytes] | None = None) -> bytes:
+    def body(self, context: RuleContext | None, media_type: str, known: Mapping[str, bytes] | None = None) -> bytes:
         """The text as a body of ``media_type``, in which values are escaped where that is HTML, XML or JSON.
 
         ``known`` are values that stand before those of the request, by name: the status and the reason of a failure.
@@ -104,19 +90,19 @@ def _as_json(value: bytes) -> bytes:
     return json.dumps(value.decode("utf-8", "replace"))[1:-1].encode("ascii")
 
 
-def scheme_of(context: RequestContext) -> bytes:
+def scheme_of(context: RuleContext) -> bytes:
     """``http`` or ``https``: what the client spoke, with l7 or with a trusted proxy that says so."""
     told = _told(context.believed, b"x-forwarded-proto:").lower()
     return told if told in _SCHEMES else context.hop.scheme
 
 
-def _port_of(context: RequestContext) -> bytes:
+def _port_of(context: RuleContext) -> bytes:
     """The port that the client connected to, as far as it can be known: as in X-Forwarded-Port."""
     told = _told(context.believed, b"x-forwarded-port:")
     if told:
         told = port_in(b"_:" + told)
     hop = context.hop
-    return told or hop.told_port or port_in(context.head.authority or hop.authority) or default_port(scheme_of(context))
+    return told or hop.told_port or port_in(context.authority) or default_port(scheme_of(context))
 
 
 def _told(believed: bytes | None, name: bytes) -> bytes:
@@ -128,39 +114,39 @@ def _told(believed: bytes | None, name: bytes) -> bytes:
     return b""
 
 
-def _client(context: RequestContext) -> bytes:
+def _client(context: RuleContext) -> bytes:
     return context.exchange.client.encode("ascii", "replace")
 
 
-def _host(context: RequestContext) -> bytes:
+def _host(context: RuleContext) -> bytes:
     return context.head.host.encode("ascii", "replace")
 
 
-def _path(context: RequestContext) -> bytes:
+def _path(context: RuleContext) -> bytes:
     return context.target.partition(b"?")[0]
 
 
-def _query(context: RequestContext) -> bytes:
+def _query(context: RuleContext) -> bytes:
     return context.target.partition(b"?")[2]
 
 
-def _target(context: RequestContext) -> bytes:
+def _target(context: RuleContext) -> bytes:
     return context.target
 
 
-def _request_id(context: RequestContext) -> bytes:
+def _request_id(context: RuleContext) -> bytes:
     return context.exchange.request_id.encode("ascii", "replace")
 
 
-def _user(context: RequestContext) -> bytes:
+def _user(context: RuleContext) -> bytes:
     return context.exchange.user
 
 
-def _route(context: RequestContext) -> bytes:
+def _route(context: RuleContext) -> bytes:
     return context.route.encode("utf-8")
 
 
-VALUES: dict[str, Callable[[RequestContext], bytes]] = {
+VALUES: dict[str, Callable[[RuleContext], bytes]] = {
     "client": _client,
     "host": _host,
     "path": _path,

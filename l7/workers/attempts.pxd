@@ -26,7 +26,7 @@ cdef class ServerAttempts:
     cpdef forward(self, ForwardedRequest forwarded)
     @cython.locals(member=Member)
     cdef _try_servers(self, ForwardedRequest forwarded, BackendRuntime upstream)
-    @cython.locals(exchange=Exchange, server=Stream, pool=ConnectionPool)
+    @cython.locals(exchange=Exchange, server=Stream, pool=ConnectionPool, context=RuleContext)
     cdef _attempt(self, ForwardedRequest forwarded, Member member)
     @cython.locals(relay=Relay, response=ResponseHead, waiting=dict, context=RuleContext, rules=RuleSet)
     cdef _through(self, ForwardedRequest forwarded, Member member, ConnectionPool pool, Stream server)

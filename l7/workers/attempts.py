@@ -91,6 +91,9 @@ class ServerAttempts:
         exchange.attempts += 1
         forwarded.member = None
         forwarded.deadline.begin_attempt()
+        context = exchange.ruled
+        if context is not None and context.names_server:
+            forwarded.name_host(member.authority)
         pool = member.pool.of(exchange.host) if forwarded.upstream.by_host else member.pool
         server = forwarded.sent_on
         if server is None:
@@ -127,12 +130,12 @@ class ServerAttempts:
                 forwarded.forget_body(self._handler.buffers)
             member.unanswered = 0
             self._counters.answered(member.row, forwarded.exchange.response_time)
-            if forwarded.cookie:
-                response.runs.append(forwarded.cookie)
             context = forwarded.exchange.ruled
             if context is not None:
                 rules = context.rules
                 rules.on_response(context, response)
+            if forwarded.cookie:  # it is l7's own, whatever rules say of cookies
+                response.runs.append(forwarded.cookie)
             if response.status == 101:
                 if self._tunnels.run(forwarded, relay, server):
                     forwarded.exchange.failure = self.killed(forwarded.exchange, whole=True)

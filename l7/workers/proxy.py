@@ -122,14 +122,13 @@ class Proxy(RequestHandler):
         exchange.row = upstream.row
         rules = match.rules
         strips = False
+        if head.authorization is not None and (rules is None or not rules.logs_in):
+            exchange.user = claimed_login(head.authorization)
         if rules is not None:
             context = exchange.ruled = RuleContext(exchange, head, client.hop, believed, match, rules)
             if not rules.begins(context):
                 return None
-            rules.on_request(context)
             strips = self._strips and rules.logs_in
-        elif head.authorization is not None:
-            exchange.user = claimed_login(head.authorization)
         body = None if head.length == ABSENT else client.read_body(exchange, head)
         forwarded = ForwardedRequest(exchange, head, body, client, upstream)
         forwarded.open(believed, strips)
@@ -190,6 +189,7 @@ class Proxy(RequestHandler):
         exchange.total_time = clock.monotonic() - exchange.started
         self.counters.count(exchange)
         self.log.log(exchange)
+        exchange.ruled = None  # the two know each other: without this only the garbage collector would free them
 
     def _introduce(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> bytes | None:
         """Note who asks for what, under which request id; returns the forwarding fields of a trusted peer.
@@ -241,12 +241,12 @@ class Proxy(RequestHandler):
             exchange.row = match.payload.row
         rules = self.general if match is None else match.rules
         context = exchange.ruled
+        if head.authorization is not None and (rules is None or not rules.logs_in):
+            exchange.user = claimed_login(head.authorization)
         if rules is not None:
             if context is None:
                 context = exchange.ruled = RuleContext(exchange, head, client.hop, believed, match, rules)
             rules.admit(context)
-        elif head.authorization is not None:
-            exchange.user = claimed_login(head.authorization)
         if head.via and forwarding.loops(head):
             raise ProxyError(LOOP, f"it came through {forwarding.MOST_HOPS} times")
         if head.max_forwards == 0:
@@ -270,8 +270,6 @@ class Proxy(RequestHandler):
         if body is not None and len(body.first) < head.length <= upstream.bounds.request_buffer:
             client.buffer_body(head, upstream.total)
         rules = match.rules
-        if rules is not None:
-            rules.on_request(exchange.ruled)
         forwarded = ForwardedRequest(exchange, head, body, client, upstream)
         forwarded.open(believed, self._strips and rules is not None and rules.logs_in)
         return forwarded

@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 
 from l7.http.fields import name_of
 from l7.http.messages import lines_of
+from l7.rules.context import RuleContext
 from l7.rules.heads.headers import FieldChanges
-from tests.rules.contexts import Context
+from tests.rules.contexts import context_of
 
 RUNS = [b"Server: a\r\nX-Env: test\r\nVary: A", b"x-env: again\r\nCookie: b"]
 
 
-def lines(changes: FieldChanges, runs: list[bytes] | None = None, context: Context | None = None) -> list[bytes]:
-    return lines_of(changes.apply(RUNS if runs is None else runs, context or Context()))
+def lines(changes: FieldChanges, runs: list[bytes] | None = None, context: RuleContext | None = None) -> list[bytes]:
+    return lines_of(changes.apply(RUNS if runs is None else runs, context or context_of()))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_variables() -> None:
 
 @pytest.mark.parametrize("user", [b"", b"a\r\nX-Evil: b", b"\0"])
 def test_value_that_cannot_be_sent_still_replaces(user: bytes) -> None:
-    context = Context()
+    context = context_of()
     context.exchange.user = user
     assert lines(FieldChanges([], {"X-User": "{user}"}), [b"X-User: root\r\nA: b"], context) == [b"A: b"]
 
@@ -73,7 +74,7 @@ def test_value_that_cannot_be_sent_still_replaces(user: bytes) -> None:
 def test_strict_transport_security_is_for_https() -> None:
     changes = FieldChanges([], {"Strict-Transport-Security": "max-age=1", "X-A": "b"})
     assert lines(changes, []) == [b"X-A: b"]
-    context = Context(believed=b"X-Forwarded-Proto: https")
+    context = context_of(believed=b"X-Forwarded-Proto: https")
     assert lines(changes, [], context) == [b"Strict-Transport-Security: max-age=1", b"X-A: b"]
     assert changes.apply([], None) == [b"X-A: b"]
 
@@ -102,7 +103,7 @@ def test_as_if_line_by_line(before: list[bytes], remove: list[str], replace: dic
 
 @given(st.binary(), st.text("{}user a", max_size=12))
 def test_no_line_ever_ends_within(user: bytes, text: str) -> None:
-    context = Context()
+    context = context_of()
     context.exchange.user = user
     try:
         changes = FieldChanges([], {"X-User": text + "{user}"})

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l7.config.values.templates import OF_FAILURES, OF_REQUESTS
-from l7.rules.templates import VALUES, RequestContext, Template
-from tests.rules.contexts import Context
+from l7.rules.context import RuleContext
+from l7.rules.templates import VALUES, Template
+from tests.rules.contexts import context_of
 
 
-def expand(text: str, context: RequestContext | None = None) -> bytes | None:
-    return Template.parse(text).expand(context or Context())
+def expand(text: str, context: RuleContext | None = None) -> bytes | None:
+    return Template.parse(text).expand(context or context_of())
 
 
 @pytest.mark.parametrize(
@@ -89,28 +90,28 @@ def test_every_variable_has_a_value() -> None:
     ],
 )
 def test_scheme_and_port_are_those_of_the_client(believed: bytes | None, scheme: bytes, port: bytes) -> None:
-    assert expand("{scheme}", Context(believed=believed)) == scheme
-    assert expand("{port}", Context(believed=believed)) == port
+    assert expand("{scheme}", context_of(believed=believed)) == scheme
+    assert expand("{port}", context_of(believed=believed)) == port
 
 
 def test_port_without_one_in_host() -> None:
-    context = Context(authority=b"example.com")
+    context = context_of(authority=b"example.com")
     assert expand("{port}", context) == b"80"
     context.hop.told_port = b"81"
     assert expand("{port}", context) == b"81"
-    context = Context(authority=b"example.com", believed=b"X-Forwarded-Proto: https")
+    context = context_of(authority=b"example.com", believed=b"X-Forwarded-Proto: https")
     assert expand("{port}", context) == b"443"
 
 
 def test_target_of_what_is_stripped() -> None:
-    context = Context(b"/api/x?y")
+    context = context_of(b"/api/x?y")
     context.head.path = b"/x?y"
     assert expand("{target} {path} {query}", context) == b"/api/x?y /api/x y"
 
 
 @pytest.mark.parametrize("user", [b"a\rb", b"a\nb", b"a\0b", b"a\tb", b"\x7f", b"\x1b[0m"])
 def test_value_with_a_control_character_is_not_sent(user: bytes) -> None:
-    context = Context()
+    context = context_of()
     context.exchange.user = user
     assert expand("hello {user}", context) is None
     assert Template.parse("hello {user}!").body(context, "text/plain") == b"hello !"
@@ -135,12 +136,12 @@ def test_request_that_could_not_be_read() -> None:
     ],
 )
 def test_values_are_escaped_in_markup(media_type: str, value: bytes) -> None:
-    assert Template.parse("<p>{path}").body(Context(b"/<script>&\"'"), media_type) == b"<p>" + value
+    assert Template.parse("<p>{path}").body(context_of(b"/<script>&\"'"), media_type) == b"<p>" + value
 
 
 @given(st.binary(), st.text(alphabet="{}ab \r\n\0", max_size=8), st.sampled_from(["{user}", "{user}{user}", "x{user}"]))
 def test_no_control_character_ever_leaves(user: bytes, text: str, variables: str) -> None:
-    context = Context()
+    context = context_of()
     context.exchange.user = user
     try:
         template = Template.parse(variables + text)

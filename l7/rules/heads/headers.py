@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from l7.http import octets
 from l7.http.grammar import CRLF
-from l7.rules.templates import RequestContext, Template, scheme_of
+from l7.rules.context import RuleContext
+from l7.rules.templates import Template, scheme_of
 
 _SECURE_ONLY = b"strict-transport-security"
 """Not sent over plain http (RFC 6797, 7.2)."""
@@ -34,11 +35,12 @@ class Line:
         constant = self.value.constant
         self.fixed = None if constant is None or self.key == _SECURE_ONLY else self.name + constant
 
-    def write(self, context: RequestContext | None) -> bytes:
+    def write(self, context: RuleContext | None) -> bytes:
         """The line for a request; empty where none is sent: for a value that is empty, or holds a control character."""
         if self.key == _SECURE_ONLY and (context is None or scheme_of(context) != b"https"):
             return b""
         value = self.value.expand(context)
+        value = value.strip(b" ") if value else b""
         return self.name + value if value else b""
 
 
@@ -92,7 +94,7 @@ class FieldChanges:
         self.names = self._gone | {line.key for line in self.lines}
         """All names of which it says anything, as they are compared."""
 
-    def apply(self, runs: list[bytes], context: RequestContext | None) -> list[bytes]:
+    def apply(self, runs: list[bytes], context: RuleContext | None) -> list[bytes]:
         """The lines of a head after the changes; ``runs`` stays as it is."""
         changed = self._kept(runs) if self._quick else runs[:]
         if self._fixed:
@@ -101,7 +103,7 @@ class FieldChanges:
             self._write(changed, context)
         return changed
 
-    def _write(self, changed: list[bytes], context: RequestContext | None) -> None:
+    def _write(self, changed: list[bytes], context: RuleContext | None) -> None:
         for line in self._written:
             if isinstance(line, bytes):
                 changed.append(line)

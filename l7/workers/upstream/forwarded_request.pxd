@@ -5,6 +5,8 @@ cimport cython
 from l7.exchange cimport Exchange
 from l7.balancing.members cimport Member
 from l7.http.messages cimport RequestHead
+from l7.rules.context cimport RuleContext
+from l7.rules.ruleset cimport RuleSet
 from l7.workers.downstream.request_handler cimport BegunRequest
 from l7.workers.downstream.body cimport RequestBody
 from l7.workers.downstream.client_exchange cimport ClientExchange
@@ -27,9 +29,11 @@ cdef class ForwardedRequest(BegunRequest):
     cdef public Py_ssize_t spent
     cdef public double failing_since
 
-    @cython.locals(head=RequestHead, body=RequestBody, exchange=Exchange, first=bytes, user=bytes)
+    @cython.locals(head=RequestHead, body=RequestBody, exchange=Exchange, first=bytes, user=bytes, runs=list, path=bytes, plain=bint, context=RuleContext, rules=RuleSet)
     cpdef open(self, object believed, bint strips)
-    @cython.locals(upstream=BackendRuntime, member=Member, pool=ConnectionPool, server=Stream)
+    @cython.locals(begin=Py_ssize_t, end=Py_ssize_t)
+    cpdef name_host(self, bytes host)
+    @cython.locals(upstream=BackendRuntime, member=Member, pool=ConnectionPool, server=Stream, context=RuleContext)
     cpdef begin(self)
     @cython.locals(waiting=dict)
     cdef _send_on(self, Stream server, Member member)

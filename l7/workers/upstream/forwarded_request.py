@@ -9,6 +9,7 @@ from l7.balancing.members import Member
 from l7.errors import ProxyError, Retry
 from l7.exchange import Exchange
 from l7.http import forwarding
+from l7.http.grammar import CRLF
 from l7.http.messages import RequestHead
 from l7.workers.buffers import BufferLimit
 from l7.workers.downstream.body import RequestBody
@@ -21,6 +22,7 @@ from l7.workers.upstream.request_deadline import NO_DEADLINE
 
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 """RFC 9110, 9.2.2."""
+_HOST = b"\r\nHost: "
 
 
 class ForwardedRequest(BegunRequest):
@@ -67,7 +69,7 @@ class ForwardedRequest(BegunRequest):
         """The head and the part of the body received so far, as they go to the server: `open` writes it."""
 
     def open(self, believed: bytes | None, strips: bool) -> None:
-        """Write the head anew, with what a trusted peer says of the request, or None of any other.
+        """Write the head anew, as rules have it, with what a trusted peer says of the request, or None of any other.
 
         ``strips`` says that the server gets no Authorization, but the login that was checked.
         """
@@ -76,12 +78,31 @@ class ForwardedRequest(BegunRequest):
         if body is not None:
             first = body.first
             body.first = b""  # it is kept once
+        runs, path, plain = head.runs, head.path, head.plain
         if strips:
             user = exchange.user
             if head.authorization is not None:
                 head.runs = [kept for run in head.runs if (kept := forwarding.without(run, b"authorization"))]
             believed = None if believed is None else forwarding.without(believed, b"x-forwarded-user")
+        context = exchange.ruled
+        if context is not None:
+            context.believed = believed
+            rules = context.rules
+            rules.on_request(context)
+            believed = context.believed
         self.opening = self.client.hop.request_head(head, exchange.request_id.encode("ascii"), believed, first, user)
+        if context is not None:
+            # What l7 goes by is what the client has sent: cookies, hash keys, what is accepted.
+            head.runs, head.path, head.plain = runs, path, plain
+            if context.sent_host:
+                self.name_host(context.sent_host)
+
+    def name_host(self, host: bytes) -> None:
+        """Have the server get ``host`` as Host, whatever was to go there."""
+        begin = self.opening.find(_HOST) + len(_HOST)  # it is the first field
+        end = self.opening.find(CRLF, begin)
+        self.opening = b"".join((self.opening[:begin], host, self.opening[end:]))
+        self.exchange.ruled.sent_host = host
 
     def begin(self) -> None:
         """Pick a member, and send the request on an idle connection to it if there is one: for callbacks of the loop.
@@ -97,6 +118,9 @@ class ForwardedRequest(BegunRequest):
             pool = member.pool
             server = pool.check_out()
             if server is not None:
+                context = self.exchange.ruled
+                if context is not None and context.names_server:
+                    self.name_host(member.authority)
                 self._send_on(server, member)
         except Exception:
             upstream.release(member)

@@ -1,0 +1,129 @@
+"""Header rules of a route: `request-headers` for what a server gets, `response-headers` for what a client gets.
+
+An answer of l7's own gets the fields of a rule, too, but keeps what it says itself: a 401 its challenge, a 503 its
+Retry-After. What describes a server's content, or how long that may be kept, is not said of l7's refusals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from l7.config.generation import Path
+from l7.config.model import SecretStr
+from l7.config.sections.headers import RequestHeaders, ResponseHeaders, plain
+from l7.config.values.scalars import REDACTED
+from l7.http.messages import LocalResponse, ResponseHead
+from l7.rules.context import RuleContext
+from l7.rules.heads.headers import FieldChanges
+from l7.rules.inheritance import Placed, RouteSettings
+from l7.rules.rule import RequestRule, ResponseRule
+
+_OF_CONTENT = frozenset(
+    b"content-type content-encoding content-language content-location content-disposition content-range "
+    b"accept-ranges".split()
+)
+"""What an answer of l7's own says itself, or not at all."""
+_OF_FRESHNESS = frozenset(b"cache-control expires etag last-modified".split())
+"""What is meant for a server's content: a refusal that caches keep outlives its reason."""
+
+
+class RequestHeadersRule(RequestRule):
+    """Changes the fields that a server gets."""
+
+    __slots__ = ("_words", "changes")
+
+    setting = "request-headers"
+
+    def __init__(self, path: Path, section: RequestHeaders) -> None:
+        super().__init__(path)
+        replace = {name: _sent(plain(value)) for name, value in section.set.items()}
+        self.changes = FieldChanges(section.remove, replace, section.add, twins=True)
+        self._words = "; ".join(_words(section))
+
+    @classmethod
+    def of(cls, settings: RouteSettings, resources: Any) -> RequestHeadersRule | None:
+        """The rule of a route; None where it changes nothing."""
+        placed = settings.own("request_headers")
+        return None if placed is None or not any(_words(placed[0])) else cls(placed[1], placed[0])
+
+    def describe(self) -> str:
+        """What is changed, without the values that prove who asks."""
+        return self._words
+
+    def on_request(self, context: RuleContext) -> None:
+        """Change the head that goes to a server."""
+        context.head.runs = self.changes.apply(context.head.runs, context)
+
+
+class ResponseHeadersRule(ResponseRule):
+    """Changes the fields that a client gets."""
+
+    __slots__ = ("_words", "changes")
+
+    setting = "response-headers"
+
+    def __init__(self, path: Path, section: ResponseHeaders) -> None:
+        super().__init__(path)
+        self.changes = FieldChanges(section.remove, section.set, section.add)
+        self._words = "; ".join(_words(section))
+
+    @classmethod
+    def general(cls, settings: RouteSettings, resources: Any) -> ResponseHeadersRule | None:
+        """What stands at the top, without the fields that the backend names; None where that is nothing."""
+        (section, path), *nearer = settings.levels("response_headers")
+        return cls._placed((_beside(section, [own for own, _ in nearer]), path))
+
+    @classmethod
+    def of(cls, settings: RouteSettings, resources: Any) -> ResponseHeadersRule | None:
+        """What stands in the backend; None where that is nothing."""
+        placed = settings.own("response_headers")
+        return None if placed is None else cls._placed(placed)
+
+    @classmethod
+    def _placed(cls, placed: Placed) -> ResponseHeadersRule | None:
+        section, path = placed
+        return cls(path, section) if any(_words(section)) else None
+
+    def describe(self) -> str:
+        """What is changed."""
+        return self._words
+
+    def on_response(self, context: RuleContext, response: ResponseHead) -> None:
+        """Change the head of a server's answer."""
+        response.runs = self.changes.apply(response.runs, context)
+
+    def on_own(self, context: RuleContext | None, answer: LocalResponse) -> LocalResponse:
+        """The same answer of l7's own with the fields that are set and added, but for those that it has already."""
+        own = _OF_CONTENT | {field.partition(":")[0].lower().encode("ascii") for field in answer.fields}
+        if answer.status >= 400:
+            own |= _OF_FRESHNESS
+        written = [line.write(context) for line in self.changes.lines if line.key not in own]
+        fields = tuple([line.decode("latin-1") for line in written if line])
+        return answer._replace(fields=(*answer.fields, *fields)) if fields else answer
+
+
+def _beside(general: ResponseHeaders, nearer: list[ResponseHeaders]) -> ResponseHeaders:
+    """What is left of the general section: of a field only the nearest that names it says anything."""
+    said = {name.lower() for own in nearer for name in (*own.remove, *own.set, *own.add)}
+    return ResponseHeaders.model_construct(
+        remove=tuple([name for name in general.remove if name.lower() not in said]),
+        set={name: value for name, value in general.set.items() if name.lower() not in said},
+        add={name: values for name, values in general.add.items() if name.lower() not in said},
+    )
+
+
+def _sent(value: str) -> str:
+    """A value as it is sent: the placeholder of a dump is none, and nothing is sent in its place."""
+    return "" if value == REDACTED else value
+
+
+def _words(section: RequestHeaders | ResponseHeaders) -> Iterator[str]:
+    """What a section says, in the order in which it is done."""
+    for name in section.remove:
+        yield f"remove {name}"
+    for name, value in section.set.items():
+        yield f"set {name}: {REDACTED if isinstance(value, SecretStr) else value}"
+    for name, values in section.add.items():
+        for one in values:
+            yield f"add {name}: {one}"
