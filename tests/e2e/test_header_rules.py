@@ -16,7 +16,7 @@ from tests.harness.stage import Play
 CONFIG = """
 trusted-proxies: [127.0.0.2]
 response-headers:
-  set: {{Strict-Transport-Security: max-age=1, X-Frame-Options: DENY, Access-Control-Allow-Origin: '*'}}
+  set: {{Strict-Transport-Security: max-age=1, X-Frame-Options: DENY, Access-Control-Allow-Origin: '*', X-Text: é}}
   remove: [Server]
 backends:
   plain.test: {{servers: ['{address}']}}
@@ -188,6 +188,7 @@ def test_answers_of_l7s_own(play: Play) -> None:
         assert answer.status == status
         assert answer.values(b"x-frame-options") == [frames]
         assert answer.values(b"access-control-allow-origin") == [b"*"]
+        assert answer.values(b"x-text") == ["é".encode()]
         assert answer.values(b"content-type")[0].startswith(b"text/plain")
 
 

@@ -33,7 +33,7 @@ class Line:
         """The name as it is compared."""
         self.value = Template.parse(text)
         constant = self.value.constant
-        self.fixed = None if constant is None or self.key == _SECURE_ONLY else self.name + constant
+        self.fixed = None if not constant or self.key == _SECURE_ONLY else self.name + constant
 
     def write(self, context: RuleContext | None) -> bytes:
         """The line for a request; empty where none is sent: for a value that is empty, or holds a control character."""

@@ -385,7 +385,7 @@ def answer_bytes(response: LocalResponse, head: RequestHead | None, *, keep: boo
         lines.append("Connection: close")
     elif head is not None and not head.minor:
         lines.append("Connection: keep-alive")
-    text = "\r\n".join([*lines, "", ""]).encode("ascii")
+    text = "\r\n".join([*lines, "", ""]).encode("latin-1")  # bytes of fields that are no ASCII are what they were
     if head is not None and head.method == b"HEAD":
         return text, 0
     return text + response.body, len(response.body)
