@@ -18,6 +18,9 @@ from l7.explain.asked import Question
 from l7.explain.explanation import explain
 from l7.ipc.requests import Answer, ExplainRequest
 
+WIDEST = 60
+"""Columns of what rules say, beyond which their places do not stand below each other."""
+
 
 def command(argv: Sequence[str], environ: Mapping[str, str], load: Callable[[], Loaded]) -> int:
     """Explain a request; 1 when nothing answers it but a refusal.
@@ -29,9 +32,15 @@ def command(argv: Sequence[str], environ: Mapping[str, str], load: Callable[[], 
         raise ConfigError([Problem("explain", "", "write a URL, as in `l7 explain http://example.com/api`")])
     answer = None if given.offline or given.words[2:] else _ask(given, environ)
     if answer is None:
-        answer = explain(load().config, Question(given.words[1], given.headers, given.method, given.client)).plain()
+        answer = _offline(load(), given)
     print(json.dumps(answer, indent=2) if given.json else "\n".join(lines(answer)))
-    return 0 if answer["match"] else 1
+    return 0 if answer["match"] and not answer.get("refused") else 1
+
+
+def _offline(loaded: Loaded, given: flags.Given) -> Answer:
+    """What the configuration says."""
+    question = Question(given.words[1], given.headers, given.method, given.client)
+    return explain(loaded.config, question, loaded.sources).plain()
 
 
 def _ask(given: flags.Given, environ: Mapping[str, str]) -> Answer | None:
@@ -50,17 +59,44 @@ def _ask(given: flags.Given, environ: Mapping[str, str]) -> Answer | None:
 def lines(answer: Answer) -> Iterator[str]:
     """An explanation for people."""
     yield f"url:     {printable(answer['url'], 2000)}"
+    if answer.get("client"):
+        yield f"client:  {printable(answer['client'])}"
     yield f"listener: {answer['listener']}"
     yield f"host:    {printable(answer['host']) or '-'}"
     if answer["redirect"]:
         yield f"redirect: 308 to {printable(answer['redirect'], 2000)}"
         return
-    if not answer["match"]:
-        yield f"route:   none: {answer['why']}"
-        return
-    yield f"route:   {answer['route']} ({answer['why']})"
-    kept = "; Authorization is not sent on, X-Forwarded-User says who" if answer["authorization"] == "strip" else ""
-    yield f"login:   {'required' if answer['login'] else 'not required'}{kept}"
+    yield f"route:   {answer['route']} ({answer['why']})" if answer["match"] else f"route:   none: {answer['why']}"
+    if answer["match"]:
+        kept = "; Authorization is not sent on, X-Forwarded-User says who" if answer["authorization"] == "strip" else ""
+        yield f"login:   {'required' + kept if answer['login'] else 'not required'}"
+    yield from _rules(answer)
+    if answer["match"] and not answer.get("refused") and not answer.get("answer"):
+        yield from _servers(answer)
+    if answer.get("response"):
+        yield "fields that come into the answer:"
+        yield from (f"  {printable(line, 2000)}" for line in answer["response"])
+
+
+def _rules(answer: Answer) -> Iterator[str]:
+    """The rules in their order, each with its place, and what they have decided."""
+    rules = answer.get("rules") or []  # an l7 that runs since before an upgrade has no word of them
+    if rules:
+        yield "rules:"
+    words = [one["words"] + (f" ({one['verdict']})" if one["verdict"] else "") for one in rules]
+    name = max((len(one["setting"]) for one in rules), default=0)
+    width = max((len(text) for text in words if len(text) <= WIDEST), default=0)
+    for one, text in zip(rules, words, strict=True):
+        place = ", ".join(filter(None, (one["source"], one["inherited"] and f"of {one['inherited']}")))
+        yield printable(f"  {one['setting']:{name}}  {text:{width}}  {place}", 2000).rstrip()
+    decided = answer.get("refused") or answer.get("answer")
+    if decided and decided["setting"]:
+        what = decided.get("reason") or ", ".join([decided["type"] or "no body", *decided["fields"]])
+        yield printable(f"answer:  {decided['status']} {what}, by {decided['setting']} ({decided['source']})", 2000)
+
+
+def _servers(answer: Answer) -> Iterator[str]:
+    """The servers, and what one of them would get."""
     if not answer["servers"]:
         yield "servers: none: answered 503"
     elif "now" in answer:
@@ -68,11 +104,12 @@ def lines(answer: Answer) -> Iterator[str]:
     else:
         yield "servers:"
         yield from (f"  {one}" for one in answer["servers"])
-    if answer.get("tls"):  # one that runs since before an upgrade has no word of it
+    if answer.get("tls"):
         yield printable(f"tls:     https to servers, {answer['tls']}", 2000)
     yield f"balance: {answer['balance']}"
-    yield "headers added:"
-    yield from (f"  {name}: {value}" for name, value in answer["headers"].items())
+    yield "request, as a server gets it:"
+    told = answer.get("request") or [f"{name}: {value}" for name, value in answer["headers"].items()]
+    yield from (f"  {printable(line, 2000)}" for line in told)
 
 
 def _now(now: Answer) -> Iterator[str]:

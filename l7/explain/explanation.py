@@ -1,4 +1,4 @@
-"""Where a request would go, and why: computed by the modules that serve requests."""
+"""Where a request would go, what would be done to it, and why: computed by the modules that serve requests."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from l7.balancing.routing import Match, Routes
+from l7.config.generation import Sources
 from l7.config.schema import Backend, Config
 from l7.config.values.names import printable
 from l7.config.values.server_names import OF_REQUEST
 from l7.errors import NO_ROUTE, ProxyError
-from l7.explain.asked import REQUEST_ID, AskedRequest, Question, asked, listener_of, redirect_of
+from l7.explain.asked import AskedRequest, Question, asked, listener_of, redirect_of
+from l7.explain.rules import RuleFindings, find_rules
 from l7.http.forwarding import ADDED
 from l7.http.messages import RequestHead
 
@@ -19,88 +21,127 @@ USER = b"<login>"
 
 @dataclass(frozen=True)
 class Explanation:
-    """The route of a request; ``refused`` says why no backend serves it, in the words of the failure table.
+    """The route of a request; ``refused`` says why nothing serves it, in the words of the failure table.
 
     ``listener`` is the address where it would come in, ``redirect`` where that leads it to on https.
     """
 
     url: str
+    listener: str
+    method: str = "GET"
+    client: str = ""
+    """Who asks, as trusted proxies say; empty where that is not known."""
     host: str = ""
-    route: str = ""
-    why: str = ""
-    balance: str = ""
-    servers: tuple[str, ...] = ()
-    login: bool = False
-    authorization: str = "pass"
-    headers: tuple[tuple[str, str], ...] = ()
+    match: Match | None = None
     refused: str = ""
-    listener: str = ""
     redirect: str = ""
-    tls: str = ""
-    """How servers with TLS are believed; empty where there is none."""
+    authorization: str = "pass"
     backend: Backend | None = None
     head: RequestHead | None = None
+    findings: RuleFindings | None = None
+    request: tuple[str, ...] = ()
+    """The head that a server gets, line by line."""
+    response: tuple[str, ...] = ()
+    """Field lines that come into the answer."""
 
     @property
-    def matched(self) -> bool:
-        """Whether a backend serves the request."""
-        return not self.refused
+    def route(self) -> str:
+        """What the configuration calls the route; empty for none."""
+        return "" if self.match is None else self.match.key
 
     def plain(self) -> dict[str, Any]:
         """The explanation as a JSON object."""
+        backend = self.backend
         return {
             "url": self.url,
+            "method": self.method,
+            "client": self.client or None,
             "listener": self.listener,
             "host": self.host,
             "redirect": self.redirect or None,
-            "match": self.matched,
+            "match": self.match is not None,
             "route": self.route or None,
-            "why": self.why or self.refused,
-            "balance": self.balance or None,
-            "servers": list(self.servers),
-            "tls": self.tls or None,
-            "login": self.login,
+            "why": self.refused if self.match is None else self.match.why(),
+            **self._decision(),
+            "balance": None if backend is None else backend.balance,
+            "servers": [] if backend is None else [str(server.address) for server in backend.servers or ()],
+            "tls": _tls(backend) or None if backend is not None else None,
+            "login": self.findings is not None and self.findings.compiled.logs_in,
             "authorization": self.authorization,
-            "headers": dict(self.headers),
+            "headers": dict(_added(self.request)),
+            "request": list(self.request),
+            "response": list(self.response),
         }
 
+    def _decision(self) -> dict[str, Any]:
+        """The rules, and what they have decided."""
+        findings = self.findings
+        refused: dict[str, Any] | None = None
+        answer: dict[str, Any] | None = None
+        by = findings.decided.plain() if findings is not None and findings.decided is not None else {}
+        decided = {"setting": by.get("setting"), "source": by.get("source")}
+        if findings is not None and findings.refused is not None:
+            error = findings.refused
+            refused = {"status": error.kind.status, "reason": str(error), **decided}
+        elif self.match is None:
+            refused = {"status": int(self.refused[:3]), "reason": self.refused[4:], **decided}
+        if findings is not None and findings.answer is not None:
+            told = findings.answer
+            answer = {"status": told.status, "type": told.media_type or None, "fields": list(told.fields), **decided}
+        rules = [] if findings is None else [rule.plain() for rule in findings.rules]
+        return {"rules": rules, "refused": refused, "answer": answer}
 
-def explain(config: Config, question: Question) -> Explanation:
-    """Explain a request."""
+
+def explain(config: Config, question: Question, sources: Sources | None = None) -> Explanation:
+    """Explain a request; ``sources`` say where settings were written."""
     url = question.shown
     address = str(listener_of(config, url).address)
+    routes = Routes(config.backends)
     try:
         request = asked(config, question)
         redirect = redirect_of(config, request)
+        match: Match | None = routes.match(request.head.host, request.head.path)
     except ProxyError as error:
-        return Explanation(url, refused=f"{error.kind.status} {error}", listener=address)
-    head = request.head
-    match: Match | None = Routes(config.backends).match(head.host, head.path)
-    if match is None:
-        return Explanation(url, head.host, refused=f"{NO_ROUTE.status} {NO_ROUTE.name}", listener=address)
-    backend = match.payload
+        return Explanation(url, address, refused=f"{error.kind.status} {error}")
+    if redirect and match is not None:
+        client = request.exchange.client if question.client else ""
+        return Explanation(url, address, question.method, client, request.head.host, match, redirect=redirect)
+    findings = find_rules(config, routes, match, request, sources or {}, known=bool(question.client))
+    return _explanation(config, question, request, match, findings)
+
+
+def _explanation(
+    config: Config,
+    question: Question,
+    request: AskedRequest,
+    match: Match | None,
+    findings: RuleFindings,
+) -> Explanation:
+    backend: Backend | None = None if match is None else match.payload
+    served = backend is not None and findings.refused is None and findings.answer is None
+    user = USER if config.authorization == "strip" and findings.compiled.logs_in else b""
+    sent = findings.request_lines(request, user) if served else ()
     return Explanation(
-        url,
-        head.host,
-        match.key,
-        match.why(),
-        backend.balance,
-        tuple(str(server.address) for server in backend.servers),
-        bool(config.users),
-        config.authorization,
-        tuple(_added(config, request)),
-        listener=address,
-        redirect=redirect,
-        tls=_tls(backend),
+        question.shown,
+        str(request.listener.address),
+        question.method,
+        request.exchange.client if question.client else "",
+        request.head.host,
+        match,
+        f"{NO_ROUTE.status} {NO_ROUTE.name}" if match is None else "",
+        authorization=config.authorization,
         backend=backend,
-        head=head,
+        head=request.head,
+        findings=findings,
+        request=sent,
+        response=findings.response_lines(),
     )
 
 
 def _tls(backend: Backend) -> str:
     """Return by what servers with TLS are believed; empty where there is none."""
     tls = backend.tls
-    if not any(server.address.tls for server in backend.servers):
+    if not any(server.address.tls for server in backend.servers or ()):
         return ""
     name = {None: "the name of its address", OF_REQUEST: "the host of the request"}.get(
         tls.server_name, tls.server_name
@@ -111,9 +152,7 @@ def _tls(backend: Backend) -> str:
     return f"verified by {name} and {'the authorities of the system' if tls.ca is None else printable(tls.ca)}{shown}"
 
 
-def _added(config: Config, request: AskedRequest) -> list[tuple[str, str]]:
-    """Return the fields that l7 writes, as the head for the server has them."""
-    user = USER if config.authorization == "strip" else b""
-    told = request.hop.request_head(request.head, REQUEST_ID, request.believed, b"", user)
-    fields = [line.decode("utf-8", "replace").partition(": ") for line in told.split(b"\r\n")[1:] if line]
+def _added(lines: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The fields that l7 writes, of a head as a server gets it."""
+    fields = [line.partition(": ") for line in lines[1:]]
     return [(name, value) for name, _, value in fields if name in ADDED]

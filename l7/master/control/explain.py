@@ -15,9 +15,10 @@ from l7.master.state.generations import Generations
 def insight(generations: Generations, request: ExplainRequest) -> Answer:
     """Explain where a request would go."""
     generation, shared_state = generations.current.generation, generations.shared_state
-    found = explain(generation.config, Question(request.url, request.headers, request.method, request.client))
+    question = Question(request.url, request.headers, request.method, request.client)
+    found = explain(generation.config, question, dict(generation.sources.items()))
     answer: Answer = {"ok": True, **found.plain()}
-    if found.backend is not None and found.head is not None:
+    if found.request and found.backend is not None and found.head is not None:
         known = SharedView(
             shared_state.writer, shared_state.rows.taken(), shared_state.resolved, shared_state.cookie_key
         )

@@ -1,0 +1,142 @@
+"""The rules of one request, each with its place in the configuration: asked in their order, by the code that serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from l7.balancing.routing import Match, Routes
+from l7.config.generation import Path, Sources
+from l7.config.schema import Config
+from l7.config.values.names import printable, show_path
+from l7.errors import ProxyError
+from l7.explain.asked import AskedRequest
+from l7.http.messages import LocalResponse, ResponseHead, StatusLine
+from l7.rules.compile import RuleCompiler, RuleResources
+from l7.rules.context import RuleContext
+from l7.rules.login import LoginRule, needs_login
+from l7.rules.rule import AdmissionRule, Rule
+from l7.rules.ruleset import RuleSet
+
+OF_CLIENTS = ("allow", "deny")
+"""Rules that say nothing of a client that is not known."""
+GENERAL, DEFAULTS = "all", "defaults"
+"""Whose a rule is that stands at the top, or below ``defaults``."""
+_OK = StatusLine(b"HTTP/1.1 200 OK\r\n", 200, b"OK", 1)
+_LOGINS = ("authorization", "proxy-authorization")
+
+
+@dataclass(frozen=True)
+class ExplainedRule:
+    """One rule; ``verdict`` is what it says of this request, empty where that is no more than what it says of all."""
+
+    rule: Rule
+    source: str
+    """Where it was written, as ``config.yml:12``; empty where that is not known."""
+    inherited: str | None
+    """The route that it stands at, where that is not the request's own; `GENERAL` or `DEFAULTS`."""
+    verdict: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """It as a JSON object."""
+        return {
+            "setting": self.rule.setting,
+            "path": show_path(self.rule.path),
+            "source": self.source or None,
+            "inherited": self.inherited,
+            "words": printable(self.rule.describe(), 2000),
+            "verdict": self.verdict or None,
+        }
+
+
+@dataclass(frozen=True)
+class RuleFindings:
+    """What the rules make of a request: one of them refuses it, or answers it, or none does."""
+
+    rules: tuple[ExplainedRule, ...]
+    compiled: RuleSet
+    context: RuleContext
+    decided: ExplainedRule | None = None
+    """What has refused or answered it."""
+    refused: ProxyError | None = None
+    answer: LocalResponse | None = None
+
+    def request_lines(self, request: AskedRequest, user: bytes) -> tuple[str, ...]:
+        """The head that a server gets, line by line; what a client sends as its login is not shown."""
+        self.compiled.on_request(self.context)
+        identity = request.exchange.request_id.encode("ascii")
+        told = request.hop.request_head(self.context.head, identity, request.believed, b"", user)
+        return tuple(_without_login(line.decode("utf-8", "replace")) for line in told.split(b"\r\n") if line)
+
+    def response_lines(self) -> tuple[str, ...]:
+        """The field lines that come into an answer: one of a server, or of l7 where it answers itself."""
+        if self.refused is not None or self.answer is not None:
+            answer = self.answer or LocalResponse(self.refused.kind.status if self.refused else 200, "", b"")
+            return self.compiled.own(self.context, answer).fields
+        head = ResponseHead(_OK)
+        self.compiled.on_response(self.context, head)
+        return tuple(line.decode("utf-8", "replace") for line in head.lines)
+
+
+def find_rules(
+    config: Config, routes: Routes, match: Match | None, request: AskedRequest, sources: Sources, *, known: bool
+) -> RuleFindings:
+    """Ask the rules that hold for a request; after the one that refuses it none is asked.
+
+    :param known: whether the client is known; else the rules that go by its address say nothing.
+    """
+    compiled = RuleCompiler(config, routes, RuleResources()).of(match) or RuleSet(())
+    context = RuleContext(request.exchange, request.head, request.hop, request.believed, match, compiled)
+    found: list[ExplainedRule] = []
+    refused, answer, decided = None, None, None
+    for rule in compiled:
+        verdict = ""
+        if refused is None and isinstance(rule, AdmissionRule):
+            verdict, refused = _ask(rule, context, known=known)
+        elif refused is None and rule is compiled.answer:
+            answer, refused = _answer(compiled, context)
+        path = rule.path
+        found.append(ExplainedRule(rule, source_of(path, sources), _inherited(path, match, sources), verdict))
+        if decided is None and (refused is not None or answer is not None):
+            decided = found[-1]
+    return RuleFindings(tuple(found), compiled, context, decided, refused, answer)
+
+
+def _ask(rule: AdmissionRule, context: RuleContext, *, known: bool) -> tuple[str, ProxyError | None]:
+    """What a rule says of the request, in words, and what that is refused with."""
+    if isinstance(rule, LoginRule):
+        return ("else 401" if needs_login(context.head) else "not asked of this request"), None
+    if rule.setting in OF_CLIENTS and not known:
+        return "say who asks: --client ADDRESS", None
+    try:
+        rule.admit(context)
+    except ProxyError as error:
+        return f"refuses this request: {error.kind.status}", error
+    return "", None
+
+
+def _answer(compiled: RuleSet, context: RuleContext) -> tuple[LocalResponse | None, ProxyError | None]:
+    assert compiled.answer is not None
+    try:
+        return compiled.answer.answer(context), None
+    except ProxyError as error:
+        return None, error
+
+
+def source_of(path: Path, sources: Sources) -> str:
+    """Where a setting was written, or what it stands in; empty where that is not known."""
+    return next((sources[path[:depth]] for depth in range(len(path), 0, -1) if path[:depth] in sources), "")
+
+
+def _inherited(path: Path, match: Match | None, sources: Sources) -> str | None:
+    if path[0] != "backends":
+        return GENERAL
+    if match is None or path[1] != match.key:
+        return str(path[1])
+    general = (DEFAULTS, *path[2:])
+    return DEFAULTS if general in sources and sources[general] == source_of(path, sources) else None
+
+
+def _without_login(line: str) -> str:
+    name, colon, _ = line.partition(":")
+    return f"{name}: …" if colon and name.lower() in _LOGINS else line
