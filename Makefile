@@ -136,6 +136,7 @@ testssl: $(WHEEL_VENV)/.installed-test
 
 generated: $(VENV)/.installed
 	$(BIN)/python docs/comparison.py > docs/comparison.inc
+	$(BIN)/python docs/explained.py > docs/explained.inc
 	$(BIN)/python docs/failures.py > docs/failures.inc
 	$(BIN)/python docs/metrics.py > docs/metrics.inc
 	$(BIN)/python docs/events.py > docs/events.inc

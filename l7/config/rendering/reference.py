@@ -182,7 +182,7 @@ class Entry:
             return "none, it is required"
         if self.default in (None, {}, (), []):
             return "none"
-        return f"`{scalar(self.default) if isinstance(self.default, bool) else self.default}`"
+        return f"`{scalar(self.default) if isinstance(self.default, bool) or not self.default else self.default}`"
 
 
 def parts() -> Iterator[Part]:
