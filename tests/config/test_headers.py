@@ -189,3 +189,5 @@ def test_dump_hides_what_proves_who_asks_and_loads_back(tmp_path: Path) -> None:
     file.write_text(dump)
     again = load(["-c", str(file)], {})
     assert again.config.backends["a.test"].request_headers.set["X-Env"] == "{host}"
+    assert ["servers do not get it" in str(problem) for problem in again.warnings] == [True]
+    assert "backends.a.test.request-headers.set" in str(again.warnings[0])

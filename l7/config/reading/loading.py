@@ -88,8 +88,18 @@ def _redacted(config: Config) -> list[Problem]:
     account = None if config.tls.acme is None else config.tls.acme.eab
     if account is not None and account.hmac.get_secret_value() == REDACTED:
         what = "has the placeholder of a dump: the authority will not take it"
-        return [Problem("tls", "acme.eab.hmac", what), *_redacted_logins(config)]
-    return _redacted_logins(config)
+        return [Problem("tls", "acme.eab.hmac", what), *_redacted_logins(config), *_redacted_headers(config)]
+    return [*_redacted_logins(config), *_redacted_headers(config)]
+
+
+def _redacted_headers(config: Config) -> list[Problem]:
+    what = "has the placeholder of a dump: servers do not get it"
+    return [
+        Problem(show_path(("backends", route, "request-headers", "set")), printable(name), what)
+        for route, backend in config.backends.items()
+        for name, value in backend.request_headers.set.items()
+        if isinstance(value, SecretStr) and value.get_secret_value() == REDACTED
+    ]
 
 
 def _redacted_logins(config: Config) -> list[Problem]:
