@@ -8,6 +8,7 @@ from typing import Any
 from l7.balancing.routing import Match, Routes
 from l7.config.generation import Path, Sources
 from l7.config.schema import Config
+from l7.config.sections.headers import is_secret
 from l7.config.values.names import printable, show_path
 from l7.errors import ProxyError
 from l7.explain.asked import AskedRequest
@@ -23,7 +24,6 @@ OF_CLIENTS = ("allow", "deny")
 GENERAL, DEFAULTS = "all", "defaults"
 """Whose a rule is that stands at the top, or below ``defaults``."""
 _OK = StatusLine(b"HTTP/1.1 200 OK\r\n", 200, b"OK", 1)
-_LOGINS = ("authorization", "proxy-authorization")
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,15 @@ class RuleFindings:
     answer: LocalResponse | None = None
 
     def request_lines(self, request: AskedRequest, user: bytes) -> tuple[str, ...]:
-        """The head that a server gets, line by line; what a client sends as its login is not shown."""
-        self.compiled.on_request(self.context)
+        """The head that a server gets, line by line; what proves who asks is not shown."""
+        context = self.context
+        self.compiled.on_request(context)
         identity = request.exchange.request_id.encode("ascii")
-        told = request.hop.request_head(self.context.head, identity, request.believed, b"", user)
-        return tuple(_without_login(line.decode("utf-8", "replace")) for line in told.split(b"\r\n") if line)
+        told = request.hop.request_head(context.head, identity, context.believed, b"", user)
+        lines = [_without_login(line.decode("utf-8", "replace")) for line in told.split(b"\r\n") if line]
+        if context.sent_host or context.names_server:
+            lines[1] = f"Host: {context.sent_host.decode('ascii') or '<address of the server>'}"
+        return tuple(lines)
 
     def response_lines(self) -> tuple[str, ...]:
         """The field lines that come into an answer: one of a server, or of l7 where it answers itself."""
@@ -139,4 +143,4 @@ def _inherited(path: Path, match: Match | None, sources: Sources) -> str | None:
 
 def _without_login(line: str) -> str:
     name, colon, _ = line.partition(":")
-    return f"{name}: …" if colon and name.lower() in _LOGINS else line
+    return f"{name}: …" if colon and is_secret(name) else line

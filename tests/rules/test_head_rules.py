@@ -8,6 +8,8 @@ import pytest
 
 from l7.balancing.routing import Routes
 from l7.config.reading.loading import load
+from l7.explain.asked import Question
+from l7.explain.explanation import explain
 from l7.http.messages import LocalResponse, ResponseHead, StatusLine, lines_of
 from l7.rules.compile import RuleCompiler, RuleResources
 from l7.rules.rule import Rule
@@ -160,3 +162,26 @@ def test_what_an_answer_of_our_own_says_itself_stays(
 def test_each_rule_says_its_setting(tmp_path: Path) -> None:
     rules: list[Rule] = list(rules_of(tmp_path, MERGED) or ())
     assert [rule.setting for rule in rules] == ["response-headers", "response-headers"]
+
+
+def test_what_l7_explain_shows_of_them(tmp_path: Path) -> None:
+    text = """
+trusted-proxies: [192.0.2.1]
+backends:
+  a.test/api:
+    servers: [b]
+    strip-prefix: true
+    host: HOST
+    request-headers: {set: {X-Api-Key: sesame, X-Env: '{target}'}}
+"""
+    for written, host in (("app.internal", "app.internal"), ("server", "<address of the server>")):
+        file = tmp_path / "config.yml"
+        file.write_text(text.replace("HOST", written), "utf-8")
+        config = load(["-c", str(file)], {}).config
+        question = Question("http://a.test/api/x?y", headers=["X-Forwarded-Prefix: /outer"], client="192.0.2.1")
+        shown = explain(config, question).request
+        assert shown[0] == "GET /x?y HTTP/1.1"
+        assert shown[1] == f"Host: {host}"
+        assert "X-Env: /api/x?y" in shown
+        assert "X-Api-Key: …" in shown
+        assert [line for line in shown if line.startswith("X-Forwarded-Prefix")] == ["X-Forwarded-Prefix: /outer/api"]

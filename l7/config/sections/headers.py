@@ -107,8 +107,13 @@ def _guarded(value: Any) -> Any:
     return {name: _hidden(name, text) for name, text in value.items()}
 
 
+def is_secret(name: str) -> bool:
+    """Whether a field's value may prove who asks, by its name: it is shown nowhere."""
+    return _SECRET.fullmatch(name.lower()) is not None
+
+
 def _hidden(name: Any, text: Any) -> Any:
-    if not isinstance(name, str) or not _SECRET.fullmatch(name.lower()) or not isinstance(text, str):
+    if not isinstance(name, str) or not is_secret(name) or not isinstance(text, str):
         return text
     return SecretStr(text)
 
