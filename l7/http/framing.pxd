@@ -29,11 +29,11 @@ cdef class LengthReader(BodyReader):
     cpdef skip(self, long long count)
 
 cdef class ChunkedReader(BodyReader):
-    cdef object _table, _limit, _most
+    cdef object _table
     cdef bytes _pending
     cdef list _lines
     cdef int _state
-    cdef long long _left, _trailer_bytes, _trailers_left
+    cdef long long _left, _begun, _limit, _trailer_bytes, _trailers_left
     cdef Py_ssize_t _trailer_fields, _extensions
 
     cpdef bytes feed(self, bytes data)
@@ -55,6 +55,7 @@ cdef class ChunkedReader(BodyReader):
     cdef _line(self, bytes line)
     cdef long long _size(self, bytes line) except -1
     cdef int _begin(self, long long size) except -1
+    cpdef bound(self, long long limit)
 
 cpdef chunk(bytes payload, list pieces)
 cpdef rechunk(bytes payload, BodyReader reader, list pieces)

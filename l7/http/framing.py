@@ -108,16 +108,16 @@ class ChunkedReader(BodyReader):
     """A chunked body (RFC 9112, 7.1).
 
     ``most_trailers`` fields of together ``trailer_bytes`` are taken; ``table`` says which may pass, and whose
-    fault a malformed body is. ``limit`` bounds the payload in bytes; None for no limit. With ``framed`` set before the
-    first bytes it gives the chunks, of which the last may be cut short, as it is by the end of what has come.
+    fault a malformed body is. With ``framed`` set before the first bytes it gives the chunks, of which the last may be
+    cut short, as it is by the end of what has come.
     """
 
     __slots__ = (
+        "_begun",
         "_extensions",
         "_left",
         "_limit",
         "_lines",
-        "_most",
         "_pending",
         "_state",
         "_table",
@@ -126,7 +126,7 @@ class ChunkedReader(BodyReader):
         "_trailers_left",
     )
 
-    def __init__(self, table: Table, trailer_fields: int, trailer_bytes: int, limit: int | None = None) -> None:
+    def __init__(self, table: Table, trailer_fields: int, trailer_bytes: int) -> None:
         self.done = False
         self.framed = False
         self.overhead = 0
@@ -135,7 +135,8 @@ class ChunkedReader(BodyReader):
         self._table = table
         self._trailer_fields = trailer_fields
         self._trailer_bytes = self._trailers_left = trailer_bytes
-        self._limit = self._most = limit
+        self._limit = -1
+        self._begun = 0
         self._state = _SIZE
         self._left = 0
         self._extensions = 0
@@ -301,11 +302,16 @@ class ChunkedReader(BodyReader):
     def _begin(self, size: int) -> None:
         """A chunk of ``size`` bytes begins; the last one has none."""
         self._left = size
-        if self._limit is not None:
-            self._limit -= self._left
-            if self._limit < 0:
-                raise _body_too_large(self._most)
+        self._begun += size
+        if self._begun > self._limit >= 0:
+            raise _body_too_large(self._limit)
         self._state = _DATA if self._left else _TRAILERS
+
+    def bound(self, limit: int) -> None:
+        """Take at most ``limit`` bytes of payload; raises `ProxyError` (413) where there are more already."""
+        self._limit = limit
+        if self._begun > limit:
+            raise _body_too_large(limit)
 
     def _long_line(self) -> ProxyError:
         return self._broken(f"a chunk size with extensions of more than {LONGEST_SIZE_LINE} bytes")
@@ -323,16 +329,22 @@ def response_reader(length: int, trailer_fields: int, trailer_bytes: int) -> Bod
     return LengthReader(max(length, 0))
 
 
-def request_reader(length: int, trailer_fields: int, trailer_bytes: int, limit: int | None) -> BodyReader:
-    """The reader for a request whose head said ``length``; raises `ProxyError` (413) when that is over ``limit``."""
+def request_reader(length: int, trailer_fields: int, trailer_bytes: int) -> BodyReader:
+    """The reader for a request whose head said ``length``."""
     if length == CHUNKED:
-        return ChunkedReader(REQUEST_TRAILERS, trailer_fields, trailer_bytes, limit)
-    if limit is not None and length > limit:
-        raise _body_too_large(limit)
+        return ChunkedReader(REQUEST_TRAILERS, trailer_fields, trailer_bytes)
     return LengthReader(max(length, 0))
 
 
-def _body_too_large(limit: int | None) -> ProxyError:
+def bound_request(reader: BodyReader, length: int, limit: int) -> None:
+    """Take at most ``limit`` bytes of a request whose head said ``length``; raises `ProxyError` (413), now or later."""
+    if length > limit:
+        raise _body_too_large(limit)
+    if isinstance(reader, ChunkedReader):
+        reader.bound(limit)
+
+
+def _body_too_large(limit: int) -> ProxyError:
     return ProxyError(BODY_TOO_LARGE, f"larger than {limit} bytes (limits.body)")
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from l7.balancing.routing import Match, Routes
 from l7.config.model import SecretStr
 from l7.config.schema import Config
+from l7.rules.access import AllowRule, DenyRule
+from l7.rules.body_limit import BodyLimitRule
 from l7.rules.heads.header_rules import RequestHeadersRule, ResponseHeadersRule
 from l7.rules.heads.upstream_rules import ClientHostRule, RestorePrefixRule, StripPrefixRule, UpstreamHostRule
 from l7.rules.inheritance import RouteSettings
@@ -32,7 +34,10 @@ class RuleResources:
 
 
 RULES: tuple[Callable[[RouteSettings, RuleResources], Rule | None], ...] = (
+    DenyRule.of,
+    AllowRule.of,
     LoginRule.of,
+    BodyLimitRule.of,
     StripPrefixRule.of,
     UpstreamHostRule.of,
     RequestHeadersRule.of,

@@ -14,3 +14,4 @@ cdef class RuleContext:
     cdef public object believed, rules
     cdef public Match match
     cdef public Py_ssize_t admitted
+    cdef public long long body_limit

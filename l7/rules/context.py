@@ -12,6 +12,11 @@ from l7.exchange import Exchange
 from l7.http.forwarding import Hop
 from l7.http.messages import RequestHead
 
+ANY_SIZE = 2**63 - 1
+"""More bytes than any body has."""
+GENERAL = -1
+"""A limit that is the general one."""
+
 
 class RuleContext:
     """One request as its rules see it.
@@ -21,7 +26,8 @@ class RuleContext:
     """
 
     __slots__ = (
-        "admitted", "believed", "exchange", "head", "hop", "match", "names_server", "rules", "sent_host", "target",
+        "admitted", "believed", "body_limit", "exchange", "head", "hop", "match", "names_server", "rules", "sent_host",
+        "target",
     )  # fmt: skip
 
     def __init__(
@@ -39,6 +45,8 @@ class RuleContext:
         """The Host that the server gets, where it is not the client's; empty where it is."""
         self.names_server = False
         """Whether each server gets its own address as Host."""
+        self.body_limit = GENERAL
+        """The most bytes of a body that are taken."""
         self.admitted = 0
         """How many of the rules that may refuse it have let it pass."""
 

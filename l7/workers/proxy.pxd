@@ -26,6 +26,7 @@ cdef class Proxy(RequestHandler):
     cdef public NullAccessLog log
     cdef public RequestCounters counters
     cdef bint _strips
+    cdef long long _most_body
     cdef public long in_flight, requests, answered, faults
     cdef public object tunnels
     cdef object _trusted
@@ -45,8 +46,9 @@ cdef class Proxy(RequestHandler):
     cpdef bint trusts(self, str client) except -1
     cdef _introduce(self, Exchange exchange, RequestHead head, ClientExchange client)
     cdef _early_answer(self, Exchange exchange, RequestHead head, ClientExchange client, object believed)
+    cdef long long _body_limit(self, RuleContext context) except -1
     @cython.locals(match=Match, context=RuleContext, rules=RuleSet)
-    cdef _admit(self, Exchange exchange, RequestHead head, ClientExchange client, object believed)
+    cdef _admit(self, Exchange exchange, RequestHead head, ClientExchange client, object believed, RequestBody body)
     @cython.locals(match=Match, upstream=BackendRuntime, rules=RuleSet, forwarded=ForwardedRequest)
     cdef ForwardedRequest _forwarded(
         self, Exchange exchange, RequestHead head, ClientExchange client, object believed, RequestBody body

@@ -31,7 +31,7 @@ from l7.http.messages import ABSENT, LocalResponse, RequestHead
 from l7.http.parser import RequestParser
 from l7.networks import Trusted
 from l7.rules.compile import RuleCompiler, RuleResources
-from l7.rules.context import RuleContext
+from l7.rules.context import ANY_SIZE, RuleContext
 from l7.rules.login import claimed_login
 from l7.sharedmem.challenges import ChallengeTable
 from l7.telemetry.access_log import NullAccessLog
@@ -80,6 +80,7 @@ class Proxy(RequestHandler):
         """The rules for requests without a route; None where there are none."""
         self.challenges: ChallengeTable | None = None
         """What is answered to a certificate authority, where certificates are obtained."""
+        self._most_body = ANY_SIZE if limits.body is None else limits.body
         self._strips = config.authorization == "strip"
         """Whether servers get no Authorization where a login was checked, but the login."""
         self.answered = 0
@@ -128,7 +129,11 @@ class Proxy(RequestHandler):
             context = exchange.ruled = RuleContext(exchange, head, client.hop, believed, match, rules)
             if not rules.begins(context):
                 return None
+            if head.length > self._body_limit(context):
+                return None
             strips = self._strips and rules.logs_in
+        elif head.length > self._most_body:
+            return None
         body = None if head.length == ABSENT else client.read_body(exchange, head)
         forwarded = ForwardedRequest(exchange, head, body, client, upstream)
         forwarded.open(believed, strips)
@@ -159,7 +164,9 @@ class Proxy(RequestHandler):
             believed = self._introduce(exchange, head, client)
             if head.length != ABSENT:
                 body = client.read_body(exchange, head)
-            own = self._early_answer(exchange, head, client, believed) or self._admit(exchange, head, client, believed)
+            own = self._early_answer(exchange, head, client, believed)
+            if own is None:
+                own = self._admit(exchange, head, client, believed, body)
             if own is not None:
                 exchange.status = own.status
                 exchange.sent = client.answer(self._dressed(own, exchange), head)
@@ -227,7 +234,12 @@ class Proxy(RequestHandler):
         return own
 
     def _admit(
-        self, exchange: Exchange, head: RequestHead, client: ClientExchange, believed: bytes | None
+        self,
+        exchange: Exchange,
+        head: RequestHead,
+        client: ClientExchange,
+        believed: bytes | None,
+        body: RequestBody | None,
     ) -> LocalResponse | None:
         """Route a request and let it in by the rules there; returns what is answered without a server.
 
@@ -249,11 +261,17 @@ class Proxy(RequestHandler):
             rules.admit(context)
         if head.via and forwarding.loops(head):
             raise ProxyError(LOOP, f"it came through {forwarding.MOST_HOPS} times")
+        if body is not None:
+            body.bound(head.length, self._body_limit(context))
         if head.max_forwards == 0:
             return responses.last_hop(head)
         if match is None:
             raise ProxyError(NO_ROUTE, f"host {head.host or '(none)'}")
         return None if rules is None or rules.answer is None else rules.answer.answer(context)
+
+    def _body_limit(self, context: RuleContext | None) -> int:
+        """The most bytes of a request's body that are taken."""
+        return self._most_body if context is None or context.body_limit < 0 else context.body_limit
 
     def _forwarded(
         self,

@@ -20,7 +20,8 @@ Body = tuple[bytes, bool, bytes, list[bytes]]
 
 def read(pieces: Iterable[bytes], *, framed: bool = False) -> Body | str:
     """What a reader makes of a body, or the kind of refusal; where ``framed``, with chunks in place of the payload."""
-    reader = ChunkedReader(REQUEST_TRAILERS, FIELDS, TRAILER_BYTES, LIMIT)
+    reader = ChunkedReader(REQUEST_TRAILERS, FIELDS, TRAILER_BYTES)
+    reader.bound(LIMIT)
     reader.framed = framed
     payload = b""
     overhead = 0

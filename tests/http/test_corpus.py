@@ -85,11 +85,10 @@ class Driver:
         rest = self._reader.rest
         self._reader = HeadReader(LIMITS["head"], self._parser)
         head = self._parser.parse(raw)
-        body = (
-            None
-            if head.length == ABSENT
-            else framing.request_reader(head.length, LIMITS["headers"], LIMITS["head"], LIMITS["body"])
-        )
+        body: framing.BodyReader | None = None
+        if head.length != ABSENT:
+            body = framing.request_reader(head.length, LIMITS["headers"], LIMITS["head"])
+            framing.bound_request(body, head.length, LIMITS["body"])
         self.seen.append(Seen(head, HOP.request_head(head, b"0123456789abcdef") if head.max_forwards else b""))
         if body is not None and not body.done:
             self._body = body

@@ -24,7 +24,10 @@ HOWS = ["whole", "line", "byte", *map(random.Random, range(8))]
 
 
 def chunked(fields: int = 10, size: int = 1000, limit: int | None = None) -> ChunkedReader:
-    return ChunkedReader(REQUEST_TRAILERS, fields, size, limit)
+    reader = ChunkedReader(REQUEST_TRAILERS, fields, size)
+    if limit is not None:
+        reader.bound(limit)
+    return reader
 
 
 def feed(reader, data: bytes, how="whole") -> tuple[bytes, bytes]:
@@ -187,17 +190,30 @@ def test_the_limit_counts_payload_as_it_is_announced(how):
     broken(b"7\r\n", how, chunked(limit=6), BODY_TOO_LARGE)
 
 
+def test_a_bound_holds_for_what_has_come_already():
+    reader = chunked()
+    reader.feed(b"3\r\nabc\r\n3\r\na")
+    reader.bound(6)
+    with pytest.raises(ProxyError) as caught:
+        reader.bound(5)
+    assert (caught.value.kind, caught.value.detail) == (BODY_TOO_LARGE, "larger than 5 bytes (limits.body)")
+    reader.bound(0xFFFFFFFFFFFFFFF)
+    assert reader.feed(b"bc\r\n0\r\n\r\n") == b"bc"
+    with pytest.raises(ProxyError):
+        chunked(limit=0).feed(b"1\r\n")
+
+
 def test_thousands_of_chunks_in_one_piece():
     assert feed(chunked(), b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n")[0] == b"x" * 50_000
 
 
 def test_readers_follow_the_head():
-    assert isinstance(framing.request_reader(CHUNKED, 1, 1, None), ChunkedReader)
-    assert framing.request_reader(ABSENT, 1, 1, 0).done
-    assert framing.request_reader(5, 1, 1, 5).left == 5
-    with pytest.raises(ProxyError) as caught:
-        framing.request_reader(6, 1, 1, 5)
-    assert (caught.value.kind, caught.value.detail) == (BODY_TOO_LARGE, "larger than 5 bytes (limits.body)")
+    assert isinstance(framing.request_reader(CHUNKED, 1, 1), ChunkedReader)
+    assert framing.request_reader(ABSENT, 1, 1).done
+    assert framing.request_reader(5, 1, 1).left == 5
+    framing.bound_request(framing.request_reader(5, 1, 1), 5, 5)
+    with pytest.raises(ProxyError):
+        framing.bound_request(framing.request_reader(6, 1, 1), 6, 5)
     assert isinstance(framing.response_reader(CHUNKED, 1, 1), ChunkedReader)
     assert isinstance(framing.response_reader(UNTIL_CLOSE, 1, 1), CloseReader)
     assert framing.response_reader(ABSENT, 1, 1).done

@@ -211,7 +211,7 @@ def test_what_goes_on_is_the_one_request_that_came(exchange, how):
     while head_bytes is None:
         head_bytes = reader.feed(next(pieces))
     head = PARSER.parse(head_bytes)
-    body = framing.request_reader(head.length, 100, 100_000, None)
+    body = framing.request_reader(head.length, 100, 100_000)
     got = b"".join(body.feed(piece) for piece in [reader.rest, *pieces] if piece)
     assert (body.done, body.rest, got, body.trailers) == (True, b"", payload, trailers)
 
@@ -238,7 +238,7 @@ def test_whatever_goes_on_is_one_request(data, more):
         if head_bytes is None:  # nothing but empty lines
             return
         head = PARSER.parse(head_bytes)
-        body = framing.request_reader(head.length, 10, 1000, None)
+        body = framing.request_reader(head.length, 10, 1000)
         payload = body.feed(reader.rest + more) if reader.rest + more else b""
     except ProxyError:
         return

@@ -17,6 +17,7 @@ cdef class RequestBody:
 
     cpdef bint is_done(self) except -1
     cpdef bint is_sent(self) except -1
+    cpdef bound(self, long long length, long long limit)
     cpdef begin(self, bytes data)
     cpdef restart(self)
     cdef bytes _frame(self, bytes data)

@@ -14,7 +14,7 @@ from gevent.event import Event
 from l7.clock import monotonic
 from l7.errors import BODY_TIMEOUT, CLIENT_GONE_DATA, RESPONSE_TIMEOUT, ProxyError
 from l7.exchange import Exchange
-from l7.http.framing import BodyReader, LengthReader
+from l7.http.framing import BodyReader, LengthReader, bound_request
 from l7.workers.buffers import BufferLimit
 from l7.workers.transport.splice import LEAST, Pipe
 from l7.workers.transport.stream import CHUNK, NEVER, Stream, StreamLost, StreamTimeout
@@ -73,6 +73,10 @@ class RequestBody:
     def drainable(self) -> bool:
         """Whether at most `DRAINABLE` bytes are missing, so that reading them is cheaper than a new connection."""
         return self.is_done() or (isinstance(self._reader, LengthReader) and self._reader.left <= DRAINABLE)
+
+    def bound(self, length: int, limit: int) -> None:
+        """Take at most ``limit`` bytes of a body with the framing ``length``; raises `ProxyError` (413)."""
+        bound_request(self._reader, length, limit)
 
     def begin(self, data: bytes) -> None:
         """Take what came with the head; raises `ProxyError` for a broken body."""

@@ -44,11 +44,11 @@ class ClientExchange:
         """Bytes of the answer, framed, that the client has not taken yet of what was sent to it."""
 
     def has_body(self, head: RequestHead) -> bool:
-        """Whether the body that ``head`` announces is allowed, has a length, and came whole with it."""
+        """Whether the body that ``head`` announces has a length, and came whole with it."""
         return False
 
     def read_body(self, exchange: Exchange, head: RequestHead) -> RequestBody:
-        """The body that ``head`` announces, begun with what came behind it; raises `ProxyError` (413, 400)."""
+        """The body that ``head`` announces, begun with what came behind it; raises `ProxyError` (400)."""
         raise NotImplementedError
 
     def buffer_body(self, head: RequestHead, total: float) -> None:

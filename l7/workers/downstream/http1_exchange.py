@@ -66,14 +66,13 @@ class Http1Exchange(ClientExchange):
     # --- what the client sends ----------------------------------------------------------------------------------------
 
     def has_body(self, head: RequestHead) -> bool:
-        """Whether the body that ``head`` announces is allowed, has a length, and came whole with it."""
-        most = self._handler.bounds.body
-        return 0 <= head.length <= len(self._buffer) and (most is None or head.length <= most)
+        """Whether the body that ``head`` announces has a length, and came whole with it."""
+        return 0 <= head.length <= len(self._buffer)
 
     def read_body(self, exchange: Exchange, head: RequestHead) -> RequestBody:
-        """The body that ``head`` announces, begun with what came behind it; raises `ProxyError` (413, 400)."""
+        """The body that ``head`` announces, begun with what came behind it; raises `ProxyError` (400)."""
         bounds = self._handler.bounds
-        reader = request_reader(head.length, bounds.fields, bounds.head, bounds.body)
+        reader = request_reader(head.length, bounds.fields, bounds.head)
         body = self._body = RequestBody(reader, self, exchange, bounds.body_seconds)
         data = self._buffer
         self._buffer = b""

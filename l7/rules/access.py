@@ -1,0 +1,93 @@
+"""Who may come in by where he comes from: ``deny``, then ``allow``.
+
+The client is who a trusted proxy or the PROXY protocol says that it is, else the peer of the connection; whoever comes
+by a unix socket has no address, and is named ``unix:``. Both are refused in the same words, which tell no network.
+"""
+
+from __future__ import annotations
+
+from l7.config.generation import Path
+from l7.errors import FORBIDDEN, ProxyError
+from l7.networks import NetworkSet
+from l7.rules.context import RuleContext
+from l7.rules.inheritance import RouteSettings
+from l7.rules.rule import AdmissionRule
+
+_SHOWN = 4
+"""Networks that are named in a description; of more there is a number."""
+
+
+class _ClientRule(AdmissionRule):
+    """Refuses clients by the networks that they come from."""
+
+    __slots__ = ("_networks",)
+
+    def __init__(self, path: Path, networks: NetworkSet) -> None:
+        super().__init__(path)
+        self._networks = networks
+
+    def _named(self) -> str:
+        names = [str(entry) for entry in self._networks.entries]
+        more = len(names) - _SHOWN
+        return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+class DenyRule(_ClientRule):
+    """Refuses clients of these networks."""
+
+    __slots__ = ()
+
+    setting = "deny"
+
+    @classmethod
+    def of(cls, settings: RouteSettings, resources: object) -> DenyRule | None:
+        """The rule of a route; None where nobody is denied."""
+        networks, path = settings.inherited("deny")
+        return cls(path, NetworkSet(networks)) if networks else None
+
+    def describe(self) -> str:
+        """Who is refused."""
+        return f"clients of {self._named()} are refused"
+
+    def admit(self, context: RuleContext) -> None:
+        """Refuse a client of the networks; raises `ProxyError` (403)."""
+        if context.exchange.client in self._networks:
+            raise _forbidden(context, self.setting)
+
+    def admits_at_once(self, context: RuleContext) -> bool:
+        """Whether a client is of none of the networks."""
+        return context.exchange.client not in self._networks
+
+
+class AllowRule(_ClientRule):
+    """Refuses clients of all networks but these."""
+
+    __slots__ = ()
+
+    setting = "allow"
+
+    @classmethod
+    def of(cls, settings: RouteSettings, resources: object) -> AllowRule | None:
+        """The rule of a route; None where everybody is allowed."""
+        networks, path = settings.inherited("allow")
+        return cls(path, NetworkSet(networks)) if networks else None
+
+    def describe(self) -> str:
+        """Who is let in."""
+        return f"only clients of {self._named()} are let in"
+
+    def admit(self, context: RuleContext) -> None:
+        """Refuse a client of none of the networks; raises `ProxyError` (403)."""
+        if context.exchange.client not in self._networks:
+            raise _forbidden(context, self.setting)
+
+    def admits_at_once(self, context: RuleContext) -> bool:
+        """Whether a client is of one of the networks."""
+        return context.exchange.client in self._networks
+
+
+def _forbidden(context: RuleContext, setting: str) -> ProxyError:
+    """What a client is refused with: the log knows by which setting, the client does not."""
+    failure = ProxyError(FORBIDDEN, "not from this address", seen=setting)
+    failure.rule = setting
+    return failure
