@@ -13,10 +13,11 @@ import gevent.util
 import pytest
 from gevent.event import Event
 
+from l7.config.model import SecretStr
 from l7.config.values.scalars import NEVER
 from l7.rules.login import claimed_login, parse_basic
 from l7.workers.rules import credentials
-from l7.workers.rules.credentials import REMEMBERED_FOR, Authenticator
+from l7.workers.rules.credentials import REMEMBERED_FOR, Authenticator, Authenticators
 
 
 def hashed(password: str, cost: int = 4, prefix: bytes = b"2b") -> str:
@@ -180,8 +181,8 @@ def test_wrong_ones_are_not_remembered(work: Work) -> None:
         assert subject.check(basic("admin", f"wrong-{number % 10}")) is None
     assert work.calls == 20
     assert not subject._known
-    assert not subject._flights
-    assert not subject._waiting
+    assert not subject.threads.flights
+    assert not subject.threads.waiting
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,20 +199,20 @@ def test_many_at_once_are_checked_once(work: Work) -> None:
     work.gate.clear()
     jobs = [gevent.spawn(subject.check, basic("admin", "secret")) for _ in range(50)]
     jobs += [gevent.spawn(subject.check, basic("admin", "wrong")) for _ in range(50)]
-    settle(lambda: all(forwarded.started for forwarded in jobs) and len(subject._flights) == 2)
+    settle(lambda: all(forwarded.started for forwarded in jobs) and len(subject.threads.flights) == 2)
     gevent.idle()
     work.gate.set()
     gevent.joinall(jobs, raise_error=True)
     assert [forwarded.value for forwarded in jobs] == [b"admin"] * 50 + [None] * 50
     assert work.calls == 2
-    assert not subject._flights
+    assert not subject.threads.flights
 
 
 def test_a_check_survives_the_one_who_asked_first(work: Work) -> None:
     subject = Authenticator({"admin": hashed("secret")})
     work.gate.clear()
     first, second = (gevent.spawn(subject.check, basic("admin", "secret")) for _ in range(2))
-    settle(lambda: bool(subject._flights))
+    settle(lambda: bool(subject.threads.flights))
     first.kill()
     work.gate.set()
     assert second.get() == b"admin"
@@ -225,22 +226,44 @@ def test_a_flood_takes_few_threads_and_bounded_places(work: Work) -> None:
     work.gate.clear()
     flood = [gevent.spawn(subject.check, basic("admin", f"wrong-{number}")) for number in range(500)]
     settle(lambda: sum(forwarded.ready() for forwarded in flood) == 500 - credentials.WAITING_FOR_LOGIN)
-    assert len(subject._flights) == credentials.WAITING_FOR_LOGIN
+    assert len(subject.threads.flights) == credentials.WAITING_FOR_LOGIN
     assert subject.check(basic("known", "y")) == b"known"
     assert subject.check(basic("plain", "x")) == b"plain"
     other = gevent.spawn(subject.check, basic("second", "z"))
-    settle(lambda: len(subject._flights) == credentials.WAITING_FOR_LOGIN + 1)
+    settle(lambda: len(subject.threads.flights) == credentials.WAITING_FOR_LOGIN + 1)
     flood += [gevent.spawn(subject.check, basic(f"login-{number}", "wrong")) for number in range(500)]
     settle(lambda: sum(forwarded.ready() for forwarded in flood) == 1000 - (credentials.WAITING - 1))
-    assert len(subject._flights) == credentials.WAITING
+    assert len(subject.threads.flights) == credentials.WAITING
     work.gate.set()
     assert other.get() == b"second"
     gevent.joinall(flood, raise_error=True)
     assert {forwarded.value for forwarded in flood} == {None}
     assert work.most <= credentials.THREADS
-    assert not subject._flights
-    assert not subject._waiting
+    assert not subject.threads.flights
+    assert not subject.threads.waiting
     assert subject.check(basic("admin", "secret")) == b"admin"
+
+
+def test_routes_with_logins_of_their_own_share_their_threads(work: Work) -> None:
+    made = Authenticators()
+    users = [{"admin": SecretStr(hashed(f"secret-{number}"))} for number in range(4)]
+    subjects = [made.of(one) for one in users]
+    assert made.of(dict(users[0])) is subjects[0]
+    assert len({id(subject) for subject in subjects}) == 4
+    work.gate.clear()
+    flood = [gevent.spawn(subject.check, basic("admin", f"wrong-{n}")) for n in range(40) for subject in subjects]
+    flood += [gevent.spawn(subject.check, basic(f"a-{n}", "wrong")) for n in range(40) for subject in subjects]
+    threads = subjects[0].threads
+    settle(lambda: len(threads.flights) == credentials.WAITING)
+    settle(lambda: sum(job.ready() for job in flood) == len(flood) - credentials.WAITING)
+    assert threads.waiting[b"admin"] == credentials.WAITING_FOR_LOGIN
+    work.gate.set()
+    gevent.joinall(flood, raise_error=True)
+    assert work.most <= credentials.THREADS
+    right = [subject.check(basic("admin", f"secret-{number}")) for number, subject in enumerate(subjects)]
+    assert right == [b"admin"] * 4
+    assert subjects[0].check(basic("admin", "secret-1")) is None
+    assert not threads.flights and not threads.waiting
 
 
 def test_the_loop_turns_while_a_hash_is_computed(work: Work) -> None:
@@ -261,9 +284,9 @@ def test_nothing_shows_a_password(work: Work) -> None:
     work.gate.clear()
     header = basic("other", secret)
     forwarded = gevent.spawn(lambda: subject.check(header))
-    settle(lambda: bool(subject._flights))
+    settle(lambda: bool(subject.threads.flights))
     shown = repr(subject) + "".join(gevent.util.format_run_info())
-    shown += "".join(repr(flight) for flight in subject._flights.values())
+    shown += "".join(repr(flight) for flight in subject.threads.flights.values())
     assert "_PasswordCheck" in shown
     for hidden in (plain, secret, "$2b$", header.decode()[6:]):
         assert hidden not in shown

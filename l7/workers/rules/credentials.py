@@ -48,10 +48,14 @@ class Authenticator:
     """
 
     __slots__ = (
-        "_clock", "_digests", "_expense", "_flights", "_known", "_marks", "_pool", "_unknown", "_users", "_waiting",
+        "_clock", "_digests", "_expense", "_known", "_marks", "_unknown", "_users", "threads",
     )  # fmt: skip
 
-    def __init__(self, users: Mapping[str, str], *, clock: Clock = monotonic) -> None:
+    def __init__(
+        self, users: Mapping[str, str], threads: PasswordThreads | None = None, *, clock: Clock = monotonic
+    ) -> None:
+        self.threads = PasswordThreads() if threads is None else threads
+        """Where bcrypt runs; may be those of other logins, too."""
         self._clock = clock
         # Templates that hold a random key each: what they make is worth nothing outside of this process.
         self._digests = hashlib.blake2b(key=os.urandom(32), digest_size=32)
@@ -60,9 +64,6 @@ class Authenticator:
         self._users = {login.encode(): self._make_secret(password.encode()) for login, password in users.items()}
         self._expense = max((secret.cost for secret in self._users.values()), default=0)
         self._known: BoundedCache[bytes, tuple[bytes, float]] = BoundedCache(REMEMBERED)
-        self._flights: dict[bytes, gevent.Greenlet[[], bool]] = {}
-        self._waiting: dict[bytes, int] = {}
-        self._pool = ThreadPool(THREADS) if self._expense else None
 
     def __repr__(self) -> str:
         return f"<Authenticator of {len(self._users)} logins>"
@@ -98,31 +99,10 @@ class Authenticator:
         mark = self._mark(b"\0" + login + b":" + password)  # no header value begins like this
         if self._recall(mark, now) is not None:
             return True
-        flight = self._flights.get(mark)
-        if flight is None:
-            waiting = self._waiting.get(login, 0)
-            if len(self._flights) >= WAITING or waiting >= WAITING_FOR_LOGIN:
-                return False
-            flight = self._launch(mark, login, _PasswordCheck(password, secret, self._expense))
-            self._waiting[login] = waiting + 1
-        # A greenlet of its own: it goes on, for the others, when the one who asked first is killed.
-        right: bool = flight.get()
+        right = self.threads.run(mark, login, _PasswordCheck(password, secret, self._expense))
         if right:
             self._remember(mark, login)
         return right
-
-    def _launch(self, mark: bytes, login: bytes, trial: _PasswordCheck) -> gevent.Greenlet[[], bool]:
-        assert self._pool is not None
-
-        def land(_: object) -> None:
-            del self._flights[mark]
-            left = self._waiting.pop(login) - 1
-            if left:
-                self._waiting[login] = left
-
-        flight = self._flights[mark] = gevent.spawn(self._pool.apply, trial.run)
-        flight.rawlink(land)
-        return flight
 
     def _recall(self, mark: bytes, now: float) -> bytes | None:
         known = self._known.get(mark)
@@ -145,6 +125,44 @@ class Authenticator:
         state = self._marks.copy()
         state.update(text)
         return state.digest()
+
+
+class PasswordThreads:
+    """Where bcrypt runs: few threads and a bounded number of places for all logins of a worker, whatever route asks."""
+
+    __slots__ = ("_pool", "flights", "waiting")
+
+    def __init__(self) -> None:
+        self.flights: dict[bytes, gevent.Greenlet[[], bool]] = {}
+        """The checks that run or wait, by the mark of login and password."""
+        self.waiting: dict[bytes, int] = {}
+        """How many of them are for one login."""
+        self._pool: ThreadPool | None = None
+
+    def run(self, mark: bytes, login: bytes, check: _PasswordCheck) -> bool:
+        """Do a check, once for all that wait for the same ``mark``; False where there is no place for it."""
+        flight = self.flights.get(mark)
+        if flight is None:
+            if len(self.flights) >= WAITING or self.waiting.get(login, 0) >= WAITING_FOR_LOGIN:
+                return False
+            flight = self._launch(mark, login, check)
+        # A greenlet of its own: it goes on, for the others, when the one who asked first is killed.
+        right: bool = flight.get()
+        return right
+
+    def _launch(self, mark: bytes, login: bytes, check: _PasswordCheck) -> gevent.Greenlet[[], bool]:
+        def land(_: object) -> None:
+            del self.flights[mark]
+            left = self.waiting.pop(login) - 1
+            if left:
+                self.waiting[login] = left
+
+        if self._pool is None:
+            self._pool = ThreadPool(THREADS)
+        flight = self.flights[mark] = gevent.spawn(self._pool.apply, check.run)
+        self.waiting[login] = self.waiting.get(login, 0) + 1
+        flight.rawlink(land)
+        return flight
 
 
 class _Secret:
@@ -192,9 +210,13 @@ def _dummy(cost: int) -> bytes:
 
 
 class Authenticators:
-    """What checks the logins of all routes: one for the same logins, so that these are remembered once."""
+    """What checks the logins of all routes: one for the same logins, so that these are remembered once.
+
+    All of them share their threads: many routes with logins of their own take no more than one.
+    """
 
     def __init__(self) -> None:
+        self._threads = PasswordThreads()
         self._made: dict[tuple[tuple[str, str], ...], Authenticator] = {}
 
     def of(self, users: Mapping[str, SecretStr]) -> Authenticator:
@@ -202,5 +224,5 @@ class Authenticators:
         plain = {login: secret.get_secret_value() for login, secret in users.items()}
         key = tuple(sorted(plain.items()))
         if key not in self._made:
-            self._made[key] = Authenticator(plain)
+            self._made[key] = Authenticator(plain, self._threads)
         return self._made[key]
