@@ -13,6 +13,7 @@ from l7.config.model import SecretStr
 from l7.config.schema import Config
 from l7.rules.access import AllowRule, DenyRule
 from l7.rules.body_limit import BodyLimitRule
+from l7.rules.compression.rule import CompressionRule
 from l7.rules.heads.header_rules import RequestHeadersRule, ResponseHeadersRule
 from l7.rules.heads.upstream_rules import ClientHostRule, RestorePrefixRule, StripPrefixRule, UpstreamHostRule
 from l7.rules.inheritance import RouteSettings
@@ -45,6 +46,7 @@ RULES: tuple[Callable[[RouteSettings, RuleResources], Rule | None], ...] = (
     RestorePrefixRule.of,
     ResponseHeadersRule.general,
     ResponseHeadersRule.of,
+    CompressionRule.of,
 )
 """What makes the rules of a route, in the order in which they act."""
 

@@ -11,7 +11,7 @@ cdef class RuleContext:
     cdef public Hop hop
     cdef public bytes target, sent_host
     cdef public bint names_server
-    cdef public object believed, rules
+    cdef public object asked, believed, rules
     cdef public Match match
     cdef public Py_ssize_t admitted
     cdef public long long body_limit

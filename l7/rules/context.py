@@ -26,8 +26,8 @@ class RuleContext:
     """
 
     __slots__ = (
-        "admitted", "believed", "body_limit", "exchange", "head", "hop", "match", "names_server", "rules", "sent_host",
-        "target",
+        "admitted", "asked", "believed", "body_limit", "exchange", "head", "hop", "match", "names_server", "rules",
+        "sent_host", "target",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +47,8 @@ class RuleContext:
         """Whether each server gets its own address as Host."""
         self.body_limit = GENERAL
         """The most bytes of a body that are taken."""
+        self.asked: Any = None
+        """What the client takes of codings (`l7.rules.compression.plan.Asked`), on a route that compresses."""
         self.admitted = 0
         """How many of the rules that may refuse it have let it pass."""
 

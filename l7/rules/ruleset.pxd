@@ -10,6 +10,7 @@ cdef class RuleSet:
     cdef public tuple rules
     cdef tuple _admission, _request, _response
     cdef public AnswerRule answer
+    cdef public object compression
     cdef public bint logs_in
 
     @cython.locals(rule=AdmissionRule)

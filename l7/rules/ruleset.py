@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from l7.http.messages import LocalResponse, ResponseHead
+from l7.rules.compression.rule import CompressionRule
 from l7.rules.context import RuleContext
 from l7.rules.login import LoginRule
 from l7.rules.rule import AdmissionRule, AnswerRule, RequestRule, ResponseRule, Rule
@@ -16,7 +17,7 @@ from l7.rules.rule import AdmissionRule, AnswerRule, RequestRule, ResponseRule, 
 class RuleSet:
     """All rules of a route; each kind in the order of ``rules``."""
 
-    __slots__ = ("_admission", "_request", "_response", "answer", "logs_in", "rules")
+    __slots__ = ("_admission", "_request", "_response", "answer", "compression", "logs_in", "rules")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
@@ -25,6 +26,8 @@ class RuleSet:
         self._response = tuple([rule for rule in self.rules if isinstance(rule, ResponseRule)])
         self.answer: AnswerRule | None = next((rule for rule in self.rules if isinstance(rule, AnswerRule)), None)
         """What answers instead of servers."""
+        self.compression = next((rule for rule in self.rules if isinstance(rule, CompressionRule)), None)
+        """What compresses answers, of servers when they are relayed (`l7.workers.rules.compression`)."""
         self.logs_in = any(isinstance(rule, LoginRule) for rule in self.rules)
         """Whether logins are checked."""
 
@@ -49,6 +52,8 @@ class RuleSet:
 
     def on_request(self, context: RuleContext) -> None:
         """Change the head of a request before it is written for its server."""
+        if self.compression is not None:
+            self.compression.ask(context)
         for rule in self._request:
             rule.on_request(context)
 
@@ -61,4 +66,4 @@ class RuleSet:
         """What becomes of an answer of l7's own; ``context`` is None where no request could be read."""
         for rule in self._response:
             answer = rule.on_own(context, answer)
-        return answer
+        return answer if self.compression is None else self.compression.own(context, answer)

@@ -20,7 +20,7 @@ from l7.workers.upstream.relay cimport Relay
 cdef class ServerAttempts:
     cdef RequestHandler _handler
     cdef RequestCounters _counters
-    cdef object _tunnels
+    cdef object _compressor, _tunnels
 
     @cython.locals(upstream=BackendRuntime, client=ClientExchange)
     cpdef forward(self, ForwardedRequest forwarded)

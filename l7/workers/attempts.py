@@ -15,6 +15,7 @@ from l7.errors import BODY_STALLED, KILLED_DATA, TRUNCATED, ProxyError
 from l7.exchange import Exchange
 from l7.telemetry.counters import RequestCounters
 from l7.workers.downstream.request_handler import RequestHandler
+from l7.workers.rules.compression import Compressor
 from l7.workers.termination import killed
 from l7.workers.transport.stream import Stream
 from l7.workers.tunnels import Tunnels
@@ -30,9 +31,12 @@ _BROKEN_OFF = frozenset((BODY_STALLED, TRUNCATED))
 class ServerAttempts:
     """Brings the requests of ``handler`` to servers; upgraded connections are kept among ``tunnels``."""
 
-    __slots__ = ("_counters", "_handler", "_tunnels")
+    __slots__ = ("_compressor", "_counters", "_handler", "_tunnels")
 
-    def __init__(self, handler: RequestHandler, counters: RequestCounters, tunnels: Tunnels) -> None:
+    def __init__(
+        self, handler: RequestHandler, counters: RequestCounters, tunnels: Tunnels, compressor: Compressor
+    ) -> None:
+        self._compressor = compressor
         self._handler = handler
         self._counters = counters
         self._tunnels = tunnels
@@ -141,6 +145,8 @@ class ServerAttempts:
                     forwarded.exchange.failure = self.killed(forwarded.exchange, whole=True)
                     forwarded.exchange.code = KILLED_DATA.code
                 forwarded.client.abort()
+            elif context is not None and context.asked is not None:
+                self._compressor.respond(relay, context.asked, forwarded, server)
             else:
                 relay.respond()
         except ProxyError:

@@ -44,6 +44,7 @@ from l7.workers.downstream.request_handler import BegunRequest, RequestHandler
 from l7.workers.limits import ClientProtocolLimits
 from l7.workers.phase import WorkerPhase
 from l7.workers.request_ids import RequestIds
+from l7.workers.rules.compression import Compressor
 from l7.workers.rules.credentials import Authenticators
 from l7.workers.rules.https_redirect import early_answer
 from l7.workers.runtime.greenlet_pool import GreenletPool
@@ -88,7 +89,7 @@ class Proxy(RequestHandler):
         self.faults = 0
         """Answers 5xx that l7 made itself, for reasons that are not the client's."""
         self.tunnels = Tunnels(greenlets)
-        self.attempts = ServerAttempts(self, self.counters, self.tunnels)
+        self.attempts = ServerAttempts(self, self.counters, self.tunnels, Compressor(context.writer))
         self.in_flight = 0
         self.requests = 0
         self._ids = RequestIds()

@@ -1,13 +1,15 @@
 """Compressing answers on their way: what stands between a relay and the client where a coding was chosen.
 
 A `CompressedExchange` is the client as the relay of one answer sees it. It compresses each piece as it comes, and gives
-out all that it holds whenever the server pauses, so that what is an event to the server is one to the client. Small
-pieces are compressed at once; for larger ones a thread does it, so that the loop is held for less than a millisecond.
-The end of the coding is written only where the server's answer has come to its end: what is cut short stays so.
+out all that it holds whenever the server pauses, so that what is an event to the server is one to the client. The loop
+is held for less than half a millisecond at a time: what takes longer is compressed in parts, with others served between
+them, or, of an answer that is large, in a thread, which costs more and leaves the loop to others. The end of the coding
+is written only where the server's answer has come to its end: what is cut short stays so.
 """
 
 from __future__ import annotations
 
+import gevent
 from gevent.threadpool import ThreadPool
 
 from l7.errors import Kind
@@ -16,17 +18,21 @@ from l7.http.framing import WHOLE, BodyReader
 from l7.http.messages import ABSENT, CHUNKED, RequestHead, ResponseHead
 from l7.rules.compression.eligibility import MINIMUM
 from l7.rules.compression.encoders import AT_ONCE, MEMORY, Encoder, encoder
-from l7.rules.compression.plan import Plan, head_of, true_of_other_bytes
+from l7.rules.compression.plan import Asked, Plan, head_of, true_of_other_bytes
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import COMPRESSED, UNCOMPRESSED, place
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.transport.stream import Stream
+from l7.workers.upstream.forwarded_request import ForwardedRequest
 from l7.workers.upstream.relay import Relay
 
 THREADS = 2
 """Pieces that are compressed at once beside the loop, in one worker; others wait for one of these."""
 MOST_MEMORY = 128 * 1024 * 1024
 """Bytes that the compressors of a worker may take: answers that come while there are so many are not compressed."""
+
+LARGE = 128 * 1024
+"""Bytes of an answer from which on a thread is worth its costs; an answer of unknown length may become one."""
 
 _GO_ON, _FLUSH, _FINISH = range(3)
 
@@ -40,6 +46,17 @@ def _step(stream: Encoder, data: bytes, end: int) -> bytes:
     return coded + rest if coded else rest
 
 
+def _step_by_step(stream: Encoder, data: bytes, end: int, most: int) -> bytes:
+    """The same in parts of ``most`` bytes; others are served between them."""
+    pieces = []
+    last = (len(data) - 1) // most * most
+    for at in range(0, last, most):
+        pieces.append(stream.compress(data[at : at + most]))
+        gevent.sleep(0)
+    pieces.append(_step(stream, data[last:], end))
+    return b"".join(pieces)
+
+
 class Compressor:
     """What the compressed answers of one worker share: threads, the bound of their memory, counters."""
 
@@ -51,10 +68,14 @@ class Compressor:
         self.memory = 0
         """Bytes that compressors may take now."""
 
-    def respond(self, relay: Relay, plan: Plan, client: ClientExchange, server: Stream, exchange: Exchange) -> None:
-        """Relay an answer, in its coding if it has one; raises as `Relay.respond`."""
+    def respond(self, relay: Relay, asked: Asked, forwarded: ForwardedRequest, server: Stream) -> None:
+        """Relay the answer that has begun, compressed where it may be; raises as `Relay.respond`."""
+        response, exchange = relay.response, forwarded.exchange
+        plan = asked.plan(response, forwarded.cookie)
+        if plan is None:
+            relay.respond()
+            return
         coding = plan.coding
-        response = relay.response
         if coding is None or self.memory >= MOST_MEMORY:
             response.runs = plan.plain
             relay.respond()
@@ -63,7 +84,7 @@ class Compressor:
             response.declared = ABSENT
             relay.respond()
         else:
-            coded = CompressedExchange(client, server, exchange, plan, self)
+            coded = CompressedExchange(forwarded.client, server, exchange, plan, self)
             self._respond_coded(relay, coded, place(exchange.row), MEMORY[coding])
 
     def _respond_coded(self, relay: Relay, coded: CompressedExchange, at: int, memory: int) -> None:
@@ -76,10 +97,13 @@ class Compressor:
                 self._writer.add(at + UNCOMPRESSED, coded.taken)
                 self._writer.add(at + COMPRESSED, coded.given)
 
-    def step(self, stream: Encoder, coding: bytes, data: bytes, end: int) -> bytes:
-        """Compress one piece, in a thread where that takes long."""
-        if len(data) <= AT_ONCE[coding]:
+    def step(self, stream: Encoder, coding: bytes, data: bytes, end: int, length: int) -> bytes:
+        """Compress one piece of an answer of ``length`` bytes, below 0 where that is not known."""
+        most = AT_ONCE[coding]
+        if len(data) <= most:
             return _step(stream, data, end)
+        if 0 <= length < LARGE:
+            return _step_by_step(stream, data, end, most)
         if self._pool is None:
             self._pool = ThreadPool(THREADS)
         coded: bytes = self._pool.apply(_step, (stream, data, end))
@@ -90,7 +114,8 @@ class CompressedExchange(ClientExchange):
     """A client whose answer is compressed; only for the relay of that answer, once its head has come."""
 
     __slots__ = (
-        "_client", "_coding", "_compressor", "_exchange", "_plan", "_server", "_stream", "_written", "given", "taken",
+        "_client", "_coding", "_compressor", "_exchange", "_length", "_plan", "_server", "_stream", "_written", "given",
+        "taken",
     )  # fmt: skip
 
     def __init__(
@@ -104,6 +129,8 @@ class CompressedExchange(ClientExchange):
         self._coding = plan.coding or b""
         self._compressor = compressor
         self._stream: Encoder | None = None
+        self._length = ABSENT
+        """What was said of the length; below 0 for nothing."""
         self._written = BodyReader()
         """What the client's exchange is told of the compressed body: whether it is done, and its trailers."""
         self.taken = 0
@@ -121,7 +148,8 @@ class CompressedExchange(ClientExchange):
         if reader.done and not reader.trailers:
             self._send_whole(head, response, body, reader)
         else:
-            self._stream = encoder(self._coding, response.declared)
+            self._length = response.declared
+            self._stream = encoder(self._coding, self._length)
             data = self._coded(body, reader)
             self._client.start_response(head, head_of(response, self._plan.runs, CHUNKED), data, self._written)
         self.held = self._client.held
@@ -131,7 +159,7 @@ class CompressedExchange(ClientExchange):
         size = len(body)
         data = body
         if size >= MINIMUM:
-            data = self._compressor.step(encoder(self._coding, size), self._coding, body, _FINISH)
+            data = self._compressor.step(encoder(self._coding, size), self._coding, body, _FINISH, size)
         if len(data) < size:
             self._note(size, len(data))
             self._client.start_response(head, head_of(response, self._plan.runs, len(data)), data, WHOLE)
@@ -157,7 +185,7 @@ class CompressedExchange(ClientExchange):
             end = _GO_ON if self._server.ready or self._server.has_bytes() else _FLUSH
             if not payload and end == _GO_ON:
                 return b""
-        data = self._compressor.step(self._stream, self._coding, payload, end)
+        data = self._compressor.step(self._stream, self._coding, payload, end, self._length)
         self._note(len(payload), len(data))
         return data
 
