@@ -33,6 +33,8 @@ backends:
   gzip/below: {{servers: ['{address}']}}
   gzip/off: {{servers: ['{address}'], compress: off}}
   plain: {{servers: ['{address}']}}
+  stripped: {{servers: ['{address}'], compress: true, request-headers: {{remove: [Accept-Encoding]}}}}
+  set: {{servers: ['{address}'], compress: true, response-headers: {{set: {{Cache-Control: no-transform}}}}}}
 """
 CODINGS = ("gzip", "br", "zstd")
 JSON = (b"Content-Type", b"application/json; charset=utf-8")
@@ -143,6 +145,18 @@ def test_a_path_has_what_its_host_has(play: Play) -> None:
     play(replying(Reply(headers=[JSON], body=BODY)))
     assert fetch(play, "br, gzip", target="/below/x", host="gzip").header(b"content-encoding") == b"gzip"
     assert not fetch(play, "br, gzip", target="/off/x", host="gzip").values(b"content-encoding")
+
+
+def test_what_the_server_is_not_told_l7_knows(play: Play) -> None:
+    """The habit of nginx: servers are kept from compressing, and the proxy does."""
+    app = play(replying(Reply(headers=[JSON], body=BODY)))
+    answer = fetch(play, "br", host="stripped")
+    assert not app.requests[0].values(b"accept-encoding") and answer.header(b"content-encoding") == b"br"
+
+
+def test_rules_about_the_answer_come_first(play: Play) -> None:
+    play(replying(Reply(headers=[JSON], body=BODY)))
+    assert not fetch(play, host="set").values(b"content-encoding")
 
 
 def test_the_cookie_for_sticky_connections_is_no_secret(play: Play) -> None:
