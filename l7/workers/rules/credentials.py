@@ -52,9 +52,9 @@ class Authenticator:
     )  # fmt: skip
 
     def __init__(
-        self, users: Mapping[str, str], threads: PasswordThreads | None = None, *, clock: Clock = monotonic
+        self, users: Mapping[str, str], threads: PasswordCheckPool | None = None, *, clock: Clock = monotonic
     ) -> None:
-        self.threads = PasswordThreads() if threads is None else threads
+        self.threads = PasswordCheckPool() if threads is None else threads
         """Where bcrypt runs; may be those of other logins, too."""
         self._clock = clock
         # Templates that hold a random key each: what they make is worth nothing outside of this process.
@@ -127,7 +127,7 @@ class Authenticator:
         return state.digest()
 
 
-class PasswordThreads:
+class PasswordCheckPool:
     """Where bcrypt runs: few threads and a bounded number of places for all logins of a worker, whatever route asks."""
 
     __slots__ = ("_pool", "flights", "waiting")
@@ -216,7 +216,7 @@ class Authenticators:
     """
 
     def __init__(self) -> None:
-        self._threads = PasswordThreads()
+        self._threads = PasswordCheckPool()
         self._made: dict[tuple[tuple[str, str], ...], Authenticator] = {}
 
     def of(self, users: Mapping[str, SecretStr]) -> Authenticator:
