@@ -22,7 +22,8 @@ _PREFIX = re.compile(rb"/[!-+\--~]+")
 """A prefix that an outer proxy may have taken off: a path in visible ASCII, without a comma."""
 _COOKIE_PATH = re.compile(rb"(;[ \t]*path[ \t]*=[ \t]*)(/[^;]*)", re.IGNORECASE)
 
-_OWN_PATHS = (b"\r\nlocation:", b"\r\ncontent-location:", b"\r\nset-cookie:")
+_LOCATIONS = (b"\r\nlocation:", b"\r\ncontent-location:")
+_SET_COOKIE = b"\r\nset-cookie:"
 
 
 def stripped(target: bytes, prefix: bytes) -> bytes:
@@ -92,10 +93,11 @@ class OwnPaths:
     :param prefix: what was taken off, as ``/api``; empty for nothing.
     """
 
-    __slots__ = ("_prefix",)
+    __slots__ = ("_needles", "_prefix")
 
     def __init__(self, prefix: bytes) -> None:
         self._prefix = prefix
+        self._needles = (*_LOCATIONS, _SET_COOKIE) if prefix else _LOCATIONS
 
     def rewrite(self, runs: list[bytes], authority: bytes, sent: bytes) -> list[bytes]:
         """The lines of an answer with Location, Content-Location and the paths of cookies as the client knows them.
@@ -103,25 +105,29 @@ class OwnPaths:
         :param authority: the Host of the client.
         :param sent: the Host that the server got.
         """
-        if not runs:
-            return runs
         text = CRLF + CRLF.join(runs)
         folded = text.lower()
-        if not any(name in folded for name in _OWN_PATHS):
-            return runs
-        lines = [self._line(line, authority, sent) for line in text[2:].split(CRLF)]
-        return [CRLF.join(lines)]
+        changed = False
+        for needle in self._needles:
+            at = folded.find(needle)
+            while at >= 0:
+                begin, end = at + len(needle), folded.find(CRLF, at + 2)
+                if end < 0:
+                    end = len(text)
+                told = self._told(needle, text[begin:end], authority, sent)
+                if told != text[begin:end]:
+                    text, changed = text[:begin] + told + text[end:], True
+                    folded, end = text.lower(), begin + len(told)
+                at = folded.find(needle, end)
+        return [text[2:]] if changed else runs
 
-    def _line(self, line: bytes, authority: bytes, sent: bytes) -> bytes:
-        name = name_of(line)
-        if name in (b"location", b"content-location"):
-            head, colon, value = line.partition(b":")
-            url = value.strip(OWS)
-            told = self.location(url, authority, sent)
-            return line if told == url else head + colon + b" " + told
-        if name == b"set-cookie" and self._prefix:
-            return self._cookie(line)
-        return line
+    def _told(self, needle: bytes, value: bytes, authority: bytes, sent: bytes) -> bytes:
+        """The value of a line as the client is to get it, with the white space in front."""
+        if needle is _SET_COOKIE:
+            return self._cookie(value)
+        url = value.strip(OWS)
+        told = self.location(url, authority, sent)
+        return value if told == url else b" " + told
 
     def location(self, url: bytes, authority: bytes, sent: bytes) -> bytes:
         """A URL of the server as the client reaches it; of another host, and a relative one, it stays as it is.
@@ -147,11 +153,11 @@ class OwnPaths:
             return path
         return prefix + path
 
-    def _cookie(self, line: bytes) -> bytes:
-        """A Set-Cookie line with the path behind the prefix; that of a ``__Host-`` cookie has to stay the root."""
-        if line.partition(b":")[2].lstrip(OWS)[:7].lower() == b"__host-":
-            return line
-        return _COOKIE_PATH.sub(self._cookie_path, line)
+    def _cookie(self, cookie: bytes) -> bytes:
+        """A cookie with its path behind the prefix; that of a ``__Host-`` cookie has to stay the root."""
+        if cookie.lstrip(OWS)[:7].lower() == b"__host-":
+            return cookie
+        return _COOKIE_PATH.sub(self._cookie_path, cookie)
 
     def _cookie_path(self, match: re.Match[bytes]) -> bytes:
         path = match[2].rstrip(OWS)
