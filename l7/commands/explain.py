@@ -18,9 +18,6 @@ from l7.explain.asked import Question
 from l7.explain.explanation import explain
 from l7.ipc.requests import Answer, ExplainRequest
 
-WIDEST = 60
-"""Columns of what rules say, beyond which their places do not stand below each other."""
-
 
 def command(argv: Sequence[str], environ: Mapping[str, str], load: Callable[[], Loaded]) -> int:
     """Explain a request; 1 when nothing answers it but a refusal.
@@ -83,12 +80,12 @@ def _rules(answer: Answer) -> Iterator[str]:
     rules = answer.get("rules") or []  # an l7 that runs since before an upgrade has no word of them
     if rules:
         yield "rules:"
-    words = [one["words"] + (f" ({one['verdict']})" if one["verdict"] else "") for one in rules]
+    places = [", ".join(filter(None, (one["source"], one["inherited"] and f"of {one['inherited']}"))) for one in rules]
     name = max((len(one["setting"]) for one in rules), default=0)
-    width = max((len(text) for text in words if len(text) <= WIDEST), default=0)
-    for one, text in zip(rules, words, strict=True):
-        place = ", ".join(filter(None, (one["source"], one["inherited"] and f"of {one['inherited']}")))
-        yield printable(f"  {one['setting']:{name}}  {text:{width}}  {place}", 2000).rstrip()
+    width = max(map(len, places), default=0)
+    for one, place in zip(rules, places, strict=True):
+        words = one["words"] + (f" ({one['verdict']})" if one["verdict"] else "")
+        yield printable(f"  {one['setting']:{name}}  {place:{width}}  {words}", 2000)
     decided = answer.get("refused") or answer.get("answer")
     if decided and decided["setting"]:
         what = decided.get("reason") or ", ".join([decided["type"] or "no body", *decided["fields"]])

@@ -78,8 +78,8 @@ class Explanation:
         findings = self.findings
         refused: dict[str, Any] | None = None
         answer: dict[str, Any] | None = None
-        by = findings.decided.plain() if findings is not None and findings.decided is not None else {}
-        decided = {"setting": by.get("setting"), "source": by.get("source")}
+        by = None if findings is None else findings.decided
+        decided = {"setting": by and by.setting, "source": (by and by.source) or None}
         if findings is not None and findings.refused is not None:
             error = findings.refused
             refused = {"status": error.kind.status, "reason": str(error), **decided}
@@ -88,7 +88,7 @@ class Explanation:
         if findings is not None and findings.answer is not None:
             told = findings.answer
             answer = {"status": told.status, "type": told.media_type or None, "fields": list(told.fields), **decided}
-        rules = [] if findings is None else [rule.plain() for rule in findings.rules]
+        rules = [] if findings is None else [rule.plain(findings.context) for rule in findings.rules]
         return {"rules": rules, "refused": refused, "answer": answer}
 
 

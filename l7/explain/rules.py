@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from l7.balancing.routing import Match, Routes
 from l7.config.generation import Path, Sources
@@ -12,15 +12,17 @@ from l7.config.sections.headers import is_secret
 from l7.config.values.names import printable, show_path
 from l7.errors import ProxyError
 from l7.explain.asked import AskedRequest
+from l7.http.framing import LengthReader, bound_request
 from l7.http.messages import LocalResponse, ResponseHead, StatusLine
 from l7.rules.compile import RuleCompiler, RuleResources
-from l7.rules.context import RuleContext
+from l7.rules.context import ANY_SIZE, RuleContext
 from l7.rules.login import LoginRule, needs_login
-from l7.rules.rule import AdmissionRule, Rule
+from l7.rules.rule import AdmissionRule, AnswerRule, Rule
 from l7.rules.ruleset import RuleSet
 
 OF_CLIENTS = ("allow", "deny")
 """Rules that say nothing of a client that is not known."""
+BODY = "limits.body"
 GENERAL, DEFAULTS = "all", "defaults"
 """Whose a rule is that stands at the top, or below ``defaults``."""
 _OK = StatusLine(b"HTTP/1.1 200 OK\r\n", 200, b"OK", 1)
@@ -37,7 +39,7 @@ class ExplainedRule:
     """The route that it stands at, where that is not the request's own; `GENERAL` or `DEFAULTS`."""
     verdict: str = ""
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self, context: RuleContext) -> dict[str, Any]:
         """It as a JSON object."""
         return {
             "setting": self.rule.setting,
@@ -45,8 +47,15 @@ class ExplainedRule:
             "source": self.source or None,
             "inherited": self.inherited,
             "words": printable(self.rule.describe(), 2000),
-            "verdict": self.verdict or None,
+            "verdict": self.verdict or self.rule.verdict(context) or None,
         }
+
+
+class Decision(NamedTuple):
+    """What has refused or answered a request: a setting, and where it was written."""
+
+    setting: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -56,8 +65,7 @@ class RuleFindings:
     rules: tuple[ExplainedRule, ...]
     compiled: RuleSet
     context: RuleContext
-    decided: ExplainedRule | None = None
-    """What has refused or answered it."""
+    decided: Decision | None = None
     refused: ProxyError | None = None
     answer: LocalResponse | None = None
 
@@ -91,19 +99,37 @@ def find_rules(
     """
     compiled = RuleCompiler(config, routes, RuleResources()).of(match) or RuleSet(())
     context = RuleContext(request.exchange, request.head, request.hop, request.believed, match, compiled)
-    found: list[ExplainedRule] = []
-    refused, answer, decided = None, None, None
-    for rule in compiled:
-        verdict = ""
-        if refused is None and isinstance(rule, AdmissionRule):
-            verdict, refused = _ask(rule, context, known=known)
-        elif refused is None and rule is compiled.answer:
-            answer, refused = _answer(compiled, context)
-        path = rule.path
-        found.append(ExplainedRule(rule, source_of(path, sources), _inherited(path, match, sources), verdict))
-        if decided is None and (refused is not None or answer is not None):
-            decided = found[-1]
+    verdicts, decided, refused = _admit(compiled, context, known=known)
+    if refused is None:
+        refused = _too_large(config, context)
+        own = next((rule.path for rule in compiled if rule.setting == BODY), tuple(BODY.split(".")))
+        decided = None if refused is None else Decision(BODY, source_of(own, sources))
+    answer = None
+    if refused is None and compiled.answer is not None:
+        answer, refused = _answer(compiled.answer, context)
+        decided = compiled.answer
+    found = [
+        ExplainedRule(
+            rule, source_of(rule.path, sources), _inherited(rule.path, match, sources), verdicts.get(rule, "")
+        )
+        for rule in compiled
+    ]
+    if isinstance(decided, Rule):
+        decided = Decision(decided.setting, source_of(decided.path, sources))
     return RuleFindings(tuple(found), compiled, context, decided, refused, answer)
+
+
+def _admit(
+    compiled: RuleSet, context: RuleContext, *, known: bool
+) -> tuple[dict[Rule, str], Rule | Decision | None, ProxyError | None]:
+    """What the rules say that may refuse a request; the one that does, and with what."""
+    verdicts: dict[Rule, str] = {}
+    for rule in compiled:
+        if isinstance(rule, AdmissionRule):
+            verdicts[rule], refused = _ask(rule, context, known=known)
+            if refused is not None:
+                return verdicts, rule, refused
+    return verdicts, None, None
 
 
 def _ask(rule: AdmissionRule, context: RuleContext, *, known: bool) -> tuple[str, ProxyError | None]:
@@ -119,10 +145,19 @@ def _ask(rule: AdmissionRule, context: RuleContext, *, known: bool) -> tuple[str
     return "", None
 
 
-def _answer(compiled: RuleSet, context: RuleContext) -> tuple[LocalResponse | None, ProxyError | None]:
-    assert compiled.answer is not None
+def _too_large(config: Config, context: RuleContext) -> ProxyError | None:
+    """What a body is refused with that is announced to be larger than is taken."""
+    limit = config.limits.body if context.body_limit < 0 else context.body_limit
     try:
-        return compiled.answer.answer(context), None
+        bound_request(LengthReader(0), context.head.length, ANY_SIZE if limit is None else limit)
+    except ProxyError as error:
+        return error
+    return None
+
+
+def _answer(rule: AnswerRule, context: RuleContext) -> tuple[LocalResponse | None, ProxyError | None]:
+    try:
+        return rule.answer(context), None
     except ProxyError as error:
         return None, error
 

@@ -31,6 +31,10 @@ class Rule:
         """What it does, in one line for `l7 explain`, without a secret."""
         raise NotImplementedError
 
+    def verdict(self, context: RuleContext) -> str:
+        """What it makes of one request, in words for `l7 explain`; empty where `describe` says as much."""
+        return ""
+
 
 class AdmissionRule(Rule):
     """Lets requests in, or refuses them."""

@@ -37,6 +37,13 @@ class CompressionRule(Rule):
         names = b", ".join(self.codings).decode("ascii")
         return f"text-like answers of {MINIMUM} bytes or more, by what the client takes of {names}"
 
+    def verdict(self, context: RuleContext) -> str:
+        """The coding that this client gets."""
+        if context.asked is None:
+            return ""
+        coding = context.asked.coding
+        return "not for this request" if coding is None else f"this client gets {coding.decode('ascii')}"
+
     def ask(self, context: RuleContext) -> None:
         """Note what the client takes, and tell the server both forms of the tags that it names."""
         context.asked = Asked(context.head, self.codings)
