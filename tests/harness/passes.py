@@ -43,7 +43,7 @@ COMPILED_ALONE = {
 }
 """Directories and modules below ``tests`` that run in the first pass alone, and why."""
 
-OVER_TLS = ("e2e/test_http_requests.py", "e2e/test_pipelining.py", "e2e/test_websocket.py")
+OVER_TLS = ("e2e/test_compression.py", "e2e/test_http_requests.py", "e2e/test_pipelining.py", "e2e/test_websocket.py")
 """Modules of which each test runs over TLS, too."""
 
 _RAW = "has clients of its own"
