@@ -122,7 +122,7 @@ def _metavar(info: FieldInfo) -> str:
     form = _form(info.metadata) or (_form(typing.get_args(items[0])) if items else None)
     if form is None or form.name.startswith(("`", "list of `")):
         return "VALUE"
-    word = form.name.split()[0]
+    word = "name" if form.name == "list of names" else form.name.split()[0]
     return _METAVARS.get(word, word.upper())
 
 
