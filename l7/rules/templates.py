@@ -139,7 +139,8 @@ def _request_id(context: RuleContext) -> bytes:
 
 
 def _user(context: RuleContext) -> bytes:
-    return context.exchange.user
+    """The login that was checked: where none is, anybody can claim to be anybody."""
+    return context.exchange.user if context.rules is not None and context.rules.logs_in else b""
 
 
 def _route(context: RuleContext) -> bytes:

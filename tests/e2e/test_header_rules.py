@@ -104,15 +104,7 @@ def test_a_client_does_not_undo_a_rule(play: Play, tricks: tuple[tuple[str, str]
 def test_a_login_of_l7s_own_stands_in_for_the_clients(play: Play) -> None:
     arrived, _ = ask(play, headers=(("Authorization", "Basic Y2xpZW50OnB3"),))
     assert arrived.values(b"authorization") == [b"Basic c2VjcmV0"]
-    assert arrived.values(b"x-who") == [b"127.0.0.1 client"]
-
-
-@pytest.mark.parametrize("login", ["a\r\nX-Evil: b", "a\0", "a\tb", "\x7f"])
-def test_a_value_with_a_control_character_is_not_sent(play: Play, login: str) -> None:
-    encoded = base64.b64encode(f"{login}:pw".encode()).decode()
-    arrived, _ = ask(play, headers=(("Authorization", f"Basic {encoded}"), ("X-Who", "me")))
-    assert arrived.values(b"x-who") == []
-    assert arrived.values(b"x-evil") == []
+    assert arrived.values(b"x-who") == [b"127.0.0.1"], "who the client claims to be was not checked"
 
 
 def test_each_of_many_requests_on_a_connection(play: Play) -> None:
@@ -374,6 +366,7 @@ response-headers:
   set: {{Access-Control-Allow-Origin: '*', WWW-Authenticate: none, Cache-Control: max-age=60, Content-Type: text/html}}
 backends:
   a.test: {{servers: ['{app.address}'], request-headers: {{set: {{X-User: '{{user}}', Authorization: Bearer x}}}}}}
+  a.test/open: {{servers: ['{app.address}'], users: off, request-headers: {{set: {{X-User: '{{user}}'}}}}}}
 """
     )
     answer = request(proxy.port, host="a.test")
@@ -390,6 +383,10 @@ backends:
     assert arrived.values(b"x-user") == [b"ann"]
     assert arrived.values(b"x-forwarded-user") == [b"ann"]
     assert arrived.values(b"authorization") == [b"Bearer x"]
+    request(
+        proxy.port, "GET", "/open", host="a.test", headers=(("Authorization", f"Basic {login}"), ("X-User", "root"))
+    )
+    assert app.requests[-1].values(b"x-user") == [], "it was not checked"
 
 
 def test_a_cookie_that_is_removed_still_leads_to_its_server(

@@ -7,6 +7,8 @@ from l7.exchange import Exchange
 from l7.http.forwarding import Hop
 from l7.http.messages import RequestHead
 from l7.rules.context import RuleContext
+from l7.rules.login import LoginRule
+from l7.rules.ruleset import RuleSet
 
 
 def context_of(
@@ -18,5 +20,6 @@ def context_of(
     exchange.user = b"ann"
     head = RequestHead(b"GET " + target + b" HTTP/1.1", b"GET", target, authority, 1)
     head.host = "example.com"
+    rules = RuleSet([LoginRule(("users",), None)])
     match = Match("example.com/a", "example.com", "/a", None)
-    return RuleContext(exchange, head, Hop("192.0.2.7", 80, b"127.0.0.1"), believed, match, None)
+    return RuleContext(exchange, head, Hop("192.0.2.7", 80, b"127.0.0.1"), believed, match, rules)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from l7.config.values.templates import OF_FAILURES, OF_REQUESTS
 from l7.rules.context import RuleContext
+from l7.rules.ruleset import RuleSet
 from l7.rules.templates import VALUES, Template
 from tests.rules.contexts import context_of
 
@@ -47,6 +48,14 @@ def expand(text: str, context: RuleContext | None = None) -> bytes | None:
 )
 def test_value_of_a_text(text: str, value: bytes) -> None:
     assert expand(text) == value
+
+
+def test_login_that_nobody_has_checked() -> None:
+    context = context_of()
+    context.rules = RuleSet([])
+    assert expand("{user}", context) == b""
+    context.rules = None
+    assert expand("{user}", context) == b""
 
 
 def test_text_without_variables_is_bytes() -> None:
