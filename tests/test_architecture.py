@@ -142,6 +142,7 @@ MAX_PARAMETERS = 6
 COMPOSERS = {
     "l7.config.schema": "puts the sections together",
     "l7.master.build": "puts the master together",
+    "l7.rules.compile": "puts the rules of a route together",
     "l7.workers.process": "puts a worker together",
     "l7.workers.monitor.process": "puts the monitor process together",
     "l7.workers.proxy": "the life of a request, a verb a module",

@@ -19,8 +19,9 @@ from l7.config.values.names import did_you_mean, printable
 from l7.config.values.routekeys import routes_of
 from l7.errors import ConfigError, Problem
 from l7.master.resources.process_attributes import restore_signals
+from l7.rules.answers.named_files import read_named_files
+from l7.rules.answers.page_files import read_error_page
 from l7.telemetry.events import complain
-from l7.tls.servers.files import read_all
 
 Environ = Mapping[str, str]
 
@@ -76,7 +77,7 @@ def load_to_serve(
 
 def _check(argv: list[str], environ: Environ) -> int:
     """``l7 check``: say that the configuration is valid, or everything that is wrong with it."""
-    loaded = _load(argv, environ, certificates=True)
+    loaded = _load(argv, environ, files=True)
     hosts = sum(len(routes_of(key)) for key in loaded.config.backends)
     servers = sum(len(backend.servers) for backend in loaded.config.backends.values())
     name = printable(loaded.file) if loaded.file else "configuration"
@@ -181,10 +182,11 @@ def _words_of(command: str, argv: list[str], most: int = 0) -> tuple[str, ...]:
     return words
 
 
-def _load(argv: list[str], environ: Environ, skip: int = 1, *, certificates: bool = False) -> Loaded:
+def _load(argv: list[str], environ: Environ, skip: int = 1, *, files: bool = False) -> Loaded:
     loaded = load(argv, environ, skip=skip)
-    if certificates:
-        loaded = replace(loaded, warnings=(*loaded.warnings, *read_all(loaded, read_file).warnings))
+    if files:
+        found, _, warnings = read_named_files(loaded, read_file, read_error_page)
+        loaded = replace(loaded, warnings=(*loaded.warnings, *found.warnings, *warnings))
     _warn(loaded)
     return loaded
 

@@ -114,6 +114,7 @@ class WorkerSupervisor(ChildSupervisor):
             log=resources.log.held,
             preflight=self._generations.preflight(served, action.preflight),
             server_contexts=served.files.contexts,
+            pages=served.pages,
         )
 
     def _let_accept(self, action: v.AcceptConnections) -> None:

@@ -6,12 +6,15 @@ The order is that of `docs/rules.rst`: what refuses, what answers, what changes 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from l7.balancing.routing import Match, Routes
 from l7.config.model import SecretStr
 from l7.config.schema import Config
 from l7.rules.access import AllowRule, DenyRule
+from l7.rules.answers.error_pages import ErrorPagesRule, Pages
+from l7.rules.answers.redirect import RedirectRule
+from l7.rules.answers.respond import RespondRule
 from l7.rules.body_limit import BodyLimitRule
 from l7.rules.compression.rule import CompressionRule
 from l7.rules.heads.header_rules import RequestHeadersRule, ResponseHeadersRule
@@ -32,6 +35,8 @@ class RuleResources:
 
     authenticator: Callable[[Mapping[str, SecretStr]], LoginVerifier | None] = _no_authenticator
     """Makes what checks these logins."""
+    pages: Pages = field(default_factory=dict)
+    """The error pages by their files."""
 
 
 RULES: tuple[Callable[[RouteSettings, RuleResources], Rule | None], ...] = (
@@ -39,6 +44,8 @@ RULES: tuple[Callable[[RouteSettings, RuleResources], Rule | None], ...] = (
     AllowRule.of,
     LoginRule.of,
     BodyLimitRule.of,
+    RedirectRule.of,
+    RespondRule.of,
     StripPrefixRule.of,
     UpstreamHostRule.of,
     RequestHeadersRule.of,
@@ -47,6 +54,7 @@ RULES: tuple[Callable[[RouteSettings, RuleResources], Rule | None], ...] = (
     ResponseHeadersRule.general,
     ResponseHeadersRule.of,
     CompressionRule.of,
+    ErrorPagesRule.of,
 )
 """What makes the rules of a route, in the order in which they act."""
 

@@ -11,6 +11,7 @@ cdef class RuleSet:
     cdef tuple _admission, _request, _response
     cdef public AnswerRule answer
     cdef public object compression
+    cdef public object pages
     cdef public bint logs_in
 
     @cython.locals(rule=AdmissionRule)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from l7.http.messages import LocalResponse, ResponseHead
+from l7.rules.answers.error_pages import ErrorPagesRule
 from l7.rules.compression.rule import CompressionRule
 from l7.rules.context import RuleContext
 from l7.rules.login import LoginRule
@@ -17,7 +18,7 @@ from l7.rules.rule import AdmissionRule, AnswerRule, RequestRule, ResponseRule, 
 class RuleSet:
     """All rules of a route; each kind in the order of ``rules``."""
 
-    __slots__ = ("_admission", "_request", "_response", "answer", "compression", "logs_in", "rules")
+    __slots__ = ("_admission", "_request", "_response", "answer", "compression", "logs_in", "pages", "rules")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
@@ -28,6 +29,9 @@ class RuleSet:
         """What answers instead of servers."""
         self.compression = next((rule for rule in self.rules if isinstance(rule, CompressionRule)), None)
         """What compresses answers, of servers when they are relayed (`l7.workers.rules.compression`)."""
+        pages = [rule for rule in self.rules if isinstance(rule, ErrorPagesRule)]
+        self.pages: ErrorPagesRule | None = pages[0] if pages else None
+        """What is shown instead of l7's own words."""
         self.logs_in = any(isinstance(rule, LoginRule) for rule in self.rules)
         """Whether logins are checked."""
 

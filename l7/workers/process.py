@@ -44,6 +44,7 @@ from l7.ipc.messages import (
     UseLog,
     shortened,
 )
+from l7.rules.answers.error_pages import Pages
 from l7.sharedmem.memory import SharedMemory
 from l7.sharedmem.scoreboard import BEAT_INTERVAL, Scoreboard
 from l7.telemetry.access_log import AccessLog, NullAccessLog, open_log
@@ -116,6 +117,8 @@ class WorkerSpec:
     """What it connects to before it accepts."""
     server_contexts: Mapping[str, ssl.SSLContext] = field(default_factory=dict)
     """What TLS with servers is spoken by, by route."""
+    pages: Pages = field(default_factory=dict)
+    """The error pages by the name of their file."""
 
 
 def run(spec: WorkerSpec) -> int:
@@ -387,4 +390,4 @@ def _access_log(spec: WorkerSpec, events: Events) -> NullAccessLog:
 def _context(spec: WorkerSpec, events: Events) -> BackendContext:
     writer, resolved, key = spec.shared_memory.writer(spec.lane), dict(spec.resolved), spec.cookie_key
     look_up, tls = look_up_by(spec.generation.config.resolver), spec.server_contexts
-    return BackendContext(writer, spec.rows, resolved, key, events.warning, events.debug, look_up, tls)
+    return BackendContext(writer, spec.rows, resolved, key, events.warning, events.debug, look_up, tls, spec.pages)

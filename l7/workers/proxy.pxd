@@ -55,3 +55,4 @@ cdef class Proxy(RequestHandler):
     )
     @cython.locals(context=RuleContext, rules=RuleSet)
     cdef _dressed(self, object own, Exchange exchange)
+    cdef _pages(self, Exchange exchange)

@@ -30,6 +30,7 @@ from l7.http.grammar import CHALLENGES
 from l7.http.messages import ABSENT, LocalResponse, RequestHead
 from l7.http.parser import RequestParser
 from l7.networks import Trusted
+from l7.rules.answers.error_pages import ErrorPagesRule
 from l7.rules.compile import RuleCompiler, RuleResources
 from l7.rules.context import ANY_SIZE, RuleContext
 from l7.rules.login import claimed_login
@@ -76,7 +77,7 @@ class Proxy(RequestHandler):
         self.upstreams = BackendTable(config, sweeper, context)
         self.routes = Routes(dict.fromkeys(config.backends))
         self.counters = RequestCounters(context.writer)
-        self._compiler = RuleCompiler(config, self.routes, RuleResources(Authenticators().of))
+        self._compiler = RuleCompiler(config, self.routes, RuleResources(Authenticators().of, context.pages))
         self.general = self._compiler.of(None)
         """The rules for requests without a route; None where there are none."""
         self.challenges: ChallengeTable | None = None
@@ -312,8 +313,15 @@ class Proxy(RequestHandler):
             return
         if kind.status >= 500 and kind.side is not Side.DOWNSTREAM and not self.cutting_off:
             self.faults += 1
-        own = responses.refusal(failure, head, exchange.request_id)
+        if exchange.ruled is None and head is not None and self.general is not None:
+            exchange.ruled = RuleContext(exchange, head, client.hop, None, None, self.general)  # it came to no route
+        own = responses.refusal(failure, head, exchange, self._pages(exchange))
         exchange.sent = client.answer(self._dressed(own, exchange), head, keep=kind.keep)
+
+    def _pages(self, exchange: Exchange) -> ErrorPagesRule | None:
+        """The error pages for a request: those of its route, or else the general ones."""
+        rules = self.general if exchange.ruled is None else exchange.ruled.rules
+        return None if rules is None else rules.pages
 
     def _dressed(self, own: LocalResponse, exchange: Exchange) -> LocalResponse:
         """An answer of l7's own, with what the rules make of it."""

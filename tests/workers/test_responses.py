@@ -11,7 +11,8 @@ import pytest
 
 from l7 import errors
 from l7.errors import FAILURES, Kind, ProxyError, Side
-from l7.http.messages import RequestHead
+from l7.exchange import Exchange
+from l7.http.messages import LocalResponse, RequestHead
 from l7.http.parser import RequestParser
 from l7.workers import responses
 from l7.workers.downstream.http1_exchange import answer_bytes
@@ -19,6 +20,13 @@ from l7.workers.downstream.http1_exchange import answer_bytes
 
 def parse(*fields: bytes, line: bytes = b"GET /p HTTP/1.1") -> RequestHead:
     return RequestParser(20, 1000).parse(b"\r\n".join([line, b"Host: a", *fields]))
+
+
+def known(request_id: str) -> Exchange:
+    """What is known of a request."""
+    found = Exchange("192.0.2.1", 0.0)
+    found.request_id = request_id
+    return found
 
 
 def read(raw: bytes, method: str = "GET") -> tuple[h11.Response, dict[bytes, bytes], bytes]:
@@ -37,9 +45,7 @@ def read(raw: bytes, method: str = "GET") -> tuple[h11.Response, dict[bytes, byt
     return response, fields, body
 
 
-def written(
-    response: responses.LocalResponse, head: RequestHead | None = None, *, keep: bool = True
-) -> tuple[bytes, int]:
+def written(response: LocalResponse, head: RequestHead | None = None, *, keep: bool = True) -> tuple[bytes, int]:
     """As it goes out by HTTP/1.1."""
     return answer_bytes(response, head or parse(), keep=keep)
 
@@ -51,7 +57,7 @@ ANSWERED = [kind for kind in FAILURES if kind.status]
 @pytest.mark.parametrize("kind", ANSWERED, ids=lambda kind: f"{kind.status}-{kind.code}")
 def test_every_row_of_the_table(kind: Kind, keep: bool) -> None:
     raw, size = written(
-        responses.refusal(ProxyError(kind, "detail 10.0.0.9", seen="secret"), parse(), "id-1"), keep=keep
+        responses.refusal(ProxyError(kind, "detail 10.0.0.9", seen="secret"), parse(), known("id-1")), keep=keep
     )
     response, fields, body = read(raw)
     assert response.status_code == kind.status and size == len(body)
@@ -66,7 +72,7 @@ def test_every_row_of_the_table(kind: Kind, keep: bool) -> None:
 
 
 def test_the_challenge():
-    _, fields, _ = read(written(responses.refusal(ProxyError(errors.UNAUTHORIZED), parse(), "i"))[0])
+    _, fields, _ = read(written(responses.refusal(ProxyError(errors.UNAUTHORIZED), parse(), known("i")))[0])
     assert fields[b"www-authenticate"] == b'Basic realm="l7"'
 
 
@@ -78,7 +84,7 @@ def test_the_challenge():
 )  # fmt: skip
 def test_json_for_who_asks_for_it(accept, json_wanted):
     failure = ProxyError(errors.NO_ROUTE, 'host "x"\u00e9')
-    raw, size = written(responses.refusal(failure, parse(b"Accept: " + accept), "id-1"))
+    raw, size = written(responses.refusal(failure, parse(b"Accept: " + accept), known("id-1")))
     _, fields, body = read(raw)
     assert size == len(body)
     if json_wanted:
@@ -90,20 +96,22 @@ def test_json_for_who_asks_for_it(accept, json_wanted):
 
 def test_head_is_answered_without_a_body():
     head = parse(line=b"HEAD / HTTP/1.1")
-    raw, size = written(responses.refusal(ProxyError(errors.NO_ROUTE), head, "i"), head)
+    raw, size = written(responses.refusal(ProxyError(errors.NO_ROUTE), head, known("i")), head)
     assert size == 0 and raw.endswith(b"\r\n\r\n") and b"Content-Length: 0" not in raw
     read(raw, "HEAD")
 
 
 def test_what_was_no_request_is_answered_all_the_same():
-    raw, _ = answer_bytes(responses.refusal(ProxyError(errors.BAD_REQUEST, "no Host"), None, "i"), None, keep=False)
+    raw, _ = answer_bytes(
+        responses.refusal(ProxyError(errors.BAD_REQUEST, "no Host"), None, known("i")), None, keep=False
+    )
     response, fields, body = read(raw)
     assert response.status_code == 400 and fields[b"connection"] == b"close" and b"no Host" in body
 
 
 def test_http_1_0_is_told_that_the_connection_stays():
     head = parse(b"Connection: keep-alive", line=b"GET / HTTP/1.0")
-    response = responses.refusal(ProxyError(errors.NO_ROUTE), head, "i")
+    response = responses.refusal(ProxyError(errors.NO_ROUTE), head, known("i"))
     assert b"\r\nConnection: keep-alive\r\n" in written(response, head)[0]
     assert b"\r\nConnection: close\r\n" in written(response, head, keep=False)[0]
 

@@ -117,11 +117,13 @@ class Instance:
 def private_config(loaded: Loaded, ports: list[int], directory: Path) -> tuple[dict[str, Any], list[Route]]:
     """The configuration of the private l7, and the routes that it serves.
 
-    What was loaded stays as it is, but for where it listens, who serves, who may log in and what it leaves behind.
+    What was loaded stays as it is, but for where it listens, who serves, who may come in and what it leaves behind.
     """
     config: dict[str, Any] = yaml.safe_load(render_dump(loaded))
     # The servers are none that checks would know, and note every request.
     changed: dict[str, Any] = {"servers": [f"127.0.0.1:{port}" for port in ports], "health": "off", "tls": {}}
+    open_to_all = {"allow": "off", "deny": "off", "error-pages": {}}
+    changed |= {"redirect": "off", "respond": "off", "users": "inherit", "rate-limit": "off", **open_to_all}
     config["backends"] = {key: {**backend, **changed} for key, backend in config["backends"].items()}
     login = ""
     if config.get("users"):
@@ -139,6 +141,7 @@ def private_config(loaded: Loaded, ports: list[int], directory: Path) -> tuple[d
         "pid-file": None,
         "control": str(directory / "l7.control"),
         "admin": "off",
+        **open_to_all,
     }
     config["limits"]["connections"] = max(config["limits"]["connections"], ROOM)
     return config, [_route(key, login) for key in list(config["backends"])[:MOST_ROUTES]]

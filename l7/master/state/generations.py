@@ -24,6 +24,8 @@ from l7.master.state.server_entries import has_usable_server
 from l7.master.state.shared_state import SharedMemoryOwner
 from l7.master.state.tls_contexts import Contexts, TlsContexts
 from l7.master.supervision.events import GenerationPlan
+from l7.rules.answers.error_pages import Pages
+from l7.rules.answers.page_files import changed_pages
 from l7.telemetry.events import Events, named, prefixed
 from l7.tls.certificate_files import renewals
 from l7.tls.certificates import Certificate
@@ -64,6 +66,8 @@ class BoundGeneration:
     """What is needed to speak TLS, of the listeners where that is done."""
     files: AllTlsFiles = field(default_factory=AllTlsFiles)
     """Its certificates, and the contexts for TLS with servers."""
+    pages: Pages = field(default_factory=dict)
+    """Its error pages."""
 
     def __post_init__(self) -> None:
         prepare(self.generation.config)
@@ -124,8 +128,9 @@ class Generations:
         admin = resources.listeners.take_admin(loaded.config.admin)
         contexts = tls.contexts(loaded.config, listeners)
         self.current = BoundGeneration(
-            loaded.generation(first), tuple(listeners), loaded.file, admin=admin, contexts=contexts, files=tls.files
-        )
+            loaded.generation(first), tuple(listeners), loaded.file, admin=admin, contexts=contexts, files=tls.files,
+            pages=tls.pages,
+        )  # fmt: skip
         self._served = {first: self.current}
         self._warn(loaded)
         self._warn_of_unreadable(loaded)
@@ -167,8 +172,7 @@ class Generations:
             self._resources.listeners.keep(self.current.sockets)
             raise ReloadRefused([f"reload: {type(error).__name__}: {error}"]) from error
         self.last += 1
-        lines = [*loaded.changes, *renewals(self.current.files, self.tls.files)]
-        lines += other_content(self.current.files, self.tls.files)
+        lines = self._differences(loaded)
         if log.anew:
             lines.append(
                 named(
@@ -179,7 +183,7 @@ class Generations:
         troubles = [*self._resources.listeners.troubles, *([log.trouble] if log.trouble else [])]
         served = BoundGeneration(
             loaded.generation(self.last), tuple(listeners), loaded.file, tuple(lines), tuple(troubles), admin,
-            contexts=contexts, files=self.tls.files,
+            contexts=contexts, files=self.tls.files, pages=self.tls.pages,
         )  # fmt: skip
         self._served[self.last] = served
         self._warn(loaded)
@@ -262,6 +266,12 @@ class Generations:
             may_bind_any_port() or self._resources.opener.alive, first_unprivileged_port(),
         )  # fmt: skip
         return self.tls.load(reference, self.current.files, trial=trial)
+
+    def _differences(self, loaded: Loaded) -> list[str]:
+        """What is different to the present generation, in settings and in the files that they name, as text."""
+        before, after = self.current, self.tls
+        certificates = [*renewals(before.files, after.files), *other_content(before.files, after.files)]
+        return [*loaded.changes, *certificates, *changed_pages(before.pages, after.pages)]
 
     def _check(self, loaded: Loaded) -> None:
         """Refuse by name what only a start can change; raises `ReloadRefused`."""

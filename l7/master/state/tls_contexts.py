@@ -15,16 +15,18 @@ from l7.master.resources.listeners import Listener, config_of
 from l7.master.resources.privileged_opener import PrivilegedOpener
 from l7.master.state.certificate_storage import CertificateStorage
 from l7.master.state.config_source import ConfigSource
+from l7.rules.answers.error_pages import Pages
+from l7.rules.answers.named_files import read_named_files
 from l7.tls.certificate_files import TlsFiles
 from l7.tls.contexts import CertificateContexts, ListenerContexts, SessionContexts, TlsRules, entrance_of
-from l7.tls.servers.files import AllTlsFiles, read_all
+from l7.tls.servers.files import AllTlsFiles
 
 Contexts = Mapping[ListenerKey, ListenerContexts]
 NO_FILES = TlsFiles()
 
 
 class TlsContexts:
-    """Loads configurations with the certificates that they name, and makes contexts of these.
+    """Loads configurations with the files that they name, and makes contexts of the certificates.
 
     :param source: flags, environment and file.
     :param opener: opens what only root may read.
@@ -38,21 +40,26 @@ class TlsContexts:
         self._sessions: dict[ListenerKey, SessionContexts] = {}
         self.files = AllTlsFiles()
         """What `load` has read last."""
+        self.pages: Pages = {}
+        """The error pages that it has read with it."""
 
     def load(self, reference: Reference | None = None, present: TlsFiles = NO_FILES, *, trial: bool = False) -> Loaded:
-        """Read the configuration and its certificates; raises `ConfigError`.
+        """Read the configuration and the files that it names; raises `ConfigError`.
 
         :param reference: what the result is compared with.
         :param present: the certificates that are shown now.
         :param trial: ``files`` is to stay as it is.
         """
         loaded = self.source.load(self._opener, reference)
-        files = read_all(loaded, self._opener.read_certificate, patient=not trial)
+        opener = self._opener
+        files, pages, warnings = read_named_files(
+            loaded, opener.read_certificate, opener.read_error_page, patient=not trial
+        )
         if loaded.config.tls.acme is not None:
             files = self.storage.load(loaded.config, files, present)
         if not trial:
-            self.files = files
-        return dataclasses.replace(loaded, warnings=(*loaded.warnings, *files.warnings))
+            self.files, self.pages = files, pages
+        return dataclasses.replace(loaded, warnings=(*loaded.warnings, *files.warnings, *warnings))
 
     def contexts(self, config: Config, listeners: Sequence[Listener]) -> Contexts:
         """The contexts of the listeners that speak TLS, with the certificates that were read last."""

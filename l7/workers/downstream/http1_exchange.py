@@ -24,6 +24,8 @@ from l7.workers.transport.stream import NEVER, Stream, StreamLost, StreamTimeout
 
 LOOK = 1.0
 """Seconds between two checks whether a half-closed client has gone."""
+_WITHOUT_LENGTH = (204, 304)
+"""Statuses whose answers say nothing of a length (RFC 9110, 8.6): no body, or one that is not sent."""
 MOST_EARLY = 64 * 1024
 """The most bytes of pipelined requests that are read while one is served."""
 
@@ -379,7 +381,9 @@ def answer_bytes(response: LocalResponse, head: RequestHead | None, *, keep: boo
     lines = [f"HTTP/1.1 {response.status} {phrase(response.status)}", f"Date: {http_date().decode('ascii')}"]
     if response.media_type:
         lines.append(f"Content-Type: {response.media_type}")
-    lines += [f"Content-Length: {len(response.body)}", *response.fields]
+    if response.status not in _WITHOUT_LENGTH:
+        lines.append(f"Content-Length: {len(response.body)}")
+    lines += response.fields
     if not keep:
         lines.append("Connection: close")
     elif head is not None and not head.minor:

@@ -111,7 +111,7 @@ def watched_backends(config: Config) -> dict[str, Backend]:
     return {
         route: backend
         for route, backend in config.backends.items()
-        if backend.health is not None or any(server.address.named for server in backend.servers)
+        if backend.servers and (backend.health is not None or any(server.address.named for server in backend.servers))
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 from l7.balancing.dns_records import ResolvedEndpoint
+from l7.rules.answers.error_pages import Pages
 from l7.sharedmem.counters import CounterWriter
 from l7.workers.upstream.connector import LookUp, nobody
 
@@ -31,3 +32,5 @@ class BackendContext:
     """Resolves servers given by name, until the monitor process has."""
     tls: Mapping[str, ssl.SSLContext] = field(default_factory=dict)
     """What TLS with servers is spoken by, by the routes of their backends."""
+    pages: Pages = field(default_factory=dict)
+    """The error pages by the name of their file."""
