@@ -39,6 +39,7 @@ HOT = (
     "l7.telemetry.counters",
     "l7.telemetry.access_log_formats",
     "l7.telemetry.access_log",
+    "l7.telemetry.recorder.writer",
     "l7.workers.transport.plain",
     "l7.workers.transport.stream",
     "l7.workers.transport.tls_records",

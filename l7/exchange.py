@@ -16,7 +16,12 @@ NOT_REACHED = -1.0
 
 
 class Exchange:
-    """One request and its answer. Times are seconds; bytes are counted as bodies, without heads and chunk framing."""
+    """One request and its answer. Times are seconds; bytes are counted as bodies, without heads and chunk framing.
+
+    ``port`` is that of the listener, 0 for a unix socket; ``connection`` the number of the client's connection in its
+    worker, from the 24th bit on, and of the request on that; ``record`` the slot that the recorder has given it, 0 for
+    none.
+    """
 
     __slots__ = (
         "attempts",
@@ -24,14 +29,18 @@ class Exchange:
         "client",
         "code",
         "connect_time",
+        "connection",
         "failure",
         "host",
+        "port",
         "queue_time",
         "received",
+        "record",
         "referer",
         "request_id",
         "request_line",
         "response_time",
+        "route",
         "row",
         "ruled",
         "sent",
@@ -70,9 +79,7 @@ class Exchange:
         """Bytes of request body read from the client."""
         self.sent = 0
         """Bytes of response body sent to the client."""
-        self.queue_time = NOT_REACHED
-        self.connect_time = NOT_REACHED
-        self.response_time = NOT_REACHED
+        self.queue_time = self.connect_time = self.response_time = NOT_REACHED
         """From the request sent to the first byte of the answer."""
         self.total_time = 0.0
         self.code = "--"
@@ -82,5 +89,7 @@ class Exchange:
         """What the client's TLS is; None where it speaks none."""
         self.ruled: Any = None
         """The request as its rules see it (`l7.rules.context.RuleContext`); None where there are none."""
-        self.row = 0
+        self.route = ""
+        """The route as the configuration writes it; empty when it came to none."""
+        self.port = self.connection = self.record = self.row = 0
         """The shared memory's row of the backend; 0 when it came to none."""

@@ -116,6 +116,8 @@ LOCAL_IMPORTS: dict[tuple[str, str], str] = {
     ("l7.commands.dispatch", "l7.commands.status"): "the same",
     ("l7.commands.dispatch", "l7.commands.logs"): "the same",
     ("l7.commands.dispatch", "l7.commands.server"): "the same",
+    ("l7.commands.dispatch", "l7.commands.recorder.why"): "the same",
+    ("l7.commands.dispatch", "l7.commands.recorder.tail"): "the same",
     ("l7.commands.dispatch", "l7.config.rendering.dump"): "the same",
     ("l7.commands.dispatch", "l7.config.rendering.jsonschema"): "the same",
     ("l7.commands.dispatch", "l7.commands.completion"): "the same, and for shtab, which knows five shells",
@@ -141,6 +143,7 @@ MAX_PARAMETERS = 6
 
 COMPOSERS = {
     "l7.config.schema": "puts the sections together",
+    "l7.commands.dispatch": "runs the command that is meant",
     "l7.master.build": "puts the master together",
     "l7.rules.compile": "puts the rules of a route together",
     "l7.workers.process": "puts a worker together",
@@ -658,9 +661,10 @@ BY_ADDRESS = {
     "l7/workers/runtime/switching.pxd",
     "l7/sharedmem/integers.pxd",
     "l7/telemetry/line_writing.pxd",
+    "l7/telemetry/recorder/texts.pxd",
     "l7/workers/transport/socket_calls.pxd",
 }
-"""The time, octets that are looked at, cells, lines of the access log, greenlets, what is received and sent."""
+"""The time, octets that are looked at, cells, lines and texts, greenlets, what is received and sent."""
 
 
 def only_helpers_go_by_address(files: dict[str, str]) -> Complaints:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from l7.commands import dispatch
-from l7.config.reading.flags import COMMANDS
+from l7.config.reading.command_options import COMMANDS
 from tests.harness.l7process import ROOT
 
 PROGRAM = [sys.executable, "-m", "l7"]

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from l7.config.reading.flags import COMMANDS, WORDS, build
+from l7.config.reading.command_options import COMMANDS, WORDS
+from l7.config.reading.flags import build
 from tests.harness import TIMEOUT
 from tests.harness.l7process import ROOT
 

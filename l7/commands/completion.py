@@ -11,6 +11,7 @@ from typing import Any
 import shtab
 
 from l7.config.reading import flags
+from l7.config.reading.command_options import COMMANDS, ONLY_FOR, WORDS
 from l7.config.reading.settings import settings
 
 _NAMES_OF_FILES = ("FILE", "PATH")
@@ -62,10 +63,10 @@ def _parser(*, assigned: bool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="l7", add_help=False)
     _add_options(parser, None, assigned)
     commands = parser.add_subparsers(metavar="COMMAND")
-    for name, what in flags.COMMANDS.items():
+    for name, what in COMMANDS.items():
         command = commands.add_parser(name, help=what, description=what, add_help=False)
         _add_options(command, name, assigned)
-        for number, word in enumerate(flags.WORDS.get(name, ())):
+        for number, word in enumerate(WORDS.get(name, ())):
             if isinstance(word, tuple):
                 command.add_argument(f"word{number}", choices=word)
             else:
@@ -76,7 +77,7 @@ def _parser(*, assigned: bool) -> argparse.ArgumentParser:
 
 def _add_options(parser: argparse.ArgumentParser, command: str | None, assigned: bool) -> None:
     for action in _options(command):
-        owners = flags.ONLY_FOR.get(action.option_strings[-1])
+        owners = ONLY_FOR.get(action.option_strings[-1])
         if owners is not None and command not in owners:
             continue
         if assigned and action.nargs != 0:

@@ -10,19 +10,23 @@ import json
 import os
 import pwd
 import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from l7.config.reading import flags
 from l7.config.reading.document import read
 from l7.config.values.names import printable
 from l7.errors import ConfigError, Problem, StartError
-from l7.ipc.requests import REQUESTS, Answer, Request
+from l7.ipc.requests import REQUESTS, Answer, RecorderRequest, Request
 from l7.master.resources.instance_registry import InstanceKey, registered
 from l7.master.resources.privileges import NOBODY
 from l7.master.resources.runtime_directory import all_directories
 
 STATUS_WITHIN = 10.0
 """Seconds after which an l7 that accepts and says nothing is given up; a reload is waited for without end."""
+
+ASK_AGAIN = 0.05
+"""Seconds until an l7 is asked again that many others ask."""
 
 
 def ask(
@@ -35,6 +39,34 @@ def ask(
     while answer.get("again"):
         answer = _ask_once(request, given, environ, within)
     return answer
+
+
+def ask_for_recorder(given: flags.Given, environ: Mapping[str, str]) -> tuple[Answer, int | None]:
+    """Ask for the memory of the recorder: the answer, and a descriptor where that is ok. Raises `StartError`.
+
+    An l7 whom very many ask at once takes no more connections for a moment: then it is asked again.
+    """
+    if given.problems:
+        raise ConfigError(list(given.problems))
+    until = time.monotonic() + STATUS_WITHIN
+    while True:
+        with _connect(given, environ) as sock:
+            sock.settimeout(STATUS_WITHIN)
+            try:
+                sock.sendall(REQUESTS.encode(RecorderRequest()) + b"\n")
+                received, descriptors, _, _ = socket.recv_fds(sock, 65536, 1)
+            except OSError:
+                received, descriptors = b"", []
+        if received:
+            break
+        if time.monotonic() > until:
+            raise StartError("control: it has gone away, or too many ask at once; its events say more")
+        time.sleep(ASK_AGAIN)
+    try:
+        answer = json.loads(received)
+    except ValueError as error:
+        raise StartError("control: what answers there is no l7") from error
+    return answer, descriptors[0] if descriptors else None
 
 
 def _ask_once(request: Request, given: flags.Given, environ: Mapping[str, str], within: float | None) -> Answer:

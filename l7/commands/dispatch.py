@@ -14,6 +14,7 @@ from dataclasses import replace
 from l7.config.file_content import read_file
 from l7.config.generation import Reference
 from l7.config.reading import flags, serving
+from l7.config.reading.command_options import FILTERS, ONLY_FOR, WORDS
 from l7.config.reading.loading import Loaded, load
 from l7.config.values.names import did_you_mean, printable
 from l7.config.values.routekeys import routes_of
@@ -60,10 +61,11 @@ def _refuse_options_of_others(given: flags.Given, command: str | None) -> None:
         "--force": given.force,
         "--requests": given.requests is not None,
         "--reloads": given.reloads is not None,
+        **{f"--{name}": name in given.filters for name in FILTERS},
     }
-    names = [name for name, value in used.items() if value and command not in flags.ONLY_FOR[name]]
+    names = [name for name, value in used.items() if value and command not in ONLY_FOR[name]]
     if names:
-        words = [(name, ", ".join(f"`l7 {owner}`" for owner in flags.ONLY_FOR[name])) for name in names]
+        words = [(name, ", ".join(f"`l7 {owner}`" for owner in ONLY_FOR[name])) for name in names]
         raise ConfigError([Problem(name, "", f"only for {owners}") for name, owners in words])
 
 
@@ -128,6 +130,20 @@ def _server(argv: list[str], environ: Environ) -> int:
     return server(argv, environ)
 
 
+def _why(argv: list[str], environ: Environ) -> int:
+    """``l7 why ID``: tell what happened to a request; 1 where none is found."""
+    from l7.commands.recorder.why import why
+
+    return why(argv, environ)
+
+
+def _tail(argv: list[str], environ: Environ) -> int:
+    """``l7 tail``: follow the requests of the l7 that runs."""
+    from l7.commands.recorder.tail import tail
+
+    return tail(argv, environ)
+
+
 def _demo(argv: list[str], environ: Environ) -> int:
     """``l7 demo``: three small servers and l7 in front of them."""
     from l7.commands import demo
@@ -163,7 +179,7 @@ def _completion(argv: list[str], _: Environ) -> int:
     """``l7 completion SHELL``: print the script that completes l7's words there."""
     from l7.commands import completion
 
-    (shells,) = flags.WORDS["completion"]
+    (shells,) = WORDS["completion"]
     words = _words_of("completion", argv, most=1)
     if not words or words[0] not in shells:
         what = f"{printable(words[0], 40)!r} is unknown; " if words else ""
@@ -208,6 +224,8 @@ COMMANDS: dict[str, Callable[[list[str], Environ], int]] = {
     "status": _status,
     "logs": _logs,
     "server": _server,
+    "why": _why,
+    "tail": _tail,
     "rehearse": _rehearse,
     "demo": _demo,
     "schema": _schema,

@@ -23,6 +23,7 @@ from l7.config.sections.backends import Backend, BackendDefaults, BackendTimeout
 from l7.config.sections.clients import Limits, Timeouts
 from l7.config.sections.headers import ResponseHeaders
 from l7.config.sections.listeners import ListenerConfig, ListenerTls, for_challenges, short_form
+from l7.config.sections.recorder import RecorderOrOff, RecorderSettings
 from l7.config.sections.resolver import Resolver
 from l7.config.sections.rules import (
     ALLOW,
@@ -216,6 +217,11 @@ class Config(Section):
     )
     resolver: Resolver = Field(
         default=Resolver.model_construct(), description="How the names of servers are looked up."
+    )
+    recorder: RecorderOrOff = Field(
+        default=RecorderSettings.model_construct(),
+        description="What is kept of the last requests, for `l7 why` and `l7 tail`; `off` keeps nothing.",
+        examples=["off"],
     )
     defaults: BackendDefaults = Field(
         default=BackendDefaults.model_construct(),

@@ -58,6 +58,11 @@ class ReopenLogsRequest(Request):
 
 
 @dataclass(frozen=True)
+class RecorderRequest(Request):
+    """The memory of the recorder: a descriptor that can only be read comes with the answer."""
+
+
+@dataclass(frozen=True)
 class ServerRequest(Request):
     """Change what is wanted of one server: ``drain``, ``ready``, ``maint``, or a ``weight``."""
 
@@ -85,6 +90,7 @@ REQUESTS: Codec[Request] = Codec(
         "reopen-logs": ReopenLogsRequest,
         "server": ServerRequest,
         "history": HistoryRequest,
+        "recorder": RecorderRequest,
     },
 )
 

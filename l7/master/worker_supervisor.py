@@ -115,6 +115,7 @@ class WorkerSupervisor(ChildSupervisor):
             preflight=self._generations.preflight(served, action.preflight),
             server_contexts=served.files.contexts,
             pages=served.pages,
+            recorder=shared_state.recorder,
         )
 
     def _let_accept(self, action: v.AcceptConnections) -> None:

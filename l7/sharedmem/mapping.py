@@ -27,6 +27,10 @@ class SharedFile:
         self._descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
 
+    def open_to_read(self) -> int:
+        """A new descriptor of the file that can only be read; raises ``OSError`` where ``/proc`` is not there."""
+        return os.open(f"/proc/self/fd/{self._descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+
     def extents(self, first: int, count: int) -> Iterator[tuple[int, int]]:
         """Yield where, within ``count`` integers from number ``first`` on, there is memory: (first, count) each."""
         at, end = first * 8, (first + count) * 8

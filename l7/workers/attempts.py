@@ -14,6 +14,8 @@ from l7.balancing.members import Member
 from l7.errors import BODY_STALLED, KILLED_DATA, TRUNCATED, ProxyError
 from l7.exchange import Exchange
 from l7.telemetry.counters import RequestCounters
+from l7.telemetry.recorder.layout import AGAIN, BACKUP, RETRY
+from l7.telemetry.recorder.writer import NullRecorder
 from l7.workers.downstream.request_handler import RequestHandler
 from l7.workers.rules.compression import Compressor
 from l7.workers.termination import killed
@@ -24,6 +26,9 @@ from l7.workers.upstream.forwarded_request import ForwardedRequest
 from l7.workers.upstream.pool import ConnectionPool
 from l7.workers.upstream.request_deadline import TotalDeadline
 
+_AGAIN = AGAIN
+_BACKUP = BACKUP
+_RETRY = RETRY
 _BROKEN_OFF = frozenset((BODY_STALLED, TRUNCATED))
 """The failures of a server within its answer: what has come of it is the client's all the same."""
 
@@ -31,7 +36,7 @@ _BROKEN_OFF = frozenset((BODY_STALLED, TRUNCATED))
 class ServerAttempts:
     """Brings the requests of ``handler`` to servers; upgraded connections are kept among ``tunnels``."""
 
-    __slots__ = ("_compressor", "_counters", "_handler", "_tunnels")
+    __slots__ = ("_compressor", "_counters", "_handler", "_tunnels", "recorder")
 
     def __init__(
         self, handler: RequestHandler, counters: RequestCounters, tunnels: Tunnels, compressor: Compressor
@@ -40,6 +45,8 @@ class ServerAttempts:
         self._handler = handler
         self._counters = counters
         self._tunnels = tunnels
+        self.recorder = NullRecorder()
+        """What is told of each request and its attempts."""
 
     def forward(self, forwarded: ForwardedRequest) -> None:
         """Try servers until one answers; raises the `ProxyError` of the last one when none does."""
@@ -60,6 +67,21 @@ class ServerAttempts:
             forwarded.deadline.stop()
             if forwarded.released:
                 upstream.retry_queue.settled(forwarded)
+
+    def record_begun(self, forwarded: ForwardedRequest) -> None:
+        """Tell the recorder of the attempt that a request was begun with, if it was."""
+        if forwarded.sent_on is not None and forwarded.member is not None:
+            self._record(forwarded, forwarded.member)
+
+    def _record(self, forwarded: ForwardedRequest, member: Member) -> None:
+        """Tell the recorder which member was picked, and why."""
+        upstream = forwarded.upstream
+        why = forwarded.why
+        if member.backup:
+            why |= _BACKUP
+        if forwarded.exchange.attempts > 1 and not why & _AGAIN:
+            why |= _RETRY
+        self.recorder.attempt(forwarded.exchange, member.label, why, len(upstream.available), len(upstream.members))
 
     def _try_servers(self, forwarded: ForwardedRequest, upstream: BackendRuntime) -> None:
         tried: Sequence[Member] = ()
@@ -83,6 +105,8 @@ class ServerAttempts:
                 if forwarded.deadline.blames_server():
                     upstream.failed(member, failure)
                 tried = [*tried, member]
+                self.recorder.failed(forwarded.exchange, failure)
+                forwarded.why = 0
                 if not forwarded.may_retry(failure, member) or not upstream.may_retry(forwarded, failure, tried):
                     raise failure from None
             finally:
@@ -102,6 +126,7 @@ class ServerAttempts:
         server = forwarded.sent_on
         if server is None:
             forwarded.moved = False
+            self._record(forwarded, member)
             server = pool.check_out()
         if server is not None:
             exchange.connect_time = 0.0
@@ -112,6 +137,9 @@ class ServerAttempts:
                 if forwarded.deadline.over or forwarded.moved or not forwarded.may_retry(failure):
                     raise
                 exchange.attempts += 1
+                self.recorder.failed(exchange, failure)
+                forwarded.why |= _AGAIN
+                self._record(forwarded, member)
         started = clock.monotonic()
         server = pool.connector.dial(min(forwarded.upstream.bounds.connect, forwarded.deadline.until - started))
         exchange.connect_time = clock.monotonic() - started

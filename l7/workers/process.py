@@ -49,6 +49,8 @@ from l7.sharedmem.memory import SharedMemory
 from l7.sharedmem.scoreboard import BEAT_INTERVAL, Scoreboard
 from l7.telemetry.access_log import AccessLog, NullAccessLog, open_log
 from l7.telemetry.events import Events, named
+from l7.telemetry.recorder.memory import RecorderMemory
+from l7.telemetry.recorder.opening import recorder_of
 from l7.tls.counters import HandshakeCounters
 from l7.tls.renewal import show
 from l7.workers.downstream.accept_balancer import AcceptBalancer
@@ -119,6 +121,7 @@ class WorkerSpec:
     """What TLS with servers is spoken by, by route."""
     pages: Pages = field(default_factory=dict)
     """The error pages by the name of their file."""
+    recorder: RecorderMemory | None = None
 
 
 def run(spec: WorkerSpec) -> int:
@@ -147,6 +150,7 @@ class Worker:
         self._greenlets = GreenletPool()
         self._log = _access_log(spec, events)
         self._proxy = Proxy(config, self._sweeper, self._greenlets, self._log, _context(spec, events))
+        self._proxy.attempts.recorder = recorder_of(spec.recorder, spec.slot, spec.generation, spec.index, spec.workers)
         self._balancer = AcceptBalancer(spec.scoreboard, spec.slot)
         most = places(config.limits.connections, spec.index, spec.workers, allowed, events.warning)
         self._server = ConnectionHandler(self._proxy, self._sweeper, most, events.warning, self._balancer)
@@ -240,6 +244,7 @@ class Worker:
     def _tick(self) -> None:
         self._watchdog.turned()
         self._log.tick()
+        self._proxy.attempts.recorder.tick()
         self._follow_log()
         self._heartbeat.show()
 

@@ -44,6 +44,7 @@ cdef class Proxy(RequestHandler):
     cpdef reject(self, object failure, Exchange exchange, ClientExchange client)
     cpdef finish(self, Exchange exchange)
     cpdef bint trusts(self, str client) except -1
+    cdef _record(self, Exchange exchange, ClientExchange client)
     cdef _introduce(self, Exchange exchange, RequestHead head, ClientExchange client)
     cdef _early_answer(self, Exchange exchange, RequestHead head, ClientExchange client, object believed)
     cdef long long _body_limit(self, RuleContext context) except -1

@@ -93,7 +93,7 @@ class Proxy(RequestHandler):
         self.attempts = ServerAttempts(self, self.counters, self.tunnels, Compressor(context.writer))
         self.in_flight = 0
         self.requests = 0
-        self._ids = RequestIds()
+        self._ids = RequestIds(context.writer.number)
         self._trusted = Trusted(config.trusted_proxies) if config.trusted_proxies else None
 
     def next_request_id(self) -> str:
@@ -122,7 +122,7 @@ class Proxy(RequestHandler):
             return None
         upstream: BackendRuntime = match.payload
         believed = self._introduce(exchange, head, client)
-        exchange.row = upstream.row
+        exchange.row, exchange.route = upstream.row, upstream.route
         rules = match.rules
         strips = False
         if head.authorization is not None and (rules is None or not rules.logs_in):
@@ -141,6 +141,8 @@ class Proxy(RequestHandler):
         forwarded.open(believed, strips)
         if upstream.plain and not upstream.total:
             forwarded.begin()
+        self._record(exchange, client)
+        self.attempts.record_begun(forwarded)
         self.in_flight += 1
         return forwarded
 
@@ -164,6 +166,7 @@ class Proxy(RequestHandler):
         body: RequestBody | None = None
         try:
             believed = self._introduce(exchange, head, client)
+            self._record(exchange, client)
             if head.length != ABSENT:
                 body = client.read_body(exchange, head)
             own = self._early_answer(exchange, head, client, believed)
@@ -189,6 +192,7 @@ class Proxy(RequestHandler):
     def reject(self, failure: ProxyError, exchange: Exchange, client: ClientExchange) -> None:
         """Answer what was no request, and log it."""
         exchange.request_id = self.next_request_id()
+        self._record(exchange, client)
         self.refuse(failure, exchange, None, client)
         self.finish(exchange)
 
@@ -197,8 +201,16 @@ class Proxy(RequestHandler):
         self.answered += 1
         exchange.total_time = clock.monotonic() - exchange.started
         self.counters.count(exchange)
+        self.attempts.recorder.finish(exchange)
         self.log.log(exchange)
         exchange.ruled = None  # the two know each other: without this only the garbage collector would free them
+
+    def _record(self, exchange: Exchange, client: ClientExchange) -> None:
+        """Let the request be seen while it is under way."""
+        client.came += 1
+        exchange.connection = client.came
+        exchange.port = client.hop.port
+        self.attempts.recorder.begin(exchange)
 
     def _introduce(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> bytes | None:
         """Note who asks for what, under which request id; returns the forwarding fields of a trusted peer.
@@ -253,6 +265,7 @@ class Proxy(RequestHandler):
                 match.rules = self._compiler.of(match)
                 match.payload = self.upstreams[match.key]
             exchange.row = match.payload.row
+            exchange.route = match.key
         rules = self.general if match is None else match.rules
         context = exchange.ruled
         if head.authorization is not None and (rules is None or not rules.logs_in):

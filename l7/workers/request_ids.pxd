@@ -3,11 +3,13 @@
 cimport cython
 
 cdef list _LAST_DIGITS
-cdef int _LAST, _LOW
+cdef int _LAST, _LOW, _AT_ONCE, _DIGITS
 
 cdef class RequestIds:
-    cdef str _prefix, _first
+    cdef str _first, _worker
+    cdef list _random
     cdef long long _high
 
-    @cython.locals(high="long long", last=str)
+    @cython.locals(high="long long", low="long long", last=str, end=str)
     cpdef str of(self, long long number)
+    cdef _begin(self, long long high)

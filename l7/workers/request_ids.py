@@ -1,6 +1,9 @@
 """The ids that a worker gives to requests.
 
-Hot: all but the last two digits are written once in 256 requests.
+An id is 12 digits that say which request of which worker it is, and 20 random ones, all hexadecimal: the end of an id,
+which is what people copy, tells it from all others of workers, restarts and machines.
+
+Hot: the random digits of 256 requests are asked for at once.
 """
 
 from __future__ import annotations
@@ -9,25 +12,39 @@ import os
 
 _LAST_DIGITS = [f"{number:02x}" for number in range(256)]
 _LAST = 8
-"""How many bits the last digits are."""
+"""How many bits the last two of the 12 digits are."""
 _LOW = 255
+_AT_ONCE = 256
+_DIGITS = 20
 
 
 class RequestIds:
-    """The request ids of one worker: 20 random digits, and 12 that count its requests, all hexadecimal."""
+    """The request ids of one worker.
 
-    __slots__ = ("_first", "_high", "_prefix")
+    :param lane: the number of its lane, of which the lowest 12 bits are said.
+    """
 
-    def __init__(self) -> None:
-        self._prefix = os.urandom(10).hex()
+    __slots__ = ("_first", "_high", "_random", "_worker")
+
+    def __init__(self, lane: int) -> None:
+        self._worker = f"{lane & 0xFFF:03x}"
         self._high = -1
         self._first = ""
+        self._random: list[str] = []
 
     def of(self, number: int) -> str:
-        """The id of the request ``number`` of this worker."""
+        """The id of the request ``number`` of this worker, which is the one after the last or any other."""
         high = number >> _LAST
         if high != self._high:
-            self._high = high
-            self._first = f"{self._prefix}{high:010x}"
-        last: str = _LAST_DIGITS[number & _LOW]
-        return self._first + last
+            self._begin(high)
+        low = number & _LOW
+        last: str = _LAST_DIGITS[low]
+        end: str = self._random[low]
+        return self._first + last + end
+
+    def _begin(self, high: int) -> None:
+        """Prepare the ids of 256 requests."""
+        digits = os.urandom(_AT_ONCE * _DIGITS // 2).hex()
+        self._random = [digits[at : at + _DIGITS] for at in range(0, len(digits), _DIGITS)]
+        self._high = high
+        self._first = f"{self._worker}{high & 0xFFFFFFF:07x}"

@@ -15,6 +15,7 @@ from l7.clock import monotonic
 from l7.errors import L7Error
 from l7.http.forwarding import Hop
 from l7.telemetry.access_log import NullAccessLog
+from l7.telemetry.recorder.writer import NullRecorder
 from l7.workers.downstream.connection import ClientConnection
 from l7.workers.proxy import Proxy
 from l7.workers.transport.stream import DeadlineSweeper, Stream, StreamLost, StreamTimeout
@@ -44,7 +45,8 @@ def probe(proxy: Proxy, sweeper: DeadlineSweeper) -> None:
     ours, theirs = (_raw(end) for end in socket.socketpair())
     client = Stream(ours, sweeper)
     connection = ClientConnection(Stream(theirs, sweeper), Hop("unix:", 80, b"l7"), _Owner(), proxy, trusted=False)
-    log, routes, general = proxy.log, proxy.routes, proxy.general
+    log, routes, general, recorder = proxy.log, proxy.routes, proxy.general, proxy.attempts.recorder
+    proxy.attempts.recorder = NullRecorder()
     proxy.log, proxy.routes, proxy.general, proxy.counters.muted = NullAccessLog(), Routes({}), None, True
     try:
         client.deadline = monotonic() + WITHIN
@@ -56,6 +58,7 @@ def probe(proxy: Proxy, sweeper: DeadlineSweeper) -> None:
         raise SelfTestFailed(f"its own request was not answered: {lost}") from None
     finally:
         proxy.log, proxy.routes, proxy.general, proxy.counters.muted = log, routes, general, False
+        proxy.attempts.recorder = recorder
         proxy.requests = proxy.answered = proxy.faults = 0
         connection.close()
         client.close()

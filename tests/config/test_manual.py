@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from l7.config.reading.flags import COMMANDS, OF_OWN_HELP, build
+from l7.config.reading.command_options import COMMANDS, OF_OWN_HELP
+from l7.config.reading.flags import build
 from l7.config.rendering.manual import page
 from l7.config.rendering.reference import parts
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import configargparse
 
+from l7.config.reading.command_options import COMMANDS, FILTERS, Collect, add_options_of_commands
 from l7.config.reading.settings import PREFIX, Setting, settings
 from l7.config.schema import Config
 from l7.config.section import section_of
 from l7.config.values.names import did_you_mean, printable
 from l7.errors import ConfigError, Problem
-from l7.networks import UNIX, canonical
 from l7.units import quoted
 from l7.version import version
 
@@ -34,41 +34,6 @@ NOT_SETTINGS = {"L7_PURE_PYTHON", "L7_UPGRADE_FDS"}
 _LINK = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
 _LINKED = re.compile(r"L7_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 """What Kubernetes and Docker call the variables of a Service or a linked container of the name ``l7`` or ``l7-...``."""
-COMMANDS = {
-    "check": "validate the configuration and exit",
-    "dump": "print the effective configuration, each value with its source",
-    "explain": "where would a request for URL go, and why; asks the l7 that runs, if one does (--offline: none)",
-    "reload": "reload the l7 that runs, wait, and print the verdict (--dry-run: only what would change)",
-    "status": "show the workers and the configuration of the l7 that runs",
-    "logs": "reopen: open the access log anew, after a rotation, without waiting for l7 to notice",
-    "server": "HOST ADDRESS: how a server is and was; with drain|ready|maint|weight N: take it out of service and back",
-    "rehearse": "reload, break, kill and upgrade a private l7 under load (l7 rehearse --help)",
-    "demo": "start three small servers and proxy to them",
-    "schema": "print the JSON Schema of the file, for editors",
-    "completion": "print what completes l7's words in bash, zsh or fish",
-}
-WORDS: dict[str, tuple[str | tuple[str, ...], ...]] = {
-    "explain": ("URL",),
-    "logs": (("reopen",),),
-    "server": ("HOST", "ADDRESS", ("drain", "ready", "maint", "weight")),
-    "completion": (("bash", "zsh", "fish"),),
-}
-"""What follows a command: a placeholder, or the words that may stand there."""
-ONLY_FOR = {
-    "--header": ("explain",),
-    "--method": ("explain",),
-    "--client": ("explain",),
-    "--offline": ("explain",),
-    "--json": ("explain", "status", "server"),
-    "--dry-run": ("reload",),
-    "--force": ("reload",),
-    "--requests": ("rehearse",),
-    "--reloads": ("rehearse",),
-}
-"""Options that only some commands take."""
-OF_OWN_HELP = {"--requests", "--reloads"}
-"""Those of them that stand in the help of their command alone."""
-
 EXAMPLES = """\
 commands:
 {commands}
@@ -102,6 +67,8 @@ class Given:
     offline: bool = False
     requests: int | None = None
     reloads: int | None = None
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    """The options of ``l7 tail`` that were given."""
     problems: tuple[Problem, ...] = ()
     keys: tuple[str, ...] = ()
     """Files of private keys, beside the certificates that they belong to."""
@@ -114,13 +81,6 @@ def variables() -> set[str]:
 
 
 # ---------------------------------------------------------------------------------------------------- the parser
-
-
-class _Collect(argparse.Action):
-    """Append to a list. Not argparse's own ``append``, whose variables ConfigArgParse takes apart at brackets."""
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), values])
 
 
 class _HelpAll(argparse.Action):
@@ -179,14 +139,14 @@ def build(command: str | None = None, *, everything: bool = False) -> Any:
     other.add_argument(
         "--help-all", action=_HelpAll, nargs=0, help="Print the help with the flags of all sections, too."
     )
-    _add_options_of_commands(other, command)
+    add_options_of_commands(other, command)
     return parser
 
 
 def _add_keys(group: Any) -> None:
     group.add_argument(
         "--tls-key",
-        action=_Collect,
+        action=Collect,
         metavar="FILE",
         env_var=KEYS,
         help=f"The private key of the --tls-cert at the same place; without any, keys are in the same files. [{KEYS}]",
@@ -196,49 +156,6 @@ def _add_keys(group: Any) -> None:
 def _is_hidden(setting: Setting) -> bool:
     """Whether its flag is shown only by ``--help-all``: it stands in a section, and has no name of its own."""
     return len(setting.path) > 1 and setting.flag.names[-1] == "--" + "-".join(setting.path)
-
-
-def _add_options_of_commands(group: Any, command: str | None) -> None:
-    def add(*names: str, help: str, **options: Any) -> None:
-        hidden = names[-1] in OF_OWN_HELP and command not in ONLY_FOR[names[-1]]
-        text = argparse.SUPPRESS if hidden else f"{', '.join(ONLY_FOR[names[-1]])}: {help}"
-        group.add_argument(*names, help=text, **options)
-
-    add("-H", "--header", action=_Collect, metavar="'NAME: VALUE'", help="a request header.")
-    add("--method", type=_method, metavar="METHOD", help="the method of the request, which is GET else.")
-    add("--client", type=_client, metavar="ADDRESS", help="who asks: an IP address, or `unix:`.")
-    add("--json", action="store_true", help="print JSON.")
-    add("--offline", action="store_true", help="go by the configuration, ask no running l7.")
-    add("--dry-run", action="store_true", help="print what would change, and change nothing.")
-    add("--force", action="store_true", help="go on, though servers cannot be reached and requests fail.")
-    add("--requests", type=_positive, metavar="N", help="how many requests are sent at least.")
-    add("--reloads", type=_count, metavar="N", help="how often l7 is reloaded meanwhile.")
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < len(text) < 10):
-        raise argparse.ArgumentTypeError("must be a whole number")
-    return int(text)
-
-
-def _method(text: str) -> str:
-    if not re.fullmatch(r"[!#$%&'*+\-.^_|~0-9A-Za-z]{1,32}", text):
-        raise argparse.ArgumentTypeError("must be a method, as GET")
-    return text
-
-
-def _client(text: str) -> str:
-    try:
-        return text if text == UNIX else canonical(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be an IP address, or `{UNIX}`") from None
-
-
-def _positive(text: str) -> int:
-    count = _count(text)
-    if not count:
-        raise argparse.ArgumentTypeError("must be 1 at least")
-    return count
 
 
 def _groups(parser: Any, *, everything: bool) -> dict[str, Any]:
@@ -276,7 +193,7 @@ def _add(group: Any, setting: Setting, *, hidden: bool) -> None:
     group.add_argument(
         *setting.flag.names,
         dest=setting.key,
-        action=_Collect if setting.flag.repeat else "store",
+        action=Collect if setting.flag.repeat else "store",
         metavar=setting.flag.metavar,
         env_var=setting.variable,
         help=argparse.SUPPRESS if hidden else _plain(f"{words}{repeat}{shown} [{setting.variable}]"),
@@ -317,7 +234,8 @@ def parse_flags(argv: Sequence[str]) -> Given:
     return Given(
         values, (*words, *after), space.config, tuple(space.header or ()), space.method or "GET",
         space.client or "", bool(space.json), bool(space.dry_run),
-        bool(space.force), bool(space.offline), space.requests, space.reloads, tuple(problems),
+        bool(space.force), bool(space.offline), space.requests, space.reloads,
+        {name: found for name in FILTERS if (found := getattr(space, name)) not in (None, False)}, tuple(problems),
         tuple(space.tls_key or ()),
     )  # fmt: skip
 

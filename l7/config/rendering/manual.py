@@ -11,7 +11,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from l7 import __date__, __version__
-from l7.config.reading.flags import COMMANDS, SERVERS, WORDS, build
+from l7.config.reading.command_options import COMMANDS, WORDS
+from l7.config.reading.flags import SERVERS, build
 from l7.config.rendering.reference import EXAMPLE, Entry, parts
 
 _SYNOPSIS = ("[\\fIoptions\\fR] [\\fIHOST\\fR=\\fIADDRESS\\fR ...]", "\\fICOMMAND\\fR [\\fIoptions\\fR]")

@@ -208,6 +208,7 @@ _SECTIONS = (
     ("timeouts", "Timeouts towards the client"),
     ("tls", "TLS"),
     ("resolver", "Names of servers"),
+    ("recorder", "Recorder"),
     ("response-headers", "Header fields of all answers"),
     ("defaults", "Defaults for backends"),
 )

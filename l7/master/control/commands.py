@@ -12,6 +12,7 @@ from l7.ipc.requests import (
     DryRunRequest,
     ExplainRequest,
     HistoryRequest,
+    RecorderRequest,
     ReloadRequest,
     ReopenLogsRequest,
     Request,
@@ -92,8 +93,18 @@ class ControlCommands(MasterPart):
                 self._wants_reload = request
         elif isinstance(request, ReopenLogsRequest):
             self._logs.reopen(connection)
+        elif isinstance(request, RecorderRequest):
+            self._show_recorder(connection)
         else:
             self._server.answer(connection, self._answer(request))
+
+    def _show_recorder(self, connection: ControlConnection) -> None:
+        generation = self._generations.current.generation
+        if generation.config.recorder is None:
+            self._server.answer(connection, refusal("the recorder is off; write `recorder: {}` to have it"))
+            return
+        answer = {"ok": True, "pid": os.getpid(), "generation": generation.number}
+        self._server.answer(connection, answer, self._generations.shared_state.recorder.descriptor)
 
     def _answer(self, request: Request) -> Answer:
         if isinstance(request, StatusRequest):

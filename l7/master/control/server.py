@@ -31,6 +31,8 @@ class ControlConnection:
         self.deadline: float | None = monotonic() + PATIENCE
         self.read = bytearray()
         self.write = bytearray()
+        self.descriptor: int | None = None
+        """What goes with the first byte of the answer."""
         self.asked = False
 
 
@@ -93,12 +95,13 @@ class ControlServer:
             if connection.deadline is not None and connection.deadline <= now:
                 self._let_go(connection)
 
-    def answer(self, connection: ControlConnection, answer: Answer) -> None:
-        """Send the answer; ignored for a connection that was closed."""
+    def answer(self, connection: ControlConnection, answer: Answer, descriptor: int | None = None) -> None:
+        """Send the answer, with a descriptor that stays open here; ignored for a connection that was closed."""
         if connection.socket.fileno() < 0:
             return
         connection.write += json.dumps(answer).encode() + b"\n"
         connection.deadline = monotonic() + PATIENCE
+        connection.descriptor = descriptor
         self._send(connection)
 
     def _accept(self) -> None:
@@ -145,7 +148,11 @@ class ControlServer:
 
     def _send(self, connection: ControlConnection) -> None:
         try:
-            sent = connection.socket.send(connection.write)
+            if connection.descriptor is None:
+                sent = connection.socket.send(connection.write)
+            else:
+                sent = socket.send_fds(connection.socket, [connection.write], [connection.descriptor])
+                connection.descriptor = None
         except BlockingIOError:
             sent = 0
         except OSError:

@@ -12,6 +12,7 @@ from l7.errors import StartError
 from l7.master.state.rows import RowAllocator, keys_of
 from l7.networks import host_port
 from l7.sharedmem.memory import FIRST_WORKER, MASTER, SharedMemory
+from l7.telemetry.recorder.memory import RecorderMemory
 
 
 class SharedMemoryOwner:
@@ -23,6 +24,7 @@ class SharedMemoryOwner:
     def __init__(self, config: Config) -> None:
         try:
             self.shared_memory = SharedMemory()
+            self.recorder = RecorderMemory()
         except OSError as error:
             raise StartError(f"no memory for counters: {error.strerror}") from error
         self.writer = self.shared_memory.writer(MASTER)
@@ -76,6 +78,7 @@ class SharedMemoryOwner:
     def open(self, slot: int) -> None:
         """Prepare the lane of a slot for a new worker; raises ``OSError`` when there is no memory for it."""
         self.shared_memory.open(self.lane(slot))
+        self.recorder.open(slot)
 
     def retire(self, slot: int) -> None:
         """Zero the gauges of a slot's lane: its worker has exited."""

@@ -10,6 +10,7 @@ cdef class ClientExchange:
     cdef public Hop hop
     cdef public bint trusted
     cdef public Py_ssize_t held
+    cdef public long long came
 
     cpdef bint has_body(self, RequestHead head) except -1
     cpdef read_body(self, Exchange exchange, RequestHead head)

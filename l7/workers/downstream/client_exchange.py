@@ -34,12 +34,14 @@ class ClientWaiter(Protocol):
 class ClientExchange:
     """One request of a client and its answer. ``trusted`` says that the peer is a trusted proxy."""
 
-    __slots__ = ("held", "hop", "trusted")
+    __slots__ = ("came", "held", "hop", "trusted")
 
     def __init__(self, hop: Hop, *, trusted: bool) -> None:
         self.hop = hop
         """What the connection adds to each request."""
         self.trusted = trusted
+        self.came = 0
+        """The number of the connection (from the 24th bit on) and of its last request, as `Exchange.connection`."""
         self.held = 0
         """Bytes of the answer, framed, that the client has not taken yet of what was sent to it."""
 

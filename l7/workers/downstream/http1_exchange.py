@@ -43,6 +43,8 @@ class Http1Exchange(ClientExchange):
         self.hop = hop
         self.trusted = trusted
         self.held = 0
+        handler.connections += 1
+        self.came = handler.connections << 23
         self.stream = stream
         self.last = False
         """Whether the next answer is the connection's last, because it cannot be handed over."""

@@ -20,6 +20,7 @@ cdef class RequestHandler:
     cdef public ClientProtocolLimits bounds
     cdef public object buffers
     cdef public bint overloaded
+    cdef public long long connections
     cdef readonly object phase
     cdef readonly bint draining, handing_over, ending, stopping, cutting_off
 

@@ -45,6 +45,7 @@ class RequestHandler:
     __slots__ = (
         "bounds",
         "buffers",
+        "connections",
         "cutting_off",
         "draining",
         "ending",
@@ -61,6 +62,8 @@ class RequestHandler:
         self.parser = parser
         self.bounds = bounds
         self.buffers = BufferLimit(bounds.buffers)
+        self.connections = 0
+        """Client connections that it was ever given."""
         self.overloaded = False
         """Whether clients wait for a place that none can make: meanwhile each answer is the last of its connection."""
         self.phase = WorkerPhase.SERVING

@@ -200,7 +200,7 @@ class BackendRuntime:
             return self.selection.pick(forwarded, tried)
         member = self.policy.pick(tried)
         if member is None:
-            return self.selection.claim_last_resort(tried)
+            return self.selection.claim_last_resort(forwarded, tried)
         member.begin()
         return member
 

@@ -26,6 +26,7 @@ cdef class ForwardedRequest(BegunRequest):
     cdef public Relay relay
     cdef public Member member
     cdef public bint moved, released
+    cdef public long long why
     cdef public Py_ssize_t spent
     cdef public double failing_since
 

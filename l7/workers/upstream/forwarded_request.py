@@ -30,7 +30,7 @@ class ForwardedRequest(BegunRequest):
 
     __slots__ = (
         "answered", "body", "client", "cookie", "deadline", "failing_since", "member", "moved", "opening", "relay",
-        "released", "spent", "upstream",
+        "released", "spent", "upstream", "why",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +64,8 @@ class ForwardedRequest(BegunRequest):
         """When a server first failed it, or it entered the retry queue; 0 before."""
         self.released = False
         """Whether it was released from the retry queue for another attempt."""
+        self.why = 0
+        """Why the member is the one that it is, where the policy did not say so (`l7.telemetry.recorder.layout`)."""
         self.deadline = NO_DEADLINE
         self.opening = b""
         """The head and the part of the body received so far, as they go to the server: `open` writes it."""

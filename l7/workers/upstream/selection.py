@@ -19,6 +19,7 @@ from l7.errors import QUEUE_FULL, ProxyError
 from l7.http.cookies import cookies_of, values_of
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import IN_FLIGHT, OVERFLOWED, QUEUED
+from l7.telemetry.recorder.layout import LAST_RESORT, POLICY, STICKY
 from l7.workers.upstream.queue import RequestQueue
 from l7.workers.upstream.retry_queue import RetryQueue
 
@@ -105,9 +106,12 @@ class MemberSelector:
         upstream = self._upstream
         if not self._claim_backend():
             return None
-        member = self._claim_stuck(forwarded, tried) or self._claim_picked(forwarded, tried)
+        member = self._claim_stuck(forwarded, tried)
+        forwarded.why = POLICY if member is None else STICKY
+        if member is None:
+            member = self._claim_picked(forwarded, tried)
         if member is None and self._all_tried(tried):
-            member = self.claim_last_resort(tried)
+            member = self.claim_last_resort(forwarded, tried)
         if member is None:
             if upstream.limit:
                 upstream.writer.add(upstream.at + IN_FLIGHT, -1)
@@ -147,7 +151,7 @@ class MemberSelector:
                 return member
             full.append(member)
 
-    def claim_last_resort(self, tried: Sequence[Member]) -> Member | None:
+    def claim_last_resort(self, forwarded: Any, tried: Sequence[Member]) -> Member | None:
         """Give a request that all available members have failed another one with room (`BackendRuntime.last_resort`).
 
         An ejected member gets one request at a time as long as there is another one to try.
@@ -156,6 +160,7 @@ class MemberSelector:
         waiting = [one for one in rest[:-1] if one.verdict.state is ServerState.EJECTED and one.load()]
         for member in [*(one for one in rest if one not in waiting), *waiting]:
             if member.claim():
+                forwarded.why = LAST_RESORT
                 return member
         return None
 

@@ -1,0 +1,111 @@
+"""``l7 tail``: the requests of the l7 that runs, as they end. Exit codes: 0 well, 1 none shown or nothing runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from l7.commands.control_client import printable_line, without_words
+from l7.commands.recorder.connection import recorder_of
+from l7.telemetry.recorder.reader import RecorderReader
+from l7.telemetry.recorder.records import RequestRecord
+from l7.telemetry.recorder.times import lasted, moment
+
+LINES = 10
+"""Requests that have ended already that are shown first."""
+LOOK = 0.1
+"""Seconds between two looks; a ring that is full sooner costs the reader lines, and l7 nothing."""
+GONE_AFTER = 2.0
+"""Seconds without any news after which the processes that write are looked for."""
+
+
+@dataclass(frozen=True)
+class RequestFilter:
+    """Which requests are shown: those that fulfil all that is set."""
+
+    status: tuple[tuple[int, int], ...] = ()
+    host: str = ""
+    server: str = ""
+    route: str = ""
+    slower: float = 0.0
+
+    def takes(self, record: RequestRecord) -> bool:
+        """Whether a request is shown."""
+        if self.status and not any(first <= record.status <= last for first, last in self.status):
+            return False
+        if self.host and record.host != self.host.lower():
+            return False
+        if self.server and not any(one.server == self.server for one in record.attempts):
+            return False
+        if self.route and record.route != self.route:
+            return False
+        return max(record.total, 0.0) >= self.slower
+
+
+def tail(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Print one line a request, or one JSON object, until Ctrl-C or, with ``--once``, the end of what is there."""
+    given = without_words("tail", argv)
+    recorder = recorder_of(given, environ)
+    asked = dict(given.filters)
+    once, many = asked.pop("once", False), asked.pop("lines", None)
+    wanted = RequestFilter(**asked)
+    recorder.skip()
+    before = [one for one in recorder.finished() if wanted.takes(one)]
+    if many is not None or not once:
+        shown = LINES if many is None else many
+        before = before[-shown:] if shown else []
+    printer = _print_json if given.json else _print_line
+    printer(before)
+    if once:
+        return 0 if before else 1
+    try:
+        while True:
+            _follow(recorder, wanted, printer)
+            recorder = recorder_of(given, environ)  # one that was upgraded in place has another memory
+            recorder.skip()
+    except KeyboardInterrupt:
+        return 0
+
+
+def _follow(recorder: RecorderReader, wanted: RequestFilter, printer: Any) -> None:
+    """Print what ends from now on; returns when nobody writes any more."""
+    quiet_since = time.monotonic()
+    while True:
+        news = recorder.news()
+        if news.missed:
+            print(f"l7: {news.missed} requests missed: more ended than could be shown", file=sys.stderr, flush=True)
+        printer(one for one in news.records if wanted.takes(one))
+        now = time.monotonic()
+        if news.records:
+            quiet_since = now
+        elif now - quiet_since > GONE_AFTER:
+            quiet_since = now
+            if not recorder.is_written():
+                return
+        time.sleep(LOOK)
+
+
+def _print_line(records: Iterable[RequestRecord]) -> None:
+    for one in records:
+        print(printable_line(line_of(one)))
+    sys.stdout.flush()
+
+
+def _print_json(records: Iterable[RequestRecord]) -> None:
+    for one in records:
+        print(json.dumps(one.plain()))
+    sys.stdout.flush()
+
+
+def line_of(one: RequestRecord) -> str:
+    """A request as one line: when it ended, how, how long it took, what it was, where it went, its id."""
+    tries = f" ({one.tried} attempts)" if one.tried > 1 else ""
+    server = f"{one.server}{tries}" if one.server else "-"
+    status = "died" if one.died else str(one.status)
+    what = f"{one.method or '-'} {one.host or '-'} {one.target or '-'}"
+    how = f"{status} {one.code} {lasted(one.total):>8}"
+    return f"{moment(one.ended)} {how} {what} -> {server} {one.client} {one.request_id}"

@@ -1,0 +1,180 @@
+"""Reads the recorder's memory while it is written, without a lock: never half a record.
+
+Whoever reads takes nothing from those who write: a reader that is slow misses records, and knows how many.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from l7.telemetry.recorder import layout as words
+from l7.telemetry.recorder.records import RequestRecord, record_of
+
+
+class LaneSource(Protocol):
+    """What has the lanes of a recorder (`l7.telemetry.recorder.memory`)."""
+
+    def lanes(self) -> list[memoryview]:
+        """The words of each lane that was opened until now."""
+
+
+@dataclass(frozen=True)
+class News:
+    """Records that have ended since the last look, in the order of their ends, and how many others were missed."""
+
+    records: list[RequestRecord]
+    missed: int
+
+
+class LaneReader:
+    """Reads one lane."""
+
+    def __init__(self, lane: memoryview) -> None:
+        self._lane = lane
+        self._epoch = -1
+        self._names: dict[int, str] = {}
+        self._seen = self._count = 0
+        """Cells and records of the ring of all requests that were read."""
+
+    def _name(self, at: int) -> str:
+        """A text of the configuration; empty for none."""
+        if not 0 < at < words.TEXT_BYTES - 2:
+            return ""
+        found = self._names.get(at)
+        if found is None:
+            begin = words.TEXTS_AT + at // 8
+            raw = bytes(self._lane[begin : begin + words.LONGEST_TEXT // 8 + 3])[at % 8 :]
+            size = min(int.from_bytes(raw[:2], "little"), words.LONGEST_TEXT)
+            found = self._names[at] = raw[2 : 2 + size].decode("utf-8", "replace")
+        return found
+
+    def _follow(self) -> None:
+        """Forget what was known of a lane that was begun anew."""
+        epoch = self._lane[words.H_EPOCH]
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._names = {}
+            self._seen = self._count = 0
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the process that writes it is there; True where that cannot be known."""
+        pid = self._lane[words.H_PID]
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return pid > 0
+
+    def _in_ring(self, head: int, ring: int, places: Sequence[int], needle: bytes = b"") -> Iterator[RequestRecord]:
+        """The records that begin at some places of a ring; with a ``needle`` those that may hold it."""
+        capacity = self._lane[head + words.CAPACITY]
+        for place in places:
+            state = self._lane[ring + place]
+            if not state or state % 2:
+                continue
+            begin = ring + capacity + place * words.CELL
+            end = min(begin + words.SLOT, ring + capacity + capacity * words.CELL)
+            raw = bytes(self._lane[begin:end])
+            if self._lane[ring + place] == state and needle in raw:
+                with contextlib.suppress(IndexError, ValueError):  # of a lane that is begun anew just now
+                    yield record_of(memoryview(raw).cast("q"), None, self._name)
+
+    def finished(self, needle: bytes = b"") -> Iterator[RequestRecord]:
+        """Yield all records of requests that have ended, failures twice, in no order.
+
+        With a ``needle`` all in which it stands are among them, and few others.
+        """
+        self._follow()
+        for head, ring in ((words.H_FAILURES, words.FAILURES_AT), (words.H_REQUESTS, words.REQUESTS_AT)):
+            yield from self._in_ring(head, ring, range(self._lane[head + words.CAPACITY]), needle)
+
+    def under_way(self) -> Iterator[RequestRecord]:
+        """Yield what is known of requests that have not ended."""
+        self._follow()
+        for slot in range(1, min(self._lane[words.H_SLOTS], words.MOST_UNDER_WAY)):
+            base = words.UNDER_WAY_AT + slot * words.SLOT
+            state = self._lane[base]
+            if state and state % 2 == 0:
+                copied = memoryview(bytes(self._lane[base : base + words.SLOT])).cast("q")
+                # Another request in the slot has other words there.
+                same = [self._lane[base + at] == copied[at] for at in (words.STATE, words.STARTED, words.CONNECTION)]
+                if all(same):
+                    yield record_of(copied, words.TEXTS, self._name)
+
+    def lost(self) -> Iterator[RequestRecord]:
+        """Yield the requests that were under way when the process that wrote it ended."""
+        if not self.is_written:
+            for one in self.under_way():
+                yield replace(one, under_way=False, died=True, code="IH" if one.attempts else "IR")
+
+    def skip(self) -> None:
+        """Take all that is there for read."""
+        self._follow()
+        self._count = self._lane[words.H_REQUESTS + words.COUNT]
+        self._seen = self._lane[words.H_REQUESTS + words.WRITTEN]
+
+    def news(self) -> News:
+        """What has ended since the last look."""
+        self._follow()
+        capacity, written, count = self._lane[words.H_REQUESTS : words.H_REQUESTS + 3].tolist()
+        if written <= self._seen or not capacity:
+            return News([], 0)
+        first = max(self._seen, written - capacity)
+        places = [at % capacity for at in range(first, written)]
+        records = list(self._in_ring(words.H_REQUESTS, words.REQUESTS_AT, places))
+        missed = max(count - self._count - len(records), 0)
+        self._seen, self._count = written, count
+        return News(records, missed)
+
+
+class RecorderReader:
+    """Reads all lanes."""
+
+    def __init__(self, source: LaneSource) -> None:
+        self._source = source
+        self._readers: list[LaneReader] = []
+
+    def lanes(self) -> list[LaneReader]:
+        """A reader of each lane that was opened until now."""
+        self._readers += [LaneReader(lane) for lane in self._source.lanes()[len(self._readers) :]]
+        return self._readers
+
+    def finished(self, needle: bytes = b"") -> list[RequestRecord]:
+        """All requests that have ended and are still there, in the order of their ends; ``needle`` as for a lane."""
+        found = {one.identity: one for lane in self.lanes() for one in (*lane.lost(), *lane.finished(needle))}
+        return sorted(found.values(), key=lambda one: one.ended)
+
+    def under_way(self) -> list[RequestRecord]:
+        """All requests that have not ended, in the order of their beginnings."""
+        found = [one for lane in self.lanes() if lane.is_written for one in lane.under_way()]
+        return sorted(found, key=lambda one: one.started)
+
+    def find(self, end: str) -> list[RequestRecord]:
+        """The requests whose id is ``end``, or ends so, by when they began."""
+        found = {one.identity: one for one in self.under_way() if one.request_id.endswith(end)}
+        for one in self.finished(end.encode()):
+            if one.request_id.endswith(end):
+                found[one.identity] = one
+        return sorted(found.values(), key=lambda one: one.started)
+
+    def is_written(self) -> bool:
+        """Whether any of the processes that write it is there; True where that cannot be known."""
+        return any(lane.is_written for lane in self.lanes())
+
+    def skip(self) -> None:
+        """Take all that is there for read."""
+        for lane in self.lanes():
+            lane.skip()
+
+    def news(self) -> News:
+        """What has ended since the last look, or since `skip`."""
+        found = [lane.news() for lane in self.lanes()]
+        records = sorted((record for one in found for record in one.records), key=lambda one: one.ended)
+        return News(records, sum(one.missed for one in found))

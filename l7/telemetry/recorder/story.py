@@ -1,0 +1,196 @@
+"""One recorded request as a story: how it came, where it went and why, where its time was lost, who ended it.
+
+Lines are plain text; who prints them escapes what clients have sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from l7.telemetry.recorder.advice import ended_by, next_look
+from l7.telemetry.recorder.records import Attempt, RequestRecord
+from l7.telemetry.recorder.times import lasted, moment
+
+WIDTH = 48
+"""Characters of the time line."""
+_WAITED = "waited for a server"
+_LEAST_SHARE = 0.5
+_WORTH_A_LINE = 0.05
+"""Seconds: of a shorter request nobody asks where its time went."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the time of a request: seconds since it began, and what happened in it."""
+
+    name: str
+    begin: float
+    end: float
+    note: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.end - self.begin
+
+
+def phases(record: RequestRecord, now: float = 0.0) -> list[Phase]:
+    """The parts of a request's time, in their order.
+
+    :param now: seconds since 1970, for one that is under way.
+    """
+    end = record.total if record.total >= 0 else max(now - record.started, 0.0) if record.under_way else 0.0
+    end = max([end, *[one.failed_at or one.began for one in record.attempts]])
+    found = list(_before(record, end))
+    for number, one in enumerate(record.attempts):
+        last = number + 1 == len(record.attempts)
+        stop = end if last else record.attempts[number + 1].began
+        done = stop if one.failed_at is None else min(one.failed_at, stop)
+        found += _attempt(one, done, last=last, under_way=record.under_way)
+        # An attempt is followed at once by the next one, unless there was no server for that.
+        if done < stop and (record.queue > 0 or record.under_way):
+            found.append(Phase(_WAITED, done, stop))
+        elif done < stop:
+            found.append(Phase("answered by l7" if last else "the next one was picked", done, stop))
+    return [one for one in found if one.end > one.begin or one.note]
+
+
+def _before(record: RequestRecord, end: float) -> Iterator[Phase]:
+    """What came before the first server was asked."""
+    first = record.attempts[0].began if record.attempts else end
+    waited = min(max(record.queue - _between(record, end), 0.0), first)
+    if first > waited:
+        yield Phase("read, checked, routed" if record.attempts or waited else _at_once(record), 0.0, first - waited)
+    if waited > 0:
+        yield Phase(_WAITED, first - waited, first)
+
+
+def _at_once(record: RequestRecord) -> str:
+    return "nothing was asked yet" if record.under_way else "answered by l7"
+
+
+def _between(record: RequestRecord, end: float) -> float:
+    """Seconds between and after the attempts of a request."""
+    began = [*[one.began for one in record.attempts[1:]], end]
+    return sum(
+        max(after - one.failed_at, 0.0)
+        for one, after in zip(record.attempts, began, strict=False)
+        if one.failed_at is not None
+    )
+
+
+def _attempt(one: Attempt, end: float, *, last: bool, under_way: bool) -> Iterator[Phase]:
+    at = one.began
+    fault = one.failure
+    if one.connect is None:
+        name = f"connect to {one.server}" if fault or not (last and under_way) else f"at {one.server}"
+        yield Phase(name, at, end, fault or ("still there" if under_way else ""))
+        return
+    connected = min(at + one.connect, end)
+    if one.connect:
+        yield Phase(f"connect to {one.server}", at, connected)
+    if one.first_byte is None:
+        yield Phase(f"wait for {one.server}", connected, end, fault or ("still there" if under_way else ""))
+        return
+    # What is between the connection and the wait for the answer is the sending of the body.
+    answered = min(max(connected + one.first_byte, connected), end)
+    yield Phase(f"wait for {one.server}", connected, answered)
+    if last:
+        yield Phase("answer to the client", answered, end, fault)
+
+
+def time_line(record: RequestRecord, now: float = 0.0) -> list[str]:
+    """The phases of a request, drawn to scale."""
+    found = phases(record, now)
+    if not found:
+        return []
+    whole = max(max(one.end for one in found), 1e-6)
+    width = max(len(one.name) for one in found)
+    drawn = []
+    for one in found:
+        begin = min(int(one.begin / whole * WIDTH), WIDTH - 1)
+        size = max(round((one.end - one.begin) / whole * WIDTH), 1)
+        bar = ("." * begin + "#" * size)[:WIDTH].ljust(WIDTH, ".")
+        note = f"  {one.note}" if one.note else ""
+        drawn.append(f"  {one.name:{width}}  {bar}  {lasted(one.seconds):>8}{note}")
+    return drawn
+
+
+def story(record: RequestRecord, now: float) -> Iterator[str]:
+    """Tell what happened to a request, line by line."""
+    yield f"request {record.request_id}"
+    yield f"{record.method} {record.target}".strip() or "what came was no request line: it is not kept"
+    yield f"  {_verdict(record, now)}"
+    yield ""
+    yield f"  {moment(record.started)}  from {record.client or '-'}, {_entrance(record)}"
+    yield f"  host {record.host or '-'}: {_route(record)}"
+    yield f"  worker {record.worker} of generation {record.generation}, {_connection(record)}"
+    if record.attempts:
+        yield ""
+        yield "why this server"
+        yield from _why(record)
+    drawn = time_line(record, now)
+    if drawn:
+        yield ""
+        yield f"where the time went ({lasted(max(one.end for one in phases(record, now)))})"
+        yield from drawn
+        yield from _lost(record, now)
+    yield ""
+    yield "how it ended"
+    yield from (f"  {line}" for line in ended_by(record))
+    yield from (f"  look next: {line}" for line in next_look(record))
+
+
+def _verdict(record: RequestRecord, now: float) -> str:
+    if record.under_way:
+        return f"under way for {lasted(max(now - record.started, 0.0))}"
+    if record.died:
+        return "its worker ended while it was served"
+    parts = [str(record.status), record.code]
+    if record.failure:
+        parts.append(record.failure)
+    return f"{', '.join(parts)}; {lasted(record.total)}; {record.received} bytes received, {record.sent} sent"
+
+
+def _entrance(record: RequestRecord) -> str:
+    where = f"by port {record.port}" if record.port else "by a unix socket"
+    spoken = f"TLS {record.tls}" if record.tls else "no TLS"
+    return ", ".join(part for part in (where, spoken, record.version) if part)
+
+
+def _route(record: RequestRecord) -> str:
+    if record.route:
+        return f"route {record.route}" + (f", balance {record.policy}" if record.policy else "")
+    return "no route yet" if record.under_way else "no route"
+
+
+def _connection(record: RequestRecord) -> str:
+    if not record.connection:
+        return "connection not known"
+    which = "its first request" if record.nth == 1 else f"request {record.nth} on it"
+    return f"connection {record.connection} of a client there, {which}"
+
+
+def _why(record: RequestRecord) -> Iterator[str]:
+    hidden = record.tried - len(record.attempts)
+    for number, one in enumerate(record.attempts):
+        last = number + 1 == len(record.attempts)
+        if last and hidden > 0:
+            yield f"  ({hidden} other attempts)"
+        what = f"  {number + 1 + (hidden if last else 0)}. {one.server}: {', '.join(one.reasons)}"
+        many = f"{one.available}+" if one.available == 127 else str(one.available)
+        yield f"{what}; {many} of {one.members} servers could be picked{_reused(one)}"
+
+
+def _reused(one: Attempt) -> str:
+    return "; on a kept connection" if one.connect == 0 else ""
+
+
+def _lost(record: RequestRecord, now: float) -> Iterator[str]:
+    """Where most of the time of a slow request went."""
+    found = phases(record, now)
+    whole = sum(one.seconds for one in found)
+    longest = max(found, key=lambda one: one.seconds)
+    if whole >= _WORTH_A_LINE and longest.seconds / whole >= _LEAST_SHARE:
+        yield f"  {longest.seconds / whole:.0%} of it: {longest.name}"

@@ -1,0 +1,313 @@
+"""The recorder's memory: what is read is what was written, whoever was killed or began anew in between."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from l7.errors import (
+    CLIENT_GONE_HEAD,
+    CLOSED_EARLY,
+    CONNECT_REFUSED,
+    FAILURES,
+    NO_ROUTE,
+    RESPONSE_TIMEOUT,
+    UNAUTHORIZED,
+    ProxyError,
+)
+from l7.telemetry.recorder import layout
+from l7.telemetry.recorder.memory import OtherLayoutError, RecorderView
+from tests.harness import TIMEOUT
+from tests.telemetry.recorder.recording import exchange, memory, reader, record, writer
+
+
+def forked(do: Callable[[], object]) -> int:
+    """Run ``do`` in a child; returns its pid."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            do()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return pid
+
+
+def test_all_that_is_known_of_a_request_is_kept() -> None:
+    where = memory()
+    one = writer(where, generation=7)
+    made = exchange("abc", b"POST /x HTTP/1.1", port=8443, connection=5 << 23 | 3)
+    before = time.time()
+    one.begin(made)
+    made.route, made.queue_time, made.attempts = "a.com", 0.25, 1
+    one.attempt(made, "10.0.0.1:80", layout.STICKY | layout.BACKUP, 2, 3)
+    one.failed(made, ProxyError(CONNECT_REFUSED))
+    one.attempt(made, "10.0.0.2:80", layout.RETRY, 1, 3)
+    made.received, made.sent, made.status, made.total_time = 10, 1 << 40, 201, 1.5
+    made.connect_time, made.response_time = 0.0, 0.125
+    one.finish(made)
+    (found,) = reader(where).finished()
+    assert before - 1 <= found.started <= time.time() + 1
+    assert (found.request_id, found.client, found.host, found.method, found.target) == (
+        "abc", "192.0.2.1", "a.com", "POST", "/x",
+    )  # fmt: skip
+    assert (found.route, found.policy, found.port, found.tls) == ("a.com", "hash of header:x-user", 8443, "")
+    assert (found.queue, found.total, found.received, found.sent) == (0.25, 1.5, 10, 1 << 40)
+    assert (found.status, found.code, found.failure, found.reason) == (201, "--", "", "")
+    assert (found.worker, found.generation, found.connection, found.nth, found.tried) == (1, 7, 5, 3, 2)
+    first, second = found.attempts
+    assert first.reasons == ("sticky cookie", "after a wait", "backup server")
+    assert (first.server, first.available, first.members, first.connect) == ("10.0.0.1:80", 2, 3, None)
+    assert first.failure == "connection refused" and first.failed_at is not None
+    assert first.began <= first.failed_at <= second.began
+    assert second.reasons == ("hash of header:x-user", "retry", "after a wait")
+    assert (second.connect, second.first_byte, second.failure, second.failed_at) == (0.0, 0.125, "", None)
+    assert not found.under_way and not found.died
+
+
+@pytest.mark.parametrize("kind", FAILURES, ids=lambda kind: kind.name)
+def test_each_failure_is_named(kind: object) -> None:
+    where = memory()
+    record(writer(where), exchange(), kind=kind, detail="x" * 1000)  # type: ignore[arg-type]
+    (found,) = reader(where).finished()
+    assert (found.failure, found.code, found.status) == (kind.name, kind.code, kind.logged)  # type: ignore[attr-defined]
+    assert len(found.reason) == layout.LONGEST_REASON
+    assert found.attempts[0].failure == kind.name  # type: ignore[attr-defined]
+
+
+def test_good_requests_do_not_wash_failures_away() -> None:
+    where = memory()
+    one = writer(where, requests=100, failures=50)
+    for number in range(10):
+        record(one, exchange(f"bad{number}"), kind=CLOSED_EARLY)
+        record(one, exchange(f"refused{number}"), kind=UNAUTHORIZED)
+        record(one, exchange(f"unrouted{number}"), kind=NO_ROUTE)
+        record(one, exchange(f"server{number}"), status=500)
+        record(one, exchange(f"left{number}"), kind=CLIENT_GONE_HEAD)
+    for number in range(1000):
+        record(one, exchange(f"good{number}"))
+    names = [found.request_id for found in reader(where).finished()]
+    assert len(names) == len(set(names))
+    for kept in ("bad", "unrouted", "server", "left"):
+        assert [f"{kept}{number}" for number in range(10)] == [name for name in names if name.startswith(kept)]
+    assert not [name for name in names if name.startswith("refused")]
+    good = [name for name in names if name.startswith("good")]
+    assert good[-100:] == [f"good{number}" for number in range(900, 1000)]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 16, 64])
+def test_all_lanes_together_hold_what_is_wanted(workers: int) -> None:
+    where = memory(workers)
+    writers = [writer(where, lane, workers, requests=320) for lane in range(workers)]
+    for number in range(2000):
+        record(writers[number % workers], exchange(f"r{number}"))
+    found = [one.request_id for one in reader(where).finished()]
+    assert {f"r{number}" for number in range(1680, 2000)} <= set(found)
+    size = sum(cells * (layout.CELL + 1) * 8 for cells in [layout.ring_cells(320, workers, 10**5, 2)] * workers)
+    assert (
+        size <= max(1280 + 4 * workers, 64 * workers) * 264
+    )  # four cells a request at most, or the least that a lane has
+
+
+def test_requests_under_way_are_seen_with_their_server() -> None:
+    where = memory()
+    one, read = writer(where), reader(where)
+    made, other = exchange("first"), exchange("second")
+    one.begin(made)
+    one.begin(other)
+    made.route, made.queue_time = "a.com/api", 0.0
+    one.attempt(made, "10.0.0.9:80", 0, 1, 1)
+    first, second = read.under_way()
+    assert (first.request_id, first.server, first.under_way, first.status) == ("first", "10.0.0.9:80", True, 0)
+    assert (second.request_id, second.server, second.route) == ("second", "", "")
+    assert [one.request_id for one in read.find("irst")] == ["first"]
+    one.finish(made)
+    assert [one.request_id for one in read.under_way()] == ["second"]
+    assert [(one.request_id, one.under_way) for one in read.find("irst")] == [("first", False)]
+    third = exchange("third")
+    one.begin(third)  # in the slot of the first
+    assert [one.request_id for one in read.under_way()] == ["second", "third"]
+
+
+def test_more_than_can_be_seen_under_way_are_recorded_at_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    where = memory()
+    one, read = writer(where, requests=10_000), reader(where)
+    waiting = [exchange(f"w{number}") for number in range(layout.MOST_UNDER_WAY + 10)]
+    for made in waiting:
+        one.begin(made)
+    assert len(read.under_way()) == layout.MOST_UNDER_WAY - 1
+    for made in waiting:
+        one.attempt(made, "10.0.0.1:80", 0, 1, 1)
+        one.finish(made)
+    assert not read.under_way()
+    assert {found.request_id for found in read.finished()} == {made.request_id for made in waiting}
+
+
+def test_the_last_attempt_of_very_many_is_kept() -> None:
+    where = memory()
+    one, made = writer(where), exchange()
+    one.begin(made)
+    for number in range(30):
+        one.attempt(made, f"10.0.0.{number}:80", 0, 30, 30)
+        one.failed(made, ProxyError(CONNECT_REFUSED))
+    made.failure = ProxyError(CONNECT_REFUSED)
+    made.status, made.code = 502, "SC"
+    one.finish(made)
+    (found,) = reader(where).finished()
+    assert found.tried == 30
+    kept = [f"10.0.0.{number}:80" for number in (*range(layout.MOST_ATTEMPTS - 1), 29)]
+    assert [attempt.server for attempt in found.attempts] == kept
+
+
+# --- ends and beginnings ----------------------------------------------------------------------------------------------
+
+
+def test_a_killed_worker_leaves_what_it_has_recorded_and_what_was_under_way() -> None:
+    where = memory()
+
+    def work() -> None:
+        one = writer(where)
+        record(one, exchange("done"))
+        made = exchange("cut")
+        one.begin(made)
+        one.attempt(made, "10.0.0.1:80", 0, 1, 1)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    os.waitpid(forked(work), 0)
+    read = reader(where)
+    found = {one.request_id: one for one in read.finished()}
+    assert set(found) == {"done", "cut"} and not read.under_way() and not read.is_written()
+    assert (found["cut"].died, found["cut"].code, found["cut"].server) == (True, "IH", "10.0.0.1:80")
+    record(writer(where, generation=2), exchange("next"))
+    found = {one.request_id: one for one in read.finished()}
+    assert set(found) == {"done", "cut", "next"}
+    assert found["cut"].died and found["done"].generation == 1 and found["next"].generation == 2
+    assert found["done"].route == found["next"].route == "a.com/api"
+
+
+def test_other_sizes_begin_a_lane_anew() -> None:
+    where = memory()
+    read = reader(where)
+    record(writer(where, requests=100), exchange("old"))
+    assert [one.request_id for one in read.finished()] == ["old"]
+    one = writer(where, requests=200)
+    assert read.finished() == []
+    record(one, exchange("new"))
+    assert [(found.request_id, found.route) for found in read.finished()] == [("new", "a.com/api")]
+
+
+def test_a_full_table_of_names_loses_names_and_nothing_else() -> None:
+    where = memory()
+    one = writer(where)
+    for number in range(5000):
+        made = exchange(f"r{number}")
+        one.begin(made)
+        one.attempt(made, f"{number:0290}:80", 0, 1, 1)
+        one.finish(made)
+    read = reader(where)
+    found = read.finished()
+    assert len(found) == 5000
+    assert found[0].server == f"{0:0290}:80" and found[-1].server == ""
+    record(writer(where), exchange("anew"))
+    assert [(found.request_id, found.server) for found in read.finished()] == [("anew", "10.0.0.1:80")]
+
+
+def test_a_reader_is_never_shown_half_a_record() -> None:
+    """A writer is killed again and again while it writes records of all sizes, and readers look on."""
+    where = memory()
+    read = reader(where)
+    deadline = time.monotonic() + TIMEOUT
+    looks = 0
+
+    def work() -> None:
+        one = writer(where, requests=200, failures=100)
+        number = 0
+        while True:
+            number += 1
+            size = number * 37 % 500
+            text = f"{number:x}-".encode() * (size // 8 + 1)
+            made = exchange(f"{number:x}", b"GET /" + text + b" HTTP/1.1", client=f"c{number:x}", port=number & 0xFFFF)
+            record(one, made, kind=CLOSED_EARLY if number % 5 == 0 else None, detail=f"d{number:x}")
+
+    for _ in range(12):
+        pid = forked(work)
+        until = time.monotonic() + 0.05
+        while time.monotonic() < until:
+            for one in (*read.finished(), *read.under_way()):
+                looks += 1
+                assert one.client == f"c{one.request_id}"
+                assert one.port == int(one.request_id, 16) & 0xFFFF
+                assert (
+                    set(one.target.strip("/…").strip("-").split("-")) <= {one.request_id, ""} or one.target[-1] == "…"
+                )
+                if one.reason:
+                    assert one.reason.endswith(f"d{one.request_id}")
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert looks > 1000 and time.monotonic() < deadline
+
+
+# --- readers ----------------------------------------------------------------------------------------------------------
+
+
+def test_news_are_told_once_and_what_was_missed_is_counted() -> None:
+    where = memory(2)
+    one, two = (writer(where, lane, 2, requests=100) for lane in range(2))
+    record(one, exchange("before"))
+    read = reader(where)
+    read.skip()
+    for number in range(10):
+        record((one, two)[number % 2], exchange(f"r{number}"))
+    news = read.news()
+    assert sorted(found.request_id for found in news.records) == [f"r{number}" for number in range(10)]
+    assert news.missed == 0
+    assert read.news().records == []
+    for number in range(1000):
+        record(one, exchange(f"s{number}"))
+    news = read.news()
+    assert len(news.records) + news.missed == 1000
+    assert news.records[-1].request_id == "s999" and len(news.records) >= 100
+
+
+def test_a_lane_that_is_opened_later_is_read() -> None:
+    where = memory()
+    read = reader(where)
+    record(writer(where), exchange("one"))
+    assert len(read.finished()) == 1
+    where.open(4)
+    record(writer(where, 4), exchange("two"))
+    assert sorted(one.request_id for one in read.finished()) == ["one", "two"]
+    assert sorted(one.request_id for one in read.news().records) == ["one", "two"]
+
+
+def test_readers_can_change_nothing() -> None:
+    where = memory()
+    view = RecorderView(where.descriptor)
+    (lane,) = view.lanes()
+    with pytest.raises(TypeError):
+        lane[0] = 1
+    with pytest.raises(OSError, match=r"Bad file descriptor|not permitted"):
+        os.write(where.descriptor, b"x")
+
+
+def test_another_layout_is_not_read(tmp_path: object) -> None:
+    descriptor = os.memfd_create("other")
+    try:
+        with pytest.raises(OtherLayoutError):
+            RecorderView(descriptor)
+        os.write(descriptor, bytes(8192))
+        with pytest.raises(OtherLayoutError):
+            RecorderView(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def test_the_words_of_a_response_that_timed_out() -> None:
+    where = memory()
+    record(writer(where), exchange(), kind=RESPONSE_TIMEOUT)
+    (found,) = reader(where).finished()
+    assert found.attempts[0].connect == 0.001
