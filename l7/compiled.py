@@ -31,6 +31,7 @@ HOT = (
     "l7.rules.heads.headers",
     "l7.rules.context",
     "l7.rules.rule",
+    "l7.rules.rate_limit",
     "l7.rules.ruleset",
     "l7.sharedmem.counters",
     "l7.sharedmem.rate_limits",

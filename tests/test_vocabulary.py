@@ -22,11 +22,12 @@ ORDINARY = """
     count current descriptor dns done down dumper entry error exit exited failed failure file finish finished forward
     forwarded frame full gauge
     graceful handler handshake head health host http ids identity idle inherited interface key kill lifecycle limit
+    limiter
     link load loaded local
     log look lookup loop loss lost machine mode name new notifier observer of old one open opened opener out over owner
     part
     password path phase pid pipe plain plan poll polled port preflight probe probed process protocol proxy publisher
-    pump quick raw reached reader readiness ready rebalance rebalancer reclaimer record refresher refused registry
+    pump quick rate raw reached reader readiness ready rebalance rebalancer reclaimer record refresher refused registry
     release reloader renewer reopener request requested resolver resource response result retried return role row rule
     runtime scale
     secret selectable selector self service settings shaking shot side signal socket source spare spawn spec stacks

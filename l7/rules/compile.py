@@ -21,6 +21,7 @@ from l7.rules.heads.header_rules import RequestHeadersRule, ResponseHeadersRule
 from l7.rules.heads.upstream_rules import ClientHostRule, RestorePrefixRule, StripPrefixRule, UpstreamHostRule
 from l7.rules.inheritance import RouteSettings
 from l7.rules.login import LoginRule, LoginVerifier
+from l7.rules.rate_limit import Limiter, RateLimitRule
 from l7.rules.rule import Rule
 from l7.rules.ruleset import RuleSet
 
@@ -37,11 +38,14 @@ class RuleResources:
     """Makes what checks these logins."""
     pages: Pages = field(default_factory=dict)
     """The error pages by their files."""
+    limiter: Limiter | None = None
+    """Counts clients."""
 
 
 RULES: tuple[Callable[[RouteSettings, RuleResources], Rule | None], ...] = (
     DenyRule.of,
     AllowRule.of,
+    RateLimitRule.of,
     LoginRule.of,
     BodyLimitRule.of,
     RedirectRule.of,

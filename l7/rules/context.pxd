@@ -9,7 +9,7 @@ cdef class RuleContext:
     cdef public Exchange exchange
     cdef public RequestHead head
     cdef public Hop hop
-    cdef public bytes target, sent_host
+    cdef public bytes quota, sent_host, target
     cdef public bint names_server
     cdef public object asked, believed, rules
     cdef public Match match

@@ -26,8 +26,8 @@ class RuleContext:
     """
 
     __slots__ = (
-        "admitted", "asked", "believed", "body_limit", "exchange", "head", "hop", "match", "names_server", "rules",
-        "sent_host", "target",
+        "admitted", "asked", "believed", "body_limit", "exchange", "head", "hop", "match", "names_server", "quota",
+        "rules", "sent_host", "target",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +51,8 @@ class RuleContext:
         """What the client takes of codings (`l7.rules.compression.plan.Asked`), on a route that compresses."""
         self.admitted = 0
         """How many of the rules that may refuse it have let it pass."""
+        self.quota = b""
+        """The lines that tell its client what a rate limit has left for it, joined by CRLF; empty without one."""
 
     @property
     def authority(self) -> bytes:

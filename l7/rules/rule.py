@@ -1,6 +1,7 @@
 """What a rule is: a setting of a route that decides about its requests or answers, beside who serves them.
 
-There are four kinds, by when they act; a rule may be of more than one. `l7.rules.compile` makes them, once a
+There are four kinds, by when they act; a rule may be of more than one. All that can be called is declared of `Rule`, so
+that compiled it is found in the same place whichever kinds a rule is of. `l7.rules.compile` makes them, once a
 generation; from then on they never change.
 
 Hot only as types: what is called here goes to the implementation by its pointer.
@@ -35,14 +36,8 @@ class Rule:
         """What it makes of one request, in words for `l7 explain`; empty where `describe` says as much."""
         return ""
 
-
-class AdmissionRule(Rule):
-    """Lets requests in, or refuses them."""
-
-    __slots__ = ()
-
     def admit(self, context: RuleContext) -> None:
-        """Let a request pass; raises the `ProxyError` that it is refused with. May wait."""
+        """Of an `AdmissionRule`: let a request pass; raises the `ProxyError` that it is refused with. May wait."""
         raise NotImplementedError
 
     def admits_at_once(self, context: RuleContext) -> bool:
@@ -56,15 +51,33 @@ class AdmissionRule(Rule):
             return False
         return True
 
+    def answer(self, context: RuleContext) -> LocalResponse:
+        """Of an `AnswerRule`: the answer to a request."""
+        raise NotImplementedError
+
+    def on_request(self, context: RuleContext) -> None:
+        """Of a `RequestRule`: change the head of a request before it is written for its server."""
+        raise NotImplementedError
+
+    def on_response(self, context: RuleContext, response: ResponseHead) -> None:
+        """Of a `ResponseRule`: change the final answer of a server, or its 101."""
+        raise NotImplementedError
+
+    def on_own(self, context: RuleContext | None, answer: LocalResponse) -> LocalResponse:
+        """What becomes of an answer of l7's own; ``context`` is None where no request could be read."""
+        return answer
+
+
+class AdmissionRule(Rule):
+    """Lets requests in, or refuses them."""
+
+    __slots__ = ()
+
 
 class AnswerRule(Rule):
     """Answers requests itself; no server is asked."""
 
     __slots__ = ()
-
-    def answer(self, context: RuleContext) -> LocalResponse:
-        """The answer to a request."""
-        raise NotImplementedError
 
 
 class RequestRule(Rule):
@@ -72,20 +85,8 @@ class RequestRule(Rule):
 
     __slots__ = ()
 
-    def on_request(self, context: RuleContext) -> None:
-        """Change the head of a request before it is written for its server."""
-        raise NotImplementedError
-
 
 class ResponseRule(Rule):
     """Changes answers before they go to clients."""
 
     __slots__ = ()
-
-    def on_response(self, context: RuleContext, response: ResponseHead) -> None:
-        """Change the final answer of a server, or its 101."""
-        raise NotImplementedError
-
-    def on_own(self, context: RuleContext | None, answer: LocalResponse) -> LocalResponse:
-        """What becomes of an answer of l7's own; ``context`` is None where no request could be read."""
-        return answer

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from l7.errors import ProxyError
 from l7.http.messages import LocalResponse, ResponseHead
 from l7.rules.answers.error_pages import ErrorPagesRule
 from l7.rules.compression.rule import CompressionRule
@@ -51,7 +52,11 @@ class RuleSet:
     def admit(self, context: RuleContext) -> None:
         """Let a request in, or raise the `ProxyError` that it is refused with; goes on where `begins` has ended."""
         for rule in self._admission[context.admitted :]:
-            rule.admit(context)
+            try:
+                rule.admit(context)
+            except ProxyError as failure:
+                failure.rule = rule.setting
+                raise
             context.admitted += 1
 
     def on_request(self, context: RuleContext) -> None:

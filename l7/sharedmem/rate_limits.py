@@ -56,8 +56,8 @@ _COUNT = (1 << 21) - 1
 
 _TRIES = 100
 """Times that others may come between before a request is let through: each time one of them was served."""
-_UNITS = 512
-"""A request costs at least so many units of time, so that rounding changes a rate by a thousandth at most."""
+_UNITS = 1024
+"""A request costs at least so many units of time, so that rounding makes a rate higher by a thousandth at most."""
 
 
 class Bucket:
@@ -79,7 +79,7 @@ class Bucket:
         self.scale = scale
         self.unit = (1 << 3 * scale) / 1e9
         """Seconds."""
-        self.cost = max(1, round(nanoseconds / (1 << 3 * scale)))
+        self.cost = max(1, int(nanoseconds / (1 << 3 * scale)))
         """What a request costs."""
         self.tolerance = (size - 1) * self.cost
         """How far ahead of now a client may be and ask for one more."""

@@ -99,6 +99,11 @@ NAMES = {
         "connections of a listener with ``proxy-protocol`` are closed for this reason: ``not_listed``, ``no_header``, "
         "``malformed``, ``timeout`` or ``closed``; once a minute for each",
     ),
+    "rate-limit.proxy": Meaning(
+        ("route", "client"),
+        "``rate-limit`` has refused a client with a private address, which may be a proxy that no ``trusted-proxies`` "
+        "names: then all behind it are counted as one; at most once an hour",
+    ),
     "accept.full": Meaning((), "all places are taken and none is idle: new clients wait"),
     "accept.failed": Meaning(("reason",), "the system lets no connection in for want of something"),
     "descriptors.scarce": Meaning((), "idle connections are closed for want of descriptors"),

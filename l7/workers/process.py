@@ -395,4 +395,5 @@ def _access_log(spec: WorkerSpec, events: Events) -> NullAccessLog:
 def _context(spec: WorkerSpec, events: Events) -> BackendContext:
     writer, resolved, key = spec.shared_memory.writer(spec.lane), dict(spec.resolved), spec.cookie_key
     look_up, tls = look_up_by(spec.generation.config.resolver), spec.server_contexts
-    return BackendContext(writer, spec.rows, resolved, key, events.warning, events.debug, look_up, tls, spec.pages)
+    report, debug, limits = events.warning, events.debug, spec.shared_memory.rate_limits
+    return BackendContext(writer, spec.rows, resolved, key, report, debug, look_up, tls, spec.pages, limits)

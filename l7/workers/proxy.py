@@ -48,6 +48,7 @@ from l7.workers.request_ids import RequestIds
 from l7.workers.rules.compression import Compressor
 from l7.workers.rules.credentials import Authenticators
 from l7.workers.rules.https_redirect import early_answer
+from l7.workers.rules.rate_limiter import RateLimiter
 from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.termination import end_waits
 from l7.workers.transport.stream import DeadlineSweeper
@@ -77,7 +78,8 @@ class Proxy(RequestHandler):
         self.upstreams = BackendTable(config, sweeper, context)
         self.routes = Routes(dict.fromkeys(config.backends))
         self.counters = RequestCounters(context.writer)
-        self._compiler = RuleCompiler(config, self.routes, RuleResources(Authenticators().of, context.pages))
+        resources = RuleResources(Authenticators().of, context.pages, _limiter(context))
+        self._compiler = RuleCompiler(config, self.routes, resources)
         self.general = self._compiler.of(None)
         """The rules for requests without a route; None where there are none."""
         self.challenges: ChallengeTable | None = None
@@ -360,3 +362,8 @@ class Proxy(RequestHandler):
         """End what is left, tunnels too. For callbacks of the loop."""
         self.tunnels.end()
         end_waits(self.sweeper.streams)
+
+
+def _limiter(context: BackendContext) -> RateLimiter | None:
+    """What counts clients, where there is a table of them."""
+    return None if context.rate_limits is None else RateLimiter(context.rate_limits, context.writer, context.report)

@@ -11,6 +11,26 @@ from l7.config.values.backend import switch, token
 from l7.config.values.scalars import show_size_or_unlimited, size_or_unlimited, text_of
 from l7.units import quoted
 
+_OF_HOPS = frozenset(
+    [
+        "connection",
+        "content-length",
+        "expect",
+        "forwarded",
+        "keep-alive",
+        "max-forwards",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+        "x-real-ip",
+        "x-request-id",
+    ]
+)
+"""Fields of requests that are for l7 itself, or are its own word for others."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -81,7 +101,10 @@ def rate_key(value: Any) -> str:
     kind, colon, name = text.partition(":")
     if not colon or kind != "header":
         raise ValueError(f"{quoted(text)} is unknown; write client, header:NAME or all")
-    return f"header:{token(name.strip()).lower()}"
+    name = token(name.strip()).lower()
+    if name in _OF_HOPS or name.startswith("x-forwarded-"):
+        raise ValueError(f"header:{name} does not tell clients apart; write client: trusted-proxies say who that is")
+    return f"header:{name}"
 
 
 def body_size(value: Any) -> int | None:

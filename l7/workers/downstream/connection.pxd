@@ -22,6 +22,7 @@ cdef class ClientConnection(Http1Exchange):
 
     cdef BegunRequest _begun
     cdef RequestHead _head
+    cdef Exchange _met
 
     cpdef on_ready(self, Stream stream)
     @cython.locals(stream=Stream, started=double, data=bytes, head=RequestHead, exchange=Exchange, begun=BegunRequest, server=Stream)

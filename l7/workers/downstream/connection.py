@@ -48,7 +48,9 @@ class ConnectionOwner(Protocol):
 class ClientConnection(Http1Exchange):
     """A client's connection, from its first byte to its last; ``handler`` serves it, ``owner`` is told of its end."""
 
-    __slots__ = ("_begun", "_head", "_owner", "entrance", "gathering", "linger_until", "lingered", "since", "tls")
+    __slots__ = (
+        "_begun", "_head", "_met", "_owner", "entrance", "gathering", "linger_until", "lingered", "since", "tls",
+    )  # fmt: skip
 
     def __init__(
         self, stream: Stream, hop: Hop, owner: ConnectionOwner, handler: RequestHandler, *, trusted: bool
@@ -68,6 +70,7 @@ class ClientConnection(Http1Exchange):
         self._begun: BegunRequest | None = None
         """The request that waits for its server without a greenlet, or whose rest a greenlet is about to do."""
         self._head: RequestHead | None = None
+        self._met: Exchange | None = None  # what was noted of that request: what has let it in is not asked again
         """A head that was read, of a request of which nothing was begun."""
         stream.handler = self
         self.since = clock.monotonic()
@@ -114,7 +117,7 @@ class ClientConnection(Http1Exchange):
         head = self._whole_head(data)
         if head is None:
             return False
-        begun = None
+        begun = exchange = None
         if not stream.ready:  # nothing else is there, and not the end
             exchange = self._exchange(started)
             self.kept = False
@@ -125,7 +128,7 @@ class ClientConnection(Http1Exchange):
                 self._body = None
                 self._buffer = octets.cut(data, head.size, len(data))
         if begun is None:
-            self._head = head
+            self._head, self._met = head, exchange
             return False
         self._begun = begun
         server = begun.sent_on
@@ -199,7 +202,7 @@ class ClientConnection(Http1Exchange):
 
     def _exchange(self, started: float) -> Exchange:
         """What is to be noted of a request that came at ``started``."""
-        exchange = Exchange(self.hop.client, started)
+        exchange, self._met = self._met or Exchange(self.hop.client, started), None
         if self.tls is not None:
             exchange.tls = self.tls
         return exchange

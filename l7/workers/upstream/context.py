@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from l7.balancing.dns_records import ResolvedEndpoint
 from l7.rules.answers.error_pages import Pages
 from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.rate_limits import RateLimitTable
 from l7.workers.upstream.connector import LookUp, nobody
 
 
@@ -34,3 +35,5 @@ class BackendContext:
     """What TLS with servers is spoken by, by the routes of their backends."""
     pages: Pages = field(default_factory=dict)
     """The error pages by the name of their file."""
+    rate_limits: RateLimitTable | None = None
+    """What clients of all workers have used of rate limits; None: nobody is limited."""

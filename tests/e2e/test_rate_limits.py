@@ -1,0 +1,240 @@
+"""``rate-limit``: exact over all workers, alive over reloads and deaths, for the real client, and said in fields."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+from collections import Counter
+
+import pytest
+
+from tests.harness import TIMEOUT
+from tests.harness.client import Client, get, request
+from tests.harness.l7process import STATUS
+from tests.harness.lifecycle import reload
+from tests.harness.origin import Reply
+from tests.harness.proxy_headers import v1
+
+CONFIG = """\
+access-log: off
+canary-time: 200ms
+defaults: {{timeouts: {{idle: 1s}}}}
+backends:
+  a: {{servers: ['{server}'], rate-limit: {{{limit}}}}}
+  b: {{servers: ['{server}']}}
+"""
+
+
+def config(server: str, limit: str) -> str:
+    return CONFIG.format(server=server, limit=limit)
+
+
+def statuses(proxy, count: int, host: str = "a", **options) -> list[int]:
+    return [get(proxy.address, host=host, **options).status for _ in range(count)]
+
+
+def at_once(proxy, clients: int, each: int, statuses: Counter) -> list[threading.Thread]:
+    """Start clients with a connection each, which ask as fast as they can; what they get is counted."""
+
+    def ask() -> None:
+        with Client(proxy.address) as client:
+            found = []
+            for _ in range(each):
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                answer = client.read_response()
+                assert not answer.closes
+                found.append(answer.status)
+        statuses.update(found)
+
+    threads = [threading.Thread(target=ask) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def test_it_is_exact_over_workers(l7, origin):
+    text = config(origin().address, "requests: 150, per: 1h, burst: 50")
+    proxy = l7(text, workers=4, argv=["--control", STATUS])
+    found: Counter = Counter()
+    for thread in at_once(proxy, 24, 25, found):
+        thread.join(TIMEOUT)
+    assert found == {200: 200, 429: 400}
+    served = [worker["requests"] for worker in proxy.status()["workers"]]
+    assert len([count for count in served if count]) >= 2, served
+    assert statuses(proxy, 2, host="b") == [200, 200]
+
+
+def test_who_is_refused_hears_when_to_come_again(l7, origin):
+    proxy = l7(config(origin().address, "requests: 1, per: 30m"))
+    answer = get(proxy.address, host="a")
+    assert (answer.status, answer.header(b"retry-after")) == (200, None)
+    assert answer.header(b"ratelimit-policy") == b'"l7";q=1;w=1800'
+    assert answer.header(b"ratelimit") == b'"l7";r=0;t=1800'
+    answer = request(proxy.address, "POST", host="a", body=b"x" * 1000, headers=[("Accept", "application/json")])
+    assert answer.status == 429
+    seconds = int(answer.header(b"retry-after") or b"")
+    assert 1790 <= seconds <= 1800
+    assert answer.header(b"ratelimit-policy") == b'"l7";q=1;w=1800'
+    assert answer.header(b"ratelimit") == b'"l7";r=0;t=%d' % seconds
+    assert answer.json["reason"] == f"too many requests: try again in {seconds} s"
+    assert b"rate-limit" not in answer.body
+
+
+def test_a_refused_connection_goes_on(l7, origin):
+    server = origin()
+    proxy = l7(config(server.address, "requests: 1, per: 1h"))
+    with Client(proxy.address) as client:
+        for status in (200, 429, 429):
+            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")
+            answer = client.read_response(b"POST")
+            assert (answer.status, answer.closes) == (status, False)
+        client.send(b"GET / HTTP/1.1\r\nHost: b\r\n\r\n")
+        assert client.read_response().status == 200
+    assert len(server.requests) == 2
+
+
+def test_tokens_come_back_when_they_were_said_to(l7, origin):
+    proxy = l7(config(origin().address, "requests: 2, per: 2s"))
+    assert statuses(proxy, 2) == [200, 200]
+    answer = get(proxy.address, host="a")
+    assert (answer.status, answer.header(b"retry-after")) == (429, b"1")
+    proxy.wait_for(lambda: get(proxy.address, host="a").status == 200, "a token", timeout=2)
+
+
+def test_a_server_keeps_its_own_fields(l7, origin):
+    fields = [(b"RateLimit", b'"day";r=5;t=60'), (b"RateLimit-Policy", b'"day";q=9;w=86400')]
+    server = origin(lambda _: Reply(headers=fields))
+    proxy = l7(config(server.address, "requests: 5, per: 1h"))
+    answer = get(proxy.address, host="a")
+    assert answer.values(b"ratelimit") == [b'"day";r=5;t=60', b'"l7";r=4;t=720']
+    assert answer.values(b"ratelimit-policy") == [b'"day";q=9;w=86400', b'"l7";q=5;w=3600']
+
+
+def test_it_lives_through_a_reload_and_a_death(l7, origin):
+    server = origin()
+    proxy = l7(config(server.address, "requests: 100, per: 1h"), workers=2, leaks=False)
+    found: Counter = Counter()
+    assert statuses(proxy, 40) == [200] * 40
+    reload(proxy)
+    threads = at_once(proxy, 4, 10, found)
+    for thread in threads:
+        thread.join(TIMEOUT)
+    victims = proxy.workers()
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
+    proxy.wait_for(lambda: len(set(proxy.workers()) - set(victims)) == 2, "the replacement")
+    assert found == {200: 40}
+    assert sorted(statuses(proxy, 30)) == [200] * 20 + [429] * 10
+    reload(proxy, config(server.address, "requests: 101, per: 1h"))
+    assert statuses(proxy, 1) == [200]
+
+
+def test_a_reload_under_load_lets_in_no_more(l7, origin):
+    proxy = l7(config(origin().address, "requests: 300, per: 10h"), workers=2)
+    found: Counter = Counter()
+    threads = at_once(proxy, 6, 100, found)
+    reload(proxy)
+    for thread in threads:
+        thread.join(TIMEOUT)
+    assert found == {200: 300, 429: 300}
+
+
+def test_behind_a_trusted_proxy_the_real_client_counts(l7, origin):
+    proxy = l7(config(origin().address, "requests: 1, per: 1h") + "trusted-proxies: [127.0.0.1]\n")
+
+    def asked_by(client: str) -> int:
+        return get(proxy.address, host="a", headers=[("X-Forwarded-For", client)]).status
+
+    assert [asked_by("192.0.2.1"), asked_by("192.0.2.1"), asked_by("192.0.2.2")] == [200, 429, 200]
+    assert [asked_by("::ffff:192.0.2.1"), asked_by("1.1.1.1, 192.0.2.2")] == [429, 429]
+    assert [asked_by("2001:db8:0:1::1"), asked_by("2001:db8:0:1:f::9"), asked_by("2001:db8:0:2::1")] == [200, 429, 200]
+    assert not [line for line in proxy.events if "rate-limit.proxy" in line]
+
+
+def test_nobody_else_is_believed_and_the_mistake_is_told(l7, origin):
+    proxy = l7(config(origin().address, "requests: 1, per: 1h"))
+    for client, status in (("192.0.2.1", 200), ("192.0.2.2", 429), ("192.0.2.3", 429)):
+        assert get(proxy.address, host="a", headers=[("X-Forwarded-For", client)]).status == status
+    proxy.wait_for_event("rate-limit.proxy", route="a", client="127.0.0.1")
+    assert len([line for line in proxy.events if "rate-limit.proxy" in line]) == 1
+
+
+def test_the_client_of_a_proxy_header_counts(l7, origin):
+    text = config(origin().address, "requests: 1, per: 1h")
+    proxy = l7(f"listeners: [{{address: '127.0.0.1:0', proxy-protocol: [127.0.0.1]}}]\n{text}", inherit=False)
+
+    def asked_by(client: str) -> int:
+        with Client(proxy.address) as one:
+            one.send(v1(client, "192.0.2.99") + b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            return one.read_response().status
+
+    assert [asked_by(one) for one in ("192.0.2.1", "192.0.2.1", "192.0.2.2", "10.0.0.1", "10.0.0.1")] == [
+        200, 429, 200, 200, 429,
+    ]  # fmt: skip
+    assert not [line for line in proxy.events if "rate-limit.proxy" in line]
+
+
+@pytest.mark.parametrize("name", ["X-Api-Key", "x-api-key", "X_API_Key"])
+def test_by_a_header(l7, origin, name):
+    proxy = l7(config(origin().address, f"requests: 1, per: 1h, by: 'header:{name}'"))
+    keys = [("X-Api-Key", "one"), ("X-API-KEY", " one "), ("X_Api_Key", "one"), ("X-Api-Key", "two"), ("X-Api-Key", "")]
+    assert [get(proxy.address, host="a", headers=[key]).status for key in keys] == [200, 429, 429, 200, 200]
+    assert statuses(proxy, 1) == [429]  # the client, whom the one without a value was
+    assert get(proxy.address, host="a", headers=[("X-Api-Key", "127.0.0.1")]).status == 200
+
+
+def test_all_together(l7, origin):
+    text = config(origin().address, "requests: 2, per: 1h, by: all") + "trusted-proxies: [127.0.0.1]\n"
+    proxy = l7(text)
+    clients = ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+    found = [get(proxy.address, host="a", headers=[("X-Forwarded-For", one)]).status for one in clients]
+    assert found == [200, 200, 429]
+
+
+def test_routes_have_buckets_of_their_own(l7, origin):
+    server = origin().address
+    proxy = l7(
+        f"defaults: {{rate-limit: {{requests: 1, per: 1h}}}}\nbackends: {{'a, b': {{servers: ['{server}']}}, "
+        f"a/x: {{servers: ['{server}']}}, c: {{servers: ['{server}'], rate-limit: off}}}}\n"
+    )
+    assert [statuses(proxy, 2, host=host) for host in "ab"] == [[200, 429]] * 2
+    assert statuses(proxy, 2, target="/x") == [200, 429]
+    assert statuses(proxy, 3, host="c") == [200] * 3
+
+
+def test_it_goes_before_the_login(l7, origin):
+    text = (
+        config(origin().address, "requests: 2, per: 1h")
+        + "users: {me: '$2b$12$abcdefghijklmnopqrstuuPDxYzNwSQnHD0N.iO1Uk3a0pmfWbmwe'}\n"
+    )
+    proxy = l7(text)
+    assert statuses(proxy, 4) == [401, 401, 429, 429]
+    answer = get(proxy.address, host="a")
+    assert answer.header(b"www-authenticate") is None
+
+
+def test_refusals_are_counted(l7, origin):
+    admin = f"/tmp/l7-admin-rate-{os.getpid()}"
+    text = config(origin().address, "requests: 2, per: 1h") + f"admin: 'unix:{admin}'\nlimits: {{body: 10}}\n"
+    proxy = l7(text, workers=2, argv=["--control", STATUS])
+    assert statuses(proxy, 6) == [200, 200, 429, 429, 429, 429]
+
+    def figures() -> dict[str, int]:
+        text = get(admin, "/metrics").body.decode()
+        found = re.findall(r"^(l7_rule_refusals_total\{.*\}|l7_rate_limit_overflows_total\{.*\}) (\d+)", text, re.M)
+        return {name: int(count) for name, count in found}
+
+    def ready() -> bool:
+        return os.path.exists(admin) and 'l7_rule_refusals_total{host="a",rule="rate-limit"}' in figures()
+
+    proxy.wait_for(ready, "the figures")
+    assert proxy.status()["refused"] == [{"backend": "a", "rule": "rate-limit", "requests": 4}]
+    wanted = {
+        'l7_rule_refusals_total{host="a",rule="rate-limit"}': 4,
+        'l7_rule_refusals_total{host="a",rule="limits.body"}': 0,
+        'l7_rate_limit_overflows_total{host="a"}': 0,
+    }
+    found = figures()
+    assert {name: found.get(name) for name in wanted} == wanted
