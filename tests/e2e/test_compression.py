@@ -9,7 +9,7 @@ import re
 import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -33,12 +33,16 @@ backends:
   gzip/below: {{servers: ['{address}']}}
   gzip/off: {{servers: ['{address}'], compress: off}}
   plain: {{servers: ['{address}']}}
+  fixed: {{respond: {{type: text/html, body: "FIXED"}}, compress: true}}
+  away: {{servers: ['127.0.0.1:1'], compress: true, error-pages: {{502: PAGE}}, retry-for: 0s}}
   stripped: {{servers: ['{address}'], compress: true, request-headers: {{remove: [Accept-Encoding]}}}}
   set: {{servers: ['{address}'], compress: true, response-headers: {{set: {{Cache-Control: no-transform}}}}}}
 """
 CODINGS = ("gzip", "br", "zstd")
 JSON = (b"Content-Type", b"application/json; charset=utf-8")
 HTML = (b"Content-Type", b"text/html")
+FIXED = "<p>fixed" * 500
+PAGE = "<p>Be patient" * 300
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
 TAG = (b"ETag", b'"v1"')
 
@@ -51,6 +55,15 @@ def document(size: int = 20_000) -> bytes:
 
 
 BODY = document()
+
+
+@pytest.fixture(scope="module")
+def running(spoken: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One l7 for all tests, with an error page."""
+    path = tmp_path_factory.mktemp("pages") / "502.html"
+    path.write_text(PAGE)
+    with Stage(CONFIG.replace("PAGE", str(path)).replace("FIXED", FIXED)) as stage:
+        yield stage
 
 
 def decompress(coding: str, data: bytes) -> bytes:
@@ -159,6 +172,23 @@ def test_rules_about_the_answer_come_first(play: Play) -> None:
     assert not fetch(play, host="set").values(b"content-encoding")
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_l7_answers_itself_is_compressed_too(play: Play, method: str) -> None:
+    answers = [fetch(play, "gzip", host="fixed", method=method) for _ in range(2)]
+    for answer in answers:
+        assert answer.header(b"content-encoding") == b"gzip" and answer.header(b"vary") == b"Accept-Encoding"
+        assert answer.header(b"content-type") == b"text/html; charset=utf-8"
+        if method == "GET":
+            assert decompress("gzip", answer.body) == FIXED.encode()
+    plain = fetch(play, None, host="fixed", method=method)
+    assert plain.header(b"vary") == b"Accept-Encoding" and plain.header(b"content-length") == b"4000"
+
+
+def test_error_pages_are_compressed(play: Play) -> None:
+    answer = fetch(play, "br", host="away")
+    assert answer.status == 502 and decompress("br", answer.body) == PAGE.encode()
+
+
 def test_the_cookie_for_sticky_connections_is_no_secret(play: Play) -> None:
     play(replying(Reply(headers=[JSON], body=BODY)))
     answer = fetch(play, host="gzip")
@@ -230,6 +260,7 @@ def test_head_has_the_fields_of_get(play: Play) -> None:
     answers = {}
     for method in ("GET", "HEAD"):
         answer = fetch(play, method=method)
+        assert bool(answer.values(b"content-length")) is (method == "GET")  # of the answer as it came it would be wrong
         answers[method] = {name.lower(): value for name, value in answer.headers}
         answers[method].pop(b"date"), answers[method].pop(b"content-length", None)
     assert answers["HEAD"] == answers["GET"] and answers["HEAD"][b"content-encoding"] == b"gzip"
@@ -401,6 +432,26 @@ def test_a_slow_client_makes_nobody_hold_the_whole_answer(running: Stage, play: 
     assert sent[0] < 18
     answer = client.read_response()
     assert decompress(coding, answer.body) == block * 20
+
+
+def test_a_slow_client_gets_the_beginning_while_the_server_pauses(l7: L7, origin: Origins, connect: Connect) -> None:
+    """What it does not take at once is sent when it does, and not only when the server goes on."""
+    block = random.Random(5).randbytes(30_000).hex().encode()
+
+    def serve(request: Request) -> None:
+        request.connection.send(STREAM + b"%x\r\n%s\r\n" % (len(block), block))
+        request.connection.wait_closed()
+
+    app = origin(serve)
+    proxy = l7(f"backends: {{'*': {{servers: ['{app.address}'], compress: [gzip]}}}}", send_buffer=4096)
+    client = connect(proxy.address, receive_buffer=4096)
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n")
+    assert client.read_head().header(b"content-encoding") == b"gzip"
+    read, plain = reader("gzip"), b""
+    while len(plain) < len(block):
+        plain += read(chunk(client))
+    assert plain == block
+    client.close()
 
 
 def test_a_client_that_leaves_ends_it(play: Play) -> None:
