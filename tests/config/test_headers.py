@@ -191,3 +191,28 @@ def test_dump_hides_what_proves_who_asks_and_loads_back(tmp_path: Path) -> None:
     assert again.config.backends["a.test"].request_headers.set["X-Env"] == "{host}"
     assert ["servers do not get it" in str(problem) for problem in again.warnings] == [True]
     assert "backends.a.test.request-headers.set" in str(again.warnings[0])
+
+
+def test_a_backend_decides_of_the_fields_that_it_names(tmp_path: Path) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text(
+        """
+defaults:
+  request-headers: {set: {Authorization: Basic x, X-A: '1', X-B: '2'}, add: {X-C: '3', X-D: '4'}, remove: [Cookie]}
+backends:
+  a.test: {servers: [b], request-headers: {set: {authorization: Basic y}, remove: [x-a], add: {X-c: '5'}}}
+  b.test: {servers: [b]}
+  c.test: {servers: [b], request-headers: {remove: X-B}}
+"""
+    )
+    loaded = load(["-c", str(file)], {})
+    own = loaded.config.backends["a.test"].request_headers
+    assert {name: plain(value) for name, value in own.set.items()} == {"authorization": "Basic y", "X-B": "2"}
+    assert own.add == {"X-c": ("5",), "X-D": ("4",)}
+    assert own.remove == ("x-a",)
+    assert loaded.config.backends["b.test"].request_headers == loaded.config.defaults.request_headers
+    assert loaded.config.backends["c.test"].request_headers.set.keys() == {"Authorization", "X-A"}
+    dump = render_dump(loaded)
+    assert "Basic" not in dump
+    file.write_text(dump)
+    assert load(["-c", str(file)], {}).config.backends["a.test"].request_headers.add == own.add

@@ -8,6 +8,7 @@ from typing import Any
 from l7.config.generation import Path
 
 DEFAULTS = "defaults"
+HEADERS = ("request-headers", "response-headers")
 
 
 def inherit(raw: dict[str, Any], sources: dict[Path, str]) -> set[Path]:
@@ -23,13 +24,30 @@ def inherit(raw: dict[str, Any], sources: dict[Path, str]) -> set[Path]:
     for route, backend in backends.items():
         if isinstance(backend, dict):
             at: Path = ("backends", route)
-            new = set(_missing(backend, defaults, ()))
-            backends[route] = _joined(backend, defaults, new, ())
+            general = {
+                key: _left(value, backend.get(key)) if key in HEADERS else value for key, value in defaults.items()
+            }
+            new = set(_missing(backend, general, ()))
+            backends[route] = _joined(backend, general, new, ())
             given |= {(*at, *path) for path in new}
             sources.update(
                 ((*at, *path), source) for path, source in told if any(path[: len(one)] == one for one in new)
             )
     return given
+
+
+def _left(general: Any, own: Any) -> Any:
+    """A section of header fields without those that the backend's own names, in whatever case: of these it decides."""
+    if not isinstance(general, dict) or not isinstance(own, dict):
+        return general
+    named = [[names] if isinstance(names, str) else names for names in own.values()]
+    said = {str(name).lower() for names in named if isinstance(names, (dict, list)) for name in names}
+    return {
+        key: {name: value for name, value in fields.items() if str(name).lower() not in said}
+        if isinstance(fields, dict)
+        else fields
+        for key, fields in general.items()
+    }
 
 
 def _missing(own: dict[str, Any], defaults: dict[str, Any], above: Path) -> Iterator[Path]:
