@@ -59,7 +59,7 @@ BEYOND = re.compile(
     "out of range|is longer than a year|is too short|is too large|at most 107 bytes|the same route|"
     "'1e3' is |'[0-9].*' is not a whole number|has host bits set|is not an IPv[46] address|has no port|"
     "'[0-9.-]+' is not (an IP address|the name of a host)|it is not base64url|a whole number of bytes|"
-    "neither a status nor|servers are missing|cannot be changed by a rule|has no effect beside|"
+    "neither a status nor|servers are missing|cannot be changed by a rule|has no prefix|has no effect beside|"
     "could say where|unknown variable|needs a Location|has no body; leave"
 )
 """What JSON Schema cannot say: two settings together, a number within a text, how a number was written."""
