@@ -118,7 +118,7 @@ def test_they_are_no_servers_that_are_down(proxy):
     assert {one["backend"] for one in status["servers"]} == {"new", "here"}
     before = len(proxy.output)
     proxy.usr1()
-    proxy.wait_for_output(r"to: .*new\.example", start=before)
+    proxy.wait_for_output(r"to: .*new\.example.*  # .*config\.yml:5", start=before)
     assert get(proxy.address, host="fixed").status == 200
     config = proxy.config_path.read_text().replace("new.example", "newer.example").replace("Disallow: /", "Disallow:")
     start = len(proxy.events)

@@ -32,10 +32,10 @@ def render_dump(loaded: Loaded | Generation, worker_lines: Sequence[str] | None 
 
 
 def source_of(sources: Sources, path: Path) -> str:
-    """Return where the value at ``path`` came from; an item of a list and a plain address share their parent's."""
+    """Return where the value at ``path`` came from; items of lists, plain addresses and URLs share their parent's."""
     if path in sources:
         return sources[path]
-    if path and (isinstance(path[-1], int) or path[-1] == "address"):
+    if path and (isinstance(path[-1], int) or path[-1] in ("address", "to")):
         return source_of(sources, path[:-1])
     return "default"
 
