@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import math
+from ipaddress import IPv6Network
 from typing import Any, Protocol
 
 from l7.config.generation import Path
 from l7.config.sections.rules import RateLimit
+from l7.config.values.scalars import show_duration
 from l7.errors import RATE_LIMITED, ProxyError
 from l7.http import octets
 from l7.http.messages import LocalResponse, RequestHead, ResponseHead
-from l7.networks import subscriber_of
+from l7.networks import UNIX, subscriber_of
 from l7.rules.context import RuleContext
 from l7.rules.inheritance import RouteSettings
 from l7.rules.rule import AdmissionRule, ResponseRule
@@ -52,6 +54,15 @@ class BucketKey:
         if value:
             return hash(self._identity + b"=" + value)
         return hash(self._identity + subscriber_of(context.exchange.client))
+
+    def owner(self, context: RuleContext) -> str:
+        """Whose bucket it is, for people; a value is not shown, because it may prove who asks."""
+        if self._everybody:
+            return "all clients together"
+        if self._name and self.value(context.head):
+            return f"this value of {self._name[:-1].decode('ascii')}"
+        client = context.exchange.client
+        return f"{IPv6Network((client, 64), strict=False)}" if ":" in client and client != UNIX else client
 
     def value(self, head: RequestHead) -> bytes:
         """The value of the header, its lines joined; empty where there is none.
@@ -124,7 +135,11 @@ class RateLimitRule(AdmissionRule, ResponseRule):
         """The rule in a line."""
         limit = self._limit
         burst = f", and {limit.burst} more at once" if limit.burst else ""
-        return f"{limit.requests} requests in {limit.per:g} s by {limit.by}{burst}"
+        return f"{limit.requests} requests each {show_duration(limit.per)}{burst}, by {limit.by}"
+
+    def verdict(self, context: RuleContext) -> str:
+        """Who a request is counted for."""
+        return f"counted for {self._key.owner(context)}"
 
     def admit(self, context: RuleContext) -> None:
         """Charge a request; raises `ProxyError` (RATE_LIMITED) where its client has no token."""

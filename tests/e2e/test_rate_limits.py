@@ -220,6 +220,7 @@ def test_refusals_are_counted(l7, origin):
     text = config(origin().address, "requests: 2, per: 1h") + f"admin: 'unix:{admin}'\nlimits: {{body: 10}}\n"
     proxy = l7(text, workers=2, argv=["--control", STATUS])
     assert statuses(proxy, 6) == [200, 200, 429, 429, 429, 429]
+    assert request(proxy.address, "POST", host="b", body=b"x" * 11).status == 413
 
     def figures() -> dict[str, int]:
         text = get(admin, "/metrics").body.decode()
@@ -230,10 +231,12 @@ def test_refusals_are_counted(l7, origin):
         return os.path.exists(admin) and 'l7_rule_refusals_total{host="a",rule="rate-limit"}' in figures()
 
     proxy.wait_for(ready, "the figures")
-    assert proxy.status()["refused"] == [{"backend": "a", "rule": "rate-limit", "requests": 4}]
+    told = [(one["backend"], one["rule"], one["requests"]) for one in proxy.status()["refused"]]
+    assert told == [("a", "rate-limit", 4), ("b", "limits.body", 1)]
     wanted = {
         'l7_rule_refusals_total{host="a",rule="rate-limit"}': 4,
         'l7_rule_refusals_total{host="a",rule="limits.body"}': 0,
+        'l7_rule_refusals_total{host="b",rule="limits.body"}': 1,
         'l7_rate_limit_overflows_total{host="a"}': 0,
     }
     found = figures()
