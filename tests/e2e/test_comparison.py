@@ -123,7 +123,7 @@ def furnish(machine: Machine) -> None:
     machine.certify("site/site.crt", "example.com", "old.example.com", apart=True)
 
 
-@pytest.mark.parametrize("proxy", ["nginx", "caddy"])
+@pytest.mark.parametrize("proxy", STARTS)
 def test_wishes_come_true(directory: Path, proxy: str) -> None:
     if shutil.which(STARTS[proxy][0]) is None:
         pytest.skip(f"{proxy} is not installed")
