@@ -247,6 +247,8 @@ class Proxy(RequestHandler):
             own = early_answer(head, client.hop.https_port, believed, self.routes, self.challenges)
         if own is None and not client.hop.serves(head):
             raise ProxyError(MISDIRECTED, f"host {head.host}, but TLS was begun for {client.hop.server_name}")
+        if own is not None and self.general is not None:
+            exchange.ruled = RuleContext(exchange, head, client.hop, believed, None, self.general)
         return own
 
     def _admit(

@@ -304,6 +304,44 @@ def test_a_changed_page_is_a_change_and_a_missing_one_refuses_the_reload(shown, 
     assert get(shown.address, host="unknown").body == b"again 404"
 
 
+def test_general_fields_and_pages_are_on_all_that_l7_says_itself(l7, origin, tmp_path):
+    pages(tmp_path)
+    proxy = l7(
+        f"""\
+listeners:
+  - {{address: '127.0.0.1:0'}}
+  - {{address: '127.0.0.2:0', redirect-to-https: 8443}}
+response-headers: {{set: {{X-Frame-Options: DENY, X-Id: '{{request-id}}', Access-Control-Allow-Origin: '*'}}}}
+error-pages: {{4xx: {tmp_path}/4xx.txt, 5xx: {tmp_path}/5xx.html}}
+backends:
+  a: {{servers: ['{origin().address}']}}
+  b: {{respond: {{body: b}}, rate-limit: {{requests: 1, per: 1h}}}}
+  c: {{redirect: /x, deny: [127.0.0.1], error-pages: {{403: {tmp_path}/502.json}}}}
+""",
+        inherit=False,
+    )
+    plain, led = proxy.ports()
+    fields = b"x-frame-options", b"access-control-allow-origin"
+
+    def has_fields(answer, *, id: bool = True) -> bool:
+        return all(answer.header(name) for name in fields) and (answer.header(b"x-id") is not None) is id
+
+    assert has_fields(get(plain, host="a"))
+    assert has_fields(get(plain, host="b"))
+    limited = get(plain, host="b")
+    assert (limited.status, limited.body[:4], has_fields(limited)) == (429, b"429 ", True)
+    assert int(limited.header(b"retry-after")) > 3000
+    denied = get(plain, host="c")
+    assert (denied.status, denied.json["status"], has_fields(denied)) == (403, 403, True)
+    assert has_fields(get(plain, host="unknown"))
+    to_https = get(("127.0.0.2", led), host="a")
+    assert (to_https.status, has_fields(to_https)) == (308, True)
+    (broken,) = exchange(plain, b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n")
+    assert (broken.status, has_fields(broken, id=False)) == (400, True)
+    (last,) = exchange(plain, b"OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\nConnection: close\r\n\r\n")
+    assert (last.status, has_fields(last)) == (200, True)
+
+
 @root_only
 def test_pages_that_only_root_may_read(public):
     own = public / "own"
