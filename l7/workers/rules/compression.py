@@ -114,8 +114,8 @@ class CompressedExchange(ClientExchange):
     """A client whose answer is compressed; only for the relay of that answer, once its head has come."""
 
     __slots__ = (
-        "_client", "_coding", "_compressor", "_exchange", "_length", "_plan", "_server", "_stream", "_written", "given",
-        "taken",
+        "_client", "_coding", "_compressor", "_exchange", "_length", "_plan", "_server", "_stream", "_unflushed",
+        "_written", "given", "taken",
     )  # fmt: skip
 
     def __init__(
@@ -131,6 +131,8 @@ class CompressedExchange(ClientExchange):
         self._stream: Encoder | None = None
         self._length = ABSENT
         """What was said of the length; below 0 for nothing."""
+        self._unflushed = False
+        """Whether the compressor may hold some of what it took."""
         self._written = BodyReader()
         """What the client's exchange is told of the compressed body: whether it is done, and its trailers."""
         self.taken = 0
@@ -146,7 +148,7 @@ class CompressedExchange(ClientExchange):
         """As the client's: with a length where the whole body is there, else in chunks."""
         body = payload[at:] if at else payload
         if reader.done and not reader.trailers:
-            self._send_whole(head, response, body, reader)
+            self._send_whole(head, response, body)
         else:
             self._length = response.declared
             self._stream = encoder(self._coding, self._length)
@@ -154,7 +156,7 @@ class CompressedExchange(ClientExchange):
             self._client.start_response(head, head_of(response, self._plan.runs, CHUNKED), data, self._written)
         self.held = self._client.held
 
-    def _send_whole(self, head: RequestHead, response: ResponseHead, body: bytes, reader: BodyReader) -> None:
+    def _send_whole(self, head: RequestHead, response: ResponseHead, body: bytes) -> None:
         """Send a body that has come whole, as it is where it is too small, or does not become smaller."""
         size = len(body)
         data = body
@@ -183,8 +185,9 @@ class CompressedExchange(ClientExchange):
             self._written.trailers = true_of_other_bytes(reader.trailers)
         else:
             end = _GO_ON if self._server.ready or self._server.has_bytes() else _FLUSH
-            if not payload and end == _GO_ON:
+            if not payload and (end == _GO_ON or not self._unflushed):
                 return b""
+        self._unflushed = end == _GO_ON
         data = self._compressor.step(self._stream, self._coding, payload, end, self._length)
         self._note(len(payload), len(data))
         return data
