@@ -90,6 +90,8 @@ def _rules(answer: Answer) -> Iterator[str]:
     if decided and decided["setting"]:
         what = decided.get("reason") or ", ".join([decided["type"] or "no body", *decided["fields"]])
         yield printable(f"answer:  {decided['status']} {what}, by {decided['setting']} ({decided['source']})", 2000)
+    if decided and decided.get("page"):
+        yield printable(f"page:    {decided['page']}", 2000)
 
 
 def _servers(answer: Answer) -> Iterator[str]:

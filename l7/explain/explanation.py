@@ -82,14 +82,19 @@ class Explanation:
         decided = {"setting": by and by.setting, "source": (by and by.source) or None}
         if findings is not None and findings.refused is not None:
             error = findings.refused
-            refused = {"status": error.kind.status, "reason": str(error), **decided}
+            refused = self._refusal(error.kind.status, str(error), decided)
         elif self.match is None:
-            refused = {"status": int(self.refused[:3]), "reason": self.refused[4:], **decided}
+            refused = self._refusal(int(self.refused[:3]), self.refused[4:], decided)
         if findings is not None and findings.answer is not None:
             told = findings.answer
             answer = {"status": told.status, "type": told.media_type or None, "fields": list(told.fields), **decided}
         rules = [] if findings is None else [rule.plain(findings.context) for rule in findings.rules]
         return {"rules": rules, "refused": refused, "answer": answer}
+
+    def _refusal(self, status: int, reason: str, decided: dict[str, Any]) -> dict[str, Any]:
+        """A refusal; ``page`` is the file that is shown for it."""
+        pages = None if self.findings is None else self.findings.compiled.pages
+        return {"status": status, "reason": reason, "page": None if pages is None else pages.file_of(status), **decided}
 
 
 def explain(config: Config, question: Question, sources: Sources | None = None) -> Explanation:

@@ -20,6 +20,7 @@ access-log: off
 control: {control}
 deny: [192.0.2.0/24]
 response-headers: {{set: {{X-Frame-Options: DENY}}}}
+error-pages: {{403: {page}}}
 defaults:
   response-headers: {{remove: [X-Powered-By]}}
 backends:
@@ -54,8 +55,10 @@ def server(origin):
 
 
 @pytest.fixture
-def proxy(l7, server, control):
-    proxy = l7(CONFIG.format(control=control, server=server.address))
+def proxy(l7, server, control, public):
+    page = public / "403.html"
+    page.write_text("<p>Not for you.", "utf-8")
+    proxy = l7(CONFIG.format(control=control, server=server.address, page=page))
     proxy.wait_for_event("master.ready")
     return proxy
 
@@ -129,11 +132,12 @@ def test_a_refusal_names_its_rule(proxy):
     (said,) = [line for line in done.stdout.splitlines() if line.startswith("answer:")]
     assert said.startswith("answer:  403 ")
     assert said.endswith(f", by deny ({line_of(proxy, 'deny:')})")
+    assert any(line.startswith("page:    /") and line.endswith("/403.html") for line in done.stdout.splitlines())
     found = look(proxy, "http://a/api/x", "--client", "198.51.100.1")
     assert (found["refused"]["status"], found["refused"]["setting"]) == (403, "allow")
     assert (found["request"], found["match"]) == ([], True)
     large = look(proxy, "http://a/api/x", "--method", "POST", "-H", "Content-Length: 10001", "--client", "10.0.0.1")
-    assert large["refused"]["status"] == 413
+    assert (large["refused"]["status"], large["refused"]["page"]) == (413, None)
 
 
 def test_an_unknown_client_is_asked_for(proxy):

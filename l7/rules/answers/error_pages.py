@@ -6,7 +6,7 @@ What a server answers is never replaced. The files are read with the configurati
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from l7.config.generation import Path
 from l7.config.values.answers import page_type
@@ -18,6 +18,7 @@ from l7.rules.rule import Rule
 from l7.rules.templates import Template
 
 JSON = "application/json"
+T = TypeVar("T")
 
 
 class ErrorPage:
@@ -94,11 +95,20 @@ class ErrorPagesRule(Rule):
 
     def find(self, status: int) -> ErrorPage | None:
         """The page for a status; None where l7's own words are sent."""
-        for pages in self._by_status:
-            page = pages.get(f"{status}") or pages.get(f"{status // 100}xx")
-            if page is not None:
-                return page
-        return None
+        return _first(self._by_status, status)
+
+    def file_of(self, status: int) -> str | None:
+        """The name of the file with the page for a status, for `l7 explain`."""
+        return _first(self._settings, status)
+
+
+def _first(levels: Sequence[Mapping[str, T]], status: int) -> T | None:
+    """What stands nearest for a status, for itself before its range."""
+    for level in levels:
+        found = level.get(f"{status}") or level.get(f"{status // 100}xx")
+        if found is not None:
+            return found
+    return None
 
 
 def _exact_first(status: str) -> tuple[bool, str]:
