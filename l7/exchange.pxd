@@ -3,7 +3,7 @@
 cdef class Exchange:
     cdef public str client, host, request_id, server, code, route
     cdef public bytes request_line, user, referer, user_agent
-    cdef public object failure, tls, ruled
+    cdef public object failure, tls, ruled, trace
     cdef public int attempts, status
     cdef public bint clean
     cdef public Py_ssize_t row

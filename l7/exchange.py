@@ -49,6 +49,7 @@ class Exchange:
         "status",
         "tls",
         "total_time",
+        "trace",
         "user",
         "user_agent",
     )
@@ -68,17 +69,14 @@ class Exchange:
         """Visible ASCII without quotes and backslashes (`l7.http.grammar.REQUEST_ID`): it may stand in a log line."""
         self.user = b""
         """The login named in ``Authorization: Basic``, believed or not; empty when there is none."""
-        self.referer = b""
-        self.user_agent = b""
+        self.referer = self.user_agent = b""
         self.server = ""
         """The address of the last server tried; empty when none was."""
         self.attempts = 0
         self.status = 0
         """The status the client was given; 499 when it left before it could be given one."""
-        self.received = 0
-        """Bytes of request body read from the client."""
-        self.sent = 0
-        """Bytes of response body sent to the client."""
+        self.received = self.sent = 0
+        """Bytes of request body read from the client, and of response body sent to it."""
         self.queue_time = self.connect_time = self.response_time = NOT_REACHED
         """From the request sent to the first byte of the answer."""
         self.total_time = 0.0
@@ -89,6 +87,8 @@ class Exchange:
         """What the client's TLS is; None where it speaks none."""
         self.ruled: Any = None
         """The request as its rules see it (`l7.rules.context.RuleContext`); None where there are none."""
+        self.trace: Any = None
+        """Its spans so far (`l7.telemetry.tracing.spans.RequestTrace`); None where it is not traced."""
         self.route = ""
         """The route as the configuration writes it; empty when it came to none."""
         self.port = self.connection = self.record = self.row = 0

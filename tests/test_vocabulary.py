@@ -19,8 +19,8 @@ ORDINARY = """
     announcer answer ask attempt balancer begin begun body bound boundary broker buffer busy called certificate change
     child close closed command commit compare compared comparison compressed compressor config connect connector
     context coordinator
-    count current descriptor dns done down dumper entry error exit exited failed failure file finish finished forward
-    forwarded frame full gauge
+    count current descriptor dns done down dumper entry error exit exited exporter failed failure file finish
+    finished forward forwarded frame full gauge
     graceful handler handshake head health host http ids identity idle inherited interface key kill lifecycle limit
     limiter
     link load loaded local
@@ -30,7 +30,7 @@ ORDINARY = """
     pump quick rate raw reached reader readiness ready rebalance rebalancer reclaimer record refresher refused registry
     release reloader renewer reopener request requested resolver resource response result retried return role row rule
     runtime scale
-    secret selectable selector self service settings shaking shot side signal socket source spare spawn spec stacks
+    secret selectable selector self service settings shaking shot side signal socket source span spare spawn spec stacks
     start
     started state step stop storage supervisor sweeper systemd table take takeover tally target test tick time timeout
     timer tls told

@@ -39,6 +39,7 @@ from l7.config.sections.rules import (
     Password,
 )
 from l7.config.sections.tls import Tls
+from l7.config.sections.tracing import TracingOrOff
 from l7.config.values import jsontypes, scalars
 from l7.config.values.addresses import Address
 from l7.config.values.routekeys import normal_route_key
@@ -214,6 +215,11 @@ class Config(Section):
     tls: Tls = Field(
         default=Tls.model_construct(),
         description="TLS towards clients: certificates, and what listeners with TLS have that do not say otherwise.",
+    )
+    tracing: TracingOrOff = Field(
+        default=None,
+        description="Traces of requests (W3C Trace Context), told to a collector of OpenTelemetry; `off` traces none.",
+        examples=["{otlp: 'http://127.0.0.1:4318', sample: 1%}"],
     )
     resolver: Resolver = Field(
         default=Resolver.model_construct(), description="How the names of servers are looked up."

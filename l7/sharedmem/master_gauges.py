@@ -47,6 +47,15 @@ PROXY_TOLD_AT = 33
 RATE_TOLD_AT = 38
 """When an event last said that a rate limit has refused what may be a proxy; nanoseconds."""
 
+SPANS_LOST = 48
+"""Spans that found the channel to the monitor process full; workers."""
+SPANS_EXPORTED = 49
+"""Spans that the collector has taken; this and the following cells are written by the monitor process."""
+SPANS_OVERFLOWED = 50
+"""Spans that found the queue for the collector full."""
+SPANS_REFUSED = 51
+"""Spans that the collector refused, or did not take in time."""
+
 STARTING, SERVING, ENDING = range(3)
 
 STATES: Final = ("starting", "ready", "draining", "stopping", "lost")

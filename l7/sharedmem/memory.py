@@ -33,6 +33,7 @@ from l7.sharedmem.layout import (
 from l7.sharedmem.mapping import SharedFile
 from l7.sharedmem.rate_limits import RateLimitTable
 from l7.sharedmem.server_history import ServerHistory
+from l7.sharedmem.span_channel import SpanChannel
 
 MASTER = 0
 MONITOR = 1
@@ -86,6 +87,8 @@ class SharedMemory:
         """What clients have used of rate limits: the one memory whose cells have several writers."""
         self.history = ServerHistory()
         """How the states of servers have changed."""
+        self.spans = SpanChannel()
+        """How spans get from workers to the monitor process."""
         self._file = SharedFile("l7-counters")
         self._blocks: list[memoryview] = []
         self._writers: dict[int, CounterWriter] = {}

@@ -230,6 +230,19 @@ PROXY_REFUSED = MetricFamily(
     "Connections that were closed for want of a right PROXY header: `not_listed` (the peer may send none), "
     "`no_header`, `malformed`, `timeout`, `closed` (it left within its header).",
 )
+SPANS = MetricFamily(
+    "l7_trace_spans_total",
+    "counter",
+    ("result",),
+    "Spans by what has become of them: `exported`, `lost` (on the way to the monitor process), `overflowed` (the queue "
+    "for the collector was full), `refused` (by the collector, or not taken in time).",
+)
+SPAN_RESULTS: Final = {
+    "exported": master_gauges.SPANS_EXPORTED,
+    "lost": master_gauges.SPANS_LOST,
+    "overflowed": master_gauges.SPANS_OVERFLOWED,
+    "refused": master_gauges.SPANS_REFUSED,
+}
 WORKERS = MetricFamily(
     "l7_workers",
     "gauge",
@@ -271,5 +284,5 @@ FIGURES: Final = (
     REQUESTS, DURATION, BUSY, *(one for one, _ in BACKEND), REFUSALS,
     UP, OUT, IN_FLIGHT, *(one for one, _ in SERVER), FIRST_BYTE, ERRORS, HEALTH_CHANGES, ADDRESSES,
     OPEN, PLACES, BUFFERED, *(one for one, _ in OF_CLIENTS), TLS_HANDSHAKES, TLS_FAILURES, NOT_AFTER, PROXY_REFUSED,
-    WORKERS, RELOADS, SUCCESS, *(one for one, _, _ in PLAIN), BUILD,
+    SPANS, WORKERS, RELOADS, SUCCESS, *(one for one, _, _ in PLAIN), BUILD,
 )  # fmt: skip

@@ -107,6 +107,7 @@ NAMES = {
     "accept.full": Meaning((), "all places are taken and none is idle: new clients wait"),
     "accept.failed": Meaning(("reason",), "the system lets no connection in for want of something"),
     "descriptors.scarce": Meaning((), "idle connections are closed for want of descriptors"),
+    "tracing.lost": Meaning(("spans",), "the collector takes no spans; said once a minute at most"),
     "loop.stuck": Meaning(("seconds",), "a worker's loop stands still"),
     "loop.resumed": Meaning(("seconds",), "it turns again"),
 }

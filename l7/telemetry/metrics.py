@@ -45,6 +45,8 @@ from l7.telemetry.catalogue import (
     RELOADS,
     REQUESTS,
     SERVER,
+    SPAN_RESULTS,
+    SPANS,
     SUCCESS,
     TLS_FAILURES,
     TLS_HANDSHAKES,
@@ -139,6 +141,10 @@ class Metrics:
         yield FamilySamples(PROXY_REFUSED, (
             MetricSample("", f'reason="{reason}"', self._gauge(master_gauges.PROXY_REFUSED + number))
             for number, reason in enumerate(master_gauges.PROXY_REFUSALS)
+        ))  # fmt: skip
+        yield FamilySamples(SPANS, (
+            MetricSample("", f'result="{result}"', self._gauge(cell))
+            for result, cell in SPAN_RESULTS.items() if self._config.tracing is not None
         ))  # fmt: skip
         yield from self._of_master()
 

@@ -35,5 +35,7 @@ cdef class ServerAttempts:
     cdef _try_servers(self, ForwardedRequest forwarded, BackendRuntime upstream)
     @cython.locals(exchange=Exchange, server=Stream, pool=ConnectionPool, context=RuleContext)
     cdef _attempt(self, ForwardedRequest forwarded, Member member)
+    @cython.locals(exchange=Exchange)
+    cdef _trace(self, ForwardedRequest forwarded)
     @cython.locals(relay=Relay, response=ResponseHead, waiting=dict, context=RuleContext, rules=RuleSet)
     cdef _through(self, ForwardedRequest forwarded, Member member, ConnectionPool pool, Stream server)

@@ -94,9 +94,13 @@ class ServerAttempts:
                 continue
             try:
                 self._attempt(forwarded, member)
+                if forwarded.exchange.trace is not None:
+                    forwarded.exchange.trace.end_attempt(forwarded.exchange.status)
                 upstream.answered(member, forwarded.exchange.status)
                 return
             except ProxyError as error:
+                if forwarded.exchange.trace is not None:
+                    forwarded.exchange.trace.end_attempt(forwarded.exchange.status, error)
                 failure = forwarded.deadline.verdict(error, answered=forwarded.answered)
                 if self._handler.cutting_off:
                     raise failure from None
@@ -117,6 +121,8 @@ class ServerAttempts:
         exchange = forwarded.exchange
         exchange.server = member.label
         exchange.attempts += 1
+        if exchange.trace is not None:
+            self._trace(forwarded)
         forwarded.member = None
         forwarded.deadline.begin_attempt()
         context = exchange.ruled
@@ -140,6 +146,9 @@ class ServerAttempts:
                 self.recorder.failed(exchange, failure)
                 forwarded.why |= _AGAIN
                 self._record(forwarded, member)
+                if exchange.trace is not None:
+                    exchange.trace.end_attempt(0, failure)
+                    self._trace(forwarded)
         started = clock.monotonic()
         server = pool.connector.dial(min(forwarded.upstream.bounds.connect, forwarded.deadline.until - started))
         exchange.connect_time = clock.monotonic() - started
@@ -147,6 +156,13 @@ class ServerAttempts:
         if member.unreachable:
             forwarded.upstream.reached(member)
         self._through(forwarded, member, pool, server)
+
+    def _trace(self, forwarded: ForwardedRequest) -> None:
+        """Begin the span of an attempt; one that was begun without a greenlet began with its request."""
+        exchange = forwarded.exchange
+        started = clock.monotonic() if forwarded.sent_on is None else exchange.started
+        route = forwarded.upstream.route
+        forwarded.opening = exchange.trace.begin_attempt(exchange.server, route, forwarded.opening, started)
 
     def _through(self, forwarded: ForwardedRequest, member: Member, pool: ConnectionPool, server: Stream) -> None:
         """One connection, which is checked in when it can be used again and closed in every other case."""

@@ -51,6 +51,7 @@ from l7.telemetry.access_log import AccessLog, NullAccessLog, open_log
 from l7.telemetry.events import Events, named
 from l7.telemetry.recorder.memory import RecorderMemory
 from l7.telemetry.recorder.opening import recorder_of
+from l7.telemetry.tracing.tracer import tracer_of
 from l7.tls.counters import HandshakeCounters
 from l7.tls.renewal import show
 from l7.workers.downstream.accept_balancer import AcceptBalancer
@@ -197,17 +198,17 @@ class Worker:
         return self._finish()
 
     def _prepare_openings(self) -> None:
-        """Read PROXY headers, and show the certificates of this generation, where listeners have them."""
+        """Read PROXY headers, show the certificates of this generation and trace, where that is configured."""
         seconds, writer = self._spec.generation.config.timeouts.handshake, self._proxy.upstreams.writer
         self._server.proxy_headers = ProxyHeaders(self._server, writer, seconds, self._events.warning)
         contexts = [one.contexts for one in self._spec.listeners if one.contexts is not None]
         if contexts:
-            counters = HandshakeCounters(self._spec.shared_memory.writer(self._spec.lane))
-            handshakes = TlsHandshakes(self._server, self._sweeper, counters, seconds)
+            handshakes = TlsHandshakes(self._server, self._sweeper, HandshakeCounters(writer), seconds)
             handshakes.show(contexts)
             self._server.handshakes = handshakes
         if self._spec.generation.config.tls.acme is not None:
             self._proxy.challenges = self._spec.shared_memory.challenges
+        self._proxy.tracer = tracer_of(self._spec.generation.config.tracing, self._spec.shared_memory.spans, writer)
 
     def _look_ahead(self, spec: PreflightSpec) -> None:
         """Tell the master which backends cannot be reached, and wait until it is let accept, or told to leave."""

@@ -28,7 +28,7 @@ cdef class Proxy(RequestHandler):
     cdef bint _strips
     cdef long long _most_body
     cdef public long in_flight, requests, answered, faults
-    cdef public object tunnels
+    cdef public object tunnels, tracer
     cdef object _trusted
     cdef RequestIds _ids
 

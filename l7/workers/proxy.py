@@ -37,6 +37,7 @@ from l7.rules.login import claimed_login
 from l7.sharedmem.challenges import ChallengeTable
 from l7.telemetry.access_log import NullAccessLog
 from l7.telemetry.counters import RequestCounters
+from l7.telemetry.tracing.tracer import Tracer
 from l7.workers import responses
 from l7.workers.attempts import ServerAttempts
 from l7.workers.downstream.body import RequestBody
@@ -85,6 +86,8 @@ class Proxy(RequestHandler):
         self.challenges: ChallengeTable | None = None
         """What is answered to a certificate authority, where certificates are obtained."""
         self._most_body = ANY_SIZE if limits.body is None else limits.body
+        self.tracer: Tracer | None = None
+        """What chooses the requests that are traced, where any are."""
         self._strips = config.authorization == "strip"
         """Whether servers get no Authorization where a login was checked, but the login."""
         self.answered = 0
@@ -131,13 +134,13 @@ class Proxy(RequestHandler):
             exchange.user = claimed_login(head.authorization)
         if rules is not None:
             context = exchange.ruled = RuleContext(exchange, head, client.hop, believed, match, rules)
-            if not rules.begins(context):
-                return None
-            if head.length > self._body_limit(context):
+            if not rules.begins(context) or head.length > self._body_limit(context):
                 return None
             strips = self._strips and rules.logs_in
         elif head.length > self._most_body:
             return None
+        if self.tracer is not None:
+            self.tracer.start(exchange, head, client.hop.scheme, trusted=client.trusted)
         body = None if head.length == ABSENT else client.read_body(exchange, head)
         forwarded = ForwardedRequest(exchange, head, body, client, upstream)
         forwarded.open(believed, strips)
@@ -169,6 +172,8 @@ class Proxy(RequestHandler):
         try:
             believed = self._introduce(exchange, head, client)
             self._record(exchange, client)
+            if self.tracer is not None:
+                self.tracer.start(exchange, head, client.hop.scheme, trusted=client.trusted)
             if head.length != ABSENT:
                 body = client.read_body(exchange, head)
             own = self._early_answer(exchange, head, client, believed)
@@ -205,6 +210,8 @@ class Proxy(RequestHandler):
         self.counters.count(exchange)
         self.attempts.recorder.finish(exchange)
         self.log.log(exchange)
+        if self.tracer is not None and exchange.trace is not None:
+            self.tracer.finish(exchange)
         exchange.ruled = None  # the two know each other: without this only the garbage collector would free them
 
     def _record(self, exchange: Exchange, client: ClientExchange) -> None:

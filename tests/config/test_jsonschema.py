@@ -60,7 +60,7 @@ BEYOND = re.compile(
     "'1e3' is |'[0-9].*' is not a whole number|has host bits set|is not an IPv[46] address|has no port|"
     "'[0-9.-]+' is not (an IP address|the name of a host)|it is not base64url|a whole number of bytes|"
     "neither a status nor|servers are missing|cannot be changed by a rule|has no prefix|has no effect beside|"
-    "could say where|unknown variable|needs a Location|has no body; leave"
+    "could say where|unknown variable|needs a Location|has no body; leave|the URL of a collector"
 )
 """What JSON Schema cannot say: two settings together, a number within a text, how a number was written."""
 
@@ -197,6 +197,7 @@ REQUIRED = {
     "address": "localhost:9",
     "cert": "/c",
     "email": "me@a",
+    "otlp": "http://a:4318",
     "key-id": "k",
     "hmac": "c2VjcmV0",
 }

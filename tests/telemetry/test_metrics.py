@@ -23,7 +23,10 @@ from l7.tls.counters import HandshakeCounters
 
 SITE, SERVER, NAMED = "site.test", "127.0.0.1:81", "app.test:80"
 ODD = 'unix:/run/a"b\\c.sock'
-CONFIG = {"backends": {SITE: {"servers": [SERVER, NAMED], "health": {}}, "odd.test": {"servers": [ODD]}}}
+CONFIG = {
+    "backends": {SITE: {"servers": [SERVER, NAMED], "health": {}}, "odd.test": {"servers": [ODD]}},
+    "tracing": {"otlp": "http://127.0.0.1:4318"},
+}
 ROWS = {(SITE,): 3, (SITE, SERVER): 4, (SITE, NAMED): 5, ("odd.test", ODD): 6}
 
 

@@ -72,6 +72,7 @@ EMAIL = _text(r"[^\s@,:;<>]+@[^\s@,:;<>]+", ["string"])
 HTTPS_URL = _text(r"[Hh][Tt][Tt][Pp][Ss]://[^/@]+(/.*)?", ["string"])
 ACME_HOSTS = _or_list(_text(r"[A-Za-z0-9][A-Za-z0-9.-]*", ["string", "number", "boolean"]), least=1)
 VISIBLE = _text(r"[!-~]+")
+OTLP_URL = _text(r"[Hh][Tt][Tt][Pp][Ss]?://[^/@?#\s]+(/[^?#\s]*)?", ["string"])
 BASE64URL = _text(r"\*\*\*|[A-Za-z0-9_-]+=*", SCALAR)
 TLS_VERSION: Schema = {"enum": [1.2, 1.3]}
 SERVER = _text(

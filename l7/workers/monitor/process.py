@@ -1,4 +1,4 @@
-"""The monitor process: what is done once per machine: health checks, connect probes, DNS, ACME, the admin endpoint.
+"""The monitor process: what is done once per machine: checks, connect probes, DNS, ACME, spans, the admin endpoint.
 
 No request passes through it. It writes the states of servers into its lane of the shared memory, which all workers
 read, and sends the addresses of names to the master, which sends them to all workers. Workers go on with the last of
@@ -61,6 +61,7 @@ from l7.workers.monitor.dns_refresher import DnsRefresher
 from l7.workers.monitor.health_checks import CheckTarget, HealthChecks, tls_of_checks
 from l7.workers.monitor.name_lookup import look_up_by
 from l7.workers.monitor.server_observer import ServerObserver, WatchedServer
+from l7.workers.monitor.span_exporter import SpanExporter
 from l7.workers.process import CANNOT_BOOT, MASTER_GONE
 from l7.workers.runtime.channel import LoopChannel
 from l7.workers.runtime.patching import patch_all
@@ -99,7 +100,7 @@ class MonitorSpec:
 
 def needs_monitor(config: Config) -> bool:
     """Whether a configuration has work for a monitor process; without any, l7 is a process lighter."""
-    others = config.admin is not None or config.tls.acme is not None
+    others = config.admin is not None or config.tls.acme is not None or config.tracing is not None
     return others or any(backend.servers for backend in config.backends.values())
 
 
@@ -152,6 +153,8 @@ class MonitorWorker:
         self._metrics = metrics
         metrics.certificates = spec.certificates
         self._renewer = self._make_renewer()
+        tracing, spans = self._config.tracing, spec.shared_memory.spans
+        self._exporter = None if tracing is None else SpanExporter(tracing, spans, writer, events)
         self._admin = AdminServer(AdminHandler(metrics, MasterGauges(writer), self._visit))
         self._members: dict[tuple[str, str], list[CheckTarget]] = {}
         self._by_row: dict[int, Row] = {}
@@ -182,6 +185,8 @@ class MonitorWorker:
         self._channel.send(Ready())
         self._leave.wait()
         self._admin.close()
+        if self._exporter is not None and self._begun:
+            self._exporter.close()
         return 0
 
     def _every(self, seconds: float, call: Callable[[], None]) -> None:
@@ -236,6 +241,8 @@ class MonitorWorker:
         self._naming.start()
         if self._renewer is not None:
             self._renewer.start()
+        if self._exporter is not None:
+            self._exporter.start()
 
     def _on_members(self, message: SetMembers) -> None:
         name, label = message.backend, message.server
