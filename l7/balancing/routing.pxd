@@ -6,6 +6,7 @@ from l7.http cimport octets
 
 cdef class Match:
     cdef public str key, host, path
+    cdef public Match also
     cdef public object payload, rules
 
 cdef class _Paths:
@@ -20,14 +21,17 @@ cdef class _Paths:
 cdef class Routes:
     cdef public tuple rules
     cdef _Paths _default
-    cdef dict _exact, _simple, _wildcards
+    cdef object _table
+    cdef dict _both, _exact, _simple, _wildcards
     cdef Py_ssize_t _reach
     cdef bint _looks
 
     @cython.locals(rule=Match)
     cpdef Match match(self, str host, bytes path)
-    @cython.locals(rule=Match, forms=list)
+    @cython.locals(rule=Match, also=Match, forms=list)
     cdef Match _match_readings(self, str host, bytes path)
+    @cython.locals(found=Match)
+    cdef Match _joined(self, Match rule, Match also)
     @cython.locals(rule=Match, paths=_Paths)
     cdef Match _match_normal(self, str host, bytes path)
     @cython.locals(paths=_Paths)

@@ -20,17 +20,19 @@ from typing import Any
 from l7.config.values.routekeys import routes_of
 from l7.errors import BAD_REQUEST, ProxyError
 from l7.http import octets
-from l7.http.paths.readings import readings
+from l7.http.paths.readings import readings, unresolved
 from l7.http.refusals import shown
 
 _ROOT = ""
+_MOST_BOTH = 1000
+"""Rules that are kept with another one."""
 _BORDERS = (b"", b"/", b"?")
 
 
 class Match:
     """One rule, handed out as it is to every request that it wins."""
 
-    __slots__ = ("host", "key", "path", "payload", "rules")
+    __slots__ = ("also", "host", "key", "path", "payload", "rules")
 
     def __init__(self, key: str, host: str, path: str, payload: Any) -> None:
         self.key = key
@@ -43,6 +45,8 @@ class Match:
         """What the table gave for this rule."""
         self.rules: Any = None
         """The rules for its requests (`l7.rules.ruleset`); None where there are none, or it had no request yet."""
+        self.also: Match | None = None
+        """The route of servers that leave dot segments to applications: who may not go there may not come here."""
 
     def why(self) -> str:
         """Say in words why this rule won."""
@@ -93,7 +97,7 @@ class Routes:
     `l7.config.values.routekeys`, as hosts of requests are in that of `l7.http.authority`.
     """
 
-    __slots__ = ("_default", "_exact", "_looks", "_reach", "_simple", "_wildcards", "rules")
+    __slots__ = ("_both", "_default", "_exact", "_looks", "_reach", "_simple", "_table", "_wildcards", "rules")
 
     def __init__(self, table: Mapping[str, Any]) -> None:
         by_host: dict[str, dict[str, Match]] = {}
@@ -104,6 +108,8 @@ class Routes:
                 by_host.setdefault(host, {})[path] = Match(key, host, path, payload)
         self.rules: tuple[Match, ...] = tuple([rule for rules in by_host.values() for rule in rules.values()])
         """Every rule, those of one host together."""
+        self._table = table
+        self._both: dict[tuple[Match, Match], Match] = {}
         self._looks = bool([rule for rule in self.rules if rule.path])
         self._default = _Paths(by_host.pop("*", {}))
         self._wildcards = {host[1:]: _Paths(by_host.pop(host)) for host in list(by_host) if host.startswith("*.")}
@@ -129,7 +135,18 @@ class Routes:
         rule = self._match_normal(host, forms[0])
         if [other for other in forms[1:] if self._match_normal(host, other) is not rule]:
             raise ProxyError(BAD_REQUEST, "servers may read this path as another one", seen=shown(path))
-        return rule
+        also = self._match_normal(host, unresolved(path.partition(b"?")[0]))
+        return rule if rule is None or also is None or also is rule else self._joined(rule, also)
+
+    def _joined(self, rule: Match, also: Match) -> Match:
+        """A rule with another one, whose fence holds as well: one for all requests, as long as there are not many."""
+        found = self._both.get((rule, also))
+        if found is None:
+            if len(self._both) >= _MOST_BOTH:
+                self._both.clear()
+            found = self._both[rule, also] = Match(rule.key, rule.host, rule.path, self._table[rule.key])
+            found.also = also
+        return found
 
     def _match_normal(self, host: str, path: bytes) -> Match | None:
         paths = self._exact.get(host)

@@ -61,6 +61,8 @@ RULES: tuple[Callable[[RouteSettings, RuleResources], Rule | None], ...] = (
     ErrorPagesRule.of,
 )
 """What makes the rules of a route, in the order in which they act."""
+GUARDING = (DenyRule, AllowRule, LoginRule)
+"""Rules that hold for other spellings of the paths that they guard, too (`Match.also`)."""
 
 
 class RuleCompiler:
@@ -73,7 +75,14 @@ class RuleCompiler:
 
     def of(self, match: Match | None) -> RuleSet | None:
         """The rules of a route, or of requests that have none; None where there are no rules."""
+        rules = self._rules(match)
+        if match is not None and match.also is not None:
+            own = {(rule.setting, rule.path) for rule in rules}
+            others = [rule for rule in self._rules(match.also) if isinstance(rule, GUARDING)]
+            rules = [rule for rule in others if (rule.setting, rule.path) not in own] + rules
+        return RuleSet(rules) if rules else None
+
+    def _rules(self, match: Match | None) -> list[Rule]:
         enclosing = () if match is None else self._routes.enclosing(match)
         settings = RouteSettings(self._config, match, enclosing)
-        rules = [rule for make in RULES if (rule := make(settings, self._resources)) is not None]
-        return RuleSet(rules) if rules else None
+        return [rule for make in RULES if (rule := make(settings, self._resources)) is not None]

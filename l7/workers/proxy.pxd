@@ -47,6 +47,8 @@ cdef class Proxy(RequestHandler):
     cdef _record(self, Exchange exchange, ClientExchange client)
     cdef _introduce(self, Exchange exchange, RequestHead head, ClientExchange client)
     cdef _early_answer(self, Exchange exchange, RequestHead head, ClientExchange client, object believed)
+    @cython.locals(match=Match)
+    cdef Match _route(self, RequestHead head)
     cdef long long _body_limit(self, RuleContext context) except -1
     @cython.locals(match=Match, context=RuleContext, rules=RuleSet)
     cdef _admit(self, Exchange exchange, RequestHead head, ClientExchange client, object believed, RequestBody body)

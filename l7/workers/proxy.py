@@ -270,11 +270,8 @@ class Proxy(RequestHandler):
 
         Raises the `ProxyError` that it is refused with.
         """
-        match: Match | None = self.routes.match(head.host, head.path)
+        match = self._route(head)
         if match is not None:
-            if match.payload is None:
-                match.rules = self._compiler.of(match)
-                match.payload = self.upstreams[match.key]
             exchange.row = match.payload.row
             exchange.route = match.key
         rules = self.general if match is None else match.rules
@@ -295,6 +292,14 @@ class Proxy(RequestHandler):
             raise ProxyError(NO_ROUTE, f"host {head.host or '(none)'}")
         return None if rules is None or rules.answer is None else rules.answer.answer(context)
 
+    def _route(self, head: RequestHead) -> Match | None:
+        """Where a request goes, with its rules and servers. Raises `ProxyError` (400)."""
+        match: Match | None = self.routes.match(head.host, head.path)
+        if match is not None and match.payload is None:
+            match.rules = self._compiler.of(match)
+            match.payload = self.upstreams[match.key]
+        return match
+
     def _body_limit(self, context: RuleContext | None) -> int:
         """The most bytes of a request's body that are taken."""
         return self._most_body if context is None or context.body_limit < 0 else context.body_limit
@@ -308,7 +313,7 @@ class Proxy(RequestHandler):
         body: RequestBody | None,
     ) -> ForwardedRequest:
         """A request as it goes on to a server. Raises `ProxyError` where its body is buffered first."""
-        match = self.routes.match(head.host, head.path)
+        match = self._route(head)
         assert match is not None
         upstream: BackendRuntime = match.payload
         if body is not None and len(body.first) < head.length <= upstream.bounds.request_buffer:

@@ -209,3 +209,34 @@ def test_no_spelling_leads_around_a_route(key: str, data: st.DataObject) -> None
     match = ROUTES.match("h", path.encode())
     assert match is not None
     assert match.payload == key, path
+
+
+@pytest.mark.parametrize(
+    ("path", "route", "also"),
+    [
+        (b"/admin/../open", "h/open", "h/admin"),
+        (b"/x/%2e%2e/open?q", "h/open", "h"),
+        (b"/admin/open/../../secret", "h/secret", "h/admin/open"),
+        (b"/open/./x", "h/open", None),
+        (b"//open", "h/open", None),
+        (b"/open/x/../y", "h/open", None),
+        (b"/%6fpen", "h/open", None),
+    ],
+)
+def test_where_a_path_leads_if_its_dots_are_left_as_they_are(path: bytes, route: str, also: str | None) -> None:
+    match = ROUTES.match("h", path)
+    assert match is not None
+    assert (match.payload, match.also and match.also.payload) == (route, also)
+    assert ROUTES.match("h", path) is match
+
+
+def test_rules_with_another_one_are_kept_within_a_bound() -> None:
+    routes = Routes({"h": 0} | {f"h/r{number}": number for number in range(50)})
+    for first in range(50):
+        for second in range(50):
+            match = routes.match("h", b"/r%d/../r%d" % (first, second))
+            assert match is not None
+            assert match.payload == second
+            assert first == second or (match.also is not None and match.also.payload == first)
+    assert match is not None
+    assert match.also is None or match.also.path == "/r49"

@@ -293,3 +293,46 @@ def test_who_comes_by_a_unix_socket_is_let_in_by_that_name(l7: L7, origin: Origi
     )
     l7(config, inherit=False)
     assert [request(path, host=host).status for host in "abcd"] == [200, 403, 403, 200]
+
+
+UNRESOLVED = """
+access-log: off
+users: {{top: secret}}
+trusted-proxies: [127.0.0.1]
+backends:
+  a: {{servers: ['{app}'], deny: [192.0.2.66], limits: {{body: 1}}}}
+  a/static: {{servers: ['{app}'], users: off, deny: off}}
+  a/ops: {{servers: ['{app}'], users: {{ops: secret}}, allow: [127.0.0.1]}}
+"""
+
+
+def test_who_may_not_go_where_unresolved_dots_lead_may_not_go_where_resolved_ones_do(l7: L7, origin: Origins) -> None:
+    """Applications that match ``/ops/*`` take ``/ops/../static`` for theirs."""
+    app = origin(named(b"app"))
+    proxy = l7(UNRESOLVED.format(app=app.address))
+
+    def ask(target: str, *fields: tuple[str, str], body: bytes = b"") -> int:
+        return request(proxy.port, "POST", target, host="a", headers=fields, body=body).status
+
+    for _ in range(2):
+        assert ask("/static/x") == ask("/static/./x") == ask("//static/x/../y", body=b"xx") == 200
+        assert ask("/ops/../static") == ask("/x/%2e%2e/static") == ask("/ops/%2E./static", login("top")) == 401
+        assert ask("/ops/../static", login("ops")) == ask("/x/../static", login("top"), body=b"xx") == 200
+        assert ask("/ops/../static", login("ops"), ("X-Forwarded-For", NETWORK)) == 403
+        assert ask("/x/../static", login("top"), ("X-Forwarded-For", DENIED)) == 403
+        assert ask("/static/../ops", login("top")) == 401
+        assert ask("/static/../ops", login("ops")) == 200
+
+
+def test_a_login_that_has_to_be_checked_is_asked_for_once(l7: L7, origin: Origins) -> None:
+    """A request that cannot be begun without a greenlet goes on from the rule that could not say so at once."""
+    app = origin(named(b"app"))
+    rules = "users: {ops: secret, other: secret}, rate-limit: {requests: 3, per: 1h}"
+    proxy = l7(f"access-log: off\nbackends: {{a: {{servers: ['{app.address}'], {rules}}}}}\n", workers=1)
+    with Client(proxy.port) as client:
+
+        def ask(user: str) -> int:
+            client.send(f"GET / HTTP/1.1\r\nHost: a\r\n{': '.join(login(user))}\r\n\r\n".encode())
+            return client.read_response().status
+
+        assert [ask(user) for user in ("ops", "other", "ops", "ops")] == [200, 200, 200, 429]
