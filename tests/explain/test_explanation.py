@@ -1,0 +1,113 @@
+"""What is said of a request, from the text of a configuration to the JSON object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from l7.config.reading.loading import load
+from l7.explain.asked import Question
+from l7.explain.explanation import explain
+
+FILE = """\
+users: {me: secret}
+allow: [10.0.0.0/8]
+limits: {body: 1KB}
+trusted-proxies: [10.9.9.9]
+defaults:
+  request-headers: {remove: [X-Debug]}
+error-pages: {4xx: /etc/4xx.html, 413: /etc/413.txt}
+backends:
+  a:
+    servers: [127.0.0.1:1]
+    deny: [10.6.6.6]
+    compress: [gzip]
+  a/x:
+    servers: [127.0.0.1:1]
+    users: off
+    limits: {body: 2KB}
+    request-headers: {set: {X-User: '{client}'}}
+  'b, c': {respond: {status: 204}}
+  c/path: {redirect: '/new{path}'}
+"""
+
+
+def look(url: str, *headers: str, client: str = "10.0.0.1", method: str = "GET") -> dict[str, Any]:
+    loaded = load(["--config", "l7.yml"], {}, read_bytes=lambda _: FILE.encode())
+    return explain(loaded.config, Question(url, headers, method, client), loaded.sources).plain()
+
+
+def rules(found: dict[str, Any]) -> dict[str, tuple[str, str | None, str | None]]:
+    """Of each setting where it stands, whose it is, and what it says of this request."""
+    return {one["setting"]: (one["source"], one["inherited"], one["verdict"]) for one in found["rules"]}
+
+
+def test_a_rule_stands_where_it_was_written() -> None:
+    assert rules(look("http://a/x/y")) == {
+        "deny": ("l7.yml:11", "a", None),
+        "allow": ("l7.yml:2", "all", None),
+        "limits.body": ("l7.yml:16", None, None),
+        "request-headers": ("l7.yml:17", None, None),
+        "compress": ("l7.yml:12", "a", "not for this request"),
+        "error-pages": ("l7.yml:7", "all", None),
+    }
+    assert rules(look("http://a/"))["request-headers"] == ("l7.yml:6", "defaults", None)
+
+
+def test_what_comes_of_a_client_that_is_not_known_is_left_open() -> None:
+    found = look("http://a/", client="")
+    verdict = "say who asks: --client ADDRESS"
+    assert (rules(found)["deny"][2], rules(found)["allow"][2], found["refused"]) == (verdict, verdict, None)
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "client", "status", "setting", "page"),
+    [
+        ("http://a/", (), "10.6.6.6", 403, "deny", "/etc/4xx.html"),
+        ("http://a/", (), "192.0.2.1", 403, "allow", "/etc/4xx.html"),
+        ("http://a/", ("X-Forwarded-For: 192.0.2.1",), "10.9.9.9", 403, "allow", "/etc/4xx.html"),
+        ("http://a/", ("Content-Length: 1001",), "10.0.0.1", 413, "limits.body", "/etc/413.txt"),
+        ("http://a/x", ("Content-Length: 2001",), "10.0.0.1", 413, "limits.body", "/etc/413.txt"),
+        ("http://nobody/", (), "192.0.2.1", 403, "allow", "/etc/4xx.html"),
+        ("http://nobody/", (), "10.0.0.1", 404, None, "/etc/4xx.html"),
+    ],
+)
+def test_a_refusal_names_what_refuses(
+    url: str, headers: tuple[str, ...], client: str, status: int, setting: str | None, page: str
+) -> None:
+    found = look(url, *headers, client=client, method="POST")
+    refused = found["refused"]
+    assert (refused["status"], refused["setting"], refused["page"]) == (status, setting, page)
+    assert (found["request"], found["answer"]) == ([], None)
+
+
+def test_a_route_may_take_more_than_all() -> None:
+    assert look("http://a/x", "Content-Length: 2000", method="POST")["refused"] is None
+
+
+def test_after_a_refusal_nothing_is_asked() -> None:
+    found = look("http://b/", client="192.0.2.1")
+    assert (found["refused"]["setting"], found["answer"]) == ("allow", None)
+    assert "respond" in rules(found)
+
+
+def test_own_answers_are_those_that_are_sent() -> None:
+    found = look("http://b/")
+    assert (found["route"], found["answer"]["status"], found["answer"]["setting"]) == ("b, c", 204, "respond")
+    assert look("http://c/path//evil")["answer"]["fields"][0] == "Location: /new/path//evil"
+
+
+def test_a_login_is_not_asked_of_everybody() -> None:
+    assert rules(look("http://a/"))["users"] == ("l7.yml:1", "all", "else 401")
+    asked = ("Origin: http://b", "Access-Control-Request-Method: PUT")
+    assert rules(look("http://a/", *asked, method="OPTIONS"))["users"][2] == "not asked of this request"
+    assert (look("http://a/")["login"], look("http://a/x")["login"]) == (True, False)
+
+
+def test_what_a_server_gets() -> None:
+    found = look("http://a/x", "X-User: admin", "X-Debug: 1", "Accept-Encoding: gzip")
+    assert "X-User: 10.0.0.1" in found["request"]
+    assert "X-User: admin" not in found["request"]
+    assert rules(found)["compress"][2] == "this client gets gzip"
+    assert found["headers"]["X-Forwarded-For"] == "10.0.0.1"
