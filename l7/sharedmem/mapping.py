@@ -28,8 +28,11 @@ class SharedFile:
         weakref.finalize(self, os.close, self._descriptor)
 
     def open_to_read(self) -> int:
-        """A new descriptor of the file that can only be read; raises ``OSError`` where ``/proc`` is not there."""
-        return os.open(f"/proc/self/fd/{self._descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+        """A new descriptor of the file, which can only be read; where ``/proc`` is not there it is like ours."""
+        try:
+            return os.open(f"/proc/self/fd/{self._descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return os.dup(self._descriptor)
 
     def extents(self, first: int, count: int) -> Iterator[tuple[int, int]]:
         """Yield where, within ``count`` integers from number ``first`` on, there is memory: (first, count) each."""

@@ -39,7 +39,9 @@ cdef class Recorder(NullRecorder):
         tried="long long", rest="long long"
     )
     cpdef attempt(self, Exchange exchange, str server, long long why, long long available, long long members)
-    @cython.locals(slot="long long", base="long long", at="long long", ended="long long", named="long long")
+    @cython.locals(
+        slot="long long", base="long long", kept="long long", at="long long", ended="long long", named="long long"
+    )
     cpdef failed(self, Exchange exchange, object failure)
     @cython.locals(connect="long long", first="long long", times="long long")
     cdef _put_times(self, long long at, Exchange exchange)

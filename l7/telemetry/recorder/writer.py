@@ -3,7 +3,7 @@
 A request that begins gets a slot, where its texts are put once; its attempts are noted there. When it ends, its numbers
 are added and all of it is copied into the ring. There is no system call, and nothing is made for a request.
 
-Hot: some 1,000 instructions a request.
+Hot: 2,700 instructions a request with one attempt.
 """
 
 from __future__ import annotations
@@ -214,7 +214,10 @@ class Recorder(NullRecorder):
         if not slot:
             return
         base = _UNDER_WAY_AT + slot * _SLOT
-        at = base + _ATTEMPTS + ((integers.load(self._cells, base + _SIZES) & 255) - 1) * _ATTEMPT
+        kept = integers.load(self._cells, base + _SIZES) & 255
+        if not kept:
+            return
+        at = base + _ATTEMPTS + (kept - 1) * _ATTEMPT
         ended = int((clock.monotonic() - exchange.started) * 1e6) + 1
         if failure.kind not in _UNCONNECTED:
             self._put_times(at, exchange)

@@ -163,6 +163,17 @@ def test_the_last_attempt_of_very_many_is_kept() -> None:
     assert [attempt.server for attempt in found.attempts] == kept
 
 
+def test_a_failure_without_an_attempt_is_recorded_all_the_same() -> None:
+    where = memory()
+    one, made = writer(where), exchange("none")
+    one.begin(made)
+    one.failed(made, ProxyError(CONNECT_REFUSED))
+    made.failure, made.status, made.code = ProxyError(NO_ROUTE), 404, "LR"
+    one.finish(made)
+    (found,) = reader(where).finished()
+    assert (found.request_id, found.failure, found.attempts, found.client) == ("none", NO_ROUTE.name, (), "192.0.2.1")
+
+
 # --- ends and beginnings ----------------------------------------------------------------------------------------------
 
 
