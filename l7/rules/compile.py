@@ -61,8 +61,8 @@ RULES: tuple[Callable[[RouteSettings, RuleResources], Rule | None], ...] = (
     ErrorPagesRule.of,
 )
 """What makes the rules of a route, in the order in which they act."""
-GUARDING = (DenyRule, AllowRule, LoginRule)
-"""Rules that hold for other spellings of the paths that they guard, too (`Match.also`)."""
+GUARDING = (DenyRule.of, AllowRule.of, LoginRule.of)
+"""What makes rules that hold for other spellings of the paths that they guard, too (`Match.also`)."""
 
 
 class RuleCompiler:
@@ -75,14 +75,17 @@ class RuleCompiler:
 
     def of(self, match: Match | None) -> RuleSet | None:
         """The rules of a route, or of requests that have none; None where there are no rules."""
-        rules = self._rules(match)
-        if match is not None and match.also is not None:
-            own = {(rule.setting, rule.path) for rule in rules}
-            others = [rule for rule in self._rules(match.also) if isinstance(rule, GUARDING)]
-            rules = [rule for rule in others if (rule.setting, rule.path) not in own] + rules
+        own = self._settings(match)
+        also = None if match is None or match.also is None else self._settings(match.also)
+        rules: list[Rule] = []
+        for make in RULES:
+            rule = make(own, self._resources)
+            other = make(also, self._resources) if also is not None and make in GUARDING else None
+            if other is not None and (rule is None or other.path != rule.path):
+                rules.append(other)
+            if rule is not None:
+                rules.append(rule)
         return RuleSet(rules) if rules else None
 
-    def _rules(self, match: Match | None) -> list[Rule]:
-        enclosing = () if match is None else self._routes.enclosing(match)
-        settings = RouteSettings(self._config, match, enclosing)
-        return [rule for make in RULES if (rule := make(settings, self._resources)) is not None]
+    def _settings(self, match: Match | None) -> RouteSettings:
+        return RouteSettings(self._config, match, () if match is None else self._routes.enclosing(match))

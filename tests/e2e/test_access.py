@@ -320,6 +320,7 @@ def test_who_may_not_go_where_unresolved_dots_lead_may_not_go_where_resolved_one
         assert ask("/ops/../static", login("ops")) == ask("/x/../static", login("top"), body=b"xx") == 200
         assert ask("/ops/../static", login("ops"), ("X-Forwarded-For", NETWORK)) == 403
         assert ask("/x/../static", login("top"), ("X-Forwarded-For", DENIED)) == 403
+        assert ask("/x/../static", ("X-Forwarded-For", DENIED)) == 403
         assert ask("/static/../ops", login("top")) == 401
         assert ask("/static/../ops", login("ops")) == 200
 
