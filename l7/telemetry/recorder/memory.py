@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import weakref
 
 from l7.sharedmem.mapping import SharedFile
 from l7.telemetry.recorder.layout import HEAD, LANE, LANES_USED, VERSION
@@ -25,6 +26,7 @@ class RecorderMemory:
         self._head[0] = VERSION
         # Whoever runs l7 is to read it, also when it became another account by then.
         self._read_only = self._file.open_to_read()
+        weakref.finalize(self, os.close, self._read_only)
 
     def open(self, lane: int) -> None:
         """Prepare a lane for a new writer; only the master does. Raises ``OSError`` when there is no room for it."""
