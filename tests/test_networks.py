@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from ipaddress import ip_network
 
 import pytest
 
-from l7.networks import UNIX, Trusted, canonical, of_peer, subscriber_of, unmapped
+from l7.networks import UNIX, NetworkSet, Trusted, canonical, of_peer, subscriber_of, unmapped
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,25 @@ def test_who_is_trusted():
     assert "11.0.0.1" not in some and "::1" not in some and UNIX not in some
     assert UNIX in Trusted([UNIX]) and "10.0.0.1" not in Trusted([UNIX])
     assert "10.0.0.1" in Trusted([UNIX, ip_network("10.0.0.0/8")])
+
+
+def test_many_networks_are_searched_as_one_by_one():
+    chance = random.Random(7)
+    for _ in range(30):
+        networks = []
+        for _ in range(chance.randrange(1, 40)):
+            bits, most = chance.choice([(32, 2**32), (128, 2**128)])
+            prefix = chance.randrange(bits + 1)
+            whole = chance.randrange(most) if chance.random() < 0.5 else chance.randrange(2**9) << (bits - 9)
+            base = whole >> (bits - prefix) << (bits - prefix)
+            networks.append(ip_network((base, prefix)))
+        some = NetworkSet(networks)
+        edges = [one[index] for one in networks for index in (0, -1)]
+        near = [edge + step for edge in edges for step in (-1, 0, 1) if 0 <= int(edge) + step < 2**edge.max_prefixlen]
+        for address in near:
+            if address.version == 6 and address.ipv4_mapped is not None:
+                continue  # never an address of a client: it is IPv4 then
+            expected = any(address in one for one in networks)
+            assert (str(address) in some) is expected, (address, networks)
+    with pytest.raises(ValueError, match="is no address"):
+        "x" in NetworkSet([ip_network("10.0.0.0/8")])  # noqa: B015
