@@ -12,6 +12,7 @@ from l7.errors import (
     CLOSED_UNSENT,
     CONNECT_REFUSED,
     CONNECT_TIMEOUT,
+    FORBIDDEN,
     HEAD_TIMEOUT,
     INTERNAL,
     KILLED_DATA,
@@ -24,6 +25,7 @@ from l7.errors import (
     NO_SERVER,
     QUEUE_FULL,
     QUEUE_TIMEOUT,
+    RATE_LIMITED,
     RESPONSE_HEAD_TOO_LARGE,
     RESPONSE_TIMEOUT,
     TLS_FAILED,
@@ -87,6 +89,8 @@ _NEXT: dict[str, tuple[str, ...]] = {
     QUEUE_FULL.name: ("`queue` and `max-connections` of the route", "`l7 tail --route {route} --slower 1s`"),
     QUEUE_TIMEOUT.name: ("`queue` and `max-connections` of the route", "`l7 tail --route {route} --slower 1s`"),
     NO_ROUTE.name: ("`l7 explain` with the URL: which routes there are",),
+    FORBIDDEN.name: ("`allow` and `deny` of the route; `l7 explain --client` with the client's address",),
+    RATE_LIMITED.name: ("`rate-limit` of the route; `l7 tail --status 429`: who else meets it",),
     UNAUTHORIZED.name: ("`users`; whether the client sends a login",),
     LOOP.name: ("whether a server of the route leads back to l7",),
     NO_RESOURCES.name: ("the limit of open files, and memory", _EVENTS),
@@ -112,8 +116,10 @@ def ended_by(record: RequestRecord) -> Iterator[str]:
         yield "the worker process was killed or crashed while it served this request; the client's connection was cut"
         return
     if record.code == "--":
-        what = "it was answered to the end"
-        yield f"{what}; the {record.status} is the server's own answer" if record.status >= 500 else what
+        own = not record.attempts
+        what = "l7 answered it itself, as the configuration says" if own else "it was answered to the end"
+        theirs = record.status >= 500 and not own
+        yield f"{what}; the {record.status} is the server's own answer" if theirs else what
         return
     who, when = WHO.get(record.code[:1], "unknown"), WHEN.get(record.code[1:], "")
     yield f"{record.code}: {who} {when}".rstrip()
@@ -131,7 +137,7 @@ def next_look(record: RequestRecord) -> Iterator[str]:
         yield from (text.format(**where) for text in _NEXT.get(record.failure, ()))
         if record.failure.startswith("client") and record.attempts:
             yield "whether the client has a timeout of its own that is shorter than this took"
-    elif record.status >= 500:
+    elif record.status >= 500 and record.attempts:
         yield _SERVER_LOG.format(**where)
     elif record.total >= _SLOW and record.attempts:
         yield f"`l7 tail --server {record.server} --slower 1s`: whether it is this server, this path or this client"

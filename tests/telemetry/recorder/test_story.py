@@ -102,6 +102,12 @@ def test_what_is_slow_and_what_the_server_answered_is_said() -> None:
     assert "the 500 is the server's own answer" in failed and "look next: what 10.0.0.2:80 logged at" in failed
 
 
+def test_what_l7_answered_is_not_put_on_a_server() -> None:
+    own = "\n".join(story(replace(PLAIN, attempts=(), tried=0, status=503, queue=-1.0), 0.0))
+    assert "l7 answered it itself, as the configuration says" in own and "server's own" not in own
+    assert "look next" not in own
+
+
 def test_times_are_short() -> None:
     assert [lasted(one) for one in (None, -1.0, 0.00031, 0.0123, 1.2, 123.4)] == [
         "-", "-", "310 us", "12.3 ms", "1.20 s", "123 s",
