@@ -290,6 +290,9 @@ def test_a_changed_page_is_a_change_and_a_missing_one_refuses_the_reload(shown, 
     page = tmp_path / "404.html"
     page.write_text("after")
     start = len(shown.events)
+    command = [sys.executable, "-m", "l7", "reload", "--dry-run", "-c", str(shown.config_path)]
+    tried = subprocess.run(command, cwd=ROOT, timeout=TIMEOUT, capture_output=True, text=True, check=False)
+    assert f"error-pages: {page}: changed" in tried.stdout
     reload(shown)
     assert f"error-pages: {page}: changed" in "\n".join(shown.events[start:])
     assert get(shown.address, host="unknown").body == b"after"

@@ -25,7 +25,6 @@ from l7.master.state.shared_state import SharedMemoryOwner
 from l7.master.state.tls_contexts import Contexts, TlsContexts
 from l7.master.supervision.events import GenerationPlan
 from l7.rules.answers.error_pages import Pages
-from l7.rules.answers.page_files import changed_pages
 from l7.telemetry.events import Events, named, prefixed
 from l7.tls.certificate_files import renewals
 from l7.tls.certificates import Certificate
@@ -265,13 +264,12 @@ class Generations:
             self.current.generation.config, self._resources.listeners.inherited,
             may_bind_any_port() or self._resources.opener.alive, first_unprivileged_port(),
         )  # fmt: skip
-        return self.tls.load(reference, self.current.files, trial=trial)
+        return self.tls.load(reference, self.current.files, self.current.pages, trial=trial)
 
     def _differences(self, loaded: Loaded) -> list[str]:
         """What is different to the present generation, in settings and in the files that they name, as text."""
-        before, after = self.current, self.tls
-        certificates = [*renewals(before.files, after.files), *other_content(before.files, after.files)]
-        return [*loaded.changes, *certificates, *changed_pages(before.pages, after.pages)]
+        before, after = self.current.files, self.tls.files
+        return [*loaded.changes, *renewals(before, after), *other_content(before, after)]
 
     def _check(self, loaded: Loaded) -> None:
         """Refuse by name what only a start can change; raises `ReloadRefused`."""

@@ -17,6 +17,7 @@ from l7.master.state.certificate_storage import CertificateStorage
 from l7.master.state.config_source import ConfigSource
 from l7.rules.answers.error_pages import Pages
 from l7.rules.answers.named_files import read_named_files
+from l7.rules.answers.page_files import changed_pages
 from l7.tls.certificate_files import TlsFiles
 from l7.tls.contexts import CertificateContexts, ListenerContexts, SessionContexts, TlsRules, entrance_of
 from l7.tls.servers.files import AllTlsFiles
@@ -43,11 +44,19 @@ class TlsContexts:
         self.pages: Pages = {}
         """The error pages that it has read with it."""
 
-    def load(self, reference: Reference | None = None, present: TlsFiles = NO_FILES, *, trial: bool = False) -> Loaded:
+    def load(
+        self,
+        reference: Reference | None = None,
+        present: TlsFiles = NO_FILES,
+        shown: Pages | None = None,
+        *,
+        trial: bool = False,
+    ) -> Loaded:
         """Read the configuration and the files that it names; raises `ConfigError`.
 
         :param reference: what the result is compared with.
         :param present: the certificates that are shown now.
+        :param shown: the error pages that are shown now: those that have changed are changes of the result.
         :param trial: ``files`` is to stay as it is.
         """
         loaded = self.source.load(self._opener, reference)
@@ -59,7 +68,8 @@ class TlsContexts:
             files = self.storage.load(loaded.config, files, present)
         if not trial:
             self.files, self.pages = files, pages
-        return dataclasses.replace(loaded, warnings=(*loaded.warnings, *files.warnings, *warnings))
+        changes = (*loaded.changes, *changed_pages(shown or {}, pages))
+        return dataclasses.replace(loaded, changes=changes, warnings=(*loaded.warnings, *files.warnings, *warnings))
 
     def contexts(self, config: Config, listeners: Sequence[Listener]) -> Contexts:
         """The contexts of the listeners that speak TLS, with the certificates that were read last."""
