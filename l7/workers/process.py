@@ -49,8 +49,7 @@ from l7.sharedmem.memory import SharedMemory
 from l7.sharedmem.scoreboard import BEAT_INTERVAL, Scoreboard
 from l7.telemetry.access_log import AccessLog, NullAccessLog, open_log
 from l7.telemetry.events import Events, named
-from l7.telemetry.recorder.memory import RecorderMemory
-from l7.telemetry.recorder.opening import recorder_of
+from l7.telemetry.recorder.opening import RecorderMemory, recorder_of
 from l7.telemetry.tracing.tracer import tracer_of
 from l7.tls.counters import HandshakeCounters
 from l7.tls.renewal import show
@@ -151,7 +150,8 @@ class Worker:
         self._greenlets = GreenletPool()
         self._log = _access_log(spec, events)
         self._proxy = Proxy(config, self._sweeper, self._greenlets, self._log, _context(spec, events))
-        self._proxy.attempts.recorder = recorder_of(spec.recorder, spec.slot, spec.generation, spec.index, spec.workers)
+        place = (spec.index, spec.workers)
+        self._proxy.attempts.recorder = recorder_of(spec.recorder, spec.slot, spec.generation, place, events.warning)
         self._balancer = AcceptBalancer(spec.scoreboard, spec.slot)
         most = places(config.limits.connections, spec.index, spec.workers, allowed, events.warning)
         self._server = ConnectionHandler(self._proxy, self._sweeper, most, events.warning, self._balancer)

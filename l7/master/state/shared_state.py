@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -78,7 +79,8 @@ class SharedMemoryOwner:
     def open(self, slot: int) -> None:
         """Prepare the lane of a slot for a new worker; raises ``OSError`` when there is no memory for it."""
         self.shared_memory.open(self.lane(slot))
-        self.recorder.open(slot)
+        with contextlib.suppress(OSError):  # a worker without it serves all the same, and says so
+            self.recorder.open(slot)
 
     def retire(self, slot: int) -> None:
         """Zero the gauges of a slot's lane: its worker has exited."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from l7.config.generation import Generation
 from l7.errors import (
     CLIENT_GONE_HEAD,
     CLOSED_EARLY,
@@ -21,8 +23,10 @@ from l7.errors import (
 )
 from l7.telemetry.recorder import layout
 from l7.telemetry.recorder.memory import OtherLayoutError, RecorderView
+from l7.telemetry.recorder.opening import recorder_of
+from l7.telemetry.recorder.writer import Recorder
 from tests.harness import TIMEOUT
-from tests.telemetry.recorder.recording import exchange, memory, reader, record, writer
+from tests.telemetry.recorder.recording import config, exchange, memory, reader, record, writer
 
 
 def forked(do: Callable[[], object]) -> int:
@@ -293,6 +297,20 @@ def test_a_lane_that_is_opened_later_is_read() -> None:
     record(writer(where, 4), exchange("two"))
     assert sorted(one.request_id for one in read.finished()) == ["one", "two"]
     assert sorted(one.request_id for one in read.news().records) == ["one", "two"]
+
+
+def test_a_worker_without_memory_serves_unrecorded_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(number: int) -> memoryview:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    where, said = memory(), list[str]()
+    generation = Generation(1, config(), "")
+    assert isinstance(recorder_of(where, 0, generation, (0, 1), said.append), Recorder)
+    assert not said
+    monkeypatch.setattr(where, "lane", refuse)
+    assert not isinstance(recorder_of(where, 0, generation, (0, 1), said.append), Recorder)
+    assert said == ["recorder: no memory for this worker's requests, which are not recorded: Cannot allocate memory"]
+    assert not isinstance(recorder_of(None, 0, generation, (0, 1), said.append), Recorder)
 
 
 def test_readers_can_change_nothing() -> None:
