@@ -79,8 +79,8 @@ class Machine:
             file.with_suffix(".key").write_bytes(key)
 
     @contextlib.contextmanager
-    def running(self, *command: str, port: int = 443) -> Iterator[None]:
-        """Run a command until it listens on a port, and stop it in the end."""
+    def running(self, *command: str, ports: Sequence[int] = (80, 443)) -> Iterator[None]:
+        """Run a command, once it listens on these ports, and stop it in the end."""
         log = self._directory / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -88,7 +88,8 @@ class Machine:
                 env={**os.environ, "HOME": str(self._directory), "XDG_DATA_HOME": str(self._directory)},
             )  # fmt: skip
             try:
-                _wait_for_port(port, process, log)
+                for port in ports:
+                    _wait_for_port(port, process, log)
                 yield
             finally:
                 process.terminate()
