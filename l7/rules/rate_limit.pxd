@@ -13,7 +13,7 @@ cdef class BucketKey:
     cdef bint _everybody
     cdef int _first
 
-    @cython.locals(value=bytes)
+    @cython.locals(value=bytes, client=str)
     cpdef long long of(self, RuleContext context) except? -1
     @cython.locals(run=bytes, value=bytes, one=bytes, at=Py_ssize_t, end=Py_ssize_t, colon=Py_ssize_t, size=Py_ssize_t)
     cpdef bytes value(self, RequestHead head)
