@@ -217,10 +217,15 @@ def test_it_goes_before_the_login(l7, origin):
 
 def test_refusals_are_counted(l7, origin):
     admin = f"/tmp/l7-admin-rate-{os.getpid()}"
-    text = config(origin().address, "requests: 2, per: 1h") + f"admin: 'unix:{admin}'\nlimits: {{body: 10}}\n"
+    server = origin().address
+    text = config(server, "requests: 2, per: 1h")
+    text += f"  c: {{servers: ['{server}'], deny: [127.0.0.1]}}\n  d: {{servers: ['{server}'], allow: [192.0.2.1]}}\n"
+    text += f"  e: {{servers: ['{server}'], users: {{me: secret}}}}\n"
+    text += f"admin: 'unix:{admin}'\nlimits: {{body: 10}}\n"
     proxy = l7(text, workers=2, argv=["--control", STATUS])
     assert statuses(proxy, 6) == [200, 200, 429, 429, 429, 429]
     assert request(proxy.address, "POST", host="b", body=b"x" * 11).status == 413
+    assert [statuses(proxy, 1, host=host) for host in "cde"] == [[403], [403], [401]]
 
     def figures() -> dict[str, int]:
         text = get(admin, "/metrics").body.decode()
@@ -232,11 +237,20 @@ def test_refusals_are_counted(l7, origin):
 
     proxy.wait_for(ready, "the figures")
     told = [(one["backend"], one["rule"], one["requests"]) for one in proxy.status()["refused"]]
-    assert told == [("a", "rate-limit", 4), ("b", "limits.body", 1)]
+    assert told == [
+        ("a", "rate-limit", 4),
+        ("b", "limits.body", 1),
+        ("c", "deny", 1),
+        ("d", "allow", 1),
+        ("e", "users", 1),
+    ]
     wanted = {
         'l7_rule_refusals_total{host="a",rule="rate-limit"}': 4,
         'l7_rule_refusals_total{host="a",rule="limits.body"}': 0,
         'l7_rule_refusals_total{host="b",rule="limits.body"}': 1,
+        'l7_rule_refusals_total{host="c",rule="deny"}': 1,
+        'l7_rule_refusals_total{host="d",rule="allow"}': 1,
+        'l7_rule_refusals_total{host="e",rule="users"}': 1,
         'l7_rate_limit_overflows_total{host="a"}': 0,
     }
     found = figures()
