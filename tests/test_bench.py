@@ -328,7 +328,7 @@ def test_l7_configuration_with_rules_is_valid(tmp_path: Path) -> None:
     text = (tmp_path / "l7.yml").read_text()
     Config.model_validate(yaml.safe_load(text))
     assert len(rules.RULES) == 10
-    assert text.count("X-") == 4, "what is set in one section stands side by side"
+    assert text.count("X-") == 5, "what is set in one section stands side by side"
 
 
 def site(directory: Path, login: bool, tls: bool) -> proxies.Site:

@@ -9,8 +9,8 @@ import json
 from typing import Any
 
 REQUEST, RESPONSE = "request-headers", "response-headers"
-SECURITY = "Strict-Transport-Security: max-age=31536000"
-"""The field that shows that rules are in force; it is among the first three."""
+SECURITY = "X-Content-Type-Options: nosniff"
+"""The field that shows that rules are in force, also over plain http; it is among the first three."""
 
 ZONE = "limit_req_zone $binary_remote_addr zone=addresses:10m rate=1000000r/s;"
 """What nginx needs for the limit, outside of the place where it holds."""
@@ -21,7 +21,7 @@ RULES: tuple[tuple[str, dict[str, Any]], ...] = (
     (f"add_header {_NAME} {_VALUE} always;", {RESPONSE: {"set": {_NAME: _VALUE}}}),
     ("proxy_hide_header X-Powered-By;", {RESPONSE: {"remove": ["X-Powered-By"]}}),
     ('proxy_set_header X-Debug "";', {REQUEST: {"remove": ["X-Debug"]}}),
-    ("add_header X-Content-Type-Options nosniff always;", {RESPONSE: {"set": {"X-Content-Type-Options": "nosniff"}}}),
+    ("add_header X-Frame-Options DENY always;", {RESPONSE: {"set": {"X-Frame-Options": "DENY"}}}),
     ("add_header Referrer-Policy same-origin always;", {RESPONSE: {"set": {"Referrer-Policy": "same-origin"}}}),
     ("deny 127.6.6.6;", {"deny": ["127.6.6.6"]}),
     ("allow 127.0.0.0/8; deny all;", {"allow": ["127.0.0.0/8"]}),
