@@ -103,7 +103,6 @@ LOCAL_IMPORTS: dict[tuple[str, str], str] = {
     ("l7.master.state.certificate_storage", "l7.tls.parsing"): "the same",
     ("l7.master.state.certificate_storage", "l7.tls.self_signed"): "the same",
     ("l7.workers.monitor.certificate_renewal", "l7.tls.parsing"): "the same",
-    ("l7.workers.rules.compression", "ctypes"): "for those who compress",
     (
         "l7.workers.monitor.certificate_renewal",
         "l7.acme.authority",

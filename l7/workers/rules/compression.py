@@ -9,6 +9,7 @@ is written only where the server's answer has come to its end: what is cut short
 
 from __future__ import annotations
 
+import ctypes
 from contextlib import suppress
 
 import gevent
@@ -68,8 +69,6 @@ def _keep_free_memory() -> None:
 
     Where there is no such setting, as in musl, nothing happens.
     """
-    import ctypes
-
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_TRIM_THRESHOLD, KEPT_FREE)
