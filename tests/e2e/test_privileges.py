@@ -12,10 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from l7.config.codings import CODINGS
 from tests.harness.accounts import NOBODY, free_privileged_port, privileged_ports, root_only
 from tests.harness.client import TIMEOUT, get
 from tests.harness.l7process import ROOT, L7Process
-from tests.harness.origin import Origin, routes
+from tests.harness.origin import Origin, Reply, routes
 
 ALONE = "privileged-opener: off\n"
 """What is in a configuration where nobody stays root."""
@@ -65,6 +66,20 @@ def test_everybody_is_nobody_after_a_privileged_port_is_bound(public):
             proxy.wait_for_event(rf"port: {port} -> {port - 1}.*restart")
             proxy.wait_for_event("reload.refused", generation=2)
             assert get((host, port)).status == 200
+
+
+@root_only
+def test_who_cannot_read_the_installation_compresses_all_the_same(public):
+    """What compresses was imported before, also where only a reload asks for it."""
+    with Origin(lambda request: Reply(body=b"text " * 1000, headers=[(b"Content-Type", b"text/plain")])) as app:
+        config = f"backends: {{'*': {{servers: ['{app.address}']}}}}\n"
+        with L7Process(config, run_as=None, directory=public) as proxy:
+            for generation, coding in enumerate(CODINGS, 2):
+                proxy.write_config(f"compress: [{coding}]\n{config}")
+                proxy.hup()
+                proxy.wait_for_event("reload.done", generation=generation)
+                answer = get(proxy.address, headers=[("Accept-Encoding", coding)])
+                assert (answer.status, answer.header(b"content-encoding")) == (200, coding.encode())
 
 
 @root_only

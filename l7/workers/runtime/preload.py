@@ -10,9 +10,12 @@ None of this brings a gevent hub to life: that happens in each worker.
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 
 import gevent.monkey
+
+from l7.config.codings import installed
 
 _NAMES = (
     "_threading_local",
@@ -50,3 +53,5 @@ def preload() -> None:
                 importlib.import_module(f"gevent.monkey.{module.name}")
             except ImportError:  # made for another version of Python
                 continue
+    if os.geteuid() == 0:
+        installed()  # what compresses, though nothing may be compressed yet: a reload may ask for it
