@@ -57,6 +57,8 @@ def test_underscores_of_requests_count_as_hyphens() -> None:
         b"X_Env: a", b"x_ENV: b", b"B_c: d_e", b"X-Env: prod",
     ]  # fmt: skip
     assert lines(FieldChanges(["x_env"], twins=True), runs) == [b"B_c: d_e"]
+    for name in ("_a", "-A"):
+        assert lines(FieldChanges([name], twins=True), [b"_A: 1", b"-A: 2\r\n-b: 3"]) == [b"-b: 3"]
 
 
 def test_variables() -> None:
@@ -84,7 +86,7 @@ def test_request_that_could_not_be_read() -> None:
     assert changes.apply([], None) == [b"X-A: b"]
 
 
-NAMES = st.sampled_from(["A", "b", "^", "X", "X-Env", "X_Env", "x-ENV", "Vary", "x^y", "Y_", "Y-"])
+NAMES = st.sampled_from(["A", "b", "^", "X", "X-Env", "X_Env", "x-ENV", "Vary", "x^y", "Y_", "Y-", "_Z", "-z"])
 LINES = st.lists(
     st.tuples(NAMES, st.text("aB:_- ", max_size=6)).map(lambda pair: f"{pair[0]}: {pair[1]}".encode()), max_size=8
 )

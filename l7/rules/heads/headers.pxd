@@ -4,7 +4,7 @@ cimport cython
 
 from l7.http cimport octets
 
-cdef int _COLON, _UNDERSCORE, _LOWER
+cdef int _COLON, _HYPHEN, _UNDERSCORE, _LOWER
 
 @cython.final
 cdef class FieldChanges:

@@ -18,6 +18,7 @@ _SECURE_ONLY = b"strict-transport-security"
 """Not sent over plain http (RFC 6797, 7.2)."""
 # As the compiler's own integers: see the .pxd.
 _COLON = 0x3A
+_HYPHEN = 0x2D
 _UNDERSCORE = 0x5F
 _LOWER = 0x20
 
@@ -84,7 +85,10 @@ class FieldChanges:
         self._quick = sorted(self._gone)
         self._strange = any(b"_" in name or b"^" in name for name in self._gone)
         """Whether there is a name that `octets.named` does not find."""
-        self._initials = bytes([any(name[0] | _LOWER == code for name in self._gone) for code in range(256)])
+        initials = {name[0] | _LOWER for name in self._gone}
+        if twins and _HYPHEN in initials:
+            initials.add(_UNDERSCORE | _LOWER)
+        self._initials = bytes([code in initials for code in range(256)])
         """By octet, in lower case, whether a name that goes begins with it."""
         self._written = _merged(self.lines)
         self._fixed = b""
