@@ -18,6 +18,10 @@ from l7.rules.context import RuleContext
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _SCHEMES = (b"http", b"https")
+_SCRIPTS = ("/javascript", "/x-javascript", "/ecmascript")
+_OF_SCRIPTS = {ord(char): f"\\u{ord(char):04x}" for char in "'`$<"}
+"""What ends a text in JavaScript beside the double quote, or begins a variable or a mark-up within it."""
+_OF_SCRIPTS_IN_PAGES = {ord(char): f"&#x{ord(char):x};" for char in "\\`"}
 
 
 class Template:
@@ -52,7 +56,7 @@ class Template:
         return None if _CONTROL.search(value) else value
 
     def body(self, context: RuleContext | None, media_type: str, known: Mapping[str, bytes] | None = None) -> bytes:
-        """The text as a body of ``media_type``, in which values are escaped where that is HTML, XML or JSON.
+        """The text as a body of ``media_type``, in which values are escaped where that is HTML, XML, JSON or a script.
 
         ``known`` are values that stand before those of the request, by name: the status and the reason of a failure.
         What is not known, or holds a control character, is left empty.
@@ -78,16 +82,24 @@ def _escape_of(media_type: str) -> Callable[[bytes], bytes]:
     essence = media_type.partition(";")[0].strip().lower()
     if essence == "text/html" or essence.endswith(("/xml", "+xml")):
         return _as_markup
+    if essence.endswith(_SCRIPTS):
+        return _as_script
     return _as_json if essence.endswith(("/json", "+json")) else bytes
 
 
 def _as_markup(value: bytes) -> bytes:
-    return html.escape(value.decode("utf-8", "replace")).encode("utf-8")
+    """The value as text; also without what would go on with, or end, the text of a script within a page."""
+    return html.escape(value.decode("utf-8", "replace")).translate(_OF_SCRIPTS_IN_PAGES).encode("utf-8")
 
 
 def _as_json(value: bytes) -> bytes:
     """The value within quotes that stand in the text."""
     return json.dumps(value.decode("utf-8", "replace"))[1:-1].encode("ascii")
+
+
+def _as_script(value: bytes) -> bytes:
+    """The value within quotes of any kind, as JavaScript has them."""
+    return json.dumps(value.decode("utf-8", "replace"))[1:-1].translate(_OF_SCRIPTS).encode("ascii")
 
 
 def scheme_of(context: RuleContext) -> bytes:

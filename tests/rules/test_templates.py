@@ -148,6 +148,18 @@ def test_values_are_escaped_in_markup(media_type: str, value: bytes) -> None:
     assert Template.parse("<p>{path}").body(context_of(b"/<script>&\"'"), media_type) == b"<p>" + value
 
 
+@pytest.mark.parametrize(
+    ("media_type", "value"),
+    [
+        ("text/javascript; charset=utf-8", rb"\"\u0027\u0060\\\u0024{x}\u003c/script>"),
+        ("application/javascript", rb"\"\u0027\u0060\\\u0024{x}\u003c/script>"),
+        ("text/html", b"&quot;&#x27;&#x60;&#x5c;${x}&lt;/script&gt;"),
+    ],
+)
+def test_no_value_ends_the_text_of_a_script(media_type: str, value: bytes) -> None:
+    assert Template.parse("{query}").body(context_of(b"/?\"'`\\${x}</script>"), media_type) == value
+
+
 @given(st.binary(), st.text(alphabet="{}ab \r\n\0", max_size=8), st.sampled_from(["{user}", "{user}{user}", "x{user}"]))
 def test_no_control_character_ever_leaves(user: bytes, text: str, variables: str) -> None:
     context = context_of()
