@@ -69,10 +69,11 @@ class BucketKey:
     def value(self, head: RequestHead) -> bytes:
         """The value of the header, its lines joined; empty where there is none.
 
-        A name with underscores counts as the one with hyphens: CGI and WSGI take ``X_Key`` for ``X-Key``.
+        A name with underscores counts as the one with hyphens: CGI and WSGI take ``X_Key`` for ``X-Key``. A host counts
+        as routes know it: other case, a port or a last dot would make another bucket for the same one.
         """
         if self._name == b"host:":
-            return head.authority
+            return head.host.encode("ascii")
         value = b""
         for run in head.runs:
             at = 0

@@ -10,6 +10,7 @@ from l7.config.schema import Config
 from l7.config.sections.rules import RateLimit
 from l7.errors import RATE_LIMITED, ConfigError, ProxyError
 from l7.exchange import Exchange
+from l7.http.authority import host_of
 from l7.http.forwarding import Hop
 from l7.http.messages import LocalResponse, RequestHead, ResponseHead, StatusLine
 from l7.rules.context import RuleContext
@@ -49,6 +50,7 @@ def rule(limiter: RateLimiter | None, route: str = "a", **limit: Any) -> RateLim
 def asked(client: str = "203.0.113.1", *lines: bytes, peer: str = "", host: bytes = b"a") -> RuleContext:
     exchange = Exchange(client, 0.0)
     head = RequestHead(b"GET / HTTP/1.1", b"GET", b"/", host, 1)
+    head.host = host_of(host)
     head.runs = [b"\r\n".join(lines)] if lines else []
     return RuleContext(exchange, head, Hop(peer or client, 80, b"a"), None, None, None)
 
@@ -75,11 +77,11 @@ def admits(rule: RateLimitRule, context: RuleContext) -> bool:
         ("_key", [b"_Key: a"], b"a"),
         ("x-key", [b"X"], b""),
         ("x-key", [], b""),
-        ("host", [b"X-Host: a"], b"a.test:80"),
+        ("host", [b"X-Host: a"], b"a.test"),
     ],
 )
 def test_the_value_of_a_header(name: str, lines: list[bytes], value: bytes) -> None:
-    assert BucketKey(b"", f"header:{name}").value(asked("", *lines, host=b"a.test:80").head) == value
+    assert BucketKey(b"", f"header:{name}").value(asked("", *lines, host=b"A.test.:80").head) == value
 
 
 def test_lines_of_all_runs_are_looked_at() -> None:
@@ -198,6 +200,8 @@ def test_a_client_that_a_proxy_has_named_is_not_told_of(limiter: RateLimiter, to
         ({"requests": 1, "by": "header:"}, "is not a name"),
         ({"requests": 1, "by": "header:X-Forwarded-For"}, "write client: trusted-proxies say who that is"),
         ({"requests": 1, "by": "header:connection"}, "does not tell clients apart"),
+        ({"requests": 1, "by": "header:X_Forwarded_For"}, "does not tell clients apart"),
+        ({"requests": 1, "by": "header:X-Client-Cert-Fingerprint"}, "does not tell clients apart"),
         ({"requests": 1, "per": "1ms"}, "per"),
         ({"requests": 1, "burst": -1}, "burst"),
     ],

@@ -102,7 +102,8 @@ def rate_key(value: Any) -> str:
     if not colon or kind != "header":
         raise ValueError(f"{quoted(text)} is unknown; write client, header:NAME or all")
     name = token(name.strip()).lower()
-    if name in _OF_HOPS or name.startswith("x-forwarded-"):
+    read_as = name.replace("_", "-")  # as CGI does, and whoever counts
+    if read_as in _OF_HOPS or read_as.startswith(("x-forwarded-", "x-client-cert-")):
         raise ValueError(f"header:{name} does not tell clients apart; write client: trusted-proxies say who that is")
     return f"header:{name}"
 
