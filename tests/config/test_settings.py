@@ -40,6 +40,7 @@ CANDIDATES = (
 COMPANIONS: dict[Place, dict[Place, str]] = {
     ("authorization",): {("users",): "some:password"},
     ("defaults", "hash-key"): {("defaults", "balance"): "hash"},
+    ("tracing", "sample"): {("tracing", "otlp"): "http://127.0.0.1:4318"},
     ("tls", "client-auth"): {("tls", "certificates"): "/f", ("tls", "client-ca"): "/y"},
     ("tls", "client-ca"): {("tls", "certificates"): "/f", ("tls", "client-auth"): "require"},
     **{
