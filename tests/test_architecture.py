@@ -714,6 +714,18 @@ def test_hot_modules_are_those_with_types() -> None:
     assert typed - included == set(compiled.HOT)
 
 
+def test_the_page_names_each_room() -> None:
+    """docs/architecture.rst says of each room on which floor it is."""
+    page = (ROOT / "docs/architecture.rst").read_text("utf-8")
+    table = page[page.index("\nFloors\n") : page.index("MASTER_FLOORS")]
+    found: dict[str, int] = {}
+    for row in table.split("   * - ")[2:]:
+        floor, rooms, _ = re.split(r"\n     - ", row, maxsplit=2)
+        found.update(dict.fromkeys(re.findall(r"``(\w+)/?``", rooms), int(floor)))
+    told = {room.removeprefix("l7."): floor for room, floor in FLOORS.items() if floor and not room.endswith("__")}
+    assert found == told
+
+
 def test_master_runs_no_gevent() -> None:
     """It imports what workers need, so that they are born with it; a hub or a patch would be a worker's inheritance."""
     code = (

@@ -133,6 +133,27 @@ def test_explain_needs_a_url() -> None:
     assert l7("explain", "-c", "config.yml")[0] == 2
 
 
+@pytest.mark.parametrize("url", ["ftp://example.com/", "WS://me:hunter2@example.com/"])
+def test_explain_needs_a_url_of_http(url: str) -> None:
+    code, out, err = l7("explain", url, "-c", "config.yml")
+    assert (code, out, err) == (2, "", "explain: the URL is neither http:// nor https://\n")
+
+
+@pytest.mark.parametrize("field", ["hunter2", ": hunter2", "X hunter2: 1", "X: a\r\nhunter2: 1"])
+def test_explain_needs_header_fields_that_are_some(field: str) -> None:
+    code, out, err = l7("explain", "http://example.com/", "-H", field, "-c", "config.yml")
+    assert (code, out, err) == (2, "", "--header: must be a header field, as 'Accept: text/html'\n")
+
+
+def test_the_help_says_what_a_section_is_that_can_be_off() -> None:
+    _, out, _ = l7("--help")
+    for flag, words in (
+        ("--recorder off", "What is kept of the last requests"),
+        ("--tracing off", "Traces of requests"),
+    ):
+        assert re.search(rf"{flag}\s+{words}", out), flag
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

@@ -7,6 +7,7 @@ Where none runs, or ``--offline`` is given, the configuration alone is explained
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from l7.commands.control_client import ask
@@ -18,6 +19,8 @@ from l7.explain.asked import Question
 from l7.explain.explanation import explain
 from l7.ipc.requests import Answer, ExplainRequest
 
+_OTHER_SCHEME = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
 
 def command(argv: Sequence[str], environ: Mapping[str, str], load: Callable[[], Loaded]) -> int:
     """Explain a request; 1 when nothing answers it but a refusal.
@@ -27,6 +30,8 @@ def command(argv: Sequence[str], environ: Mapping[str, str], load: Callable[[], 
     given = flags.parse_flags(argv)
     if len(given.words) < 2 and not given.problems:
         raise ConfigError([Problem("explain", "", "write a URL, as in `l7 explain http://example.com/api`")])
+    if not given.problems and _OTHER_SCHEME.match(given.words[1]):
+        raise ConfigError([Problem("explain", "", "the URL is neither http:// nor https://")])
     answer = None if given.offline or given.words[2:] else _ask(given, environ)
     if answer is None:
         answer = _offline(load(), given)

@@ -321,7 +321,7 @@ port: 80
         "config.yml:1: port: '0o17' is not a whole number; write 0 to 65535",
         "config.yml:2: worker: unknown key; did you mean 'workers'?",
         "config.yml:3: run_as: unknown key; did you mean 'run-as'?",
-        "config.yml:5: users.admin: has no value; write one or remove the key",
+        "config.yml:5: users.admin: has no password; write `login: password`, with a space after the colon",
         "config.yml:6: limits.head: '1XB' is not a size; write a size such as 64KiB, 10MB, 1GiB or a number of bytes",
         "config.yml:7: timeouts: write a mapping, `key: value`",
         "config.yml:8: trusted-proxies[0]: '10.0.0.1/8' has host bits set; write 10.0.0.0/8",
@@ -463,6 +463,8 @@ def test_no_message_about_the_command_line_holds_a_password(argv: list[str]) -> 
         f"users: {{admin: '{SECRET}}}", f"users: {{admin: %{SECRET}}}", f"users: {{admin: @{SECRET}}}",
         f'users: {{admin: "{SECRET}\\q"}}', f"users: {{admin: $2b${SECRET}}}", f'users: {{admin: "{SECRET}\\n"}}',
         f"users:\n  admin: &{SECRET} x\n  admin: &{SECRET} y", f"users:\n  admin: |\n    {SECRET}\n",
+        f"users: {{admin {SECRET}}}", f"users: {{admin\t{SECRET}: }}", f"users:\n  admin {SECRET}:\n",
+        f"backends: {{a: {{servers: [b:80], users: {{admin {SECRET}}}}}}}",
         f"password: {SECRET}", f"backends: {{a: {{servers: ['http://a:{SECRET}@b']}}}}",
     ],
 )  # fmt: skip

@@ -11,6 +11,7 @@ from l7.networks import UNIX, canonical
 from l7.units import parse_duration
 
 _STATUS = re.compile(r"([1-5](?:[0-9]{2}|xx))(?:-([1-5][0-9]{2}))?")
+_FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*")
 COMMANDS = {
     "check": "validate the configuration and exit",
     "dump": "print the effective configuration, each value with its source",
@@ -75,7 +76,7 @@ def add_options_of_commands(group: Any, command: str | None) -> None:
         text = argparse.SUPPRESS if hidden else f"{', '.join(ONLY_FOR[names[-1]])}: {help}"
         group.add_argument(*names, help=text, **options)
 
-    add("-H", "--header", action=Collect, metavar="'NAME: VALUE'", help="a request header.")
+    add("-H", "--header", action=Collect, type=_field, metavar="'NAME: VALUE'", help="a request header.")
     add("--method", type=_method, metavar="METHOD", help="the method of the request, which is GET else.")
     add("--client", type=_client, metavar="ADDRESS", help="who asks: an IP address, or `unix:`.")
     add("--json", action="store_true", help="print JSON.")
@@ -95,6 +96,12 @@ def _add_filters(add: Callable[..., None]) -> None:
     add("--server", metavar="ADDRESS", help="only those for which this server was tried.")
     add("--route", metavar="ROUTE", help="only of this route.")
     add("--slower", type=_duration, metavar="TIME", help="only those that took this long, as 500ms or 1s, or longer.")
+
+
+def _field(text: str) -> str:
+    if _FIELD.fullmatch(text) is None:  # the value may be a secret: it is not repeated
+        raise argparse.ArgumentTypeError("must be a header field, as 'Accept: text/html'")
+    return text
 
 
 def _statuses(text: str) -> tuple[tuple[int, int], ...]:

@@ -55,6 +55,8 @@ def _what(detail: Any, path: Path) -> str:
         return f"unknown key{did_you_mean(str(path[-1]), _keys(path[:-1]))}"
     if kind == "missing":
         return "is missing"
+    if value is None and path[-2:-1] == ("users",):
+        return "has no password; write `login: password`, with a space after the colon"
     if value is None:
         return "has no value; write one or remove the key"
     if kind == "value_error":

@@ -180,13 +180,15 @@ def _group(setting: Setting) -> str:
         return top
     if top in ("port", "bind", "tls"):
         return "listening"
-    if top in ("users", "authorization", "trusted-proxies", "via"):
+    if top in ("users", "authorization", "trusted-proxies", "via", "allow", "deny", "compress"):
         return "requests"
-    return "logging" if "log" in top else "processes"
+    return "logging" if "log" in top or top in ("tracing", "recorder") else "processes"
 
 
 def _add(group: Any, setting: Setting, *, hidden: bool) -> None:
-    words = "off: none at all." if setting.turns_off else setting.info.description or ""
+    words = setting.info.description or ""
+    if setting.turns_off and "off" not in words:
+        words += " off: none."
     repeat = " May be repeated." if setting.flag.repeat else ""
     default = setting.default()
     shown = "" if default is None else f" (default: {default})"

@@ -12,14 +12,19 @@ from l7.units import one_line
 def show_path(path: tuple[str | int, ...]) -> str:
     """Show a path as ``backends.example.com.servers[0].address``.
 
-    Except for routes, what follows a colon is left out: ``{admin:secret}`` without a space is one key in YAML.
+    Except for routes, what follows a colon is left out: ``{admin:secret}`` without a space is one key in YAML. So is
+    ``{admin secret}``, below ``users``.
     """
     shown = ""
     for depth, part in enumerate(path):
         if isinstance(part, int):
             shown += f"[{part}]"
             continue
-        text = part if path[0] == "backends" and depth == 1 else re.sub(r":.*", ":***", part, flags=re.DOTALL)
+        if path[0] == "backends" and depth == 1:
+            text = part
+        else:
+            end = r"([:\s]).*" if path[depth - 1] == "users" and depth else r"(:).*"
+            text = re.sub(end, r"\1***", part, flags=re.DOTALL)
         shown += ("." if shown else "") + printable(text)
     return shown
 
