@@ -50,6 +50,10 @@ cdef extern from *:
         return 0;
     }
 
+    CYTHON_UNUSED static CYTHON_INLINE long long l7_microseconds(double seconds) {
+        return seconds > -9e12 && seconds < 9e12 ? (long long)(seconds * 1e6) : -1;
+    }
+
     typedef struct { char *at, *end; } L7Room;
 
     static void l7_add_some(L7Room *room, const unsigned char *from, Py_ssize_t size) {
@@ -143,6 +147,7 @@ cdef extern from *:
     }
     """
     void fence "l7_fence" ()
+    long long microseconds "l7_microseconds" (double seconds)
     Py_ssize_t put "l7_record_put" (object memory, Py_ssize_t at, Py_ssize_t room, bytes raw) except -1
     Py_ssize_t put_text "l7_record_put_text" (object memory, Py_ssize_t at, Py_ssize_t room, str text) except -1
     int copy "l7_record_copy" (object memory, Py_ssize_t at, Py_ssize_t begin, Py_ssize_t size) except -1

@@ -23,6 +23,11 @@ def fence() -> None:
     """Let no store that follows be seen before one that was made."""
 
 
+def microseconds(seconds: float) -> int:
+    """A time as records have it; -1 for one beyond all sense."""
+    return int(seconds * 1e6) if -9e12 < seconds < 9e12 else -1
+
+
 def put(memory: memoryview, at: int, room: int, raw: bytes) -> int:
     """Write ``raw``, at most ``room`` bytes of it; returns how many."""
     size = min(len(raw), room)

@@ -172,7 +172,7 @@ class Recorder(NullRecorder):
         if exchange.tls is not None:
             sizes |= (4 if exchange.tls.version == "1.3" else 3) << 40
         integers.store(cells, base + _SIZES, sizes)
-        integers.store(cells, base + _STARTED, int((exchange.started + self._since) * 1e6))
+        integers.store(cells, base + _STARTED, texts.microseconds(exchange.started + self._since))
         integers.store(cells, base + _TOTAL, -1)
         integers.store(cells, base + _QUEUE, -1)
         integers.store(cells, base + _CONNECTION, exchange.connection)
@@ -191,7 +191,7 @@ class Recorder(NullRecorder):
         sizes = integers.load(cells, base + _SIZES)
         kept = sizes & 255
         if not kept:
-            integers.store(cells, base + _QUEUE, int(exchange.queue_time * 1e6))
+            integers.store(cells, base + _QUEUE, texts.microseconds(exchange.queue_time))
             integers.store(cells, base + _PLACE, self._route(exchange.route) | exchange.port << 46)
         if kept < _MOST_ATTEMPTS:
             kept += 1
@@ -200,7 +200,7 @@ class Recorder(NullRecorder):
             why |= _QUEUED
         many = (available if available < 127 else 127) << 40 | (members if members < 127 else 127) << 48
         integers.store(cells, at + _A_SERVER, self._name(server) | why << 32 | many)
-        integers.store(cells, at + _A_BEGAN, int((clock.monotonic() - exchange.started) * 1e6))
+        integers.store(cells, at + _A_BEGAN, texts.microseconds(clock.monotonic() - exchange.started))
         integers.store(cells, at + _A_TIMES, 0)
         integers.store(cells, at + _A_ENDED, 0)
         tried = ((sizes >> 8) & 0xFFFF) + 1
@@ -218,15 +218,15 @@ class Recorder(NullRecorder):
         if not kept:
             return
         at = base + _ATTEMPTS + (kept - 1) * _ATTEMPT
-        ended = int((clock.monotonic() - exchange.started) * 1e6) + 1
+        ended = texts.microseconds(clock.monotonic() - exchange.started) + 1
         if failure.kind not in _UNCONNECTED:
             self._put_times(at, exchange)
         named = self._name(failure.kind.name) << 32
         integers.store(self._cells, at + _A_ENDED, (ended if ended < _32_BITS else _32_BITS) | named)
 
     def _put_times(self, at: int, exchange: Exchange) -> None:
-        connect = 0 if exchange.connect_time < 0 else int(exchange.connect_time * 1e6) + 1
-        first = 0 if exchange.response_time < 0 else int(exchange.response_time * 1e6) + 1
+        connect = 0 if exchange.connect_time < 0 else texts.microseconds(exchange.connect_time) + 1
+        first = 0 if exchange.response_time < 0 else texts.microseconds(exchange.response_time) + 1
         times = (connect if connect < _32_BITS else _32_BITS) | (first if first < _31_BITS else _31_BITS) << 32
         integers.store(self._cells, at + _A_TIMES, times)
 
@@ -247,8 +247,8 @@ class Recorder(NullRecorder):
         elif exchange.route:
             integers.store(cells, base + _PLACE, self._route(exchange.route) | exchange.port << 46)
         if exchange.queue_time >= 0:
-            integers.store(cells, base + _QUEUE, int(exchange.queue_time * 1e6))
-        integers.store(cells, base + _TOTAL, int(exchange.total_time * 1e6))
+            integers.store(cells, base + _QUEUE, texts.microseconds(exchange.queue_time))
+        integers.store(cells, base + _TOTAL, texts.microseconds(exchange.total_time))
         integers.store(cells, base + _RECEIVED, exchange.received)
         integers.store(cells, base + _SENT, exchange.sent)
         status = exchange.status
