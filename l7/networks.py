@@ -104,6 +104,14 @@ class NetworkSet:
         index = bisect_right(self._first, packed) - 1
         return index >= 0 and packed <= self._last[index]
 
+    def covers(self, entry: Network | str) -> bool:
+        """Whether all of an entry of such a set is in this one."""
+        if isinstance(entry, str):
+            return self._unix
+        first, last = _range(unmapped(entry))
+        index = bisect_right(self._first, first) - 1
+        return index >= 0 and last <= self._last[index]
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {', '.join(map(str, self.entries))}>"
 

@@ -37,7 +37,24 @@ def loaded(text: str) -> Config:
         (BACKEND + "    allow: [10.0.0.1/8]\n", "config.yml:4: backends.a.allow[0]: "),
         (BACKEND + "    deny: [example.com]\n", "config.yml:4: backends.a.deny[0]: "),
         (BACKEND + "    limits: {body: lots}\n", "config.yml:4: backends.a.limits.body: "),
-        (BACKEND + "    limits: {head: 1KB}\n", "config.yml:4: backends.a.limits.head: unknown key"),
+        (
+            BACKEND + "    limits: {head: 1KB}\n",
+            "config.yml:4: backends.a.limits.head: holds for all routes: write limits.head",
+        ),
+        (
+            BACKEND + "    limits: {bodi: 1KB}\n",
+            "config.yml:4: backends.a.limits.bodi: unknown key; did you mean 'body'",
+        ),
+        (
+            BACKEND + "    trusted-proxies: [10.0.0.0/8]\n",
+            "config.yml:4: backends.a.trusted-proxies: holds for all routes",
+        ),
+        ("defaults: {limits: {head: 1KB}}\n" + BACKEND, "config.yml:1: defaults.limits.head: holds for all routes"),
+        (
+            "rate-limit: {requests: 5}\n" + BACKEND,
+            "config.yml:1: rate-limit: write it below a backend, or below defaults",
+        ),
+        ("servers: [b]\n" + BACKEND, "config.yml:1: servers: write it below a backend"),
         ("allow: []\n" + BACKEND, "config.yml:1: allow: the list is empty"),
         ("authorization: strip\n" + BACKEND + "    users: off\n", "config.yml:1: authorization: strip needs users"),
         ("defaults: {users: {a: b}}\n" + BACKEND, "config.yml:1: defaults.users: write it at the top of the file"),
@@ -58,6 +75,30 @@ def test_users_of_a_route_are_checked_logins_too() -> None:
     users = config.backends["a"].users
     assert users is not None
     assert users["a"].get_secret_value() == "b"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("allow: [10.1.0.0/16, '::1']\n    deny: [10.0.0.0/8, '::/0']", "nobody is let in"),
+        ("allow: ['::ffff:10.1.0.0/112']\n    deny: [10.0.0.0/8]", "nobody is let in"),
+        ("allow: ['unix:']\n    deny: ['unix:']", "nobody is let in"),
+        ("allow: [10.1.0.0/16, '::1', 'unix:']\n    deny: [10.0.0.0/8, 'unix:']", "keeps out 10.1.0.0/16, unix:"),
+        ("allow: [10.0.0.0/8, '::1']\n    deny: [10.1.0.0/16, 0.0.0.0/1]\n", "keeps out 10.0.0.0/8"),
+        ("allow: [10.0.0.0/8, 'unix:', '::1']\n    deny: [10.1.0.0/16]", ""),
+        ("allow: off\n    deny: [0.0.0.0/0, '::/0']", ""),
+    ],
+)
+def test_who_is_let_in_and_kept_out_at_once_is_told(text: str, words: str) -> None:
+    Path("config.yml").write_text(BACKEND + "    " + text)
+    found = [str(one) for one in load(["-c", "config.yml"], {}).warnings]
+    assert len(found) == bool(words)
+    assert not words or (found[0].startswith("config.yml:4: backends.a.allow: deny ") and words in found[0])
+
+
+def test_it_is_told_of_the_general_ones_too() -> None:
+    Path("config.yml").write_text("allow: [10.6.6.6]\ndeny: [10.6.6.6]\n" + BACKEND)
+    assert [one.where for one in load(["-c", "config.yml"], {}).warnings] == ["config.yml:1"]
 
 
 def test_the_dump_shows_no_password_and_loads_back() -> None:

@@ -49,10 +49,8 @@ def in_order(problems: list[Problem], file: str) -> list[Problem]:
 
 def _what(detail: Any, path: Path) -> str:
     kind, value = detail["type"], detail["input"]
-    if kind == "extra_forbidden" and path[:-1] == (DEFAULTS,) and path[-1] in _keys(()):
-        return "write it at the top of the file: there it holds for all routes that say nothing else"
     if kind == "extra_forbidden":
-        return f"unknown key{did_you_mean(str(path[-1]), _keys(path[:-1]))}"
+        return _elsewhere(path) or f"unknown key{did_you_mean(str(path[-1]), _keys(path[:-1]))}"
     if kind == "missing":
         return "is missing"
     if value is None and path[-2:-1] == ("users",):
@@ -69,6 +67,20 @@ def _what(detail: Any, path: Path) -> str:
     if kind in ("tuple_type", "list_type"):
         return "write a list, `- item`"
     return str(detail["msg"])
+
+
+def _elsewhere(path: Path) -> str:
+    """Where a key belongs that stands in the wrong place; empty for one that is unknown everywhere."""
+    if path[:-1] == (DEFAULTS,) and path[-1] in _keys(()):
+        return "write it at the top of the file: there it holds for all routes that say nothing else"
+    if len(path) == 1 and path[0] in _keys((DEFAULTS,)):
+        return f"write it below a backend, or below {DEFAULTS}: there it holds for all routes that say nothing else"
+    if len(path) == 1 and path[0] in _keys(("backends", "*")):
+        return "write it below a backend"
+    below = path[2:] if path[0] == "backends" else path[1:] if path[0] == DEFAULTS else ()
+    if below and below[-1] in _keys(below[:-1]):
+        return f"holds for all routes: write {show_path(below)} at the top of the file"
+    return ""
 
 
 def _one_of(value: Any, choices: tuple[str, ...]) -> str:

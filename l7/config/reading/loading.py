@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from l7.config.conflicts import conflicts, logins
+from l7.config.conflicts import conflicts, logins, shut_out
 from l7.config.file_content import ReadBytes, read_file
-from l7.config.generation import Loaded
+from l7.config.generation import Loaded, Path
 from l7.config.reading import flags
 from l7.config.reading.complaints import complaints, in_order
 from l7.config.reading.document import Document, read
@@ -55,7 +55,7 @@ def load(
     merge.refuse_short_form()
     problems = [*line.problems, *variables.problems, *document.problems, *merge.problems]
     config = _validate(merge, problems)
-    warnings = (*flags.unknown_variables(environ), *_redacted(config))
+    warnings = (*flags.unknown_variables(environ), *_redacted(config), *_placed(shut_out(config), merge))
     return Loaded(config, merge.sources, warnings, name, digest(config))
 
 
@@ -66,7 +66,7 @@ def _validate(merge: SourceMerge, problems: list[Problem]) -> Config:
     except ValidationError as error:
         problems += complaints(error, merge.where)
         config = None
-    problems += _wrong_together(config, merge) if config is not None else []
+    problems += _placed(conflicts(config), merge) if config is not None else []
     if config is not None and not config.backends and not problems:
         # A file that is there and has none is where the user looks first.
         problems.append(Problem(merge.document.name, "", NO_BACKENDS))
@@ -75,13 +75,12 @@ def _validate(merge: SourceMerge, problems: list[Problem]) -> Config:
     return config
 
 
-def _wrong_together(config: Config, merge: SourceMerge) -> list[Problem]:
-    problems = []
-    for path, what in conflicts(config):
+def _placed(found: Iterable[tuple[Path, str]], merge: SourceMerge) -> Iterator[Problem]:
+    """Say in which source each of what was found stands; left out is what is told elsewhere."""
+    for path, what in found:
         at = merge.where(path)
         if at is not None:
-            problems.append(Problem(at.place, show_path(path) if at.show_path else "", what))
-    return problems
+            yield Problem(at.place, show_path(path) if at.show_path else "", what)
 
 
 def _redacted(config: Config) -> list[Problem]:
