@@ -79,9 +79,14 @@ def _show(section: BaseModel, name: str) -> str:
             return "true" if getattr(value, "switch", False) else "on"
         return f"{{{words}}}"
     shown: Any = section.shown(name, value)  # type: ignore[attr-defined]
-    if isinstance(shown, (list, tuple)):
-        return "[" + ", ".join(scalar(str(item)) for item in shown) + "]"
-    return scalar(shown)
+    return _written(shown)
+
+
+def _written(value: Any) -> str:
+    """A value, or a list of them, as YAML has it."""
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(scalar(str(item)) for item in value) + "]"
+    return scalar(value)
 
 
 def _listeners(old: Config, new: Config) -> Iterator[str]:
@@ -120,8 +125,24 @@ def _settings(old: BaseModel, new: BaseModel, prefix: str, besides: tuple[str, .
             yield from _settings(before, after, f"{prefix}{name.replace('_', '-')}.")
         elif isinstance(after, SecretStr) and isinstance(before, SecretStr):
             yield f"{prefix}{name.replace('_', '-')}: changed"  # both are shown as ***
+        elif isinstance(after, Mapping) and isinstance(before, Mapping):
+            yield from _entries(before, after, f"{prefix}{name.replace('_', '-')}")
         else:
             yield _changed(name, old, new, prefix)
+
+
+def _entries(old: Mapping[str, Any], new: Mapping[str, Any], where: str) -> Iterator[str]:
+    """Yield what differs in a mapping with keys of the user's, such as header fields and error pages."""
+    for key in [*old, *(one for one in new if one not in old)]:
+        name = f"{where}.{printable(key)}"
+        value = new.get(key, "")
+        if key not in new:
+            yield f"{name}: removed"
+        elif key not in old:
+            yield f"{name}: added" + ("" if isinstance(value, SecretStr) else f" ({_written(value)})")
+        elif old[key] != value:
+            secret = isinstance(value, SecretStr) or isinstance(old[key], SecretStr)
+            yield f"{name}: changed" if secret else f"{name}: {_written(old[key])} -> {_written(value)}"
 
 
 def _logins(old: Mapping[str, SecretStr], new: Mapping[str, SecretStr], where: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from l7.config.values.names import printable
 from l7.config.values.server_names import OF_REQUEST
 from l7.errors import NO_ROUTE, ProxyError
 from l7.explain.asked import AskedRequest, Question, asked, listener_of, redirect_of
-from l7.explain.rules import RuleFindings, find_rules
+from l7.explain.rules import RuleFindings, find_rules, unrouted
 from l7.http.forwarding import ADDED
 from l7.http.messages import RequestHead
 
@@ -43,6 +43,8 @@ class Explanation:
     """The head that a server gets, line by line."""
     response: tuple[str, ...] = ()
     """Field lines that come into the answer."""
+    page: str = ""
+    """The error page of a request that is refused before any rule is asked; empty for none."""
 
     @property
     def route(self) -> str:
@@ -94,7 +96,8 @@ class Explanation:
     def _refusal(self, status: int, reason: str, decided: dict[str, Any]) -> dict[str, Any]:
         """A refusal; ``page`` is the file that is shown for it."""
         pages = None if self.findings is None else self.findings.compiled.pages
-        return {"status": status, "reason": reason, "page": None if pages is None else pages.file_of(status), **decided}
+        page = self.page or (None if pages is None else pages.file_of(status))
+        return {"status": status, "reason": reason, "page": page, **decided}
 
 
 def explain(config: Config, question: Question, sources: Sources | None = None) -> Explanation:
@@ -102,12 +105,15 @@ def explain(config: Config, question: Question, sources: Sources | None = None) 
     url = question.shown
     address = str(listener_of(config, url).address)
     routes = Routes(config.backends)
+    request: AskedRequest | None = None
     try:
         request = asked(config, question)
         redirect = redirect_of(config, request)
         match: Match | None = routes.match(request.head.host, request.head.path)
     except ProxyError as error:
-        return Explanation(url, address, refused=f"{error.kind.status} {error}")
+        status = error.kind.status
+        response, page = unrouted(config, routes, request, status)
+        return Explanation(url, address, refused=f"{status} {error}", page=page, response=response)
     if redirect and match is not None:
         client = request.exchange.client if question.client else ""
         return Explanation(url, address, question.method, client, request.head.host, match, redirect=redirect)

@@ -119,6 +119,19 @@ def find_rules(
     return RuleFindings(tuple(found), compiled, context, decided, refused, answer)
 
 
+def unrouted(config: Config, routes: Routes, request: AskedRequest | None, status: int) -> tuple[tuple[str, ...], str]:
+    """What the general rules make of a refusal before any route is known: the fields that come into it, and its page.
+
+    :param request: None where it could not be read.
+    """
+    compiled = RuleCompiler(config, routes, RuleResources()).of(None) or RuleSet(())
+    context = None
+    if request is not None:
+        context = RuleContext(request.exchange, request.head, request.hop, request.believed, None, compiled)
+    page = None if compiled.pages is None else compiled.pages.file_of(status)
+    return compiled.own(context, LocalResponse(status, "", b"")).fields, page or ""
+
+
 def _admit(
     compiled: RuleSet, context: RuleContext, *, known: bool
 ) -> tuple[dict[Rule, str], Rule | Decision | None, ProxyError | None]:

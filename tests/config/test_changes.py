@@ -40,6 +40,23 @@ def test_backends_that_are_new_or_have_other_servers() -> None:
     assert with_other_servers(old, config(hosts=hosts)) == ("c", "d", "new", "none")
 
 
+def test_mappings_are_compared_by_their_keys() -> None:
+    """What is not compared holds no value: a header field that says who asks is a secret."""
+    headers: Any = {"set": {"X-A": "1", "X-Gone": "2", "Authorization": "hunter2"}, "add": {"X-Tag": ["a", "b"]}}
+    old = Config(backends={"a": {"servers": ["b"], "request-headers": headers}})
+    headers = {"set": {"X-A": "{host}", "X-New": "3", "Authorization": "hunter3", "X-Api-Key": "hunter2"}}
+    new = Config(backends={"a": {"servers": ["b"], "request-headers": {**headers, "add": {"X-Tag": "a"}}}})
+    assert changes(old, new) == [
+        "backends.a.request-headers.set.X-A: '1' -> '{host}'",
+        "backends.a.request-headers.set.X-Gone: removed",
+        "backends.a.request-headers.set.Authorization: changed",
+        "backends.a.request-headers.set.X-New: added ('3')",
+        "backends.a.request-headers.set.X-Api-Key: added",
+        "backends.a.request-headers.add.X-Tag: [a, b] -> [a]",
+    ]
+    assert changes(old, old) == []
+
+
 def test_settings_are_shown_as_they_are_written() -> None:
     new = config(port=81, bind="::1", graceful_timeout="2m", limits={"body": "1MB"}, trusted_proxies=["10.0.0.0/8"])
     assert changes(config(port=82), new) == [

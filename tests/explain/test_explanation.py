@@ -33,8 +33,8 @@ backends:
 """
 
 
-def look(url: str, *headers: str, client: str = "10.0.0.1", method: str = "GET") -> dict[str, Any]:
-    loaded = load(["--config", "l7.yml"], {}, read_bytes=lambda _: FILE.encode())
+def look(url: str, *headers: str, client: str = "10.0.0.1", method: str = "GET", more: str = "") -> dict[str, Any]:
+    loaded = load(["--config", "l7.yml"], {}, read_bytes=lambda _: (FILE + more).encode())
     return explain(loaded.config, Question(url, headers, method, client), loaded.sources).plain()
 
 
@@ -111,3 +111,10 @@ def test_what_a_server_gets() -> None:
     assert "X-User: admin" not in found["request"]
     assert rules(found)["compress"][2] == "this client gets gzip"
     assert found["headers"]["X-Forwarded-For"] == "10.0.0.1"
+
+
+@pytest.mark.parametrize(("url", "host"), [("http://a/y/..%2Fx", ["X-Host: a"]), ("http://a b/", [])])
+def test_general_rules_hold_for_what_is_refused_before_any_is_asked(url: str, host: list[str]) -> None:
+    found = look(url, more="response-headers: {set: {X-A: b, X-Host: '{host}'}}\ncompress: true\n")
+    assert (found["refused"]["status"], found["refused"]["page"], found["rules"]) == (400, "/etc/4xx.html", [])
+    assert found["response"] == ["X-A: b", *host]
