@@ -93,6 +93,11 @@ def test_what_proves_who_asks_is_not_shown(name: str) -> None:
     assert "sesame" not in repr(changes)
     assert plain(changes.set[name]) == "open sesame"
     assert "sesame" not in complaint(RequestHeaders, {"set": {name: "open sesame\n"}})
+    for values in ("open sesame", ["open sesame"]):
+        changes = RequestHeaders.model_validate({"add": {name: values}})
+        assert "sesame" not in repr(changes)
+        assert [plain(value) for value in changes.add[name]] == ["open sesame"]
+    assert "sesame" not in complaint(RequestHeaders, {"add": {name: ["a", "open sesame\n"]}})
 
 
 def test_ordinary_values_are_shown() -> None:
@@ -180,7 +185,8 @@ backends:
 def test_dump_hides_what_proves_who_asks_and_loads_back(tmp_path: Path) -> None:
     file = tmp_path / "config.yml"
     file.write_text(
-        "backends: {a.test: {servers: [b], request-headers: {set: {Authorization: Basic sesame, X-Env: '{host}'}}}}"
+        "backends: {a.test: {servers: [b], request-headers: {set: {Authorization: Basic sesame, X-Env: '{host}'}, "
+        "add: {X-Key: [sesame], X-Tag: [a]}}}}"
     )
     dump = render_dump(load(["-c", str(file)], {}))
     assert "sesame" not in dump
@@ -189,8 +195,9 @@ def test_dump_hides_what_proves_who_asks_and_loads_back(tmp_path: Path) -> None:
     file.write_text(dump)
     again = load(["-c", str(file)], {})
     assert again.config.backends["a.test"].request_headers.set["X-Env"] == "{host}"
-    assert ["servers do not get it" in str(problem) for problem in again.warnings] == [True]
+    assert ["servers do not get it" in str(problem) for problem in again.warnings] == [True, True]
     assert "backends.a.test.request-headers.set" in str(again.warnings[0])
+    assert "backends.a.test.request-headers.add" in str(again.warnings[1])
 
 
 def test_a_backend_decides_of_the_fields_that_it_names(tmp_path: Path) -> None:

@@ -94,9 +94,11 @@ def _redacted(config: Config) -> list[Problem]:
 def _redacted_headers(config: Config) -> list[Problem]:
     what = "has the placeholder of a dump: servers do not get it"
     return [
-        Problem(show_path(("backends", route, "request-headers", "set")), printable(name), what)
+        Problem(show_path(("backends", route, "request-headers", kind)), printable(name), what)
         for route, backend in config.backends.items()
-        for name, value in backend.request_headers.set.items()
+        for kind in ("set", "add")
+        for name, values in getattr(backend.request_headers, kind).items()
+        for value in (values if kind == "add" else (values,))
         if isinstance(value, SecretStr) and value.get_secret_value() == REDACTED
     ]
 

@@ -83,7 +83,8 @@ def _entry(key: str, value: Any, path: Path, sources: Sources, indent: str) -> I
 
 def _item(item: Any, path: Path, sources: Sources, indent: str) -> Iterator[str]:
     if not isinstance(item, BaseModel):
-        yield f"{indent}- {scalar(str(item))}  # {printable(source_of(sources, path))}"
+        shown = REDACTED if isinstance(item, SecretStr) else str(item)
+        yield f"{indent}- {scalar(shown)}  # {printable(source_of(sources, path))}"
         return
     lines = list(_section(item, path, sources))
     for number, line in enumerate(lines):

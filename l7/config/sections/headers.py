@@ -87,12 +87,12 @@ def _text(value: Any) -> str:
     return text
 
 
-def _texts(value: Any) -> tuple[str, ...]:
+def _texts(value: Any) -> tuple[str | SecretStr, ...]:
     """Check one value or a list of them."""
     items = value if isinstance(value, (list, tuple)) else [value]
     if not items:
         raise ValueError("write a value, or a list of them")
-    return tuple([_text(item) for item in items])
+    return tuple([_secret_or_text(item) for item in items])
 
 
 def _listed(value: Any) -> Any:
@@ -112,10 +112,12 @@ def is_secret(name: str) -> bool:
     return _SECRET.fullmatch(name.lower()) is not None
 
 
-def _hidden(name: Any, text: Any) -> Any:
-    if not isinstance(name, str) or not is_secret(name) or not isinstance(text, str):
-        return text
-    return SecretStr(text)
+def _hidden(name: Any, value: Any) -> Any:
+    if not isinstance(name, str) or not is_secret(name):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_hidden(name, one) for one in value]
+    return SecretStr(value) if isinstance(value, str) else value
 
 
 def _secret_or_text(value: Any) -> str | SecretStr:
@@ -132,6 +134,9 @@ ResponseName = Annotated[str, BeforeValidator(_response_name), Form("name", sche
 Text = Annotated[str, BeforeValidator(_text), Form("text", schema=jsontypes.FIELD_TEXT)]
 HiddenText = Annotated[str | SecretStr, BeforeValidator(_secret_or_text), Form("text", schema=jsontypes.FIELD_TEXT)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts), Form("text or list of texts", list, jsontypes.FIELD_TEXTS)]
+HiddenTexts = Annotated[
+    tuple[str | SecretStr, ...], BeforeValidator(_texts), Form("text or list of texts", list, jsontypes.FIELD_TEXTS)
+]
 RequestNames = Annotated[
     tuple[RequestName, ...], BeforeValidator(_listed), Form("list of names", list, jsontypes.TOKENS)
 ]
@@ -152,7 +157,7 @@ class RequestHeaders(Section):
         "variables; one that turns out empty is not sent.",
         examples=["{X-Env: prod, X-Client: '{client}'}"],
     )
-    add: dict[RequestName, Texts] = Field(
+    add: Annotated[dict[RequestName, HiddenTexts], BeforeValidator(_guarded)] = Field(
         default={},
         description="Fields that the server gets beside those of the client; a list is a field for each value.",
         examples=["{X-Tag: [a, b]}"],

@@ -38,7 +38,8 @@ class RequestHeadersRule(RequestRule):
     def __init__(self, path: Path, section: RequestHeaders) -> None:
         super().__init__(path)
         replace = {name: _sent(plain(value)) for name, value in section.set.items()}
-        self.changes = FieldChanges(section.remove, replace, section.add, twins=True)
+        add = {name: [_sent(plain(value)) for value in values] for name, values in section.add.items()}
+        self.changes = FieldChanges(section.remove, replace, add, twins=True)
         self._words = "; ".join(_words(section))
 
     @classmethod
@@ -126,4 +127,4 @@ def _words(section: RequestHeaders | ResponseHeaders) -> Iterator[str]:
         yield f"set {name}: {REDACTED if isinstance(value, SecretStr) else value}"
     for name, values in section.add.items():
         for one in values:
-            yield f"add {name}: {one}"
+            yield f"add {name}: {REDACTED if isinstance(one, SecretStr) else one}"
