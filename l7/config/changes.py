@@ -139,10 +139,15 @@ def _entries(old: Mapping[str, Any], new: Mapping[str, Any], where: str) -> Iter
         if key not in new:
             yield f"{name}: removed"
         elif key not in old:
-            yield f"{name}: added" + ("" if isinstance(value, SecretStr) else f" ({_written(value)})")
+            yield f"{name}: added" + ("" if _is_secret(value) else f" ({_written(value)})")
         elif old[key] != value:
-            secret = isinstance(value, SecretStr) or isinstance(old[key], SecretStr)
+            secret = _is_secret(value) or _is_secret(old[key])
             yield f"{name}: changed" if secret else f"{name}: {_written(old[key])} -> {_written(value)}"
+
+
+def _is_secret(value: Any) -> bool:
+    """Whether a value, or one of a list of them, is shown nowhere."""
+    return isinstance(value, SecretStr) or (isinstance(value, tuple) and any(map(_is_secret, value)))
 
 
 def _logins(old: Mapping[str, SecretStr], new: Mapping[str, SecretStr], where: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from l7.config.changes import changes
 from l7.config.reading.loading import load
 from l7.config.rendering.dump import render_dump
 from l7.config.sections.headers import RequestHeaders, ResponseHeaders, SentHost, plain
@@ -223,3 +224,20 @@ backends:
     assert "Basic" not in dump
     file.write_text(dump)
     assert load(["-c", str(file)], {}).config.backends["a.test"].request_headers.add == own.add
+
+
+def test_a_reload_tells_what_is_different_but_no_secret(tmp_path: Path) -> None:
+    told = []
+    for word in ("sesame", "poppy"):
+        file = tmp_path / f"{word}.yml"
+        file.write_text(
+            f"response-headers: {{add: {{X-Word: [{word}, b]}}}}\n"
+            f"backends: {{a.test: {{servers: [b], request-headers: {{set: {{Authorization: {word}}}, "
+            f"add: {{X-Key: [{word}], X-Env: prod}}}}}}}}"
+        )
+        told.append(load(["-c", str(file)], {}).config)
+    assert changes(told[0], told[1]) == [
+        "response-headers.add.X-Word: [sesame, b] -> [poppy, b]",
+        "backends.a.test.request-headers.set.Authorization: changed",
+        "backends.a.test.request-headers.add.X-Key: changed",
+    ]
