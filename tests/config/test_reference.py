@@ -42,3 +42,12 @@ def test_its_example_loads() -> None:
     found = parse(EXAMPLE, "example.yml")
     assert found.problems == ()
     assert len(Config.model_validate(found.data, by_alias=True, by_name=False).backends) == 3
+
+
+def test_it_marks_up_words_once() -> None:
+    """A docstring of a section is for the page: it has single backticks, as descriptions have."""
+    assert "```" not in page()
+
+
+def test_what_all_have_is_not_said_to_be_for_backends() -> None:
+    assert not [line for line in page().splitlines() if "For all backends" in line and "--defaults-" not in line]

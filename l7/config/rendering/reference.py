@@ -19,7 +19,6 @@ from l7.config.schema import Backend, BackendDefaults, Config, Section, Server
 from l7.config.section import section_of
 from l7.config.sections.listeners import ListenerConfig, ListenerTls
 from l7.config.sections.tls import Acme, CertificateFiles, ExternalAccount, Tls
-from l7.config.sections.tracing import Tracing
 from l7.config.values.scalars import Flag, Form
 
 INTRODUCTION = """\
@@ -139,7 +138,7 @@ class Part:
             return f"`{self.path}`: {self.info.description}"
         if self.info is None or not any(isinstance(form, Form) for form in self.info.metadata):
             return ""
-        if self.section in (Acme, ExternalAccount, Tracing):
+        if not self.path.startswith(_BACKEND):
             flag = next(one for one in settings() if one.key == self.path)
             off = f"`{flag.flag.names[0]} off` and `{flag.variable}` turn it off."
             return f"`{self.path}`: {self.info.description} {off}"

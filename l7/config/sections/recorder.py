@@ -15,7 +15,7 @@ Kept = Annotated[int, BeforeValidator(scalars.whole(1, MOST)), Form("number", sc
 
 
 class RecorderSettings(Section):
-    """What is kept of the last requests, for ``l7 why`` and ``l7 tail``."""
+    """What is kept of the last requests, for `l7 why` and `l7 tail`."""
 
     requests: Kept = Field(
         default=10_000,

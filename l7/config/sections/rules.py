@@ -76,7 +76,7 @@ class RateLimit(Section):
 
 
 class Redirect(Section):
-    """Where requests are sent; a plain text is the same as ``to``."""
+    """Where requests are sent; a plain text is the same as `to`."""
 
     short_form: ClassVar[str | None] = "to"
 
