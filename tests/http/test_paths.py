@@ -51,12 +51,20 @@ def test_the_one_reading_of_a_path(path: bytes, normal: bytes) -> None:
         (b"/admin;x=1/y", {b"/admin;x=1/y", b"/admin/y"}),
         (b"/admin%3bx/y", {b"/admin%3Bx/y", b"/admin/y"}),
         (b"/a%2F..%2fb", {b"/a%2F..%2Fb", b"/a/../b", b"/b"}),
-        (b"/a\\..%5cb", {b"/a%5C..%5Cb", b"/a/../b", b"/b"}),
+        (b"/a\\..%5cb", {b"/a%5C..%5Cb", b"/a/..%5Cb", b"/a/../b", b"/b"}),
         (b"/a%2f..%5Cb", {b"/a%2F..%5Cb", b"/a/..%5Cb", b"/a%2F../b", b"/a/../b", b"/b"}),
+        (b"/a%5cb/..\\c", {b"/a%5Cb/..%5Cc", b"/a/b/../c", b"/a/c", b"/a%5Cb/../c", b"/c"}),
+        (b"/..\\a%2f..", {b"/..%5Ca%2F..", b"/..%5Ca/..", b"/../a%2F..", b"/../a/..", b"/a%2F..", b"/a/..", b"/"}),
         (b"/a%00b", {b"/a%00b", b"/a"}),
         (b"/a%3fb/c", {b"/a%3Fb/c", b"/a"}),
         (b"/a%23/b", {b"/a%23/b", b"/a"}),
         (b"/open//../secret", {b"/secret", b"/open/secret"}),
+        (b"/x/../admin%2f../y", {b"/admin%2F../y", b"/y", b"/x/../admin/../y", b"/admin/../y"}),
+        (b"/x%2fy/../%2Fadmin", {b"/%2Fadmin", b"/x/admin", b"/x/y/../admin", b"/admin"}),
+        (
+            b"/x%2fy/../z%2F..%2fadmin",
+            {b"/z%2F..%2Fadmin", b"/x/admin", b"/x/y/../z/../admin", b"/z/../admin", b"/admin"},
+        ),
         (b"/b;x%2fc/d", {b"/b;x%2Fc/d", b"/b/d", b"/b;x/c/d", b"/b/c/d"}),
     ],
 )
@@ -78,7 +86,18 @@ def test_a_path_that_leads_upwards_without_end_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", [b"%2f;%5c%00%3f%23/./", b"%61", b"/.", b"//", b";a/", b"%2f", b"a", b"/a/..//%2f;x%5c%3b%00"]
+    "piece",
+    [
+        b"%2f;%5c%00%3f%23/./",
+        b"%61",
+        b"/.",
+        b"//",
+        b";a/",
+        b"%2f",
+        b"a",
+        b"/a/..//%2f;x%5c%3b%00",
+        b"\\/.;%2f%5c%3b%00%23%3f",
+    ],
 )
 def test_the_longest_paths_cost_milliseconds(piece: bytes) -> None:
     path = (b"/" + piece * 8192)[:8192]

@@ -6,7 +6,7 @@ slashes joined. It is looked at, and never sent: what goes on is what came.
 
 Where servers differ no form is right: some take ``%2F`` or ``\\`` for a slash, cut ``;parameters`` off, end a path at
 an escaped NUL, ``?`` or ``#``, keep empty segments while they resolve dots, or leave the dots that come out of all this
-as they are. `readings` has each way, with each other one.
+as they are; a proxy in between may have resolved dots before. `readings` has each way, with each other one.
 
 In the normal form an octet stands as it is where a path may have it (``pchar``), and else as ``%XX`` in capitals. A
 double escape stays one: ``%2561`` is the text ``%61``, for servers, too.
@@ -50,6 +50,21 @@ def readings(path: bytes) -> list[bytes]:
         return [spelled]
     if spelled.count(b"..") > MOST_UPWARD:
         raise ProxyError(BAD_REQUEST, f"more than {MOST_UPWARD} '..' in the path", seen=shown(path))
+    # Who takes a backslash for a slash may take an escaped one for a part of a name (WHATWG URL).
+    bases = [spelled, _spelled(path.replace(b"\\", b"/"))] if b"\\" in path else [spelled]
+    texts = list(dict.fromkeys(text for base in bases for text in _texts(base)))
+    found = [_resolved(_joined(text)) for text in texts]
+    found += [_joined(_resolved(text)) for text in texts if b"//" in text and b"/.." in text]
+    found += [_joined(text) for text in texts[1:]]
+    for base in bases:  # a proxy in between may resolve dots before all this
+        if len(texts) > 1 and b"/." in base:
+            late = [_joined(text) for text in _texts(_resolved(_joined(base)))[1:]]
+            found += [*late, *map(_resolved, late)]
+    return list(dict.fromkeys(found))
+
+
+def _texts(spelled: bytes) -> list[bytes]:
+    """What servers make of the octets that they differ in, as it was first; dots are left as they are."""
     texts = [spelled]
     if b";" in spelled:
         texts += [_PARAMETERS.sub(b"", text) for text in texts]
@@ -61,11 +76,7 @@ def readings(path: bytes) -> list[bytes]:
     for mark in _ENDS:
         if mark in spelled:
             texts += [text.partition(mark)[0] for text in texts]
-    texts = list(dict.fromkeys(texts))
-    found = [_resolved(_joined(text)) for text in texts]
-    found += [_joined(_resolved(text)) for text in texts if b"//" in text and b"/.." in text]
-    found += [_joined(text) for text in texts[1:]]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(texts))
 
 
 def unresolved(path: bytes) -> bytes:
