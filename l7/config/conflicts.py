@@ -46,7 +46,13 @@ def logins(config: Config) -> Iterator[tuple[Path, dict[str, SecretStr]]]:
             yield ("backends", route, "users"), backend.users
 
 
-def shut_out(config: Config) -> Iterator[tuple[Path, str]]:
+def doubtful(config: Config) -> Iterator[tuple[Path, str]]:
+    """Yield what is allowed, and hardly meant: the place of a setting, and the words."""
+    yield from _shut_out(config)
+    yield from _starred(config)
+
+
+def _shut_out(config: Config) -> Iterator[tuple[Path, str]]:
     """Yield where ``allow`` names networks that ``deny`` beside it shuts out: the place, and the words."""
     places: list[tuple[Path, Config | Backend]] = [((), config)]
     places += [(("backends", key), backend) for key, backend in config.backends.items()]
@@ -61,6 +67,15 @@ def shut_out(config: Config) -> Iterator[tuple[Path, str]]:
             more = f" and {len(shut) - _SHOWN} more" if len(shut) > _SHOWN else ""
             names = ", ".join(map(str, shut[:_SHOWN])) + more
             yield (*path, "allow"), f"deny beside it goes first, and keeps out {names}"
+
+
+def _starred(config: Config) -> Iterator[tuple[Path, str]]:
+    """Yield the routes with a ``*`` at the end of their path, as other proxies write a prefix: the place, and words."""
+    for key in config.backends:
+        for route in routes_of(key):
+            if "/" in route and route.endswith("*"):
+                meant = route.rstrip("*").rstrip("/")
+                yield ("backends", key), f"'*' in a path stands for itself, and any path is a prefix: write {meant}"
 
 
 def _prefixes(config: Config) -> Iterator[tuple[Path, str]]:

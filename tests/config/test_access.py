@@ -101,6 +101,22 @@ def test_it_is_told_of_the_general_ones_too() -> None:
     assert [one.where for one in load(["-c", "config.yml"], {}).warnings] == ["config.yml:1"]
 
 
+@pytest.mark.parametrize("route", ["a/x/*", "'a/x*'", "'b, a/x/**'"])
+def test_a_star_in_a_path_is_told(route: str) -> None:
+    """Other proxies write a prefix so; here it would guard nothing but a path with a star."""
+    Path("config.yml").write_text(f"backends:\n  {route}: {{servers: [b], users: {{a: b}}}}\n")
+    (found,) = load(["-c", "config.yml"], {}).warnings
+    assert found.where == "config.yml:2"
+    assert found.what == "'*' in a path stands for itself, and any path is a prefix: write a/x"
+
+
+def test_no_star_in_a_path_is_told() -> None:
+    Path("config.yml").write_text(
+        "backends:\n  '*/x': {servers: [b]}\n  '*.a': {servers: [b]}\n  a/*/x: {servers: [b]}\n"
+    )
+    assert load(["-c", "config.yml"], {}).warnings == ()
+
+
 def test_the_dump_shows_no_password_and_loads_back() -> None:
     rest = "  a/x: {servers: [b], users: off, allow: off}\n  a/y: {servers: [b]}\n"
     Path("config.yml").write_text(

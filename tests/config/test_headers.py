@@ -157,6 +157,18 @@ def refusal(tmp_path: Path, text: str) -> str:
     return ""
 
 
+def test_fields_that_stand_beside_set(tmp_path: Path) -> None:
+    path = tmp_path / "l7.yml"
+    path.write_text("response-headers: {X-A: b, sett: {}}\nbackends: {a: {servers: [b], request-headers: {X-B: c}}}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(["--config", str(path)], {})
+    assert [problem.what for problem in caught.value.problems] == [
+        "unknown key; write fields below set, as in `set: {X-A: ...}`",
+        "unknown key; did you mean 'set'?",
+        "unknown key; write fields below set, as in `set: {X-B: ...}`",
+    ]
+
+
 def test_where_it_stands_in_the_file(tmp_path: Path) -> None:
     text = """
 response-headers:

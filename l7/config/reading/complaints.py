@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from l7.config.generation import Path
 from l7.config.reading.inheritance import DEFAULTS
 from l7.config.schema import Backend, Config
-from l7.config.values.names import did_you_mean, show_path
+from l7.config.values.names import did_you_mean, printable, show_path
 from l7.errors import Problem
 from l7.units import quoted
 
@@ -50,7 +50,10 @@ def in_order(problems: list[Problem], file: str) -> list[Problem]:
 def _what(detail: Any, path: Path) -> str:
     kind, value = detail["type"], detail["input"]
     if kind == "extra_forbidden":
-        return _elsewhere(path) or f"unknown key{did_you_mean(str(path[-1]), _keys(path[:-1]))}"
+        near = did_you_mean(str(path[-1]), _keys(path[:-1]))
+        if not near and path[-2:-1] in (("request-headers",), ("response-headers",)):
+            return f"unknown key; write fields below set, as in `set: {{{printable(str(path[-1]))}: ...}}`"
+        return _elsewhere(path) or f"unknown key{near}"
     if kind == "missing":
         return "is missing"
     if value is None and path[-2:-1] == ("users",):

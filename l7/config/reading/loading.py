@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from l7.config.conflicts import conflicts, logins, shut_out
+from l7.config.conflicts import conflicts, doubtful, logins
 from l7.config.file_content import ReadBytes, read_file
 from l7.config.generation import Loaded, Path
 from l7.config.reading import flags
@@ -55,7 +55,7 @@ def load(
     merge.refuse_short_form()
     problems = [*line.problems, *variables.problems, *document.problems, *merge.problems]
     config = _validate(merge, problems)
-    warnings = (*flags.unknown_variables(environ), *_redacted(config), *_placed(shut_out(config), merge))
+    warnings = (*flags.unknown_variables(environ), *_redacted(config), *_placed(doubtful(config), merge))
     return Loaded(config, merge.sources, warnings, name, digest(config))
 
 
