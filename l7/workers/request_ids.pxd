@@ -3,13 +3,12 @@
 cimport cython
 
 cdef list _LAST_DIGITS
-cdef int _LAST, _LOW, _AT_ONCE, _DIGITS
+cdef Py_ssize_t _LAST, _LOW, _AT_ONCE, _DIGITS
 
 cdef class RequestIds:
-    cdef str _first, _worker
-    cdef list _random
+    cdef str _first, _worker, _random
     cdef long long _high
 
-    @cython.locals(high="long long", low="long long", last=str, end=str)
+    @cython.locals(high="long long", low="long long", at=Py_ssize_t, last=str)
     cpdef str of(self, long long number)
     cdef _begin(self, long long high)

@@ -30,7 +30,7 @@ class RequestIds:
         self._worker = f"{lane & 0xFFF:03x}"
         self._high = -1
         self._first = ""
-        self._random: list[str] = []
+        self._random = ""
 
     def of(self, number: int) -> str:
         """The id of the request ``number`` of this worker, which is the one after the last or any other."""
@@ -38,13 +38,12 @@ class RequestIds:
         if high != self._high:
             self._begin(high)
         low = number & _LOW
+        at = low * _DIGITS
         last: str = _LAST_DIGITS[low]
-        end: str = self._random[low]
-        return self._first + last + end
+        return self._first + last + self._random[at : at + _DIGITS]
 
     def _begin(self, high: int) -> None:
         """Prepare the ids of 256 requests."""
-        digits = os.urandom(_AT_ONCE * _DIGITS // 2).hex()
-        self._random = [digits[at : at + _DIGITS] for at in range(0, len(digits), _DIGITS)]
+        self._random = os.urandom(_AT_ONCE * _DIGITS // 2).hex()
         self._high = high
         self._first = f"{self._worker}{high & 0xFFFFFFF:07x}"
