@@ -81,6 +81,8 @@ def test_a_route_is_found_whatever_the_spelling(path: bytes, route: str) -> None
         b"/\\admin",
         b"/%2fadmin",
         b"/%5Cadmin",
+        b"/x%5Cy/..\\admin",
+        b"/x%2Fy/../%2Fadmin",
         b"/.." * 40 + b"/open",
     ],
 )
@@ -161,8 +163,19 @@ def _standard(path: str) -> str:
     return unquote(re.sub("%2f", "%252F", joined, flags=re.IGNORECASE), "latin-1")
 
 
+def _new_url(path: str) -> str:
+    """A backslash is a slash, but an escaped one is none (WHATWG)."""
+    return _standard(path.replace("\\", "/"))
+
+
+def _behind_a_proxy(path: str) -> str:
+    """Dots are resolved before other escapes are decoded, and again afterwards."""
+    return _application_server(_resolved(re.sub("//+", "/", re.sub("%2e", ".", path, flags=re.IGNORECASE))))
+
+
 READERS: list[Callable[[str], str]] = [
     _application_server, _slash_is_data, _servlets, _late_parameters, _windows, _c_string, _parsed_twice, _standard,
+    _new_url, _behind_a_proxy,
 ]  # fmt: skip
 
 
