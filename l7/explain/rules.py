@@ -177,7 +177,15 @@ def _answer(rule: AnswerRule, context: RuleContext) -> tuple[LocalResponse | Non
 
 def source_of(path: Path, sources: Sources) -> str:
     """Where a setting was written, or what it stands in; empty where that is not known."""
-    return next((sources[path[:depth]] for depth in range(len(path), 0, -1) if path[:depth] in sources), "")
+    around = (sources[path[:depth]] for depth in range(len(path) - 1, 0, -1) if path[:depth] in sources)
+    return _written(path, sources) or next(around, "")
+
+
+def _written(path: Path, sources: Sources) -> str:
+    """Where a setting itself was written, or the first part of it, as flags and variables give sections; or empty."""
+    if path in sources:
+        return sources[path]
+    return next((place for below, place in sources.items() if below[: len(path)] == path), "")
 
 
 def _inherited(path: Path, match: Match | None, sources: Sources) -> str | None:
@@ -186,7 +194,10 @@ def _inherited(path: Path, match: Match | None, sources: Sources) -> str | None:
     if match is None or path[1] != match.key:
         return str(path[1])
     general = (DEFAULTS, *path[2:])
-    return DEFAULTS if general in sources and sources[general] == source_of(path, sources) else None
+    if (general in sources) != (path in sources):
+        return None
+    place = _written(general, sources)
+    return DEFAULTS if place and place == _written(path, sources) else None
 
 
 def _without_login(line: str) -> str:

@@ -118,3 +118,11 @@ def test_general_rules_hold_for_what_is_refused_before_any_is_asked(url: str, ho
     found = look(url, more="response-headers: {set: {X-A: b, X-Host: '{host}'}}\ncompress: true\n")
     assert (found["refused"]["status"], found["refused"]["page"], found["rules"]) == (400, "/etc/4xx.html", [])
     assert found["response"] == ["X-A: b", *host]
+
+
+def test_a_rule_that_flags_give_part_by_part() -> None:
+    argv = ["a=b", "--defaults-rate-limit-per", "1s", "--response-headers-remove", "X-A"]
+    loaded = load(argv, {"L7_DEFAULTS_RATE_LIMIT_REQUESTS": "5"})
+    found = rules(explain(loaded.config, Question("http://a/", (), "GET", ""), loaded.sources).plain())
+    assert found["rate-limit"][:2] == ("L7_DEFAULTS_RATE_LIMIT_REQUESTS", "defaults")
+    assert found["response-headers"][:2] == ("--response-headers-remove", "all")
