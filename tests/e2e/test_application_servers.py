@@ -126,7 +126,8 @@ def held_up(proxy: L7Process, host: str, least: float = 1.0) -> bool:
 
 def test_an_upload_that_trickles_does_not_hold_a_synchronous_worker(gunicorn: L7Process) -> None:
     assert not held_up(gunicorn, "a", least=TIMEOUT)
-    assert held_up(gunicorn, "off")
+    # Which of two connections a server takes first is its own business.
+    assert any(held_up(gunicorn, "off") for _ in range(5))
 
 
 def test_a_download_that_is_read_slowly_does_not_hold_a_synchronous_worker(gunicorn: L7Process) -> None:

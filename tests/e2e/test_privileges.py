@@ -306,5 +306,5 @@ def test_it_leaves_nothing_of_the_master_to_its_workers(l7, origin):
     for pid in proxy.workers():
         links = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
         sockets = [link for link in links if link.startswith("socket:")]
-        assert len(sockets) == 2, f"a listener and a channel, not {links}"
+        assert len(sockets) == 4, f"a listener, a channel and the pair that spans go through, not {links}"
         assert psutil.Process(pid).ppid() == proxy.pid
