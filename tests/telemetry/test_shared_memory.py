@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 
 import pytest
 
@@ -23,6 +22,7 @@ from l7.sharedmem.layout import (
     place,
 )
 from l7.sharedmem.memory import FIRST_ROW, FIRST_WORKER, LEAST_ROWS, MASTER, MONITOR, SharedMemory
+from tests.harness.children import in_child
 
 AT = place(FIRST_ROW)
 NEXT = place(FIRST_ROW + 1)
@@ -33,18 +33,6 @@ def memory(lanes: int) -> tuple[SharedMemory, list[CounterWriter]]:
     shared = SharedMemory()
     shared.open(lanes - 1)
     return shared, [shared.writer(lane) for lane in range(lanes)]
-
-
-def in_child(do: Callable[[], object]) -> None:
-    """Run ``do`` in a child, which must not fail."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            do()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_each_lane_has_its_own_cells() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +30,6 @@ _OF_HOPS = frozenset(
     ]
 )
 """Fields of requests that are for l7 itself, or are its own word for others."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def list_or_off(value: Any) -> Any:

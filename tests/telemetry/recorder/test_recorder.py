@@ -6,7 +6,6 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -26,19 +25,8 @@ from l7.telemetry.recorder.memory import OtherLayoutError, RecorderView
 from l7.telemetry.recorder.opening import recorder_of
 from l7.telemetry.recorder.writer import Recorder
 from tests.harness import TIMEOUT
+from tests.harness.children import forked
 from tests.telemetry.recorder.recording import config, exchange, memory, reader, record, writer
-
-
-def forked(do: Callable[[], object]) -> int:
-    """Run ``do`` in a child; returns its pid."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            do()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return pid
 
 
 def test_all_that_is_known_of_a_request_is_kept() -> None:
