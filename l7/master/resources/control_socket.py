@@ -5,10 +5,12 @@ Access to the socket is permission to reload, so it is for the account that l7 r
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import glob
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from l7.config.values.addresses import LONGEST_UNIX_PATH
 from l7.errors import StartError
@@ -93,6 +95,22 @@ def open_control(
 
 def _bind_in_runtime_directory(identity: Identity | None, environ: Mapping[str, str]) -> ControlSocket:
     directory = make_directory(*_owner(identity), environ)
+    with _alone_in(directory):
+        return _bind_in(directory, identity)
+
+
+@contextlib.contextmanager
+def _alone_in(directory: str) -> Iterator[None]:
+    """Be the only l7 that makes a socket there: between `bind` and `listen` one looks as if its l7 had died."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _bind_in(directory: str, identity: Identity | None) -> ControlSocket:
     for path in glob.glob(f"{glob.escape(directory)}/*{CONTROL_SUFFIX}"):
         try:
             remove_stale(path)
