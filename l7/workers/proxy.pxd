@@ -39,7 +39,7 @@ cdef class Proxy(RequestHandler):
     )
     cpdef BegunRequest begin(self, Exchange exchange, RequestHead head, ClientExchange client)
     cpdef resume(self, BegunRequest begun)
-    @cython.locals(body=RequestBody, forwarded=ForwardedRequest)
+    @cython.locals(body=RequestBody, match=Match, forwarded=ForwardedRequest)
     cpdef handle(self, Exchange exchange, RequestHead head, ClientExchange client)
     cpdef reject(self, object failure, Exchange exchange, ClientExchange client)
     cpdef finish(self, Exchange exchange)
@@ -48,13 +48,15 @@ cdef class Proxy(RequestHandler):
     cdef _introduce(self, Exchange exchange, RequestHead head, ClientExchange client)
     cdef _early_answer(self, Exchange exchange, RequestHead head, ClientExchange client, object believed)
     @cython.locals(match=Match)
-    cdef Match _route(self, RequestHead head)
+    cdef Match _route(self, Exchange exchange, RequestHead head)
     cdef long long _body_limit(self, RuleContext context) except -1
-    @cython.locals(match=Match, context=RuleContext, rules=RuleSet)
-    cdef _admit(self, Exchange exchange, RequestHead head, ClientExchange client, object believed, RequestBody body)
-    @cython.locals(match=Match, upstream=BackendRuntime, rules=RuleSet, forwarded=ForwardedRequest)
+    @cython.locals(context=RuleContext, rules=RuleSet)
+    cdef _admit(
+        self, Exchange exchange, RequestHead head, ClientExchange client, object believed, RequestBody body, Match match
+    )
+    @cython.locals(upstream=BackendRuntime, rules=RuleSet, forwarded=ForwardedRequest)
     cdef ForwardedRequest _forwarded(
-        self, Exchange exchange, RequestHead head, ClientExchange client, object believed, RequestBody body
+        self, Exchange exchange, RequestHead head, ClientExchange client, object believed, RequestBody body, Match match
     )
     @cython.locals(context=RuleContext, rules=RuleSet)
     cdef _dressed(self, object own, Exchange exchange)

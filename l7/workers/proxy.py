@@ -176,14 +176,17 @@ class Proxy(RequestHandler):
                 self.tracer.start(exchange, head, client.hop.scheme, trusted=client.trusted)
             if head.length != ABSENT:
                 body = client.read_body(exchange, head)
+            match: Match | None = None
             own = self._early_answer(exchange, head, client, believed)
             if own is None:
-                own = self._admit(exchange, head, client, believed, body)
+                match = self._route(exchange, head)
+                own = self._admit(exchange, head, client, believed, body, match)
             if own is not None:
                 exchange.status = own.status
                 exchange.sent = client.answer(self._dressed(own, exchange), head)
                 return
-            forwarded = self._forwarded(exchange, head, client, believed, body)
+            assert match is not None
+            forwarded = self._forwarded(exchange, head, client, believed, body, match)
             self.attempts.forward(forwarded)
         except ProxyError as failure:
             self.refuse(failure, exchange, head, client)
@@ -265,15 +268,12 @@ class Proxy(RequestHandler):
         client: ClientExchange,
         believed: bytes | None,
         body: RequestBody | None,
+        match: Match | None,
     ) -> LocalResponse | None:
-        """Route a request and let it in by the rules there; returns what is answered without a server.
+        """Let a request in by the rules of its route; returns what is answered without a server.
 
         Raises the `ProxyError` that it is refused with.
         """
-        match = self._route(head)
-        if match is not None:
-            exchange.row = match.payload.row
-            exchange.route = match.key
         rules = self.general if match is None else match.rules
         context = exchange.ruled
         if head.authorization is not None and (rules is None or not rules.logs_in):
@@ -292,12 +292,15 @@ class Proxy(RequestHandler):
             raise ProxyError(NO_ROUTE, f"host {head.host or '(none)'}")
         return None if rules is None or rules.answer is None else rules.answer.answer(context)
 
-    def _route(self, head: RequestHead) -> Match | None:
+    def _route(self, exchange: Exchange, head: RequestHead) -> Match | None:
         """Where a request goes, with its rules and servers. Raises `ProxyError` (400)."""
         match: Match | None = self.routes.match(head.host, head.path)
-        if match is not None and match.payload is None:
-            match.rules = self._compiler.of(match)
-            match.payload = self.upstreams[match.key]
+        if match is not None:
+            if match.payload is None:
+                match.rules = self._compiler.of(match)
+                match.payload = self.upstreams[match.key]
+            exchange.row = match.payload.row
+            exchange.route = match.key
         return match
 
     def _body_limit(self, context: RuleContext | None) -> int:
@@ -311,10 +314,9 @@ class Proxy(RequestHandler):
         client: ClientExchange,
         believed: bytes | None,
         body: RequestBody | None,
+        match: Match,
     ) -> ForwardedRequest:
         """A request as it goes on to a server. Raises `ProxyError` where its body is buffered first."""
-        match = self._route(head)
-        assert match is not None
         upstream: BackendRuntime = match.payload
         if body is not None and len(body.first) < head.length <= upstream.bounds.request_buffer:
             client.buffer_body(head, upstream.total)
