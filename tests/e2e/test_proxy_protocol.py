@@ -125,6 +125,7 @@ def test_others_are_closed_with_or_without_a_header(l7, server):
             client.send(sent)
             assert is_closed(client)
     assert figures(proxy) == {"not_listed": 3}
+    proxy.wait_for_event("proxy-protocol.refused", reason="not_listed", peer="127.0.0.1")
     told = [line for line in proxy.events if "proxy-protocol.refused" in line or "none of the networks" in line]
     assert len(told) == 1, "one line a minute for each reason"
 

@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -49,6 +50,8 @@ CONFIG = "backends: {{'*': {{servers: ['{}']}}}}\nusers: {{}}\n"
 """One backend for every host, whose one server is to be put in by ``format``."""
 NOBODY = CONFIG.format("127.0.0.1:9").replace("servers:", "retry-for: 0s, servers:")
 """The same with a server that nobody is, which is told at once: requests do not wait for it."""
+_PIECE = 65536
+"""Bytes that are read from one of its streams at once."""
 
 # Moves the listening socket to descriptor 3 and names its own pid, as sd_listen_fds(3) wants it, then becomes l7.
 _HANDOVER = (
@@ -63,23 +66,47 @@ _HANDOVER = (
 
 
 class Lines:
-    """The lines of one of the program's streams, collected by a thread."""
+    """The lines of one of the program's streams, collected by a thread.
+
+    What the program had written when somebody looks is what is found: whoever looks reads what is still in the pipe.
+    """
 
     def __init__(self, stream: IO[bytes], name: str) -> None:
-        self.lines: list[str] = []
+        self._stream = stream
+        self._lines: list[str] = []
+        self._unfinished = b""
         self._changed = threading.Condition()
         self._ended = False
-        self._thread = threading.Thread(target=self._collect, args=(stream,), name=f"l7-{name}", daemon=True)
+        self._thread = threading.Thread(target=self._collect, name=f"l7-{name}", daemon=True)
         self._thread.start()
 
-    def _collect(self, stream: IO[bytes]) -> None:
-        with stream:
-            for line in stream:
-                with self._changed:
-                    self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
-                    self._changed.notify_all()
+    @property
+    def lines(self) -> list[str]:
+        """The lines so far."""
         with self._changed:
-            self._ended = True
+            self._read()
+            return list(self._lines)
+
+    def _collect(self) -> None:
+        with self._stream:
+            while not self._ended:
+                self._readable(None)
+                with self._changed:
+                    self._read()
+
+    def _readable(self, timeout: float | None) -> bool:
+        looking = select.poll()
+        looking.register(self._stream, select.POLLIN)
+        return bool(looking.poll(timeout))
+
+    def _read(self) -> None:
+        """Take what is in the pipe, without waiting; only with `_changed`."""
+        while not self._ended and self._readable(0):
+            if piece := os.read(self._stream.fileno(), _PIECE):
+                *whole, self._unfinished = (self._unfinished + piece).split(b"\n")
+            else:
+                whole, self._ended = [self._unfinished] if self._unfinished else [], True
+            self._lines += [line.decode("utf-8", "replace") for line in whole]
             self._changed.notify_all()
 
     def wait(self, pattern: str, timeout: float, start: int = 0) -> re.Match[str] | None:
@@ -89,8 +116,8 @@ class Lines:
         deadline = time.monotonic() + timeout
         with self._changed:
             while True:
-                while seen < len(self.lines):
-                    found = sought.search(self.lines[seen])
+                while seen < len(self._lines):
+                    found = sought.search(self._lines[seen])
                     seen += 1
                     if found:
                         return found
