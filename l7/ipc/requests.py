@@ -80,6 +80,19 @@ class HistoryRequest(Request):
     address: str
 
 
+@dataclass(frozen=True)
+class ServersRequest(Request):
+    """How the servers of a route were at some moments, which are seconds since 1970.
+
+    ``generation`` is that of the configuration whose servers are meant; where it is served no more, those of the
+    present one are told.
+    """
+
+    route: str
+    generation: int
+    moments: tuple[float, ...]
+
+
 REQUESTS: Codec[Request] = Codec(
     "do",
     {
@@ -91,6 +104,7 @@ REQUESTS: Codec[Request] = Codec(
         "server": ServerRequest,
         "history": HistoryRequest,
         "recorder": RecorderRequest,
+        "servers": ServersRequest,
     },
 )
 

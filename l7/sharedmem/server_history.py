@@ -98,6 +98,13 @@ class ServerHistory:
         found = [change for writer in range(WRITERS) for change in self._of(row, writer, most)]
         return sorted(found, key=lambda change: change.at)[-most:]
 
+    def kept(self, row: int, writer: int) -> tuple[list[StateChange], bool]:
+        """The last changes that one writer has noted of a row, the oldest first, and whether there were more."""
+        if not self.head(row, writer).number:  # as most
+            return [], False
+        found = list(self._of(row, writer, SHOWN))
+        return found, self.head(row, writer).number > len(found)
+
     def counted(self, rows: int) -> dict[int, int]:
         """How many changes there were of each row below ``rows`` that has changed."""
         counts: dict[int, int] = {}

@@ -86,6 +86,13 @@ def test_a_retried_request_names_each_server_and_what_to_look_at(l7, origin):
     first, second = plain["attempts"]  # type: ignore[misc]
     assert (first["server"], first["failure"]) == ("127.0.0.1:9", "connection refused")
     assert (second["server"], second["reasons"]) == (one.address, ["first", "retry"])
+    proxy.wait_for(lambda: proxy.status()["servers"][0]["changes"], "the change to be noted")
+    _, out, _ = run(proxy, "why", str(plain["request-id"]))
+    assert "  > 127.0.0.1:9" in out and f"  > {one.address}" in out and "unreachable since " in out
+    _, out, _ = run(proxy, "why", str(plain["request-id"]), "--json")
+    before, after = json.loads(out)["requests"][0]["situations"]
+    assert [one["state"] for one in before["servers"]] == ["up", "up"]
+    assert [one["state"] for one in after["servers"]] == ["unreachable", "up"]
 
 
 def test_ids_that_are_none_are_refused(l7, origin):

@@ -6,22 +6,24 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from l7.commands.control_client import printable_line
+from l7.commands.control_client import ask, printable_line
 from l7.commands.recorder.connection import recorder_of
 from l7.config.reading import flags
 from l7.config.values.names import printable
-from l7.errors import ConfigError, Problem
+from l7.errors import ConfigError, Problem, StartError
 from l7.http.grammar import REQUEST_ID
-from l7.telemetry.recorder.advice import ended_by, next_look
+from l7.ipc.requests import ServersRequest
 from l7.telemetry.recorder.reader import RecorderReader
 from l7.telemetry.recorder.records import RequestRecord
-from l7.telemetry.recorder.story import story, time_line
+from l7.telemetry.recorder.story import story, told
 from l7.telemetry.recorder.times import moment
+from l7.telemetry.situation.situations import Situation, moments_of, situations
 
 LEAST = 4
 """Characters of the end of an id that are enough."""
+MOST_ASKED = 20
+"""Requests of which it is asked how servers were; more are found only where clients send their own ids."""
 
 
 def why(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -31,13 +33,17 @@ def why(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     recorder = recorder_of(given, environ)
     found = recorder.find(wanted)
     now = time.time()
+    around = [_situations(one, recorder, now, given, environ) for one in found[:MOST_ASKED]]
+    around += [[] for _ in found[MOST_ASKED:]]
     if given.json:
-        print(json.dumps({"requests": [_plain(one, now) for one in found]}, indent=2))
+        print(
+            json.dumps({"requests": [told(one, now, then) for one, then in zip(found, around, strict=True)]}, indent=2)
+        )
     elif found:
-        for number, one in enumerate(found):
+        for number, (one, then) in enumerate(zip(found, around, strict=True)):
             if number:
                 print("\n" + "-" * 79 + "\n")
-            print("\n".join(printable_line(line) for line in story(one, now)))
+            print("\n".join(printable_line(line) for line in story(one, now, then)))
     else:
         print(_not_found(wanted, recorder), file=sys.stderr)
     return 0 if found else 1
@@ -57,9 +63,18 @@ def _wanted(given: flags.Given) -> str:
     return wanted
 
 
-def _plain(one: RequestRecord, now: float) -> dict[str, Any]:
-    told = {"ended-by": list(ended_by(one)), "look-next": list(next_look(one)), "time-line": time_line(one, now)}
-    return {**one.plain(), **told}
+def _situations(
+    one: RequestRecord, recorder: RecorderReader, now: float, given: flags.Given, environ: Mapping[str, str]
+) -> list[Situation]:
+    """How the servers of its route were when they were picked: the l7 that runs is asked, and other records are."""
+    if not one.route:
+        return []
+    moments = moments_of(one, now)
+    try:
+        answer = ask(ServersRequest(one.route, one.generation, moments), given, environ)
+    except StartError:  # it has just ended: what is recorded is told all the same
+        return []
+    return situations(one, answer, recorder.during(min(moments), max(moments)), now)
 
 
 def _not_found(wanted: str, recorder: RecorderReader) -> str:

@@ -17,6 +17,7 @@ from l7.ipc.requests import (
     ReopenLogsRequest,
     Request,
     ServerRequest,
+    ServersRequest,
     StatusRequest,
     refusal,
 )
@@ -25,7 +26,7 @@ from l7.master.control.explain import insight
 from l7.master.control.log_reopener import LogReopener
 from l7.master.control.reload_tracker import ReloadTracker
 from l7.master.control.server import ControlConnection, ControlServer
-from l7.master.control.server_table import history, table
+from l7.master.control.server_table import history, states, table
 from l7.master.control.status import connections, moment, refused, workers
 from l7.master.part import MasterPart
 from l7.master.supervision.events import ReloadRequested
@@ -117,6 +118,8 @@ class ControlCommands(MasterPart):
             return self._order(request)
         if isinstance(request, HistoryRequest):
             return history(self._generations, request)
+        if isinstance(request, ServersRequest):
+            return states(self._generations, request)
         return refusal("l7 is stopping")
 
     def _order(self, request: ServerRequest) -> Answer:

@@ -11,7 +11,7 @@ from l7.balancing.server_state import NANO, STEPS, ServerState, choose
 from l7.balancing.server_view import PROVING, why_out
 from l7.config.schema import Backend, Config, Server
 from l7.config.sections.backends import merged
-from l7.ipc.requests import Answer, HistoryRequest, refusal
+from l7.ipc.requests import Answer, HistoryRequest, ServersRequest, refusal
 from l7.master.state.generations import Generations
 from l7.master.state.overrides import OverrideError
 from l7.master.state.server_entries import ServerEntry, server_entries, why_unresolved
@@ -21,6 +21,8 @@ from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import RowKey, place
 from l7.sharedmem.server_history import SHOWN
 from l7.telemetry.server_changes import plain
+from l7.telemetry.situation.server_states import KnownServers
+from l7.telemetry.situation.situations import states_answer
 
 
 def table(config: Config, shared_state: SharedMemoryOwner) -> Iterator[dict[str, Any]]:
@@ -68,6 +70,17 @@ def history(generations: Generations, request: HistoryRequest) -> Answer:
     if not found:
         return refusal(f"{keys[0][0]} has {request.address} no more: only workers that drain still use it")
     return {"ok": True, "servers": found}
+
+
+def states(generations: Generations, request: ServersRequest) -> Answer:
+    """Answer how the servers of a route were at some moments."""
+    served = generations.find(request.generation) or generations.current
+    shared_state, generation = generations.shared_state, served.generation
+    known = KnownServers(
+        shared_state.rows.taken(), shared_state.resolved, shared_state.writer, shared_state.shared_memory.history
+    )
+    backend = generation.config.backends.get(request.route)
+    return states_answer(request.route, backend, known, generation.number, request.moments)
 
 
 def _history_of(generations: Generations, key: RowKey) -> Iterator[dict[str, Any]]:

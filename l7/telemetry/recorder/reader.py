@@ -14,6 +14,8 @@ from typing import Protocol
 from l7.telemetry.recorder import layout as words
 from l7.telemetry.recorder.records import RequestRecord, record_of
 
+_RINGS = ((words.H_FAILURES, words.FAILURES_AT), (words.H_REQUESTS, words.REQUESTS_AT))
+
 
 class LaneSource(Protocol):
     """What has the lanes of a recorder (`l7.telemetry.recorder.memory`)."""
@@ -92,8 +94,31 @@ class LaneReader:
         With a ``needle`` all in which it stands are among them, and few others.
         """
         self._follow()
-        for head, ring in ((words.H_FAILURES, words.FAILURES_AT), (words.H_REQUESTS, words.REQUESTS_AT)):
+        for head, ring in _RINGS:
             yield from self._in_ring(head, ring, range(self._lane[head + words.CAPACITY]), needle)
+
+    def during(self, first: float, last: float) -> Iterator[RequestRecord]:
+        """Yield the requests, failures twice, that were there at some moment from ``first`` to ``last``.
+
+        Times are seconds since 1970. Few others are looked at, so it costs milliseconds.
+        """
+        self._follow()
+        begin, end = int(first * 1e6), int(last * 1e6)
+        for head, ring in _RINGS:
+            capacity = self._lane[head + words.CAPACITY]
+            states = self._lane[ring : ring + capacity].tolist()
+            places = [
+                place
+                for place, state in enumerate(states)
+                if state and self._was_there(ring + capacity + place * words.CELL, begin, end)
+            ]
+            yield from self._in_ring(head, ring, places)
+        yield from (one for one in self.under_way() if one.started <= last)
+
+    def _was_there(self, at: int, begin: int, end: int) -> bool:
+        """Whether the request of a cell was there within a time, in microseconds."""
+        started = self._lane[at + words.STARTED]
+        return started <= end and started + self._lane[at + words.TOTAL] >= begin
 
     def under_way(self) -> Iterator[RequestRecord]:
         """Yield what is known of requests that have not ended."""
@@ -155,6 +180,11 @@ class RecorderReader:
         """All requests that have not ended, in the order of their beginnings."""
         found = [one for lane in self.lanes() if lane.is_written for one in lane.under_way()]
         return sorted(found, key=lambda one: one.started)
+
+    def during(self, first: float, last: float) -> list[RequestRecord]:
+        """The requests that were there at some moment from ``first`` to ``last``, seconds since 1970."""
+        found = {one.identity: one for lane in self.lanes() for one in lane.during(first, last)}
+        return list(found.values())
 
     def find(self, end: str) -> list[RequestRecord]:
         """The requests whose id is ``end``, or ends so, by when they began."""

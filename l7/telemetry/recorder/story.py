@@ -5,17 +5,21 @@ Lines are plain text; who prints them escapes what clients have sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from l7.telemetry.recorder.advice import ended_by, next_look
 from l7.telemetry.recorder.records import Attempt, RequestRecord
 from l7.telemetry.recorder.times import lasted, moment
+from l7.telemetry.situation.situations import Situation, lines_of
 
 WIDTH = 48
 """Characters of the time line."""
 _WAITED = "waited for a server"
 _LEAST_SHARE = 0.5
+_KEYS = {"client": "the client's address", "target": "the path", "header": "the field", "cookie": "the cookie"}
+"""What is hashed, by the kind of `hash-key`."""
 _WORTH_A_LINE = 0.05
 """Seconds: of a shorter request nobody asks where its time went."""
 
@@ -117,8 +121,11 @@ def time_line(record: RequestRecord, now: float = 0.0) -> list[str]:
     return drawn
 
 
-def story(record: RequestRecord, now: float) -> Iterator[str]:
-    """Tell what happened to a request, line by line."""
+def story(record: RequestRecord, now: float, found: Sequence[Situation] = ()) -> Iterator[str]:
+    """Tell what happened to a request, line by line.
+
+    :param found: how it was when servers were picked for it (`l7.telemetry.situation.situations`), where that is known.
+    """
     yield f"request {record.request_id}"
     yield f"{record.method} {record.target}".strip() or "what came was no request line: it is not kept"
     yield f"  {_verdict(record, now)}"
@@ -129,7 +136,11 @@ def story(record: RequestRecord, now: float) -> Iterator[str]:
     if record.attempts:
         yield ""
         yield "why this server"
-        yield from _why(record)
+        yield from _why(record, found)
+    elif found:
+        yield ""
+        yield "why no server"
+        yield from (f"  {line}" for line in lines_of(found[0]))
     drawn = time_line(record, now)
     if drawn:
         yield ""
@@ -140,6 +151,17 @@ def story(record: RequestRecord, now: float) -> Iterator[str]:
     yield "how it ended"
     yield from (f"  {line}" for line in ended_by(record))
     yield from (f"  look next: {line}" for line in next_look(record))
+
+
+def told(record: RequestRecord, now: float, found: Sequence[Situation] = ()) -> dict[str, Any]:
+    """A request for JSON: all of its record, who ended it, what to look at next, its time line, and ``found``."""
+    return {
+        **record.plain(),
+        "ended-by": list(ended_by(record)),
+        "look-next": list(next_look(record)),
+        "time-line": time_line(record, now),
+        "situations": [one.plain() for one in found],
+    }
 
 
 def _verdict(record: RequestRecord, now: float) -> str:
@@ -172,15 +194,31 @@ def _connection(record: RequestRecord) -> str:
     return f"connection {record.connection} of a client there, {which}"
 
 
-def _why(record: RequestRecord) -> Iterator[str]:
+def _why(record: RequestRecord, found: Sequence[Situation]) -> Iterator[str]:
     hidden = record.tried - len(record.attempts)
+    before: Situation | None = None
     for number, one in enumerate(record.attempts):
         last = number + 1 == len(record.attempts)
         if last and hidden > 0:
             yield f"  ({hidden} other attempts)"
-        what = f"  {number + 1 + (hidden if last else 0)}. {one.server}: {', '.join(one.reasons)}"
+        then = found[number] if number < len(found) else None
+        reasons = ", ".join(_reason(reason, then) for reason in one.reasons)
+        what = f"  {number + 1 + (hidden if last else 0)}. {one.server}: {reasons}"
         many = f"{one.available}+" if one.available == 127 else str(one.available)
         yield f"{what}; {many} of {one.members} servers could be picked{_reused(one)}"
+        if then is not None:
+            yield from (f"     {line}" for line in lines_of(then, before))
+            before = then
+
+
+def _reason(reason: str, then: Situation | None) -> str:
+    """Why it was this server, in words; the value of a key or a cookie is nobody's business."""
+    if reason == "sticky cookie" and then is not None and then.sticky:
+        return f"the client's sticky cookie {then.sticky}"
+    kind, _, name = reason.removeprefix("hash of ").partition(":")
+    if reason == kind or kind not in _KEYS:
+        return reason
+    return f"hash of {_KEYS[kind]}{name and ' '}{name}"
 
 
 def _reused(one: Attempt) -> str:
