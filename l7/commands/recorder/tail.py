@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from l7.commands.control_client import printable_line, without_words
-from l7.commands.recorder.connection import recorder_of
-from l7.telemetry.recorder.reader import RecorderReader
+from l7.commands.recorder.connection import RecorderFollower
 from l7.telemetry.recorder.records import RequestRecord
 from l7.telemetry.recorder.times import lasted, moment
 
@@ -19,8 +19,6 @@ LINES = 10
 """Requests that have ended already that are shown first."""
 LOOK = 0.1
 """Seconds between two looks; a ring that is full sooner costs the reader lines, and l7 nothing."""
-GONE_AFTER = 2.0
-"""Seconds without any news after which the processes that write are looked for."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +47,11 @@ class RequestFilter:
 def tail(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Print one line a request, or one JSON object, until Ctrl-C or, with ``--once``, the end of what is there."""
     given = without_words("tail", argv)
-    recorder = recorder_of(given, environ)
+    follower = RecorderFollower(given, environ)
     asked = dict(given.filters)
     once, many = asked.pop("once", False), asked.pop("lines", None)
     wanted = RequestFilter(**asked)
-    recorder.skip()
-    before = [one for one in recorder.finished() if wanted.takes(one)]
+    before = [one for one in follower.reader.finished() if wanted.takes(one)]
     if many is not None or not once:
         shown = LINES if many is None else many
         before = before[-shown:] if shown else []
@@ -62,30 +59,19 @@ def tail(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     printer(before)
     if once:
         return 0 if before else 1
-    try:
-        while True:
-            _follow(recorder, wanted, printer)
-            recorder = recorder_of(given, environ)  # one that was upgraded in place has another memory
-            recorder.skip()
-    except KeyboardInterrupt:
-        return 0
+    with suppress(KeyboardInterrupt):
+        _follow(follower, wanted, printer, {one.identity for one in before})
+    return 0
 
 
-def _follow(recorder: RecorderReader, wanted: RequestFilter, printer: Any) -> None:
-    """Print what ends from now on; returns when nobody writes any more."""
-    quiet_since = time.monotonic()
+def _follow(follower: RecorderFollower, wanted: RequestFilter, printer: Any, shown: Collection[Any]) -> None:
+    """Print what ends from now on, but for what was ``shown``; raises `StartError` when no l7 runs any more."""
     while True:
-        news = recorder.news()
+        news = follower.news()
         if news.missed:
             print(f"l7: {news.missed} requests missed: more ended than could be shown", file=sys.stderr, flush=True)
-        printer(one for one in news.records if wanted.takes(one))
-        now = time.monotonic()
-        if news.records:
-            quiet_since = now
-        elif now - quiet_since > GONE_AFTER:
-            quiet_since = now
-            if not recorder.is_written():
-                return
+        printer(one for one in news.records if wanted.takes(one) and one.identity not in shown)
+        shown = ()  # they can have ended between two looks at the beginning only
         time.sleep(LOOK)
 
 
