@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: ``500ms``, ``2s``, ``64KiB``; inside l7 they are seconds and bytes.
+"""Durations, sizes and statuses as people write them: ``500ms``, ``64KiB``, ``5xx``; inside l7 they are numbers.
 
 What `show_duration` and `show_size` write, `parse_duration` and `parse_size` read back to the same value.
 """
@@ -27,6 +27,7 @@ DURATION_HELP = "write a duration such as 500ms, 2s, 5m, 1h or a number of secon
 SIZE_HELP = "write a size such as 64KiB, 10MB, 1GiB or a number of bytes"
 
 _NUMBER_AND_UNIT = re.compile(r"(\d+(?:\.\d+)?|\.\d+) *([A-Za-z]*)", re.ASCII)
+_STATUSES = re.compile(r"([1-5](?:[0-9]{2}|xx))(?:-([1-5][0-9]{2}))?", re.ASCII)
 _FOLDED_BYTES = {unit.lower(): factor for unit, factor in BYTES.items()}
 
 
@@ -81,6 +82,18 @@ def show_size(size: int) -> str:
         if size and size % BYTES[unit] == 0:
             return f"{size // BYTES[unit]}{unit}"
     return str(size) if size else "0B"
+
+
+def parse_statuses(text: str) -> tuple[tuple[int, int], ...]:
+    """Return the first and the last of each range of statuses in ``502, 5xx, 400-499``; raises ValueError."""
+    found = []
+    for part in text.split(","):
+        match = _STATUSES.fullmatch(part.strip())
+        if match is None:
+            raise ValueError("must be statuses, as 502, 5xx or 400-499, with commas between")
+        first = int(match[1].replace("x", "0"))
+        found.append((first, int(match[2] or match[1].replace("x", "9"))))
+    return tuple(found)
 
 
 def quoted(value: object, longest: int = 60) -> str:

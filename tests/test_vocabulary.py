@@ -25,13 +25,14 @@ ORDINARY = """
     limiter
     link load loaded local
     log look lookup loop loss lost machine mode name new notifier observer of old one open opened opener out over owner
-    part
+    page part
     password path phase pid pipe plain plan poll polled port preflight probe probed process protocol proxy publisher
-    pump quick rate raw reached reader readiness ready rebalance rebalancer reclaimer record refresher refused registry
+    pump quick rate raw reached reader readiness ready rebalance rebalancer reclaimer record recorded
+    refresher refused registry
     release reloader renewer reopener request requested resolver resource response result retried return role row rule
     runtime scale
     secret selectable selector self service settings shaking shot side signal socket source span spare spawn spec stacks
-    start
+    start static
     started state step stop storage supervisor sweeper systemd table take takeover tally target test tick time timeout
     timer tls told
     took total tracker transition transport unix unreachable untrusted up wait waiter wanted watch watchdog watched wire

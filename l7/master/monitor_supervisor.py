@@ -151,6 +151,7 @@ class MonitorSupervisor(ChildSupervisor):
             server_contexts=served.files.contexts,
             storage_lock=lock,
             acme_issuers="" if acme is None or acme.ca is None else served.files.authorities[acme.ca],
+            recorder=shared_state.recorder,
             admin=None if served.admin is None or served.admin.socket.fileno() < 0 else served.admin.socket,
         )
 

@@ -17,7 +17,10 @@ from l7.sharedmem.master_gauges import MasterGauges
 from l7.sharedmem.memory import MASTER, SharedMemory
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.metrics import Metrics
-from l7.workers.monitor.admin import MOST_CONNECTIONS, AdminHandler, AdminServer
+from l7.workers.monitor.admin.handler import AdminHandler
+from l7.workers.monitor.admin.pages import AdminPages
+from l7.workers.monitor.admin.recorded_requests import RecordedRequests
+from l7.workers.monitor.admin.server import MOST_CONNECTIONS, AdminServer
 from tests.workers.loop import until
 
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -32,11 +35,8 @@ class Endpoint:
         self.status: bytes | None = b'{"ok": true, "pid": 1}\n'
         self.asked = 0
         self.close = lambda: None
-        self.handler = AdminHandler(
-            Metrics(shared_memory.writer(MASTER), Scoreboard(2), Config(), {}, {}, shared_memory.written),
-            known,
-            self.visit,
-        )
+        metrics = Metrics(shared_memory.writer(MASTER), Scoreboard(2), Config(), {}, {}, shared_memory.written)
+        self.handler = AdminHandler(AdminPages(metrics, known, self.visit, RecordedRequests(None)))
 
     def visit(self) -> green.socket:
         """As the master's desk."""
@@ -137,7 +137,7 @@ def test_head_has_no_body(endpoint: Endpoint) -> None:
 @pytest.mark.parametrize(
     ("raw", "status"),
     [
-        (GET % b"/", b"404"),
+        (GET % b"/nothing", b"404"),
         (GET % b"/metrics/", b"404"),
         (b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", b"405"),
         (b"DELETE /status HTTP/1.1\r\nHost: x\r\n\r\n", b"405"),

@@ -7,41 +7,18 @@ import sys
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from l7.commands.control_client import printable_line, without_words
 from l7.commands.recorder.connection import RecorderFollower
 from l7.telemetry.recorder.records import RequestRecord
+from l7.telemetry.recorder.request_filter import RequestFilter
 from l7.telemetry.recorder.times import lasted, moment
 
 LINES = 10
 """Requests that have ended already that are shown first."""
 LOOK = 0.1
 """Seconds between two looks; a ring that is full sooner costs the reader lines, and l7 nothing."""
-
-
-@dataclass(frozen=True)
-class RequestFilter:
-    """Which requests are shown: those that fulfil all that is set."""
-
-    status: tuple[tuple[int, int], ...] = ()
-    host: str = ""
-    server: str = ""
-    route: str = ""
-    slower: float = 0.0
-
-    def takes(self, record: RequestRecord) -> bool:
-        """Whether a request is shown."""
-        if self.status and not any(first <= record.status <= last for first, last in self.status):
-            return False
-        if self.host and record.host != self.host.lower():
-            return False
-        if self.server and not any(one.server == self.server for one in record.attempts):
-            return False
-        if self.route and record.route != self.route:
-            return False
-        return max(record.total, 0.0) >= self.slower
 
 
 def tail(argv: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -12,16 +12,14 @@ from l7.commands.recorder.connection import recorder_of
 from l7.config.reading import flags
 from l7.config.values.names import printable
 from l7.errors import ConfigError, Problem, StartError
-from l7.http.grammar import REQUEST_ID
 from l7.ipc.requests import ServersRequest
 from l7.telemetry.recorder.reader import RecorderReader
 from l7.telemetry.recorder.records import RequestRecord
+from l7.telemetry.recorder.request_filter import LEAST_OF_ID, wanted_id
 from l7.telemetry.recorder.story import story, told
 from l7.telemetry.recorder.times import moment
 from l7.telemetry.situation.situations import Situation, moments_of, situations
 
-LEAST = 4
-"""Characters of the end of an id that are enough."""
 MOST_ASKED = 20
 """Requests of which it is asked how servers were; more are found only where clients send their own ids."""
 
@@ -54,13 +52,13 @@ def _wanted(given: flags.Given) -> str:
     words = [word for word in given.words[1:] if "=" not in word]
     if given.problems:
         raise ConfigError(list(given.problems))
-    usage = f"write the id of a request, or the last {LEAST} characters of it or more, as in `l7 why 1f6bd9`"
+    usage = f"write the id of a request, or the last {LEAST_OF_ID} characters of it or more, as in `l7 why 1f6bd9`"
     if len(words) != 1:
         raise ConfigError([Problem("why", "", usage)])
-    wanted = words[0].strip("\"'[](),;")  # as people copy it
-    if len(wanted) < LEAST or not REQUEST_ID.fullmatch(wanted.encode("utf-8", "surrogateescape")):
-        raise ConfigError([Problem("why", "", f"{printable(words[0], 40)!r} is no id; {usage}")])
-    return wanted
+    try:
+        return wanted_id(words[0])
+    except ValueError as error:
+        raise ConfigError([Problem("why", "", f"{error}; {usage}")]) from None
 
 
 def _situations(

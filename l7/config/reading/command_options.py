@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from l7.networks import UNIX, canonical
-from l7.units import parse_duration
+from l7.units import parse_duration, parse_statuses
 
-_STATUS = re.compile(r"([1-5](?:[0-9]{2}|xx))(?:-([1-5][0-9]{2}))?")
 _FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*")
 COMMANDS = {
     "check": "validate the configuration and exit",
@@ -105,14 +104,10 @@ def _field(text: str) -> str:
 
 
 def _statuses(text: str) -> tuple[tuple[int, int], ...]:
-    found = []
-    for part in text.split(","):
-        match = _STATUS.fullmatch(part.strip())
-        if match is None:
-            raise argparse.ArgumentTypeError("must be statuses, as 502, 5xx or 400-499, with commas between")
-        first = int(match[1].replace("x", "0"))
-        found.append((first, int(match[2] or match[1].replace("x", "9"))))
-    return tuple(found)
+    try:
+        return parse_statuses(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _duration(text: str) -> float:

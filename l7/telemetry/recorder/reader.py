@@ -6,13 +6,15 @@ Whoever reads takes nothing from those who write: a reader that is slow misses r
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from l7.telemetry.recorder import layout as words
 from l7.telemetry.recorder.records import RequestRecord, record_of
+from l7.telemetry.recorder.request_filter import RequestFilter
 
 _RINGS = ((words.H_FAILURES, words.FAILURES_AT), (words.H_REQUESTS, words.REQUESTS_AT))
 
@@ -24,6 +26,14 @@ class LaneSource(Protocol):
         """The words of each lane that was opened until now."""
 
 
+AT_A_TIME = 64
+"""Places of a ring that are read between two pauses: at most two milliseconds."""
+
+
+def _no_pause() -> None:
+    """Go on at once."""
+
+
 @dataclass(frozen=True)
 class News:
     """Records that have ended since the last look, in the order of their ends, and how many others were missed."""
@@ -33,10 +43,11 @@ class News:
 
 
 class LaneReader:
-    """Reads one lane."""
+    """Reads one lane; ``pause`` is called now and then, for those who have other things to do meanwhile."""
 
-    def __init__(self, lane: memoryview) -> None:
+    def __init__(self, lane: memoryview, pause: Callable[[], None] = _no_pause) -> None:
         self._lane = lane
+        self._pause = pause
         self._epoch = -1
         self._names: dict[int, str] = {}
         self._seen = self._count = 0
@@ -77,7 +88,9 @@ class LaneReader:
     def _in_ring(self, head: int, ring: int, places: Sequence[int], needle: bytes = b"") -> Iterator[RequestRecord]:
         """The records that begin at some places of a ring; with a ``needle`` those that may hold it."""
         capacity = self._lane[head + words.CAPACITY]
-        for place in places:
+        for number, place in enumerate(places, 1):
+            if not number % AT_A_TIME:
+                self._pause()
             state = self._lane[ring + place]
             if not state or state % 2:
                 continue
@@ -120,6 +133,15 @@ class LaneReader:
         started = self._lane[at + words.STARTED]
         return started <= end and started + self._lane[at + words.TOTAL] >= begin
 
+    def newest(self, *, failed: bool = False) -> Iterator[RequestRecord]:
+        """Yield the records of requests that have ended, or of those alone that failed, the last one first."""
+        self._follow()
+        head, ring = (words.H_FAILURES, words.FAILURES_AT) if failed else (words.H_REQUESTS, words.REQUESTS_AT)
+        capacity, written = self._lane[head + words.CAPACITY], self._lane[head + words.WRITTEN]
+        if capacity:
+            places = [at % capacity for at in range(written - 1, max(written - capacity, 0) - 1, -1)]
+            yield from self._in_ring(head, ring, places)
+
     def under_way(self) -> Iterator[RequestRecord]:
         """Yield what is known of requests that have not ended."""
         self._follow()
@@ -160,21 +182,34 @@ class LaneReader:
 
 
 class RecorderReader:
-    """Reads all lanes."""
+    """Reads all lanes; ``pause`` as for one."""
 
-    def __init__(self, source: LaneSource) -> None:
+    def __init__(self, source: LaneSource, pause: Callable[[], None] = _no_pause) -> None:
         self._source = source
+        self._pause = pause
         self._readers: list[LaneReader] = []
 
     def lanes(self) -> list[LaneReader]:
         """A reader of each lane that was opened until now."""
-        self._readers += [LaneReader(lane) for lane in self._source.lanes()[len(self._readers) :]]
+        self._readers += [LaneReader(lane, self._pause) for lane in self._source.lanes()[len(self._readers) :]]
         return self._readers
 
     def finished(self, needle: bytes = b"") -> list[RequestRecord]:
         """All requests that have ended and are still there, in the order of their ends; ``needle`` as for a lane."""
         found = {one.identity: one for lane in self.lanes() for one in (*lane.lost(), *lane.finished(needle))}
         return sorted(found.values(), key=lambda one: one.ended)
+
+    def newest(self, wanted: RequestFilter, most: int, *, failed: bool = False) -> list[RequestRecord]:
+        """At most ``most`` requests that have ended, and that a filter takes, the last one first.
+
+        :param failed: those alone that failed; they are found sooner.
+        """
+        found: dict[tuple[object, ...], RequestRecord] = {}
+        for lane in self.lanes():
+            lost = [one for one in lane.lost() if wanted.takes(one)]
+            kept = itertools.islice(filter(wanted.takes, lane.newest(failed=failed)), most)
+            found.update({one.identity: one for one in (*lost, *kept)})
+        return sorted(found.values(), key=lambda one: one.ended, reverse=True)[:most]
 
     def under_way(self) -> list[RequestRecord]:
         """All requests that have not ended, in the order of their beginnings."""

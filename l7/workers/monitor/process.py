@@ -51,10 +51,14 @@ from l7.sharedmem.memory import MONITOR, SharedMemory
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.events import Events
 from l7.telemetry.metrics import Metrics
+from l7.telemetry.recorder.memory import RecorderMemory
 from l7.tls.certificates import CertificateInfo
 from l7.tls.renewal import certificate_in, renewed
 from l7.tls.servers.names import is_by_host
-from l7.workers.monitor.admin import AdminHandler, AdminServer
+from l7.workers.monitor.admin.handler import AdminHandler
+from l7.workers.monitor.admin.pages import AdminPages
+from l7.workers.monitor.admin.recorded_requests import RecordedRequests
+from l7.workers.monitor.admin.server import AdminServer
 from l7.workers.monitor.certificate_renewal import CertificateRenewer
 from l7.workers.monitor.connect_probes import ConnectProbes, ProbedServer
 from l7.workers.monitor.dns_refresher import DnsRefresher
@@ -94,6 +98,8 @@ class MonitorSpec:
     """What is locked while a certificate is obtained by ACME; None where none is."""
     acme_issuers: str = ""
     """Those that the authority's own certificate is verified by, as PEM; empty for those of the system."""
+    recorder: RecorderMemory | None = None
+    """What the workers record; None where there is no memory for it."""
     admin: socket.socket | None = None
     """The listening socket of the admin endpoint."""
 
@@ -155,7 +161,8 @@ class MonitorWorker:
         self._renewer = self._make_renewer()
         tracing, spans = self._config.tracing, spec.shared_memory.spans
         self._exporter = None if tracing is None else SpanExporter(tracing, spans, writer, events)
-        self._admin = AdminServer(AdminHandler(metrics, MasterGauges(writer), self._visit))
+        recorded = RecordedRequests(None if self._config.recorder is None else spec.recorder)
+        self._admin = AdminServer(AdminHandler(AdminPages(metrics, MasterGauges(writer), self._visit, recorded)))
         self._members: dict[tuple[str, str], list[CheckTarget]] = {}
         self._by_row: dict[int, Row] = {}
         """The rows turned round, once a server is unreachable."""

@@ -1,0 +1,44 @@
+"""Which of the recorded requests are meant: those that a filter takes, or those with an id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from l7.http.grammar import REQUEST_ID
+from l7.telemetry.recorder.records import RequestRecord
+from l7.units import quoted
+
+LEAST_OF_ID = 4
+"""Characters of the end of an id that are enough."""
+
+
+@dataclass(frozen=True)
+class RequestFilter:
+    """Which requests are shown: those that fulfil all that is set."""
+
+    status: tuple[tuple[int, int], ...] = ()
+    host: str = ""
+    server: str = ""
+    route: str = ""
+    slower: float = 0.0
+    """Seconds."""
+
+    def takes(self, record: RequestRecord) -> bool:
+        """Whether a request is shown."""
+        if self.status and not any(first <= record.status <= last for first, last in self.status):
+            return False
+        if self.host and record.host != self.host.lower():
+            return False
+        if self.server and not any(one.server == self.server for one in record.attempts):
+            return False
+        if self.route and record.route != self.route:
+            return False
+        return max(record.total, 0.0) >= self.slower
+
+
+def wanted_id(text: str) -> str:
+    """The id, or end of one, that somebody has copied, perhaps with what stood around it; raises ValueError."""
+    wanted = text.strip("\"'[](),;")
+    if len(wanted) < LEAST_OF_ID or not REQUEST_ID.fullmatch(wanted.encode("utf-8", "surrogateescape")):
+        raise ValueError(f"{quoted(text, 40)} is no id")
+    return wanted

@@ -1,0 +1,60 @@
+"""What answers of the admin endpoint are made of.
+
+No page may be framed, none asks anything of another place, and none of another place may read what is here: there are
+no CORS fields.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from l7.http.fields import name_of
+from l7.http.messages import LocalResponse, RequestHead
+from l7.workers.responses import phrase
+
+TEXT = "text/plain; charset=utf-8"
+JSON = "application/json"
+FRESH = "Cache-Control: no-store"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+SECURITY = (
+    f"Content-Security-Policy: {_POLICY}",
+    "X-Content-Type-Options: nosniff",
+    "Referrer-Policy: no-referrer",
+    "Cross-Origin-Resource-Policy: same-origin",
+    "Cross-Origin-Opener-Policy: same-origin",
+)
+"""Fields of all that browsers show, or that the page reads."""
+_MARKUP = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+
+
+def page(status: int, media_type: str, body: bytes, *fields: str) -> LocalResponse:
+    """An answer that nobody keeps."""
+    return LocalResponse(status, media_type, body, (FRESH, *fields))
+
+
+def refusal(status: int, why: str, *fields: str) -> LocalResponse:
+    """An answer that says in words why there is no other."""
+    text = f"{status} {phrase(status)}: {why}\n"
+    return page(status, TEXT, text.encode("utf-8", "replace"), *SECURITY, *fields)
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON in ASCII, in which nothing is markup, and no character is one that a terminal acts on."""
+    return json.dumps(value).replace("\x7f", "\\u007f").translate(_MARKUP)
+
+
+def json_page(status: int, text: str) -> LocalResponse:
+    """An answer with JSON, as `json_text` writes it."""
+    return page(status, JSON, text.encode("ascii") + b"\n", *SECURITY)
+
+
+def value_of(head: RequestHead, name: bytes) -> bytes | None:
+    """The value of a request's field; ``name`` in lower case. Of several the first, None where there is none."""
+    for line in head.lines:
+        if name_of(line) == name:
+            return line.partition(b":")[2].strip(b" \t")
+    return None

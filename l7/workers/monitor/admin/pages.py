@@ -1,0 +1,88 @@
+"""What the admin endpoint serves, by path: for monitoring and load balancers, and the page for people with its data.
+
+What it answers it reads in the shared memory; only the status is the master's, which is asked at most once a second.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from gevent import Timeout
+from gevent import socket as green
+
+from l7.http.messages import LocalResponse, RequestHead
+from l7.ipc.requests import REQUESTS, StatusRequest
+from l7.sharedmem.master_gauges import MasterGauges
+from l7.telemetry.exposition import CONTENT_TYPE, expose
+from l7.telemetry.metrics import Metrics
+from l7.workers.monitor.admin import recorded_requests
+from l7.workers.monitor.admin.answers import JSON, SECURITY, TEXT, page, refusal
+from l7.workers.monitor.admin.recorded_requests import RecordedRequests, pause
+from l7.workers.monitor.admin.shared_answers import SharedAnswers
+from l7.workers.monitor.admin.static_files import FILES
+
+STATUS_WITHIN = 5.0
+"""Seconds that the master may take."""
+
+Page = Callable[[RequestHead], LocalResponse]
+
+
+class AdminPages:
+    """All pages.
+
+    :param visit: connects to the master's control socket; raises ``OSError``.
+    """
+
+    words = "there is /, /overview, /requests, /status, /metrics, /healthz and /readyz"
+    """What there is, for those who ask for something else."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        gauges: MasterGauges,
+        visit: Callable[[], green.socket],
+        recorded: RecordedRequests,
+    ) -> None:
+        self._all_metrics, self._gauges, self._visit, self._recorded = metrics, gauges, visit, recorded
+        self._shared = SharedAnswers()
+        self._pages: dict[bytes, Page] = {
+            b"/metrics": self._metrics,
+            b"/healthz": _healthy,
+            b"/readyz": self._readyz,
+            b"/status": self._status,
+            recorded_requests.PATH: recorded.answer,
+        }
+        self._pages |= {path: file.answer for path, file in FILES.items()}
+
+    def find(self, head: RequestHead) -> Page | None:
+        """What is served for the path that is asked for; None for nothing."""
+        path = head.path.partition(b"?")[0]
+        if path.startswith(recorded_requests.PATH + b"/"):
+            return self._recorded.answer
+        return self._pages.get(path)
+
+    def _metrics(self, _: RequestHead) -> LocalResponse:
+        return page(200, CONTENT_TYPE, expose(self._all_metrics.families(pause), pause))
+
+    def _readyz(self, _: RequestHead) -> LocalResponse:
+        why = self._gauges.unready()
+        return refusal(503, why) if why else page(200, TEXT, b"ready\n")
+
+    def _status(self, _: RequestHead) -> LocalResponse:
+        """The master's status."""
+        return self._shared.get("status", self._ask)
+
+    def _ask(self) -> LocalResponse:
+        try:
+            with Timeout(STATUS_WITHIN), self._visit() as control_server:
+                control_server.sendall(REQUESTS.encode(StatusRequest()) + b"\n")
+                answer = json.loads(b"".join(iter(lambda: control_server.recv(65536), b"")))
+        except (OSError, ValueError, Timeout):
+            return refusal(503, "the master does not answer")
+        body = json.dumps(answer, indent=2).encode() + b"\n"
+        return page(200 if answer.get("ok") else 503, JSON, body, *SECURITY)
+
+
+def _healthy(_: RequestHead) -> LocalResponse:
+    return page(200, TEXT, b"ok\n")
