@@ -27,6 +27,7 @@ def environment() -> dict[str, str]:
 
 def run(proxy: L7Process, *words: str) -> tuple[int, str, str]:
     """Run a command on a running l7, to its end."""
+    proxy.settle()
     done = subprocess.run(
         [sys.executable, "-m", "l7", *words, "--control", str(proxy.directory / STATUS)], capture_output=True,
         text=True, cwd=ROOT, timeout=3 * TIMEOUT, env=environment(), check=False,

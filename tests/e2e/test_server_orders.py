@@ -128,6 +128,7 @@ def test_several_hosts_share_one_backend(l7, origin, tmp_path):
     assert len(one.requests) == len(two.requests) == 1  # round robin over both hosts
     assert b"; Path=/;" in (second.header(b"set-cookie") or b"")
     name = "a.example, www.a.example/x"
+    proxy.settle()
     figures = get(str(tmp_path / "admin"), "/metrics").body.decode()
     assert f'l7_requests_total{{host="{name}",code="2xx"}} 2' in figures
     assert figures.count("l7_server_up{") == 2

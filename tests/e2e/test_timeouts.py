@@ -99,7 +99,7 @@ def test_a_connection_that_says_nothing_is_closed_without_a_word(l7, origin, con
     watch = Watch()
     client = connect(proxy.port)
     assert client.read_until_closed() == b"" and client.end == "eof" and watch.within(0.9)
-    assert proxy.output == []
+    assert proxy.logged() == []
 
 
 def test_an_idle_connection_is_closed_without_a_word(l7, origin, connect):
@@ -111,7 +111,7 @@ def test_an_idle_connection_is_closed_without_a_word(l7, origin, connect):
         client.pump(1.2)
     watch = Watch()
     assert client.read_until_closed() == b"" and client.end == "eof" and watch.within(0.3)
-    assert len(proxy.output) == 3
+    assert len(proxy.logged()) == 3
 
 
 BODIES = {

@@ -134,7 +134,7 @@ def test_a_tunnel_is_logged_when_it_ends_with_its_bytes(proxy):
     with opened(proxy, "/logged", compression=None) as connection:
         connection.send(b"x" * 1000)
         connection.recv(TIMEOUT)
-        assert not any("/logged" in line for line in proxy.output)
+        assert not any("/logged" in line for line in proxy.logged())
     line = proxy.wait_for_output(r'"GET /logged HTTP/1\.1" 101 (\d+) .* (\d+) ".*" (\S\S)$')
     assert int(line.group(1)) > 1000 and int(line.group(2)) > 1000 and line.group(3) == "--"
 

@@ -32,6 +32,7 @@ from typing import IO, Any
 import psutil
 
 from tests.harness import TIMEOUT, over_tls
+from tests.harness.client import request
 from tests.harness.events import event_pattern
 
 ROOT = Path(__file__).absolute().parents[2]
@@ -45,6 +46,8 @@ OPENER = "l7: opener"
 """The title of the privileged opener."""
 STATUS = "control.sock"
 """The control socket to start it with for who asks for its status."""
+_MARK = re.compile(r'"OPTIONS \* HTTP/1\.1"')
+"""What `L7Process.logged` asks for."""
 LISTENING = re.compile(r"listening on (\S+)")
 CONFIG = "backends: {{'*': {{servers: ['{}']}}}}\nusers: {{}}\n"
 """One backend for every host, whose one server is to be put in by ``format``."""
@@ -63,6 +66,14 @@ _HANDOVER = (
     "os.environ['LISTEN_PID'] = str(os.getpid())\n"
     "os.execv(sys.argv[2], sys.argv[2:])\n"
 )
+
+
+def _runs(pid: int) -> bool:
+    """Whether the first thread of a process runs, or would with a processor."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1] in b"RD"
+    except OSError:
+        return False
 
 
 class Lines:
@@ -311,6 +322,26 @@ class L7Process:
             assert not ended, f"{what}: l7 ended with {self.process.returncode}\n{self.transcript()}"
             time.sleep(0.01)
 
+    def settle(self) -> None:
+        """Wait until no worker has anything to do: figures and records of a request are written behind its answer.
+
+        One that is kept busy, or stands still, is waited for only for a second.
+        """
+        deadline = time.monotonic() + 1
+        for pid in self.workers():
+            while _runs(pid) and time.monotonic() < deadline:
+                time.sleep(0.001)
+
+    def logged(self) -> list[str]:
+        """The lines of all requests that were answered before, in the access log of the only worker.
+
+        It is asked for one line more, which comes behind those and is left out.
+        """
+        before = len(self.output)
+        request(self.address, "OPTIONS", "*", headers=[("Max-Forwards", "0")])
+        self.wait_for_output(_MARK.pattern, start=before)
+        return [line for line in self.output if not _MARK.search(line)]
+
     def transcript(self) -> str:
         """Everything it wrote, for the message of a failed assertion."""
         state = self.process.poll()
@@ -335,6 +366,7 @@ class L7Process:
 
     def ask(self, command: str, **options: object) -> dict[str, Any]:
         """What is answered to a command at the control socket; needs ``argv=["--control", STATUS]``."""
+        self.settle()
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(3 * TIMEOUT)
             sock.connect(str(self.directory / STATUS))
