@@ -34,6 +34,7 @@ COMPILED_ALONE = {
     "e2e/test_explain.py": "a command",
     "e2e/test_logrotate.py": "what the master opens anew",
     "e2e/test_monitor.py": "the monitor process; what it serves is in `test_admin` and `test_health_checks`",
+    "e2e/test_page.py": "what a browser makes of what the monitor process says",
     "e2e/test_privileges.py": "what the master drops",
     "e2e/test_rehearse.py": "a command; `test_reload` and `test_crash` do to l7 what it does",
     "e2e/test_supervisord.py": "what the master is to others",

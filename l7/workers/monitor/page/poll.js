@@ -72,6 +72,7 @@ export class Poller {
     try {
       const found = await ask(this.path, asking.signal);
       if (asking !== this.asking) return;
+      if (found?.ok !== true) throw new Refused(200, found?.reasons?.join("; ") || "what was answered is no overview");
       this.failures = 0;
       if (found.interval > 0) this.interval = Math.max(found.interval * 1000, LEAST);
       wait = this.interval;
