@@ -19,15 +19,15 @@ ORDINARY = """
     announcer answer ask attempt balancer begin begun body bound boundary broker buffer busy called certificate change
     child close closed command commit compare compared comparison compressed compressor config connect connector
     context coordinator
-    count current descriptor dns done down dumper entry error exit exited exporter failed failure file finish
+    count current descriptor dns done down dumper entry error exit exited exporter failed failure figure file finish
     finished forward forwarded frame full gauge
-    graceful handler handshake head health host http ids identity idle inherited interface key kill lifecycle limit
+    graceful handler handshake head health host http ids identity idle inherited interface key kill last lifecycle limit
     limiter
     link load loaded local
-    log look lookup loop loss lost machine mode name new notifier observer of old one open opened opener out over owner
-    page part
-    password path phase pid pipe plain plan poll polled port preflight probe probed process protocol proxy publisher
-    pump quick rate raw reached reader readiness ready rebalance rebalancer reclaimer record recorded
+    log look lookup loop loss lost machine mode name new now notifier observer of old one open opened opener
+    out over owner page part
+    password path phase pid pipe plain plan poll polled port preflight present probe probed process protocol
+    proxy publisher pump quick rate raw reached reader readiness ready rebalance rebalancer reclaimer record recorded
     refresher refused registry
     release reloader renewer reopener request requested resolver resource response result retried return role row rule
     runtime scale

@@ -203,6 +203,11 @@ class OpenAdmin(Message):
 
 
 @dataclass(frozen=True)
+class OverviewClient(Message):
+    """Answer `l7.ipc.requests.OverviewRequest` on the connection whose descriptor is beside the message."""
+
+
+@dataclass(frozen=True)
 class Resolved(Message):
     """What a server's name was resolved to; ``why`` says why the last look-up failed, and is empty when it did not."""
 
@@ -330,6 +335,7 @@ KINDS: dict[str, type[Message]] = {
     "open-admin": OpenAdmin,
     "resolved": Resolved,
     "control-client": ControlClient,
+    "overview-client": OverviewClient,
     "load-storage": LoadStorage,
     "stored-file": StoredFile,
     "storage-loaded": StorageLoaded,
@@ -343,6 +349,6 @@ KINDS: dict[str, type[Message]] = {
     "took-over": TookOver,
 }
 
-WITH_DESCRIPTOR = (Adopt, ControlClient, UseLog)
+WITH_DESCRIPTOR = (Adopt, ControlClient, OverviewClient, UseLog)
 
 CODEC: Codec[Message] = Codec("kind", KINDS)

@@ -21,7 +21,14 @@ class Request:
 
 @dataclass(frozen=True)
 class StatusRequest(Request):
-    """What is running: the processes, the configuration, the servers."""
+    """What is running: the processes, the configuration, the servers; these only where they are wanted."""
+
+    servers: bool = True
+
+
+@dataclass(frozen=True)
+class OverviewRequest(Request):
+    """What is running, and how it has gone in the last minutes: answered by the monitor process."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,7 @@ REQUESTS: Codec[Request] = Codec(
     "do",
     {
         "status": StatusRequest,
+        "overview": OverviewRequest,
         "reload": ReloadRequest,
         "dry-run": DryRunRequest,
         "explain": ExplainRequest,

@@ -146,7 +146,7 @@ def build(context: MasterContext, run: Run, inheritance: InheritedResources | No
     reload_tracker = ReloadTracker(control_server.answer, lambda: broker.passed)
     monitor = MonitorSupervisor(context, control_server, names, CertificateRequests(context))
     logs = LogReopener(context, control_server.answer)
-    commands = ControlCommands(context, control_server, reload_tracker, logs, monitor.entry)
+    commands = ControlCommands(context, control_server, reload_tracker, logs, monitor)
     state_file = StateFile(generations.shared_state, generations.administration, names)
     upgrades = UpgradeCoordinator(context, broker, commands, state_file, inheritance)
     announcer = ServiceAnnouncer(context, commands, upgrades)

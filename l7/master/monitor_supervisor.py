@@ -11,7 +11,16 @@ from typing import Any, Protocol
 from l7.clock import monotonic
 from l7.config.schema import Backend
 from l7.ipc.channel import Received
-from l7.ipc.messages import BeginChecks, ControlClient, LoadStorage, OpenAdmin, Resolved, Stop, StoreFile
+from l7.ipc.messages import (
+    BeginChecks,
+    ControlClient,
+    LoadStorage,
+    OpenAdmin,
+    OverviewClient,
+    Resolved,
+    Stop,
+    StoreFile,
+)
 from l7.master.child_supervisor import ChildSupervisor
 from l7.master.children.handle import ChildProcess
 from l7.master.context import MasterContext
@@ -104,6 +113,14 @@ class MonitorSupervisor(ChildSupervisor):
             "state": child.state.value,
             "memory": memory(handle.pid),
         }
+
+    def tell_overview(self, descriptor: int) -> bool:
+        """Let the monitor process that is at work answer `OverviewRequest` on a connection; False where none can."""
+        for child in self._machine.state.monitors:
+            handle = self._children.get(child.slot)
+            if child.ready and handle is not None:
+                return handle.channel.try_send(OverviewClient(), descriptor)
+        return False
 
     def close(self) -> None:
         """End them all, as the master ends; the admin endpoint first answers the requests that it has."""

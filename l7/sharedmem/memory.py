@@ -13,7 +13,7 @@ moves. A process maps what it needs: the master before it gives away a row or a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from l7.sharedmem.challenges import ChallengeTable
 from l7.sharedmem.counters import CounterWriter
@@ -34,6 +34,7 @@ from l7.sharedmem.mapping import SharedFile
 from l7.sharedmem.rate_limits import RateLimitTable
 from l7.sharedmem.server_history import ServerHistory
 from l7.sharedmem.span_channel import SpanChannel
+from l7.sharedmem.traffic_history import TrafficHistory
 
 MASTER = 0
 MONITOR = 1
@@ -71,6 +72,10 @@ class WrittenRows:
     def __contains__(self, row: object) -> bool:
         return isinstance(row, int) and row // ROWS_A_PAGE in self._tiles
 
+    def __iter__(self) -> Iterator[int]:
+        for tile in self._tiles:
+            yield from range(tile * ROWS_A_PAGE, (tile + 1) * ROWS_A_PAGE)
+
 
 class SharedMemory:
     """The rows and lanes of this process, shared with each process forked after it was made.
@@ -87,6 +92,8 @@ class SharedMemory:
         """What clients have used of rate limits: the one memory whose cells have several writers."""
         self.history = ServerHistory()
         """How the states of servers have changed."""
+        self.traffic = TrafficHistory()
+        """How much traffic there was in the last minutes."""
         self.spans = SpanChannel()
         """How spans get from workers to the monitor process."""
         self._file = SharedFile("l7-counters")
@@ -162,6 +169,7 @@ class SharedMemory:
     def clear(self, row: int) -> None:
         """Zero a row in all lanes, because it is assigned to another server."""
         self.history.clear(row)
+        self.traffic.clear(row)
         if row not in self.written():
             return
         zeros = memoryview(bytes(ROW * 8)).cast("q")

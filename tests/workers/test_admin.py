@@ -36,7 +36,7 @@ class Endpoint:
         self.asked = 0
         self.close = lambda: None
         metrics = Metrics(shared_memory.writer(MASTER), Scoreboard(2), Config(), {}, {}, shared_memory.written)
-        self.handler = AdminHandler(AdminPages(metrics, known, self.visit, RecordedRequests(None)))
+        self.handler = AdminHandler(AdminPages(metrics, known, self.visit, RecordedRequests(None), bytes))
 
     def visit(self) -> green.socket:
         """As the master's desk."""
@@ -47,7 +47,7 @@ class Endpoint:
 
         def answer() -> None:
             with theirs:
-                assert json.loads(theirs.recv(100)) == {"do": "status"}
+                assert json.loads(theirs.recv(100)) == {"do": "status", "servers": True}
                 gevent.sleep(0.01)
                 theirs.sendall(self.status)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from typing import Protocol
 
 from l7 import __version__
 from l7.compiled import caution, is_compiled
@@ -12,6 +12,7 @@ from l7.ipc.requests import (
     DryRunRequest,
     ExplainRequest,
     HistoryRequest,
+    OverviewRequest,
     RecorderRequest,
     ReloadRequest,
     ReopenLogsRequest,
@@ -32,12 +33,21 @@ from l7.master.part import MasterPart
 from l7.master.supervision.events import ReloadRequested
 from l7.master.supervision.lifecycle import ENDS, MasterPhase
 
+NO_MONITOR = "no monitor process is at work, which would tell; ask again in a moment"
+
+
+class Monitor(Protocol):
+    """The monitor process."""
+
+    def entry(self) -> Answer | None:
+        """Its status; None where there is none."""
+
+    def tell_overview(self, descriptor: int) -> bool:
+        """Let it answer a connection; False where that cannot be now."""
+
 
 class ControlCommands(MasterPart):
-    """Answers each request of the control socket, without ever waiting.
-
-    :param monitor_status: returns the status of the monitor process.
-    """
+    """Answers each request of the control socket, without ever waiting."""
 
     def __init__(
         self,
@@ -45,7 +55,7 @@ class ControlCommands(MasterPart):
         control_server: ControlServer,
         reload_tracker: ReloadTracker,
         logs: LogReopener,
-        monitor_status: Callable[[], Answer | None],
+        monitor: Monitor,
     ) -> None:
         self._context = context
         self._machine = context.machine
@@ -53,7 +63,7 @@ class ControlCommands(MasterPart):
         self._server = control_server
         self._reload_tracker = reload_tracker
         self._logs = logs
-        self._monitor_status = monitor_status
+        self._monitor = monitor
         self._wants_reload: ReloadRequest | None = None
 
     def start(self) -> None:
@@ -96,6 +106,9 @@ class ControlCommands(MasterPart):
             self._logs.reopen(connection)
         elif isinstance(request, RecorderRequest):
             self._show_recorder(connection)
+        elif isinstance(request, OverviewRequest):
+            if not self._server.pass_on(connection, self._monitor.tell_overview):
+                self._server.answer(connection, refusal(NO_MONITOR))
         else:
             self._server.answer(connection, self._answer(request))
 
@@ -109,7 +122,7 @@ class ControlCommands(MasterPart):
 
     def _answer(self, request: Request) -> Answer:
         if isinstance(request, StatusRequest):
-            return self._status()
+            return self._status() | (self._servers() if request.servers else {})
         if isinstance(request, ExplainRequest):
             return insight(self._generations, request)
         if isinstance(request, DryRunRequest):
@@ -162,15 +175,18 @@ class ControlCommands(MasterPart):
                 "at": moment(last["at"]),
                 "handed-over": self._reload_tracker.handed_over,
             },
+            "reloads": self._reload_tracker.history,
             "connections": connections(self._context.scoreboard, self._generations.shared_state.writer),
-            "refused": list(refused(served.generation.config, self._generations.shared_state)),
             "certificates": [one.info.entry() for one in served.files.certificates],
             "workers": workers(state, self._context.children.handles, self._context.scoreboard),
-            "monitor": (monitor := self._monitor_status()),
+            "monitor": (monitor := self._monitor.entry()),
             "control": monitor,  # its key in 0.1
             "opener": self._context.resources.opener.status(),
-            "servers": list(table(served.generation.config, self._generations.shared_state)),
         }
+
+    def _servers(self) -> Answer:
+        config, shared_state = self._generations.current.generation.config, self._generations.shared_state
+        return {"refused": list(refused(config, shared_state)), "servers": list(table(config, shared_state))}
 
 
 def _full(path: str) -> str:

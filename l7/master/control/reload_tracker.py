@@ -1,20 +1,26 @@
-"""Results of reloads, for the commands that wait for them and for ``l7 status``."""
+"""Results of reloads, for the commands that wait for them, for ``l7 status`` and for the overview."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from l7.clock import monotonic
 from l7.ipc.requests import refusal
 from l7.master.control.server import ControlConnection
 
+KEPT = 20
+"""Results that are kept."""
+MOST_LINES = 50
+"""Changes, and reasons, that are kept of each."""
+
 SendVerdict = Callable[[ControlConnection, dict[str, Any]], None]
 
 
 class ReloadTracker:
-    """The control connections that wait for a reload, and the result of the last one.
+    """The control connections that wait for a reload, and the results of the last ones.
 
     :param answer: sends the result to one.
     :param passed: how many connections were handed over since the master started.
@@ -23,6 +29,7 @@ class ReloadTracker:
     def __init__(self, answer: SendVerdict, passed: Callable[[], int]) -> None:
         self.last: dict[str, Any] | None = None
         """The last result, with its time."""
+        self._history: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._handed_over_before = 0
         """Connections that were handed over before the last reload began."""
         self._answer = answer
@@ -43,6 +50,7 @@ class ReloadTracker:
     def begin(self) -> None:
         """Note that a reload begins."""
         self._now, self._next = [*self._now, *self._next], []
+        self._freeze()
         self._begin, self._handed_over_before = monotonic(), self._passed()
         self._changes, self._reasons, self._wanted, self._open = [], [], 0, True
 
@@ -77,11 +85,34 @@ class ReloadTracker:
         """Connections that were handed over since the last reload began."""
         return self._passed() - self._handed_over_before
 
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The last `KEPT` results, the newest last: as the last one, cut, with the connections that it handed over."""
+        self._freeze()
+        return list(self._history)
+
+    def adopt(self, history: Sequence[dict[str, Any]]) -> None:
+        """Begin with the results of another l7, whose place this one takes."""
+        self._history.extendleft(reversed([dict(one) for one in history]))
+
+    def _freeze(self) -> None:
+        """Note how many connections the last reload has handed over by now."""
+        if self.last is not None:
+            self._history[-1]["handed-over"] = self.handed_over
+
     def _publish(self, result: dict[str, Any]) -> None:
         """Send the result of the finished reload to all that wait."""
         self._open = False
         result["seconds"] = round(monotonic() - self._begin, 3)
         self.last = {**result, "at": time.time()}
+        lines = {key: _cut(result[key]) for key in ("changes", "reasons")}
+        self._history.append({**self.last, **lines, "at": round(self.last["at"], 3)})
         waiting, self._now = self._now, []
         for connection in waiting:
             self._answer(connection, result)
+
+
+def _cut(lines: Sequence[str]) -> list[str]:
+    """As many lines as are kept."""
+    more = len(lines) - MOST_LINES
+    return [*lines[:MOST_LINES], f"… and {more} more"] if more > 0 else list(lines)

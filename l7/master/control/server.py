@@ -104,6 +104,13 @@ class ControlServer:
         connection.descriptor = descriptor
         self._send(connection)
 
+    def pass_on(self, connection: ControlConnection, give: Callable[[int], bool]) -> bool:
+        """Leave a connection to another process, to which ``give`` sends its descriptor; returns whether it did."""
+        if connection.socket.fileno() >= 0 and not give(connection.socket.fileno()):
+            return False
+        self._let_go(connection)
+        return True
+
     def _accept(self) -> None:
         assert self._control is not None
         try:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import gevent
 from gevent import get_hub
 from gevent import socket as green
 from gevent.event import Event
@@ -37,7 +38,9 @@ from l7.ipc.messages import (
     ControlClient,
     FileStored,
     OpenAdmin,
+    OverviewClient,
     Ready,
+    Resolved,
     SetMembers,
     Stop,
     StorageLoaded,
@@ -64,6 +67,12 @@ from l7.workers.monitor.connect_probes import ConnectProbes, ProbedServer
 from l7.workers.monitor.dns_refresher import DnsRefresher
 from l7.workers.monitor.health_checks import CheckTarget, HealthChecks, tls_of_checks
 from l7.workers.monitor.name_lookup import look_up_by
+from l7.workers.monitor.overview.answering import OverviewAnswers
+from l7.workers.monitor.overview.document import Overview, OverviewSources
+from l7.workers.monitor.overview.failures import LastFailures
+from l7.workers.monitor.overview.route_figures import RouteFigures
+from l7.workers.monitor.overview.server_figures import ServerFigures, SharedServers
+from l7.workers.monitor.overview.traffic_sampler import TrafficSampler
 from l7.workers.monitor.server_observer import ServerObserver, WatchedServer
 from l7.workers.monitor.span_exporter import SpanExporter
 from l7.workers.process import CANNOT_BOOT, MASTER_GONE
@@ -151,9 +160,10 @@ class MonitorWorker:
         # Not a copy: ten thousand keys stay in the memory that all processes share.
         self._rows: ChainMap[Row, int] = ChainMap({}, cast("MutableMapping[Row, int]", spec.rows))
         self._resolved = dict(spec.resolved)
+        self._unresolved: dict[tuple[str, str], str] = {}
         self._naming = DnsRefresher(
             self._config.resolver, spec.watched, look_up_by(self._config.resolver), self._resolved,
-            self._channel.send, events,
+            self._on_resolved, events,
         )  # fmt: skip
         metrics = Metrics(writer, spec.scoreboard, self._config, self._rows, self._resolved, spec.shared_memory.written)
         self._metrics = metrics
@@ -161,8 +171,12 @@ class MonitorWorker:
         self._renewer = self._make_renewer()
         tracing, spans = self._config.tracing, spec.shared_memory.spans
         self._exporter = None if tracing is None else SpanExporter(tracing, spans, writer, events)
+        self.sampler = TrafficSampler(writer, spec.shared_memory.traffic, spec.shared_memory.written, self._key_of)
+        self.overview = self._make_overview()
+        self._answers = OverviewAnswers(self.overview)
         recorded = RecordedRequests(None if self._config.recorder is None else spec.recorder)
-        self._admin = AdminServer(AdminHandler(AdminPages(metrics, MasterGauges(writer), self._visit, recorded)))
+        pages = AdminPages(metrics, MasterGauges(writer), self._visit, recorded, self.overview.json)
+        self._admin = AdminServer(AdminHandler(pages))
         self._members: dict[tuple[str, str], list[CheckTarget]] = {}
         self._by_row: dict[int, Row] = {}
         """The rows turned round, once a server is unreachable."""
@@ -180,6 +194,20 @@ class MonitorWorker:
         return CertificateRenewer(
             acme, spec.acme_issuers, spec.storage_lock, challenges, self._channel.send, self._events
         )
+
+    def _make_overview(self) -> Overview:
+        spec, config, sampler = self._spec, self._config, self.sampler
+        writer = spec.shared_memory.writer(MONITOR)
+        known = SharedServers(writer, self._rows, self._resolved, self._unresolved)
+        sources = OverviewSources(
+            sampler,
+            RouteFigures(config, writer, self._rows, sampler, _pause),
+            ServerFigures(config, known, spec.shared_memory, sampler, _pause),
+            LastFailures(None if config.recorder is None else spec.recorder),
+            MasterGauges(writer),
+            spec.scoreboard,
+        )
+        return Overview(sources, self._visit)
 
     def run(self) -> int:
         """Run until told to stop, or until the master has exited."""
@@ -215,6 +243,8 @@ class MonitorWorker:
             self._on_members(message)
         elif isinstance(message, OpenAdmin) and self._spec.admin is not None:
             self._admin.start(self._spec.admin)
+        elif isinstance(message, OverviewClient) and received.descriptor is not None:
+            self._answers.take(received.descriptor)
         elif isinstance(message, Stop):
             self._leave.set()
         elif isinstance(message, UseCertificate):
@@ -245,6 +275,7 @@ class MonitorWorker:
         self.checks.start()
         self.probes.start()
         self.observer.start()
+        self.sampler.start()
         self._naming.start()
         if self._renewer is not None:
             self._renewer.start()
@@ -261,6 +292,9 @@ class MonitorWorker:
             return
         self._resolved[name, label] = members
         found: dict[Row, int] = {(name, label, str(Address(one.host, one.port))): one.row for one in members}
+        for key, row in found.items():
+            if self._rows.get(key) != row:
+                self.sampler.forget(row)  # it was another server's
         self._rows.update(found)
         if self._by_row:
             self._by_row.update({row: key for key, row in found.items()})
@@ -270,6 +304,10 @@ class MonitorWorker:
         for server in backend.servers:
             if str(server.address) == label:
                 self._watch(name, backend, server.address, members)
+
+    def _on_resolved(self, message: Resolved) -> None:
+        self._unresolved[message.backend, message.server] = message.why
+        self._channel.send(message)
 
     def _written_rows(self) -> Iterator[int]:
         written = self._spec.shared_memory.written()
@@ -345,3 +383,7 @@ class MonitorWorker:
     def _on_show_stacks(self, _number: int, _frame: object) -> None:
         text = "\n".join(format_run_info(thread_stacks=False))
         os.write(2, f"monitor process {os.getpid()}: the stacks of all greenlets\n{text}\n".encode("utf-8", "replace"))
+
+
+def _pause() -> None:
+    gevent.sleep(0)

@@ -21,6 +21,7 @@ from l7.workers.monitor.admin.answers import JSON, SECURITY, TEXT, page, refusal
 from l7.workers.monitor.admin.recorded_requests import RecordedRequests, pause
 from l7.workers.monitor.admin.shared_answers import SharedAnswers
 from l7.workers.monitor.admin.static_files import FILES
+from l7.workers.monitor.overview.document import OverviewError
 
 STATUS_WITHIN = 5.0
 """Seconds that the master may take."""
@@ -32,6 +33,7 @@ class AdminPages:
     """All pages.
 
     :param visit: connects to the master's control socket; raises ``OSError``.
+    :param overview: makes the overview; raises `OverviewError`.
     """
 
     words = "there is /, /overview, /requests, /status, /metrics, /healthz and /readyz"
@@ -43,7 +45,9 @@ class AdminPages:
         gauges: MasterGauges,
         visit: Callable[[], green.socket],
         recorded: RecordedRequests,
+        overview: Callable[[], bytes],
     ) -> None:
+        self._make_overview = overview
         self._all_metrics, self._gauges, self._visit, self._recorded = metrics, gauges, visit, recorded
         self._shared = SharedAnswers()
         self._pages: dict[bytes, Page] = {
@@ -51,6 +55,7 @@ class AdminPages:
             b"/healthz": _healthy,
             b"/readyz": self._readyz,
             b"/status": self._status,
+            b"/overview": self._overview,
             recorded_requests.PATH: recorded.answer,
         }
         self._pages |= {path: file.answer for path, file in FILES.items()}
@@ -72,6 +77,12 @@ class AdminPages:
     def _status(self, _: RequestHead) -> LocalResponse:
         """The master's status."""
         return self._shared.get("status", self._ask)
+
+    def _overview(self, _: RequestHead) -> LocalResponse:
+        try:
+            return page(200, JSON, self._make_overview() + b"\n", *SECURITY)
+        except OverviewError as error:
+            return refusal(503, str(error))
 
     def _ask(self) -> LocalResponse:
         try:

@@ -1,0 +1,167 @@
+"""How each server is, read in the shared memory as workers read it: for status, overview, and before a reload."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from l7.balancing import ejection, health
+from l7.balancing.dns_records import ResolvedEndpoint
+from l7.balancing.server_state import (
+    NANO,
+    STEPS,
+    ServerRecord,
+    ServerState,
+    ServerStatus,
+    StateRules,
+    choose,
+    evaluate,
+    read_record,
+)
+from l7.balancing.server_view import PROVING, why_out
+from l7.config.schema import Backend, Server
+from l7.config.sections.backends import merged
+from l7.config.values.addresses import Address
+from l7.sharedmem import layout
+from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.layout import RowKey, place
+
+
+class Rows(Protocol):
+    """The rows of servers in the shared memory, by key."""
+
+    def __getitem__(self, key: RowKey, /) -> int:
+        """The row of a server."""
+
+
+class ServerSource(Protocol):
+    """What a process knows of servers."""
+
+    @property
+    def writer(self) -> CounterWriter:
+        """The access to the cells of the shared memory."""
+
+    @property
+    def rows(self) -> Rows:
+        """The rows that servers have."""
+
+    @property
+    def resolved(self) -> Mapping[tuple[str, str], Sequence[ResolvedEndpoint]]:
+        """Addresses by route and server; a missing name has not been resolved yet."""
+
+    @property
+    def unresolved(self) -> Mapping[tuple[str, str], str]:
+        """Why the last look-up of a name failed, by route and server."""
+
+
+@dataclass(eq=False)
+class ServerEntry:
+    """One server, or one address of its name."""
+
+    server: Server
+    address: str | None
+    row: int
+    known: ServerRecord
+    verdict: ServerStatus
+    backup: bool
+
+
+def server_entries(route: str, backend: Backend, source: ServerSource, now: int) -> Iterator[ServerEntry]:
+    """Yield the servers of a backend, a name by each of its addresses, as they are at ``now`` (nanoseconds).
+
+    A service (SRV) that was not looked up yet has none.
+    """
+    writer = source.writer
+    rules = StateRules.of(backend)
+    for server in merged(backend.servers).values():
+        name = (route, str(server.address))
+        parent = source.rows[name]
+        if name not in source.resolved:
+            if not server.address.srv:
+                known = read_record(writer, parent)
+                verdict = evaluate(known, server.weight, rules, now)
+                yield ServerEntry(server, None, parent, known, verdict, server.backup)
+            continue
+        for one in source.resolved[name]:
+            known = read_record(writer, one.row, parent)
+            verdict = evaluate(known, server.weight if one.weight < 0 else one.weight, rules, now)
+            address = str(Address(one.host, one.port))
+            yield ServerEntry(server, address, one.row, known, verdict, server.backup or one.reserve)
+
+
+def plain_entries(route: str, backend: Backend, source: ServerSource) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield an entry for each server of a backend, and for each address of a name, with its row."""
+    writer = source.writer
+    now = time.monotonic_ns()
+    judged = list(server_entries(route, backend, source, now))
+    used = set(map(id, choose(judged, backend.panic)))
+    for one in judged:
+        entry = {
+            "backend": route,
+            "server": str(one.server.address),
+            "address": one.address,
+            "state": one.verdict.state.value,
+            "why": _why(one, backend, now) or why_unresolved(source, route, one.server),
+            "last-error": _last_error(writer, place(one.row), now),
+            "weight": one.verdict.weight,
+            "backup": one.backup,
+            "used": id(one) in used,
+            "in-flight": writer.total(place(one.row, layout.IN_FLIGHT)),
+        }
+        yield entry, one.row
+    for server in merged(backend.servers).values():
+        name = (route, str(server.address))
+        if server.address.srv and name not in source.resolved:
+            why = why_unresolved(source, route, server) or "not looked up yet"
+            yield _unknown(route, server, why), source.rows[name]
+
+
+def why_unresolved(source: ServerSource, route: str, server: Server) -> str:
+    """Why the last look-up of a server's name failed; empty where it did not."""
+    why = source.unresolved.get((route, str(server.address)), "")
+    return why and f"the name cannot be looked up: {why}"
+
+
+def _unknown(route: str, server: Server, why: str) -> dict[str, Any]:
+    """An entry for a name without a known address."""
+    return {
+        "backend": route,
+        "server": str(server.address),
+        "address": None,
+        "state": ServerState.DOWN.value,
+        "why": why,
+        "last-error": None,
+        "weight": server.weight,
+        "backup": server.backup,
+        "used": False,
+        "in-flight": 0,
+    }
+
+
+def _last_error(writer: CounterWriter, at: int, now: int) -> dict[str, Any] | None:
+    """The last failure of a request at a server, and how many seconds ago; None when there was none."""
+    last = writer.latest(at + layout.LAST_ERROR_AT)
+    moment = writer.read(last, at + layout.LAST_ERROR_AT)
+    if not moment:
+        return None
+    what = ejection.describe(writer.read(last, at + layout.LAST_ERROR))
+    return {"what": what, "ago": round(max(0, now - moment) / NANO, 1)}
+
+
+def _why(one: ServerEntry, backend: Backend, now: int) -> str:
+    """Why a server is in its state, or a remark about one that is up."""
+    verdict, known, check = one.verdict, one.known, backend.health
+    out = why_out(verdict, known, check)
+    if verdict.state is ServerState.EJECTED and not verdict.refused:
+        return f"{out}, for another {max(0, verdict.again - now) / NANO:.1f} s"
+    if out:
+        return out
+    if verdict.tenths < STEPS:
+        return f"slow start: {verdict.tenths * 10} % of its share"
+    if verdict.half_open:
+        return PROVING
+    if check is not None and health.has_failed(known.health_why):
+        return f"last check: {health.words(known.health_why, check)}"
+    return ""

@@ -1,0 +1,50 @@
+"""Answers who asks for the overview over the control socket, on connections that the master passes on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+
+import gevent
+from gevent import Timeout
+from gevent import socket as green
+
+from l7.ipc.requests import refusal
+from l7.workers.monitor.overview.document import Overview, OverviewError
+
+MOST_ASKING = 64
+"""Connections at a time; more are closed, and may ask again."""
+WITHIN = 10.0
+"""Seconds for one: longer than the master may take, which is asked."""
+
+
+class OverviewAnswers:
+    """The connections that are answered."""
+
+    def __init__(self, overview: Overview) -> None:
+        self._overview = overview
+        self._asking = 0
+
+    def take(self, descriptor: int) -> None:
+        """Answer on a connection, and close it."""
+        if self._asking >= MOST_ASKING:
+            os.close(descriptor)
+            return
+        self._asking += 1
+        gevent.spawn(self._answer, green.socket(fileno=descriptor))
+
+    def _answer(self, sock: green.socket) -> None:
+        # Whoever is slow or has left gets less, and nobody else waits for it.
+        with contextlib.closing(sock), contextlib.suppress(OSError, Timeout):
+            try:
+                with Timeout(WITHIN):
+                    sock.sendall(self._document() + b"\n")
+            finally:
+                self._asking -= 1
+
+    def _document(self) -> bytes:
+        try:
+            return self._overview.json()
+        except OverviewError as error:
+            return json.dumps(refusal(str(error))).encode()

@@ -1,0 +1,257 @@
+"""Looks every few seconds at what routes and servers have counted, and keeps what came of it (`TrafficHistory`).
+
+Only rows of the shared memory that anybody has written to are looked at, and of those one number, unless it has grown.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import gevent
+
+from l7.clock import monotonic
+from l7.sharedmem import layout
+from l7.sharedmem.counters import CounterWriter
+from l7.sharedmem.layout import RowKey
+from l7.sharedmem.memory import UNROUTED
+from l7.sharedmem.traffic_history import INTERVAL, TOTALS, TrafficHistory, TrafficSample
+from l7.telemetry.quantiles import quantile
+
+WINDOW = 5
+"""Rounds over which present rates and quantiles are taken: ten seconds."""
+ROWS = 25
+"""Rows that are read in one go: about a millisecond."""
+LOOKED = 400
+"""Rows that are looked at in one go."""
+
+_NEITHER, _ROUTE, _SERVER = range(3)
+_REQUESTS, _ERRORS, _REFUSED, _BUCKETS = range(4)
+_COUNTS = _BUCKETS + len(layout.BOUNDS) + 1
+_MICRO = [bound * 1e6 for bound in layout.BOUNDS]
+
+
+class PresentTraffic(NamedTuple):
+    """How much there was in the last rounds, a second, and how long it took, in seconds; None where there was none."""
+
+    rate: float = 0.0
+    errors: float = 0.0
+    refused: float = 0.0
+    p50: float | None = None
+    p99: float | None = None
+
+
+class _RowCounts:
+    """What a row had counted when it was last looked at, and what it did in the last rounds."""
+
+    __slots__ = ("counts", "recent", "under_way")
+
+    def __init__(self) -> None:
+        self.counts = _zeros()
+        self.under_way = False
+        self.recent: list[tuple[int, array[int]]] = []
+
+    def remember(self, number: int, grown: array[int]) -> None:
+        """Note what was counted in a round."""
+        self.recent = [one for one in self.recent if one[0] > number - WINDOW]
+        self.recent.append((number, grown))
+
+
+class TrafficSampler:
+    """The samples of all rows.
+
+    :param rows: finds the rows that anybody has written to.
+    :param key_of: what a row is of; a key of no parts or an empty one where it is of no route and no server.
+    """
+
+    def __init__(
+        self, writer: CounterWriter, history: TrafficHistory, rows: Callable[[], Iterable[int]],
+        key_of: Callable[[int], RowKey],
+    ) -> None:  # fmt: skip
+        self._writer = writer
+        self._history = history
+        self._rows = rows
+        self._key_of = key_of
+        self._known: dict[int, _RowCounts] = {}
+        self._kinds: dict[int, int] = {UNROUTED: _ROUTE}
+        self._total = _RowCounts()
+        self._looks: deque[tuple[int, float]] = deque(maxlen=WINDOW)
+        """The last rounds that were looked at, and how many seconds each was."""
+        self._unplaced: set[int] = set()
+        """Rows that had traffic and for whose samples there was no room."""
+
+    def start(self) -> None:
+        """Begin. What was counted before is of no round: nobody knows when it was."""
+        gevent.spawn(self._run)
+
+    @property
+    def last(self) -> int:
+        """The last round that was looked at; that which has just ended where there is none."""
+        return self._looks[-1][0] if self._looks else int(monotonic() / INTERVAL) - 1
+
+    def forget(self, row: int) -> None:
+        """Forget what is known of a row, because it is given to another server."""
+        self._known.pop(row, None)
+        self._kinds.pop(row, None)
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        self._begin()
+        before = monotonic()
+        while True:
+            gevent.sleep(INTERVAL - monotonic() % INTERVAL)
+            now = monotonic()
+            if now - before > INTERVAL / 10:
+                try:
+                    self._look(int(now / INTERVAL) - 1, now - before)
+                except Exception:  # a fault of ours costs one round, and is told to the operator
+                    sys.excepthook(*sys.exc_info())
+                before = now
+
+    def _begin(self) -> None:
+        for number, row in enumerate(self._rows(), 1):
+            kind = self._kind(row)
+            if kind != _NEITHER:
+                grown = self._difference(row)
+                if kind == _ROUTE:
+                    self._total.counts = _sum(self._total.counts, grown)
+            if number % ROWS == 0:
+                gevent.sleep(0)
+
+    def _look(self, number: int, seconds: float) -> None:
+        total, read = _zeros(), 0
+        for looked, row in enumerate(self._rows(), 1):
+            if self._has_changed(row):
+                grown = self._difference(row)
+                if any(grown):
+                    self._note(row, number, grown)
+                    if self._kind(row) == _ROUTE:
+                        total = _sum(total, grown)
+                read += 1
+            if read == ROWS or looked % LOOKED == 0:
+                read = 0
+                gevent.sleep(0)
+        self._total.counts = _sum(self._total.counts, total)
+        self._total.remember(number, total)
+        self._history.write(TOTALS, number, _sample_of(total))
+        self._history.note_round(number, seconds)
+        self._looks.append((number, seconds))
+
+    def _note(self, row: int, number: int, grown: array[int]) -> None:
+        self._known[row].remember(number, grown)
+        if self._history.write(row, number, _sample_of(grown)):
+            self._unplaced.discard(row)
+        else:
+            self._unplaced.add(row)
+
+    def _has_changed(self, row: int) -> bool:
+        kind = self._kind(row)
+        if kind == _NEITHER:
+            return False
+        at, known, total = layout.place(row), self._known.get(row), self._writer.total
+        if kind == _ROUTE:
+            count = sum([total(cell) for cell in range(at + layout.STATUS, at + layout.STATUS + 6)])
+        else:
+            count = total(at + layout.REQUESTS)
+        if known is None:
+            return count > 0
+        return known.under_way or count != known.counts[_REQUESTS]
+
+    def _difference(self, row: int) -> array[int]:
+        """What a row has counted since it was last read."""
+        cells = self._writer.row(layout.place(row))
+        now = _counts_of_server(cells) if self._kind(row) == _SERVER else _counts_of_route(cells)
+        known = self._known.get(row)
+        if known is None:
+            known = self._known[row] = _RowCounts()
+        before, known.counts, known.under_way = known.counts, now, bool(cells[layout.IN_FLIGHT])
+        grown = array("q", map(int.__sub__, now, before))
+        # Only a row that was given to another server counts less than before.
+        return now if min(grown) < 0 else grown
+
+    def _kind(self, row: int) -> int:
+        found = self._kinds.get(row)
+        if found is None:
+            key = self._key_of(row)
+            found = _SERVER if len(key) > 1 else _ROUTE if key and key[0] else _NEITHER
+            if found != _NEITHER:  # else it may yet be given to something
+                self._kinds[row] = found
+        return found
+
+    # --- telling ------------------------------------------------------------------------------------------------------
+
+    def requests(self, row: int) -> int:
+        """The requests that a row had counted at the last look; of a server each attempt, of `TOTALS` all."""
+        if row == TOTALS:
+            return self._total.counts[_REQUESTS]
+        known = self._known.get(row)
+        return 0 if known is None else known.counts[_REQUESTS]
+
+    def now(self, row: int) -> PresentTraffic:
+        """What a row has done in the last `WINDOW` rounds; `TOTALS` for all routes together."""
+        known = self._total if row == TOTALS else self._known.get(row)
+        if known is None or not known.recent or not self._looks:
+            return PresentTraffic()
+        seconds = dict(self._looks)
+        grown = [one for number, one in known.recent if number in seconds]
+        if not grown:
+            return PresentTraffic()
+        sums = [sum(column) for column in zip(*grown, strict=True)]
+        time = sum(seconds.values())
+        buckets = sums[_BUCKETS:]
+        return PresentTraffic(
+            sums[_REQUESTS] / time, sums[_ERRORS] / time, sums[_REFUSED] / time,
+            quantile(0.5, buckets, layout.BOUNDS), quantile(0.99, buckets, layout.BOUNDS),
+        )  # fmt: skip
+
+    def plot(self, row: int, most: int) -> dict[str, list[float | None]]:
+        """The last ``most`` rounds of a row, oldest first: None where not known, nothing without traffic."""
+        lists: dict[str, list[float | None]] = {"rate": [], "errors": [], "p50": [], "p99": []}
+        rounds = self._history.rounds(self.last)[-most:]
+        samples = {} if row in self._unplaced else self._history.samples(row)
+        if not any(number in samples for number, _ in rounds):
+            return lists
+        for number, seconds in rounds:
+            one = samples.get(number, _NOTHING)
+            lists["rate"].append(round(one.requests / seconds, 2) if seconds else None)
+            lists["errors"].append(round(one.errors / seconds, 2) if seconds else None)
+            lists["p50"].append(one.p50 / 1e6 if seconds and one.p50 >= 0 else None)
+            lists["p99"].append(one.p99 / 1e6 if seconds and one.p99 >= 0 else None)
+        return lists
+
+
+_NOTHING = TrafficSample()
+
+
+def _sum(one: array[int], other: array[int]) -> array[int]:
+    return array("q", map(int.__add__, one, other))
+
+
+def _zeros() -> array[int]:
+    return array("q", bytes(8 * _COUNTS))
+
+
+def _counts_of_route(cells: Sequence[int]) -> array[int]:
+    statuses = cells[layout.STATUS : layout.STATUS + 6]
+    refused = sum(cells[layout.REFUSED : layout.REFUSED + len(layout.RULES)])
+    buckets = cells[layout.DURATION : layout.DURATION + len(layout.BOUNDS) + 1]
+    return array("q", [sum(statuses), statuses[0] + statuses[5], refused, *buckets])
+
+
+def _counts_of_server(cells: Sequence[int]) -> array[int]:
+    failed = (layout.FAILED_CONNECT, layout.FAILED_TIMEOUT, layout.FAILED_RESPONSE, layout.ANSWERED_5XX)
+    buckets = cells[layout.FIRST_BYTE : layout.FIRST_BYTE + len(layout.BOUNDS) + 1]
+    return array("q", [cells[layout.REQUESTS], sum([cells[one] for one in failed]), 0, *buckets])
+
+
+def _sample_of(grown: Sequence[int]) -> TrafficSample:
+    buckets = grown[_BUCKETS:]
+    p50, p99 = quantile(0.5, buckets, _MICRO), quantile(0.99, buckets, _MICRO)
+    return TrafficSample(
+        grown[_REQUESTS], grown[_ERRORS], grown[_REFUSED], -1 if p50 is None else round(p50),
+        -1 if p99 is None else round(p99),
+    )  # fmt: skip
