@@ -82,7 +82,7 @@ export function attention(overview) {
 const SECTIONS = [
   ["routes", "Routes", (overview) => (overview.routes ?? []).length + (overview["routes-left-out"] ?? 0)],
   ["servers", "Servers", (overview) => (overview.servers ?? []).length + (overview["servers-left-out"] ?? 0)],
-  ["failures", "Last failures", (overview) => (overview.failures ?? []).length],
+  ["requests", "Failed requests", (overview) => (overview.failures ?? []).length],
   ["workers", "Workers", (overview) => (overview.workers ?? []).length],
   ["reloads", "Reloads", (overview) => (overview.reloads ?? []).length],
   ["certificates", "Certificates", (overview) => (overview.certificates ?? []).length],

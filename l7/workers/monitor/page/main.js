@@ -1,9 +1,9 @@
 // Starts the page: asks for the overview, and gives it to what shows its parts.
 
-import { Failures } from "./failures.js";
 import { Head } from "./head.js";
 import { Poller } from "./poll.js";
 import { Reloads } from "./reloads.js";
+import { Requests } from "./requests.js";
 import { Routes } from "./routes.js";
 import { Servers } from "./servers.js";
 import { StatusLine } from "./status.js";
@@ -12,11 +12,12 @@ import { Certificates, Workers } from "./workers.js";
 
 const find = (id) => document.getElementById(id);
 
+const requests = new Requests(find("requests"));
 const parts = [
   new Head(),
   new Routes(find("routes")),
   new Servers(find("servers")),
-  new Failures(find("failures")),
+  requests,
   new Workers(find("workers")),
   new Reloads(find("reloads")),
   new Certificates(find("certificates")),
@@ -27,7 +28,10 @@ const poller = new Poller("overview", seen, (error, wait) => status.failed(error
 
 function seen(overview) {
   for (const part of parts) part.update(overview);
-  find("main").hidden = false;
+  if (find("main").hidden) {
+    find("main").hidden = false;
+    requests.follow();
+  }
   status.seen(overview);
   story.refresh();
 }

@@ -32,7 +32,7 @@ export async function ask(path, signal, accept = 200) {
   try {
     return JSON.parse(body);
   } catch {
-    throw new Refused(answer.status, "what was answered is no JSON");
+    throw new Refused(answer.status, answer.status === 200 ? "what was answered is no JSON" : body.slice(0, 500).trim());
   }
 }
 

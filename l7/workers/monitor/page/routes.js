@@ -1,10 +1,13 @@
 // The routes: how much comes, how much goes wrong, how long it takes.
 
+import { attribute, element, text } from "./dom.js";
 import { count, lasted, rate } from "./format.js";
 import { Plot } from "./plot.js";
+import { requestsLink } from "./requests.js";
 import { LiveTable } from "./table.js";
 
 const UNROUTED = "-";
+const dark = (route) => Number(route.servers > 0 && route.up === 0);
 const name = (route) => (route.route === UNROUTED ? "no route" : route.route);
 
 /** A number column. */
@@ -23,6 +26,16 @@ export function plotted(title = "Last minutes") {
   };
 }
 
+/** The name of a route or a server, which leads to its requests. */
+export function named(kind, key, show) {
+  const link = element("a", { class: "plain", title: "its last requests" });
+  const update = (item) => {
+    attribute(link, "href", requestsLink(kind, key(item)));
+    text(link, show(item));
+  };
+  return { node: link, update };
+}
+
 /** How a figure that should be zero is coloured. */
 export const wrong = (key) => (item) => (item[key] > 0 ? "bad" : "quiet");
 /** A time that is not known is quiet, as a figure that is zero. */
@@ -30,7 +43,7 @@ export const unknown = (key) => (item) => (item[key] == null ? "quiet" : null);
 export const idle = (key) => (item) => (item[key] ? null : "quiet");
 
 const COLUMNS = [
-  { key: "route", title: "Route", kind: "name", head: true, value: name, show: name },
+  { key: "route", title: "Route", kind: "name", head: true, value: name, make: () => named("route", (item) => item.route, name) },
   plotted(),
   number("rate", "Requests /s", rate, { tone: idle("rate") }),
   number("errors", "Errors /s", rate, { hint: "answers from 500 on, and requests without an answer", tone: wrong("errors") }),
@@ -50,9 +63,9 @@ const COLUMNS = [
 export class Routes {
   constructor(section) {
     this.table = new LiveTable(section, {
-      name: "routes", caption: "Routes with their traffic; the busiest first", columns: COLUMNS, few: 15, noun: "route",
+      name: "routes", caption: "Routes with their traffic; those with errors first, then the busiest", columns: COLUMNS, few: 15, noun: "route",
       none: "There is no route.", key: (item) => item.route, words: name,
-      order: (items) => [...items].sort((a, b) => b.rate - a.rate || b.requests - a.requests || (name(a) < name(b) ? -1 : 1)),
+      order: (items) => [...items].sort((a, b) => b.errors - a.errors || dark(b) - dark(a) || b.rate - a.rate || b.requests - a.requests || (name(a) < name(b) ? -1 : 1)),
       filter: { label: "Filter routes", id: "filter-routes" },
     });
   }

@@ -2,7 +2,7 @@
 
 import { attribute, element, text } from "./dom.js";
 import { ago, clock, count, lasted, rate } from "./format.js";
-import { idle, number, plotted, unknown, wrong } from "./routes.js";
+import { idle, named, number, plotted, unknown, wrong } from "./routes.js";
 import { LiveTable } from "./table.js";
 
 // The worst first. What stands here is the state as `l7 status` has it.
@@ -35,11 +35,11 @@ function stateCell() {
 }
 
 function whoCell() {
-  const main = element("span", { class: "text" });
+  const main = named("server", (server) => server.server, address);
   const notes = element("small", {});
-  const node = element("span", { class: "who" }, main, notes);
+  const node = element("span", { class: "who" }, main.node, notes);
   const update = (server) => {
-    text(main, address(server));
+    main.update(server);
     text(notes, server.backup ? "backup" : "");
   };
   return { node, update };

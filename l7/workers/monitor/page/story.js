@@ -1,9 +1,9 @@
 // The story of one request, in a dialog. The address holds its id (`#request=ID`), so that it can be copied, and Back closes it.
 
 import { attribute, element, text } from "./dom.js";
-import { storyLink } from "./failures.js";
 import { clock, lasted, many, size } from "./format.js";
 import { ask, Refused } from "./poll.js";
+import { storyLink } from "./requests.js";
 import { timeLine } from "./timeline.js";
 
 const LEAST = 4; // characters of an id
