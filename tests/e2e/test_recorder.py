@@ -96,6 +96,19 @@ def test_a_retried_request_names_each_server_and_what_to_look_at(l7, origin):
     assert [one["state"] for one in after["servers"]] == ["unreachable", "up"]
 
 
+def test_tail_puts_requests_together(l7, origin):
+    proxy = l7(CONFIG.format(origin().address), argv=["--control", STATUS])
+    for target in ("/a/1", "/a/2", "/b"):
+        get(proxy.address, target)
+    code, out, err = run(proxy, "tail", "--by", "path", "--target", "/a/")
+    head, *rows = out.splitlines()
+    assert (code, err) == (0, "") and head.startswith("path")
+    assert sorted(row.split()[:2] for row in rows) == [["/a/1", "1"], ["/a/2", "1"]]
+    code, out, _ = run(proxy, "tail", "--by", "generation", "--client", "127.0.0.1", "--json")
+    assert code == 0 and json.loads(out)["requests"] == 3
+    assert run(proxy, "tail", "--by", "server", "--client", "127.0.0.2") == (1, "", "")
+
+
 def test_ids_that_are_none_are_refused(l7, origin):
     proxy = l7(CONFIG.format(origin().address), argv=["--control", STATUS])
     for words in ((), ("abc",), ("a b c d",), ("äöüß",), ("x" * 200,), ("abcd", "efgh")):

@@ -11,6 +11,7 @@ from typing import Any
 
 from l7.commands.control_client import printable_line, without_words
 from l7.commands.recorder.connection import RecorderFollower
+from l7.commands.recorder.summary import print_summary
 from l7.telemetry.recorder.records import RequestRecord
 from l7.telemetry.recorder.request_filter import RequestFilter
 from l7.telemetry.recorder.times import lasted, moment
@@ -22,18 +23,25 @@ LOOK = 0.1
 
 
 def tail(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Print one line a request, or one JSON object, until Ctrl-C or, with ``--once``, the end of what is there."""
+    """Print one line a request, or one JSON object, until Ctrl-C or, with ``--once``, the end of what is there.
+
+    With ``--by`` it is a table of what is there.
+    """
     given = without_words("tail", argv)
     follower = RecorderFollower(given, environ)
     asked = dict(given.filters)
-    once, many = asked.pop("once", False), asked.pop("lines", None)
-    wanted = RequestFilter(**asked)
+    by, many = asked.pop("by", ""), asked.pop("lines", None)
+    once = asked.pop("once", False) or bool(by)
+    wanted = RequestFilter(**asked, client=given.client)
     before = [one for one in follower.reader.finished() if wanted.takes(one)]
     if many is not None or not once:
         shown = LINES if many is None else many
         before = before[-shown:] if shown else []
     printer = _print_json if given.json else _print_line
-    printer(before)
+    if by:
+        print_summary(before, by, as_json=given.json)
+    else:
+        printer(before)
     if once:
         return 0 if before else 1
     with suppress(KeyboardInterrupt):

@@ -37,7 +37,7 @@ WORDS: dict[str, tuple[str | tuple[str, ...], ...]] = {
 ONLY_FOR = {
     "--header": ("explain",),
     "--method": ("explain",),
-    "--client": ("explain",),
+    "--client": ("explain", "tail"),
     "--offline": ("explain",),
     "--json": ("explain", "status", "server", "why", "tail"),
     "--dry-run": ("reload",),
@@ -51,10 +51,16 @@ ONLY_FOR = {
     "--server": ("tail",),
     "--route": ("tail",),
     "--slower": ("tail",),
+    "--target": ("tail",),
+    "--by": ("tail",),
 }
 """Options that only some commands take."""
-FILTERS = ("lines", "once", "status", "host", "server", "route", "slower")
+FILTERS = ("lines", "once", "status", "host", "server", "route", "slower", "target", "by")
 """The options of ``l7 tail``."""
+GROUPS = (
+    "server", "route", "host", "client", "path", "method", "status", "failure", "generation", "worker", "attempts",
+)  # fmt: skip
+"""What ``l7 tail --by`` puts requests together by."""
 OF_OWN_HELP = {"--requests", "--reloads", *(f"--{name}" for name in FILTERS)}
 """Those of them that stand in the help of their command alone."""
 
@@ -95,6 +101,8 @@ def _add_filters(add: Callable[..., None]) -> None:
     add("--server", metavar="ADDRESS", help="only those for which this server was tried.")
     add("--route", metavar="ROUTE", help="only of this route.")
     add("--slower", type=_duration, metavar="TIME", help="only those that took this long, as 500ms or 1s, or longer.")
+    add("--target", metavar="PREFIX", help="only those whose target begins so, as /api/.")
+    add("--by", choices=GROUPS, metavar="FIELD", help=f"a row for each {', '.join(GROUPS)}, and end.")
 
 
 def _field(text: str) -> str:

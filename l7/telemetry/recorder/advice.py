@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from l7.errors import (
@@ -103,6 +104,7 @@ _NEXT: dict[str, tuple[str, ...]] = {
     BODY_TIMEOUT.name: ("the client's network; `timeouts.body`",),
     WRITE_TIMEOUT.name: ("the client's network; `timeouts.write`",),
 }
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.,:@%+-]*")
 _SLOW = 1.0
 """Seconds from which on a request that went well is slow."""
 
@@ -140,4 +142,8 @@ def next_look(record: RequestRecord) -> Iterator[str]:
     elif record.status >= 500 and record.attempts:
         yield _SERVER_LOG.format(**where)
     elif record.total >= _SLOW and record.attempts:
-        yield f"`l7 tail --server {record.server} --slower 1s`: whether it is this server, this path or this client"
+        path = record.target.partition("?")[0]
+        yield f"`l7 tail --by path --server {record.server}`: whether this server is slow with other paths, too"
+        # What clients send is no part of a command that people copy, but for a path that means nothing to a shell.
+        shown = path if _PLAIN_PATH.fullmatch(path) else "PATH"
+        yield f"`l7 tail --by server --target {shown}`: whether other servers are slow with this path, too"

@@ -79,6 +79,11 @@ class RequestRecord:
         return self.started + max(self.total, 0.0)
 
     @property
+    def failed(self) -> bool:
+        """Whether it is one of those that are kept apart: a 5xx, or ended otherwise than well or refused."""
+        return self.died or self.status >= 500 or self.code not in ("--", "PR", "")
+
+    @property
     def server(self) -> str:
         """The server that was asked last."""
         return self.attempts[-1].server if self.attempts else ""

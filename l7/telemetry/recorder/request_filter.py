@@ -22,6 +22,9 @@ class RequestFilter:
     route: str = ""
     slower: float = 0.0
     """Seconds."""
+    target: str = ""
+    """What the target begins with."""
+    client: str = ""
 
     def takes(self, record: RequestRecord) -> bool:
         """Whether a request is shown."""
@@ -32,6 +35,10 @@ class RequestFilter:
         if self.server and not any(one.server == self.server for one in record.attempts):
             return False
         if self.route and record.route != self.route:
+            return False
+        if not record.target.startswith(self.target):
+            return False
+        if self.client and record.client != self.client:
             return False
         return max(record.total, 0.0) >= self.slower
 

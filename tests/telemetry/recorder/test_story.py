@@ -97,7 +97,10 @@ def test_each_failure_of_a_server_and_of_ours_says_where_to_look(name: str) -> N
 
 def test_what_is_slow_and_what_the_server_answered_is_said() -> None:
     slow = "\n".join(story(replace(PLAIN, attempts=(replace(SECOND, began=0.1, first_byte=3.0),), queue=0.0), 0.0))
-    assert "75% of it: wait for 10.0.0.2:80" in slow and "l7 tail --server 10.0.0.2:80 --slower 1s" in slow
+    assert "75% of it: wait for 10.0.0.2:80" in slow and "`l7 tail --by path --server 10.0.0.2:80`: whether" in slow
+    assert "`l7 tail --by server --target /x`: whether" in slow
+    hostile = "\n".join(story(replace(PLAIN, target="/x;reboot"), 0.0))
+    assert "`l7 tail --by server --target PATH`: whether" in hostile
     failed = "\n".join(story(replace(PLAIN, status=500), 0.0))
     assert "the 500 is the server's own answer" in failed and "look next: what 10.0.0.2:80 logged at" in failed
 
