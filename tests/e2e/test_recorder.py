@@ -78,10 +78,11 @@ def test_a_request_is_told_by_the_end_of_its_id(l7, origin):
     assert told["request-id"] == request_id and told["time-line"] and told["attempts"][0]["server"] == one.address
 
 
-def test_a_retried_request_names_each_server_and_what_to_look_at(l7, origin):
+def test_a_retried_request_names_each_server_and_what_to_look_at(l7, origin, tmp_path):
     one = origin()
     config = f"backends: {{'*': {{servers: ['127.0.0.1:9', '{one.address}'], balance: first}}}}\n"
-    proxy = l7(config, argv=["--control", STATUS])
+    admin = tmp_path / "admin.sock"
+    proxy = l7(config, argv=["--control", STATUS, "--admin", f"unix:{admin}"])
     assert get(proxy.address).status == 200
     (plain,) = recorded(proxy)
     first, second = plain["attempts"]  # type: ignore[misc]
@@ -94,6 +95,8 @@ def test_a_retried_request_names_each_server_and_what_to_look_at(l7, origin):
     before, after = json.loads(out)["requests"][0]["situations"]
     assert [one["state"] for one in before["servers"]] == ["up", "up"]
     assert [one["state"] for one in after["servers"]] == ["unreachable", "up"]
+    (told,) = json.loads(get(str(admin), f"/requests/{plain['request-id']}").body)["requests"]
+    assert told["situations"] == [before, after] and any("unreachable since" in line for line in told["story"])
 
 
 def test_tail_puts_requests_together(l7, origin):

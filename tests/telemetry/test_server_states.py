@@ -14,7 +14,7 @@ from l7.telemetry.recorder.records import Attempt, RequestRecord
 from l7.telemetry.recorder.story import story, told
 from l7.telemetry.server_changes import ServerChange
 from l7.telemetry.situation.server_states import MOST_SERVERS, KnownServers, states_at
-from l7.telemetry.situation.situations import moments_of, situations, states_answer
+from l7.telemetry.situation.situations import PastStates, moments_of, situations
 
 ONE, TWO = "10.0.0.1:80", "10.0.0.2:80"
 SECOND = 1_000_000_000
@@ -42,6 +42,9 @@ class Servers:
         (found,) = states_at("a", self.backend, self.known, [moment])
         one = next(one for one in found["servers"] if one["address"] == server)
         return one["state"], one["since"], one["why"]
+
+    def states(self, generation: int) -> PastStates:
+        return PastStates({"a": self.backend}, generation, self.known)
 
 
 def test_servers_that_never_changed_were_up() -> None:
@@ -132,7 +135,7 @@ def other(number: int, server: str, **known: object) -> RequestRecord:
 
 
 def told_of(record: RequestRecord, others: list[RequestRecord], servers: Servers, generation: int = 3) -> str:
-    answer = states_answer("a", servers.backend, servers.known, generation, moments_of(record, 0.0))
+    answer = servers.states(generation).answer("a", moments_of(record, 0.0))
     return "\n".join(story(record, 0.0, situations(record, answer, others, 0.0)))
 
 
@@ -162,7 +165,7 @@ def test_a_request_without_a_server_is_told_with_all_of_them() -> None:
 
 def test_another_generation_and_a_route_that_is_gone_are_said() -> None:
     assert "servers as generation 4 has them; 3 is served no more" in told_of(RECORD, [], Servers(), 4)
-    answer = states_answer("a", None, Servers().known, 4, [1000.0])
+    answer = Servers().states(4).answer("b", [1000.0])
     assert answer == {"ok": False, "reasons": ["the route is in the configuration no more"]}
     assert situations(RECORD, answer, [], 0.0) == []
 
@@ -185,7 +188,7 @@ def test_what_a_server_was_picked_by(reason: str, generation: int, words: str) -
 
 def test_json_has_it_too() -> None:
     servers = Servers()
-    answer = states_answer("a", servers.backend, servers.known, 3, moments_of(RECORD, 0.0))
+    answer = servers.states(3).answer("a", moments_of(RECORD, 0.0))
     (found,) = told(RECORD, 0.0, situations(RECORD, answer, [other(1, ONE)], 0.0))["situations"]
     first = {"server": ONE, "address": ONE, "state": "up", "since": None, "why": "", "backup": False}
     assert found["servers"][0] == {**first, "under-way": 1, "picked": False}

@@ -17,6 +17,8 @@ from l7.sharedmem.master_gauges import MasterGauges
 from l7.sharedmem.memory import MASTER, SharedMemory
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.metrics import Metrics
+from l7.telemetry.situation.server_states import KnownServers
+from l7.telemetry.situation.situations import PastStates
 from l7.workers.monitor.admin.handler import AdminHandler
 from l7.workers.monitor.admin.pages import AdminPages
 from l7.workers.monitor.admin.recorded_requests import RecordedRequests
@@ -36,7 +38,9 @@ class Endpoint:
         self.asked = 0
         self.close = lambda: None
         metrics = Metrics(shared_memory.writer(MASTER), Scoreboard(2), Config(), {}, {}, shared_memory.written)
-        self.handler = AdminHandler(AdminPages(metrics, known, self.visit, RecordedRequests(None), bytes))
+        servers = KnownServers({}, {}, shared_memory.writer(MASTER), shared_memory.history)
+        recorded = RecordedRequests(None, PastStates({}, 1, servers))
+        self.handler = AdminHandler(AdminPages(metrics, known, self.visit, recorded, bytes))
 
     def visit(self) -> green.socket:
         """As the master's desk."""

@@ -15,7 +15,7 @@ from l7.sharedmem.server_history import SHOWN
 from l7.telemetry.server_changes import plain
 from l7.telemetry.servers.entries import plain_entries
 from l7.telemetry.situation.server_states import KnownServers
-from l7.telemetry.situation.situations import states_answer
+from l7.telemetry.situation.situations import PastStates
 
 
 def table(config: Config, shared_state: SharedMemoryOwner) -> Iterator[dict[str, Any]]:
@@ -45,8 +45,7 @@ def states(generations: Generations, request: ServersRequest) -> Answer:
     known = KnownServers(
         shared_state.rows.taken(), shared_state.resolved, shared_state.writer, shared_state.shared_memory.history
     )
-    backend = generation.config.backends.get(request.route)
-    return states_answer(request.route, backend, known, generation.number, request.moments)
+    return PastStates(generation.config.backends, generation.number, known).answer(request.route, request.moments)
 
 
 def _history_of(generations: Generations, key: RowKey) -> Iterator[dict[str, Any]]:

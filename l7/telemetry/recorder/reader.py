@@ -30,6 +30,10 @@ AT_A_TIME = 64
 """Places of a ring that are read between two pauses: at most two milliseconds."""
 
 
+SCANNED_AT_A_TIME = 1024
+"""Places of which only times are read between two pauses."""
+
+
 def _no_pause() -> None:
     """Go on at once."""
 
@@ -122,13 +126,16 @@ class LaneReader:
         begin, end = int(first * 1e6), int(last * 1e6)
         for head, ring in _RINGS:
             capacity = self._lane[head + words.CAPACITY]
-            states = self._lane[ring : ring + capacity].tolist()
-            places = [
-                place
-                for place, state in enumerate(states)
-                if state and self._was_there(ring + capacity + place * words.CELL, begin, end)
-            ]
-            yield from self._in_ring(head, ring, places)
+            for first_place in range(0, capacity, SCANNED_AT_A_TIME):
+                self._pause()
+                at = ring + first_place
+                states = self._lane[at : min(at + SCANNED_AT_A_TIME, ring + capacity)].tolist()
+                places = [
+                    place
+                    for place, state in enumerate(states, first_place)
+                    if state and self._was_there(ring + capacity + place * words.CELL, begin, end)
+                ]
+                yield from self._in_ring(head, ring, places)
         yield from (one for one in self.under_way() if one.started <= last)
 
     def _was_there(self, at: int, begin: int, end: int) -> bool:

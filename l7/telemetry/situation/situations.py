@@ -6,7 +6,7 @@ servers (`l7.telemetry.situation.server_states`) and from the records of other r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,18 +59,25 @@ def moments_of(record: RequestRecord, now: float) -> tuple[float, ...]:
     return (now if record.under_way else record.ended,)
 
 
-def states_answer(
-    route: str, backend: Backend | None, known: KnownServers, generation: int, moments: Sequence[float]
-) -> dict[str, Any]:
-    """How the servers of a route were, as the control socket answers; ``generation`` is the one of ``backend``."""
-    if backend is None or not backend.servers:
-        return {"ok": False, "reasons": [NOT_SERVED]}
-    return {
-        "ok": True,
-        "generation": generation,
-        "sticky": None if backend.sticky is None else backend.sticky.cookie,
-        "moments": states_at(route, backend, known, moments),
-    }
+@dataclass(frozen=True)
+class PastStates:
+    """Knows how the servers of a generation were."""
+
+    backends: Mapping[str, Backend]
+    generation: int
+    known: KnownServers
+
+    def answer(self, route: str, moments: Sequence[float]) -> dict[str, Any]:
+        """How the servers of a route were at some moments, as the control socket answers."""
+        backend = self.backends.get(route)
+        if backend is None or not backend.servers:
+            return {"ok": False, "reasons": [NOT_SERVED]}
+        return {
+            "ok": True,
+            "generation": self.generation,
+            "sticky": None if backend.sticky is None else backend.sticky.cookie,
+            "moments": states_at(route, backend, self.known, moments),
+        }
 
 
 def situations(
@@ -78,7 +85,7 @@ def situations(
 ) -> list[Situation]:
     """How it was at each pick of a server for a request.
 
-    :param answer: what `states_answer` says for its moments.
+    :param answer: what `PastStates` answer for its moments.
     :param others: records of other requests that may have been under way then.
     """
     if not answer.get("ok"):

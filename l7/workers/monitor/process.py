@@ -55,6 +55,8 @@ from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.events import Events
 from l7.telemetry.metrics import Metrics
 from l7.telemetry.recorder.memory import RecorderMemory
+from l7.telemetry.situation.server_states import KnownServers
+from l7.telemetry.situation.situations import PastStates
 from l7.tls.certificates import CertificateInfo
 from l7.tls.renewal import certificate_in, renewed
 from l7.tls.servers.names import is_by_host
@@ -174,7 +176,9 @@ class MonitorWorker:
         self.sampler = TrafficSampler(writer, spec.shared_memory.traffic, spec.shared_memory.written, self._key_of)
         self.overview = self._make_overview()
         self._answers = OverviewAnswers(self.overview)
-        recorded = RecordedRequests(None if self._config.recorder is None else spec.recorder)
+        known = KnownServers(self._rows, self._resolved, writer, spec.shared_memory.history)
+        states = PastStates(self._config.backends, spec.generation.number, known)
+        recorded = RecordedRequests(None if self._config.recorder is None else spec.recorder, states)
         pages = AdminPages(metrics, MasterGauges(writer), self._visit, recorded, self.overview.json)
         self._admin = AdminServer(AdminHandler(pages))
         self._members: dict[tuple[str, str], list[CheckTarget]] = {}

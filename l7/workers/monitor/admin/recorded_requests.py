@@ -23,6 +23,7 @@ from l7.telemetry.recorder.reader import RecorderReader
 from l7.telemetry.recorder.records import RequestRecord
 from l7.telemetry.recorder.request_filter import LEAST_OF_ID, RequestFilter, wanted_id
 from l7.telemetry.recorder.story import story, told
+from l7.telemetry.situation.situations import PastStates, Situation, moments_of, situations
 from l7.units import parse_duration, parse_statuses, quoted
 from l7.workers.monitor.admin.answers import json_page, json_text, refusal
 from l7.workers.monitor.admin.shared_answers import SharedAnswers
@@ -53,10 +54,14 @@ def pause() -> None:
 
 
 class RecordedRequests:
-    """Answers questions about recorded requests; without a ``memory`` it says that nothing is recorded."""
+    """Answers questions about recorded requests; without a ``memory`` it says that nothing is recorded.
 
-    def __init__(self, memory: RecorderMemory | None) -> None:
+    :param states: how the servers were when one was picked for a request.
+    """
+
+    def __init__(self, memory: RecorderMemory | None, states: PastStates) -> None:
         self._memory = memory
+        self._states = states
         self._reader: RecorderReader | None = None
         self._answers = SharedAnswers()
         self._reading = BoundedSemaphore(1)
@@ -71,7 +76,7 @@ class RecordedRequests:
             wanted = _id_of(path)
         except ValueError as failure:
             return refusal(400, str(failure))
-        return self._answers.get(wanted, lambda: self._read(lambda reader: _told(reader, wanted)))
+        return self._answers.get(wanted, lambda: self._read(lambda reader: self._told(reader, wanted)))
 
     def _read(self, ask: Callable[[RecorderReader], LocalResponse]) -> LocalResponse:
         if self._memory is None:
@@ -85,19 +90,23 @@ class RecordedRequests:
                 sys.excepthook(*sys.exc_info())
                 return refusal(503, "the memory of the recorder cannot be read")
 
+    def _told(self, reader: RecorderReader, wanted: str) -> LocalResponse:
+        found, now = reader.find(wanted)[-MOST_TOLD:], time.time()
+        return _as_page(200 if found else 404, (self._with_story(one, reader, now) for one in found))
+
+    def _with_story(self, one: RequestRecord, reader: RecorderReader, now: float) -> dict[str, Any]:
+        then: list[Situation] = []
+        if one.route:
+            moments = moments_of(one, now)
+            answer = self._states.answer(one.route, moments)
+            then = situations(one, answer, reader.during(min(moments), max(moments)), now)
+        lines = [printable(line, _LONGEST_LINE) for line in story(one, now, then)]
+        return {**told(one, now, then), "story": lines}
+
 
 def _listed(reader: RecorderReader, asked: RequestedRecords) -> LocalResponse:
     found = reader.newest(asked.wanted, asked.limit, failed=asked.failed)
     return _as_page(200, (one.plain() for one in found))
-
-
-def _told(reader: RecorderReader, wanted: str) -> LocalResponse:
-    found, now = reader.find(wanted)[-MOST_TOLD:], time.time()
-    return _as_page(200 if found else 404, (_with_story(one, now) for one in found))
-
-
-def _with_story(one: RequestRecord, now: float) -> dict[str, Any]:
-    return {**told(one, now), "story": [printable(line, _LONGEST_LINE) for line in story(one, now)]}
 
 
 def _as_page(status: int, requests: Iterable[dict[str, Any]]) -> LocalResponse:
