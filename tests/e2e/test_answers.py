@@ -16,15 +16,16 @@ from tests.harness.client import Client, exchange, get, request
 from tests.harness.l7process import ROOT, STATUS, L7Process
 from tests.harness.lifecycle import reload
 from tests.harness.origin import Reply
+from tests.harness.stage import Stage
 
 CONFIG = """\
 access-log-format: json
 limits: {{target-bytes: utf-8}}
 backends:
-  new: {{servers: ['{server}']}}
+  new: {{servers: ['{address}']}}
   old: {{redirect: 'https://new.example{{target}}'}}
   'm1, m2': {{redirect: {{to: 'https://www.{{host}}{{path}}?{{query}}', status: 301}}}}
-  here: {{servers: ['{server}']}}
+  here: {{servers: ['{address}']}}
   here/gone: {{redirect: '{{path}}'}}
   here/any: {{redirect: {{to: '/{{query}}', status: 303}}}}
   fixed: {{respond: {{body: "User-agent: *\\nDisallow: /\\n"}}}}
@@ -34,9 +35,15 @@ backends:
 """
 
 
+@pytest.fixture(scope="module")
+def running(spoken):
+    with Stage(CONFIG, inherit=False) as stage:
+        yield stage
+
+
 @pytest.fixture
-def proxy(l7, origin):
-    return l7(CONFIG.format(server=origin().address), inherit=False, argv=["--control", STATUS])
+def proxy(play):
+    return play.proxy
 
 
 @pytest.mark.parametrize(
@@ -99,7 +106,8 @@ def test_what_has_no_place_elsewhere(proxy):
     assert (answer.status, answer.header(b"location")) == (400, None)
 
 
-def test_own_answers(proxy):
+def test_own_answers(play):
+    proxy = play.proxy
     answer = get(proxy.address, host="fixed")
     assert (answer.status, answer.header(b"content-type")) == (200, b"text/plain; charset=utf-8")
     answer = get(proxy.address, '/<script>"', host="html")
@@ -107,12 +115,13 @@ def test_own_answers(proxy):
     assert (answer.status, *shown) == (503, b"text/html; charset=utf-8", b"<p>/&lt;script&gt;&quot;")
     answer = get(proxy.address, host="none")
     assert (answer.status, answer.header(b"content-type"), answer.header(b"content-length")) == (204, None, None)
-    proxy.wait_for_output('"status": ?204')
-    line = json.loads(proxy.wait_for_output('"status": ?503').string)
+    play.wait_for_log('"status": ?204')
+    line = json.loads(play.wait_for_log('"status": ?503').string)
     assert (line["host"], line["termination"], line["server"] or "") == ("html", "--", "")
 
 
-def test_they_are_no_servers_that_are_down(proxy):
+def test_they_are_no_servers_that_are_down(l7, origin):
+    proxy = l7(CONFIG.format(address=origin().address), inherit=False, argv=["--control", STATUS])
     assert get(proxy.address, host="old").status == 308
     status = proxy.status()
     assert {one["backend"] for one in status["servers"]} == {"new", "here"}
@@ -135,35 +144,38 @@ def check(config: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, timeout=TIMEOUT, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(
-    ("backend", "line", "why"),
-    [
-        ("{redirect: 'https://{query}/'}", 2, "backends.a.redirect"),
-        ("{redirect: '{host}/x'}", 2, "a client could say where it leads"),
-        ("{redirect: {to: 'https://b/', status: 200}}", 2, "write 301, 302, 303, 307 or 308"),
-        ("{redirect: 'https://b/', servers: [127.0.0.1:1]}", 2, "servers and redirect exclude each other"),
-        ("{redirect: 'https://b/', respond: {body: x}}", 2, "redirect and respond exclude each other"),
-        ("{retries: 1}", 2, "redirect"),
-        ("{redirect: 'https://b/', strip-prefix: true}", 2, "strip-prefix: has no effect beside redirect"),
-        ("{respond: {body: x}, retries: 7}", 2, "retries: has no effect beside respond"),
-        ("{respond: {body: x}, health: {path: /}}", 2, "health: has no effect beside respond"),
-        ("{respond: {status: 199}}", 2, "199"),
-        ("{respond: {status: 204, body: x}}", 2, "has no body"),
-        ("{respond: {status: 302}}", 2, "write redirect"),
-        ("{respond: {body: '{hots}'}}", 2, "unknown variable"),
-        ("{respond: {type: 'text/html; charset=latin-1', body: x}}", 2, "UTF-8"),
-        ("{servers: [], error-pages: {200: x.html}}", 2, "200"),
-        ("{servers: [], error-pages: {502: x.php}}", 2, ".html, .json or .txt"),
-        ("{servers: [], error-pages: {502: missing.html}}", 2, "missing.html: cannot be read"),
-    ],
-)
-def test_what_is_wrong_is_refused_with_its_line(tmp_path, backend, line, why):
+WRONG = {
+    "{redirect: 'https://{query}/'}": "so that a client could say where it leads",
+    "{redirect: '{host}/x'}": "a client could say where it leads",
+    "{redirect: {to: 'https://b/', status: 200}}": "write 301, 302, 303, 307 or 308",
+    "{redirect: 'https://b/', servers: [127.0.0.1:1]}": "servers and redirect exclude each other",
+    "{redirect: 'https://b/', respond: {body: x}}": "redirect and respond exclude each other",
+    "{retries: 1}": "redirect",
+    "{respond: {status: 199}}": "199",
+    "{respond: {status: 204, body: x}}": "has no body",
+    "{respond: {status: 302}}": "write redirect",
+    "{respond: {body: '{hots}'}}": "unknown variable",
+    "{respond: {type: 'text/html; charset=latin-1', body: x}}": "UTF-8",
+    "{servers: [], error-pages: {200: x.html}}": "200",
+    "{servers: [], error-pages: {502: x.php}}": ".html, .json or .txt",
+}
+WITHOUT_EFFECT = {
+    "{redirect: 'https://b/', strip-prefix: true}": "strip-prefix: has no effect beside redirect",
+    "{respond: {body: x}, retries: 7}": "retries: has no effect beside respond",
+    "{respond: {body: x}, health: {path: /}}": "health: has no effect beside respond",
+}
+UNREADABLE = {"{servers: [], error-pages: {502: missing.html}}": "missing.html: cannot be read"}
+
+
+@pytest.mark.parametrize("wrong", [WRONG, WITHOUT_EFFECT, UNREADABLE], ids=["wrong", "without effect", "unreadable"])
+def test_what_is_wrong_is_refused_with_its_line(tmp_path, wrong):
     path = tmp_path / "l7.yml"
-    path.write_text(f"backends:\n  a: {backend}\n")
+    path.write_text("backends:\n" + "".join(f"  h{number}: {text}\n" for number, text in enumerate(wrong, 2)))
     done = check(path)
     assert done.returncode == 2, done.stderr
-    assert f"l7.yml:{line}: backends.a" in done.stderr
-    assert why in done.stderr
+    for number, why in enumerate(wrong.values(), 2):
+        said = [line for line in done.stderr.splitlines() if f"l7.yml:{number}: backends.h{number}" in line]
+        assert any(why in line for line in said), done.stderr
     assert "Traceback" not in done.stderr
 
 

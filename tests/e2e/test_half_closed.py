@@ -8,7 +8,7 @@ cancels both, and makes up a 200 without a body for who has half-closed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
@@ -16,6 +16,7 @@ import pytest
 from tests.harness.client import TIMEOUT, Client
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin, Reply, Request
+from tests.harness.stage import Play, Stage
 
 L7 = Callable[..., L7Process]
 Origins = Callable[..., Origin]
@@ -42,13 +43,19 @@ class Held:
         return Reply(200, body=request.target)
 
 
-def config(app: Origin, half_closed: str = "100s", more: str = "") -> str:
+def config(address: str, half_closed: str = "100s", more: str = "") -> str:
     # Nothing else is over while a test waits.
     server = "timeouts: {response: 100s, idle: 100s}"
     return (
         f"timeouts: {{half-closed: {half_closed}}}\n"
-        f"backends: {{'*': {{servers: [{{address: '{app.address}', max-connections: 1}}], {server}, {more}}}}}"
+        f"backends: {{'*': {{servers: [{{address: '{address}', max-connections: 1}}], {server}, {more}}}}}"
     )
+
+
+@pytest.fixture(scope="module")
+def running(spoken: None) -> Iterator[Stage]:
+    with Stage(config) as stage:
+        yield stage
 
 
 def turn(proxy: L7Process) -> None:
@@ -69,35 +76,31 @@ def turn(proxy: L7Process) -> None:
     ],
 )
 @pytest.mark.parametrize("when", ["at once", "while the answer is awaited"])
-def test_who_half_closes_gets_its_answer(l7: L7, origin: Origins, connect: Connect, raw, method, when):
+def test_who_half_closes_gets_its_answer(play: Play, raw: bytes, method: bytes, when: str) -> None:
     held = Held()
-    app = origin(held)
-    proxy = l7(config(app))
-    client = connect(proxy.port)
+    app, client = play(held), play.connect()
     client.send(raw)
     if when == "at once":
         client.half_close()
     app.wait_for(1)
     client.half_close()
-    turn(proxy)
+    play.turn()
     held.let.set()
     answer = client.read_response(method)
     assert answer.status == 200 and answer.complete and answer.body in (b"/x", b"half done")
     assert client.read_until_closed() == b"" and client.end == "eof"
     if b"/half" not in raw:
         assert answer.closes, "nothing more can come"
-    proxy.wait_for_output(r" 200 \d+ .* --$")
+    play.wait_for_log(r'"(GET|POST) /\w+ HTTP/1\.[01]" 200 \d+ .* --$')
 
 
-def test_all_that_was_sent_before_is_answered(l7: L7, origin: Origins, connect: Connect) -> None:
+def test_all_that_was_sent_before_is_answered(play: Play) -> None:
     held = Held()
-    app = origin(held)
-    proxy = l7(config(app))
-    client = connect(proxy.port)
+    app, client = play(held), play.connect()
     client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(4)))
     client.half_close()
     app.wait_for(1)
-    turn(proxy)
+    play.turn()
     held.let.set()
     answers = client.read_responses()
     assert [answer.body for answer in answers] == [b"/0", b"/1", b"/2", b"/3"]
@@ -119,7 +122,7 @@ def test_who_has_left_is_given_up_after_a_time(l7: L7, origin: Origins, connect:
     """Of both, because nothing tells them apart; what the server still does is for nobody."""
     for leave in (Client.close, Client.half_close):
         app = origin(Held())
-        proxy = l7(config(app, "300ms"))
+        proxy = l7(config(app.address, "300ms"))
         client = connect(proxy.port)
         client.send(GET)
         app.wait_for(1)
@@ -130,7 +133,7 @@ def test_who_has_left_is_given_up_after_a_time(l7: L7, origin: Origins, connect:
 
 def test_without_a_time_every_end_is_taken_for_leaving(l7: L7, origin: Origins, connect: Connect) -> None:
     app = origin(Held())
-    proxy = l7(config(app, "0s"))
+    proxy = l7(config(app.address, "0s"))
     client = connect(proxy.port)
     client.send(GET)
     app.wait_for(1)
@@ -151,7 +154,7 @@ def test_with_all_time_sending_decides(l7: L7, origin: Origins, connect: Connect
             send(b"5\r\nevent\r\n")
 
     app = origin(script)
-    proxy = l7(config(app, "unlimited"))
+    proxy = l7(config(app.address, "unlimited"))
     client = connect(proxy.port)
     client.send(GET)
     assert client.read_head().status == 200
@@ -164,7 +167,7 @@ def test_with_all_time_sending_decides(l7: L7, origin: Origins, connect: Connect
 
 def test_a_reset_tells_that_who_had_half_closed_has_left(l7: L7, origin: Origins, connect: Connect) -> None:
     app = origin(Held())
-    proxy = l7(config(app, "unlimited"))
+    proxy = l7(config(app.address, "unlimited"))
     client = connect(proxy.port)
     client.send(GET)
     app.wait_for(1)
@@ -180,7 +183,7 @@ def test_a_unix_socket_tells_them_apart(l7: L7, origin: Origins, connect: Connec
     held = Held()
     app = origin(held)
     path = f"{tmp_path}/l7.sock"
-    proxy = l7(f"bind: 'unix:{path}'\n{config(app, 'unlimited')}", inherit=False)
+    proxy = l7(f"bind: 'unix:{path}'\n{config(app.address, 'unlimited')}", inherit=False)
     client = connect(path)
     client.send(GET)
     app.wait_for(1)
@@ -200,7 +203,7 @@ def test_who_has_half_closed_waits_in_the_queue_like_everybody(l7: L7, origin: O
     """And gives up its place when it has waited for so long that it has left for all that is known."""
     held = Held()
     app = origin(held)
-    proxy = l7(config(app, "100s", "queue: {timeout: 100s}"))
+    proxy = l7(config(app.address, "100s", "queue: {timeout: 100s}"))
     first, second = connect(proxy.port), connect(proxy.port)
     first.send(GET)
     app.wait_for(1)
@@ -213,7 +216,7 @@ def test_who_has_half_closed_waits_in_the_queue_like_everybody(l7: L7, origin: O
     assert (answer.body, answer.closes) == (b"/second", True)
 
     app = origin(Held())
-    proxy = l7(config(app, "300ms", "queue: {timeout: 100s}"))
+    proxy = l7(config(app.address, "300ms", "queue: {timeout: 100s}"))
     first, second = connect(proxy.port), connect(proxy.port)
     first.send(GET)
     app.wait_for(1)
@@ -227,7 +230,7 @@ def test_waiting_for_who_has_half_closed_costs_nothing(l7: L7, origin: Origins, 
     """The end stays readable: listened for, it would call for ever."""
     held = Held()
     app = origin(held)
-    proxy = l7(config(app).replace("max-connections: 1", "weight: 1"))
+    proxy = l7(config(app.address).replace("max-connections: 1", "weight: 1"))
     clients = [connect(proxy.port) for _ in range(3)]
     for client in clients:
         client.send(GET)
@@ -243,14 +246,13 @@ def test_waiting_for_who_has_half_closed_costs_nothing(l7: L7, origin: Origins, 
         assert client.read_response().status == 200
 
 
-def test_a_request_that_is_not_whole_is_not_answered(l7: L7, origin: Origins, connect: Connect) -> None:
+def test_a_request_that_is_not_whole_is_not_answered(play: Play) -> None:
     """Nothing is made of what was cut off, neither a head nor a body."""
-    app = origin()
-    proxy = l7(config(app))
+    app = play()
     for raw, code in ((GET[:-2], "CR"), (b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc", "CD")):
-        client = connect(proxy.port)
+        client = play.connect()
         client.send(raw)
         client.half_close()
         assert client.read_until_closed() == b""
-        proxy.wait_for_output(rf" 499 .* {code}$")
+        play.wait_for_log(rf" 499 .* {code}$")
     assert not [request for request in app.requests if request.complete]

@@ -13,6 +13,7 @@ from tests.harness.client import Client, exchange, request
 from tests.harness.l7process import ROOT
 from tests.harness.lifecycle import reload
 from tests.harness.origin import Reply
+from tests.harness.stage import Stage
 from tests.harness.tls import TlsClient, issue, write_pair
 
 CONFIG = """\
@@ -31,9 +32,15 @@ def config(server: str, port: object = 8443, trusted: str = "") -> str:
     return CONFIG.format(server=server, port=port, trusted=trusted)
 
 
+@pytest.fixture(scope="module")
+def running(spoken):
+    with Stage(config, inherit=False) as stage:
+        yield stage
+
+
 @pytest.fixture
-def proxy(l7, origin):
-    return l7(config(origin().address), inherit=False)
+def proxy(play):
+    return play.proxy
 
 
 @pytest.mark.parametrize(
@@ -106,9 +113,10 @@ def test_who_came_by_https_to_a_trusted_proxy_is_there_already(l7, origin):
     assert request(proxy.address, host="a", headers=[("X-Forwarded-Proto", "https")]).status == 308
 
 
-def test_it_is_logged_and_shown_by_explain(proxy):
+def test_it_is_logged_and_shown_by_explain(play):
+    proxy = play.proxy
     assert request(proxy.address, host="a", target="/x").status == 308
-    line = json.loads(proxy.wait_for_output('"status": ?308').string)
+    line = json.loads(play.wait_for_log('"status": ?308').string)
     assert (line["host"], line["status"], line["termination"], line["server"] or "") == ("a", 308, "--", "")
 
     def explained(url: str, *words: str) -> str:

@@ -2,7 +2,7 @@
 
 @pytest.fixture(scope="module")
 def running():
-    with Stage(CONFIG) as stage:            # CONFIG names the origin as {address}
+    with Stage(CONFIG) as stage:            # CONFIG names the origin as {address}, or is a function of it
         yield stage
 
 @pytest.fixture
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -65,16 +65,16 @@ class Play:
 class Stage:
     """Starts both and stops both; the second fails when anything was leaked."""
 
-    def __init__(self, config: str, **options: Any) -> None:
+    def __init__(self, config: str | Callable[[str], str], **options: Any) -> None:
         self._config = config
         self._options = options
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Stage:
         self.origin = self._stack.enter_context(Origin())
-        self.proxy = self._stack.enter_context(
-            L7Process(self._config.format(address=self.origin.address), **self._options)
-        )
+        address, config = self.origin.address, self._config
+        text = config.format(address=address) if isinstance(config, str) else config(address)
+        self.proxy = self._stack.enter_context(L7Process(text, **self._options))
         return self
 
     def __exit__(
