@@ -26,8 +26,8 @@ _UNWRITABLE = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 _NOT_TO_SERVE = frozenset((
-    "check", "dump", "explain", "reload", "status", "logs", "server", "why", "tail", "rehearse", "demo", "schema",
-    "completion", "-h", "--help", "--help-all",
+    "check", "dump", "explain", "reload", "status", "logs", "server", "why", "tail", "top", "rehearse", "demo",
+    "schema", "completion", "-h", "--help", "--help-all",
 ))  # fmt: skip
 """Without one of these words l7 serves; with one `l7.commands.dispatch` finds out what is meant."""
 

@@ -118,6 +118,7 @@ LOCAL_IMPORTS: dict[tuple[str, str], str] = {
     ("l7.commands.dispatch", "l7.commands.server"): "the same",
     ("l7.commands.dispatch", "l7.commands.recorder.why"): "the same",
     ("l7.commands.dispatch", "l7.commands.recorder.tail"): "the same",
+    ("l7.commands.dispatch", "l7.commands.top.command"): "the same, and for urwid, which brings asyncio",
     ("l7.commands.dispatch", "l7.config.rendering.dump"): "the same",
     ("l7.commands.dispatch", "l7.config.rendering.jsonschema"): "the same",
     ("l7.commands.dispatch", "l7.commands.completion"): "the same, and for shtab, which knows five shells",

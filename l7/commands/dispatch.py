@@ -144,6 +144,13 @@ def _tail(argv: list[str], environ: Environ) -> int:
     return tail(argv, environ)
 
 
+def _top(argv: list[str], environ: Environ) -> int:
+    """``l7 top``: a live screen of what the l7 that runs is doing."""
+    from l7.commands.top.command import top
+
+    return top(argv, environ)
+
+
 def _demo(argv: list[str], environ: Environ) -> int:
     """``l7 demo``: three small servers and l7 in front of them."""
     from l7.commands import demo
@@ -226,6 +233,7 @@ COMMANDS: dict[str, Callable[[list[str], Environ], int]] = {
     "server": _server,
     "why": _why,
     "tail": _tail,
+    "top": _top,
     "rehearse": _rehearse,
     "demo": _demo,
     "schema": _schema,

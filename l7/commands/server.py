@@ -33,7 +33,7 @@ def server(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         print(json.dumps(answer, indent=2))
     elif answer.get("ok"):
         for one in answer["servers"]:
-            print("\n".join(map(printable_line, _story(one) if shows else [_about(one)])))
+            print("\n".join(map(printable_line, story(one) if shows else [_about(one)])))
     else:
         print("\n".join(lines(answer, "reasons")), file=sys.stderr)
     return 0 if answer.get("ok") else 1
@@ -45,7 +45,7 @@ def _about(order: Answer) -> str:
     return f"{order['backend']}: server {order['server']}: {state}"
 
 
-def _story(entry: Answer) -> Iterator[str]:
+def story(entry: Answer) -> Iterator[str]:
     """A server as it is, then its changes, the oldest first."""
     name = entry["server"] + (f" at {entry['address']}" if entry["address"] else "")
     yield _about({**entry, "server": name}) + (f"; {entry['why']}" if entry["why"] else "")

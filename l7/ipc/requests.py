@@ -70,6 +70,11 @@ class RecorderRequest(Request):
 
 
 @dataclass(frozen=True)
+class OverviewRequest(Request):
+    """The overview document: routes, servers, workers and failures with their last figures."""
+
+
+@dataclass(frozen=True)
 class ServerRequest(Request):
     """Change what is wanted of one server: ``drain``, ``ready``, ``maint``, or a ``weight``."""
 
@@ -112,6 +117,7 @@ REQUESTS: Codec[Request] = Codec(
         "server": ServerRequest,
         "history": HistoryRequest,
         "recorder": RecorderRequest,
+        "overview": OverviewRequest,
         "servers": ServersRequest,
     },
 )

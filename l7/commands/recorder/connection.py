@@ -18,7 +18,12 @@ ASKED_AFTER = 2.0
 
 def recorder_of(given: flags.Given, environ: Mapping[str, str]) -> RecorderReader:
     """The recorder of the l7 that runs with these settings; raises `StartError` when there is none."""
-    return _read(_ask(given, environ)[1])
+    return RecorderReader(recorder_view(given, environ))
+
+
+def recorder_view(given: flags.Given, environ: Mapping[str, str]) -> RecorderView:
+    """Its memory, to be closed by who has it; raises `StartError` when there is none."""
+    return _view(_ask(given, environ)[1])
 
 
 class RecorderFollower:
@@ -76,9 +81,13 @@ def _ask(given: flags.Given, environ: Mapping[str, str]) -> tuple[int, int]:
 
 
 def _read(descriptor: int) -> RecorderReader:
-    """Read a memory; the descriptor is closed."""
+    return RecorderReader(_view(descriptor))
+
+
+def _view(descriptor: int) -> RecorderView:
+    """Map a memory; the descriptor is closed."""
     try:
-        return RecorderReader(RecorderView(descriptor))
+        return RecorderView(descriptor)
     except OtherLayoutError:
         what = "its recorder is of another version of l7 than this command; upgrade it in place (USR2), or restart it"
         raise StartError(what) from None

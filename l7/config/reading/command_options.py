@@ -21,6 +21,7 @@ COMMANDS = {
     "server": "HOST ADDRESS: how a server is and was; with drain|ready|maint|weight N: take it out of service and back",
     "why": "tell what happened to a request, by its id or the end of it",
     "tail": "follow the requests as they end, with filters (l7 tail --help)",
+    "top": "show routes, servers, workers and failures on a screen that changes with them (l7 top --help)",
     "rehearse": "reload, break, kill and upgrade a private l7 under load (l7 rehearse --help)",
     "demo": "start three small servers and proxy to them",
     "schema": "print the JSON Schema of the file, for editors",
@@ -39,13 +40,13 @@ ONLY_FOR = {
     "--method": ("explain",),
     "--client": ("explain", "tail"),
     "--offline": ("explain",),
-    "--json": ("explain", "status", "server", "why", "tail"),
+    "--json": ("explain", "status", "server", "why", "tail", "top"),
     "--dry-run": ("reload",),
     "--force": ("reload",),
     "--requests": ("rehearse",),
     "--reloads": ("rehearse",),
     "--lines": ("tail",),
-    "--once": ("tail",),
+    "--once": ("tail", "top"),
     "--status": ("tail",),
     "--host": ("tail",),
     "--server": ("tail",),
@@ -53,10 +54,11 @@ ONLY_FOR = {
     "--slower": ("tail",),
     "--target": ("tail",),
     "--by": ("tail",),
+    "--interval": ("top",),
 }
 """Options that only some commands take."""
-FILTERS = ("lines", "once", "status", "host", "server", "route", "slower", "target", "by")
-"""The options of ``l7 tail``."""
+FILTERS = ("lines", "once", "status", "host", "server", "route", "slower", "target", "by", "interval")
+"""The options of ``l7 tail`` and ``l7 top``."""
 GROUPS = (
     "server", "route", "host", "client", "path", "method", "status", "failure", "generation", "worker", "attempts",
 )  # fmt: skip
@@ -95,11 +97,12 @@ def add_options_of_commands(group: Any, command: str | None) -> None:
 
 def _add_filters(add: Callable[..., None]) -> None:
     add("-n", "--lines", type=_count, metavar="N", help="show so many of the requests that have ended already (10).")
-    add("--once", action="store_true", help="show those that have ended already, and end; without -n all of them.")
+    add("--once", action="store_true", help="show what is there already, and end; without -n all of it.")
     add("--status", type=_statuses, metavar="STATUS", help="only with this status: 502, 5xx, 400-499, or several.")
     add("--host", metavar="HOST", help="only for this host.")
     add("--server", metavar="ADDRESS", help="only those for which this server was tried.")
     add("--route", metavar="ROUTE", help="only of this route.")
+    add("--interval", type=_interval, metavar="TIME", help="how often the screen is drawn anew, as 500ms or 5s (2s).")
     add("--slower", type=_duration, metavar="TIME", help="only those that took this long, as 500ms or 1s, or longer.")
     add("--target", metavar="PREFIX", help="only those whose target begins so, as /api/.")
     add("--by", choices=GROUPS, metavar="FIELD", help=f"a row for each {', '.join(GROUPS)}, and end.")
@@ -123,6 +126,13 @@ def _duration(text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _interval(text: str) -> float:
+    seconds = _duration(text)
+    if not 0.1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError("must be 100ms at least, and 1h at most")
+    return seconds
 
 
 def _count(text: str) -> int:

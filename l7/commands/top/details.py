@@ -1,0 +1,76 @@
+"""What a row opens: the story of a request, the time line of a server, the last requests of a route.
+
+All of this is asked in a thread (`l7.commands.top.asking`), and of the l7 that runs at that moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from l7.commands.control_client import ask, lines, printable_line
+from l7.commands.recorder.connection import recorder_view
+from l7.commands.server import story as server_story
+from l7.config.reading import flags
+from l7.errors import StartError
+from l7.ipc.requests import Answer, HistoryRequest, OverviewRequest
+from l7.telemetry.recorder.reader import RecorderReader
+from l7.telemetry.recorder.story import story
+
+MOST = 500
+"""Requests of a route that are shown."""
+UNROUTED = "-"
+"""The route of requests that have none."""
+RULE = "-" * 79
+
+
+@dataclass(frozen=True)
+class Source:
+    """How the l7 that is looked at is found."""
+
+    given: flags.Given
+    environ: Mapping[str, str]
+
+    def overview(self) -> Answer:
+        """The overview document; raises `StartError` when there is none."""
+        answer = ask(OverviewRequest(), self.given, self.environ)
+        if not answer.get("ok"):
+            raise StartError("; ".join(lines(answer, "reasons")) or "what answers has no overview")
+        return answer
+
+    def history(self, route: str, server: str) -> list[str]:
+        """The time line of a server, as ``l7 server`` prints it."""
+        answer = ask(HistoryRequest(route, server), self.given, self.environ)
+        if not answer.get("ok"):
+            return lines(answer, "reasons")
+        found: list[str] = []
+        for one in answer["servers"]:
+            found += [*([""] if found else []), *map(printable_line, server_story(one))]
+        return found
+
+    def story(self, request_id: str) -> list[str]:
+        """What happened to a request, as ``l7 why`` tells it."""
+        with self._recorder() as recorder:
+            found, now = recorder.find(request_id), time.time()
+        told: list[str] = []
+        for one in found:
+            told += [*(["", RULE, ""] if told else []), *map(printable_line, story(one, now))]
+        return told or ["it is not recorded any more: the access log may have it"]
+
+    def requests(self, route: str) -> list[Answer]:
+        """The last requests of a route, those that are under way first, as `RequestRecord.plain`."""
+        wanted = "" if route == UNROUTED else route
+        with self._recorder() as recorder:
+            ended = [one for one in recorder.finished() if one.route == wanted][-MOST:]
+            running = [one for one in recorder.under_way() if one.route == wanted][:MOST]
+        return [one.plain() for one in (*running, *reversed(ended))]
+
+    @contextlib.contextmanager
+    def _recorder(self) -> Iterator[RecorderReader]:
+        view = recorder_view(self.given, self.environ)
+        try:
+            yield RecorderReader(view)
+        finally:
+            view.close()

@@ -1,0 +1,147 @@
+"""One ``l7 top`` at a terminal: asks for the overview again and again, and shows it, until somebody quits."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import urwid
+
+from l7.commands.top import cells, terminal
+from l7.commands.top.asking import Asker, Unanswered
+from l7.commands.top.cells import Glyphs, visible
+from l7.commands.top.details import Source
+from l7.commands.top.drawing import TableBox, TextBox
+from l7.commands.top.screen import Page, TopScreen
+from l7.commands.top.tables import FAILURES, REQUESTS, ROUTES, SERVERS, server_name
+from l7.ipc.requests import Answer
+
+
+class TopSession:
+    """Puts the screen, the one who asks and the loop together.
+
+    :param document: the first one.
+    :param interval: seconds between two.
+    """
+
+    def __init__(self, source: Source, document: Answer, interval: float, glyphs: Glyphs) -> None:
+        self._source = source
+        self._interval = interval
+        self._glyphs = glyphs
+        self._asked = False
+        self._pid = document.get("pid")
+        self._heard = time.monotonic()
+        self._screen = TopScreen(document, glyphs, self._open, self._ask)
+        self._asker = Asker(self._wake)
+        self._loop: Any = None
+        self._pipe = -1
+        self._ended: list[int] = []
+
+    def run(self, environ: Mapping[str, str]) -> int:
+        """Run until somebody quits; returns the exit code."""
+        screen = terminal.screen_of(environ, self._glyphs)
+        self._loop = urwid.MainLoop(
+            self._screen, screen=screen, handle_mouse=False, input_filter=self._filter, unhandled_input=self._unknown
+        )
+        self._pipe = self._loop.watch_pipe(self._deliver)
+        self._ended, before = terminal.on_signals(self._wake)
+        self._asker.start()
+        self._loop.set_alarm_in(self._interval, self._tick)
+        try:
+            self._loop.run()
+        except KeyboardInterrupt:
+            return 0
+        except OSError:
+            return 1  # the terminal has gone away
+        if self._ended and before:
+            terminal.end_by(self._ended[0])
+        return 0
+
+    # The loop
+
+    def _wake(self) -> None:
+        os.write(self._pipe, b"!")
+
+    def _deliver(self, _: bytes) -> bool:
+        if self._ended:
+            raise urwid.ExitMainLoop
+        self._asker.deliver()
+        return True
+
+    def _filter(self, keys: list[Any], _: list[int]) -> list[Any]:
+        if "ctrl l" in keys:
+            self._loop.screen.clear()
+        return [key for key in keys if key != "ctrl l"]
+
+    def _unknown(self, _: Any) -> bool:
+        return True
+
+    def _tick(self, *_: Any) -> None:
+        self._loop.set_alarm_in(self._interval, self._tick)
+        if not self._screen.paused:
+            self._ask()
+
+    # The overview
+
+    def _ask(self) -> None:
+        if not self._asked:
+            self._asked = True
+            self._asker.ask(self._source.overview, self._take)
+
+    def _take(self, answer: Answer | Unanswered) -> None:
+        self._asked = False
+        if isinstance(answer, Unanswered):
+            ago = cells.age(time.monotonic() - self._heard)
+            self._screen.say(f"no news for {ago}: {answer.why}")
+            return
+        self._heard = time.monotonic()
+        if self._screen.paused:
+            return
+        self._screen.show(answer)
+        if answer.get("pid") != self._pid:
+            self._pid = answer.get("pid")
+            self._screen.say(f"another l7 answers now: {answer.get('version')}, pid {self._pid}")
+
+    # What rows open
+
+    def _open(self, view: str, row: Answer) -> None:
+        if view == ROUTES.title:
+            self._requests(str(row["route"]))
+        elif view == SERVERS.title:
+            self._text(f"server {server_name(row)}", lambda: self._source.history(row["backend"], row["server"]))
+        elif view in (FAILURES.title, REQUESTS.title):
+            self._text(f"request {row['request-id']}", lambda: self._source.story(row["request-id"]))
+        else:
+            lines = [f"  {name:22}  {value}" for name, value in row.items() if name != "plot"]
+            self._screen.push(Page(f"worker {row['worker']}", TextBox(lines, self._glyphs)))
+
+    def _text(self, title: str, question: Any) -> None:
+        """Open a page of lines."""
+        title = visible(title, self._glyphs)
+
+        def take(answer: list[str] | Unanswered) -> None:
+            lines = [answer.why] if isinstance(answer, Unanswered) else answer
+            self._screen.push(Page(title, TextBox(lines, self._glyphs), again))
+
+        def again() -> None:
+            self._asker.ask(question, take)
+
+        again()
+
+    def _requests(self, route: str) -> None:
+        """Open the last requests of a route."""
+
+        def take(answer: list[Answer] | Unanswered) -> None:
+            box = TableBox(REQUESTS, self._glyphs)
+            if isinstance(answer, Unanswered):
+                box.empty = answer.why
+            else:
+                box.show(answer)
+            self._screen.push(Page(f"the last requests of {visible(route, self._glyphs)}", box, again))
+
+        def again() -> None:
+            self._asker.ask(lambda: self._source.requests(route), take)
+
+        again()
