@@ -70,11 +70,6 @@ class RecorderRequest(Request):
 
 
 @dataclass(frozen=True)
-class OverviewRequest(Request):
-    """The overview document: routes, servers, workers and failures with their last figures."""
-
-
-@dataclass(frozen=True)
 class ServerRequest(Request):
     """Change what is wanted of one server: ``drain``, ``ready``, ``maint``, or a ``weight``."""
 
@@ -117,7 +112,6 @@ REQUESTS: Codec[Request] = Codec(
         "server": ServerRequest,
         "history": HistoryRequest,
         "recorder": RecorderRequest,
-        "overview": OverviewRequest,
         "servers": ServersRequest,
     },
 )

@@ -9,9 +9,9 @@ from typing import Any
 from l7.commands.top.cells import Glyphs, fit, width_of
 from l7.ipc.requests import Answer
 
-Run = tuple[str, str]
+Piece = tuple[str, str]
 """A piece of a line: the name of how it is drawn, empty for plain, and the text."""
-Line = list[Run]
+ScreenLine = list[Piece]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class EntryTable:
     """What is shown of entries of one kind."""
 
     title: str
@@ -84,9 +84,9 @@ class Table:
             cells.append(fit(name, width, glyphs, right=column.right))
         return " ".join(cells)
 
-    def line(self, row: Answer, layout: Sequence[tuple[Column, int]], glyphs: Glyphs) -> Line:
+    def line(self, row: Answer, layout: Sequence[tuple[Column, int]], glyphs: Glyphs) -> ScreenLine:
         """One row."""
-        found: Line = []
+        found: ScreenLine = []
         for column, width in layout:
             if column.drawn is not None:
                 text = column.drawn(row, width, glyphs)
@@ -107,11 +107,11 @@ class Sorting:
     wanted: str = ""
     """A text that stands in each row that is shown, in small letters."""
 
-    def falls(self, table: Table) -> bool:
+    def falls(self, table: EntryTable) -> bool:
         """Whether the greatest comes first."""
         return table.columns[self.column].falling != self.turned
 
-    def apply(self, table: Table, rows: Sequence[Answer], glyphs: Glyphs) -> list[Answer]:
+    def apply(self, table: EntryTable, rows: Sequence[Answer], glyphs: Glyphs) -> list[Answer]:
         """The rows that are shown, in their order."""
         key = table.columns[self.column].key
         found = [one for one in rows if not self.wanted or self.wanted in _words(table, one, glyphs)]
@@ -129,11 +129,11 @@ def _wanted(column: Column, rows: Sequence[Answer], glyphs: Glyphs) -> int:
     return max([len(column.head) + 1, *[width_of(column.text(row, glyphs)) for row in rows]])
 
 
-def _words(table: Table, row: Answer, glyphs: Glyphs) -> str:
+def _words(table: EntryTable, row: Answer, glyphs: Glyphs) -> str:
     return " ".join(column.text(row, glyphs) for column in table.columns if not column.drawn).lower()
 
 
-def plain(table: Table, rows: Sequence[Answer], glyphs: Glyphs) -> Iterator[str]:
+def plain(table: EntryTable, rows: Sequence[Answer], glyphs: Glyphs) -> Iterator[str]:
     """A table as lines of text, with all columns and all rows, for what is no terminal."""
     yield table.title.upper()
     if not rows:

@@ -8,14 +8,14 @@ from typing import Any
 import urwid
 
 from l7.commands.top.cells import Glyphs, fit, visible, width_of
-from l7.commands.top.columns import Line, Sorting, Table
+from l7.commands.top.columns import EntryTable, ScreenLine, Sorting
 from l7.ipc.requests import Answer
 
 FOCUS = "focus"
 """How the row is drawn that Enter opens."""
 
 
-def canvas_of(lines: Sequence[Line], width: int, height: int, glyphs: Glyphs) -> urwid.Canvas:
+def canvas_of(lines: Sequence[ScreenLine], width: int, height: int, glyphs: Glyphs) -> urwid.Canvas:
     """Lines as a canvas of a size; what is too long is cut, what is missing blank."""
     texts, looks = [], []
     for line in [*lines[:height], *[[("", "")]] * (height - len(lines))]:
@@ -25,7 +25,7 @@ def canvas_of(lines: Sequence[Line], width: int, height: int, glyphs: Glyphs) ->
     return urwid.TextCanvas(texts, looks, maxcol=width)
 
 
-def _row(line: Line, width: int, glyphs: Glyphs) -> tuple[bytes, list[tuple[Any, int]]]:
+def _row(line: ScreenLine, width: int, glyphs: Glyphs) -> tuple[bytes, list[tuple[Any, int]]]:
     left, text, looks = width, b"", []
     for look, piece in line:
         taken = min(width_of(piece), left)
@@ -69,7 +69,7 @@ class TableBox(urwid.Widget):
     _sizing = frozenset([urwid.BOX])
     _selectable = True
 
-    def __init__(self, table: Table, glyphs: Glyphs) -> None:
+    def __init__(self, table: EntryTable, glyphs: Glyphs) -> None:
         super().__init__()
         self.table = table
         self.sorting = Sorting(table.sorted_by)
@@ -127,7 +127,7 @@ class TableBox(urwid.Widget):
         room = max(height - 1, 1)
         self._offset = max(min(self._offset, len(self.shown) - room, self._cursor), self._cursor - room + 1, 0)
         layout = self.table.layout(self.entries, width, self._glyphs)
-        lines: list[Line] = [[("columns", self.table.head(layout, self.sorting, self._glyphs))]]
+        lines: list[ScreenLine] = [[("columns", self.table.head(layout, self.sorting, self._glyphs))]]
         for number, row in enumerate(self.shown[self._offset : self._offset + room], self._offset):
             line = self.table.line(row, layout, self._glyphs)
             lines.append([(FOCUS, text) for _, text in line] if focus and number == self._cursor else line)
@@ -173,5 +173,5 @@ class TextBox(urwid.Widget):
         width, height = size
         lines = self._folded(width)
         self._offset = max(min(self._offset, len(lines) - height), 0)
-        drawn: list[Line] = [[("", line)] for line in lines[self._offset : self._offset + height]]
+        drawn: list[ScreenLine] = [[("", line)] for line in lines[self._offset : self._offset + height]]
         return canvas_of(drawn, width, height, self._glyphs)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from l7.commands.top import cells
 from l7.commands.top.cells import Glyphs, fit, visible, width_of
-from l7.commands.top.columns import Line
+from l7.commands.top.columns import ScreenLine
 from l7.ipc.requests import Answer
 
 NEWS = 120.0
@@ -16,11 +16,11 @@ SOON = 14
 """Days that a certificate has left from which on that is said."""
 
 
-def heading(document: Answer, width: int, glyphs: Glyphs, *, paused: bool) -> list[Line]:
+def heading(document: Answer, width: int, glyphs: Glyphs, *, paused: bool) -> list[ScreenLine]:
     """Two lines about what runs, one about its requests."""
     totals, configuration = document.get("totals") or {}, document.get("configuration") or {}
     state = visible(document.get("state") or "-", glyphs)
-    first: Line = [
+    first: ScreenLine = [
         ("title", f"l7 {visible(document.get('version') or '', glyphs)} "),
         ("good" if state == "serving" else "warn", state),
         (
@@ -31,7 +31,7 @@ def heading(document: Answer, width: int, glyphs: Glyphs, *, paused: bool) -> li
     clock = time.strftime("%H:%M:%S", time.localtime(document["at"])) if document.get("at") else ""
     last = f"PAUSED {clock}" if paused else clock
     errors = totals.get("errors") or 0.0
-    second: Line = [
+    second: ScreenLine = [
         ("", "req/s "),
         ("strong", f"{cells.rate(totals.get('rate')):<6}"),
         ("", "  err/s "),
@@ -67,7 +67,7 @@ def _third(document: Answer, glyphs: Glyphs) -> str:
     return "  ".join(told)
 
 
-def _spread(line: Line, last: tuple[str, str], width: int) -> Line:
+def _spread(line: ScreenLine, last: tuple[str, str], width: int) -> ScreenLine:
     taken = sum(width_of(text) for _, text in line)
     return [*line, ("", " " * max(width - taken - width_of(last[1]), 1)), last]
 
@@ -109,9 +109,9 @@ def plain_heading(document: Answer, glyphs: Glyphs) -> Iterator[str]:
         yield text
 
 
-def tabs(titles: list[tuple[str, bool]], width: int, glyphs: Glyphs) -> Line:
+def tabs(titles: list[tuple[str, bool]], width: int, glyphs: Glyphs) -> ScreenLine:
     """The names of the views, the one that is shown marked with brackets, too."""
-    line: Line = []
+    line: ScreenLine = []
     for text, on in titles:
         line.append(("tab-on", f"[{text}]") if on else ("tab", f" {text} "))
     taken = sum(width_of(text) for _, text in line)

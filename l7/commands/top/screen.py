@@ -9,7 +9,7 @@ from typing import Any
 import urwid
 
 from l7.commands.top.cells import Glyphs, visible
-from l7.commands.top.columns import Line
+from l7.commands.top.columns import ScreenLine
 from l7.commands.top.drawing import TableBox, TextBox, canvas_of, folded
 from l7.commands.top.heading import heading, notices, tabs
 from l7.commands.top.help import HELP
@@ -25,7 +25,7 @@ _PAGE_FOOT = "Esc:back  r:ask again  up, down, Page Up, Page Down  q:quit"
 
 
 @dataclass
-class Page:
+class DetailPage:
     """What a row has opened."""
 
     title: str
@@ -56,7 +56,7 @@ class TopScreen(urwid.Widget):
         self._opened, self._refresh = opened, refresh
         self._views = [TableBox(table, glyphs) for table in (ROUTES, SERVERS, WORKERS, FAILURES)]
         self._at = 0
-        self._pages: list[Page] = []
+        self._pages: list[DetailPage] = []
         self._together: bool | None = None
         self._edit: urwid.Edit | None = None
         self._size = (80, 24)
@@ -78,7 +78,7 @@ class TopScreen(urwid.Widget):
         self.message = message
         self._invalidate()
 
-    def push(self, page: Page) -> None:
+    def push(self, page: DetailPage) -> None:
         """Show a page instead of the views; one with the same title takes the place of the last one."""
         if self._pages and self._pages[-1].title == page.title:
             self._pages.pop()
@@ -132,7 +132,7 @@ class TopScreen(urwid.Widget):
         raise urwid.ExitMainLoop
 
     def _help(self) -> None:
-        self.push(Page("help", TextBox(HELP, self._glyphs)))
+        self.push(DetailPage("help", TextBox(HELP, self._glyphs)))
 
     def _pause(self) -> None:
         self.paused = not self.paused
@@ -227,7 +227,7 @@ class TopScreen(urwid.Widget):
         head = heading(self.document, width, self._glyphs, paused=self.paused)
         parts = [canvas_of([*head, [self._notice()]], width, above, self._glyphs)]
         parts += self._body(width, height - above - below)
-        about: list[Line] = [[("dim", line)] for line in folded(self._about(), width)]
+        about: list[ScreenLine] = [[("dim", line)] for line in folded(self._about(), width)]
         parts.append(canvas_of(about, width, below - 1, self._glyphs))
         parts.append(self._foot(width))
         return urwid.CanvasCombine([(canvas, number, number == len(parts) - 1) for number, canvas in enumerate(parts)])
@@ -255,7 +255,7 @@ class TopScreen(urwid.Widget):
         self, titles: Sequence[tuple[str, bool]], box: TableBox | TextBox, size: tuple[int, int], *, focus: bool
     ) -> list[urwid.Canvas]:
         width, height = size
-        line: Line = tabs(list(titles), width, self._glyphs)
+        line: ScreenLine = tabs(list(titles), width, self._glyphs)
         found = [canvas_of([line], width, 1, self._glyphs)]
         return [*found, box.render((width, height - 1), focus)] if height > 1 else found
 

@@ -14,7 +14,7 @@ from l7.commands.top.asking import Asker, Unanswered
 from l7.commands.top.cells import Glyphs, visible
 from l7.commands.top.details import Source
 from l7.commands.top.drawing import TableBox, TextBox
-from l7.commands.top.screen import Page, TopScreen
+from l7.commands.top.screen import DetailPage, TopScreen
 from l7.commands.top.tables import FAILURES, REQUESTS, ROUTES, SERVERS, server_name
 from l7.ipc.requests import Answer
 
@@ -40,7 +40,7 @@ class TopSession:
         self._ended: list[int] = []
 
     def run(self, environ: Mapping[str, str]) -> int:
-        """Run until somebody quits; returns the exit code."""
+        """Piece until somebody quits; returns the exit code."""
         screen = terminal.screen_of(environ, self._glyphs)
         self._loop = urwid.MainLoop(
             self._screen, screen=screen, handle_mouse=False, input_filter=self._filter, unhandled_input=self._unknown
@@ -115,7 +115,7 @@ class TopSession:
             self._text(f"request {row['request-id']}", lambda: self._source.story(row["request-id"]))
         else:
             lines = [f"  {name:22}  {value}" for name, value in row.items() if name != "plot"]
-            self._screen.push(Page(f"worker {row['worker']}", TextBox(lines, self._glyphs)))
+            self._screen.push(DetailPage(f"worker {row['worker']}", TextBox(lines, self._glyphs)))
 
     def _text(self, title: str, question: Any) -> None:
         """Open a page of lines."""
@@ -123,7 +123,7 @@ class TopSession:
 
         def take(answer: list[str] | Unanswered) -> None:
             lines = [answer.why] if isinstance(answer, Unanswered) else answer
-            self._screen.push(Page(title, TextBox(lines, self._glyphs), again))
+            self._screen.push(DetailPage(title, TextBox(lines, self._glyphs), again))
 
         def again() -> None:
             self._asker.ask(question, take)
@@ -139,7 +139,7 @@ class TopSession:
                 box.empty = answer.why
             else:
                 box.show(answer)
-            self._screen.push(Page(f"the last requests of {visible(route, self._glyphs)}", box, again))
+            self._screen.push(DetailPage(f"the last requests of {visible(route, self._glyphs)}", box, again))
 
         def again() -> None:
             self._asker.ask(lambda: self._source.requests(route), take)

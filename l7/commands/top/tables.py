@@ -8,7 +8,7 @@ from typing import Any
 
 from l7.commands.top import cells
 from l7.commands.top.cells import Glyphs, visible
-from l7.commands.top.columns import Column, Table
+from l7.commands.top.columns import Column, EntryTable
 from l7.ipc.requests import Answer
 
 _ORDER = ("down", "ejected", "unreachable", "maint", "drain", "half-open", "up")
@@ -82,7 +82,7 @@ def _about_route(row: Answer, glyphs: Glyphs) -> str:
     return f"{visible(row['route'], glyphs)}: answers since l7 was started: {told}; servers up: {_up(row)}"
 
 
-ROUTES = Table(
+ROUTES = EntryTable(
     "routes",
     (
         _words("route", "route", 16),
@@ -162,7 +162,7 @@ def _about_server(row: Answer, glyphs: Glyphs) -> str:
     return f"{visible(row['backend'], glyphs)} {_server_text(row, glyphs)}: {row['state']}{for_}{told}"
 
 
-SERVERS = Table(
+SERVERS = EntryTable(
     "servers",
     (
         _words("route", "backend", 10),
@@ -211,7 +211,7 @@ def _about_worker(row: Answer, _: Glyphs) -> str:
     )
 
 
-WORKERS = Table(
+WORKERS = EntryTable(
     "workers",
     (
         Column(
@@ -291,7 +291,7 @@ def _about_request(row: Answer, glyphs: Glyphs) -> str:
     return f"{visible(row.get('request-id') or '-', glyphs)} {_what(row, glyphs)} {_status(row)}{told}"
 
 
-def _requests(title: str, empty: str, *, of_route: bool) -> Table:
+def _requests(title: str, empty: str, *, of_route: bool) -> EntryTable:
     columns = (
         Column("ended", lambda row, _: _clock(row), 8, key=_end, right=False),
         Column("stat", lambda row, _: _status(row), 5, key=_figure("status"), look=_status_look),
@@ -304,7 +304,7 @@ def _requests(title: str, empty: str, *, of_route: bool) -> Table:
         _words("client", "client", 15, rank=5),
         _words("id", "request-id", 32, rank=6),
     )
-    return Table(
+    return EntryTable(
         title,
         columns,
         name=lambda row: (row.get("request-id"), row.get("ended"), row.get("started"), row.get("worker")),
@@ -318,7 +318,7 @@ FAILURES = _requests("failures", "no request has failed", of_route=False)
 REQUESTS = _requests("requests", "none is recorded", of_route=True)
 
 
-def rows_of(table: Table, document: Answer) -> list[Answer]:
+def rows_of(table: EntryTable, document: Answer) -> list[Answer]:
     """The entries of a table in the overview document."""
     names = {ROUTES.title: "routes", SERVERS.title: "servers", WORKERS.title: "workers", FAILURES.title: "failures"}
     found = document.get(names[table.title]) or []
