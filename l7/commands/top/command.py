@@ -26,7 +26,7 @@ def top(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     glyphs = glyphs_of(environ)
     if given.json or given.filters.get("once"):
         document = source.overview()
-        print(json.dumps(document, indent=2) if given.json else "\n".join(text_of(document, glyphs)))
+        print(json.dumps(document) if given.json else "\n".join(text_of(document, glyphs)))
         return 0
     refuse_without_terminal(environ)
     return TopSession(source, source.overview(), given.filters.get("interval", INTERVAL), glyphs).run(environ)
