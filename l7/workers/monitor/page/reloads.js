@@ -28,7 +28,7 @@ function entry(item) {
   const verdict = mark();
   const facts = element("span", { class: "facts" });
   const node = element("li", {}, element("p", {}, verdict.node, " ", facts));
-  if (item.reasons?.length) node.append(...folded(item.reasons, "reasons"));
+  if (item.reasons?.length) node.append(...folded(item.reasons, item.tone === "bad" ? "reasons" : "warnings"));
   if (item.changes?.length) node.append(...folded(item.changes, "diff"));
   const update = (now) => {
     verdict.update(now.word, now.tone);
