@@ -31,7 +31,7 @@ def why(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     recorder = recorder_of(given, environ)
     found = recorder.find(wanted)
     now = time.time()
-    around = [_situations(one, recorder, now, given, environ) for one in found[:MOST_ASKED]]
+    around = [situations_of(one, recorder, now, given, environ) for one in found[:MOST_ASKED]]
     around += [[] for _ in found[MOST_ASKED:]]
     if given.json:
         print(
@@ -61,7 +61,7 @@ def _wanted(given: flags.Given) -> str:
         raise ConfigError([Problem("why", "", f"{error}; {usage}")]) from None
 
 
-def _situations(
+def situations_of(
     one: RequestRecord, recorder: RecorderReader, now: float, given: flags.Given, environ: Mapping[str, str]
 ) -> list[Situation]:
     """How the servers of its route were when they were picked: the l7 that runs is asked, and other records are."""

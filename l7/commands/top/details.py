@@ -12,18 +12,23 @@ from dataclasses import dataclass
 
 from l7.commands.control_client import ask, lines, printable_line
 from l7.commands.recorder.connection import recorder_view
+from l7.commands.recorder.why import situations_of
 from l7.commands.server import story as server_story
 from l7.config.reading import flags
 from l7.errors import StartError
 from l7.ipc.requests import Answer, HistoryRequest, OverviewRequest
 from l7.telemetry.recorder.reader import RecorderReader
-from l7.telemetry.recorder.story import story
+from l7.telemetry.recorder.story import WIDTH, story
 
 MOST = 500
 """Requests of a route that are shown."""
 UNROUTED = "-"
 """The route of requests that have none."""
 RULE = "-" * 79
+MOST_TOLD = 20
+"""Requests that are told, where clients have sent the same id for several."""
+BESIDE_BAR, LEAST_BAR = 60, 12
+"""Columns of a line of the time line that are not of its bar, and the fewest that are."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,15 @@ class Source:
             found += [*([""] if found else []), *map(printable_line, server_story(one))]
         return found
 
-    def story(self, request_id: str) -> list[str]:
-        """What happened to a request, as ``l7 why`` tells it."""
-        with self._recorder() as recorder:
-            found, now = recorder.find(request_id), time.time()
+    def story(self, request_id: str, width: int) -> list[str]:
+        """What happened to a request, as ``l7 why`` tells it, with a time line for a screen so wide."""
         told: list[str] = []
-        for one in found:
-            told += [*(["", RULE, ""] if told else []), *map(printable_line, story(one, now))]
+        with self._recorder() as recorder:
+            now = time.time()
+            for one in recorder.find(request_id)[:MOST_TOLD]:
+                then = situations_of(one, recorder, now, self.given, self.environ)
+                lines = story(one, now, then, max(min(width - BESIDE_BAR, WIDTH), LEAST_BAR))
+                told += [*(["", RULE, ""] if told else []), *map(printable_line, lines)]
         return told or ["it is not recorded any more: the access log may have it"]
 
     def requests(self, route: str) -> list[Answer]:

@@ -22,5 +22,6 @@ HELP = (
     "  answer; refused: by rules; p50, p99: half of the requests, and all but one",
     "  in a hundred, took no longer, of a server up to its first byte; flight:",
     "  requests that are served now; queue: those that wait for a server with room;",
-    "  gen: the generation of the configuration; lag: how long a worker is late.",
+    "  gen: the generation of the configuration; lag: how long a worker is late;",
+    "  up !: the server is up, and there is something to be said of it.",
 )

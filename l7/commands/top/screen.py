@@ -22,6 +22,7 @@ TOGETHER = 40
 """Lines from which on all views are on one screen."""
 _FOOT = "?:help  1-4:views  s:sort  /:filter  p:pause  Enter:open  q:quit"
 _PAGE_FOOT = "Esc:back  r:ask again  up, down, Page Up, Page Down  q:quit"
+_TABLE_FOOT = "?:help  s:sort  /:filter  r:ask again  Enter:open  Esc:back  q:quit"
 
 
 @dataclass
@@ -61,6 +62,11 @@ class TopScreen(urwid.Widget):
         self._edit: urwid.Edit | None = None
         self._size = (80, 24)
         self.show(document)
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal."""
+        return self._size[0]
 
     # What it is told
 
@@ -263,8 +269,8 @@ class TopScreen(urwid.Widget):
         view = self._views[number]
         many = f"{number + 1} {view.table.title} {len(view.entries)}"
         if view.table is SERVERS:
-            away = sum(one.get("state") != "up" for one in view.entries)
-            many += f", {away} not up" if away else ""
+            away = sum(one.get("state") != "up" or bool(one.get("why")) for one in view.entries)
+            many += f", {away} not well" if away else ""
         return many + self._filtered(view)
 
     def _filtered(self, box: Any) -> str:
@@ -282,7 +288,7 @@ class TopScreen(urwid.Widget):
         if self._edit is not None:
             # Its cursor is to stay on one line, however long a text is.
             return urwid.CompositeCanvas(self._edit.render((width,), True)) if self._fits(width) else self._cut(width)
-        words = _PAGE_FOOT if self._pages else _FOOT
+        words = _FOOT if not self._pages else _TABLE_FOOT if isinstance(self._focus, TableBox) else _PAGE_FOOT
         return canvas_of([[("foot", words.ljust(width))]], width, 1, self._glyphs)
 
     def _fits(self, width: int) -> bool:

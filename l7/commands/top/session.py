@@ -112,7 +112,9 @@ class TopSession:
         elif view == SERVERS.title:
             self._text(f"server {server_name(row)}", lambda: self._source.history(row["backend"], row["server"]))
         elif view in (FAILURES.title, REQUESTS.title):
-            self._text(f"request {row['request-id']}", lambda: self._source.story(row["request-id"]))
+            self._text(
+                f"request {row['request-id']}", lambda: self._source.story(row["request-id"], self._screen.width)
+            )
         else:
             lines = [f"  {name:22}  {value}" for name, value in row.items() if name != "plot"]
             self._screen.push(DetailPage(f"worker {row['worker']}", TextBox(lines, self._glyphs)))

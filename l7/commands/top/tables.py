@@ -11,7 +11,7 @@ from l7.commands.top.cells import Glyphs, visible
 from l7.commands.top.columns import Column, EntryTable
 from l7.ipc.requests import Answer
 
-_ORDER = ("down", "ejected", "unreachable", "maint", "drain", "half-open", "up")
+_ORDER = ("down", "ejected", "maint", "drain", "up")
 """States of servers, those first that somebody should look at."""
 _RESTING = ("drain", "maint")
 
@@ -133,6 +133,11 @@ def _state_look(row: Answer) -> str:
     return "warn" if row["state"] in _RESTING else "bad"
 
 
+def _state(row: Answer, glyphs: Glyphs) -> str:
+    # Of one that is up and has a remark one should not need the colour.
+    return visible(row["state"], glyphs) + (" !" if row["state"] == "up" and row.get("why") else "")
+
+
 def _since(row: Answer) -> str:
     since = row.get("since")
     return "-" if since is None else cells.age(time.time() - since)
@@ -165,23 +170,15 @@ def _about_server(row: Answer, glyphs: Glyphs) -> str:
 SERVERS = EntryTable(
     "servers",
     (
-        _words("route", "backend", 10),
-        _text("server", _server_text, 15, server_name),
-        Column(
-            "state",
-            lambda row, glyphs: visible(row["state"], glyphs),
-            11,
-            key=_state_key,
-            falling=False,
-            right=False,
-            look=_state_look,
-        ),
+        _words("route", "backend", 13),
+        _text("server", _server_text, 16, server_name),
+        Column("state", _state, 8, key=_state_key, falling=False, right=False, look=_state_look),
         Column("since", lambda row, _: _since(row), 6, key=_figure("since")),
-        _number("req/s", "rate", cells.rate, 6, rank=1),
+        _number("req/s", "rate", cells.rate, 6, rank=2),
         _number("err/s", "errors", cells.rate, 6, rank=1, bad="bad"),
         _number("p50", "p50", cells.took, 6, rank=5),
-        _number("p99", "p99", cells.took, 6, rank=2),
-        _number("flight", "in-flight", cells.count, 6, rank=3),
+        _number("p99", "p99", cells.took, 6, rank=3),
+        _number("flight", "in-flight", cells.count, 6, rank=4),
         _number("weight", "weight", cells.count, 6, rank=6),
         _plot("rate, 5 min", "rate", 20, 7),
         _plot("errors, 5 min", "errors", 20, 8),

@@ -104,8 +104,8 @@ def _attempt(one: Attempt, end: float, *, last: bool, under_way: bool) -> Iterat
         yield Phase("answer to the client", answered, end, fault)
 
 
-def time_line(record: RequestRecord, now: float = 0.0) -> list[str]:
-    """The phases of a request, drawn to scale."""
+def time_line(record: RequestRecord, now: float = 0.0, length: int = WIDTH) -> list[str]:
+    """The phases of a request, drawn to scale in bars of so many characters."""
     found = phases(record, now)
     if not found:
         return []
@@ -113,18 +113,19 @@ def time_line(record: RequestRecord, now: float = 0.0) -> list[str]:
     width = max(len(one.name) for one in found)
     drawn = []
     for one in found:
-        begin = min(int(one.begin / whole * WIDTH), WIDTH - 1)
-        size = max(round((one.end - one.begin) / whole * WIDTH), 1)
-        bar = ("." * begin + "#" * size)[:WIDTH].ljust(WIDTH, ".")
+        begin = min(int(one.begin / whole * length), length - 1)
+        size = max(round((one.end - one.begin) / whole * length), 1)
+        bar = ("." * begin + "#" * size)[:length].ljust(length, ".")
         note = f"  {one.note}" if one.note else ""
         drawn.append(f"  {one.name:{width}}  {bar}  {lasted(one.seconds):>8}{note}")
     return drawn
 
 
-def story(record: RequestRecord, now: float, found: Sequence[Situation] = ()) -> Iterator[str]:
+def story(record: RequestRecord, now: float, found: Sequence[Situation] = (), length: int = WIDTH) -> Iterator[str]:
     """Tell what happened to a request, line by line.
 
     :param found: how it was when servers were picked for it (`l7.telemetry.situation.situations`), where that is known.
+    :param length: characters of each bar of the time line.
     """
     yield f"request {record.request_id}"
     yield f"{record.method} {record.target}".strip() or "what came was no request line: it is not kept"
@@ -141,7 +142,7 @@ def story(record: RequestRecord, now: float, found: Sequence[Situation] = ()) ->
         yield ""
         yield "why no server"
         yield from (f"  {line}" for line in lines_of(found[0]))
-    drawn = time_line(record, now)
+    drawn = time_line(record, now, length)
     if drawn:
         yield ""
         yield f"where the time went ({lasted(max(one.end for one in phases(record, now)))})"
