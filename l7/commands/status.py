@@ -18,6 +18,8 @@ COLUMNS = (
 SERVER_COLUMNS = ("backend", "server", "state", "weight", "in flight", "why")
 MOST_SHOWN = 100
 """So many servers are all shown; of more, those only of which there is something to say."""
+MOST_CHANGES = 20
+"""Changes of the last reload that are shown."""
 
 
 def status(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -143,6 +145,10 @@ def _last_reload(last: Answer) -> Iterator[str]:
     word = "done" if last["ok"] else f"failed, generation {last['generation']} served on"
     yield f"last reload: {word}, {last['at']}, {last['seconds']:.2f} s, {last['handed-over']} connections handed over"
     yield from (f"  {line}" for line in last["reasons"])
+    changes = last.get("changes", ())
+    yield from (f"  {line}" for line in changes[:MOST_CHANGES])
+    if len(changes) > MOST_CHANGES:
+        yield f"  and {len(changes) - MOST_CHANGES} more changes (--json)"
 
 
 def _row(worker: Answer) -> tuple[str, ...]:

@@ -317,8 +317,11 @@ def test_status_shows_a_worker_that_hangs(l7, origin):
 
 def test_status_tells_how_the_last_reload_went(l7, origin):
     proxy = l7(CONFIG.format(origin().address) + QUICK)
+    proxy.write_config(CONFIG.format(origin().address) + QUICK + "drain-timeout: 7s\n")
     proxy.hup()
     proxy.wait_for_event("reload.done")
+    out = run("status", *by_file(proxy))[1]
+    assert "last reload: done" in out and "\n  drain-timeout: 5m -> 7s\n" in out
     proxy.write_config("nonsense: 1\n")
     proxy.hup()
     proxy.wait_for_event("reload.refused")

@@ -16,6 +16,8 @@ from l7.telemetry.recorder.times import lasted
 
 MOST_ROWS = 40
 """Rows that are shown; what is in the others is counted in one."""
+ID_SHOWN = 12
+"""Characters of the end of an id in the table: `l7 why` takes them."""
 NUMBERS = ("status", "generation", "worker", "attempts")
 """What has an order of its own; by other things the worst come first."""
 
@@ -27,6 +29,8 @@ class _Part(NamedTuple):
     failed: bool
     retried: bool
     seconds: float
+    waited: float
+    """Seconds of them in which no server had room."""
 
 
 @dataclass
@@ -38,6 +42,7 @@ class SummaryRow:
     retried: int = 0
     longest: float = -1.0
     times: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
     slowest: str = ""
     """The id of the request that took longest."""
 
@@ -46,20 +51,31 @@ class SummaryRow:
         if part.seconds > self.longest:
             self.longest, self.slowest = part.seconds, request_id
         self.times.append(part.seconds)
+        self.waits.append(part.waited)
         self.failed += part.failed
         self.retried += part.retried
 
     def share(self, percent: int) -> float:
         """The time in seconds that so many per cent of them took at most."""
-        times = sorted(self.times)
-        return times[min(-(-len(times) * percent // 100), len(times)) - 1]
+        return _share(self.times, percent)
+
+    @property
+    def waited(self) -> float:
+        """The time in seconds that 99 per cent of them waited at most for a server with room."""
+        return _share(self.waits, 99)
 
     def plain(self, by: str) -> dict[str, Any]:
         """All of it for JSON; times are seconds."""
         return {
             by: self.value, "requests": len(self.times), "failed": self.failed, "retried": self.retried,
-            "p50": self.share(50), "p99": self.share(99), "longest": self.longest, "slowest": self.slowest,
+            "p50": self.share(50), "p99": self.share(99), "longest": self.longest, "waited-p99": self.waited,
+            "slowest": self.slowest,
         }  # fmt: skip
+
+
+def _share(values: Sequence[float], percent: int) -> float:
+    found = sorted(values)
+    return found[min(-(-len(found) * percent // 100), len(found)) - 1]
 
 
 def print_summary(records: Iterable[RequestRecord], by: str, *, as_json: bool) -> None:
@@ -84,7 +100,7 @@ def summary(records: Iterable[RequestRecord], by: str) -> list[SummaryRow]:
 
 
 def _table(rows: Sequence[SummaryRow], by: str) -> Iterator[str]:
-    heads = (by, "requests", "failed", "retried", "p50", "p99", "longest", "the longest was")
+    heads = (by, "requests", "failed", "retried", "p50", "p99", "longest", "waited", "longest was")
     cells = [_cells(row) for row in rows[:MOST_ROWS]]
     widths = [max(len(line[at]) for line in (heads, *cells)) for at in range(len(heads))]
     for line in (heads, *cells):
@@ -96,25 +112,32 @@ def _table(rows: Sequence[SummaryRow], by: str) -> Iterator[str]:
 
 def _cells(row: SummaryRow) -> tuple[str, ...]:
     times = (lasted(row.share(50)), lasted(row.share(99)), lasted(row.longest))
-    return (row.value or "-", str(len(row.times)), str(row.failed), str(row.retried), *times, row.slowest)
+    waited = lasted(row.waited) if row.waited > 0 else "-"
+    counts = (str(len(row.times)), str(row.failed), str(row.retried))
+    return (row.value or "-", *counts, *times, waited, row.slowest[-ID_SHOWN:])
 
 
 def _whole(value_of: Callable[[RequestRecord], object]) -> Callable[[RequestRecord], Iterator[_Part]]:
     def parts(record: RequestRecord) -> Iterator[_Part]:
-        yield _Part(str(value_of(record)), record.failed, record.tried > 1, max(record.total, 0.0))
+        yield _Part(
+            str(value_of(record)), record.failed, record.tried > 1, max(record.total, 0.0), max(record.queue, 0.0)
+        )
 
     return parts
 
 
 def _servers(record: RequestRecord) -> Iterator[_Part]:
     """A part for each attempt: how long it was there, and whether it failed there."""
+    waited = max(record.queue, 0.0)
     for at, one in enumerate(record.attempts):
         last = at + 1 == len(record.attempts)
         end = one.failed_at if one.failed_at is not None else max(record.total, one.began)
         retry = "retry" in one.reasons
-        yield _Part(one.server, bool(one.failure) or (last and record.failed), retry, end - one.began)
+        yield _Part(
+            one.server, bool(one.failure) or (last and record.failed), retry, end - one.began, 0.0 if at else waited
+        )
     if not record.attempts:
-        yield _Part("-", record.failed, False, max(record.total, 0.0))
+        yield _Part("-", record.failed, False, max(record.total, 0.0), waited)
 
 
 FIELDS: Mapping[str, Callable[[RequestRecord], Iterator[_Part]]] = {

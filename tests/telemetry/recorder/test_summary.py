@@ -60,6 +60,12 @@ def test_the_share_is_the_time_that_so_many_took_at_most() -> None:
     assert (row.share(50), row.share(99)) == (1.0, 1.0)
 
 
+def test_a_wait_is_counted_for_the_first_server() -> None:
+    waiting = replace(PLAIN, attempts=(FAILED, RETRY), tried=2, queue=0.125)
+    assert [(row.value, row.waited) for row in summary([waiting], "server")] == [(ONE, 0.125), (TWO, 0.0)]
+    assert [row.waited for row in summary([waiting], "host")] == [0.125]
+
+
 @pytest.mark.parametrize("by", GROUPS)
 def test_every_field_has_a_table_also_of_what_clients_make_up(by: str, capsys: pytest.CaptureFixture[str]) -> None:
     strange = replace(PLAIN, host="\x1b[31m", target="/\x1b]0;x\x07", client="", status=0, died=True, code="IH")
@@ -79,7 +85,7 @@ def test_very_many_rows_are_cut_and_counted(capsys: pytest.CaptureFixture[str]) 
     assert len(rows) == MOST_ROWS + 5
     assert rows[0] == {
         "path": "/0", "requests": 1, "failed": 0, "retried": 0, "p50": 1.0, "p99": 1.0, "longest": 1.0,
-        "slowest": "ab" * 16,
+        "waited-p99": 0.0, "slowest": "ab" * 16,
     }  # fmt: skip
 
 
