@@ -24,12 +24,25 @@ from tests.harness.l7process import STATUS, L7Process
 from tests.harness.lifecycle import canary, reload, stop_successor, upgrade
 from tests.harness.load import Gate
 from tests.harness.origin import Reply
+from tests.harness.stage import Stage
 from tests.harness.tls import EC, RSA, TlsClient, chain_of, issue, refused, trusting, write_pair
 from tests.harness.websocketserver import MAX_MESSAGE, WebSocketServer
 
 CONFIG = "tls: {{certificates: [{certificates}]}}\nbackends: {{'*': {{servers: ['{server}']}}}}\n"
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+
+
+@pytest.fixture(scope="module")
+def running(spoken, tmp_path_factory):
+    """One for the tests that need nothing of their own."""
+    pair = write_pair(tmp_path_factory.mktemp("tls"), "localhost", issue("localhost"))
+
+    def config(server: str) -> str:
+        return CONFIG.format(certificates=pair, server=server) + "timeouts: {handshake: 300ms}\n"
+
+    with Stage(config) as stage:
+        yield stage
 
 
 @pytest.fixture
@@ -184,17 +197,17 @@ def test_the_lowest_version_is_a_setting(tls):
         served(client)
 
 
-def test_plain_http_gets_its_answer_in_plain(tls):
-    proxy = tls()
+def test_plain_http_gets_its_answer_in_plain(play):
+    proxy = play.proxy
     answer = get(proxy.address)
     assert answer.status == 400 and answer.closes
     assert b"speaks TLS" in answer.body and b"https://" in answer.body
-    proxy.wait_for_output(r'"GET / HTTP/1\.1" 400 ')
+    play.wait_for_log(r'"GET / HTTP/1\.1" 400 ')
 
 
 @pytest.mark.parametrize("data", [b"\r\n\r\n\0", b"\x80\x2e\1\3\1\0\x15", b"\x16\3\1\0\5hello", b"\0" * 100, b"\x16"])
-def test_what_is_no_handshake_is_closed(tls, data):
-    proxy = tls(more="timeouts: {handshake: 300ms}\n")
+def test_what_is_no_handshake_is_closed(play, data):
+    proxy = play.proxy
     got = refused(proxy.address, data)
     assert not got or got[0] == 21, "an alert, or nothing"
     assert "Traceback" not in "\n".join(proxy.events)
@@ -202,8 +215,8 @@ def test_what_is_no_handshake_is_closed(tls, data):
         served(client)
 
 
-def test_a_handshake_has_a_deadline(tls):
-    proxy = tls(more="timeouts: {handshake: 300ms}\n")
+def test_a_handshake_has_a_deadline(play):
+    proxy = play.proxy
     begun = time.monotonic()
     with socket.create_connection(proxy.address, 10) as sock:
         sock.sendall(b"\x16\3\1\1\0\1")
@@ -211,15 +224,15 @@ def test_a_handshake_has_a_deadline(tls):
     assert time.monotonic() - begun < 5
 
 
-def test_a_client_of_http2_alone_is_told(tls):
-    proxy = tls()
+def test_a_client_of_http2_alone_is_told(play):
+    proxy = play.proxy
     with TlsClient(proxy.address) as client:
         client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         assert client.read_response().status == 505
 
 
-def test_a_name_that_is_not_ascii_leaves_no_traceback(tls):
-    proxy = tls()
+def test_a_name_that_is_not_ascii_leaves_no_traceback(play):
+    proxy = play.proxy
     hello = _hello().replace(b"localhost", b"l\xff\xfealhost"[:9].ljust(9, b"x"))
     refused(proxy.address, hello)
     with TlsClient(proxy.address) as client:
@@ -235,9 +248,13 @@ def _hello() -> bytes:
     return outgoing.read()
 
 
-@pytest.mark.parametrize("cut", [1, 3, 100])
-def test_a_handshake_may_come_in_pieces(tls, cut):
+def test_a_handshake_may_come_in_pieces(tls):
     proxy = tls()
+    for cut in (1, 3, 100):
+        pieces(proxy, cut)
+
+
+def pieces(proxy: L7Process, cut: int) -> None:
     with socket.create_connection(proxy.address, 10) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         hello = _hello()

@@ -15,6 +15,7 @@ import pytest
 
 from tests.harness.client import TIMEOUT, get
 from tests.harness.l7process import L7Process
+from tests.harness.stage import Stage
 from tests.harness.tls import TlsClient, issue, trusting, write_pair
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -30,23 +31,36 @@ __main__.main()
 """
 
 
+def config(directory: Path, server: str) -> str:
+    """TLS on the one port, and an admin address."""
+    pair = write_pair(directory, "localhost", issue("localhost"))
+    text = f"tls: {{certificates: [{pair}]}}\nbackends: {{'*': {{servers: ['{server}']}}}}\n"
+    return f"{text}admin: 'unix:{directory}/admin.sock'\n"
+
+
+@pytest.fixture(scope="module")
+def running(spoken, tmp_path_factory):
+    with Stage(lambda server: config(tmp_path_factory.mktemp("tls"), server)) as stage:
+        yield stage
+
+
 @pytest.fixture
-def tls(l7, origin, tmp_path: Path):
-    """Starts l7 with TLS on its one port, and an admin address."""
-
-    def start(more: str = "", **options) -> L7Process:
-        pair = write_pair(tmp_path, "localhost", issue("localhost"))
-        text = f"tls: {{certificates: [{pair}]}}\nbackends: {{'*': {{servers: ['{origin().address}']}}}}\n"
-        return l7(f"{text}admin: 'unix:{tmp_path}/admin.sock'\n{more}", **options)
-
-    return start
+def proxy(play):
+    return play.proxy
 
 
-def failures(proxy: L7Process, tmp_path: Path) -> dict[str, int]:
+def failures(proxy: L7Process) -> dict[str, int]:
     """How many handshakes have failed, by their reasons."""
-    text = get(f"{tmp_path}/admin.sock", "/metrics").body.decode()
+    admin = re.search(r"admin: 'unix:(.*)'", proxy.config_path.read_text("utf-8"))
+    assert admin is not None
+    text = get(admin[1], "/metrics").body.decode()
     found = re.findall(r'l7_tls_handshake_failures_total\{reason="(\w+)"\} (\d+)', text)
     return {reason: int(count) for reason, count in found if int(count)}
+
+
+def failed(proxy: L7Process) -> int:
+    """How many handshakes have failed."""
+    return sum(failures(proxy).values())
 
 
 def hello() -> bytes:
@@ -77,43 +91,42 @@ def serves_on(proxy: L7Process, workers: list[int]) -> None:
     assert not [line for line in proxy.events if "Traceback" in line or " error " in line or "Exception" in line]
 
 
-def test_a_hello_that_is_cut_anywhere_is_a_client_that_left(tls, tmp_path):
-    proxy = tls()
-    workers, data = proxy.workers(), hello()
+def test_a_hello_that_is_cut_anywhere_is_a_client_that_left(proxy):
+    workers, data, before = proxy.workers(), hello(), failures(proxy)
+    left = before.get("closed", 0)
     places = [*range(1, 50), *range(50, len(data), 29)]
     for place in places:
         assert end_of(proxy, data[:place]) == b""
-    proxy.wait_for(lambda: failures(proxy, tmp_path) == {"closed": len(places)}, "all of them counted")
+    all_left = before | {"closed": left + len(places)}
+    proxy.wait_for(lambda: failures(proxy) == all_left, "all of them counted")
     assert end_of(proxy, b"") == b""
     serves_on(proxy, workers)
 
 
-def test_hellos_with_changed_bytes_end_in_an_alert_or_go_on(tls, tmp_path):
-    proxy = tls()
-    workers, chance, count = proxy.workers(), random.Random(7), 300
+def test_hellos_with_changed_bytes_end_in_an_alert_or_go_on(proxy):
+    workers, chance, count, before = proxy.workers(), random.Random(7), 300, failed(proxy)
     for _ in range(count):
         data = bytearray(hello())
         for _ in range(chance.choice((1, 1, 2, 8))):
             data[chance.randrange(1, len(data))] = chance.randrange(256)
         got = end_of(proxy, bytes(data))
         assert not got or got[0] in (ALERT, HANDSHAKE)
-    proxy.wait_for(lambda: sum(failures(proxy, tmp_path).values()) == count, "all of them counted")
+    proxy.wait_for(lambda: failed(proxy) == before + count, "all of them counted")
     serves_on(proxy, workers)
 
 
-def test_random_bytes(tls, tmp_path):
-    proxy = tls()
-    workers, chance, count = proxy.workers(), random.Random(8), 100
+def test_random_bytes(proxy):
+    workers, chance, count, before = proxy.workers(), random.Random(8), 100, failed(proxy)
     for number in range(count):
         start = b"\x16\x03\x01" if number % 2 else b""
         got = end_of(proxy, start + chance.randbytes(chance.choice((1, 5, 100, 20_000))))
         assert not got or got[0] == ALERT or got.startswith(b"HTTP/1.1 400 ")
-    proxy.wait_for(lambda: sum(failures(proxy, tmp_path).values()) == count, "all of them counted")
+    proxy.wait_for(lambda: failed(proxy) == before + count, "all of them counted")
     serves_on(proxy, workers)
 
 
 @pytest.mark.parametrize(
-    ("before", "data"),
+    ("behind", "data"),
     [
         pytest.param(False, CLOSE_NOTIFY, id="an end"),
         pytest.param(False, CLOSE_NOTIFY * 500, id="many ends"),
@@ -128,18 +141,16 @@ def test_random_bytes(tls, tmp_path):
         pytest.param(True, b"\x17\x03\x03\x40\x18" + bytes(16_408), id="a hello and data"),
     ],
 )
-def test_records_out_of_place(tls, tmp_path, before, data):
-    proxy = tls()
-    workers = proxy.workers()
-    end_of(proxy, hello() + data if before else data)
-    proxy.wait_for(lambda: sum(failures(proxy, tmp_path).values()) == 1, "it counted")
+def test_records_out_of_place(proxy, behind, data):
+    workers, before = proxy.workers(), failed(proxy)
+    end_of(proxy, hello() + data if behind else data)
+    proxy.wait_for(lambda: failed(proxy) == before + 1, "it counted")
     serves_on(proxy, workers)
 
 
-def test_a_giant_hello_is_refused_before_it_has_come(tls, tmp_path):
-    proxy = tls()
-    workers = proxy.workers()
-    before = psutil.Process(workers[0]).memory_info().rss
+def test_a_giant_hello_is_refused_before_it_has_come(proxy):
+    workers, before = proxy.workers(), failed(proxy)
+    memory = psutil.Process(workers[0]).memory_info().rss
     record = b"\x16\x03\x01\x40\0" + bytes(16_384)
     opening = b"\x16\x03\x01\x40\0\x01\xff\xff\xff" + bytes(16_380)
     sent = 0
@@ -149,19 +160,20 @@ def test_a_giant_hello_is_refused_before_it_has_come(tls, tmp_path):
             sock.sendall(record)
             sent += len(record)
     assert sent < 32 << 20
-    proxy.wait_for(lambda: sum(failures(proxy, tmp_path).values()) == 1, "it counted")
+    proxy.wait_for(lambda: failed(proxy) == before + 1, "it counted")
     serves_on(proxy, workers)
-    assert psutil.Process(workers[0]).memory_info().rss - before < 16 << 20
+    assert psutil.Process(workers[0]).memory_info().rss - memory < 16 << 20
 
 
-def test_a_flood_of_half_handshakes_leaves_room_for_others(tls, tmp_path):
-    proxy = tls("timeouts: {handshake: 60s}\n", program=[sys.executable, "-c", FEW_HANDSHAKES])
+def test_a_flood_of_half_handshakes_leaves_room_for_others(l7, origin, tmp_path):
+    text = config(tmp_path, origin().address) + "timeouts: {handshake: 60s}\n"
+    proxy = l7(text, program=[sys.executable, "-c", FEW_HANDSHAKES])
     workers, half = proxy.workers(), hello()[:100]
     flood = [socket.create_connection(proxy.address, TIMEOUT) for _ in range(50)]
     try:
         for sock in flood:
             sock.sendall(half)
-        proxy.wait_for(lambda: failures(proxy, tmp_path) == {"overloaded": 40}, "that the oldest made place")
+        proxy.wait_for(lambda: failures(proxy) == {"overloaded": 40}, "that the oldest made place")
         serves_on(proxy, workers)
         for sock in flood[:40]:  # the oldest; a reset is an end, too
             with suppress(ConnectionError):
@@ -171,8 +183,7 @@ def test_a_flood_of_half_handshakes_leaves_room_for_others(tls, tmp_path):
             sock.close()
 
 
-def test_garbage_after_the_handshake_ends_that_connection_alone(tls):
-    proxy = tls()
+def test_garbage_after_the_handshake_ends_that_connection_alone(proxy):
     workers = proxy.workers()
     with TlsClient(proxy.address) as other:
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
