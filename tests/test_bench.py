@@ -383,6 +383,9 @@ def test_everybody_begins_once() -> None:
     labels = [each.label for each in JOBS["hosts"].contestants(["nginx", "l7", "l7-pure"])]
     assert labels == ["l7", "l7 10000 hosts"]
     assert JOBS["workers"].contestants(["nginx"]) == []
+    labels = [each.label for each in JOBS["recorder"].contestants(["nginx", "l7", "l7-pure"])]
+    assert labels == ["l7 without its recorder", "l7"]
+    assert JOBS["recorder"].contestants(["nginx"]) == []
 
 
 def test_who_tells_nothing_new_is_left_out() -> None:

@@ -39,13 +39,18 @@ class Contestant:
     proxy: str
     hosts: int = 1
     workers: int = 1
+    records: bool = True
+    """Whether l7 has its recorder, as it has unless told otherwise."""
 
     @property
     def label(self) -> str:
         """Its name in the results of its job."""
-        return (
-            self.proxy + (f" {self.hosts} hosts" * (self.hosts > 1)) + (f" {self.workers} workers" * (self.workers > 1))
+        more = (
+            f" {self.hosts} hosts" * (self.hosts > 1),
+            f" {self.workers} workers" * (self.workers > 1),
+            " without its recorder" * (not self.records),
         )
+        return self.proxy + "".join(more)
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,8 @@ class Job:
     """Not 1: l7 alone, with so many workers against one."""
     share: float = 0.0
     """Of nginx's peak rate, where requests are paced."""
+    recorder: bool = False
+    """Whether l7 alone is measured, with its recorder against itself without."""
     rules: int = 0
     """Of `tests.bench.rules`: how many nginx and l7 have."""
     tls: bool = False
@@ -91,6 +98,9 @@ class Job:
         if self.kind == FOOTPRINT:
             more = [Contestant("l7", workers=2), Contestant("l7", hosts=10_000, workers=2)]
             return [Contestant(each) for each in proxies if each != PURE] + more * ("l7" in proxies)
+        if self.recorder:
+            ours = [proxy for proxy in proxies if proxy.startswith("l7")][:1]
+            return [each for proxy in ours for each in (Contestant(proxy, records=False), Contestant(proxy))]
         if self.hosts == 1 and self.workers == 1:
             without = self.without if "l7" in proxies else set(self.without) - {PURE}
             return [Contestant(proxy) for proxy in proxies if proxy not in without]
@@ -190,6 +200,7 @@ JOBS = {
             absolute=True,
         ),
         Job("workers", "small GET, two workers against one", key="rate", workers=2),
+        Job("recorder", "small GET, the recorder against none", goal=1.02, least=1.05, recorder=True),
         *(
             Job(
                 f"load-{percent}",

@@ -38,6 +38,8 @@ class Site:
     """Whether l7, started as root, becomes another account, with its privileged opener beside it."""
     rules: int = 0
     """How many of `tests.bench.rules` nginx and l7 have."""
+    records: bool = True
+    """Whether l7 has its recorder."""
 
     @property
     def scheme(self) -> str:
@@ -128,6 +130,7 @@ def write_l7(site: Site, directory: Path) -> None:
         tls=f"tls: {{certificates: ['{site.certificate}']}}" if site.certificate else "",
         login=f"users: {{{LOGIN}: '{hashed()}'}}" if site.login else "",
         backends="\n".join(backends),
+        recorder="" if site.records else "recorder: off",
     )
     (directory / "l7.yml").write_text(text)
 

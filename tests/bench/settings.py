@@ -143,6 +143,7 @@ workers: {workers}
 access-log: {directory}/access.log
 {tls}
 {login}
+{recorder}
 backends:
 {backends}
 """

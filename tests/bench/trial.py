@@ -141,6 +141,7 @@ def running_trial(stage: Stage, job: Job, contestant: Contestant, proxy: Proxy, 
                 stage.certificate if job.tls else None,
                 drops_root=job.kind == FOOTPRINT,
                 rules=job.rules,
+                records=contestant.records,
             )
             begun = time.monotonic()
             pid = stack.enter_context(started(proxy, site, directory, cores))

@@ -65,6 +65,11 @@ WHEN = {
 _SERVER_LOG = "what {server} logged at {time} for this id (it is in X-Request-ID)"
 _STATE = "`l7 status`: which servers are up, and since when they are not"
 _EVENTS = "the events of l7 at {time}, on its standard error"
+_LIMITS = "`queue` and `max-connections` of the route"
+_CLIENTS = "`l7 tail --by client --route {route}`: whether one client keeps the servers busy"
+_WAITS = (
+    "`l7 tail --by generation --route {route}`: whether requests wait since a reload (`l7 status`: what it changed)"
+)
 _NEXT: dict[str, tuple[str, ...]] = {
     CONNECT_REFUSED.name: ("whether something listens at {server}", _STATE),
     CONNECT_TIMEOUT.name: (
@@ -75,6 +80,7 @@ _NEXT: dict[str, tuple[str, ...]] = {
     CLOSED_EARLY.name: (
         _SERVER_LOG,
         "whether it restarted then, or closes kept connections sooner than `timeouts.pool` of the route says",
+        _CLIENTS,
     ),
     TLS_FAILED.name: ("`openssl s_client -connect {server}`, and `tls` of the route",),
     TLS_TIMEOUT.name: ("whether {server} speaks TLS at all",),
@@ -87,8 +93,8 @@ _NEXT: dict[str, tuple[str, ...]] = {
     TRUNCATED.name: (_SERVER_LOG, "whether its process ended then"),
     BODY_STALLED.name: (_SERVER_LOG, "`timeouts.body` of the route"),
     NO_SERVER.name: (_STATE, "`l7 tail --route {route}`: how others fared"),
-    QUEUE_FULL.name: ("`queue` and `max-connections` of the route", "`l7 tail --route {route} --slower 1s`"),
-    QUEUE_TIMEOUT.name: ("`queue` and `max-connections` of the route", "`l7 tail --route {route} --slower 1s`"),
+    QUEUE_FULL.name: (_LIMITS, _WAITS, _CLIENTS),
+    QUEUE_TIMEOUT.name: (_LIMITS, _WAITS, _CLIENTS),
     NO_ROUTE.name: ("`l7 explain` with the URL: which routes there are",),
     FORBIDDEN.name: ("`allow` and `deny` of the route; `l7 explain --client` with the client's address",),
     RATE_LIMITED.name: ("`rate-limit` of the route; `l7 tail --status 429`: who else meets it",),
@@ -105,6 +111,8 @@ _NEXT: dict[str, tuple[str, ...]] = {
     WRITE_TIMEOUT.name: ("the client's network; `timeouts.write`",),
 }
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.,:@%+-]*")
+_WAITED = 0.1
+"""Seconds from which on a wait for a server with room is worth a word."""
 _SLOW = 1.0
 """Seconds from which on a request that went well is slow."""
 
@@ -141,6 +149,8 @@ def next_look(record: RequestRecord) -> Iterator[str]:
             yield "whether the client has a timeout of its own that is shorter than this took"
     elif record.status >= 500 and record.attempts:
         yield _SERVER_LOG.format(**where)
+    elif record.queue >= _WAITED:
+        yield from (text.format(**where) for text in ((_STATE,) if record.tried > 1 else (_LIMITS, _WAITS)))
     elif record.total >= _SLOW and record.attempts:
         path = record.target.partition("?")[0]
         yield f"`l7 tail --by path --server {record.server}`: whether this server is slow with other paths, too"

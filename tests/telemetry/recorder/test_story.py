@@ -99,8 +99,11 @@ def test_what_is_slow_and_what_the_server_answered_is_said() -> None:
     slow = "\n".join(story(replace(PLAIN, attempts=(replace(SECOND, began=0.1, first_byte=3.0),), queue=0.0), 0.0))
     assert "75% of it: wait for 10.0.0.2:80" in slow and "`l7 tail --by path --server 10.0.0.2:80`: whether" in slow
     assert "`l7 tail --by server --target /x`: whether" in slow
-    hostile = "\n".join(story(replace(PLAIN, target="/x;reboot"), 0.0))
+    hostile = "\n".join(story(replace(PLAIN, target="/x;reboot", queue=0.0), 0.0))
     assert "`l7 tail --by server --target PATH`: whether" in hostile
+    waited = list(next_look(replace(PLAIN, attempts=(SECOND,), tried=1)))
+    assert "`max-connections` of the route" in waited[0] and "`l7 tail --by generation --route a.com`" in waited[1]
+    assert "`l7 status`" in next(next_look(PLAIN))
     failed = "\n".join(story(replace(PLAIN, status=500), 0.0))
     assert "the 500 is the server's own answer" in failed and "look next: what 10.0.0.2:80 logged at" in failed
 
