@@ -21,6 +21,8 @@ def changes(old: Config, new: Config) -> list[str]:
     lines = list(_settings(old, new, "", SHORT_FORM if old.listeners or new.listeners else ()))
     lines += _listeners(old, new)
     lines += _logins(old.users, new.users, "users")
+    if old.admin is not None and new.admin is not None:
+        lines += _logins(old.admin.users, new.admin.users, "admin.users")
     for route in sorted({*old.backends, *new.backends}):
         lines += _backend(route, old.backends.get(route), new.backends.get(route))
     return lines
@@ -40,9 +42,9 @@ def needs_restart(
     fixed = ("run_as", "privileged_opener", "pid_file", "control")
     lines = [_changed(name, old, new) for name in fixed if getattr(old, name) != getattr(new, name)]
     lines += () if handed else _cannot_be_bound(old, new, 0 if privileged else unprivileged_from)
-    if new.admin is None or new.admin == old.admin or handed or privileged:
+    if new.admin is None or new.admin_address == old.admin_address or handed or privileged:
         return lines
-    if 0 < new.admin.port < unprivileged_from:
+    if 0 < new.admin.address.port < unprivileged_from:
         lines.append(f"{_changed('admin', old, new)} (a port below {unprivileged_from})")
     return lines
 
@@ -75,9 +77,13 @@ def _changed(name: str, old: BaseModel, new: BaseModel, prefix: str = "") -> str
 def _show(section: BaseModel, name: str) -> str:
     value = getattr(section, name)
     if isinstance(value, BaseModel):
-        if not (words := ", ".join(_set(value))):
-            return "true" if getattr(value, "switch", False) else "on"
-        return f"{{{words}}}"
+        short = getattr(value, "short_form", None)
+        if not (words := ", ".join(_set(value, () if short is None else (short,)))):
+            return _show(value, short) if short else "true" if getattr(value, "switch", False) else "on"
+        first = f"{short}: {_show(value, short)}, " if short else ""
+        return f"{{{first}{words}}}"
+    if isinstance(value, Mapping) and any(map(_is_secret, value.values())):
+        return _how_many(value)
     shown: Any = section.shown(name, value)  # type: ignore[attr-defined]
     return _written(shown)
 
@@ -180,7 +186,11 @@ def _users(backend: Backend) -> str:
     """Who has to log in, in a word."""
     if backend.users is None:
         return "inherit"
-    return f"{len(backend.users)} login{'s' * (len(backend.users) > 1)}" if backend.users else "off"
+    return _how_many(backend.users) if backend.users else "off"
+
+
+def _how_many(logins: Mapping[str, SecretStr]) -> str:
+    return f"{len(logins)} login{'s' * (len(logins) > 1)}"
 
 
 def _servers(name: str, old: Backend, new: Backend) -> Iterator[str]:

@@ -38,7 +38,7 @@ def conflicts(config: Config) -> Iterator[tuple[Path, str]]:
 
 
 def logins(config: Config) -> Iterator[tuple[Path, dict[str, SecretStr]]]:
-    """Yield all logins, the general ones and those of routes, with their places."""
+    """Yield all logins of clients, the general ones and those of routes, with their places."""
     if config.users:
         yield ("users",), config.users
     for route, backend in config.backends.items():
@@ -48,8 +48,21 @@ def logins(config: Config) -> Iterator[tuple[Path, dict[str, SecretStr]]]:
 
 def doubtful(config: Config) -> Iterator[tuple[Path, str]]:
     """Yield what is allowed, and hardly meant: the place of a setting, and the words."""
+    yield from _without_users(config)
     yield from _shut_out(config)
     yield from _starred(config)
+
+
+def _without_users(config: Config) -> Iterator[tuple[Path, str]]:
+    """Yield an admin address that others can reach, and that serves them little: the place, and the words."""
+    admin = config.admin
+    if admin is not None and not admin.is_local and not admin.users:
+        what = (
+            f"{admin.address} is not on loopback, so without users only /metrics, /healthz and /readyz are served"
+            f" there; write `admin: {{address: '{admin.address}', users: {{LOGIN: PASSWORD}}}}`, or --admin-user"
+            " LOGIN:PASSWORD"
+        )
+        yield ("admin", "address"), what
 
 
 def _shut_out(config: Config) -> Iterator[tuple[Path, str]]:

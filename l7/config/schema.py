@@ -19,6 +19,7 @@ from l7.config.model import (
     model_validator,
 )
 from l7.config.section import Duration, Section, Switch, Timeout
+from l7.config.sections.admin import AdminOrOff
 from l7.config.sections.backends import Backend, BackendDefaults, BackendTimeouts, Buffer, Server
 from l7.config.sections.clients import Limits, Timeouts
 from l7.config.sections.headers import ResponseHeaders
@@ -81,9 +82,6 @@ TrustedProxy = Annotated[
     IPv4Network | IPv6Network | Literal["unix:"],
     BeforeValidator(scalars.trusted_proxy),
     Form("network or `unix:`", str, jsontypes.NETWORK),
-]
-Admin = Annotated[
-    Address | None, BeforeValidator(scalars.admin), Form("address or `off`", scalars.show_or_off, jsontypes.ADMIN)
 ]
 RouteKey = Annotated[str, AfterValidator(normal_route_key), Form("route", schema=jsontypes.ROUTE)]
 
@@ -160,10 +158,10 @@ class Config(Section):
         "the runtime directory; `off` makes none.",
         examples=["/run/l7.control"],
     )
-    admin: Annotated[Admin, Flag("--admin", metavar="ADDRESS")] = Field(
+    admin: AdminOrOff = Field(
         default=None,
-        description="The address, `HOST:PORT` or `unix:/path`, where `/metrics`, `/status`, `/healthz` and `/readyz` "
-        "are served without a login; `off` serves none.",
+        description="The address where l7 serves figures for monitoring, and a page that shows what it does; an "
+        "address alone is the short form of it, and `off` is none.",
         examples=["127.0.0.1:9180"],
     )
     preflight: Annotated[Duration, Flag("--preflight", metavar="TIME")] = Field(
@@ -263,6 +261,11 @@ class Config(Section):
             client_auth=own.client_auth or general.client_auth,
             client_ca=own.client_ca or general.client_ca,
         )
+
+    @property
+    def admin_address(self) -> Address | None:
+        """Where the admin endpoint is; None where there is none."""
+        return None if self.admin is None else self.admin.address
 
     @property
     def listened_on(self) -> tuple[ListenerConfig, ...]:

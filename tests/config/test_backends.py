@@ -95,7 +95,7 @@ def test_what_is_not_of_a_backend(settings: dict[str, Any], expected: str) -> No
 def test_addresses_of_name_servers_and_of_the_administration() -> None:
     read = Config.model_validate({"admin": "[::1]:9180", "resolver": {"servers": ["127.0.0.1", "::1", "[::1]:5353"]}})
     assert [str(one) for one in read.resolver.servers] == ["127.0.0.1:53", "[::1]:53", "[::1]:5353"]
-    assert str(read.admin) == "[::1]:9180"
+    assert str(read.admin_address) == "[::1]:9180"
     assert Config.model_validate({"admin": "off"}).admin is None
 
 

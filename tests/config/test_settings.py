@@ -26,6 +26,7 @@ Place = tuple[str, ...]
 
 NAMES: dict[Place, tuple[str, str]] = {
     ("users",): ("--user", "L7_USERS"),
+    ("admin", "address"): ("--admin", "L7_ADMIN"),
     ("tls", "certificates"): ("--tls-cert", "L7_TLS_CERT"),
     ("tls", "acme", "email"): ("--acme", "L7_ACME"),
 }
@@ -40,6 +41,7 @@ CANDIDATES = (
 COMPANIONS: dict[Place, dict[Place, str]] = {
     ("authorization",): {("users",): "some:password"},
     ("defaults", "hash-key"): {("defaults", "balance"): "hash"},
+    ("admin", "hosts"): {("admin", "address"): "127.0.0.1:9"},
     ("tracing", "sample"): {("tracing", "otlp"): "http://127.0.0.1:4318"},
     ("tls", "client-auth"): {("tls", "certificates"): "/f", ("tls", "client-ca"): "/y"},
     ("tls", "client-ca"): {("tls", "certificates"): "/f", ("tls", "client-auth"): "require"},

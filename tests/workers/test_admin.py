@@ -12,6 +12,8 @@ import pytest
 from gevent import socket as green
 
 from l7.config.schema import Config
+from l7.config.sections.admin import Admin
+from l7.config.values.addresses import Address
 from l7.sharedmem import master_gauges
 from l7.sharedmem.master_gauges import MasterGauges
 from l7.sharedmem.memory import MASTER, SharedMemory
@@ -19,13 +21,14 @@ from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.metrics import Metrics
 from l7.telemetry.situation.server_states import KnownServers
 from l7.telemetry.situation.situations import PastStates
+from l7.workers.monitor.admin.access import AdminAccess
 from l7.workers.monitor.admin.handler import AdminHandler
 from l7.workers.monitor.admin.pages import AdminPages
 from l7.workers.monitor.admin.recorded_requests import RecordedRequests
 from l7.workers.monitor.admin.server import MOST_CONNECTIONS, AdminServer
 from tests.workers.loop import until
 
-GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
+GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Endpoint:
@@ -40,7 +43,8 @@ class Endpoint:
         metrics = Metrics(shared_memory.writer(MASTER), Scoreboard(2), Config(), {}, {}, shared_memory.written)
         servers = KnownServers({}, {}, shared_memory.writer(MASTER), shared_memory.history)
         recorded = RecordedRequests(None, PastStates({}, 1, servers))
-        self.handler = AdminHandler(AdminPages(metrics, known, self.visit, recorded, bytes))
+        self.access = AdminAccess(Admin.model_construct(address=Address("127.0.0.1", port)))
+        self.handler = AdminHandler(AdminPages(metrics, known, self.visit, recorded, bytes), self.access)
 
     def visit(self) -> green.socket:
         """As the master's desk."""

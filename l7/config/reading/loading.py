@@ -105,9 +105,11 @@ def _redacted_headers(config: Config) -> list[Problem]:
 
 def _redacted_logins(config: Config) -> list[Problem]:
     what = "has the placeholder of a dump as password: nobody can log in with it"
+    admin: Path = ("admin", "users")
+    of_admin = [] if config.admin is None else [(admin, config.admin.users)]
     return [
         Problem(show_path(path), printable(login), what)
-        for path, users in logins(config)
+        for path, users in [*logins(config), *of_admin]
         for login, secret in users.items()
         if secret.get_secret_value() == NEVER
     ]

@@ -11,7 +11,7 @@ from l7.config.reading.complaints import Where
 from l7.config.reading.document import Document
 from l7.config.reading.flags import Given
 from l7.config.reading.inheritance import inherit
-from l7.config.reading.settings import Setting, settings
+from l7.config.reading.settings import Setting, is_mapping, settings, short_forms
 from l7.config.rendering.dump import SHORT_FORM
 from l7.config.values.names import printable
 from l7.config.values.routekeys import joined, normal_route_key, routes_of
@@ -36,6 +36,7 @@ class SourceMerge:
         self.sources: dict[Path, str] = {path: f"{document.name}:{line}" for path, line in document.lines.items()}
         self._places: dict[Path, str] = {}
         self._inherited: set[Path] = set()
+        self._lengthen()
         self._normalise_routes()
 
     def inherit(self) -> None:
@@ -71,7 +72,8 @@ class SourceMerge:
                 return Where(self._places[path[:depth]], show_path=False)
             if path[:depth] in self.sources:
                 return Where(self.sources[path[:depth]], show_path=True)
-        return Where(self.document.name, show_path=True)
+        beside = [place for at, place in self._places.items() if path[1:] and at[: len(path) - 1] == path[:-1]]
+        return Where(beside[0] if beside else self.document.name, show_path=True)
 
     def add_settings(self, given: Given) -> None:
         """Put the settings that one source gave above what is there."""
@@ -90,14 +92,17 @@ class SourceMerge:
                 self.problems.append(Problem(name, "", f"{above} turns off what this is a setting of"))
             elif setting.turns_off and value != "off":
                 self.problems.append(Problem(name, "", "write off; each of its settings has a flag of its own"))
+            elif value == "off" and (setting.turns_off or setting.stands_for != setting.path):
+                off[setting.stands_for] = name
+                self._forget(setting.stands_for)
+                self._put(setting.stands_for, value, name)
             else:
-                off.update({setting.path: name} if setting.turns_off else {})
                 self._forget(setting.path)
                 self._add_setting(setting, name, value, given.keys)
 
     def _add_setting(self, setting: Setting, name: str, value: Any, keys: Sequence[str]) -> None:
-        if setting.key == "users":
-            self._add_users(name, value)
+        if is_mapping(setting.info):
+            self._add_users(setting.path, name, value)
         elif setting.key == CERTIFICATES:
             self._add_certificates(setting.path, name, value, keys)
         elif setting.flag.repeat:
@@ -117,9 +122,9 @@ class SourceMerge:
         for index, item in enumerate(items):
             self.sources.update(((*path, index, part), name) for part in item)
 
-    def _add_users(self, name: str, words: list[str]) -> None:
+    def _add_users(self, path: Path, name: str, words: list[str]) -> None:
         users: dict[str, str] = {}
-        self._put(("users",), users, name)
+        self._put(path, users, name)
         for word in words:
             login, colon, password = word.partition(":")
             if not colon:
@@ -128,7 +133,7 @@ class SourceMerge:
                 self.problems.append(Problem(name, "", f"the login {printable(login)!r} is given twice"))
             else:
                 users[login] = password
-                self.sources["users", login] = self._places["users", login] = name
+                self.sources[(*path, login)] = self._places[(*path, login)] = name
 
     def add_servers(self, words: Sequence[str], source: str) -> None:
         """Let HOST=ADDRESS words replace the servers of the hosts that they name."""
@@ -207,6 +212,13 @@ class SourceMerge:
         for table in (self.sources, self._places) if places else (self.sources,):
             for old in [old for old in table if old[: len(path)] == path]:
                 del table[old]
+
+    def _lengthen(self) -> None:
+        """Write sections of the file as mappings that have a short form, so that flags can add to them."""
+        for key, setting in short_forms().items():
+            value = self.raw.get(key)
+            if isinstance(value, str) and value != "off":
+                self.raw[key] = {setting: value}
 
     def _normalise_routes(self) -> None:
         """Bring the file's routes into normal form; two that mean the same are refused, bad ones left to the schema."""

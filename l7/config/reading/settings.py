@@ -52,6 +52,11 @@ class Setting:
         """Whether it is a section, of which a flag can say no more than ``off``."""
         return section_of(self.info) is not None
 
+    @property
+    def stands_for(self) -> tuple[str, ...]:
+        """The place of what ``off`` turns off where it stands for this setting: of the section that it is short for."""
+        return self.path[:-1] if self.section.short_form == self.name and len(self.path) > 1 else self.path
+
     def default(self) -> Any:
         """Its default as it is written in YAML; None where there is nothing to show."""
         if self.info.is_required():
@@ -68,6 +73,12 @@ def settings() -> tuple[Setting, ...]:
     return tuple(_walk(Config, ()))
 
 
+def short_forms() -> dict[str, str]:
+    """The sections at the top that a plain text may stand for, and the setting in each that it is."""
+    sections = {str(info.alias): section_of(info) for info in Config.model_fields.values()}
+    return {key: section.short_form for key, section in sections.items() if section and section.short_form}
+
+
 def _walk(section: type[Section], above: tuple[str, ...]) -> Iterator[Setting]:
     for name, info in section.model_fields.items():
         path = (*above, str(info.alias))
@@ -76,9 +87,14 @@ def _walk(section: type[Section], above: tuple[str, ...]) -> Iterator[Setting]:
             if _own_flag(info) or not _has_names_or_sections(info):
                 yield _setting(path, section, name, info)
         else:
-            if _form(info.metadata):
+            if _form(info.metadata) and not _has_short_flag(below):
                 yield _setting(path, section, name, info)
             yield from _walk(below, path)
+
+
+def _has_short_flag(section: type[Section]) -> bool:
+    """Whether the setting that a section has as its short form has a flag of its own, which can say ``off``, too."""
+    return section.short_form is not None and _own_flag(section.model_fields[section.short_form]) is not None
 
 
 def _has_names_or_sections(info: FieldInfo) -> bool:
@@ -88,6 +104,11 @@ def _has_names_or_sections(info: FieldInfo) -> bool:
     if typing.get_origin(kind) is tuple:
         return isinstance(items[0], type) and issubclass(items[0], Section)
     return typing.get_origin(kind) is dict
+
+
+def is_mapping(info: FieldInfo) -> bool:
+    """Whether it is a mapping with keys of the user's own."""
+    return typing.get_origin(_unless_none(info.annotation)) is dict
 
 
 def _unless_none(kind: Any) -> Any:
@@ -100,7 +121,7 @@ def _unless_none(kind: Any) -> Any:
 
 def _setting(path: tuple[str, ...], section: type[Section], name: str, info: FieldInfo) -> Setting:
     flag = _own_flag(info) or Flag("--" + "-".join(path), metavar=_metavar(info), repeat=_is_list(info))
-    own = _own_flag(info) if len(path) > 1 else None
+    own = _own_flag(info) if len(path) > 1 and not is_mapping(info) else None
     words = own.names[-1].removeprefix("--") if own else "_".join(path)
     return Setting(path, section, name, flag, PREFIX + words.upper().replace("-", "_"))
 

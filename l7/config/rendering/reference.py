@@ -139,7 +139,7 @@ class Part:
         if self.info is None or not any(isinstance(form, Form) for form in self.info.metadata):
             return ""
         if not self.path.startswith(_BACKEND):
-            flag = next(one for one in settings() if one.key == self.path)
+            flag = next(one for one in settings() if ".".join(one.stands_for) == self.path)
             off = f"`{flag.flag.names[0]} off` and `{flag.variable}` turn it off."
             return f"`{self.path}`: {self.info.description} {off}"
         default = "and is so by default" if self.info.default is None else "it is on by default"
@@ -207,6 +207,7 @@ _SECTIONS = (
     ("limits", "Limits"),
     ("timeouts", "Timeouts towards the client"),
     ("tls", "TLS"),
+    ("admin", "Admin address"),
     ("tracing", "Tracing"),
     ("resolver", "Names of servers"),
     ("recorder", "Recorder"),

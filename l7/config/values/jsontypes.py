@@ -80,6 +80,7 @@ SERVER = _text(
 )
 SERVER_NAME = _text(rf"\{{host\}}|\[?{_IPV6}\]?|[A-Za-z0-9_][A-Za-z0-9_.-]*", ["string", "boolean"])
 ADMIN = _text(rf"{_UNIX}|{_HTTP}{_NUMERIC}{_PORT}/*", ["string"])
+HOST_NAME = _text(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", ["string", "boolean", "number"])
 NAME_SERVERS = _or_list(_text(rf"{_HTTP}({_NUMERIC}({_PORT})?|{_IPV6})/*", ["string"]))
 NETWORK = _text(rf"({_IPV4}|{_IPV6})(/[0-9.]+)?", ["string"])
 LOGIN = _text(rf"(?!.*:){_CLEAN}+", ["string"])

@@ -285,19 +285,12 @@ def show_secret(value: SecretStr) -> str:
     return REDACTED
 
 
-def admin(value: Any) -> Address | None:
-    """Parse the address of the administration: an IP address with its port, or a unix socket; ``off`` is none."""
-    if value == "off":
-        return None
+def admin_address(value: Any) -> Address:
+    """Parse the address of the admin endpoint: an IP address with its port, or a unix socket."""
     parsed = address(value)
     if parsed.path is not None:
         return parsed
     return _with_port(value, _numeric(parsed), "127.0.0.1:9180")
-
-
-def show_or_off(value: Address | None) -> str:
-    """Show an address; none is ``off``."""
-    return "off" if value is None else str(value)
 
 
 def name_servers(value: Any) -> tuple[Address, ...]:

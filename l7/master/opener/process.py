@@ -86,6 +86,7 @@ class StartSettings:
         """What a start names. A setting of the file has a source with a line number."""
         file = None if loaded.file is None else os.path.abspath(os.path.expanduser(loaded.file))
         sources = {name: loaded.sources.get((name.replace("_", "-"),), ":") for name in _SETTINGS}
+        sources["admin"] = loaded.sources.get(("admin", "address"), sources["admin"])
         given = frozenset(name for name, source in sources.items() if ":" not in source)
         tls_files = [
             files
@@ -336,7 +337,7 @@ class _Opener:
         for listener in config.listened_on:
             if listener.address.path is None:
                 yield listener.address.host, listener.address.port
-        admin = self._settings("admin").admin
+        admin = self._settings("admin").admin_address
         if admin is not None and admin.path is None:
             yield admin.host, admin.port
 
@@ -352,7 +353,7 @@ class _Opener:
         start = self._start
         if start.file is None or start.given.issuperset(names):
             return start.config
-        keys = [name.replace("_", "-") for name in _SETTINGS]
+        keys = [name.replace("_", "-") for name in _SETTINGS if name not in start.given]
         found: Config = self._ask_reader(_SETTINGS_OF, start.file, keys)
         return found.model_copy(update={name: getattr(start.config, name) for name in start.given})
 

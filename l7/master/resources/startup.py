@@ -149,7 +149,7 @@ def prepare(
         if config.pid_file is not None and inheritance is None:
             _take_pid_file(resources, config.pid_file, warn)
         bound = resources.take_listeners(config, pause)
-        resources.listeners.take_admin(config.admin, pause)
+        resources.listeners.take_admin(config.admin_address, pause)
         if trouble := resources.log.open(config.access_log, identity).trouble:
             warn(trouble)
         resources.instance_key = _instance_key(loaded)

@@ -124,7 +124,7 @@ class Generations:
         self._warned: list[str] = []
         self.shared_state = SharedMemoryOwner(loaded.config)
         self.administration = ServerOverrides(self.shared_state, events)
-        admin = resources.listeners.take_admin(loaded.config.admin)
+        admin = resources.listeners.take_admin(loaded.config.admin_address)
         contexts = tls.contexts(loaded.config, listeners)
         self.current = BoundGeneration(
             loaded.generation(first), tuple(listeners), loaded.file, admin=admin, contexts=contexts, files=tls.files,
@@ -155,7 +155,7 @@ class Generations:
             self._check(loaded)
             self.shared_state.extend(loaded.config)
             listeners = self._take_listeners(loaded.config)
-            admin = self._resources.listeners.take_admin(loaded.config.admin)
+            admin = self._resources.listeners.take_admin(loaded.config.admin_address)
             log = self._resources.log.open(loaded.config.access_log)
             contexts = self.tls.contexts(loaded.config, listeners)
         except ConfigError as error:
@@ -236,7 +236,7 @@ class Generations:
         return list(loaded.changes), problems, loaded.digest
 
     def _try_out(self, new: Config) -> list[str]:
-        problems = self._resources.listeners.try_out(new.listened_on, new.admin)
+        problems = self._resources.listeners.try_out(new.listened_on, new.admin_address)
         log = self._resources.log.try_out(new.access_log)
         return [*problems, log] if log else problems
 

@@ -60,6 +60,7 @@ from l7.telemetry.situation.situations import PastStates
 from l7.tls.certificates import CertificateInfo
 from l7.tls.renewal import certificate_in, renewed
 from l7.tls.servers.names import is_by_host
+from l7.workers.monitor.admin.access import AdminAccess
 from l7.workers.monitor.admin.handler import AdminHandler
 from l7.workers.monitor.admin.pages import AdminPages
 from l7.workers.monitor.admin.recorded_requests import RecordedRequests
@@ -176,11 +177,7 @@ class MonitorWorker:
         self.sampler = TrafficSampler(writer, spec.shared_memory.traffic, spec.shared_memory.written, self._key_of)
         self.overview = self._make_overview()
         self._answers = OverviewAnswers(self.overview)
-        known = KnownServers(self._rows, self._resolved, writer, spec.shared_memory.history)
-        states = PastStates(self._config.backends, spec.generation.number, known)
-        recorded = RecordedRequests(None if self._config.recorder is None else spec.recorder, states)
-        pages = AdminPages(metrics, MasterGauges(writer), self._visit, recorded, self.overview.json)
-        self._admin = AdminServer(AdminHandler(pages))
+        self._admin = self._make_admin(metrics)
         self._members: dict[tuple[str, str], list[CheckTarget]] = {}
         self._by_row: dict[int, Row] = {}
         """The rows turned round, once a server is unreachable."""
@@ -190,14 +187,23 @@ class MonitorWorker:
         self._leave = Event()
         self._timers: list[Any] = []
 
+    def _make_admin(self, metrics: Metrics) -> AdminServer | None:
+        spec, settings = self._spec, self._config.admin
+        if settings is None:
+            return None
+        writer = spec.shared_memory.writer(MONITOR)
+        known = KnownServers(self._rows, self._resolved, writer, spec.shared_memory.history)
+        states = PastStates(self._config.backends, spec.generation.number, known)
+        recorded = RecordedRequests(None if self._config.recorder is None else spec.recorder, states)
+        pages = AdminPages(metrics, MasterGauges(writer), self._visit, recorded, self.overview.json)
+        return AdminServer(AdminHandler(pages, AdminAccess(settings)))
+
     def _make_renewer(self) -> CertificateRenewer | None:
         spec, acme = self._spec, self._config.tls.acme
         if acme is None:
             return None
-        challenges = spec.shared_memory.challenges
-        return CertificateRenewer(
-            acme, spec.acme_issuers, spec.storage_lock, challenges, self._channel.send, self._events
-        )
+        issuers, lock, challenges = spec.acme_issuers, spec.storage_lock, spec.shared_memory.challenges
+        return CertificateRenewer(acme, issuers, lock, challenges, self._channel.send, self._events)
 
     def _make_overview(self) -> Overview:
         spec, config, sampler = self._spec, self._config, self.sampler
@@ -223,7 +229,8 @@ class MonitorWorker:
         self._watchdog.start()
         self._channel.send(Ready())
         self._leave.wait()
-        self._admin.close()
+        if self._admin is not None:
+            self._admin.close()
         if self._exporter is not None and self._begun:
             self._exporter.close()
         return 0
@@ -245,7 +252,7 @@ class MonitorWorker:
             self._begin()
         elif isinstance(message, SetMembers):
             self._on_members(message)
-        elif isinstance(message, OpenAdmin) and self._spec.admin is not None:
+        elif isinstance(message, OpenAdmin) and self._admin is not None and self._spec.admin is not None:
             self._admin.start(self._spec.admin)
         elif isinstance(message, OverviewClient) and received.descriptor is not None:
             self._answers.take(received.descriptor)

@@ -15,6 +15,7 @@ from l7.http.parser import RequestParser
 from l7.workers.downstream.client_exchange import ClientExchange
 from l7.workers.downstream.request_handler import RequestHandler
 from l7.workers.limits import ClientProtocolLimits
+from l7.workers.monitor.admin.access import AdminAccess
 from l7.workers.monitor.admin.answers import refusal
 from l7.workers.monitor.admin.pages import AdminPages
 from l7.workers.runtime.greenlet_pool import GreenletPool
@@ -27,10 +28,10 @@ TIMEOUTS = Timeouts.model_construct(head=5.0, idle=75.0, write=30.0, body=1.0)
 class AdminHandler(RequestHandler):
     """Answers requests with the pages."""
 
-    def __init__(self, pages: AdminPages) -> None:
+    def __init__(self, pages: AdminPages, access: AdminAccess) -> None:
         bounds = ClientProtocolLimits(LIMITS, TIMEOUTS)
         super().__init__(GreenletPool(), RequestParser(LIMITS.headers, LIMITS.target), bounds)
-        self._pages = pages
+        self._pages, self._access = pages, access
         self.served: set[ClientExchange] = set()
         """Clients that have been answered."""
 
@@ -59,7 +60,8 @@ class AdminHandler(RequestHandler):
             return refusal(404, self._pages.words)
         if head.method not in (b"GET", b"HEAD"):
             return refusal(405, "GET or HEAD", "Allow: GET, HEAD")
-        return page(head)
+        refused = None if self._pages.is_open(head) else self._access.refuse(head)
+        return page(head) if refused is None else refused
 
 
 def _has_body(head: RequestHead) -> bool:

@@ -50,22 +50,29 @@ class AdminPages:
         self._make_overview = overview
         self._all_metrics, self._gauges, self._visit, self._recorded = metrics, gauges, visit, recorded
         self._shared = SharedAnswers()
-        self._pages: dict[bytes, Page] = {
+        self._open: dict[bytes, Page] = {
             b"/metrics": self._metrics,
             b"/healthz": _healthy,
             b"/readyz": self._readyz,
+        }
+        self._pages: dict[bytes, Page] = {
+            **self._open,
             b"/status": self._status,
             b"/overview": self._overview,
             recorded_requests.PATH: recorded.answer,
+            **{path: file.answer for path, file in FILES.items()},
         }
-        self._pages |= {path: file.answer for path, file in FILES.items()}
 
     def find(self, head: RequestHead) -> Page | None:
         """What is served for the path that is asked for; None for nothing."""
-        path = head.path.partition(b"?")[0]
+        path = _path_of(head)
         if path.startswith(recorded_requests.PATH + b"/"):
             return self._recorded.answer
         return self._pages.get(path)
+
+    def is_open(self, head: RequestHead) -> bool:
+        """Whether everybody is answered who asks for that path, by whatever name: scrapers and load balancers are."""
+        return _path_of(head) in self._open
 
     def _metrics(self, _: RequestHead) -> LocalResponse:
         return page(200, CONTENT_TYPE, expose(self._all_metrics.families(pause), pause))
@@ -93,6 +100,10 @@ class AdminPages:
             return refusal(503, "the master does not answer")
         body = json.dumps(answer, indent=2).encode() + b"\n"
         return page(200 if answer.get("ok") else 503, JSON, body, *SECURITY)
+
+
+def _path_of(head: RequestHead) -> bytes:
+    return head.path.partition(b"?")[0]
 
 
 def _healthy(_: RequestHead) -> LocalResponse:
