@@ -149,6 +149,13 @@ def test_a_story_has_the_others_and_how_busy_they_were() -> None:
     assert f"    {ONE}  1  ejected since " in text and "(10.00 s before); failed requests: connect refused ×3" in text
 
 
+def test_a_wait_is_told_with_who_had_the_servers_when_it_began() -> None:
+    began = replace(RECORD.attempts[0], began=0.5, reasons=("least-requests", "after a wait"))
+    text = told_of(replace(RECORD, attempts=(began,), queue=0.4), [other(1, ONE, total=0.7)], Servers())
+    assert "the servers when it began to wait, at " in text and f"    {ONE}  1  up\n" in text
+    assert text.count("and requests that they had") == 2 and f"  > {TWO}  0  up" in text
+
+
 def test_a_retry_repeats_nothing_that_is_the_same() -> None:
     twice = (replace(RECORD.attempts[0], failed_at=0.1, failure="connection refused"), RECORD.attempts[0])
     retried = replace(RECORD, attempts=(twice[0], replace(twice[1], server=ONE, began=0.1)), tried=2)

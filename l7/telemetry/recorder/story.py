@@ -198,6 +198,9 @@ def _connection(record: RequestRecord) -> str:
 def _why(record: RequestRecord, found: Sequence[Situation]) -> Iterator[str]:
     hidden = record.tried - len(record.attempts)
     before: Situation | None = None
+    if found and found[0].waiting:
+        yield from (f"  {line}" for line in lines_of(found[0]))
+        found = found[1:]
     for number, one in enumerate(record.attempts):
         last = number + 1 == len(record.attempts)
         if last and hidden > 0:

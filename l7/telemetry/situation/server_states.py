@@ -22,7 +22,8 @@ from l7.telemetry.server_changes import ServerChange, plain
 
 MOST_SERVERS = 20
 """Servers that are told of a moment: those that were not up come first."""
-MOST_MOMENTS = 8
+MOST_MOMENTS = 9
+"""Attempts that a record has, and one for the beginning of a wait."""
 
 UP, UNKNOWN = "up", "unknown"
 _CHECK = (ServerChange.CHECKED_UP, ServerChange.CHECKED_DOWN)

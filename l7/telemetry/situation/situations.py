@@ -15,6 +15,8 @@ from l7.telemetry.recorder.records import RequestRecord
 from l7.telemetry.recorder.times import lasted, moment
 from l7.telemetry.situation.server_states import KnownServers, states_at
 
+LEAST_WAIT = 0.001
+"""Seconds of a wait that is worth a look at the servers when it began."""
 NOT_SERVED = "the route is in the configuration no more"
 
 
@@ -38,6 +40,8 @@ class Situation:
     """The servers of a route when one of them was picked, or when a request ended for which none was."""
 
     at: float
+    waiting: bool
+    """Whether it is the moment at which the request began to wait for a server with room."""
     servers: tuple[ServerThen, ...]
     left_out: int
     left_out_up: int
@@ -53,10 +57,19 @@ class Situation:
 
 
 def moments_of(record: RequestRecord, now: float) -> tuple[float, ...]:
-    """When servers were picked for a request; of one for which none was, when it ended, ``now`` if it has not."""
+    """When servers were picked for a request, and before these when it began to wait for the first one, if it did.
+
+    Of one for which none was picked it is when it ended, ``now`` if it has not.
+    """
     if record.attempts:
-        return tuple([record.started + one.began for one in record.attempts])
+        picks = [record.started + one.began for one in record.attempts]
+        return tuple([picks[0] - record.queue, *picks] if _has_waited(record) else picks)
     return (now if record.under_way else record.ended,)
+
+
+def _has_waited(record: RequestRecord) -> bool:
+    """Whether a request has waited for its only server."""
+    return record.tried == 1 and LEAST_WAIT <= record.queue <= record.attempts[0].began
 
 
 @dataclass(frozen=True)
@@ -96,13 +109,18 @@ def situations(
     if answer["generation"] != record.generation:
         sticky = ""
         note = f"servers as generation {answer['generation']} has them; {record.generation} is served no more"
+    servers = [one.server for one in record.attempts] or [""]
+    if len(moments) > len(servers):
+        servers = ["", *servers]
     return [
-        _situation(found, count, record.attempts[number].server if record.attempts else "", sticky, note)
-        for number, (found, count) in enumerate(zip(answer["moments"], counts, strict=False))
+        _situation(found, count, server, sticky, note, waiting=bool(record.attempts) and not server)
+        for found, count, server in zip(answer["moments"], counts, servers, strict=False)
     ]
 
 
-def _situation(found: dict[str, Any], counts: dict[str, int], picked: str, sticky: str, note: str) -> Situation:
+def _situation(
+    found: dict[str, Any], counts: dict[str, int], picked: str, sticky: str, note: str, *, waiting: bool
+) -> Situation:
     servers = tuple([
         ServerThen(
             one["server"], one["address"], one["state"], one["since"], one["why"], one["backup"],
@@ -110,7 +128,7 @@ def _situation(found: dict[str, Any], counts: dict[str, int], picked: str, stick
         )
         for one in found["servers"]
     ])  # fmt: skip
-    return Situation(found["at"], servers, found["left-out"], found["left-out-up"], sticky, note)
+    return Situation(found["at"], waiting, servers, found["left-out"], found["left-out-up"], sticky, note)
 
 
 def _under_way(
@@ -143,9 +161,10 @@ def _stays(record: RequestRecord) -> Iterator[tuple[str, float, float]]:
 
 def lines_of(found: Situation, before: Situation | None = None) -> Iterator[str]:
     """A situation in lines, without those that only repeat the one ``before``."""
-    if before is not None and _states(found) == _states(before):
+    if before is not None and not before.waiting and _states(found) == _states(before):
         return
-    yield f"the servers at {moment(found.at)}, and requests that they had (of those recorded):"
+    when = "when it began to wait, at" if found.waiting else "at"
+    yield f"the servers {when} {moment(found.at)}, and requests that they had (of those recorded):"
     if found.note:
         yield f"  ({found.note})"
     names = [_name(one) for one in found.servers]
