@@ -62,6 +62,7 @@ FLAGS = ["-O2", "-g0", STRICT]
 FLAGS_OF_SELDOM = ["-O1", "-g0", STRICT]
 SELDOM = {
     "l7.balancing.members", "l7.balancing.policies", "l7.balancing.routing", "l7.http.authority", "l7.http.framing",
+    "l7.rules.access", "l7.rules.body_limit", "l7.rules.heads.header_rules",
     "l7.telemetry.access_log", "l7.telemetry.counters", "l7.workers.downstream.accept_balancer",
     "l7.workers.downstream.body", "l7.workers.downstream.client_exchange",
     "l7.workers.downstream.connection_handler", "l7.workers.downstream.request_handler", "l7.workers.limits",

@@ -9,5 +9,12 @@ cdef extern from *:
         clock_gettime(CLOCK_MONOTONIC, &now);
         return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
     }
+
+    CYTHON_UNUSED static PY_LONG_LONG l7_monotonic_ns(void) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (PY_LONG_LONG)now.tv_sec * 1000000000 + now.tv_nsec;
+    }
     """
     double monotonic "l7_monotonic" ()
+    long long monotonic_ns "l7_monotonic_ns" ()

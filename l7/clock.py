@@ -9,3 +9,5 @@ Clock = Callable[[], float]
 """Returns seconds that never go backwards; their zero means nothing."""
 
 monotonic: Clock = time.monotonic
+monotonic_ns: Callable[[], int] = time.monotonic_ns
+"""The same in nanoseconds, counted by all processes from the same moment."""

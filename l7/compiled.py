@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 HOT = (
+    "l7.networks",
     "l7.http.messages",
     "l7.http.authority",
     "l7.http.fields",
@@ -31,8 +32,12 @@ HOT = (
     "l7.rules.heads.headers",
     "l7.rules.context",
     "l7.rules.rule",
+    "l7.rules.templates",
     "l7.rules.rate_limit",
     "l7.rules.ruleset",
+    "l7.rules.access",
+    "l7.rules.body_limit",
+    "l7.rules.heads.header_rules",
     "l7.sharedmem.counters",
     "l7.sharedmem.rate_limits",
     "l7.balancing.members",

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from l7.networks import UNIX, NetworkSet, Trusted, canonical, of_peer, subscriber_of, unmapped
+from l7.networks import UNIX, NetworkSet, Trusted, canonical, ipv4_number, of_peer, subscriber_of, unmapped
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,27 @@ def test_an_ipv6_client_is_its_network(one, other, same):
 )
 def test_a_network_of_mapped_addresses_is_one_of_ipv4(network, form):
     assert str(unmapped(ip_network(network))) == form
+
+
+@pytest.mark.parametrize(
+    ("client", "number"),
+    [
+        ("0.0.0.0", 0),
+        ("1.2.3.4", 0x01020304),
+        ("10.0.0.200", 0x0A0000C8),
+        ("255.255.255.255", 2**32 - 1),
+        *dict.fromkeys(
+            [
+                "", ".", "...", "1.2.3", "1.2.3.", ".1.2.3", "1..2.3", "1.2.3.4.", "1.2.3.4.5", "01.2.3.4", "1.2.3.00",
+                "1.2.3.256", "1.2.3.1000", "1.2.3.4 ", " 1.2.3.4", "1.2.3.-4", "1.2.3.a", "1.2.3.\u0664", "::1",
+                "::ffff:1.2.3.4", UNIX, "4294967297",
+            ],
+            -1,
+        ).items(),
+    ],
+)  # fmt: skip
+def test_an_ipv4_address_is_a_number(client, number):
+    assert ipv4_number(client) == number
 
 
 def test_who_is_trusted():

@@ -205,6 +205,38 @@ cdef extern from *:
         return whole;
     }
 
+    /* No octet of a line is LF, and what follows the last one is zero, which begins no name. */
+    CYTHON_UNUSED static Py_ssize_t l7_line_among(PyObject *data, Py_ssize_t at, PyObject *initials) {
+        const unsigned char *from = L7_AT(data, 0), *wanted = L7_AT(initials, 0);
+        Py_ssize_t size = PyBytes_GET_SIZE(data);
+        L7_CHECK(data, at);
+        L7_CHECK(initials, 256);
+        if (wanted[from[at] | 0x20]) return at;
+    #if defined(__SSE2__)
+        for (; at <= size - 16; at += 16) {
+            __m128i octets = _mm_loadu_si128((const __m128i *)(from + at));
+            unsigned ends = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(octets, _mm_set1_epi8('\\n')));
+            for (; ends; ends &= ends - 1) {
+                Py_ssize_t line = at + __builtin_ctz(ends) + 1;
+                if (wanted[from[line] | 0x20]) return line;
+            }
+        }
+    #endif
+        while (at < size) {
+            if (from[at++] == '\\n' && wanted[from[at] | 0x20]) return at;
+        }
+        return size;
+    }
+
+    CYTHON_UNUSED static PyObject *l7_digits(PY_LONG_LONG number) {
+        char digits[20];
+        int at = 20;
+        do {
+            digits[--at] = (char)('0' + number % 10);
+        } while (number /= 10);
+        return PyBytes_FromStringAndSize(digits + at, 20 - at);
+    }
+
     CYTHON_UNUSED static PyObject *l7_stripped(PyObject *data, Py_ssize_t start, Py_ssize_t end) {
         while (start < end && (*L7_AT(data, start) == ' ' || *L7_AT(data, start) == '\\t')) start++;
         while (start < end && (*L7_AT(data, end - 1) == ' ' || *L7_AT(data, end - 1) == '\\t')) end--;
@@ -230,4 +262,6 @@ cdef extern from *:
     bytes size_line "l7_size_line" (long long size)
     bytes cut "l7_cut" (bytes data, Py_ssize_t start, Py_ssize_t end)
     bytes joined "l7_joined" (list pieces)
+    Py_ssize_t line_among "l7_line_among" (bytes data, Py_ssize_t at, bytes initials)
+    bytes digits "l7_digits" (long long number)
     bytes stripped "l7_stripped" (bytes data, Py_ssize_t start, Py_ssize_t end)

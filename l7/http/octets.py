@@ -80,6 +80,25 @@ def named(data: bytes, at: int, name: bytes) -> bool:
     return data[at : at + len(name)].lower() == name
 
 
+def line_among(data: bytes, at: int, initials: bytes) -> int:
+    """The first line of ``data``, from the one that begins at ``at`` on, that begins with one of ``initials``.
+
+    Of these there are 256 octets: by octet, in lower case, whether it is one. The length of ``data`` without one.
+    """
+    _check(data, at)
+    assert len(initials) == 256, f"{len(initials)} initials"
+    while at < len(data):
+        if initials[data[at] | 0x20]:
+            return at
+        at = data.find(b"\n", at) + 1 or len(data)
+    return at
+
+
+def digits(number: int) -> bytes:
+    """A number, 0 or more, in decimal digits."""
+    return b"%d" % number
+
+
 def decimal(value: bytes) -> int:
     """The number that ``value`` is (``1*DIGIT``); -1 for what is none, or has more than 18 digits that count."""
     found = CONTENT_LENGTH.fullmatch(value)

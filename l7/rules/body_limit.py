@@ -1,4 +1,7 @@
-"""How large the body of a request may be on one route: ``limits.body``, instead of the general one."""
+"""How large the body of a request may be on one route: ``limits.body``, instead of the general one.
+
+Hot: called by its pointer.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,14 @@ from l7.rules.rule import AdmissionRule
 class BodyLimitRule(AdmissionRule):
     """Says how large bodies may be; whoever reads one holds to it, as far as it is known only while it comes."""
 
-    __slots__ = ("_limit",)
+    __slots__ = ("_limit", "_most")
 
     setting = "limits.body"
 
     def __init__(self, path: Path, limit: int | None) -> None:
         super().__init__(path)
         self._limit = limit
+        self._most = ANY_SIZE if limit is None else limit
 
     @classmethod
     def of(cls, settings: RouteSettings, resources: object) -> BodyLimitRule | None:
@@ -37,9 +41,9 @@ class BodyLimitRule(AdmissionRule):
 
     def admit(self, context: RuleContext) -> None:
         """Note how many bytes are taken."""
-        context.body_limit = ANY_SIZE if self._limit is None else self._limit
+        context.body_limit = self._most
 
     def admits_at_once(self, context: RuleContext) -> bool:
         """The same: whoever begins a request looks at it."""
-        self.admit(context)
+        context.body_limit = self._most
         return True

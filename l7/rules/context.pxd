@@ -1,10 +1,14 @@
 # Types for the compiled l7/rules/context.py.
 
+cimport cython
+
 from l7.balancing.routing cimport Match
 from l7.exchange cimport Exchange
 from l7.http.forwarding cimport Hop
 from l7.http.messages cimport RequestHead
 
+@cython.final
+@cython.freelist(64)
 cdef class RuleContext:
     cdef public Exchange exchange
     cdef public RequestHead head

@@ -23,10 +23,13 @@ from l7.http.messages import LocalResponse, RequestHead, ResponseHead
 from l7.networks import UNIX, subscriber_of
 from l7.rules.context import RuleContext
 from l7.rules.inheritance import RouteSettings
-from l7.rules.rule import AdmissionRule, ResponseRule
+from l7.rules.rule import AdmissionRule
 from l7.sharedmem.rate_limits import NO_ROOM, Bucket, RateLimitTable
 
+# As the compiler's own integers: see the .pxd.
 _LOWER = 0x20
+_COLON = 0x3A
+_NO_ROOM = NO_ROOM
 
 
 class BucketKey:
@@ -54,8 +57,10 @@ class BucketKey:
         if value:
             return hash(self._identity + b"=" + value)
         client = context.exchange.client
-        # The same for an IPv4 address, which is most of them, without a call.
-        return hash(self._identity + (subscriber_of(client) if ":" in client else client.encode("ascii")))
+        owner = client.encode("ascii")
+        if _COLON in owner:  # else it is an IPv4 address, as most are, which stands for itself
+            owner = subscriber_of(client)
+        return hash(self._identity + owner)
 
     def owner(self, context: RuleContext) -> str:
         """Whose bucket it is, for people; a value is not shown, because it may prove who asks."""
@@ -100,22 +105,24 @@ class Limiter(Protocol):
         """Called when a client is refused by a limit of its own."""
 
 
-class RateLimitRule(AdmissionRule, ResponseRule):
+class RateLimitRule(AdmissionRule):
     """One limit of one route; a request is charged once.
 
     :param route: the route, which has buckets of its own.
     :param limiter: None where it is only explained.
     """
 
-    __slots__ = ("_bucket", "_key", "_limit", "_limiter", "_policy", "_route")
+    __slots__ = ("_bucket", "_key", "_limit", "_limiter", "_policy", "_route", "_table")
 
     setting = "rate-limit"
+    changes_answers = True
 
     def __init__(self, path: Path, limit: RateLimit, route: str, limiter: Limiter | None) -> None:
         super().__init__(path)
         self._limit = limit
         self._route = route
         self._limiter = limiter
+        self._table = None if limiter is None else limiter.table
         size = limit.requests + limit.burst
         self._bucket = Bucket(limit.requests, limit.per, size)
         # What makes it another limit, which begins with full buckets after a reload.
@@ -123,7 +130,8 @@ class RateLimitRule(AdmissionRule, ResponseRule):
         seed = b"" if limiter is None else limiter.table.seed
         self._key = BucketKey(hashlib.blake2b(identity, digest_size=16, key=seed).digest(), limit.by)
         seconds = math.ceil(size * limit.per / limit.requests)
-        self._policy = f'RateLimit-Policy: "l7";q={size};w={seconds}'.encode("ascii")
+        self._policy = f'RateLimit-Policy: "l7";q={size};w={seconds}\r\nRateLimit: "l7";r='.encode("ascii")
+        """What is told, up to how many tokens are left."""
 
     @classmethod
     def of(cls, settings: RouteSettings, resources: Any) -> RateLimitRule | None:
@@ -171,22 +179,24 @@ class RateLimitRule(AdmissionRule, ResponseRule):
 
     def _charge(self, context: RuleContext) -> int:
         """Take a token; returns how long there will be none, in the bucket's units, 0 where there was one."""
-        limiter, bucket = self._limiter, self._bucket
-        if limiter is None:
+        table, bucket = self._table, self._bucket
+        if table is None:
             return 0
-        ahead = limiter.table.charge(self._key.of(context), bucket)
+        ahead = table.charge(self._key.of(context), bucket)
         if ahead < 0:
             return -ahead
-        if ahead == NO_ROOM:
-            limiter.overflowed(context)
+        if ahead == _NO_ROOM and self._limiter is not None:
+            self._limiter.overflowed(context)
         left = bucket.left(ahead)
         # Until when: all are there again, or else the next one.
         wait = ahead if left else ahead - bucket.tolerance
-        context.quota = self._quota(left, math.ceil(wait * bucket.unit))
+        exact = wait * bucket.unit
+        seconds = int(exact)
+        context.quota = self._quota(left, seconds + 1 if exact > seconds else seconds)
         return 0
 
     def _quota(self, left: int, seconds: int) -> bytes:
-        return b'%b\r\nRateLimit: "l7";r=%d;t=%d' % (self._policy, left, seconds)
+        return octets.joined([self._policy, octets.digits(left), b";t=", octets.digits(seconds)])
 
 
 def _lines(quota: bytes) -> list[str]:

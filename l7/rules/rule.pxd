@@ -1,7 +1,6 @@
 # Types for the compiled l7/rules/rule.py.
 #
-# A rule of two kinds has one table of methods: if each kind had methods of its own, those of the second would be called
-# by their places in the first.
+# A rule that does what two kinds do has one table of methods: what is called of it is found by its place there.
 
 from l7.http.messages cimport ResponseHead
 from l7.rules.context cimport RuleContext

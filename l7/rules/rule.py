@@ -1,8 +1,8 @@
 """What a rule is: a setting of a route that decides about its requests or answers, beside who serves them.
 
-There are four kinds, by when they act; a rule may be of more than one. All that can be called is declared of `Rule`, so
-that compiled it is found in the same place whichever kinds a rule is of. `l7.rules.compile` makes them, once a
-generation; from then on they never change.
+There are four kinds, by when they act; one of another kind may change answers, too (`Rule.changes_answers`). All that
+can be called is declared of `Rule`, so that compiled it is found in the same place whichever kind a rule is of.
+`l7.rules.compile` makes them, once a generation; from then on they never change.
 
 Hot only as types: what is called here goes to the implementation by its pointer.
 """
@@ -24,6 +24,8 @@ class Rule:
 
     setting: ClassVar[str] = ""
     """What it is called in the file, as in ``rate-limit``."""
+    changes_answers: ClassVar[bool] = False
+    """Whether `on_response` and `on_own` do anything."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -60,7 +62,7 @@ class Rule:
         raise NotImplementedError
 
     def on_response(self, context: RuleContext, response: ResponseHead) -> None:
-        """Of a `ResponseRule`: change the final answer of a server, or its 101."""
+        """Where it `changes_answers`: change the final answer of a server, or its 101."""
         raise NotImplementedError
 
     def on_own(self, context: RuleContext | None, answer: LocalResponse) -> LocalResponse:
@@ -90,3 +92,5 @@ class ResponseRule(Rule):
     """Changes answers before they go to clients."""
 
     __slots__ = ()
+
+    changes_answers = True

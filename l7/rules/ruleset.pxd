@@ -4,7 +4,7 @@ cimport cython
 
 from l7.http.messages cimport ResponseHead
 from l7.rules.context cimport RuleContext
-from l7.rules.rule cimport AdmissionRule, AnswerRule, RequestRule, ResponseRule
+from l7.rules.rule cimport AnswerRule, Rule
 
 cdef class RuleSet:
     cdef public tuple rules
@@ -14,13 +14,13 @@ cdef class RuleSet:
     cdef public object pages
     cdef public bint logs_in
 
-    @cython.locals(rule=AdmissionRule)
+    @cython.locals(rule=Rule)
     cpdef bint begins(self, RuleContext context) except -1
-    @cython.locals(rule=AdmissionRule)
+    @cython.locals(rule=Rule)
     cpdef admit(self, RuleContext context)
-    @cython.locals(rule=RequestRule)
+    @cython.locals(rule=Rule)
     cpdef on_request(self, RuleContext context)
-    @cython.locals(rule=ResponseRule)
+    @cython.locals(rule=Rule)
     cpdef on_response(self, RuleContext context, ResponseHead response)
-    @cython.locals(rule=ResponseRule)
+    @cython.locals(rule=Rule)
     cpdef own(self, object context, object answer)

@@ -13,7 +13,7 @@ from l7.rules.answers.error_pages import ErrorPagesRule
 from l7.rules.compression.rule import CompressionRule
 from l7.rules.context import RuleContext
 from l7.rules.login import LoginRule
-from l7.rules.rule import AdmissionRule, AnswerRule, RequestRule, ResponseRule, Rule
+from l7.rules.rule import AdmissionRule, AnswerRule, RequestRule, Rule
 
 
 class RuleSet:
@@ -25,7 +25,7 @@ class RuleSet:
         self.rules = tuple(rules)
         self._admission = tuple([rule for rule in self.rules if isinstance(rule, AdmissionRule)])
         self._request = tuple([rule for rule in self.rules if isinstance(rule, RequestRule)])
-        self._response = tuple([rule for rule in self.rules if isinstance(rule, ResponseRule)])
+        self._response = tuple([rule for rule in self.rules if rule.changes_answers])
         self.answer: AnswerRule | None = next((rule for rule in self.rules if isinstance(rule, AnswerRule)), None)
         """What answers instead of servers."""
         self.compression = next((rule for rule in self.rules if isinstance(rule, CompressionRule)), None)

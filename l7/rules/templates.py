@@ -2,6 +2,8 @@
 
 A text is taken apart once, when its rule is made; one without variables is only bytes from then on. Values come from a
 stranger: in a field nothing that holds a control character is sent, in a body of HTML they are escaped.
+
+Hot: fields with variables are filled in for each request.
 """
 
 from __future__ import annotations
@@ -12,11 +14,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from l7.config.values.templates import OF_REQUESTS, Variable, pieces_of
+from l7.http import octets
 from l7.http.authority import default_port, port_in
 from l7.http.grammar import CRLF, OWS
 from l7.rules.context import RuleContext
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_TAB = 0x09
 _SCHEMES = (b"http", b"https")
 _SCRIPTS = ("/javascript", "/x-javascript", "/ecmascript")
 _OF_SCRIPTS = {ord(char): f"\\u{ord(char):04x}" for char in "'`$<"}
@@ -27,12 +31,14 @@ _OF_SCRIPTS_IN_PAGES = {ord(char): f"&#x{ord(char):x};" for char in "\\`"}
 class Template:
     """A text with variables; ``constant`` is what it is for every request, None where that differs."""
 
-    __slots__ = ("_pieces", "constant", "variables")
+    __slots__ = ("_filled", "_pieces", "constant", "variables")
 
     def __init__(self, pieces: Iterable[str | Variable]) -> None:
         self._pieces = [piece if isinstance(piece, Variable) else piece.encode("utf-8") for piece in pieces]
         self.variables = tuple(piece.name for piece in self._pieces if isinstance(piece, Variable))
         """The names of its variables, in order."""
+        self._filled = [piece if isinstance(piece, bytes) else VALUES.get(piece.name, _none) for piece in self._pieces]
+        """The pieces, with what gives the value for a request instead of a variable."""
         self.constant: bytes | None = (
             None if self.variables else b"".join([piece for piece in self._pieces if isinstance(piece, bytes)])
         )
@@ -52,8 +58,11 @@ class Template:
             return self.constant
         if context is None:
             return None
-        value = b"".join([piece if isinstance(piece, bytes) else VALUES[piece.name](context) for piece in self._pieces])
-        return None if _CONTROL.search(value) else value
+        values: list[bytes] = []
+        for piece in self._filled:
+            values.append(piece if isinstance(piece, bytes) else piece(context))
+        value = values[0] if len(values) == 1 else octets.joined(values)
+        return None if octets.text_end(value, 0) < len(value) or _TAB in value else value
 
     def body(self, context: RuleContext | None, media_type: str, known: Mapping[str, bytes] | None = None) -> bytes:
         """The text as a body of ``media_type``, in which values are escaped where that is HTML, XML, JSON or a script.
@@ -104,8 +113,11 @@ def _as_script(value: bytes) -> bytes:
 
 def scheme_of(context: RuleContext) -> bytes:
     """``http`` or ``https``: what the client spoke, with l7 or with a trusted proxy that says so."""
-    told = _told(context.believed, b"x-forwarded-proto:").lower()
-    return told if told in _SCHEMES else context.hop.scheme
+    if context.believed is not None:
+        told = _told(context.believed, b"x-forwarded-proto:").lower()
+        if told in _SCHEMES:
+            return told
+    return context.hop.scheme
 
 
 def _port_of(context: RuleContext) -> bytes:
@@ -126,12 +138,19 @@ def _told(believed: bytes | None, name: bytes) -> bytes:
     return b""
 
 
+def _none(context: RuleContext) -> bytes:
+    """No value: what is known of failures only."""
+    return b""
+
+
 def _client(context: RuleContext) -> bytes:
-    return context.exchange.client.encode("ascii", "replace")
+    client = context.exchange.client
+    return client.encode("ascii", "replace")
 
 
 def _host(context: RuleContext) -> bytes:
-    return context.head.host.encode("ascii", "replace")
+    host = context.head.host
+    return host.encode("ascii", "replace")
 
 
 def _path(context: RuleContext) -> bytes:
@@ -147,7 +166,8 @@ def _target(context: RuleContext) -> bytes:
 
 
 def _request_id(context: RuleContext) -> bytes:
-    return context.exchange.request_id.encode("ascii", "replace")
+    request_id = context.exchange.request_id
+    return request_id.encode("ascii", "replace")
 
 
 def _user(context: RuleContext) -> bytes:

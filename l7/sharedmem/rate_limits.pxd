@@ -2,6 +2,7 @@
 
 cimport cython
 
+from l7 cimport clock
 from l7.sharedmem cimport integers
 
 cdef long long _SETS, _WAYS, _NO_ROOM, _TIME_BITS, _TIME, _SCALE_BITS, _SCALE, _SET_BITS, _TAG, _IDENTITY, _LONGEST
@@ -14,7 +15,7 @@ cdef class Bucket:
     cpdef long long left(self, long long ahead) except? -1
 
 cdef class RateLimitTable:
-    cdef object _cells, _clock, _file
+    cdef object _cells, _file, _ticks
     cdef bint _locked
     cdef public bytes seed
 

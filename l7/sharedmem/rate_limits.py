@@ -16,9 +16,9 @@ file stands around it, which the system takes from a process that dies.
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable
 
+from l7 import clock
 from l7.compiled import is_compiled
 from l7.sharedmem import integers
 from l7.sharedmem.mapping import SharedFile
@@ -95,16 +95,16 @@ class Bucket:
 class RateLimitTable:
     """The words of all clients, in memory that every process forked later shares.
 
-    :param clock: nanoseconds that all processes count from the same moment.
+    :param ticks: nanoseconds that all processes count from the same moment; None for `l7.clock.monotonic_ns`.
     :raises OSError: there is no memory.
     """
 
-    __slots__ = ("_cells", "_clock", "_file", "_locked", "seed")
+    __slots__ = ("_cells", "_file", "_locked", "_ticks", "seed")
 
-    def __init__(self, clock: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(self, ticks: Callable[[], int] | None = None) -> None:
         self._file = SharedFile("l7-rate-limits")
         self._cells = integers.view(self._file.map(0, _SETS * (_WAYS + 1)))
-        self._clock = clock
+        self._ticks = ticks
         self._locked = not is_compiled()
         self.seed = secrets.token_bytes(16)
         """What all keys begin with, so that no client can choose whose word is where."""
@@ -146,7 +146,7 @@ class RateLimitTable:
 
     def _now(self, scale: int) -> int:
         """The time in units of a scale, in its circle."""
-        now: int = self._clock()
+        now = clock.monotonic_ns() if self._ticks is None else self._ticks()
         return now >> 3 * scale & _TIME
 
     def _find(self, at: int, identity: int) -> int:

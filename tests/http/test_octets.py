@@ -55,8 +55,10 @@ KINDS = {
     "size_line": (BYTES, "size"),
     "cut": (BYTES, "data, at, end"),
     "stripped": (BYTES, "data, at, end"),
+    "line_among": (SIZE, "data, at, initials"),
+    "digits": (BYTES, "size"),
 }
-TYPES = {"data": BYTES, "piece": BYTES, "at": SIZE, "end": SIZE, "size": LONG}
+TYPES = {"data": BYTES, "piece": BYTES, "initials": BYTES, "at": SIZE, "end": SIZE, "size": LONG}
 
 
 def _build(directory: Path, *flags: str) -> Run:
@@ -150,7 +152,21 @@ def calls() -> list[tuple[str, tuple[object, ...]]]:
     for line in [one + b"\r\n" for one in [*odd, *long, b"1f4"]] + [b"1f4", b"1f4\r", b"1f4\n", b"1f4 \r\n"]:
         found.append(("size_line_end", (line, 0)))
         found += [("hexadecimal_at", (line, 0))] * (octets.size_line_end(line, 0) > 0)
-    return found + [("size_line", (size,)) for size in (0, 1, 15, 16, 255, 65536, 2**40, 2**63 - 1)]
+    found += _looks_for_lines(chance)
+    sizes = (0, 1, 9, 10, 15, 16, 255, 65536, 2**40, 2**63 - 1)
+    return found + [(name, (size,)) for size in sizes for name in ("size_line", "digits")]
+
+
+def _looks_for_lines(chance: random.Random) -> list[tuple[str, tuple[object, ...]]]:
+    """For lines of every length, from each line on; their names also in upper case, and within other lines."""
+    initials = [bytes([code in wanted for code in range(256)]) for wanted in (b"", b"x", b"xe\x7f")]
+    found: list[tuple[str, tuple[object, ...]]] = []
+    for _ in range(100):
+        lines = [chance.choice([b"", b"X", b"x-e", b"_e", b"a:x", b"E" * 40, b"a" * 15, b"a" * 31]) for _ in range(6)]
+        data = b"\r\n".join(lines)
+        starts = [len(b"\r\n".join([*lines[:number], b""])) for number in range(len(lines))]
+        found += [("line_among", (data, at, wanted)) for at in (*starts, len(data)) for wanted in initials]
+    return found
 
 
 def test_the_compiled_functions_say_what_their_sources_say(tmp_path: Path) -> None:

@@ -142,21 +142,13 @@ def test_answers_tell_what_is_left(limiter: RateLimiter) -> None:
 
 def test_without_room_requests_pass_and_are_counted_for_their_route(memory: SharedMemory, limiter: RateLimiter) -> None:
     limit = rule(limiter, requests=1)
-    for number in range(7):
-        memory.rate_limits.charge((number + 1) * SETS, limit._bucket)
-    limit._key = FirstSet()  # type: ignore[assignment]
     context = asked()
+    for number in range(7):  # clients in the set of this one
+        memory.rate_limits.charge(limit._key.of(context) ^ (number + 1) * SETS, limit._bucket)
     context.exchange.row = FIRST_ROW
     assert all(admits(limit, one) for one in (context, context, asked()))
     writer = memory.writer(FIRST_WORKER)
     assert [writer.total(place(row, RATE_OVERFLOWED)) for row in (FIRST_ROW, UNROUTED)] == [2, 1]
-
-
-class FirstSet:
-    """A key in a set that is full."""
-
-    def of(self, context: RuleContext) -> int:
-        return 1_000 * SETS
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 An answer of l7's own gets the fields of a rule, too, but keeps what it says itself: a 401 its challenge, a 503 its
 Retry-After. What describes a server's content, or how long that may be kept, is not said of l7's refusals.
+
+Hot: each is called by its pointer, and hands the head on to `l7.rules.heads.headers`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from l7.config.generation import Path
@@ -46,7 +47,7 @@ class RequestHeadersRule(RequestRule):
     def of(cls, settings: RouteSettings, resources: Any) -> RequestHeadersRule | None:
         """The rule of a route; None where it changes nothing."""
         placed = settings.own("request_headers")
-        return None if placed is None or not any(_words(placed[0])) else cls(placed[1], placed[0])
+        return None if placed is None or not _words(placed[0]) else cls(placed[1], placed[0])
 
     def describe(self) -> str:
         """What is changed, without the values that prove who asks."""
@@ -54,7 +55,8 @@ class RequestHeadersRule(RequestRule):
 
     def on_request(self, context: RuleContext) -> None:
         """Change the head that goes to a server."""
-        context.head.runs = self.changes.apply(context.head.runs, context)
+        head = context.head
+        head.runs = self.changes.apply(head.runs, context)
 
 
 class ResponseHeadersRule(ResponseRule):
@@ -84,7 +86,7 @@ class ResponseHeadersRule(ResponseRule):
     @classmethod
     def _placed(cls, placed: Placed) -> ResponseHeadersRule | None:
         section, path = placed
-        return cls(path, section) if any(_words(section)) else None
+        return cls(path, section) if _words(section) else None
 
     def describe(self) -> str:
         """What is changed."""
@@ -119,12 +121,13 @@ def _sent(value: str) -> str:
     return "" if value == REDACTED else value
 
 
-def _words(section: RequestHeaders | ResponseHeaders) -> Iterator[str]:
+def _words(section: RequestHeaders | ResponseHeaders) -> list[str]:
     """What a section says, in the order in which it is done."""
-    for name in section.remove:
-        yield f"remove {name}"
-    for name, value in section.set.items():
-        yield f"set {name}: {REDACTED if isinstance(value, SecretStr) else value}"
-    for name, values in section.add.items():
-        for one in values:
-            yield f"add {name}: {REDACTED if isinstance(one, SecretStr) else one}"
+    words = [f"remove {name}" for name in section.remove]
+    words += [f"set {name}: {_shown(value)}" for name, value in section.set.items()]
+    words += [f"add {name}: {_shown(value)}" for name, values in section.add.items() for value in values]
+    return words
+
+
+def _shown(value: str | SecretStr) -> str:
+    return REDACTED if isinstance(value, SecretStr) else value

@@ -17,6 +17,7 @@ from l7.rules.templates import Template, scheme_of
 _SECURE_ONLY = b"strict-transport-security"
 """Not sent over plain http (RFC 6797, 7.2)."""
 # As the compiler's own integers: see the .pxd.
+_SPACE = 0x20
 _COLON = 0x3A
 _HYPHEN = 0x2D
 _UNDERSCORE = 0x5F
@@ -26,7 +27,7 @@ _LOWER = 0x20
 class Line:
     """A field line that a rule writes; ``fixed`` is the whole of it where it is the same for every request."""
 
-    __slots__ = ("fixed", "key", "name", "value")
+    __slots__ = ("_secure", "fixed", "key", "name", "value")
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name.encode("ascii") + b": "
@@ -34,14 +35,18 @@ class Line:
         """The name as it is compared."""
         self.value = Template.parse(text)
         constant = self.value.constant
-        self.fixed = None if not constant or self.key == _SECURE_ONLY else self.name + constant
+        self._secure = self.key == _SECURE_ONLY
+        self.fixed = None if not constant or self._secure else self.name + constant
 
     def write(self, context: RuleContext | None) -> bytes:
         """The line for a request; empty where none is sent: for a value that is empty, or holds a control character."""
-        if self.key == _SECURE_ONLY and (context is None or scheme_of(context) != b"https"):
+        if self._secure and (context is None or scheme_of(context) != b"https"):
             return b""
         value = self.value.expand(context)
-        value = value.strip(b" ") if value else b""
+        if not value:
+            return b""
+        if value[0] == _SPACE or value[-1] == _SPACE:
+            value = value.strip(b" ")
         return self.name + value if value else b""
 
 
@@ -112,7 +117,8 @@ class FieldChanges:
             if isinstance(line, bytes):
                 changed.append(line)
             else:
-                written = line.write(context)
+                other: Line = line
+                written = other.write(context)
                 if written:
                     changed.append(written)
 
@@ -121,14 +127,15 @@ class FieldChanges:
         kept: list[bytes] = []
         for run in runs:
             size = len(run)
-            start = at = 0  # where what is kept begins, and the present line
+            start = 0  # where what is kept begins
+            at = octets.line_among(run, 0, self._initials)
             while at < size:
-                end = octets.text_end(run, at)
-                if octets.octet(self._initials, octets.octet(run, at) | _LOWER) and self._goes(run, at):
+                end = octets.text_end(run, at) + 2
+                if self._goes(run, at):
                     if at > start:
                         kept.append(octets.cut(run, start, at - 2))
-                    start = end + 2
-                at = end + 2
+                    start = end
+                at = octets.line_among(run, end, self._initials) if end < size else size
             if not start:
                 kept.append(run)
             elif start < size:
