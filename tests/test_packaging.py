@@ -75,6 +75,13 @@ class Environment:
     def install(self, what: Path, **environ: str) -> Done:
         return run(*PIP, "--python", self.python, "install", *OFFLINE, what, timeout=400, **environ)
 
+    def copy(self, installed: Environment) -> None:
+        """Take over what pip has put into another one: the package, what is known of it, and the command."""
+        for path in installed.package.parent.glob("l7*"):
+            shutil.copytree(path, self.package.parent / path.name)
+        self.program.write_text(installed.program.read_text().replace(str(installed.directory), str(self.directory)))
+        self.program.chmod(0o755)
+
     def version(self, **environ: str) -> str:
         done = run(self.program, "--version", cwd=self.directory, **environ)
         assert (done.returncode, done.stderr) == (0, "")
@@ -105,6 +112,22 @@ def wheel() -> Path:
         pytest.skip("an editable install comes from no wheel: make test builds one")
     assert len(found) == 1
     return found[0]
+
+
+@pytest.fixture(scope="module")
+def from_wheel(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """What pip has made of the wheel, to look at and to copy: it is installed once."""
+    installed = Environment(tmp_path_factory.mktemp("installed") / "environment")
+    done = installed.install(wheel)
+    assert done.returncode == 0, done.stderr
+    return installed
+
+
+@pytest.fixture
+def installed(from_wheel: Environment, environment: Environment) -> Environment:
+    """One of a test's own, with l7 from the wheel."""
+    environment.copy(from_wheel)
+    return environment
 
 
 @pytest.fixture(scope="module")
@@ -157,12 +180,10 @@ def test_an_index_would_take_the_wheel(wheel: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_wheel_installs_and_proxies_compiled(wheel: Path, environment: Environment, tmp_path: Path) -> None:
-    done = environment.install(wheel)
-    assert done.returncode == 0, done.stderr
-    assert missing(environment.package) == []
-    assert environment.version().startswith(f"l7 {l7.__version__} (compiled, ")
-    assert not [line for line in environment.proxies(tmp_path) if "compiled" in line]
+def test_the_wheel_installs_and_proxies_compiled(from_wheel: Environment, tmp_path: Path) -> None:
+    assert missing(from_wheel.package) == []
+    assert from_wheel.version().startswith(f"l7 {l7.__version__} (compiled, ")
+    assert not [line for line in from_wheel.proxies(tmp_path) if "compiled" in line]
 
 
 def few_modules(sdist: Path, directory: Path, *hot: str) -> Path:
@@ -226,9 +247,8 @@ def test_asked_for_pure_python_it_installs_without_extensions_and_says_so(
 
 
 @pytest.mark.parametrize("value", ["", "0", "1"])
-def test_the_variable_means_the_same_at_run_time(value: str, wheel: Path, environment: Environment) -> None:
-    environment.install(wheel)
-    said = environment.version(L7_PURE_PYTHON=value)
+def test_the_variable_means_the_same_at_run_time(value: str, from_wheel: Environment) -> None:
+    said = from_wheel.version(L7_PURE_PYTHON=value)
     if value == "1":
         assert "(pure Python, " in said and "L7_PURE_PYTHON is set" in said
     else:
@@ -237,46 +257,41 @@ def test_the_variable_means_the_same_at_run_time(value: str, wheel: Path, enviro
         "import l7.http.parser as parser, l7.workers.downstream.connection_handler as handler; "
         "print(parser.__file__, handler.__file__)"
     )
-    files = run(environment.python, "-c", source, cwd=environment.directory, L7_PURE_PYTHON=value).stdout.split()
+    files = run(from_wheel.python, "-c", source, cwd=from_wheel.directory, L7_PURE_PYTHON=value).stdout.split()
     assert {file.endswith(".py") for file in files} == {value == "1"}
 
 
-def test_without_one_extension_all_sources_run_and_it_is_told(wheel: Path, environment: Environment) -> None:
-    environment.install(wheel)
-    (environment.package / "http" / f"parser{SUFFIX}").unlink()
-    said = environment.version()
+def test_without_one_extension_all_sources_run_and_it_is_told(installed: Environment) -> None:
+    (installed.package / "http" / f"parser{SUFFIX}").unlink()
+    said = installed.version()
     assert "(pure Python, " in said and "the compiled module of l7.http.parser is missing (install l7 again)" in said
 
 
-def test_extensions_of_another_python_are_left_alone(wheel: Path, environment: Environment, tmp_path: Path) -> None:
-    environment.install(wheel)
-    for path in environment.package.rglob("*.so"):
+def test_extensions_of_another_python_are_left_alone(installed: Environment, tmp_path: Path) -> None:
+    for path in installed.package.rglob("*.so"):
         path.rename(path.with_name(path.name.replace(SUFFIX, ".cpython-39-x86_64-linux-gnu.so")))
-    said = environment.version()
+    said = installed.version()
     assert "(pure Python, " in said and "there are no compiled modules for this Python" in said
-    assert [line for line in environment.proxies(tmp_path) if "not compiled" in line]
+    assert [line for line in installed.proxies(tmp_path) if "not compiled" in line]
 
 
 @pytest.mark.parametrize("stale", ["l7/exchange", "l7/telemetry/counters"])
-def test_an_extension_of_another_build_is_named(
-    stale: str, wheel: Path, environment: Environment, tmp_path: Path
-) -> None:
+def test_an_extension_of_another_build_is_named(stale: str, installed: Environment, tmp_path: Path) -> None:
     """A class has another size in it: it is the one that defines it, or one that uses it."""
-    environment.install(wheel)
     other = tmp_path / "other"
-    shutil.copytree(environment.package, other / "l7", ignore=shutil.ignore_patterns("*.so"))
+    shutil.copytree(installed.package, other / "l7", ignore=shutil.ignore_patterns("*.so"))
     types = other / "l7" / "exchange.pxd"
     types.write_text(f"{types.read_text('utf-8')}    cdef public object spare\n", "utf-8")
     done = run(sys.executable, "-m", "cython", "-3", "-X", "annotation_typing=False", f"{stale}.py", cwd=other)
     assert done.returncode == 0, done.stderr
-    extension = environment.package.parent / f"{stale}{SUFFIX}"
+    extension = installed.package.parent / f"{stale}{SUFFIX}"
     flags = ("-O0", "-g0", "-w", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}")
     done = run("cc", *flags, f"{stale}.c", "-o", extension, cwd=other)
     assert done.returncode == 0, done.stderr
-    done = run(environment.program, "-p", "0", "*=127.0.0.1:9", cwd=tmp_path)
+    done = run(installed.program, "-p", "0", "*=127.0.0.1:9", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     (said,) = done.stderr.splitlines()
-    assert said.startswith(f"l7: {environment.package}/") and "l7.exchange.Exchange size changed" in said
+    assert said.startswith(f"l7: {installed.package}/") and "l7.exchange.Exchange size changed" in said
     assert said.endswith("install l7 again, by pip install --force-reinstall")
 
 
