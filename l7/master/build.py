@@ -147,7 +147,7 @@ def build(context: MasterContext, run: Run, inheritance: InheritedResources | No
     monitor = MonitorSupervisor(context, control_server, names, CertificateRequests(context))
     logs = LogReopener(context, control_server.answer)
     commands = ControlCommands(context, control_server, reload_tracker, logs, monitor)
-    state_file = StateFile(generations.shared_state, generations.administration, names)
+    state_file = StateFile(generations.shared_state, generations.administration, names, reload_tracker)
     upgrades = UpgradeCoordinator(context, broker, commands, state_file, inheritance)
     announcer = ServiceAnnouncer(context, commands, upgrades)
     workers = WorkerSupervisor(context, broker, logs, gauges, run)

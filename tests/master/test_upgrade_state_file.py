@@ -11,6 +11,7 @@ from l7.config.schema import Config
 from l7.ipc.requests import ServerRequest
 from l7.master.children.poll import Poll
 from l7.master.children.table import ChildTable
+from l7.master.control.reload_tracker import KEPT, MOST_LINES, ReloadTracker
 from l7.master.state.dns_results import DnsResultPublisher
 from l7.master.state.overrides import ServerOverrides
 from l7.master.state.shared_state import SharedMemoryOwner
@@ -22,6 +23,10 @@ KEY = ("a", NAME)
 FOUND = [["10.0.0.1", 8080, -1, False]]
 
 
+def _answer_nobody(_connection: object, _answer: object) -> None:
+    """Nobody waits."""
+
+
 class Side:
     """One of the two, as far as it matters here."""
 
@@ -30,7 +35,8 @@ class Side:
         self.shared_state = SharedMemoryOwner(Config(backends={"a": {"servers": [ONE, NAME]}}))
         self.overrides = ServerOverrides(self.shared_state, events)
         self.names = DnsResultPublisher(self.shared_state, self.overrides, ChildTable(Poll()), events)
-        self.file = StateFile(self.shared_state, self.overrides, self.names)
+        self.reloads = ReloadTracker(_answer_nobody, int)
+        self.file = StateFile(self.shared_state, self.overrides, self.names, self.reloads)
 
     def order(self, want: str) -> None:
         assert self.overrides.answer(ServerRequest("a", ONE, want))["ok"]
@@ -81,3 +87,21 @@ def test_one_that_died_while_it_wrote_leaves_what_was_taken_at_first(old: Side, 
     os.ftruncate(old.file.descriptor, 20)
     new.file.take_rest()
     assert new.overrides.lines() == [f"server a {ONE}: drain, as an administrator wants"]
+
+
+def test_how_reloads_went_is_taken_over(old: Side, new: Side) -> None:
+    for number in range(KEPT + 3):
+        old.reloads.begin()
+        old.reloads.loaded(number, [f"change {one}" for one in range(MOST_LINES + 2)], [])
+        old.reloads.settled(number - number % 2)
+    old.file.write()
+    new.file.take(new.file.descriptor)
+    new.file.take_rest()
+    assert new.reloads.history == old.reloads.history
+    assert len(new.reloads.history) == KEPT
+    assert [one["ok"] for one in new.reloads.history[-3:]] == [True, False, True]
+    assert new.reloads.history[-1]["changes"][MOST_LINES - 1 :] == [f"change {MOST_LINES - 1}", "… and 2 more"]
+    new.reloads.begin()
+    new.reloads.refused(["no"], 5)
+    assert [one["reasons"] for one in new.reloads.history[-2:]] == [[], ["no"]]
+    assert new.reloads.history[-2]["handed-over"] == 0

@@ -33,7 +33,8 @@ from l7.master.part import MasterPart
 from l7.master.supervision.events import ReloadRequested
 from l7.master.supervision.lifecycle import ENDS, MasterPhase
 
-NO_MONITOR = "no monitor process is at work, which would tell; ask again in a moment"
+NO_MONITOR = "the overview is made by a monitor process, and there is none: write `admin: ADDRESS`, or have servers"
+NOT_BEGUN = "the monitor process, which makes the overview, is not at work just now; ask again in a moment"
 
 
 class Monitor(Protocol):
@@ -108,7 +109,7 @@ class ControlCommands(MasterPart):
             self._show_recorder(connection)
         elif isinstance(request, OverviewRequest):
             if not self._server.pass_on(connection, self._monitor.tell_overview):
-                self._server.answer(connection, refusal(NO_MONITOR))
+                self._server.answer(connection, refusal(NOT_BEGUN if self._monitor.entry() else NO_MONITOR))
         else:
             self._server.answer(connection, self._answer(request))
 

@@ -93,7 +93,7 @@ class ReloadTracker:
 
     def adopt(self, history: Sequence[dict[str, Any]]) -> None:
         """Begin with the results of another l7, whose place this one takes."""
-        self._history.extendleft(reversed([dict(one) for one in history]))
+        self._history = deque([*history, *self._history], KEPT)
 
     def _freeze(self) -> None:
         """Note how many connections the last reload has handed over by now."""

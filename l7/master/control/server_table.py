@@ -21,8 +21,9 @@ from l7.telemetry.situation.situations import PastStates
 def table(config: Config, shared_state: SharedMemoryOwner) -> Iterator[dict[str, Any]]:
     """Yield an entry for each server, and for each address of a name."""
     counts = shared_state.shared_memory.history.counted(max(shared_state.rows.used(), default=0) + 1)
+    written = shared_state.shared_memory.written()
     for route, backend in config.backends.items():
-        for entry, row in plain_entries(route, backend, shared_state):
+        for entry, row in plain_entries(route, backend, shared_state, written):
             yield {**entry, "changes": counts.get(row, 0), "last-change": _last_change(row, counts, shared_state)}
 
 
@@ -51,7 +52,8 @@ def states(generations: Generations, request: ServersRequest) -> Answer:
 def _history_of(generations: Generations, key: RowKey) -> Iterator[dict[str, Any]]:
     shared_state = generations.shared_state
     backend = generations.current.generation.config.backends.get(key[0])
-    for entry, row in () if backend is None else plain_entries(key[0], backend, shared_state):
+    written = shared_state.shared_memory.written()
+    for entry, row in () if backend is None else plain_entries(key[0], backend, shared_state, written):
         if (entry["backend"], entry["server"], entry["address"])[: len(key)] != key:
             continue
         # What is wanted of a name holds for all its addresses.

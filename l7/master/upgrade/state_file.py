@@ -1,8 +1,8 @@
 """The state that an l7 hands to its successor, which need not find it out anew.
 
-What administrators want, what names stand for, what checks have found, and what cookies are signed with. Counters begin
-anew. It is handed down as an anonymous file, because it may be larger than a variable of the environment can be, and is
-written twice: when the next l7 is started, and when that takes over.
+What administrators want, what names stand for, what checks have found, what cookies are signed with, and how reloads
+went. Counters begin anew. It is handed down as an anonymous file, because it may be larger than a variable of the
+environment can be, and is written twice: when the next l7 is started, and when that takes over.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 from typing import Any
 
+from l7.master.control.reload_tracker import ReloadTracker
 from l7.master.state.dns_results import DnsResultPublisher
 from l7.master.state.overrides import ServerOverrides
 from l7.master.state.rows import OutOfRowsError
@@ -24,7 +25,14 @@ _HEALTH = (layout.HEALTH, layout.HEALTH_SINCE, layout.HEALTH_WHY)
 class StateFile:
     """The file that this l7 leaves its successor, or has from its predecessor; there is one at a time, or none."""
 
-    def __init__(self, shared_state: SharedMemoryOwner, overrides: ServerOverrides, names: DnsResultPublisher) -> None:
+    def __init__(
+        self,
+        shared_state: SharedMemoryOwner,
+        overrides: ServerOverrides,
+        names: DnsResultPublisher,
+        reload_tracker: ReloadTracker,
+    ) -> None:
+        self._reload_tracker = reload_tracker
         self._shared_state = shared_state
         self._overrides = overrides
         self._names = names
@@ -47,6 +55,7 @@ class StateFile:
                 for name, found in shared_state.resolved.items()
             ],
             "health": [[list(key), *health] for key in shared_state.rows if (health := _health(shared_state, key))[0]],
+            "reloads": self._reload_tracker.history,
             "cookie-key": shared_state.cookie_key.hex(),
         }
         os.ftruncate(self.descriptor, 0)
@@ -68,6 +77,7 @@ class StateFile:
                 for cell, value in zip(_HEALTH, health, strict=True):
                     monitor.put(layout.place(shared_state.rows[server], cell), int(value))
         self._overrides.adopt(known["orders"])
+        self._reload_tracker.adopt(known.get("reloads", []))  # an older l7 does not tell
 
     def take_rest(self) -> None:
         """Take over what the predecessor found out while this l7 booted, and close the file, if there is one.

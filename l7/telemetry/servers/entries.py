@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,6 +27,8 @@ from l7.config.values.addresses import Address
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import RowKey, place
+
+_BLANK = ServerRecord()
 
 
 class Rows(Protocol):
@@ -68,10 +70,14 @@ class ServerEntry:
     backup: bool
 
 
-def server_entries(route: str, backend: Backend, source: ServerSource, now: int) -> Iterator[ServerEntry]:
+def server_entries(
+    route: str, backend: Backend, source: ServerSource, written: Container[int], now: int
+) -> Iterator[ServerEntry]:
     """Yield the servers of a backend, a name by each of its addresses, as they are at ``now`` (nanoseconds).
 
     A service (SRV) that was not looked up yet has none.
+
+    :param written: the rows that any process has written to (`SharedMemory.written`): to read others takes memory.
     """
     writer = source.writer
     rules = StateRules.of(backend)
@@ -80,22 +86,24 @@ def server_entries(route: str, backend: Backend, source: ServerSource, now: int)
         parent = source.rows[name]
         if name not in source.resolved:
             if not server.address.srv:
-                known = read_record(writer, parent)
+                known = read_record(writer, parent) if parent in written else _BLANK
                 verdict = evaluate(known, server.weight, rules, now)
                 yield ServerEntry(server, None, parent, known, verdict, server.backup)
             continue
         for one in source.resolved[name]:
-            known = read_record(writer, one.row, parent)
+            known = read_record(writer, one.row, parent) if one.row in written or parent in written else _BLANK
             verdict = evaluate(known, server.weight if one.weight < 0 else one.weight, rules, now)
             address = str(Address(one.host, one.port))
             yield ServerEntry(server, address, one.row, known, verdict, server.backup or one.reserve)
 
 
-def plain_entries(route: str, backend: Backend, source: ServerSource) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yield an entry for each server of a backend, and for each address of a name, with its row."""
+def plain_entries(
+    route: str, backend: Backend, source: ServerSource, written: Container[int]
+) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield an entry for each server of a backend, and each address of a name, with its row; as `server_entries`."""
     writer = source.writer
     now = time.monotonic_ns()
-    judged = list(server_entries(route, backend, source, now))
+    judged = list(server_entries(route, backend, source, written, now))
     used = set(map(id, choose(judged, backend.panic)))
     for one in judged:
         entry = {
@@ -104,11 +112,11 @@ def plain_entries(route: str, backend: Backend, source: ServerSource) -> Iterato
             "address": one.address,
             "state": one.verdict.state.value,
             "why": _why(one, backend, now) or why_unresolved(source, route, one.server),
-            "last-error": _last_error(writer, place(one.row), now),
+            "last-error": _last_error(writer, place(one.row), now) if one.row in written else None,
             "weight": one.verdict.weight,
             "backup": one.backup,
             "used": id(one) in used,
-            "in-flight": writer.total(place(one.row, layout.IN_FLIGHT)),
+            "in-flight": writer.total(place(one.row, layout.IN_FLIGHT)) if one.row in written else 0,
         }
         yield entry, one.row
     for server in merged(backend.servers).values():

@@ -82,15 +82,15 @@ class ServerFigures:
                 found.by_route[route] = RouteServers(count, count)
                 quiet.append(route)
                 continue
-            entries = list(plain_entries(route, backend, self._known))
+            entries = list(plain_entries(route, backend, self._known, written))
             judged += entries
             found.by_route[route] = _counted(entries)
         chosen = heapq.nsmallest(most, judged, key=self._order)
         for route in quiet if len(chosen) < most else ():
-            chosen += list(plain_entries(route, self._config.backends[route], self._known))
+            chosen += list(plain_entries(route, self._config.backends[route], self._known, written))
             if len(chosen) >= most:
                 break
-        found.entries = list(self._shown(chosen[:most]))
+        found.entries = list(self._shown(chosen[:most], written))
         found.left_out = sum(one.servers for one in found.by_route.values()) - len(found.entries)
         return found
 
@@ -106,7 +106,7 @@ class ServerFigures:
         now = self._sampler.now(row)
         return entry["state"] == ServerState.UP.value and not entry["why"], -now.errors, -now.rate
 
-    def _shown(self, chosen: Sequence[tuple[dict[str, Any], int]]) -> Iterator[dict[str, Any]]:
+    def _shown(self, chosen: Sequence[tuple[dict[str, Any], int]], written: WrittenRows) -> Iterator[dict[str, Any]]:
         for number, (entry, row) in enumerate(chosen, 1):
             if number % AT_EASE == 0:
                 self._pause()
@@ -114,7 +114,7 @@ class ServerFigures:
             yield {
                 **entry,
                 **self._changes(entry, row),
-                "requests": self._known.writer.total(place(row, REQUESTS)),
+                "requests": self._known.writer.total(place(row, REQUESTS)) if row in written else 0,
                 "rate": round(now.rate, 2),
                 "errors": round(now.errors, 2),
                 "p50": now.p50,

@@ -1,6 +1,6 @@
 """Looks every few seconds at what routes and servers have counted, and keeps what came of it (`TrafficHistory`).
 
-Only rows of the shared memory that anybody has written to are looked at, and of those one number, unless it has grown.
+Only rows of the shared memory that anybody has written to are looked at, and of those one number unless it has grown.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ LOOKED = 400
 """Rows that are looked at in one go."""
 
 _NEITHER, _ROUTE, _SERVER = range(3)
+_LOOK = {_ROUTE: layout.DURATION_SUM, _SERVER: layout.REQUESTS}
+"""What has grown of a row if anything has: no request takes less than a microsecond."""
 _REQUESTS, _ERRORS, _REFUSED, _BUCKETS = range(4)
 _COUNTS = _BUCKETS + len(layout.BOUNDS) + 1
+_ZEROS = array("q", bytes(8 * _COUNTS))
 _MICRO = [bound * 1e6 for bound in layout.BOUNDS]
 
 
@@ -45,19 +48,23 @@ class PresentTraffic(NamedTuple):
 
 
 class _RowCounts:
-    """What a row had counted when it was last looked at, and what it did in the last rounds."""
+    """What a row had counted when it was last read, and what it did in the last rounds."""
 
-    __slots__ = ("counts", "recent", "under_way")
+    __slots__ = ("counts", "look_at", "recent", "seen", "under_way")
 
-    def __init__(self) -> None:
-        self.counts = _zeros()
+    def __init__(self, look_at: int = 0) -> None:
+        self.look_at = look_at
+        """The cell that has grown if anything has: see `_LOOK`."""
+        self.seen = 0
+        """What it was."""
         self.under_way = False
-        self.recent: list[tuple[int, array[int]]] = []
+        """Whether requests were under way, whose outcome may come without another one."""
+        self.counts: array[int] = _ZEROS
+        self.recent: tuple[tuple[int, array[int]], ...] = ()
 
     def remember(self, number: int, grown: array[int]) -> None:
         """Note what was counted in a round."""
-        self.recent = [one for one in self.recent if one[0] > number - WINDOW]
-        self.recent.append((number, grown))
+        self.recent = (*(one for one in self.recent if one[0] > number - WINDOW), (number, grown))
 
 
 class TrafficSampler:
@@ -100,36 +107,39 @@ class TrafficSampler:
     # --- looking ------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        self._begin()
+        self.begin()
         before = monotonic()
         while True:
             gevent.sleep(INTERVAL - monotonic() % INTERVAL)
             now = monotonic()
             if now - before > INTERVAL / 10:
                 try:
-                    self._look(int(now / INTERVAL) - 1, now - before)
+                    self.look(int(now / INTERVAL) - 1, now - before)
                 except Exception:  # a fault of ours costs one round, and is told to the operator
                     sys.excepthook(*sys.exc_info())
                 before = now
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Take what is counted now for the beginning."""
         for number, row in enumerate(self._rows(), 1):
-            kind = self._kind(row)
-            if kind != _NEITHER:
-                grown = self._difference(row)
-                if kind == _ROUTE:
+            known = self._of(row)
+            if known is not None and self._has_changed(known):
+                grown = self._difference(row, known)
+                if self._kinds[row] == _ROUTE:
                     self._total.counts = _sum(self._total.counts, grown)
             if number % ROWS == 0:
                 gevent.sleep(0)
 
-    def _look(self, number: int, seconds: float) -> None:
-        total, read = _zeros(), 0
+    def look(self, number: int, seconds: float) -> None:
+        """Note what was counted in a round, the last look before which was ``seconds`` ago."""
+        total, read = _ZEROS, 0
         for looked, row in enumerate(self._rows(), 1):
-            if self._has_changed(row):
-                grown = self._difference(row)
+            known = self._known.get(row) or self._of(row)
+            if known is not None and self._has_changed(known):
+                grown = self._difference(row, known)
                 if any(grown):
-                    self._note(row, number, grown)
-                    if self._kind(row) == _ROUTE:
+                    self._note(row, known, number, grown)
+                    if self._kinds[row] == _ROUTE:
                         total = _sum(total, grown)
                 read += 1
             if read == ROWS or looked % LOOKED == 0:
@@ -141,34 +151,32 @@ class TrafficSampler:
         self._history.note_round(number, seconds)
         self._looks.append((number, seconds))
 
-    def _note(self, row: int, number: int, grown: array[int]) -> None:
-        self._known[row].remember(number, grown)
+    def _note(self, row: int, known: _RowCounts, number: int, grown: array[int]) -> None:
+        known.remember(number, grown)
         if self._history.write(row, number, _sample_of(grown)):
             self._unplaced.discard(row)
         else:
             self._unplaced.add(row)
 
-    def _has_changed(self, row: int) -> bool:
-        kind = self._kind(row)
-        if kind == _NEITHER:
-            return False
-        at, known, total = layout.place(row), self._known.get(row), self._writer.total
-        if kind == _ROUTE:
-            count = sum([total(cell) for cell in range(at + layout.STATUS, at + layout.STATUS + 6)])
-        else:
-            count = total(at + layout.REQUESTS)
-        if known is None:
-            return count > 0
-        return known.under_way or count != known.counts[_REQUESTS]
+    def _has_changed(self, known: _RowCounts) -> bool:
+        return known.under_way or self._writer.total(known.look_at) != known.seen
 
-    def _difference(self, row: int) -> array[int]:
-        """What a row has counted since it was last read."""
-        cells = self._writer.row(layout.place(row))
-        now = _counts_of_server(cells) if self._kind(row) == _SERVER else _counts_of_route(cells)
+    def _of(self, row: int) -> _RowCounts | None:
+        """What is known of a row; None where it is of no route and no server."""
         known = self._known.get(row)
         if known is None:
-            known = self._known[row] = _RowCounts()
-        before, known.counts, known.under_way = known.counts, now, bool(cells[layout.IN_FLIGHT])
+            kind = self._kind(row)
+            if kind == _NEITHER:
+                return None
+            known = self._known[row] = _RowCounts(layout.place(row, _LOOK[kind]))
+        return known
+
+    def _difference(self, row: int, known: _RowCounts) -> array[int]:
+        """What a row has counted since it was last read."""
+        kind, cells = self._kinds[row], self._writer.row(layout.place(row))
+        now = _counts_of_server(cells) if kind == _SERVER else _counts_of_route(cells)
+        before, known.counts, known.seen = known.counts, now, cells[_LOOK[kind]]
+        known.under_way = kind == _SERVER and cells[layout.IN_FLIGHT] > 0
         grown = array("q", map(int.__sub__, now, before))
         # Only a row that was given to another server counts less than before.
         return now if min(grown) < 0 else grown
@@ -229,10 +237,6 @@ _NOTHING = TrafficSample()
 
 def _sum(one: array[int], other: array[int]) -> array[int]:
     return array("q", map(int.__add__, one, other))
-
-
-def _zeros() -> array[int]:
-    return array("q", bytes(8 * _COUNTS))
 
 
 def _counts_of_route(cells: Sequence[int]) -> array[int]:
