@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -35,8 +36,8 @@ backends:
 """
 MISSPELT = "backends: {shop.example: {servers: [{address: '127.0.0.1:9', wieght: 1}]}}\n"
 MARKUP = "/<img/src=x/onerror=document.title='owned'>"
-HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[31m\x07\x9b\u202egnp\u200b\ufeff"
-SEEN = r"<script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[31m\x07\x9b\u202egnp\u200b\ufeff"
+HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[31m\x07\x9b\u202egnp\u200b\ufeff\ud800"
+SEEN = r"<script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[31m\x07\x9b\u202egnp\u200b\ufeff\ud800"
 """How that is to be shown."""
 
 CONTRAST = """() => {
@@ -232,7 +233,7 @@ def altered(change: Callable[[dict[str, Any]], None]) -> Callable[[Page], None]:
         found = route.fetch()
         document = found.json()
         change(document)
-        route.fulfill(response=found, json=document)
+        route.fulfill(response=found, body=json.dumps(document))
 
     return lambda page: page.route("**/overview", answer)
 
@@ -262,7 +263,10 @@ def test_it_shows_what_l7_does(visit, site):
     expect(page.locator("#workers tbody tr")).to_have_count(1)
     expect(page.locator("#workers")).to_contain_text("monitor process: ready")
     expect(page.locator("#certificates")).to_contain_text("no listener speaks TLS")
-    assert page.title() == f"({page.locator('#servers tr[data-tone]').count()}) l7 {site.url.removeprefix('http://')}"
+    assert (
+        page.title()
+        == f"({page.locator('#servers .state:not([data-tone=good])').count()}) l7 {site.url.removeprefix('http://')}"
+    )
 
 
 def test_a_route_and_a_server_lead_to_their_requests(visit):
@@ -394,7 +398,6 @@ def test_it_says_why_it_cannot_show_anything(visit):
 
     page = visit(change=prepare)
     for status, body, words in (
-        (401, "401 Unauthorized: no or wrong credentials\n", "wants a login"),
         (403, "403 Forbidden: write admin.users\n", "l7 refuses: write admin.users"),
         (503, "503 Service Unavailable: the master does not answer\n", "the master does not answer"),
         (200, "<html>", "what was answered is no JSON"),
@@ -407,6 +410,14 @@ def test_it_says_why_it_cannot_show_anything(visit):
         expect(page.locator("#age")).to_contain_text("old; next try in")
     now.clear()
     page.clock.fast_forward(30_000)
+    expect(page.locator("#status-text")).to_have_text("Live")
+    # Where it is to log in, the browser has asked for that already, and is not to ask again and again.
+    now |= {"status": 401, "body": "401 Unauthorized: no or wrong credentials\n"}
+    page.clock.fast_forward(30_000)
+    expect(page.locator("#status-text")).to_have_text("l7 wants a login for this page.")
+    expect(page.locator("#age")).to_have_text("")
+    now.clear()
+    page.get_by_role("button", name="Load the page again").click()
     expect(page.locator("#status-text")).to_have_text("Live")
 
 

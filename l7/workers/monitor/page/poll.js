@@ -4,6 +4,7 @@
 const WITHIN = 10_000; // milliseconds for an answer
 const LONGEST = 30_000; // milliseconds between two tries
 const LEAST = 1_000;
+const NO_LOGIN = 401;
 
 /** Why there is no document: `status` of the answer (0: none came), and what it said. */
 export class Refused extends Error {
@@ -37,7 +38,7 @@ export async function ask(path, signal, accept = 200) {
 }
 
 export class Poller {
-  /** @param seen called with each document; @param failed with a `Refused` and the milliseconds to the next try. */
+  /** @param seen called with each document; @param failed with a `Refused` and the milliseconds to the next try, 0 for none. */
   constructor(path, seen, failed) {
     this.path = path;
     this.seen = seen;
@@ -80,6 +81,11 @@ export class Poller {
     } catch (error) {
       if (asking !== this.asking) return;
       this.failures += 1;
+      if (error.status === NO_LOGIN) {
+        // The browser has asked for a login, and would ask again each time.
+        this.failed(error, 0);
+        return;
+      }
       wait = Math.min(this.interval * 2 ** (this.failures - 1), LONGEST);
       this.failed(error, wait);
     }

@@ -32,10 +32,18 @@ function linkCell() {
 
 const went = (request) => (request.code === "--" ? "" : request.code);
 const status = (request) => (request["under-way"] ? "under way" : [request.status || "none", went(request)].filter(Boolean).join(" "));
-const words = (request) => [request.failure, request.reason].filter(Boolean).filter((one, at, all) => all.indexOf(one) === at).join(": ");
+
+/** What went wrong, once. */
+function words(request) {
+  const { failure = "", reason = "" } = request;
+  if (!failure && !reason) return request.status >= 500 && request.server ? "answered so by the server" : "";
+  return !failure || reason.startsWith(failure) ? reason : [failure, reason].filter(Boolean).join(": ");
+}
+
 const ended = (request) => request.ended ?? request.started + (request.total ?? 0);
 
-function tone(request) {
+/** How it is coloured: by what came of it. */
+export function tone(request) {
   if (request.status >= 500 || (!request.status && !request["under-way"])) return "bad";
   return request.status >= 400 || went(request) ? "warn" : null;
 }

@@ -9,7 +9,7 @@ import { LiveTable } from "./table.js";
 const RANK = { down: 0, unreachable: 1, ejected: 2, maint: 3, drain: 4, up: 9 };
 const TONE = { down: "bad", unreachable: "bad", ejected: "bad", maint: "warn", drain: "warn", up: "good" };
 const LATELY = 900; // seconds for which it is told that a server has come back
-const rank = (server) => RANK[server.state] ?? 5;
+const rank = (server) => (server.state === "up" && server.why ? 8 : (RANK[server.state] ?? 5));
 
 /** Whether a server is not up. */
 export const troubled = (server) => server.state !== "up";
@@ -82,7 +82,7 @@ export class Servers {
       name: "servers", caption: "Servers; those that are not up first", columns, few: 15, noun: "server",
       none: "There is no server.", key: (item) => [item.backend, item.server, item.address].join("\n"),
       words: (item) => [item.backend, address(item), item.state, item.why].join(" "),
-      rowTone: (item) => (troubled(item) ? TONE[item.state] ?? "warn" : null),
+      rowTone: (item) => (troubled(item) ? (TONE[item.state] ?? "warn") : item.why ? "note" : null),
       order: (items) => items.map((item, at) => ({ item, at })).sort((a, b) => rank(a.item) - rank(b.item) || a.at - b.at).map((one) => one.item),
       filter: { label: "Filter servers", id: "filter-servers" },
     });

@@ -60,7 +60,7 @@ export class StatusLine {
 
   /** None has come; the next try is in `wait` milliseconds. */
   failed(error, wait) {
-    this.next = Date.now() + wait;
+    this.next = wait && Date.now() + wait;
     attribute(document.body, "data-stale", true);
     const status = error instanceof Refused ? error.status : -1;
     if (status === 401) {
@@ -92,6 +92,7 @@ export class StatusLine {
   _tick() {
     clearInterval(this.ticking);
     this.ticking = 0;
+    if (!this.next) text(this.age, "");
     if (!this.next || document.hidden) return;
     const say = () => {
       const now = Date.now();

@@ -3,7 +3,7 @@
 import { attribute, element, text } from "./dom.js";
 import { clock, lasted, many, size } from "./format.js";
 import { ask, Refused } from "./poll.js";
-import { storyLink } from "./requests.js";
+import { storyLink, tone } from "./requests.js";
 import { timeLine } from "./timeline.js";
 
 const LEAST = 4; // characters of an id
@@ -158,11 +158,11 @@ function verdict(record) {
   if (record["under-way"]) return ["busy", "under way"];
   if (record.died) return ["bad", "its worker ended while it was served"];
   const words = [record.status || "no status", record.code, record.failure].filter(Boolean).join(" · ");
-  return [record.status >= 500 || !record.status || record.failure ? "bad" : record.status >= 400 ? "warn" : "good", words];
+  return [tone(record) ?? "good", words];
 }
 
 function whole(record) {
-  const [tone, words] = verdict(record);
+  const [kind, words] = verdict(record);
   const facts = [
     ["Took", record.total == null ? "–" : lasted(record.total)],
     ["Began", clock(record.started, Date.now() / 1000, true)],
@@ -176,7 +176,7 @@ function whole(record) {
   const list = element("dl", { class: "record" });
   for (const [name, value] of facts) list.append(element("div", {}, element("dt", {}, name), element("dd", { class: "text" }, value)));
   const head = element("p", { class: "verdict" }, words);
-  attribute(head, "data-tone", tone);
+  attribute(head, "data-tone", kind);
   const drawing = timeLine(record, Date.now() / 1000);
   const parts = [head, element("p", { class: "id text" }, record["request-id"]), list];
   if (drawing) parts.push(element("h3", {}, "Where the time went"), drawing);
