@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -17,12 +17,16 @@ from tests.harness.client import Client
 from tests.harness.l7process import L7Process
 from tests.harness.lifecycle import reload
 from tests.harness.origin import Origin, Reply, Request
+from tests.harness.stage import Play, Stage
 
 L7 = Callable[..., L7Process]
 Origins = Callable[..., Origin]
 Connect = Callable[..., Client]
 
-CONFIG = "canary-time: 100ms\nbackends: {{'*': {{servers: ['{0}'], ejection: off, timeouts: {{response: {1}}}}}}}\n"
+
+def config(address: str, response: str = "60s") -> str:
+    backend = f"{{servers: ['{address}'], ejection: off, timeouts: {{response: {response}}}}}"
+    return f"canary-time: 100ms\nbackends: {{'*': {backend}}}\n"
 
 
 BODY = b"a body " * 600
@@ -69,14 +73,13 @@ class Script:
 class Waiting:
     """A client whose request waits for its server, on a connection that was used before."""
 
-    def __init__(
-        self, l7: L7, origin: Origins, connect: Connect, make: Make, response: str = "60s", timeouts: str = ""
-    ) -> None:
+    def __init__(self, proxy: L7Process, server: Origin, connect: Connect, make: Make) -> None:
         self.make = make
-        self.script = Script()
-        self.server = origin(self.script)
-        self.proxy = l7(CONFIG.format(self.server.address, response) + timeouts)
-        self.client = connect(self.proxy.address)
+        self.script = server.handler = Script()
+        self.server = server
+        self.proxy = proxy
+        self.client = connect(proxy.address)
+        self._logged = len(proxy.output)
         self.ask("/warm")
 
     def ask(self, target: str) -> tuple[int, bytes]:
@@ -93,14 +96,35 @@ class Waiting:
         """Wait for the line of the access log."""
         method = "GET" if self.make is get else "PUT"
         size = "0" if self.make is get else str(len(BODY))
-        self.proxy.wait_for_output(rf'"{method} {target} HTTP/1\.1" {rest.format(size=size)}')
+        self.proxy.wait_for_output(rf'"{method} {target} HTTP/1\.1" {rest.format(size=size)}', start=self._logged)
+
+
+@pytest.fixture(scope="module")
+def running(spoken: None) -> Iterator[Stage]:
+    with Stage(config) as stage:
+        yield stage
 
 
 @pytest.fixture
-def waiting(l7: L7, origin: Origins, connect: Connect, make: Make) -> Waiting:
-    found = Waiting(l7, origin, connect, make)
-    found.wait()
-    return found
+def idle(play: Play, connect: Connect, make: Make) -> Waiting:
+    return Waiting(play.proxy, play(), connect, make)
+
+
+@pytest.fixture
+def waiting(idle: Waiting) -> Waiting:
+    idle.wait()
+    return idle
+
+
+@pytest.fixture
+def alone(l7: L7, origin: Origins, connect: Connect) -> Callable[..., Waiting]:
+    """With an l7 of its own."""
+
+    def start(make: Make, response: str = "60s", more: str = "") -> Waiting:
+        server = origin()
+        return Waiting(l7(config(server.address, response) + more), server, connect, make)
+
+    return start
 
 
 def test_an_answer(waiting: Waiting) -> None:
@@ -116,18 +140,15 @@ def test_what_the_client_sends_meanwhile_is_served_afterwards(waiting: Waiting) 
     assert [waiting.client.read_response().body for _ in range(3)] == [b"/wait", b"/second", b"/third"]
 
 
-def test_what_came_with_the_request_is_served_afterwards(l7: L7, origin: Origins, connect: Connect, make: Make) -> None:
-    waiting = Waiting(l7, origin, connect, make)
-    waiting.wait("/second")
-    waiting.script.go.set()
-    assert [waiting.client.read_response().body for _ in range(2)] == [b"/wait", b"/second"]
+def test_what_came_with_the_request_is_served_afterwards(idle: Waiting) -> None:
+    idle.wait("/second")
+    idle.script.go.set()
+    assert [idle.client.read_response().body for _ in range(2)] == [b"/wait", b"/second"]
 
 
-def test_the_time_of_an_answer_begins_when_the_request_is_sent(
-    l7: L7, origin: Origins, connect: Connect, make: Make
-) -> None:
+def test_the_time_of_an_answer_begins_when_the_request_is_sent(alone: Callable[..., Waiting], make: Make) -> None:
     """What the client sends meanwhile does not begin it anew."""
-    waiting = Waiting(l7, origin, connect, make, "1500ms")
+    waiting = alone(make, "1500ms")
     waiting.wait()
     began = time.monotonic()
     waiting.client.pump(1.0)
@@ -138,10 +159,9 @@ def test_the_time_of_an_answer_begins_when_the_request_is_sent(
     waiting.script.go.set()
 
 
-def test_a_server_that_dies_on_it_is_replaced(l7: L7, origin: Origins, connect: Connect, make: Make) -> None:
-    waiting = Waiting(l7, origin, connect, make)
-    assert waiting.ask("/die") == (200, b"/die")
-    waiting.logged("/die", r'200 .* 2 {size} "-" --$')
+def test_a_server_that_dies_on_it_is_replaced(idle: Waiting) -> None:
+    assert idle.ask("/die") == (200, b"/die")
+    idle.logged("/die", r'200 .* 2 {size} "-" --$')
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
@@ -158,7 +178,9 @@ def test_a_client_that_half_closes_gets_its_answer(waiting: Waiting) -> None:
     assert waiting.client.read_response().body == b"/wait"
 
 
-def test_a_reload_keeps_it_and_its_connection(waiting: Waiting) -> None:
+def test_a_reload_keeps_it_and_its_connection(alone: Callable[..., Waiting], make: Make) -> None:
+    waiting = alone(make)
+    waiting.wait()
     reload(waiting.proxy)
     waiting.script.go.set()
     assert waiting.client.read_response().body == b"/wait"
@@ -166,8 +188,8 @@ def test_a_reload_keeps_it_and_its_connection(waiting: Waiting) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_is_cut_off_when_time_is_up(number: int, l7: L7, origin: Origins, connect: Connect, make: Make) -> None:
-    waiting = Waiting(l7, origin, connect, make, timeouts="graceful-timeout: 300ms\n")
+def test_it_is_cut_off_when_time_is_up(number: int, alone: Callable[..., Waiting], make: Make) -> None:
+    waiting = alone(make, more="graceful-timeout: 300ms\n")
     waiting.wait()
     waiting.proxy.signal(number)
     assert waiting.client.read_response().status == 502
@@ -179,21 +201,21 @@ def post(target: str) -> bytes:
     return put(target).replace(b"PUT", b"POST", 1)
 
 
-def test_what_is_not_idempotent_is_sent_once(l7: L7, origin: Origins, connect: Connect) -> None:
-    waiting = Waiting(l7, origin, connect, post)
+def test_what_is_not_idempotent_is_sent_once(alone: Callable[..., Waiting]) -> None:
+    waiting = alone(post)
     assert waiting.ask("/die")[0] == 502
     assert [request.method for request in waiting.server.requests if request.target == b"/die"] == [b"POST"]
 
 
-def test_a_body_that_is_too_large_is_refused(l7: L7, origin: Origins, connect: Connect) -> None:
-    waiting = Waiting(l7, origin, connect, get, timeouts=f"limits: {{body: {len(BODY) - 1}}}\n")
+def test_a_body_that_is_too_large_is_refused(alone: Callable[..., Waiting]) -> None:
+    waiting = alone(get, more=f"limits: {{body: {len(BODY) - 1}}}\n")
     waiting.client.send(put("/large"))
     assert waiting.client.read_response().status == 413
     waiting.proxy.wait_for_output(r'"PUT /large HTTP/1\.1" 413 .* PR$')
     assert [request.target for request in waiting.server.requests] == [b"/warm"]
 
 
-def test_a_client_that_waits_for_100_has_sent_its_body_all_the_same(l7: L7, origin: Origins, connect: Connect) -> None:
-    waiting = Waiting(l7, origin, connect, get)
+def test_a_client_that_waits_for_100_has_sent_its_body_all_the_same(play: Play, connect: Connect) -> None:
+    waiting = Waiting(play.proxy, play(), connect, get)
     waiting.client.send(put("/expects").replace(b"Host: a", b"Host: a\r\nExpect: 100-continue", 1))
     assert waiting.client.read_response().body == b"/expects"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -13,7 +14,8 @@ import pytest
 
 from tests.harness.client import TIMEOUT, get
 from tests.harness.l7process import ROOT, L7Process
-from tests.harness.origin import Reply
+from tests.harness.origin import Reply, Request
+from tests.harness.stage import Stage
 
 CONFIG = """\
 access-log: off
@@ -41,26 +43,30 @@ backends:
   b: {{redirect: 'https://a{{target}}'}}
   a/robots.txt: {{respond: {{body: none}}, users: off}}
 """
+NUMBERS = itertools.count()
 ORDER = ["deny", "allow", "rate-limit", "users", "limits", "redirect", "respond"]
 
 
-@pytest.fixture
-def control() -> Path:
-    return Path("/tmp") / f"l7-explain-rules-{os.getpid()}.control"
-
-
-@pytest.fixture
-def server(origin):
-    return origin(lambda _: Reply(200, [(b"X-Powered-By", b"magic")], b"yes"))
-
-
-@pytest.fixture
-def proxy(l7, server, control, public):
-    page = public / "403.html"
+def config(directory: Path, server: str) -> str:
+    page = directory / "403.html"
     page.write_text("<p>Not for you.", "utf-8")
-    proxy = l7(CONFIG.format(control=control, server=server.address, page=page))
-    proxy.wait_for_event("master.ready")
-    return proxy
+    control = Path("/tmp") / f"l7-explain-rules-{os.getpid()}-{next(NUMBERS)}.control"
+    return CONFIG.format(control=control, server=server, page=page)
+
+
+@pytest.fixture(scope="module")
+def running(spoken, tmp_path_factory):
+    with Stage(lambda server: config(tmp_path_factory.mktemp("pages"), server)) as stage:
+        yield stage
+
+
+@pytest.fixture
+def proxy(play):
+    return play.proxy
+
+
+def powered(_: Request) -> Reply:
+    return Reply(200, [(b"X-Powered-By", b"magic")], b"yes")
 
 
 def l7_explain(proxy: L7Process, *words: str) -> subprocess.CompletedProcess[str]:
@@ -110,7 +116,8 @@ def test_people_are_told_of_the_same(proxy):
     assert lines[lines.index("request, as a server gets it:") + 1] == "  GET /x HTTP/1.1"
 
 
-def test_what_a_server_gets_is_what_is_shown(proxy, server):
+def test_what_a_server_gets_is_what_is_shown(play):
+    proxy, server = play.proxy, play(powered)
     words = ("X-Debug: 1", "X-Env: mine", "Accept: */*")
     shown = look(proxy, "http://a/api/x?y", "--client", "127.0.0.1", *[part for word in words for part in ("-H", word)])
     fields = [tuple(word.split(": ")) for word in words]
@@ -147,7 +154,8 @@ def test_an_unknown_client_is_asked_for(proxy):
     assert found["refused"] is None
 
 
-def test_asking_takes_nothing_of_a_limit(proxy):
+def test_asking_takes_nothing_of_a_limit(l7, origin, tmp_path):
+    proxy = l7(config(tmp_path, origin().address))
     for _ in range(5):
         assert look(proxy, "http://a/api/x", "--client", "127.0.0.1")["refused"] is None
     assert [get(proxy.address, "/api/x", host="a").status for _ in range(4)] == [200, 200, 200, 429]

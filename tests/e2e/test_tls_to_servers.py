@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import socket
 import ssl
@@ -86,15 +87,14 @@ def test_an_ip_address_is_verified_and_not_asked_for(l7, secure, ca):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("size", [1, 20_000, 3_000_000])
-def test_bodies_both_ways(l7, secure, ca, version, size):
+def test_bodies_both_ways(l7, secure, ca, version):
     def script(asked):
         assert asked.sha256 == pattern_sha256(size)
         return Reply(body=pattern(size), framing="chunked", trailers=[(b"X-End", b"1")])
 
     origin = secure(script, version=version)
     proxy = l7(config(origin.https, tls=f"ca: {ca}"))
-    for framing in ("length", "chunked"):
+    for size, framing in itertools.product((1, 20_000, 3_000_000), ("length", "chunked")):
         with Client(proxy.address) as client:
             if framing == "length":
                 client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
@@ -108,11 +108,10 @@ def test_bodies_both_ways(l7, secure, ca, version, size):
         assert hashlib.sha256(answer.body).hexdigest() == pattern_sha256(size)
 
 
-@pytest.mark.parametrize("size", [10, 700_000])
-def test_an_answer_with_a_length(l7, secure, ca, size):
+def test_an_answer_with_a_length(l7, secure, ca):
     origin = secure(lambda _: Reply(body=pattern(size)))
     proxy = l7(config(origin.https, tls=f"ca: {ca}"))
-    for _ in range(2):
+    for size in (10, 10, 700_000, 700_000):
         answer = get(proxy.address)
         assert hashlib.sha256(answer.body).hexdigest() == pattern_sha256(size)
     assert len(origin.connections) == 1
@@ -242,17 +241,18 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize(("leaf", "why"), REFUSED)
-def test_why_a_certificate_is_refused(l7, secure, ca, version, leaf, why):
-    origin = secure(hello, leaf(), version=version)
-    proxy = l7(config(origin.https, tls=f"ca: {ca}"))
-    answer = request(proxy.address, "POST", body=b"x")
-    assert answer.status == 502
-    assert b"reason: TLS failed\n" in answer.body, "how servers are connected stays inside"
-    assert origin.requests == []
-    assert proxy.wait_for_output('"POST / HTTP/1.1" 502 .* SC$')
-    proxy.wait_for_event("server.tls", backend="*", server=origin.https)
-    proxy.wait_for_event(f"server {origin.https}: TLS failed: {why}$")
+def test_why_a_certificate_is_refused(l7, secure, ca, version):
+    origins = [secure(hello, leaf(), version=version) for leaf, _ in REFUSED]
+    backends = ", ".join(f"h{number}: {{servers: ['{one.https}']}}" for number, one in enumerate(origins))
+    proxy = l7(f"defaults: {{tls: {{ca: {ca}}}}}\nbackends: {{{backends}}}\n")
+    for number, (origin, (_, why)) in enumerate(zip(origins, REFUSED, strict=True)):
+        answer = request(proxy.address, "POST", f"/{number}", host=f"h{number}", body=b"x")
+        assert answer.status == 502
+        assert b"reason: TLS failed\n" in answer.body, "how servers are connected stays inside"
+        assert origin.requests == []
+        assert proxy.wait_for_output(f'"POST /{number} HTTP/1.1" 502 .* SC$')
+        proxy.wait_for_event("server.tls", backend=f"h{number}", server=origin.https)
+        proxy.wait_for_event(f"server {origin.https}: TLS failed: {why}$")
 
 
 def test_a_certificate_that_has_expired(l7, secure, ca):
