@@ -72,14 +72,14 @@ class Terminal:
 
     def wait_for(self, wanted: str | Callable[[], object]) -> None:
         """Wait until a text is on the screen, or until something is true of it."""
-        deadline = time.monotonic() + 3 * TIMEOUT
+        deadline = time.monotonic() + TIMEOUT
         while not (wanted in self.text if isinstance(wanted, str) else wanted()):
             assert time.monotonic() < deadline, f"{wanted!r} does not come:\n{self.text}\n{self.written[-2000:]!r}"
             self.read(0.05)
 
     def wait(self) -> int:
         """Wait until the program has ended, and return its exit code."""
-        deadline = time.monotonic() + 3 * TIMEOUT
+        deadline = time.monotonic() + TIMEOUT
         while self.process.poll() is None:
             assert time.monotonic() < deadline, f"it does not end:\n{self.text}"
             self.read(0.05)

@@ -294,10 +294,10 @@ def _requests(title: str, empty: str, *, of_route: bool) -> EntryTable:
         Column("stat", lambda row, _: _status(row), 5, key=_figure("status"), look=_status_look),
         _words("code", "code", 4, rank=1),
         _number("took", "total", cells.took, 6),
-        _text("request", _what, 22, _in_words("target")),
+        _text("request", _what, 18, _in_words("target")),
         *(() if of_route else (_words("route", "route", 8, rank=4),)),
         _words("server", "server", 14, rank=2),
-        _text("why", _ended_why, 14, _in_words("failure"), rank=1),
+        _text("why", _ended_why, 18, _in_words("failure"), rank=1),
         _words("client", "client", 15, rank=5),
         _words("id", "request-id", 32, rank=6),
     )
