@@ -72,10 +72,13 @@ def test_places_are_given_to_others_only_when_their_row_has_had_no_traffic_for_l
     assert not history.write(PLACES, NOW + 1, sample(1))
     history.write(ROW, NOW + SHOWN - 1, sample(2))
     assert not history.write(PLACES, NOW + SHOWN - 1, sample(1))
-    assert all(history.write(row, NOW + SHOWN, sample(9)) for row in range(PLACES, 2 * PLACES - 1))
-    assert not history.write(2 * PLACES, NOW + SHOWN, sample(9)), "a row with traffic has lost its place"
+    assert history.write(PLACES, NOW + SHOWN, sample(9))
+    history.write(ROW + 1, NOW + SHOWN, sample(2))  # after the places were counted that could be given away
+    found = [history.write(row, NOW + SHOWN, sample(9)) for row in range(PLACES + 1, 2 * PLACES)]
+    assert found == [True] * (PLACES - 3) + [False] * 2, "a row with traffic has lost its place"
     assert history.samples(ROW) == {NOW: sample(1), NOW + SHOWN - 1: sample(2)}
-    assert history.samples(ROW + 1) == {}
+    assert history.samples(ROW + 1) == {NOW: sample(1), NOW + SHOWN: sample(2)}
+    assert history.samples(ROW + 2) == {}
     assert history.samples(PLACES) == {NOW + SHOWN: sample(9)}
 
 

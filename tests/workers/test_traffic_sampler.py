@@ -119,13 +119,15 @@ def test_a_row_of_neither_route_nor_server_has_no_samples(cells: Cells) -> None:
     assert cells.sampler.plot(NOBODY, 10) == {"rate": [], "errors": [], "p50": [], "p99": []}
 
 
-def test_a_row_that_another_server_gets_begins_anew(cells: Cells) -> None:
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_row_that_another_server_gets_begins_anew(cells: Cells, is_told: bool) -> None:
     cells.sampler.begin()
     for _ in range(5):
         cells.add(SERVER, layout.REQUESTS)
     cells.sampler.look(NOW, 2.0)
     cells.memory.clear(SERVER)
-    cells.sampler.forget(SERVER)
+    if is_told:
+        cells.sampler.forget(SERVER)
     cells.add(SERVER, layout.REQUESTS)
     cells.sampler.look(NOW + 1, 2.0)
     assert cells.memory.traffic.samples(SERVER) == {NOW + 1: TrafficSample(1)}
