@@ -466,16 +466,17 @@ def test_a_day_leaves_nothing_behind_and_disturbs_nobody(visit):
 
     def weigh(updates: int) -> dict[str, int]:
         page.evaluate(WAITED, updates)
-        session.send("HeapProfiler.collectGarbage")
+        for _ in range(3):  # what has gone may need more than one
+            session.send("HeapProfiler.collectGarbage")
         return session.send("Memory.getDOMCounters")
 
     box = page.get_by_label("Find a request")
     box.fill("half an id")
     page.evaluate("getSelection().selectAllChildren(document.querySelector('#routes tbody th'))")
     page.evaluate("scrollTo({ top: 200, behavior: 'instant' })")
-    before = weigh(5)
-    after = weigh(30)
-    assert after["nodes"] <= before["nodes"] + 500
+    before = weigh(10)
+    after = weigh(70)
+    assert after["nodes"] <= before["nodes"] + 1000
     assert after["jsEventListeners"] <= before["jsEventListeners"] + 10
     expect(box).to_be_focused()
     assert box.input_value() == "half an id"

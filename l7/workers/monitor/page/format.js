@@ -17,6 +17,11 @@ export function visible(text) {
   });
 }
 
+/** The text as a part of an address; half a surrogate, which none can hold, as what stands for anything. */
+export function escaped(text) {
+  return encodeURIComponent(String(text).replace(/\p{Surrogate}/gu, "\ufffd"));
+}
+
 /** A count: 1,234 or 1.23 M. */
 export function count(value) {
   if (value == null || !Number.isFinite(value)) return NONE;

@@ -1,7 +1,7 @@
 // The last requests: those that failed, or others that are asked for. Each is a link to its story, which can be copied.
 
 import { attribute, element, held, text } from "./dom.js";
-import { clock, lasted } from "./format.js";
+import { clock, escaped, lasted } from "./format.js";
 import { ask } from "./poll.js";
 import { LiveTable } from "./table.js";
 
@@ -18,8 +18,8 @@ const CHOICES = [
 const OF = /^#of-(route|server)=(.*)$/s;
 
 /** What is in the address for the story of a request, and for the requests of a route or of a server. */
-export const storyLink = (id) => `#request=${encodeURIComponent(id)}`;
-export const requestsLink = (kind, name) => `#of-${kind}=${encodeURIComponent(name)}`;
+export const storyLink = (id) => `#request=${escaped(id)}`;
+export const requestsLink = (kind, name) => `#of-${kind}=${escaped(name)}`;
 
 function linkCell() {
   const link = element("a", { class: "line" });
@@ -135,7 +135,7 @@ export class Requests {
     const asking = new AbortController();
     this.asking = asking;
     const query = [CHOICES.find(([value]) => value === this.select.value)[2], `limit=${MOST}`];
-    if (this.of) query.push(`${this.of.kind}=${encodeURIComponent(this.of.name)}`);
+    if (this.of) query.push(`${this.of.kind}=${escaped(this.of.name)}`);
     try {
       const { requests } = await ask(`requests?${query.filter(Boolean).join("&")}`, asking.signal);
       if (asking === this.asking) this.tell(requests, "There is no such request among the last that are kept.");

@@ -1,7 +1,7 @@
 // The story of one request, in a dialog. The address holds its id (`#request=ID`), so that it can be copied, and Back closes it.
 
 import { attribute, element, text } from "./dom.js";
-import { clock, lasted, many, size } from "./format.js";
+import { clock, escaped, lasted, many, size } from "./format.js";
 import { ask, Refused } from "./poll.js";
 import { storyLink, tone } from "./requests.js";
 import { timeLine } from "./timeline.js";
@@ -82,7 +82,7 @@ export class Story {
     const asking = new AbortController();
     this.asking = asking;
     try {
-      const found = await ask(`requests/${encodeURIComponent(id)}`, asking.signal, 404);
+      const found = await ask(`requests/${escaped(id)}`, asking.signal, 404);
       if (asking === this.asking) this._show(found.requests ?? []);
     } catch (error) {
       if (asking === this.asking) this._fail(error);
