@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import gzip
 import json
 import socket
 from collections.abc import Iterator
+from typing import Any
 
+import bcrypt
 import gevent
 import pytest
 from gevent import socket as green
@@ -14,6 +18,7 @@ from gevent import socket as green
 from l7.config.schema import Config
 from l7.config.sections.admin import Admin
 from l7.config.values.addresses import Address
+from l7.http.messages import LocalResponse
 from l7.sharedmem import master_gauges
 from l7.sharedmem.master_gauges import MasterGauges
 from l7.sharedmem.memory import MASTER, SharedMemory
@@ -26,6 +31,8 @@ from l7.workers.monitor.admin.handler import AdminHandler
 from l7.workers.monitor.admin.pages import AdminPages
 from l7.workers.monitor.admin.recorded_requests import RecordedRequests
 from l7.workers.monitor.admin.server import MOST_CONNECTIONS, AdminServer
+from l7.workers.monitor.admin.shared_answers import SharedAnswers
+from l7.workers.monitor.admin.static_files import FILES
 from tests.workers.loop import until
 
 GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -215,3 +222,151 @@ def test_at_the_end_who_was_taken_gets_an_answer_and_who_is_idle_is_let_go(endpo
         assert b"Connection: close" in answer
         closing.join(5)
         assert closing.ready()
+
+
+PAGE = (b"/", b"/main.js", b"/overview", b"/requests", b"/requests/abcdef", b"/status")
+OPEN = (b"/metrics", b"/healthz", b"/readyz")
+
+
+def head_of(answer: bytes) -> dict[bytes, bytes]:
+    """The fields of an answer."""
+    lines = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+    return {name.lower(): value for name, _, value in (line.partition(b": ") for line in lines)}
+
+
+def ask(endpoint: Endpoint, path: bytes, *fields: bytes, host: bytes = b"localhost") -> tuple[int, bytes]:
+    lines = [b"GET %s HTTP/1.1" % path, b"Host: " + host, *fields]
+    answer = endpoint.send(b"\r\n".join(lines) + b"\r\n\r\n")
+    return int(answer.split()[1]), answer
+
+
+def access(**settings: Any) -> AdminAccess:
+    return AdminAccess(Config.model_validate({"admin": settings}).admin)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("host", "ours"),
+    [
+        (b"localhost", True), (b"LOCALHOST.:9180", True), (b"app.localhost", True), (b"127.0.0.1:9", True),
+        (b"[::1]:9180", True), (b"10.1.2.3", True), (socket.gethostname().encode(), True), (b"l7.example:80", True),
+        (b"evil.test", False), (b"localhost.evil.test", False), (b"127.0.0.1.evil.test", False),
+        (b"x.l7.example", False),
+        (socket.gethostname().partition(".")[0].encode() + b".evil.test", False),
+    ],
+)  # fmt: skip
+def test_a_foreign_name_sees_figures_alone(endpoint: Endpoint, host: bytes, ours: bool) -> None:
+    endpoint.handler.access = access(address="127.0.0.1:1", hosts=["L7.example."])
+    for path in PAGE:
+        status, answer = ask(endpoint, path, host=host)
+        assert (status == 421) != ours, answer
+    if not ours:
+        name = host.decode()
+        assert f"write `admin: {{address: '127.0.0.1:1', hosts: [{name}]}}`" in answer.decode()
+    assert [ask(endpoint, path, host=host)[0] for path in OPEN] == [200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("fields", "taken"),
+    [
+        ([], True),
+        ([b"Sec-Fetch-Site: none"], True),
+        ([b"Sec-Fetch-Site: same-origin", b"Sec-Fetch-Mode: cors"], True),
+        ([b"Sec-Fetch-Site: cross-site", b"Sec-Fetch-Mode: navigate", b"Sec-Fetch-Dest: document"], True),
+        ([b"Sec-Fetch-Site: cross-site", b"Sec-Fetch-Mode: navigate", b"Sec-Fetch-Dest: iframe"], False),
+        ([b"Sec-Fetch-Site: cross-site", b"Sec-Fetch-Mode: no-cors"], False),
+        ([b"Sec-Fetch-Site: same-site", b"Sec-Fetch-Mode: cors", b"Origin: http://localhost:3000"], False),
+    ],
+)
+def test_another_page_is_told_nothing(endpoint: Endpoint, fields: list[bytes], taken: bool) -> None:
+    for path in PAGE:
+        status, answer = ask(endpoint, path, *fields)
+        assert (status == 403) != taken, answer
+        assert b"access-control" not in answer.lower()
+    assert [ask(endpoint, path, *fields)[0] for path in OPEN] == [200, 200, 200]
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:9180", "[::]:9180", "192.0.2.1:9180"])
+def test_where_others_come_nobody_sees_the_page_without_users(endpoint: Endpoint, address: str) -> None:
+    endpoint.handler.access = access(address=address)
+    for path in PAGE:
+        status, answer = ask(endpoint, path)
+        assert status == 403 and "users: {LOGIN: PASSWORD}" in answer.decode()
+    assert [ask(endpoint, path)[0] for path in OPEN] == [200, 200, 200]
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:9180", "127.0.0.1:9180", "unix:/x"])
+def test_users_log_in(endpoint: Endpoint, address: str) -> None:
+    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+    endpoint.handler.access = access(address=address, users={"a": "plain", "b": hashed})
+
+    def logged_in(login: bytes) -> int:
+        status, answer = ask(endpoint, b"/requests", b"Authorization: Basic " + base64.b64encode(login))
+        assert (b'www-authenticate: basic realm="l7 admin"' in answer.lower()) == (status == 401)
+        return status
+
+    assert [ask(endpoint, path)[0] for path in PAGE] == [401] * len(PAGE)
+    assert [logged_in(login) for login in (b"a:plain", b"b:secret", b"b:secret")] == [404] * 3, "the recorder is off"
+    assert [logged_in(login) for login in (b"a:secret", b"b:plain", b"c:plain", b"a", b"")] == [401] * 5
+    assert [ask(endpoint, path)[0] for path in OPEN] == [200, 200, 200]
+
+
+def test_a_password_that_takes_long_holds_up_nobody_else(endpoint: Endpoint) -> None:
+    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode().replace("$2b$04$", "$2b$11$")
+    endpoint.handler.access = access(address="127.0.0.1:1", users={"a": hashed})
+    login = b"Authorization: Basic " + base64.b64encode(b"a:wrong")
+    asking = gevent.spawn(ask, endpoint, b"/", login)
+    until(lambda: endpoint.handler.connections)
+    assert endpoint.get(b"/healthz")[0] == 200
+    assert not asking.ready()
+    assert asking.get(timeout=10)[0] == 401
+
+
+def test_what_is_shown_can_do_nothing_elsewhere(endpoint: Endpoint) -> None:
+    for path in PAGE:
+        fields = head_of(ask(endpoint, path)[1])
+        policy = fields[b"content-security-policy"].split(b"; ")
+        assert {b"default-src 'none'", b"frame-ancestors 'none'", b"base-uri 'none'", b"form-action 'none'"} <= {
+            *policy
+        }
+        assert b"unsafe" not in fields[b"content-security-policy"]
+        assert fields[b"x-content-type-options"] == b"nosniff"
+        assert fields[b"cross-origin-resource-policy"] == b"same-origin"
+
+
+def test_a_file_of_the_page_is_sent_once(endpoint: Endpoint) -> None:
+    plain, coded = ask(endpoint, b"/?x")[1], ask(endpoint, b"/", b"Accept-Encoding: br, gzip")[1]
+    index = plain.partition(b"\r\n\r\n")[2]
+    assert index.startswith(b"<!doctype html>")
+    assert gzip.decompress(coded.partition(b"\r\n\r\n")[2]) == index
+    fields, others = head_of(plain), head_of(coded)
+    assert fields[b"content-type"] == b"text/html; charset=utf-8" and fields[b"cache-control"] == b"no-cache"
+    assert b"content-encoding" not in fields and others[b"content-encoding"] == b"gzip"
+    assert fields[b"etag"] != others[b"etag"] and fields[b"vary"] == others[b"vary"] == b"Accept-Encoding"
+    for known in (fields[b"etag"], b"W/" + fields[b"etag"], b'"x", ' + fields[b"etag"], b"*"):
+        status, answer = ask(endpoint, b"/", b"If-None-Match: " + known)
+        assert status == 304 and answer.endswith(b"\r\n\r\n") and head_of(answer)[b"etag"] == fields[b"etag"]
+    assert ask(endpoint, b"/", b"If-None-Match: " + others[b"etag"])[0] == 200
+    assert {path for path in FILES if not path.endswith((b".js", b".css", b".svg"))} == {b"/"}
+
+
+def test_an_answer_is_made_once_for_all_who_ask_meanwhile() -> None:
+    shared, made = SharedAnswers(), 0
+
+    def make() -> LocalResponse:
+        nonlocal made
+        made += 1
+        gevent.sleep(0.01)
+        if made == 1:
+            raise KeyError("no")
+        return LocalResponse(200, "", b"%d" % made)
+
+    asking = [gevent.spawn(shared.get, "x", make) for _ in range(3)]
+    gevent.joinall(asking)
+    assert [type(one.exception) for one in asking] == [KeyError] * 3
+    assert made == 1
+    asking = [gevent.spawn(shared.get, "x", make) for _ in range(5)]
+    gevent.joinall(asking, raise_error=True)
+    assert {one.value.body for one in asking} == {b"2"}
+    for number in range(40):
+        shared.get(number, make)
+    assert shared.get(39, make).body == b"42" and shared.get(0, make).body == b"43", "few are kept"

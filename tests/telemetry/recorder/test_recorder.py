@@ -23,6 +23,8 @@ from l7.errors import (
 from l7.telemetry.recorder import layout
 from l7.telemetry.recorder.memory import OtherLayoutError, RecorderView
 from l7.telemetry.recorder.opening import recorder_of
+from l7.telemetry.recorder.reader import RecorderReader
+from l7.telemetry.recorder.request_filter import RequestFilter
 from l7.telemetry.recorder.writer import Recorder
 from tests.harness import TIMEOUT
 from tests.harness.children import forked
@@ -103,6 +105,25 @@ def test_all_lanes_together_hold_what_is_wanted(workers: int) -> None:
     assert (
         size <= max(1280 + 4 * workers, 64 * workers) * 264
     )  # four cells a request at most, or the least that a lane has
+
+
+def test_the_newest_are_found_first() -> None:
+    where = memory(2)
+    lanes = [writer(where, lane, requests=400, failures=50) for lane in (0, 1)]
+    for number in range(300):
+        record(lanes[number % 2], exchange(f"id{number:03}"), status=503 if number % 100 == 99 else 200)
+    turns: list[None] = []
+    one = RecorderReader(RecorderView(where.descriptor), lambda: turns.append(None))
+    found = one.newest(RequestFilter(), 20)
+    assert found == sorted(found, key=lambda record: record.ended, reverse=True)
+    assert {record.request_id for record in found} <= {f"id{number:03}" for number in range(260, 300)}
+    assert len(found) == 20 and not turns
+    failed = {"id099", "id199", "id299"}
+    assert {record.request_id for record in one.newest(RequestFilter(), 500, failed=True)} == failed
+    assert not turns
+    assert {record.request_id for record in one.newest(RequestFilter(status=((500, 599),)), 500)} == failed
+    assert turns, "others have a turn while all of it is read"
+    assert one.newest(RequestFilter(host="nobody.test"), 500) == []
 
 
 def test_requests_under_way_are_seen_with_their_server() -> None:

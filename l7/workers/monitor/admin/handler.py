@@ -31,7 +31,8 @@ class AdminHandler(RequestHandler):
     def __init__(self, pages: AdminPages, access: AdminAccess) -> None:
         bounds = ClientProtocolLimits(LIMITS, TIMEOUTS)
         super().__init__(GreenletPool(), RequestParser(LIMITS.headers, LIMITS.target), bounds)
-        self._pages, self._access = pages, access
+        self._pages = pages
+        self.access = access
         self.served: set[ClientExchange] = set()
         """Clients that have been answered."""
 
@@ -60,7 +61,7 @@ class AdminHandler(RequestHandler):
             return refusal(404, self._pages.words)
         if head.method not in (b"GET", b"HEAD"):
             return refusal(405, "GET or HEAD", "Allow: GET, HEAD")
-        refused = None if self._pages.is_open(head) else self._access.refuse(head)
+        refused = None if self._pages.is_open(head) else self.access.refuse(head)
         return page(head) if refused is None else refused
 
 
