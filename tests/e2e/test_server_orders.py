@@ -90,19 +90,16 @@ def test_an_order_ends_with_its_server(proxy, tmp_path):
     assert dumped(proxy) == []
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "why"),
-    [
+def test_what_cannot_be_followed_is_said(proxy):
+    for words, code, why in (
         (("a.exampel", "127.0.0.1:8082", "drain"), 1, "no backend is a.exampel; did you mean 'a.example'?"),
         (("a.example", "127.0.0.1:8082", "stop"), 1, "stop is no order"),
         (("a.example",), 2, "write HOST ADDRESS to see one, or HOST ADDRESS drain, ready, maint or weight N"),
         (("a.example", "127.0.0.1:8083"), 1, "a.example has no server 127.0.0.1:8083; did you mean"),
         (("a.example", "127.0.0.1:8082", "weight"), 2, "write HOST ADDRESS"),
         (("a.example", "127.0.0.1:8082", "weight", "many"), 1, "a weight is 0 to 256"),
-    ],
-)
-def test_what_cannot_be_followed_is_said(proxy, words, code, why):
-    assert why in order(proxy, *words, code=code)
+    ):
+        assert why in order(proxy, *words, code=code)
 
 
 SHARED = """
