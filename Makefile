@@ -140,6 +140,7 @@ generated: $(VENV)/.installed
 	$(BIN)/python docs/failures.py > docs/failures.inc
 	$(BIN)/python docs/metrics.py > docs/metrics.inc
 	$(BIN)/python docs/events.py > docs/events.inc
+	$(BIN)/python docs/top.py > docs/top.inc
 	$(BIN)/python -m l7.config.rendering.reference > docs/configuration.rst
 	$(BIN)/python -m l7.config.rendering.manual > docs/l7.1
 

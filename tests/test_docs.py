@@ -16,7 +16,7 @@ from tests.harness.checkout import CHECKOUT
 DOCS = CHECKOUT / "docs"
 
 
-@pytest.mark.parametrize("name", ["comparison", "explained", "events", "failures", "metrics"])
+@pytest.mark.parametrize("name", ["comparison", "explained", "events", "failures", "metrics", "top"])
 def test_generated_table_is_fresh(name: str) -> None:
     spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None and spec.loader is not None

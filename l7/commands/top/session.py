@@ -10,7 +10,7 @@ from typing import Any
 import urwid
 
 from l7.commands.top import cells, terminal
-from l7.commands.top.asking import Asker, Unanswered
+from l7.commands.top.asking import Asker, Unanswered, answer_to
 from l7.commands.top.cells import Glyphs, visible
 from l7.commands.top.details import Source
 from l7.commands.top.drawing import TableBox, TextBox
@@ -99,7 +99,9 @@ class TopSession:
         self._heard = time.monotonic()
         if self._screen.paused:
             return
-        self._screen.show(answer)
+        shown = answer_to(lambda: self._screen.show(answer))
+        if isinstance(shown, Unanswered):
+            self._screen.say(shown.why)
         if answer.get("pid") != self._pid:
             self._pid = answer.get("pid")
             self._screen.say(f"another l7 answers now: {answer.get('version')}, pid {self._pid}")

@@ -139,8 +139,7 @@ def _state(row: Answer, glyphs: Glyphs) -> str:
 
 
 def _since(row: Answer) -> str:
-    since = row.get("since")
-    return "-" if since is None else cells.age(time.time() - since)
+    return cells.age(row.get("for"))
 
 
 def _server_text(row: Answer, glyphs: Glyphs) -> str:
@@ -161,10 +160,9 @@ def _why(row: Answer, glyphs: Glyphs) -> str:
 
 def _about_server(row: Answer, glyphs: Glyphs) -> str:
     why = _why(row, glyphs)
-    since = row.get("since")
-    for_ = "" if since is None else f" for {_since(row)}"
+    lasts = "" if row.get("for") is None else f" for {_since(row)}"
     told = "" if why == "-" else f": {why}"
-    return f"{visible(row['backend'], glyphs)} {_server_text(row, glyphs)}: {row['state']}{for_}{told}"
+    return f"{visible(row['backend'], glyphs)} {_server_text(row, glyphs)}: {row['state']}{lasts}{told}"
 
 
 SERVERS = EntryTable(
@@ -173,7 +171,7 @@ SERVERS = EntryTable(
         _words("route", "backend", 13),
         _text("server", _server_text, 16, server_name),
         Column("state", _state, 8, key=_state_key, falling=False, right=False, look=_state_look),
-        Column("since", lambda row, _: _since(row), 6, key=_figure("since")),
+        Column("for", lambda row, _: _since(row), 6, key=_figure("for"), falling=False),
         _number("req/s", "rate", cells.rate, 6, rank=2),
         _number("err/s", "errors", cells.rate, 6, rank=1, bad="bad"),
         _number("p50", "p50", cells.took, 6, rank=5),
@@ -316,7 +314,10 @@ REQUESTS = _requests("requests", "none is recorded", of_route=True)
 
 
 def rows_of(table: EntryTable, document: Answer) -> list[Answer]:
-    """The entries of a table in the overview document."""
+    """The entries of a table in the overview document; of servers also for how long each is in its state."""
     names = {ROUTES.title: "routes", SERVERS.title: "servers", WORKERS.title: "workers", FAILURES.title: "failures"}
-    found = document.get(names[table.title]) or []
-    return list(found)
+    found = list(document.get(names[table.title]) or ())
+    if table is not SERVERS:
+        return found
+    now = document.get("at")
+    return [{**one, "for": now - one["since"] if now and one.get("since") else None} for one in found]
