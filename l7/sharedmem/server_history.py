@@ -110,8 +110,9 @@ class ServerHistory:
         counts: dict[int, int] = {}
         for writer in range(WRITERS):
             heads = os.pread(self._descriptor, rows * HEAD.size, _head_at(0, writer))
-            for row in range(len(heads) // HEAD.size):
-                if count := _head_in(heads, row * HEAD.size).number:
+            whole = memoryview(heads)[: len(heads) // HEAD.size * HEAD.size]
+            for row, count in enumerate(whole.cast("q")[:: HEAD.size // 8].tolist()):
+                if count:
                     counts[row] = counts.get(row, 0) + count
         return counts
 

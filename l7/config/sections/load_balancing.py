@@ -323,6 +323,6 @@ def merged(servers: Iterable[Server]) -> dict[str, Server]:
     found: dict[str, Server] = {}
     for server in servers:
         label = str(server.address)
-        weight = server.weight + (found[label].weight if label in found else 0)
-        found[label] = server.model_copy(update={"weight": weight})
+        before = found.get(label)
+        found[label] = server if before is None else server.model_copy(update={"weight": server.weight + before.weight})
     return found

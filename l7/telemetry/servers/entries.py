@@ -119,9 +119,10 @@ def plain_entries(
             "in-flight": writer.total(place(one.row, layout.IN_FLIGHT)) if one.row in written else 0,
         }
         yield entry, one.row
-    for server in merged(backend.servers).values():
+    services = [server for server in backend.servers if server.address.srv]
+    for server in merged(services).values():
         name = (route, str(server.address))
-        if server.address.srv and name not in source.resolved:
+        if name not in source.resolved:
             why = why_unresolved(source, route, server) or "not looked up yet"
             yield _unknown(route, server, why), source.rows[name]
 
