@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.corpus import REQUESTS
+from tests.corpus.batches import batches, each
 from tests.corpus.cases import CANARY, LIMITS, Answer, Case, Forward, Reject
 from tests.corpus.checks import check_forwarded
 from tests.harness import independent
@@ -142,10 +143,12 @@ def run(case: Case, stage: Stage, how: Slicing) -> None:
         check_arrived(outcome, request)
 
 
-@pytest.mark.parametrize("case", REQUESTS, ids=str)
-def test_whole(case: Case, stage: Stage) -> None:
+@pytest.mark.parametrize("batch", batches(REQUESTS))
+def test_whole(batch: list[Case], stage: Stage) -> None:
     """Each case, its bytes sent at once."""
-    run(case, stage, "whole")
+    for case, naming in each(batch):
+        with naming:
+            run(case, stage, "whole")
 
 
 def says_close(case: Case) -> bool:
@@ -157,28 +160,34 @@ IN_PIECES = [case for case in REQUESTS if not says_close(case)]
 SAMPLE = [case for case in random.Random(7).sample(IN_PIECES, len(IN_PIECES) // 4) if len(case.raw) < 100_000]
 
 
-@pytest.mark.parametrize("case", SAMPLE, ids=str)
-def test_sliced(case: Case, stage: Stage) -> None:
+@pytest.mark.parametrize("batch", batches(SAMPLE))
+def test_sliced(batch: list[Case], stage: Stage) -> None:
     """A quarter of the cases, cut at random places."""
-    run(case, stage, random.Random(case.name))
+    for case, naming in each(batch):
+        with naming:
+            run(case, stage, random.Random(case.name))
 
 
 LINES = [case for case in random.Random(8).sample(IN_PIECES, len(IN_PIECES) // 8) if len(case.raw) < 20_000]
 
 
-@pytest.mark.parametrize("case", LINES, ids=str)
-def test_line_by_line(case: Case, stage: Stage) -> None:
+@pytest.mark.parametrize("batch", batches(LINES))
+def test_line_by_line(batch: list[Case], stage: Stage) -> None:
     """An eighth of the cases, line by line."""
-    run(case, stage, "line")
+    for case, naming in each(batch):
+        with naming:
+            run(case, stage, "line")
 
 
 BYTES = [case for case in random.Random(9).sample(IN_PIECES, len(IN_PIECES) // 12) if len(case.raw) < 2_000]
 
 
-@pytest.mark.parametrize("case", BYTES, ids=str)
-def test_byte_by_byte(case: Case, stage: Stage) -> None:
+@pytest.mark.parametrize("batch", batches(BYTES))
+def test_byte_by_byte(batch: list[Case], stage: Stage) -> None:
     """Some of the cases, byte by byte."""
-    run(case, stage, "byte")
+    for case, naming in each(batch):
+        with naming:
+            run(case, stage, "byte")
 
 
 def test_answer_outcomes_are_all_known() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.corpus import RESPONSES
+from tests.corpus.batches import batches, each
 from tests.corpus.cases import LIMITS, Cut, Exchange, Refuse, Relay
 from tests.harness.client import Client, Response, get
 from tests.harness.l7process import L7Process
@@ -22,7 +23,7 @@ limits: {{response-head: {head}, response-headers: {headers}}}
 timeouts: {{idle: 20s}}
 backends: {{'*': {{servers: ['{address}']}}}}
 """
-BY_NUMBER = dict(enumerate(RESPONSES))
+NUMBERS = {exchange.name: number for number, exchange in enumerate(RESPONSES)}
 NOT_KEPT = frozenset(b"date content-length transfer-encoding connection".split())
 
 
@@ -31,7 +32,7 @@ def answer(request: Request) -> Reply | bytes | None:
     number = request.header(b"x-case")
     if number is None:
         return echo(request)
-    exchange = BY_NUMBER[int(number)]
+    exchange = RESPONSES[int(number)]
     connection = request.connection
     connection.read_body(request)
     connection.send(exchange.raw)
@@ -121,12 +122,19 @@ def check_probe(stage: Stage, client: Client, *, same: bool) -> Request:
     return arrived
 
 
-@pytest.mark.parametrize(("number", "exchange"), BY_NUMBER.items(), ids=[str(exchange) for exchange in RESPONSES])
-def test_response(number: int, exchange: Exchange, stage: Stage) -> None:
+@pytest.mark.parametrize("batch", batches(RESPONSES))
+def test_response(batch: list[Exchange], stage: Stage) -> None:
     """Each case, and the probe behind it."""
+    for exchange, naming in each(batch):
+        with naming:
+            run(exchange, stage)
+
+
+def run(exchange: Exchange, stage: Stage) -> None:
+    """Run one case, and look at the connection behind it."""
     before = len(stage.origin.requests)
     with Client(stage.proxy.address, timeout=8) as client:
-        client.send(opening(exchange, number))
+        client.send(opening(exchange, NUMBERS[exchange.name]))
         answer = client.read_response(exchange.method)
         alive = False
         if isinstance(exchange.outcome, Relay):

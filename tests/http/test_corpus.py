@@ -19,6 +19,7 @@ from l7.http.heads import HeadReader
 from l7.http.messages import ABSENT, UNTIL_CLOSE, RequestHead, ResponseHead
 from l7.http.parser import RequestParser, ResponseParser
 from tests.corpus import REQUESTS, RESPONSES
+from tests.corpus.batches import batches, each
 from tests.corpus.cases import CANARY, LIMITS, Answer, Case, Cut, Exchange, Forward, Refuse, Reject, Relay
 from tests.corpus.checks import check_forwarded
 from tests.harness import independent
@@ -159,9 +160,16 @@ def check_requests(case: Case, driver: Driver) -> None:
             assert seen.head.max_forwards == 0
 
 
-@pytest.mark.parametrize("case", REQUESTS, ids=str)
-def test_request(case: Case) -> None:
+@pytest.mark.parametrize("batch", batches(REQUESTS))
+def test_request(batch: list[Case]) -> None:
     """Each request of the corpus becomes exactly what its case says, however its bytes come."""
+    for case, naming in each(batch):
+        with naming:
+            check_case(case)
+
+
+def check_case(case: Case) -> None:
+    """Feed it in every way."""
     raw = case.raw + CANARY if case.canary else case.raw
     for how, pieces in slicings(raw, case.name):
         driver = Driver()
@@ -245,9 +253,16 @@ def outcome_of(exchange: Exchange, pieces: Iterable[bytes]) -> tuple[Answered, P
         return Answered(), failure
 
 
-@pytest.mark.parametrize("exchange", PARSED, ids=str)
-def test_response(exchange: Exchange) -> None:
+@pytest.mark.parametrize("batch", batches(PARSED))
+def test_response(batch: list[Exchange]) -> None:
     """Each response of the corpus is read, refused or seen to be cut as its case says, however its bytes come."""
+    for exchange, naming in each(batch):
+        with naming:
+            check_exchange(exchange)
+
+
+def check_exchange(exchange: Exchange) -> None:
+    """Feed it in every way."""
     for how, pieces in slicings(exchange.raw, exchange.name):
         answered, refusal = outcome_of(exchange, pieces)
         if refusal is not None:
