@@ -9,6 +9,7 @@ import os
 
 COMPILED_ALONE = {
     "acme": "no hot module knows of it",
+    "commands": "tables for a terminal",
     "config": "no hot module reads a configuration",
     "ipc": "no hot module sends a message",
     "master": "the master runs no hot module",
@@ -40,6 +41,7 @@ COMPILED_ALONE = {
     "e2e/test_rehearse.py": "a command; `test_reload` and `test_crash` do to l7 what it does",
     "e2e/test_supervisord.py": "what the master is to others",
     "e2e/test_systemd.py": "the same",
+    "e2e/test_top.py": "a command; what it shows is in `test_overview`",
     "e2e/test_upgrade.py": "two masters; how workers hand connections over is in `test_handover`",
     "e2e/test_vanished_paths.py": "what the master makes anew",
 }

@@ -103,7 +103,10 @@ def count(value: int | None) -> str:
     """A whole number in at most six characters."""
     if value is None:
         return "-"
-    return str(value) if value < 100_000 else f"{value / 1000:.0f}k" if value < 10_000_000 else f"{value / 1e6:.0f}M"
+    for least, unit, letter in ((9.9995e9, 1e9, "G"), (9.9995e6, 1e6, "M"), (1e5, 1e3, "k")):
+        if value >= least:
+            return f"{value / unit:.0f}{letter}"
+    return str(value)
 
 
 def took(seconds: float | None) -> str:

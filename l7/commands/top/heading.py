@@ -16,11 +16,15 @@ SOON = 14
 """Days that a certificate has left from which on that is said."""
 
 
-def heading(document: Answer, width: int, glyphs: Glyphs, *, paused: bool) -> list[ScreenLine]:
-    """Two lines about what runs, one about its requests."""
+def heading(document: Answer, width: int, glyphs: Glyphs, mark: str = "") -> list[ScreenLine]:
+    """Two lines about what runs, one about its requests.
+
+    :param mark: stands before it all: that it is not as it is now.
+    """
     totals, configuration = document.get("totals") or {}, document.get("configuration") or {}
     state = visible(document.get("state") or "-", glyphs)
     first: ScreenLine = [
+        ("warn", mark),
         ("title", f"l7 {visible(document.get('version') or '', glyphs)} "),
         ("good" if state == "serving" else "warn", state),
         (
@@ -29,7 +33,6 @@ def heading(document: Answer, width: int, glyphs: Glyphs, *, paused: bool) -> li
         ),
     ]
     clock = time.strftime("%H:%M:%S", time.localtime(document["at"])) if document.get("at") else ""
-    last = f"PAUSED {clock}" if paused else clock
     errors = totals.get("errors") or 0.0
     second: ScreenLine = [
         ("", "req/s "),
@@ -47,7 +50,7 @@ def heading(document: Answer, width: int, glyphs: Glyphs, *, paused: bool) -> li
     rates = (totals.get("plot") or {}).get("rate") or ()
     if room >= 8:
         second.append(("plot", "  " + cells.plot(rates, min(room, 60), glyphs)))
-    return [_spread(first, ("warn" if paused else "", last), width), second, [("", _third(document, glyphs))]]
+    return [_spread(first, ("", clock), width), second, [("", _third(document, glyphs))]]
 
 
 def _started(document: Answer) -> str:
@@ -103,7 +106,7 @@ def _reload(one: Answer, glyphs: Glyphs) -> tuple[str, str]:
 
 def plain_heading(document: Answer, glyphs: Glyphs) -> Iterator[str]:
     """The same for what is no terminal."""
-    for line in heading(document, 0, glyphs, paused=False):
+    for line in heading(document, 0, glyphs):
         yield "".join(text for _, text in line).rstrip()
     for _, text in notices(document, glyphs):
         yield text

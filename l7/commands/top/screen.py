@@ -53,6 +53,8 @@ class TopScreen(urwid.Widget):
         self.paused = False
         self.message = ""
         """Why there is nothing new; empty where there is."""
+        self.another = False
+        """Whether another l7 has answered than before."""
         self._glyphs = glyphs
         self._opened, self._refresh = opened, refresh
         self._views = [TableBox(table, glyphs) for table in (ROUTES, SERVERS, WORKERS, FAILURES)]
@@ -230,8 +232,11 @@ class TopScreen(urwid.Widget):
             words = f"too small: {width}x{height}, l7 top needs {LEAST[0]}x{LEAST[1]}"
             return canvas_of([[("", words)]], width, height, self._glyphs)
         above, below = self._shares(size)
-        head = heading(self.document, width, self._glyphs, paused=self.paused)
-        parts = [canvas_of([*head, [self._notice()]], width, above, self._glyphs)]
+        mark = "PAUSED " if self.paused else "STALE " if self.message else ""
+        head, notice = heading(self.document, width, self._glyphs, mark), self._notice()
+        # Where there is little room, what somebody should know takes the place of figures.
+        head = [*head[: above - 1], [notice]] if above > len(head) or notice[1] else head
+        parts = [canvas_of(head, width, above, self._glyphs)]
         parts += self._body(width, height - above - below)
         about: list[ScreenLine] = [[("dim", line)] for line in folded(self._about(), width)]
         parts.append(canvas_of(about, width, below - 1, self._glyphs))
@@ -241,6 +246,8 @@ class TopScreen(urwid.Widget):
     def _notice(self) -> tuple[str, str]:
         if self.message:
             return "bad", visible(self.message, self._glyphs)
+        if self.another:
+            return "warn", f"another l7 answers now: pid {self.document.get('pid', '-')}"
         return next(notices(self.document, self._glyphs), ("", ""))
 
     def _body(self, width: int, room: int) -> list[urwid.Canvas]:

@@ -18,6 +18,9 @@ from l7.commands.top.screen import DetailPage, TopScreen
 from l7.commands.top.tables import FAILURES, REQUESTS, ROUTES, SERVERS, server_name
 from l7.ipc.requests import Answer
 
+ANOTHER = 30.0
+"""Seconds for which it is said that another l7 answers than before."""
+
 
 class TopSession:
     """Puts the screen, the one who asks and the loop together.
@@ -33,6 +36,7 @@ class TopSession:
         self._asked = False
         self._pid = document.get("pid")
         self._heard = time.monotonic()
+        self._changed: float | None = None
         self._screen = TopScreen(document, glyphs, self._open, self._ask)
         self._asker = Asker(self._wake)
         self._loop: Any = None
@@ -103,8 +107,8 @@ class TopSession:
         if isinstance(shown, Unanswered):
             self._screen.say(shown.why)
         if answer.get("pid") != self._pid:
-            self._pid = answer.get("pid")
-            self._screen.say(f"another l7 answers now: {answer.get('version')}, pid {self._pid}")
+            self._pid, self._changed = answer.get("pid"), self._heard
+        self._screen.another = self._changed is not None and self._heard - self._changed < ANOTHER
 
     # What rows open
 
