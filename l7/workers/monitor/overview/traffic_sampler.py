@@ -213,7 +213,7 @@ class TrafficSampler:
         buckets = sums[_BUCKETS:]
         return PresentTraffic(
             sums[_REQUESTS] / time, sums[_ERRORS] / time, sums[_REFUSED] / time,
-            quantile(0.5, buckets, layout.BOUNDS), quantile(0.99, buckets, layout.BOUNDS),
+            _seconds(quantile(0.5, buckets, layout.BOUNDS)), _seconds(quantile(0.99, buckets, layout.BOUNDS)),
         )  # fmt: skip
 
     def plot(self, row: int, most: int) -> dict[str, list[float | None]]:
@@ -233,6 +233,11 @@ class TrafficSampler:
 
 
 _NOTHING = TrafficSample()
+
+
+def _seconds(value: float | None) -> float | None:
+    """A time as it is shown: in microseconds."""
+    return None if value is None else round(value, 6)
 
 
 def _sum(one: array[int], other: array[int]) -> array[int]:
