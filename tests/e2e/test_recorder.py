@@ -227,6 +227,7 @@ def test_two_hundred_readers_at_once_are_all_served(l7, origin):
 
     proxy = l7(CONFIG.format(origin().address), argv=["--control", STATUS])
     get(proxy.address, "/one")
+    proxy.settle()
     given = flags.parse_flags(["tail", "--control", str(proxy.directory / STATUS)])
     found: list[list[str]] = []
 

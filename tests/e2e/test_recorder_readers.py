@@ -133,6 +133,7 @@ def test_two_hundred_readers_that_follow_hold_nobody_up_and_lose_nothing(l7, ori
         for number, reader in enumerate(readers):
             look(number, reader)
     load.join()
+    proxy.settle()
     for number, reader in enumerate(readers):
         look(number, reader)
     assert {len(one) for one in found} == {asked}
@@ -145,6 +146,7 @@ def test_a_full_disk_and_a_reader_that_is_gone_are_1_without_a_traceback(l7, ori
     one = origin()
     proxy = l7(CONFIG.format(one.address), argv=["--control", STATUS])
     get(proxy.address, "/x")
+    proxy.settle()
     (record,) = recorder_of(flags.parse_flags(["tail", "--control", str(proxy.directory / STATUS)]), {}).finished()
     asked = [
         ("why", record.request_id), ("tail",), ("tail", "--once", "--json"), ("status",), ("server", "*", one.address),
