@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -26,10 +26,8 @@ class LaneSource(Protocol):
         """The words of each lane that was opened until now."""
 
 
-AT_A_TIME = 64
-"""Places of a ring that are read between two pauses: at most two milliseconds."""
-
-
+AT_A_TIME = 16
+"""Places of a ring that are read between two pauses: about a millisecond."""
 SCANNED_AT_A_TIME = 1024
 """Places of which only times are read between two pauses."""
 
@@ -92,7 +90,7 @@ class LaneReader:
             return True
         return pid > 0
 
-    def _in_ring(self, head: int, ring: int, places: Sequence[int], needle: bytes = b"") -> Iterator[RequestRecord]:
+    def _in_ring(self, head: int, ring: int, places: Iterable[int], needle: bytes = b"") -> Iterator[RequestRecord]:
         """The records that begin at some places of a ring; with a ``needle`` those that may hold it."""
         capacity = self._lane[head + words.CAPACITY]
         for number, place in enumerate(places, 1):
@@ -143,14 +141,28 @@ class LaneReader:
         started = self._lane[at + words.STARTED]
         return started <= end and started + self._lane[at + words.TOTAL] >= begin
 
-    def newest(self, *, failed: bool = False) -> Iterator[RequestRecord]:
-        """Yield the records of requests that have ended, or of those alone that failed, the last one first."""
+    def newest(self, wanted: RequestFilter, *, failed: bool = False) -> Iterator[RequestRecord]:
+        """Yield the records of ended requests that a filter takes, or of those alone that failed, the last one first.
+
+        What cannot be wanted is not read: a record is a tenth of a millisecond.
+        """
         self._follow()
-        head, ring = (words.H_FAILURES, words.FAILURES_AT) if failed else (words.H_REQUESTS, words.REQUESTS_AT)
+        head, ring = _RINGS[0 if failed else 1]
         capacity, written = self._lane[head + words.CAPACITY], self._lane[head + words.WRITTEN]
-        if capacity:
-            places = [at % capacity for at in range(written - 1, max(written - capacity, 0) - 1, -1)]
-            yield from self._in_ring(head, ring, places)
+        places: Iterable[int] = (at % capacity for at in range(written - 1, max(written - capacity, 0) - 1, -1))
+        if wanted.status or wanted.slower:
+            places = self._that_may_fit(places, ring + capacity, wanted)
+        yield from filter(wanted.takes, self._in_ring(head, ring, places, wanted.needle))
+
+    def _that_may_fit(self, places: Iterable[int], cells: int, wanted: RequestFilter) -> Iterator[int]:
+        """Those of some places whose status and time are wanted; some have none, and are left to who reads them."""
+        least = int(wanted.slower * 1e6) - 1
+        for number, place in enumerate(places, 1):
+            if not number % SCANNED_AT_A_TIME:
+                self._pause()
+            at = cells + place * words.CELL
+            if self._lane[at + words.TOTAL] >= least and wanted.takes_status(self._lane[at + words.WORKER] >> 48):
+                yield place
 
     def last_failures(self, most: int) -> list[RequestRecord]:
         """At least the last ``most`` failures, if there are as many, in no order; read again only if there are more."""
@@ -228,7 +240,7 @@ class RecorderReader:
         found: dict[tuple[object, ...], RequestRecord] = {}
         for lane in self.lanes():
             lost = [one for one in lane.lost() if wanted.takes(one)]
-            kept = itertools.islice(filter(wanted.takes, lane.newest(failed=failed)), most)
+            kept = itertools.islice(lane.newest(wanted, failed=failed), most)
             found.update({one.identity: one for one in (*lost, *kept)})
         return sorted(found.values(), key=lambda one: one.ended, reverse=True)[:most]
 

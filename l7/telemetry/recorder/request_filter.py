@@ -26,9 +26,19 @@ class RequestFilter:
     """What the target begins with."""
     client: str = ""
 
+    def takes_status(self, status: int) -> bool:
+        """Whether requests with a status are shown, if the rest fits."""
+        return not self.status or any(first <= status <= last for first, last in self.status)
+
+    @property
+    def needle(self) -> bytes:
+        """What stands in the bytes of each record that is shown, as whoever writes them has it; empty for anything."""
+        found = [text for text in (self.host.lower(), self.target, self.client) if text.isascii() and "\\" not in text]
+        return max(found, key=len, default="").encode("ascii")
+
     def takes(self, record: RequestRecord) -> bool:
         """Whether a request is shown."""
-        if self.status and not any(first <= record.status <= last for first, last in self.status):
+        if not self.takes_status(record.status):
             return False
         if self.host and record.host != self.host.lower():
             return False

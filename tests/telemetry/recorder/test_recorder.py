@@ -111,19 +111,23 @@ def test_the_newest_are_found_first() -> None:
     where = memory(2)
     lanes = [writer(where, lane, requests=400, failures=50) for lane in (0, 1)]
     for number in range(300):
-        record(lanes[number % 2], exchange(f"id{number:03}"), status=503 if number % 100 == 99 else 200)
+        record(
+            lanes[number % 2], exchange(f"id{number:03}", b"GET /x HTTP/1.1"), status=503 if number % 100 == 99 else 200
+        )
     turns: list[None] = []
     one = RecorderReader(RecorderView(where.descriptor), lambda: turns.append(None))
     found = one.newest(RequestFilter(), 20)
     assert found == sorted(found, key=lambda record: record.ended, reverse=True)
     assert {record.request_id for record in found} <= {f"id{number:03}" for number in range(260, 300)}
-    assert len(found) == 20 and not turns
+    assert len(found) == 20
     failed = {"id099", "id199", "id299"}
     assert {record.request_id for record in one.newest(RequestFilter(), 500, failed=True)} == failed
-    assert not turns
+    turns.clear()
     assert {record.request_id for record in one.newest(RequestFilter(status=((500, 599),)), 500)} == failed
+    assert len(one.newest(RequestFilter(host="A.com", target="/x", client="192.0.2.1", slower=0.005), 500)) == 300
     assert turns, "others have a turn while all of it is read"
-    assert one.newest(RequestFilter(host="nobody.test"), 500) == []
+    for none in ({"host": "a.co"}, {"target": "x"}, {"client": "1"}, {"slower": 0.0051}, {"status": ((500, 502),)}):
+        assert one.newest(RequestFilter(**none), 500) == [], none
 
 
 def test_requests_under_way_are_seen_with_their_server() -> None:

@@ -34,7 +34,7 @@ LISTED = 100
 MOST_LISTED = 500
 MOST_TOLD = 50
 """Requests that end alike, and are told of at once."""
-_AT_A_TIME = 16
+_AT_A_TIME = 8
 """Requests that are written between two pauses."""
 _LONGEST_LINE = 2000
 
