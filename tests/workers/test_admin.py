@@ -13,6 +13,7 @@ from typing import Any
 import bcrypt
 import gevent
 import pytest
+from gevent import get_hub
 from gevent import socket as green
 
 from l7.config.schema import Config
@@ -33,6 +34,7 @@ from l7.workers.monitor.admin.recorded_requests import RecordedRequests
 from l7.workers.monitor.admin.server import MOST_CONNECTIONS, AdminServer
 from l7.workers.monitor.admin.shared_answers import SharedAnswers
 from l7.workers.monitor.admin.static_files import FILES
+from l7.workers.runtime.pause import pause
 from tests.workers.loop import until
 
 GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -370,3 +372,18 @@ def test_an_answer_is_made_once_for_all_who_ask_meanwhile() -> None:
     for number in range(40):
         shared.get(number, make)
     assert shared.get(39, make).body == b"42" and shared.get(0, make).body == b"43", "few are kept"
+
+
+def test_a_pause_is_a_turn_of_the_loop() -> None:
+    turns: list[None] = []
+    watcher = get_hub().loop.check()
+    watcher.start(lambda: turns.append(None))
+
+    def work() -> None:
+        for _ in range(20):
+            pause()
+
+    gevent.spawn(work).join(5)
+    watcher.stop()
+    watcher.close()
+    assert len(turns) >= 20, "sockets and timers are looked at in each"

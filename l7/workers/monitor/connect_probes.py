@@ -20,6 +20,7 @@ from l7.clock import monotonic
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.telemetry.events import Events, named
+from l7.workers.runtime.pause import pause
 from l7.workers.transport.dial import BacklogFull, Endpoint, OutOfResources, dial
 from l7.workers.transport.stream import DeadlineSweeper, StreamLost, StreamTimeout
 
@@ -115,7 +116,7 @@ class ConnectProbes:
                 first = False
                 for begin in range(0, len(found), ROWS):
                     self._consider(found[begin : begin + ROWS])
-                    gevent.sleep(0)
+                    pause()
             gevent.sleep(LOOK)
 
     def _consider(self, rows: Iterable[int]) -> None:

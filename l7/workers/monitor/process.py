@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import gevent
 from gevent import get_hub
 from gevent import socket as green
 from gevent.event import Event
@@ -81,6 +80,7 @@ from l7.workers.monitor.span_exporter import SpanExporter
 from l7.workers.process import CANNOT_BOOT, MASTER_GONE
 from l7.workers.runtime.channel import LoopChannel
 from l7.workers.runtime.patching import patch_all
+from l7.workers.runtime.pause import pause
 from l7.workers.runtime.watchdog import TICK, Watchdog
 from l7.workers.transport.dial import endpoint, endpoint_of
 
@@ -211,8 +211,8 @@ class MonitorWorker:
         known = SharedServers(writer, self._rows, self._resolved, self._unresolved)
         sources = OverviewSources(
             sampler,
-            RouteFigures(config, writer, self._rows, sampler, _pause),
-            ServerFigures(config, known, spec.shared_memory, sampler, _pause),
+            RouteFigures(config, writer, self._rows, sampler, pause),
+            ServerFigures(config, known, spec.shared_memory, sampler, pause),
             LastFailures(None if config.recorder is None else spec.recorder),
             MasterGauges(writer),
             spec.scoreboard,
@@ -394,7 +394,3 @@ class MonitorWorker:
     def _on_show_stacks(self, _number: int, _frame: object) -> None:
         text = "\n".join(format_run_info(thread_stacks=False))
         os.write(2, f"monitor process {os.getpid()}: the stacks of all greenlets\n{text}\n".encode("utf-8", "replace"))
-
-
-def _pause() -> None:
-    gevent.sleep(0)

@@ -20,6 +20,7 @@ from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.server_history import HistoryHead, ServerHistory, StateChange
 from l7.telemetry.server_changes import ServerChange
+from l7.workers.runtime.pause import pause
 
 LOOK = 0.05
 """Seconds between two looks at what has changed."""
@@ -100,7 +101,7 @@ class ServerObserver:
                 else:
                     self._due.pop(row, None)
             if number % ROWS == 0:
-                gevent.sleep(0)
+                pause()
 
     # --- what ---------------------------------------------------------------------------------------------------------
 

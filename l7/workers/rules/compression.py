@@ -12,7 +12,6 @@ from __future__ import annotations
 import ctypes
 from contextlib import suppress
 
-import gevent
 from gevent.threadpool import ThreadPool
 
 from l7.errors import Kind
@@ -25,6 +24,7 @@ from l7.rules.compression.plan import Asked, Plan, head_of, true_of_other_bytes
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import COMPRESSED, UNCOMPRESSED, place
 from l7.workers.downstream.client_exchange import ClientExchange
+from l7.workers.runtime.pause import pause
 from l7.workers.transport.stream import Stream
 from l7.workers.upstream.forwarded_request import ForwardedRequest
 from l7.workers.upstream.relay import Relay
@@ -59,7 +59,7 @@ def _step_by_step(stream: Encoder, data: bytes, end: int, most: int) -> bytes:
     last = (len(data) - 1) // most * most
     for at in range(0, last, most):
         pieces.append(stream.compress(data[at : at + most]))
-        gevent.sleep(0)
+        pause()
     pieces.append(_step(stream, data[last:], end))
     return b"".join(pieces)
 

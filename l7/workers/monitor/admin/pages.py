@@ -18,10 +18,11 @@ from l7.telemetry.exposition import CONTENT_TYPE, expose
 from l7.telemetry.metrics import Metrics
 from l7.workers.monitor.admin import recorded_requests
 from l7.workers.monitor.admin.answers import JSON, SECURITY, TEXT, page, refusal
-from l7.workers.monitor.admin.recorded_requests import RecordedRequests, pause
+from l7.workers.monitor.admin.recorded_requests import RecordedRequests
 from l7.workers.monitor.admin.shared_answers import SharedAnswers
 from l7.workers.monitor.admin.static_files import FILES
 from l7.workers.monitor.overview.document import OverviewError
+from l7.workers.runtime.pause import pause
 
 STATUS_WITHIN = 5.0
 """Seconds that the master may take."""

@@ -13,7 +13,6 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
-import gevent
 from gevent.lock import BoundedSemaphore
 
 from l7.config.values.names import printable
@@ -27,6 +26,7 @@ from l7.telemetry.situation.situations import PastStates, Situation, moments_of,
 from l7.units import parse_duration, parse_statuses, quoted
 from l7.workers.monitor.admin.answers import json_page, json_text, refusal
 from l7.workers.monitor.admin.shared_answers import SharedAnswers
+from l7.workers.runtime.pause import pause
 
 PATH = b"/requests"
 LISTED = 100
@@ -46,11 +46,6 @@ class RequestedRecords(NamedTuple):
     limit: int
     failed: bool
     """Whether only those that failed."""
-
-
-def pause() -> None:
-    """Let the loop do what is due."""
-    gevent.sleep(0)
 
 
 class RecordedRequests:

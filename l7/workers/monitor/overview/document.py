@@ -30,6 +30,7 @@ from l7.workers.monitor.overview.failures import LastFailures
 from l7.workers.monitor.overview.route_figures import RouteFigures
 from l7.workers.monitor.overview.server_figures import ServerFigures
 from l7.workers.monitor.overview.traffic_sampler import WINDOW, TrafficSampler
+from l7.workers.runtime.pause import pause
 
 MOST_ROUTES = 500
 MOST_SERVERS = 500
@@ -143,7 +144,7 @@ class Overview:
         for number, entry in enumerate(entries, 1):
             entry["plot"] = self._sources.sampler.plot(entry.pop("row"), most)
             if number % 5 == 0:
-                gevent.sleep(0)
+                pause()
 
     def _ask(self) -> dict[str, Any]:
         try:

@@ -20,6 +20,7 @@ from l7.sharedmem.layout import RowKey
 from l7.sharedmem.memory import UNROUTED
 from l7.sharedmem.traffic_history import INTERVAL, TOTALS, TrafficHistory, TrafficSample
 from l7.telemetry.quantiles import quantile
+from l7.workers.runtime.pause import pause
 
 WINDOW = 5
 """Rounds over which present rates and quantiles are taken: ten seconds."""
@@ -128,7 +129,7 @@ class TrafficSampler:
                 if self._kinds[row] == _ROUTE:
                     self._total.counts = _sum(self._total.counts, grown)
             if number % ROWS == 0:
-                gevent.sleep(0)
+                pause()
 
     def look(self, number: int, seconds: float) -> None:
         """Note what was counted in a round, the last look before which was ``seconds`` ago."""
@@ -144,7 +145,7 @@ class TrafficSampler:
                 read += 1
             if read == ROWS or looked % LOOKED == 0:
                 read = 0
-                gevent.sleep(0)
+                pause()
         self._total.counts = _sum(self._total.counts, total)
         self._total.remember(number, total)
         self._history.write(TOTALS, number, _sample_of(total))
