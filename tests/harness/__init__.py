@@ -3,6 +3,7 @@
 ========================  ===================================================================================
 `harness.l7process`       `L7Process`: starts ``python -m l7``, waits for its ``ready`` event, sends signals, stops it
                           and asserts that nothing is left behind
+`harness.stage`           `Stage`, `Play`: one l7 and one origin for all tests of a module, and a test's share of them
 `harness.origin`          `Origin`: a server whose answers are scripted and that records every byte it was sent
 `harness.client`          `Client`, `exchange`: sends any bytes in any slices, reads answers with a strict parser
 `harness.load`            `Load`, `Gate`, `in_flight`: clients that ask all the time, and one whose answer waits
