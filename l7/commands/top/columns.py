@@ -21,7 +21,7 @@ class Column:
     head: str
     text: Callable[[Answer, Glyphs], str]
     width: int
-    """Characters; for one that grows, the fewest."""
+    """Characters; for one that grows, the fewest where there is more to be shown."""
     key: Callable[[Answer], Any] | None = None
     """What rows are sorted by; None for a column by which they cannot be."""
     falling: bool = True
@@ -60,16 +60,16 @@ class EntryTable:
         if width is not None:
             while len(shown) > 1 and sum(one.width + 1 for one in shown) - 1 > width:
                 shown.remove(max(shown, key=lambda one: (one.rank, self.columns.index(one))))
-        widths = {id(one): one.width for one in shown}
-        room = None if width is None else width - (sum(widths.values()) + len(shown) - 1)
         growing = [one for one in shown if one.grows]
         wanted = {id(one): _wanted(one, rows, glyphs) for one in growing}
+        widths = {id(one): min(one.width, wanted.get(id(one), one.width)) for one in shown}
+        room = None if width is None else width - (sum(widths.values()) + len(shown) - 1)
         for one in growing:
-            more = max(wanted[id(one)] - one.width, 0)
+            more = wanted[id(one)] - widths[id(one)]
             if room is not None:
                 # Later ones are not left without any of what there is.
-                rest = sum(max(wanted[id(other)] - other.width, 0) for other in growing[growing.index(one) :])
-                more = more if rest <= room else room * more // rest
+                rest = sum(wanted[id(other)] - widths[id(other)] for other in growing[growing.index(one) :])
+                more = more if rest <= room else max(room, 0) * more // rest
                 room -= more
             widths[id(one)] += more
         return [(one, widths[id(one)]) for one in shown]

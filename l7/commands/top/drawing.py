@@ -145,9 +145,14 @@ class TextBox(urwid.Widget):
 
     def __init__(self, lines: Sequence[str], glyphs: Glyphs) -> None:
         super().__init__()
-        self._lines = [visible(line, glyphs) for line in lines]
         self._glyphs = glyphs
         self._offset = 0
+        self.show(lines)
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Show other lines."""
+        self._lines = [visible(line, self._glyphs) for line in lines]
+        self._invalidate()
 
     def span(self, size: tuple[int, int]) -> str:
         """Which lines of how many are shown; empty for all."""

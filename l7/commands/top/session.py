@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import urwid
@@ -20,6 +20,9 @@ from l7.ipc.requests import Answer
 
 ANOTHER = 30.0
 """Seconds for which it is said that another l7 answers than before."""
+_ASKING = "asking ..."
+_PATIENCE = 5.0
+"""Seconds that an answer may take until that is said."""
 
 
 class TopSession:
@@ -84,8 +87,13 @@ class TopSession:
 
     def _tick(self, *_: Any) -> None:
         self._loop.set_alarm_in(self._interval, self._tick)
+        if self._asked and time.monotonic() - self._heard > self._interval + _PATIENCE:
+            self._say("it does not answer")
         if not self._screen.paused:
             self._ask()
+
+    def _say(self, why: str) -> None:
+        self._screen.say(f"no news for {cells.age(time.monotonic() - self._heard)}: {why}")
 
     # The overview
 
@@ -97,8 +105,7 @@ class TopSession:
     def _take(self, answer: Answer | Unanswered) -> None:
         self._asked = False
         if isinstance(answer, Unanswered):
-            ago = cells.age(time.monotonic() - self._heard)
-            self._screen.say(f"no news for {ago}: {answer.why}")
+            self._say(answer.why)
             return
         self._heard = time.monotonic()
         if self._screen.paused:
@@ -125,31 +132,31 @@ class TopSession:
             lines = [f"  {name:22}  {value}" for name, value in row.items() if name != "plot"]
             self._screen.push(DetailPage(f"worker {row['worker']}", TextBox(lines, self._glyphs)))
 
-    def _text(self, title: str, question: Any) -> None:
-        """Open a page of lines."""
-        title = visible(title, self._glyphs)
+    def _text(self, title: str, question: Callable[[], list[str]]) -> None:
+        """Open a page of lines; what it shows comes when it is there."""
+        box = TextBox((_ASKING,), self._glyphs)
 
         def take(answer: list[str] | Unanswered) -> None:
-            lines = [answer.why] if isinstance(answer, Unanswered) else answer
-            self._screen.push(DetailPage(title, TextBox(lines, self._glyphs), again))
+            box.show([answer.why] if isinstance(answer, Unanswered) else answer)
 
-        def again() -> None:
-            self._asker.ask(question, take)
-
-        again()
+        self._push(title, box, question, take)
 
     def _requests(self, route: str) -> None:
         """Open the last requests of a route."""
+        box = TableBox(REQUESTS, self._glyphs)
+        box.empty = _ASKING
 
         def take(answer: list[Answer] | Unanswered) -> None:
-            box = TableBox(REQUESTS, self._glyphs)
-            if isinstance(answer, Unanswered):
-                box.empty = answer.why
-            else:
-                box.show(answer)
-            self._screen.push(DetailPage(f"the last requests of {visible(route, self._glyphs)}", box, again))
+            box.empty = answer.why if isinstance(answer, Unanswered) else REQUESTS.empty
+            box.show([] if isinstance(answer, Unanswered) else answer)
 
+        self._push(f"the last requests of {route}", box, lambda: self._source.requests(route), take)
+
+    def _push(
+        self, title: str, box: TableBox | TextBox, question: Callable[[], Any], take: Callable[[Any], None]
+    ) -> None:
         def again() -> None:
-            self._asker.ask(lambda: self._source.requests(route), take)
+            self._asker.ask(question, take)
 
+        self._screen.push(DetailPage(visible(title, self._glyphs), box, again))
         again()

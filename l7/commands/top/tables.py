@@ -277,6 +277,8 @@ def _what(row: Answer, glyphs: Glyphs) -> str:
 def _ended_why(row: Answer, glyphs: Glyphs) -> str:
     if not row.get("status") and str(row.get("code") or "").startswith("I"):
         return "its worker ended"
+    if row.get("code") == "--" and (row.get("status") or 0) >= 500 and row.get("server"):
+        return "the server's own"
     return visible(row.get("failure") or row.get("reason") or "-", glyphs)
 
 
