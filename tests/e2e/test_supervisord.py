@@ -182,9 +182,9 @@ def test_an_upgrade_serves_on_and_is_lost_to_supervisord(supervisor, origin):
     sv.wait_for(lambda: "RUNNING" in sv.control("status", "l7") and sv.answers(b"one"), "running")
     sv.control("signal", "USR2", "l7")
     sv.wait_for(lambda: "EXITED" in sv.control("status", "l7"), "the old one's end")
-    found = re.search(r"upgrade done: process (\d+) has taken over", sv.events())
-    assert found is not None, sv.events()
-    successor = int(found.group(1))
+    done = re.compile(r"upgrade done: process (\d+) has taken over")
+    sv.wait_for(lambda: done.search(sv.events()), "the event, which supervisord writes")
+    (successor,) = map(int, done.findall(sv.events()))
     try:
         assert sv.answers(b"one")
     finally:
