@@ -105,7 +105,7 @@ def _add_filters(add: Callable[..., None]) -> None:
     add("--interval", type=_interval, metavar="TIME", help="how often the screen is drawn anew, as 500ms or 5s (2s).")
     add("--slower", type=_duration, metavar="TIME", help="only those that took this long, as 500ms or 1s, or longer.")
     add("--target", metavar="PREFIX", help="only those whose target begins so, as /api/.")
-    add("--by", choices=GROUPS, metavar="FIELD", help=f"a row for each {', '.join(GROUPS)}, and end.")
+    add("--by", choices=GROUPS, metavar="FIELD", help=f"a table of what is there, by {', '.join(GROUPS)}.")
 
 
 def _field(text: str) -> str:
