@@ -39,7 +39,7 @@ def running(spoken, tmp_path_factory):
     pair = write_pair(tmp_path_factory.mktemp("tls"), "localhost", issue("localhost"))
 
     def config(server: str) -> str:
-        return CONFIG.format(certificates=pair, server=server) + "timeouts: {handshake: 300ms}\n"
+        return CONFIG.format(certificates=pair, server=server) + "timeouts: {handshake: 1s}\n"
 
     with Stage(config) as stage:
         yield stage
@@ -263,11 +263,11 @@ def pieces(proxy: L7Process, cut: int) -> None:
         assert sock.recv(3) == b"\x16\3\3"
 
 
-def test_large_bodies_go_both_ways(tls):
+def test_large_bodies_go_both_ways(play):
     data = os.urandom(3_000_000)
     digest = hashlib.sha256(data).hexdigest().encode()
-    proxy = tls(lambda request: Reply(body=request.sha256.encode()) if request.method == b"POST" else Reply(body=data))
-    with TlsClient(proxy.address) as client:
+    play(lambda request: Reply(body=request.sha256.encode()) if request.method == b"POST" else Reply(body=data))
+    with TlsClient(play.proxy.address) as client:
         client.send(REQUEST)
         assert client.read_response().body == data
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
@@ -277,9 +277,9 @@ def test_large_bodies_go_both_ways(tls):
         assert client.read_response().body == digest
 
 
-def test_an_answer_that_ends_with_its_connection_ends_with_close_notify(tls):
-    proxy = tls(lambda _: Reply(body=b"all of it", framing="close"))
-    with TlsClient(proxy.address) as client:
+def test_an_answer_that_ends_with_its_connection_ends_with_close_notify(play):
+    play(lambda _: Reply(body=b"all of it", framing="close"))
+    with TlsClient(play.proxy.address) as client:
         client.send(b"GET / HTTP/1.0\r\n\r\n")
         assert client.read_until_closed().endswith(b"all of it")
         assert client.end == "eof", "and was not cut"
@@ -296,9 +296,9 @@ def test_a_connection_that_the_client_wants_closed_ends_with_close_notify(tls):
         assert client.read_until_closed() == b"" and client.end == "eof"
 
 
-def test_an_answer_that_is_cut_short_is_cut_off(tls):
-    proxy = tls(lambda _: Reply(headers=[(b"Content-Length", b"100")], body=b"half", framing="none", close=True))
-    with TlsClient(proxy.address) as client:
+def test_an_answer_that_is_cut_short_is_cut_off(play):
+    play(lambda _: Reply(headers=[(b"Content-Length", b"100")], body=b"half", framing="none", close=True))
+    with TlsClient(play.proxy.address) as client:
         client.send(REQUEST)
         assert not client.read_response().complete
         assert client.end == "reset", "no close_notify"
@@ -436,7 +436,7 @@ def test_websocket_messages(l7, pair, size):
         server.close()
 
 
-def test_pieces_of_an_answer_pass_at_once(tls):
+def test_pieces_of_an_answer_pass_at_once(play):
     gates = [threading.Event() for _ in range(3)]
 
     def events():
@@ -444,8 +444,8 @@ def test_pieces_of_an_answer_pass_at_once(tls):
             yield b"data: %d\n\n" % number
             gate.wait(TIMEOUT)
 
-    proxy = tls(lambda _: Reply(headers=[(b"Content-Type", b"text/event-stream")], body=events(), framing="chunked"))
-    with TlsClient(proxy.address) as client:
+    play(lambda _: Reply(headers=[(b"Content-Type", b"text/event-stream")], body=events(), framing="chunked"))
+    with TlsClient(play.proxy.address) as client:
         client.send(REQUEST)
         client.read_head()
         for number, gate in enumerate(gates):
@@ -453,9 +453,9 @@ def test_pieces_of_an_answer_pass_at_once(tls):
             gate.set()
 
 
-def test_pipelined_requests_in_one_record_are_answered_in_order(tls):
-    proxy = tls(lambda request: Reply(body=request.target))
-    with TlsClient(proxy.address) as client:
+def test_pipelined_requests_in_one_record_are_answered_in_order(play):
+    play(lambda request: Reply(body=request.target))
+    with TlsClient(play.proxy.address) as client:
         client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(20)))
         assert [client.read_response().body for _ in range(20)] == [b"/%d" % number for number in range(20)]
 
