@@ -42,11 +42,20 @@ def needs_restart(
     fixed = ("run_as", "privileged_opener", "pid_file", "control")
     lines = [_changed(name, old, new) for name in fixed if getattr(old, name) != getattr(new, name)]
     lines += () if handed else _cannot_be_bound(old, new, 0 if privileged else unprivileged_from)
-    if new.admin is None or new.admin_address == old.admin_address or handed or privileged:
-        return lines
-    if 0 < new.admin.address.port < unprivileged_from:
-        lines.append(f"{_changed('admin', old, new)} (a port below {unprivileged_from})")
-    return lines
+    return [*lines, *_of_admin(old, new, 0 if handed or privileged else unprivileged_from)]
+
+
+def _of_admin(old: Config, new: Config, unprivileged_from: int) -> Iterator[str]:
+    """Yield why the admin address of ``new`` cannot be bound: the present one is in its way, or only root may."""
+    before, after = old.admin_address, new.admin_address
+    if after is None or after == before:
+        return
+    stays = before is not None and before.path is None and after.port == before.port != 0
+    both = collision((after.host,), (before.host,)) if before is not None and stays else None
+    if both:
+        yield f"{_changed('admin', old, new)} ({both[0]} cannot be bound while {both[1]} is)"
+    elif 0 < after.port < unprivileged_from:
+        yield f"{_changed('admin', old, new)} (a port below {unprivileged_from})"
 
 
 def _cannot_be_bound(old: Config, new: Config, unprivileged_from: int) -> Iterator[str]:

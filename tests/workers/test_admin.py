@@ -53,7 +53,8 @@ class Endpoint:
         servers = KnownServers({}, {}, shared_memory.writer(MASTER), shared_memory.history)
         recorded = RecordedRequests(None, PastStates({}, 1, servers))
         self.access = AdminAccess(Admin.model_construct(address=Address("127.0.0.1", port)))
-        self.handler = AdminHandler(AdminPages(metrics, known, self.visit, recorded, bytes), self.access)
+        self.pages = AdminPages(metrics, known, self.visit, recorded, bytes)
+        self.handler = AdminHandler(self.pages, self.access)
 
     def visit(self) -> green.socket:
         """As the master's desk."""
@@ -387,3 +388,19 @@ def test_a_pause_is_a_turn_of_the_loop() -> None:
     watcher.stop()
     watcher.close()
     assert len(turns) >= 20, "sockets and timers are looked at in each"
+
+
+def test_the_overview_is_compressed_once_for_all_who_take_that(endpoint: Endpoint) -> None:
+    made: list[None] = []
+
+    def overview() -> bytes:
+        made.append(None)
+        return b'{"made": %d}' % len(made)
+
+    endpoint.pages._make_overview = overview
+    fields = [b"Accept-Encoding: gzip, deflate, br"]
+    asking = [gevent.spawn(ask, endpoint, b"/overview", *fields) for _ in range(5)]
+    gevent.joinall(asking, timeout=5, raise_error=True)
+    assert {gzip.decompress(one.value[1].partition(b"\r\n\r\n")[2]) for one in asking} == {b'{"made": 1}\n'}
+    status, answer = ask(endpoint, b"/overview")
+    assert status == 200 and answer.endswith(b'{"made": 2}\n') and head_of(answer)[b"vary"] == b"Accept-Encoding"

@@ -7,10 +7,12 @@ no CORS fields.
 from __future__ import annotations
 
 import json
+import zlib
 from typing import Any
 
 from l7.http.fields import name_of
 from l7.http.messages import LocalResponse, RequestHead
+from l7.rules.compression.negotiation import choose
 from l7.workers.responses import phrase
 
 TEXT = "text/plain; charset=utf-8"
@@ -58,3 +60,14 @@ def value_of(head: RequestHead, name: bytes) -> bytes | None:
         if name_of(line) == name:
             return line.partition(b":")[2].strip(b" \t")
     return None
+
+
+def takes_gzip(head: RequestHead) -> bool:
+    """Whether whoever asks would rather have the answer compressed."""
+    return choose(value_of(head, b"accept-encoding"), (b"gzip",)) is not None
+
+
+def gzipped(body: bytes, level: int) -> bytes:
+    """A body as gzip (RFC 1952); the interpreter is free meanwhile."""
+    stream = zlib.compressobj(level, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    return stream.compress(body) + stream.flush()

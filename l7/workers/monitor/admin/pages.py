@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from gevent import Timeout
+from gevent import Timeout, get_hub
 from gevent import socket as green
 
 from l7.http.messages import LocalResponse, RequestHead
@@ -17,7 +17,7 @@ from l7.sharedmem.master_gauges import MasterGauges
 from l7.telemetry.exposition import CONTENT_TYPE, expose
 from l7.telemetry.metrics import Metrics
 from l7.workers.monitor.admin import recorded_requests
-from l7.workers.monitor.admin.answers import JSON, SECURITY, TEXT, page, refusal
+from l7.workers.monitor.admin.answers import JSON, SECURITY, TEXT, gzipped, page, refusal, takes_gzip
 from l7.workers.monitor.admin.recorded_requests import RecordedRequests
 from l7.workers.monitor.admin.shared_answers import SharedAnswers
 from l7.workers.monitor.admin.static_files import FILES
@@ -26,6 +26,8 @@ from l7.workers.runtime.pause import pause
 
 STATUS_WITHIN = 5.0
 """Seconds that the master may take."""
+
+_VARY = "Vary: Accept-Encoding"
 
 Page = Callable[[RequestHead], LocalResponse]
 
@@ -86,11 +88,18 @@ class AdminPages:
         """The master's status."""
         return self._shared.get("status", self._ask)
 
-    def _overview(self, _: RequestHead) -> LocalResponse:
+    def _overview(self, head: RequestHead) -> LocalResponse:
         try:
-            return page(200, JSON, self._make_overview() + b"\n", *SECURITY)
+            if takes_gzip(head):
+                return self._shared.get("overview in gzip", self._compressed_overview)
+            return page(200, JSON, self._make_overview() + b"\n", *SECURITY, _VARY)
         except OverviewError as error:
             return refusal(503, str(error))
+
+    def _compressed_overview(self) -> LocalResponse:
+        """The overview in gzip, once for all: in a thread, for very many numbers take a while."""
+        body = get_hub().threadpool.apply(gzipped, (self._make_overview() + b"\n", 1))
+        return page(200, JSON, body, *SECURITY, _VARY, "Content-Encoding: gzip")
 
     def _ask(self) -> LocalResponse:
         try:

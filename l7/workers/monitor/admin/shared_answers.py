@@ -40,6 +40,13 @@ class SharedAnswers:
             result.set_exception(failure)
             raise
         result.set(answer)
-        for old in [key for key, (_, other) in self._made.items() if other.ready()][:-KEPT]:
-            del self._made[old]
+        self._forget()
         return answer
+
+    def _forget(self) -> None:
+        """Let go of answers that are too old, or too many."""
+        done = [(key, at) for key, (at, result) in self._made.items() if result.ready()]
+        oldest = monotonic() - GOOD_FOR
+        for number, (key, at) in enumerate(done, KEPT - len(done)):
+            if at < oldest or number < 0:
+                del self._made[key]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from functools import cached_property
 from pathlib import Path
 
 from l7.http.messages import LocalResponse, RequestHead
-from l7.rules.compression.negotiation import choose
-from l7.workers.monitor.admin.answers import SECURITY, value_of
+from l7.workers.monitor.admin.answers import SECURITY, gzipped, takes_gzip, value_of
 
 PLACE = Path(__file__).resolve().parent.parent / "page"
 INDEX = "index.html"
@@ -19,7 +17,6 @@ MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_GZIP = b"gzip"
 
 
 class StaticFile:
@@ -32,12 +29,11 @@ class StaticFile:
 
     @cached_property
     def _compressed(self) -> bytes:
-        stream = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-        return stream.compress(self._body) + stream.flush()
+        return gzipped(self._body, 9)
 
     def answer(self, head: RequestHead) -> LocalResponse:
         """The file, or 304 for who has it (RFC 9110, 13.1.2)."""
-        coding = choose(value_of(head, b"accept-encoding"), (_GZIP,))
+        coding = takes_gzip(head)
         tag = f'"{self._digest}-gzip"' if coding else f'"{self._digest}"'
         fields = (f"ETag: {tag}", "Cache-Control: no-cache", "Vary: Accept-Encoding", *SECURITY)
         if _has(value_of(head, b"if-none-match"), tag):
