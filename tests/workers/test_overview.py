@@ -40,7 +40,7 @@ def overview_of(visit: Callable[[], green.socket], routes: int = 2, memory: Shar
         sampler,
         RouteFigures(config, writer, rows, sampler, lambda: None),
         ServerFigures(config, known, memory, sampler, lambda: None),
-        LastFailures(None),
+        LastFailures(None, int),
         MasterGauges(writer),
         Scoreboard(1),
     )

@@ -54,8 +54,6 @@ class LaneReader:
         self._names: dict[int, str] = {}
         self._seen = self._count = 0
         """Cells and records of the ring of all requests that were read."""
-        self._failures: list[RequestRecord] = []
-        self._failures_read = (0, 0)
 
     def _name(self, at: int) -> str:
         """A text of the configuration; empty for none."""
@@ -76,7 +74,6 @@ class LaneReader:
             self._epoch = epoch
             self._names = {}
             self._seen = self._count = 0
-            self._failures, self._failures_read = [], (0, 0)
 
     @property
     def is_written(self) -> bool:
@@ -164,17 +161,6 @@ class LaneReader:
             if self._lane[at + words.TOTAL] >= least and wanted.takes_status(self._lane[at + words.WORKER] >> 48):
                 yield place
 
-    def last_failures(self, most: int) -> list[RequestRecord]:
-        """At least the last ``most`` failures, if there are as many, in no order; read again only if there are more."""
-        self._follow()
-        capacity, written = self._lane[words.H_FAILURES : words.H_FAILURES + 2].tolist()
-        if (written, most) != self._failures_read:
-            self._failures_read = written, most
-            first = max(0, written - min(capacity, most * words.MOST_CELLS))
-            places = [at % capacity for at in range(first, written)]
-            self._failures = list(self._in_ring(words.H_FAILURES, words.FAILURES_AT, places))
-        return self._failures
-
     def under_way(self) -> Iterator[RequestRecord]:
         """Yield what is known of requests that have not ended."""
         self._follow()
@@ -243,11 +229,6 @@ class RecorderReader:
             kept = itertools.islice(lane.newest(wanted, failed=failed), most)
             found.update({one.identity: one for one in (*lost, *kept)})
         return sorted(found.values(), key=lambda one: one.ended, reverse=True)[:most]
-
-    def last_failures(self, most: int) -> list[RequestRecord]:
-        """The last ``most`` requests that have failed, the last one first."""
-        found = [one for lane in self.lanes() for one in (*lane.lost(), *lane.last_failures(most))]
-        return sorted(found, key=lambda one: one.ended, reverse=True)[:most]
 
     def under_way(self) -> list[RequestRecord]:
         """All requests that have not ended, in the order of their beginnings."""

@@ -213,7 +213,7 @@ class MonitorWorker:
             sampler,
             RouteFigures(config, writer, self._rows, sampler, pause),
             ServerFigures(config, known, spec.shared_memory, sampler, pause),
-            LastFailures(None if config.recorder is None else spec.recorder),
+            LastFailures(None if config.recorder is None else spec.recorder, pause),
             MasterGauges(writer),
             spec.scoreboard,
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from l7.telemetry.recorder.memory import OtherLayoutError, RecorderMemory, RecorderView
 from l7.telemetry.recorder.reader import RecorderReader
+from l7.telemetry.recorder.request_filter import RequestFilter
 
 SHORT = (
     "request-id", "client", "host", "method", "target", "route", "server", "status", "code", "failure", "reason",
@@ -15,13 +17,17 @@ SHORT = (
 
 
 class LastFailures:
-    """Reads them; ``memory`` is None where requests are not recorded."""
+    """Reads them.
 
-    def __init__(self, memory: RecorderMemory | None) -> None:
+    :param memory: None where requests are not recorded.
+    :param pause: called every few milliseconds.
+    """
+
+    def __init__(self, memory: RecorderMemory | None, pause: Callable[[], None]) -> None:
         self._reader: RecorderReader | None = None
         if memory is not None:
             try:
-                self._reader = RecorderReader(RecorderView(memory.descriptor))
+                self._reader = RecorderReader(RecorderView(memory.descriptor), pause)
             except (OSError, OtherLayoutError):  # it goes without saying them
                 self._reader = None
 
@@ -30,7 +36,7 @@ class LastFailures:
         if self._reader is None:
             return None
         try:
-            found = self._reader.last_failures(most)
+            found = self._reader.newest(RequestFilter(), most, failed=True)
         except OSError:  # no memory to map a lane
             return []
         return [_short(one.plain(), one.ended) for one in found]
