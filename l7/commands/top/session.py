@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -36,7 +37,7 @@ class TopSession:
         self._source = source
         self._interval = interval
         self._glyphs = glyphs
-        self._asked = False
+        self._asked: float | None = None
         self._pid = document.get("pid")
         self._heard = time.monotonic()
         self._changed: float | None = None
@@ -47,7 +48,7 @@ class TopSession:
         self._ended: list[int] = []
 
     def run(self, environ: Mapping[str, str]) -> int:
-        """Piece until somebody quits; returns the exit code."""
+        """Run until somebody quits; returns the exit code."""
         screen = terminal.screen_of(environ, self._glyphs)
         self._loop = urwid.MainLoop(
             self._screen, screen=screen, handle_mouse=False, input_filter=self._filter, unhandled_input=self._unknown
@@ -60,7 +61,9 @@ class TopSession:
             self._loop.run()
         except KeyboardInterrupt:
             return 0
-        except OSError:
+        except (OSError, RuntimeError):  # urwid's for an end of the input
+            if sys.stdin.isatty():
+                raise
             return 1  # the terminal has gone away
         if self._ended and before:
             terminal.end_by(self._ended[0])
@@ -87,7 +90,7 @@ class TopSession:
 
     def _tick(self, *_: Any) -> None:
         self._loop.set_alarm_in(self._interval, self._tick)
-        if self._asked and time.monotonic() - self._heard > self._interval + _PATIENCE:
+        if self._asked is not None and time.monotonic() - self._asked > _PATIENCE:
             self._say("it does not answer")
         if not self._screen.paused:
             self._ask()
@@ -98,12 +101,12 @@ class TopSession:
     # The overview
 
     def _ask(self) -> None:
-        if not self._asked:
-            self._asked = True
+        if self._asked is None:
+            self._asked = time.monotonic()
             self._asker.ask(self._source.overview, self._take)
 
     def _take(self, answer: Answer | Unanswered) -> None:
-        self._asked = False
+        self._asked = None
         if isinstance(answer, Unanswered):
             self._say(answer.why)
             return
