@@ -353,3 +353,23 @@ def test_the_words_of_a_response_that_timed_out() -> None:
     record(writer(where), exchange(), kind=RESPONSE_TIMEOUT)
     (found,) = reader(where).finished()
     assert found.attempts[0].connect == 0.001
+
+
+def test_requests_that_were_there_at_a_moment_are_found() -> None:
+    where = memory()
+    to = writer(where)
+    early, late, under_way = exchange("1" * 32), exchange("2" * 32), exchange("3" * 32)
+    early.started -= 10
+    record(to, early, status=502)
+    record(to, late)
+    to.begin(under_way)
+    found = reader(where)
+    first, second = found.finished()
+
+    def during(begin: float, end: float) -> list[str]:
+        return sorted(one.request_id[0] for one in found.during(begin, end))
+
+    assert during(first.started + 0.002, first.started + 0.003) == ["1"], "it took 5 ms, and is in both rings"
+    assert during(first.started + 1, first.started + 2) == []
+    assert during(second.started + 0.004, second.started + 60) == ["2", "3"]
+    assert during(second.started + 1, second.started + 60) == ["3"]
