@@ -292,6 +292,7 @@ def test_a_failure_opens_as_its_story_without_a_mouse(visit, site):
     expect(story.locator("h2")).to_have_text("GET /fail/pay")
     expect(story.locator(".verdict")).to_contain_text("500")
     expect(story.locator("pre")).to_contain_text("how it ended")
+    expect(story.locator(".next").first).to_contain_text("Look next: ")
     assert story.locator(".timeline rect").count() == story.locator(".timeline li").count() > 0
     address = page.url
     assert re.fullmatch(rf"{site.url}/#request=[0-9a-f]{{32}}", address)

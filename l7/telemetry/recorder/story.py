@@ -160,6 +160,7 @@ def told(record: RequestRecord, now: float, found: Sequence[Situation] = ()) -> 
         **record.plain(),
         "ended-by": list(ended_by(record)),
         "look-next": list(next_look(record)),
+        "phases": [vars(one) for one in phases(record, now)],
         "time-line": time_line(record, now),
         "situations": [one.plain() for one in found],
     }

@@ -177,8 +177,11 @@ function whole(record) {
   for (const [name, value] of facts) list.append(element("div", {}, element("dt", {}, name), element("dd", { class: "text" }, value)));
   const head = element("p", { class: "verdict" }, words);
   attribute(head, "data-tone", kind);
-  const drawing = timeLine(record, Date.now() / 1000);
-  const parts = [head, element("p", { class: "id text" }, record["request-id"]), list];
+  const drawing = timeLine(record.phases);
+  const parts = [head, element("p", { class: "id text" }, record["request-id"])];
+  for (const line of record["ended-by"] ?? []) parts.push(element("p", { class: "text" }, line));
+  for (const line of record["look-next"] ?? []) parts.push(element("p", { class: "next text" }, `Look next: ${line}`));
+  parts.push(list);
   if (drawing) parts.push(element("h3", {}, "Where the time went"), drawing);
   if (record.story?.length) {
     const told = element("pre", { tabindex: "0", role: "region", "aria-label": "The story in words" });
