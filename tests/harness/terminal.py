@@ -19,9 +19,6 @@ import pyte
 
 from tests.harness import TIMEOUT
 
-ALTERNATE = 1049 << 5
-"""The private mode of the alternate screen, as pyte has it."""
-
 
 class Terminal:
     """A program that runs at a terminal of its own."""
@@ -35,9 +32,9 @@ class Terminal:
         self._slave = slave
         self.resize(columns, lines)
         self.before = termios.tcgetattr(slave)
-        self.process = subprocess.Popen(
-            words, stdin=slave, stdout=slave, stderr=slave, preexec_fn=_take_terminal, start_new_session=True, **options
-        )
+        # Who leads a session takes the first terminal that it opens for its own.
+        opening = ["sh", "-c", 'exec "$@" <>"$0" >&0 2>&0', os.ttyname(slave), *words]
+        self.process = subprocess.Popen(opening, start_new_session=True, **options)
 
     def resize(self, columns: int, lines: int) -> None:
         """Give the terminal another size."""
@@ -105,10 +102,6 @@ class Terminal:
         for descriptor in (self.master, self._slave):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
-
-
-def _take_terminal() -> None:
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 @contextlib.contextmanager
