@@ -34,9 +34,9 @@ ASCII = Glyphs(False, "_.-=*#", "v", "^", "~")
 
 
 def glyphs_of(environ: Mapping[str, str]) -> Glyphs:
-    """The characters that the locale of a user has."""
+    """The characters that the locale of a user has; the console of Linux has too few in its fonts."""
     named = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
-    return UNICODE if "utf8" in named.lower().replace("-", "") else ASCII
+    return UNICODE if "utf8" in named.lower().replace("-", "") and environ.get("TERM") != "linux" else ASCII
 
 
 def visible(text: object, glyphs: Glyphs) -> str:
