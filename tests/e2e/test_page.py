@@ -24,6 +24,9 @@ from tests.harness.l7process import L7Process
 from tests.harness.lifecycle import reload
 from tests.harness.origin import Origin, Reply, Request
 
+# A signal within playwright's loop would end that loop, and what closes the browser would wait for it for ever.
+pytestmark = pytest.mark.timeout(120, method="thread")
+
 CONFIG = """
 canary-time: 100ms
 access-log: off
@@ -36,7 +39,9 @@ backends:
 """
 MISSPELT = "backends: {shop.example: {servers: [{address: '127.0.0.1:9', wieght: 1}]}}\n"
 MARKUP = "/<img/src=x/onerror=document.title='owned'>"
-HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[31m\x07\x9b\u202egnp\u200b\ufeff\ud800"
+HOSTILE = (
+    "<script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[31m\x07\x9b\u202egnp\u200b\ufeff\ud800"
+)
 SEEN = r"<script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[31m\x07\x9b\u202egnp\u200b\ufeff\ud800"
 """How that is to be shown."""
 
