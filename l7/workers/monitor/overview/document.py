@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +87,7 @@ class Overview:
         self._good_until = monotonic() + AGE
         try:
             begun = time.thread_time()
-            document = json_text(self._document()).encode("ascii")
+            document = _as_json(self._document())
             # Others have the loop in between, so this is more than it has taken.
             worked = time.thread_time() - begun
             self._good_until = max(self._good_until, monotonic() + TIMES_MADE * worked)
@@ -156,3 +156,19 @@ class Overview:
         if not answer.get("ok"):
             raise OverviewError("; ".join(map(str, answer.get("reasons", []))) or "the master does not say")
         return answer
+
+
+def _as_json(document: dict[str, Any]) -> bytes:
+    """The document on one line; other things are done meanwhile."""
+    parts = []
+    for key, value in document.items():
+        text = json_text(value) if not isinstance(value, list) else f"[{', '.join(_items(value))}]"
+        parts.append(f"{json_text(key)}: {text}")
+    return f"{{{', '.join(parts)}}}".encode("ascii")
+
+
+def _items(values: list[Any]) -> Iterator[str]:
+    for number, value in enumerate(values, 1):
+        yield json_text(value)
+        if number % 5 == 0:
+            pause()

@@ -42,10 +42,10 @@ class RouteFigures:
         if self._sampler.requests(UNROUTED):
             routes[UNROUTED_HOST] = UNROUTED
 
-        def order(route: str) -> tuple[float, bool, float, int]:
+        def order(route: str) -> tuple[int, bool, int, int]:
             row, counted = routes[route], servers.get(route, _NONE)
-            now = self._sampler.now(row)
-            return -now.errors, counted.up == counted.servers, -now.rate, -self._sampler.requests(row)
+            errors, requests = self._sampler.lately(row)
+            return -errors, counted.up == counted.servers, -requests, -self._sampler.requests(row)
 
         shown = []
         for number, route in enumerate(heapq.nsmallest(most, routes, key=order), 1):

@@ -5,13 +5,23 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from l7.balancing.dns_records import ResolvedEndpoint
-from l7.balancing.server_state import ServerState, StateRules
+from l7.balancing.server_state import ServerState
 from l7.config.schema import Backend, Config
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import REQUESTS, RowKey, place
+from l7.sharedmem.layout import (
+    ADMIN_SINCE,
+    ADMIN_WEIGHT,
+    EJECTED_AT,
+    HEALTH,
+    IN_FLIGHT,
+    REQUESTS,
+    UNREACHED_AT,
+    RowKey,
+    place,
+)
 from l7.sharedmem.memory import SharedMemory, WrittenRows
 from l7.telemetry.server_changes import ServerChange, plain
 from l7.telemetry.servers.entries import plain_entries
@@ -19,6 +29,8 @@ from l7.workers.monitor.overview.traffic_sampler import TrafficSampler
 
 AT_EASE = 20
 """Backends that are looked at in one go."""
+_SAYING = (HEALTH, EJECTED_AT, ADMIN_SINCE, ADMIN_WEIGHT, UNREACHED_AT)
+"""A server without health checks for which all of these cells are zero is up, and always was."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,19 @@ class PresentServers:
     by_route: dict[str, RouteServers] = field(default_factory=dict)
 
 
+class _SelectableServer(NamedTuple):
+    """A server that may be shown, or all servers of a route of which nobody has anything to say."""
+
+    order: tuple[bool, int, int]
+    """Those that are not well come first, then those with the most errors, then with the most requests."""
+    route: str
+    entry: tuple[dict[str, Any], int] | None = None
+
+
+def _order(one: _SelectableServer) -> tuple[bool, int, int]:
+    return one.order
+
+
 class ServerFigures:
     """Finds how servers are.
 
@@ -69,42 +94,50 @@ class ServerFigures:
     def look(self, most: int) -> PresentServers:
         """All servers, of which ``most`` are shown: those that are not up, then those with the most to do."""
         found = PresentServers()
-        judged: list[tuple[dict[str, Any], int]] = []
-        quiet: list[str] = []
+        candidates: list[_SelectableServer] = []
         written = self._shared_memory.written()
         for number, (route, backend) in enumerate(self._config.backends.items(), 1):
             if number % AT_EASE == 0:
                 self._pause()
-            if not backend.servers:
-                continue
-            if self._is_quiet(route, backend, written):
-                count = len({server.address for server in backend.servers})
-                found.by_route[route] = RouteServers(count, count)
-                quiet.append(route)
-                continue
-            entries = list(plain_entries(route, backend, self._known, written))
-            judged += entries
-            found.by_route[route] = _counted(entries)
-        chosen = heapq.nsmallest(most, judged, key=self._order)
-        for route in quiet if len(chosen) < most else ():
-            chosen += list(plain_entries(route, self._config.backends[route], self._known, written))
-            if len(chosen) >= most:
-                break
+            if backend.servers:
+                counted, some = self._look_at(route, backend, written)
+                found.by_route[route] = counted
+                candidates += some
+        chosen: list[tuple[dict[str, Any], int]] = []
+        for one in heapq.nsmallest(most, candidates, key=_order):
+            if one.entry is not None:
+                chosen.append(one.entry)
+            elif len(chosen) < most:
+                chosen += plain_entries(one.route, self._config.backends[one.route], self._known, written)
         found.entries = list(self._shown(chosen[:most], written))
         found.left_out = sum(one.servers for one in found.by_route.values()) - len(found.entries)
         return found
 
-    def _is_quiet(self, route: str, backend: Backend, written: WrittenRows) -> bool:
-        """Whether nobody has anything to say of a backend's servers: then they are up, and have had no request."""
-        return StateRules.of(backend).starts_up and not any(
-            server.address.named or self._known.rows.get((route, str(server.address)), 0) in written
-            for server in backend.servers
-        )
+    def _look_at(
+        self, route: str, backend: Backend, written: WrittenRows
+    ) -> tuple[RouteServers, list[_SelectableServer]]:
+        """The servers of one route, counted, and those that may be shown."""
+        labels = {str(server.address) for server in backend.servers}
+        rows = [self._known.rows.get((route, label), 0) for label in labels]
+        used = [row for row in rows if row in written]
+        if self._are_up(backend, used):
+            in_flight = sum([self._known.writer.total(place(row, IN_FLIGHT)) for row in used])
+            lately = [self._sampler.lately(row) for row in used]
+            order = True, -sum([one[0] for one in lately]), -sum([one[1] for one in lately])
+            return RouteServers(len(rows), len(rows), in_flight), [_SelectableServer(order, route)]
+        entries = list(plain_entries(route, backend, self._known, written))
+        return _counted(entries), [_SelectableServer(self._order_of(*one), route, one) for one in entries]
 
-    def _order(self, one: tuple[dict[str, Any], int]) -> tuple[bool, float, float]:
-        entry, row = one
-        now = self._sampler.now(row)
-        return entry["state"] == ServerState.UP.value and not entry["why"], -now.errors, -now.rate
+    def _are_up(self, backend: Backend, used: Sequence[int]) -> bool:
+        """Whether nobody has anything to say of a backend's servers: then they need no closer look to be up."""
+        if backend.health is not None or any(server.address.named for server in backend.servers):
+            return False
+        total = self._known.writer.total
+        return not any(total(place(row, cell)) for row in used for cell in _SAYING)
+
+    def _order_of(self, entry: Mapping[str, Any], row: int) -> tuple[bool, int, int]:
+        errors, requests = self._sampler.lately(row)
+        return entry["state"] == ServerState.UP.value and not entry["why"], -errors, -requests
 
     def _shown(self, chosen: Sequence[tuple[dict[str, Any], int]], written: WrittenRows) -> Iterator[dict[str, Any]]:
         for number, (entry, row) in enumerate(chosen, 1):

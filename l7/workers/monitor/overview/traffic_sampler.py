@@ -88,6 +88,8 @@ class TrafficSampler:
         self._total = _RowCounts()
         self._looks: deque[tuple[int, float]] = deque(maxlen=WINDOW)
         """The last rounds that were looked at, and how many seconds each was."""
+        self._rounds: list[tuple[int, float]] = []
+        """Those that are shown."""
         self._unplaced: set[int] = set()
         """Rows that had traffic and for whose samples there was no room."""
 
@@ -200,6 +202,15 @@ class TrafficSampler:
         known = self._known.get(row)
         return 0 if known is None else known.counts[_REQUESTS]
 
+    def lately(self, row: int) -> tuple[int, int]:
+        """How many errors and requests a row had in the last rounds, to put rows in an order by: cheaper than `now`."""
+        known = self._known.get(row)
+        if known is None or not known.recent:
+            return 0, 0
+        after = self.last - WINDOW
+        grown = [one for number, one in known.recent if number > after]
+        return sum([one[_ERRORS] for one in grown]), sum([one[_REQUESTS] for one in grown])
+
     def now(self, row: int) -> PresentTraffic:
         """What a row has done in the last `WINDOW` rounds; `TOTALS` for all routes together."""
         known = self._total if row == TOTALS else self._known.get(row)
@@ -220,7 +231,9 @@ class TrafficSampler:
     def plot(self, row: int, most: int) -> dict[str, list[float | None]]:
         """The last ``most`` rounds of a row, oldest first: None where not known, nothing without traffic."""
         lists: dict[str, list[float | None]] = {"rate": [], "errors": [], "p50": [], "p99": []}
-        rounds = self._history.rounds(self.last)[-most:]
+        if not self._rounds or self._rounds[-1][0] != self.last:
+            self._rounds = self._history.rounds(self.last)
+        rounds = self._rounds[-most:]
         samples = {} if row in self._unplaced else self._history.samples(row)
         if not any(number in samples for number, _ in rounds):
             return lists
