@@ -91,11 +91,11 @@ class TopSession:
     def _tick(self, *_: Any) -> None:
         self._loop.set_alarm_in(self._interval, self._tick)
         if self._asked is not None and time.monotonic() - self._asked > _PATIENCE:
-            self._say("it does not answer")
+            self._show_trouble("it does not answer")
         if not self._screen.paused:
             self._ask()
 
-    def _say(self, why: str) -> None:
+    def _show_trouble(self, why: str) -> None:
         self._screen.say(f"no news for {cells.age(time.monotonic() - self._heard)}: {why}")
 
     # The overview
@@ -108,7 +108,7 @@ class TopSession:
     def _take(self, answer: Answer | Unanswered) -> None:
         self._asked = None
         if isinstance(answer, Unanswered):
-            self._say(answer.why)
+            self._show_trouble(answer.why)
             return
         self._heard = time.monotonic()
         if self._screen.paused:
