@@ -112,7 +112,7 @@ def what_is_none_is_refused_in_words(admin: str) -> None:
         assert request(admin, method, "/requests").status == 405
 
 
-def test_users_and_names_come_into_force_by_a_reload(l7, origin, admin):
+def test_users_come_into_force_by_a_reload(l7, origin, admin):
     proxy = start(l7, origin, admin)
     config = proxy.config_path.read_text()
 
@@ -120,8 +120,8 @@ def test_users_and_names_come_into_force_by_a_reload(l7, origin, admin):
         fields = [("Authorization", "Basic " + base64.b64encode(login.encode()).decode())] if login else []
         return get(admin, "/requests", headers=fields, **options).status
 
-    assert (asked(), asked(host="l7.example"), asked(host="127.0.0.1:80")) == (200, 421, 200)
-    section = f"{{address: 'unix:{admin}', users: {{me: one}}, hosts: [l7.example]}}"
+    assert (asked(), asked(host="x"), asked(host="127.0.0.1:80")) == (200, 200, 200)
+    section = f"{{address: 'unix:{admin}', users: {{me: one}}}}"
     for generation, password in ((2, "one"), (3, "two")):
         proxy.write_config(config.replace(f"'unix:{admin}'", section.replace("one", password)))
         proxy.hup()
@@ -129,7 +129,6 @@ def test_users_and_names_come_into_force_by_a_reload(l7, origin, admin):
         wait_for_control(proxy, generation)
         proxy.wait_for(lambda password=password: asked(f"me:{password}") == 200, "the new password")
         assert (asked(), asked("me:three")) == (401, 401)
-        assert asked(f"me:{password}", host="l7.example") == 200
         assert get(admin, "/healthz", host="whoever").status == 200
     proxy.write_config(config + "recorder: off\n")
     proxy.hup()

@@ -216,7 +216,7 @@ def visit(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(TIMEOUT * 1000)
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: asked.append(request.url.replace("me:SECRET@", "")))
         page.on("console", note)
         page.on("pageerror", lambda error: said.append(f"{error}"))
         if change:
@@ -325,6 +325,36 @@ def test_a_failure_opens_as_its_story_without_a_mouse(visit, site):
         other.keyboard.press("Enter")
         expect(other.locator("#story-body")).to_contain_text(told)
         other.keyboard.press("Escape")
+
+
+def test_requests_that_stand_still_for_a_reader_are_not_taken_for_the_last(visit, site):
+    page = visit()
+    newer = page.get_by_role("button", name="There are newer ones")
+    link = row(page, "requests", "/fail/pay").locator("a.line")
+    link.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#story .verdict")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(link).to_be_focused()
+    expect(newer).to_be_hidden()
+    send(site.proxy.address, "GET", "/fail/later", host="shop.example")
+    expect(newer).to_be_visible()
+    expect(row(page, "requests", "/fail/later")).to_have_count(0)
+    newer.click()
+    expect(row(page, "requests", "/fail/later")).to_have_count(1)
+    expect(newer).to_be_hidden()
+
+
+def test_a_login_in_the_address_goes_no_further(visit, site):
+    page = visit()
+    page.goto(site.url.replace("//", "//me:SECRET@") + "/")
+    expect(page.locator("#status")).to_have_text("Live")
+    row(page, "requests", "/fail/pay").locator("a.line").click()
+    expect(page.locator("#story .verdict")).to_be_visible()
+    page.evaluate("navigator.clipboard.writeText = async (link) => { window.copied = link }")
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert re.fullmatch(rf"{site.url}/#request=[0-9a-f]{{32}}", page.evaluate("window.copied"))
 
 
 def test_what_strangers_write_is_text(visit):
@@ -450,7 +480,7 @@ AGEING = """
   let first = null;
   window.updates = 0;
   window.fetch = async (path, options) => {
-    if (path !== "overview") return ask(path, options);
+    if (!String(path).endsWith("/overview")) return ask(path, options);
     first ??= await (await ask(path, options)).text();
     const now = JSON.parse(first);
     window.updates += 1;

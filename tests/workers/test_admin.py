@@ -266,6 +266,8 @@ def test_a_foreign_name_sees_figures_alone(endpoint: Endpoint, host: bytes, ours
         name = host.decode()
         assert f"write `admin: {{address: '127.0.0.1:1', hosts: [{name}]}}`" in answer.decode()
     assert [ask(endpoint, path, host=host)[0] for path in OPEN] == [200, 200, 200]
+    endpoint.handler.access = access(address="unix:/x")
+    assert 421 not in [ask(endpoint, path, host=host)[0] for path in PAGE], "no browser reaches a unix socket"
 
 
 @pytest.mark.parametrize(

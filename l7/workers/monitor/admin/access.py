@@ -37,9 +37,12 @@ class AdminAccess:
         return self._host(head) or _site(head) or self._login(head)
 
     def _host(self, head: RequestHead) -> LocalResponse | None:
-        """Refuse a name that is none of ours; only HTTP/1.0 has requests without one, and no browser speaks that."""
+        """Refuse a name that is none of ours; only HTTP/1.0 has requests without one, and no browser speaks that.
+
+        Nor does any reach a unix socket, where people write whatever comes to mind.
+        """
         name = head.host
-        if not head.authority or self._is_ours(name):
+        if self._settings.address.path is not None or not head.authority or self._is_ours(name):
             return None
         why = (
             f"{quoted(name)} is no name of this admin address; where it is meant to be one, write"

@@ -14,6 +14,9 @@ export class Refused extends Error {
   }
 }
 
+/** The address of the page without a login that may stand in it: none is asked for with one, nor shown. */
+export const here = () => location.origin + location.pathname;
+
 /** Get JSON from l7; raises `Refused`. `accept` is a status beside 200 whose JSON is wanted, too. */
 export async function ask(path, signal, accept = 200) {
   const deadline = AbortSignal.timeout(WITHIN);
@@ -22,7 +25,7 @@ export async function ask(path, signal, accept = 200) {
   let answer;
   let body;
   try {
-    answer = await fetch(path, { cache: "no-store", credentials: "same-origin", redirect: "error", signal: either.signal });
+    answer = await fetch(new URL(path, here()), { cache: "no-store", credentials: "same-origin", redirect: "error", signal: either.signal });
     body = await answer.text();
   } catch {
     throw new Refused(0, deadline.aborted ? "no answer within 10 seconds" : "no answer");

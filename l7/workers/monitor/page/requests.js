@@ -69,12 +69,19 @@ export class Requests {
     this.recorder = true;
     this.of = null;
     this.asking = null;
+    this.total = 0;
+    this.shown = "";
     this.select = element("select", { id: "which-requests" });
     for (const [value, shown] of CHOICES) this.select.append(element("option", { value }, shown));
     this.select.addEventListener("change", () => this.show());
     this.about = element("button", { type: "button", class: "about", hidden: true, title: "Show those of all" });
     this.about.addEventListener("click", () => this.choose(null));
-    const choice = element("div", { class: "filter" }, element("label", { for: "which-requests" }, "Show"), this.select, this.about);
+    this.newer = element("button", { type: "button", class: "about", hidden: true }, "There are newer ones: show them");
+    this.newer.addEventListener("click", () => {
+      this.select.focus();
+      this.show();
+    });
+    const choice = element("div", { class: "filter" }, this.newer, element("label", { for: "which-requests" }, "Show"), this.select, this.about);
     section.querySelector("header").append(choice);
     this.table = new LiveTable(section, {
       name: "requests", caption: "The last requests, newest first; each leads to its story", columns: columns(() => this.at), few: 12,
@@ -89,6 +96,7 @@ export class Requests {
     this.at = overview.at;
     this.failures = overview.failures ?? [];
     this.recorder = overview.recorder !== false;
+    this.total = overview.totals?.requests;
     this.show(true);
   }
 
@@ -117,11 +125,17 @@ export class Requests {
     this.show();
   }
 
-  /** Show what is chosen now; where it is only `renewed`, what somebody is reading stays as it is. */
+  /** Show what is chosen now; where it is only `renewed`, what somebody is reading stays as it is, and it is said if that is old. */
   show(renewed = false) {
-    if (renewed && held(this.table.body)) return;
+    const still = renewed && held(this.table.body);
+    const chosen = this.select.value === "failed" && !this.of;
+    const last = this.failures[0];
+    const now = JSON.stringify(chosen ? [last?.["request-id"], last?.ended] : this.total);
+    this.newer.hidden = !still || now === this.shown;
+    if (still) return;
+    this.shown = now;
     if (!this.recorder) this.tell([], "The recorder is off, so no request is kept. Write “recorder: {}” into the configuration to have it.");
-    else if (this.select.value === "failed" && !this.of) this.tell(this.failures, "No request has failed.");
+    else if (chosen) this.tell(this.failures, "No request has failed.");
     else if (!(renewed && this.asking)) this.load();
   }
 

@@ -2,7 +2,7 @@
 
 import { attribute, element, text } from "./dom.js";
 import { clock, escaped, lasted, many, size } from "./format.js";
-import { ask, Refused } from "./poll.js";
+import { ask, here, Refused } from "./poll.js";
 import { storyLink, tone } from "./requests.js";
 import { timeLine } from "./timeline.js";
 
@@ -117,7 +117,7 @@ export class Story {
   }
 
   async _copy() {
-    const link = location.href;
+    const link = here() + location.search + location.hash;
     try {
       await navigator.clipboard.writeText(link);
       text(this.copy, "Copied");
