@@ -12,12 +12,14 @@ import pwd
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from l7 import __version__
 from l7.config.reading import flags
 from l7.config.reading.document import read
 from l7.config.values.names import printable
 from l7.errors import ConfigError, Problem, StartError
-from l7.ipc.requests import REQUESTS, Answer, RecorderRequest, Request
+from l7.ipc.requests import REQUESTS, UNKNOWN, Answer, RecorderRequest, Request
 from l7.master.resources.instance_registry import InstanceKey, registered
 from l7.master.resources.privileges import NOBODY
 from l7.master.resources.runtime_directory import all_directories
@@ -66,7 +68,7 @@ def ask_for_recorder(given: flags.Given, environ: Mapping[str, str]) -> tuple[An
         answer = json.loads(received)
     except ValueError as error:
         raise StartError("control: what answers there is no l7") from error
-    return answer, descriptors[0] if descriptors else None
+    return _understood(answer), descriptors[0] if descriptors else None
 
 
 def _ask_once(request: Request, given: flags.Given, environ: Mapping[str, str], within: float | None) -> Answer:
@@ -79,8 +81,16 @@ def _ask_once(request: Request, given: flags.Given, environ: Mapping[str, str], 
         except (OSError, ValueError) as error:
             why = "it has gone away" if not isinstance(error, TimeoutError) else f"no answer within {within:g} s"
             raise StartError(f"control: {why}; its events say more") from error
+    return _understood(answer)
+
+
+def _understood(answer: Any) -> Answer:
+    """The answer of an l7 that has understood what was asked; raises `StartError` for any other."""
     if not isinstance(answer, dict):
         raise StartError("control: what answers there is no l7")
+    if any(line.startswith(UNKNOWN) for line in lines(answer, "reasons")):
+        what = f"the l7 that runs does not know what this command, of l7 {__version__}, asks: it is of another version"
+        raise StartError(f"{what}; upgrade it in place (USR2), or restart it")
     return answer
 
 
@@ -183,7 +193,9 @@ def without_words(command: str, argv: Sequence[str]) -> flags.Given:
     given = flags.parse_flags(argv)
     # The servers of a command line may stand here, so that it can be repeated as it was.
     stray = [word for word in given.words[1:] if "=" not in word]
-    if stray and not given.problems:
+    if given.problems:
+        raise ConfigError(list(given.problems))
+    if stray:
         what = f"`l7 {command}` takes no such word; a file is given as -c FILE"
         raise ConfigError([Problem(printable(stray[0].partition(":")[0], 40), "", what)])
     return given

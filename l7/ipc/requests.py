@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from l7 import __version__
 from l7.ipc.codec import Codec
 
 Answer = dict[str, Any]
@@ -117,6 +118,15 @@ REQUESTS: Codec[Request] = Codec(
 )
 
 
+UNKNOWN = "unknown request: "
+"""How the reason begins where what is asked is not known: the command and the l7 that runs may be of two versions."""
+
+
 def refusal(*reasons: str) -> Answer:
     """The answer to a request that is not granted."""
     return {"ok": False, "reasons": list(reasons)}
+
+
+def unknown(what: object) -> Answer:
+    """The answer to a request that this version of l7 does not know."""
+    return refusal(f"{UNKNOWN}{what}; this is l7 {__version__}")

@@ -114,6 +114,20 @@ def test_at_80_by_24_no_column_that_counts_is_left_out() -> None:
     assert heads("4") >= {"ended", "stat", "code", "took", "request", "server", "why"}
 
 
+def test_a_long_target_leaves_the_other_columns_what_they_need() -> None:
+    row = {
+        "request-id": "0a", "ended": NOW, "method": "GET", "host": "a", "target": "/" + "x" * 511, "status": 502,
+        "server": "10.20.30.40:54321", "route": "shop.example.com",
+    }  # fmt: skip
+    found = screen(document(failures=[row]), (160, 24), "4")
+    assert "10.20.30.40:54321" in found[6] and "shop.example.com" in found[6]
+    assert "10.20.30.40:54321" in "".join(screen(document(failures=[{**row, "target": "/"}]), (80, 24), "4")[-3:-1])
+
+
+def test_what_l7_says_itself_is_no_escape_in_ascii() -> None:
+    assert visible("connect refused ×3; a…é", ASCII) == "connect refused x3; a...\\xe9"
+
+
 def test_a_marked_row_stays_marked_where_rows_change_places() -> None:
     opened: list[str] = []
     found = document()

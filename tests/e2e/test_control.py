@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
+from l7 import __version__
 from tests.harness.accounts import NOBODY, root_only
 from tests.harness.client import TIMEOUT, Client, get
 from tests.harness.l7process import CONFIG, ROOT, L7Process
@@ -498,6 +499,7 @@ def test_nonsense_harms_nobody(l7, origin, near):
             found = json.loads(answer)
             assert not found["ok"], question[:20]
             assert found["reasons"][0].startswith("unknown request: ")
+            assert found["reasons"][0].endswith(f"this is l7 {__version__}")
     assert get(proxy.address, host="a").status == 200
 
 

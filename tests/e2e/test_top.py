@@ -249,6 +249,8 @@ def test_without_a_terminal_it_says_what_to_write(proxy):
     with terminal(words(proxy), {**environment(), "TERM": "dumb"}) as one:
         assert one.wait() == 2
         assert "this terminal cannot be drawn on (TERM=dumb)" in one.text and b"\x1b" not in one.written
+    code, out, err = run(proxy, "--nonsense", TERM="xterm")
+    assert (code, out) == (2, "") and "--nonsense: unknown option" in err
 
 
 def test_once_prints_text_and_json_the_document(proxy):

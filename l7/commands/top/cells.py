@@ -32,6 +32,9 @@ class Glyphs:
 UNICODE = Glyphs(True, "▁▂▃▄▅▆▇█", "▼", "▲", "…")
 ASCII = Glyphs(False, "_.-=*#", "v", "^", "~")
 
+_IN_ASCII = {ord("×"): "x", ord("…"): "..."}
+"""What l7 itself writes, as in `×3`."""
+
 
 def glyphs_of(environ: Mapping[str, str]) -> Glyphs:
     """The characters that the locale of a user has; the console of Linux has too few in its fonts."""
@@ -42,6 +45,8 @@ def glyphs_of(environ: Mapping[str, str]) -> Glyphs:
 def visible(text: object, glyphs: Glyphs) -> str:
     """A text as one cell: what is no letter, digit or sign of known width and direction is written escaped."""
     shown = printable(str(text), LONGEST)
+    if not glyphs.unicode:
+        shown = shown.translate(_IN_ASCII)
     if shown.isascii():
         return shown
     return "".join(c if c.isascii() or (glyphs.unicode and _is_plain(c)) else _escaped(c) for c in shown)

@@ -64,12 +64,12 @@ class EntryTable:
         wanted = {id(one): _wanted(one, rows, glyphs) for one in growing}
         widths = {id(one): min(one.width, wanted.get(id(one), one.width)) for one in shown}
         room = None if width is None else width - (sum(widths.values()) + len(shown) - 1)
-        for one in growing:
+        # A long one leaves the others what they need: those that need the least have it first.
+        growing.sort(key=lambda one: wanted[id(one)] - widths[id(one)])
+        for number, one in enumerate(growing):
             more = wanted[id(one)] - widths[id(one)]
             if room is not None:
-                # Later ones are not left without any of what there is.
-                rest = sum(wanted[id(other)] - widths[id(other)] for other in growing[growing.index(one) :])
-                more = more if rest <= room else max(room, 0) * more // rest
+                more = min(more, max(room, 0) // (len(growing) - number))
                 room -= more
             widths[id(one)] += more
         return [(one, widths[id(one)]) for one in shown]

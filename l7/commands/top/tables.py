@@ -285,7 +285,8 @@ def _ended_why(row: Answer, glyphs: Glyphs) -> str:
 def _about_request(row: Answer, glyphs: Glyphs) -> str:
     reason = row.get("reason") or row.get("failure") or ""
     told = f": {visible(reason, glyphs)}" if reason else ""
-    return f"{visible(row.get('request-id') or '-', glyphs)} {_what(row, glyphs)} {_status(row)}{told}"
+    server = f" from {visible(row['server'], glyphs)}" if row.get("server") else ""
+    return f"{visible(row.get('request-id') or '-', glyphs)} {_what(row, glyphs)} {_status(row)}{server}{told}"
 
 
 def _requests(title: str, empty: str, *, of_route: bool) -> EntryTable:

@@ -237,9 +237,13 @@ def parse_flags(argv: Sequence[str]) -> Given:
         values, (*words, *after), space.config, tuple(space.header or ()), space.method or "GET",
         space.client or "", bool(space.json), bool(space.dry_run),
         bool(space.force), bool(space.offline), space.requests, space.reloads,
-        {name: found for name in FILTERS if (found := getattr(space, name)) not in (None, False)}, tuple(problems),
+        {name: found for name in FILTERS if _is_given(found := getattr(space, name))}, tuple(problems),
         tuple(space.tls_key or ()),
     )  # fmt: skip
+
+
+def _is_given(value: object) -> bool:
+    return value is not None and value is not False  # 0 is given
 
 
 def _sort_out(rest: list[str]) -> tuple[list[str], list[Problem]]:

@@ -21,6 +21,7 @@ from l7.ipc.requests import (
     ServersRequest,
     StatusRequest,
     refusal,
+    unknown,
 )
 from l7.master.context import MasterContext
 from l7.master.control.explain import insight
@@ -134,7 +135,7 @@ class ControlCommands(MasterPart):
             return history(self._generations, request)
         if isinstance(request, ServersRequest):
             return states(self._generations, request)
-        return refusal("l7 is stopping")
+        return refusal("l7 is stopping") if isinstance(request, ReloadRequest) else unknown(type(request).__name__)
 
     def _order(self, request: ServerRequest) -> Answer:
         phase = self._machine.state.phase

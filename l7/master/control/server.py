@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from l7.clock import monotonic
 from l7.ipc.codec import DecodeError
-from l7.ipc.requests import REQUESTS, Answer, Request, refusal
+from l7.ipc.requests import REQUESTS, Answer, Request, refusal, unknown
 from l7.master.children.poll import READ, WRITE, Poll
 from l7.master.resources.control_socket import ControlSocket
 
@@ -146,7 +146,7 @@ class ControlServer:
             try:
                 self._handler(connection, REQUESTS.decode(connection.read))
             except DecodeError as error:
-                self.answer(connection, refusal(f"unknown request: {error}"))
+                self.answer(connection, unknown(error))
             except Exception as error:  # a request must never be the end of a master that serves
                 self.answer(connection, refusal(f"{type(error).__name__}: {error}"))
 
