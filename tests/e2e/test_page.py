@@ -32,6 +32,7 @@ CONFIG = """
 canary-time: 100ms
 access-log: off
 workers: 1
+trusted-proxies: [127.0.0.1]
 admin: 'unix:{admin}'
 backends:
   shop.example: {{servers: ['{up}']}}
@@ -345,6 +346,22 @@ def test_requests_that_stand_still_for_a_reader_are_not_taken_for_the_last(visit
     expect(newer).to_be_hidden()
 
 
+def test_requests_of_one_id_are_told_apart(visit, site):
+    for number in range(2):
+        fields = [("X-Request-ID", "chosen-by-a-client")]
+        send(site.proxy.address, "GET", f"/fail/again-{number}", host="shop.example", headers=fields)
+    page = visit()
+    row(page, "requests", "/fail/again-0").locator("a.line").click()
+    story = page.locator("#story")
+    expect(story.locator("h2")).to_have_text("2 requests end with chosen-by-a-client")
+    expect(story.locator("pre")).to_have_count(2)
+    for number in range(2):
+        one = story.locator("li", has=page.locator("summary", has_text=f"again-{number}"))
+        one.locator("summary").click()
+        expect(one.locator("pre")).to_be_visible()
+        expect(one.locator("pre")).to_contain_text(f"GET /fail/again-{number}")
+
+
 def test_a_login_in_the_address_goes_no_further(visit, site):
     page = visit()
     page.goto(site.url.replace("//", "//me:SECRET@") + "/")
@@ -462,11 +479,15 @@ def test_it_says_what_is_special(visit, site):
     def special(document: dict[str, Any]) -> None:
         document |= {"recorder": False, "failures": [], "state": "rolling"}
         document["certificates"] = [{"names": ["a.example"], "issuer": "x", "not_after": "y", "days_left": 2.5}]
+        some = document["servers"][0]
+        document["servers"] = [{**some, "server": "10.0.0.1:80", "state": "up", "why": "takes no connections"}]
 
     page = visit(change=altered(special))
     expect(page.locator("#requests")).to_contain_text("The recorder is off")
     expect(page.locator("#status-text")).to_contain_text("Reloading: workers are replaced")
     expect(page.locator("#attention")).to_contain_text("The certificate of a.example ends in 2 days")
+    expect(page.locator("#attention")).to_contain_text("10.0.0.1:80 is up, but: takes no connections")
+    expect(page.locator("#servers .state")).to_have_attribute("data-tone", "warn")
     page.unroute("**/overview")
     altered(lambda document: document.update(version="99.0"))(page)
     expect(page.locator("#status-text")).to_contain_text("l7 is now 99.0")

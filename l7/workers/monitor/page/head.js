@@ -3,7 +3,7 @@
 import { attribute, element, Keyed, text } from "./dom.js";
 import { ago, clock, count, lasted, many, rate } from "./format.js";
 import { highest, Plot } from "./plot.js";
-import { troubled } from "./servers.js";
+import { remarkable, troubled } from "./servers.js";
 
 const find = (id) => document.getElementById(id);
 export const SOON = 14; // days: a certificate that lives no longer is soon at its end
@@ -63,6 +63,11 @@ export function attention(overview) {
   }
   const out = (overview.servers ?? []).filter(troubled).length;
   if (out) add("servers", "warn", `${many(out, "server")} not up`, "#servers");
+  const [one, ...others] = (overview.servers ?? []).filter(remarkable);
+  if (one) {
+    const more = others.length ? `; ${many(others.length, "other")} ${others.length === 1 ? "is" : "are"} up with a remark, too` : "";
+    add("remarks", "warn", `${one.server} is up, but: ${one.why}${more}`, "#servers");
+  }
   if (had["on-disk"] === "invalid") add("disk", "bad", `The file on disk is invalid: ${had.problems?.[0] ?? ""}`, "#reloads");
   else if (had["on-disk"] === "differs") add("disk", "note", `The file on disk differs: ${many((had.changes ?? []).length, "change")} not loaded`, "#reloads");
   const last = reloads.at(-1);
@@ -115,7 +120,7 @@ export class Head {
     for (const total of this.totals) total.update(overview.totals ?? {}, overview);
     this.attention.show(attention(overview), (item) => item.key);
     for (const { tally, number } of this.sections) text(tally, count(number(overview)));
-    const trouble = (overview.servers ?? []).filter(troubled).length;
+    const trouble = (overview.servers ?? []).filter((server) => troubled(server) || remarkable(server)).length;
     const title = `${trouble ? `(${trouble}) ` : ""}l7 ${location.host}`;
     if (document.title !== title) document.title = title;
     const left = [];

@@ -6,10 +6,13 @@ import { idle, named, number, plotted, unknown, wrong } from "./routes.js";
 import { LiveTable } from "./table.js";
 
 // The worst first. What stands here is the state as `l7 status` has it.
-const RANK = { down: 0, unreachable: 1, ejected: 2, maint: 3, drain: 4, up: 9 };
-const TONE = { down: "bad", unreachable: "bad", ejected: "bad", maint: "warn", drain: "warn", up: "good" };
+const RANK = { down: 0, ejected: 1, maint: 3, drain: 4, up: 9 };
+const TONE = { down: "bad", ejected: "bad", maint: "warn", drain: "warn", up: "good" };
 const LATELY = 900; // seconds for which it is told that a server has come back
-const rank = (server) => (server.state === "up" && server.why ? 8 : (RANK[server.state] ?? 5));
+
+/** Whether a server is up, and still something is to be said of it: the only one of a route is up, and takes no connections. */
+export const remarkable = (server) => server.state === "up" && Boolean(server.why);
+const rank = (server) => (remarkable(server) ? 2 : (RANK[server.state] ?? 5));
 
 /** Whether a server is not up. */
 export const troubled = (server) => server.state !== "up";
@@ -31,7 +34,7 @@ export function mark() {
 
 function stateCell() {
   const made = mark();
-  return { node: made.node, update: (server) => made.update(server.state, TONE[server.state] ?? "warn") };
+  return { node: made.node, update: (server) => made.update(server.state, remarkable(server) ? "warn" : (TONE[server.state] ?? "warn")) };
 }
 
 function whoCell() {
@@ -82,7 +85,7 @@ export class Servers {
       name: "servers", caption: "Servers; those that are not up first", columns, few: 15, noun: "server",
       none: "There is no server.", key: (item) => [item.backend, item.server, item.address].join("\n"),
       words: (item) => [item.backend, address(item), item.state, item.why].join(" "),
-      rowTone: (item) => (troubled(item) ? (TONE[item.state] ?? "warn") : item.why ? "note" : null),
+      rowTone: (item) => (troubled(item) ? (TONE[item.state] ?? "warn") : remarkable(item) ? "note" : null),
       order: (items) => items.map((item, at) => ({ item, at })).sort((a, b) => rank(a.item) - rank(b.item) || a.at - b.at).map((one) => one.item),
       filter: { label: "Filter servers", id: "filter-servers" },
     });

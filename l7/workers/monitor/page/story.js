@@ -145,12 +145,15 @@ export class Story {
   }
 }
 
-/** Several requests whose ids end alike. */
+/** Several requests whose ids end alike; those of one id, which clients may choose, no link can tell apart: they unfold. */
 function choice(records) {
+  const ids = records.map((one) => one["request-id"]);
   return element("ul", { class: "choice" }, ...records.map((one) => {
     const words = `${one.method} ${one.target}`.trim() || "no request line";
     const facts = `${clock(one.started)} · ${one.status || "no status"} ${one.code ?? ""} · ${one.host || "no host"} · ${one["request-id"]}`;
-    return element("li", {}, element("a", { href: storyLink(one["request-id"]) }, words), element("small", { class: "text" }, facts));
+    const about = element("small", { class: "text" }, facts);
+    if (ids.filter((id) => id === one["request-id"]).length > 1) return element("li", {}, element("details", {}, element("summary", {}, words), ...whole(one)), about);
+    return element("li", {}, element("a", { href: storyLink(one["request-id"]) }, words), about);
   }));
 }
 
