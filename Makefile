@@ -39,7 +39,8 @@ SANITIZED = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-n
 	ASAN_OPTIONS=detect_leaks=0:halt_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	EXPECT_L7=compiled EXPECT_SANITIZED=1
 # What reads bytes of strangers, and what reads and writes memory by address.
-READING_TESTS := tests/fuzz tests/http tests/balancing tests/rules/test_headers.py tests/telemetry/test_access_log_formats.py \
+READING_TESTS := tests/fuzz tests/http tests/balancing tests/rules/test_headers.py tests/rules/test_templates.py \
+	tests/rules/test_rate_limit.py tests/telemetry/test_rate_limits.py tests/telemetry/test_access_log_formats.py \
 	tests/e2e/test_http_requests.py tests/e2e/test_http_responses.py
 MUTATE ?= --seconds 15
 PYTEST = $(abspath $(WHEEL_VENV))/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
