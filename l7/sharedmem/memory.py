@@ -166,16 +166,18 @@ class SharedMemory:
                     block[at + cell] = 0
         self.writer(MASTER).changed(OF_LANE)
 
-    def clear(self, row: int) -> None:
-        """Zero a row in all lanes, because it is assigned to another server."""
-        self.history.clear(row)
-        self.traffic.clear(row)
-        if row not in self.written():
-            return
-        zeros = memoryview(bytes(ROW * 8)).cast("q")
-        for lane in range(self._blocks[0][WRITERS]):
-            at = lane % LANES * LANE + place(row)
-            self._blocks[lane // LANES][at : at + ROW] = zeros
+    def clear(self, *rows: int) -> None:
+        """Zero rows in all lanes, because they are assigned to other servers.
+
+        All that a reload assigns are cleared at once: to find out what there is to clear takes a millisecond.
+        """
+        self.traffic.clear(set(rows))
+        written, zeros = self.written(), memoryview(bytes(ROW * 8)).cast("q")
+        for row in rows:
+            self.history.clear(row)
+            for lane in range(self._blocks[0][WRITERS]) if row in written else ():
+                at = lane % LANES * LANE + place(row)
+                self._blocks[lane // LANES][at : at + ROW] = zeros
 
 
 def _ejection(block: memoryview, at: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ one whose last sample is older than what is shown is given away.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from l7.sharedmem.mapping import SharedFile
@@ -63,7 +63,7 @@ class TrafficHistory:
         self._places: dict[int, int] | None = None
         """Where rows are: found when this process looks for the first time."""
         self._free: list[int] = []
-        self._looked = 0
+        self._looked = -1
         """The round in which free places were last looked for."""
 
     # --- for the monitor process ------------------------------------------------------------------------------------
@@ -125,12 +125,13 @@ class TrafficHistory:
             heads = self._words[_HEADS_AT:_PLACES_AT].tolist()
             old = [place for place in range(PLACES) if not heads[place] or heads[place] >> 32 <= number - SHOWN]
             self._free = sorted(old, key=heads.__getitem__, reverse=True)
-        if not self._free:
+        while self._free:
+            place = self._free.pop()
+            head = self._words[_HEADS_AT + place]
+            if not head or head >> 32 <= number - SHOWN:  # else its row had traffic again meanwhile
+                break
+        else:
             return None
-        place = self._free.pop()
-        head = self._words[_HEADS_AT + place]
-        if head >> 32 > number - SHOWN:  # its row had traffic again meanwhile
-            return self._take(row, number)
         self._places.pop((head & _LOW) - 1, None)
         begin = _PLACES_AT + place * _PAGE
         if self._words[begin : begin + _PAGE] != _EMPTY:
@@ -140,8 +141,8 @@ class TrafficHistory:
 
     # --- for the master ---------------------------------------------------------------------------------------------
 
-    def clear(self, row: int) -> None:
-        """Forget a row, because it is given to another server."""
+    def clear(self, rows: Collection[int]) -> None:
+        """Forget rows, because they are given to other servers."""
         for place, head in enumerate(self._words[_HEADS_AT:_PLACES_AT].tolist()):
-            if head and (head & _LOW) - 1 == row:
+            if head and (head & _LOW) - 1 in rows:
                 self._words[_HEADS_AT + place] = 0

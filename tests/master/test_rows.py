@@ -78,6 +78,26 @@ def test_a_freed_row_is_given_away_last_and_cleared(
     assert rows["f",] == FIRST_ROW + 4
 
 
+def test_all_rows_that_a_reload_reuses_are_cleared_in_one_go(
+    shared_memory: SharedMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To find what is written takes longer, the more there is: for each row of ten thousand that was minutes."""
+    monkeypatch.setattr("l7.master.state.rows.REUSED_FROM", 0)
+    monkeypatch.setattr("l7.master.state.rows.TIMES_USED", 0)
+    rows, master, looks = RowAllocator(shared_memory), shared_memory.writer(MASTER), []
+    before, after = [(f"a{number}",) for number in range(100)], [(f"b{number}",) for number in range(100)]
+    rows.take(before)
+    for key in before:
+        master.put(layout.place(rows[key], layout.REQUESTS), 5)
+    rows.keep([])
+    written = shared_memory.written
+    monkeypatch.setattr(shared_memory, "written", lambda: looks.append(1) or written())
+    rows.take(after)
+    assert max(rows.used()) < FIRST_ROW + 100
+    assert {master.total(layout.place(rows[key], layout.REQUESTS)) for key in after} == {0}
+    assert looks == [1]
+
+
 def test_more_rows_are_mapped_when_they_are_given_away(shared_memory: SharedMemory) -> None:
     rows = RowAllocator(shared_memory)
     rows.take([(str(number),) for number in range(LEAST_ROWS)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 
+import pytest
+
 from l7.sharedmem import traffic_history
 from l7.sharedmem.memory import SharedMemory
 from l7.sharedmem.traffic_history import PLACES, SHOWN, TOTALS, TrafficHistory, TrafficSample
@@ -46,6 +48,18 @@ def test_the_last_five_minutes_are_kept() -> None:
     assert all(samples[number] == sample(number % 100) for number, _ in history.rounds(last))
 
 
+@pytest.mark.parametrize("number", [0, 1, SHOWN - 1, SHOWN])
+def test_a_machine_that_has_just_been_started_has_samples(number: int) -> None:
+    """The monotonic clock begins at 0 there: no round is as old as what is shown."""
+    history = TrafficHistory()
+    history.note_round(number, 2.0)
+    assert history.write(ROW, number, sample(9))
+    assert history.samples(ROW) == {number: sample(9)}
+    assert history.rounds(number)[-1] == (number, 2.0)
+    assert all(history.write(ROW + one, number, sample(9)) for one in range(1, PLACES))
+    assert not history.write(ROW + PLACES, number, sample(9))
+
+
 def test_what_is_too_much_for_a_cell_is_cut() -> None:
     history = TrafficHistory()
     history.write(ROW, NOW, TrafficSample(1 << 40, 1 << 40, 1 << 40, 1 << 40, (1 << 32) - 2))
@@ -64,6 +78,15 @@ def test_a_row_that_is_given_away_is_forgotten() -> None:
     assert memory.traffic.samples(ROW + 1) == {NOW: sample(3)}
     memory.traffic.write(ROW, NOW + 1, sample(4))
     assert memory.traffic.samples(ROW) == {NOW + 1: sample(4)}
+
+
+def test_each_row_is_forgotten_and_no_other() -> None:
+    history, rows = TrafficHistory(), [0, 1, 255, 256, 257, 65535, 65536, 65793, (1 << 24) - 1, 1 << 24]
+    for row in rows:
+        history.write(row, 257, sample(1))
+    for number, row in enumerate(rows, 1):
+        history.clear({row})
+        assert [bool(history.samples(one)) for one in rows] == [False] * number + [True] * (len(rows) - number)
 
 
 def test_places_are_given_to_others_only_when_their_row_has_had_no_traffic_for_long() -> None:

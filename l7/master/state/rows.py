@@ -62,17 +62,23 @@ class RowAllocator:
 
     def take(self, keys: Iterable[RowKey]) -> None:
         """Assign a row to each key that has none; raises `OutOfRowsError`."""
-        for key in keys:
-            if key not in self._taken:
-                self._taken[key] = self._row_for(key)
+        used: list[int] = []
+        try:
+            for key in keys:
+                if key not in self._taken:
+                    self._taken[key] = self._row_for(key, used)
+        finally:
+            if used:
+                self._shared_memory.clear(*used)
 
-    def _row_for(self, key: RowKey) -> int:
+    def _row_for(self, key: RowKey, used: list[int]) -> int:
+        """A row for a key; one that was another's is added to ``used``, and has yet to be cleared."""
         row = self._free.pop(key, None)
         if row is not None:
             return row
         if self._free and self._next >= max(REUSED_FROM, TIMES_USED * len(self._taken)):
             row = self._free.pop(next(iter(self._free)))
-            self._shared_memory.clear(row)
+            used.append(row)
             return row
         if self._next >= MOST_ROWS:
             raise OutOfRowsError(f"more than {MOST_ROWS - FIRST_ROW} backends and servers")
