@@ -46,7 +46,7 @@ const COLUMNS = [
   { key: "route", title: "Route", kind: "name", head: true, value: name, make: () => named("route", (item) => item.route, name) },
   plotted(),
   number("rate", "Requests /s", rate, { tone: idle("rate") }),
-  number("errors", "Errors /s", rate, { hint: "answers from 500 on, and requests without an answer", tone: wrong("errors") }),
+  number("errors", "Errors /s", rate, { hint: "answers with 5xx", tone: wrong("errors") }),
   number("refused", "Refused /s", rate, { hint: "by a rule: login, allow, deny, rate-limit, limits", tone: (item) => (item.refused > 0 ? "warn" : "quiet") }),
   number("p50", "p50", lasted, { tone: unknown("p50"), hint: "half of the requests are done in this time" }),
   number("p99", "p99", lasted, { tone: unknown("p99"), hint: "99 of 100 requests are done in this time" }),

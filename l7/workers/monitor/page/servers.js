@@ -75,7 +75,7 @@ export class Servers {
       { key: "why", title: "Why, and since when", kind: "wide", value: (item) => item.since ?? null, falling: true, make: () => whyCell(() => this.at) },
       plotted(),
       number("rate", "Requests /s", rate, { tone: idle("rate") }),
-      number("errors", "Errors /s", rate, { tone: wrong("errors") }),
+      number("errors", "Errors /s", rate, { hint: "failures, and answers with 5xx", tone: wrong("errors") }),
       number("p50", "First byte p50", lasted, { tone: unknown("p50"), hint: "half of the answers begin in this time" }),
       number("p99", "p99", lasted, { tone: unknown("p99"), hint: "99 of 100 answers begin in this time", label: "First byte p99" }),
       number("in-flight", "In flight", count, { tone: idle("in-flight") }),
