@@ -124,10 +124,12 @@ def test_a_master_that_is_gone() -> None:
 class Fixed:
     """An overview that is always the same."""
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes, within: float = 0.0) -> None:
         self._text = text
+        self._within = within
 
     def json(self) -> bytes:
+        gevent.sleep(self._within)
         if not self._text:
             raise OverviewError("there is none")
         return self._text
@@ -171,3 +173,17 @@ def test_who_reads_nothing_or_has_left_holds_nobody_up(monkeypatch: pytest.Monke
     for one in slow:
         one.close()
     assert open_descriptors() == before
+
+
+def test_those_that_ask_as_the_process_ends_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = OverviewAnswers(Fixed(b"{}", within=0.2))  # type: ignore[arg-type]
+    answers.close()
+    with ask(answers) as one, ask(answers) as another:
+        answers.close()
+        for sock in (one, another):
+            sock.setblocking(False)
+            assert sock.recv(10) == b"{}\n"
+    monkeypatch.setattr(answering, "FINISH_WITHIN", 0.1)
+    slow = OverviewAnswers(Fixed(b"{}", within=5.0))  # type: ignore[arg-type]
+    with ask(slow), gevent.Timeout(2):
+        slow.close()

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from gevent import get_hub
+from gevent import get_hub, spawn
 from gevent import socket as green
 from gevent.event import Event
 from gevent.util import format_run_info
@@ -229,8 +229,10 @@ class MonitorWorker:
         self._watchdog.start()
         self._channel.send(Ready())
         self._leave.wait()
+        answering = spawn(self._answers.close)
         if self._admin is not None:
             self._admin.close()
+        answering.join()
         if self._exporter is not None and self._begun:
             self._exporter.close()
         return 0

@@ -9,6 +9,7 @@ import os
 import gevent
 from gevent import Timeout
 from gevent import socket as green
+from gevent.event import Event
 
 from l7.ipc.requests import refusal
 from l7.workers.monitor.overview.document import Overview, OverviewError
@@ -17,6 +18,8 @@ MOST_ASKING = 64
 """Connections at a time; more are closed, and may ask again."""
 WITHIN = 10.0
 """Seconds for one: longer than the master may take, which is asked."""
+FINISH_WITHIN = 0.5
+"""Seconds for all that ask as this process ends: the next one begins after that."""
 
 
 class OverviewAnswers:
@@ -25,6 +28,9 @@ class OverviewAnswers:
     def __init__(self, overview: Overview) -> None:
         self._overview = overview
         self._asking = 0
+        self._ended = Event()
+        """Set while nobody asks."""
+        self._ended.set()
 
     def take(self, descriptor: int) -> None:
         """Answer on a connection, and close it."""
@@ -32,7 +38,12 @@ class OverviewAnswers:
             os.close(descriptor)
             return
         self._asking += 1
+        self._ended.clear()
         gevent.spawn(self._answer, green.socket(fileno=descriptor))
+
+    def close(self) -> None:
+        """Answer those that ask, within `FINISH_WITHIN` seconds; the master sends no more."""
+        self._ended.wait(FINISH_WITHIN)
 
     def _answer(self, sock: green.socket) -> None:
         # Whoever is slow or has left gets less, and nobody else waits for it.
@@ -42,6 +53,8 @@ class OverviewAnswers:
                     sock.sendall(self._document() + b"\n")
             finally:
                 self._asking -= 1
+                if not self._asking:
+                    self._ended.set()
 
     def _document(self) -> bytes:
         try:
