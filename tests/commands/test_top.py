@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from typing import Any
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from l7.commands.top.cells import ASCII, UNICODE, age, count, fit, plot, rate, took, visible, width_of
 from l7.commands.top.columns import EntryTable, Sorting
 from l7.commands.top.screen import TopScreen
-from l7.commands.top.tables import FAILURES, ROUTES, SERVERS, WORKERS, rows_of
+from l7.commands.top.tables import FAILURES, REQUESTS, ROUTES, SERVERS, WORKERS, rows_of
+from l7.commands.top.terminal import on_signals
 
 NOW = time.time()
 STRANGE = "/\x1b[2J\x9b\x07\u202eevil\u200b漢字e\u0301\U0001f469\u200d\U0001f467אב"
@@ -153,6 +155,23 @@ def test_servers_that_are_not_up_come_first_and_what_is_not_known_last() -> None
     found["routes"][2]["p99"] = None
     for turned in (False, True):
         assert Sorting(5, turned).apply(ROUTES, found["routes"], UNICODE)[-1]["route"] == "host2.test"
+
+
+def test_requests_that_are_under_way_come_first_however_old_they_are() -> None:
+    old = {"started": NOW - 60, "total": 60.0, "under-way": True}
+    rows = [old, {"started": NOW - 30, "total": 1.0}, {"started": NOW - 3, "total": 1.0}]
+    assert Sorting(REQUESTS.sorted_by).apply(REQUESTS, rows, UNICODE) == [old, rows[2], rows[1]]
+
+
+def test_ctrl_c_is_noted_wherever_it_comes() -> None:
+    woken: list[int] = []
+    come, before = on_signals(lambda: woken.append(1))
+    try:
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert (come, woken) == ([signal.SIGINT], [1])
 
 
 def test_an_l7_that_does_not_answer_is_told_on_every_size() -> None:

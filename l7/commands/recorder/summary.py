@@ -29,6 +29,7 @@ class _Part(NamedTuple):
     failed: bool
     retried: bool
     seconds: float
+    """Negative where that is not known: the worker ended meanwhile."""
     waited: float
     """Seconds of them in which no server had room."""
 
@@ -38,6 +39,7 @@ class SummaryRow:
     """The requests that have a value in common."""
 
     value: str
+    requests: int = 0
     failed: int = 0
     retried: int = 0
     longest: float = -1.0
@@ -48,15 +50,17 @@ class SummaryRow:
 
     def add(self, part: _Part, request_id: str) -> None:
         """Count one more."""
-        if part.seconds > self.longest:
+        if part.seconds > self.longest or not self.slowest:
             self.longest, self.slowest = part.seconds, request_id
-        self.times.append(part.seconds)
+        self.requests += 1
+        if part.seconds >= 0:
+            self.times.append(part.seconds)
         self.waits.append(part.waited)
         self.failed += part.failed
         self.retried += part.retried
 
     def share(self, percent: int) -> float:
-        """The time in seconds that so many per cent of them took at most."""
+        """The time in seconds that so many per cent of them took at most; negative where none is known."""
         return _share(self.times, percent)
 
     @property
@@ -65,17 +69,22 @@ class SummaryRow:
         return _share(self.waits, 99)
 
     def plain(self, by: str) -> dict[str, Any]:
-        """All of it for JSON; times are seconds."""
+        """All of it for JSON; times are seconds, None where they are not known."""
         return {
-            by: self.value, "requests": len(self.times), "failed": self.failed, "retried": self.retried,
-            "p50": self.share(50), "p99": self.share(99), "longest": self.longest, "waited-p99": self.waited,
+            by: self.value, "requests": self.requests, "failed": self.failed, "retried": self.retried,
+            "p50": _known(self.share(50)), "p99": _known(self.share(99)), "longest": _known(self.longest),
+            "waited-p99": self.waited,
             "slowest": self.slowest,
         }  # fmt: skip
 
 
 def _share(values: Sequence[float], percent: int) -> float:
     found = sorted(values)
-    return found[min(-(-len(found) * percent // 100), len(found)) - 1]
+    return found[min(-(-len(found) * percent // 100), len(found)) - 1] if found else -1.0
+
+
+def _known(seconds: float) -> float | None:
+    return None if seconds < 0 else seconds
 
 
 def print_summary(records: Iterable[RequestRecord], by: str, *, as_json: bool) -> None:
@@ -107,21 +116,19 @@ def _table(rows: Sequence[SummaryRow], by: str) -> Iterator[str]:
         first, *middle = [one.rjust(width) for one, width in zip(line[:-1], widths, strict=False)]
         yield "  ".join([first.strip().ljust(widths[0]), *middle, line[-1]])
     if rest := rows[MOST_ROWS:]:
-        yield f"and {len(rest)} more with {sum(len(row.times) for row in rest)} requests"
+        yield f"and {len(rest)} more with {sum(row.requests for row in rest)} requests"
 
 
 def _cells(row: SummaryRow) -> tuple[str, ...]:
     times = (lasted(row.share(50)), lasted(row.share(99)), lasted(row.longest))
     waited = lasted(row.waited) if row.waited > 0 else "-"
-    counts = (str(len(row.times)), str(row.failed), str(row.retried))
+    counts = (str(row.requests), str(row.failed), str(row.retried))
     return (row.value or "-", *counts, *times, waited, row.slowest[-ID_SHOWN:])
 
 
 def _whole(value_of: Callable[[RequestRecord], object]) -> Callable[[RequestRecord], Iterator[_Part]]:
     def parts(record: RequestRecord) -> Iterator[_Part]:
-        yield _Part(
-            str(value_of(record)), record.failed, record.tried > 1, max(record.total, 0.0), max(record.queue, 0.0)
-        )
+        yield _Part(str(value_of(record)), record.failed, record.tried > 1, record.total, max(record.queue, 0.0))
 
     return parts
 
@@ -131,13 +138,17 @@ def _servers(record: RequestRecord) -> Iterator[_Part]:
     waited = max(record.queue, 0.0)
     for at, one in enumerate(record.attempts):
         last = at + 1 == len(record.attempts)
-        end = one.failed_at if one.failed_at is not None else max(record.total, one.began)
+        end = one.failed_at if one.failed_at is not None else record.total
         retry = "retry" in one.reasons
         yield _Part(
-            one.server, bool(one.failure) or (last and record.failed), retry, end - one.began, 0.0 if at else waited
+            one.server,
+            bool(one.failure) or (last and record.failed),
+            retry,
+            max(end - one.began, 0.0) if end >= 0 else -1.0,
+            0.0 if at else waited,
         )
     if not record.attempts:
-        yield _Part("-", record.failed, False, max(record.total, 0.0), waited)
+        yield _Part("-", record.failed, False, record.total, waited)
 
 
 FIELDS: Mapping[str, Callable[[RequestRecord], Iterator[_Part]]] = {

@@ -67,12 +67,17 @@ class Source:
         return told or ["it is not recorded any more: the access log may have it"]
 
     def requests(self, route: str) -> list[Answer]:
-        """The last requests of a route, those that are under way first, as `RequestRecord.plain`."""
+        """The last requests of a route, those that are under way first, as `RequestRecord.plain`.
+
+        The ``total`` of one that is under way is what it has taken until now.
+        """
         wanted = "" if route == UNROUTED else route
         with self._recorder() as recorder:
             ended = [one for one in recorder.finished() if one.route == wanted][-MOST:]
             running = [one for one in recorder.under_way() if one.route == wanted][:MOST]
-        return [one.plain() for one in (*running, *reversed(ended))]
+        now = time.time()
+        until_now = [{**one.plain(), "total": max(now - one.started, 0.0)} for one in running]
+        return [*until_now, *[one.plain() for one in reversed(ended)]]
 
     @contextlib.contextmanager
     def _recorder(self) -> Iterator[RecorderReader]:

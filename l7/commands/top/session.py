@@ -59,8 +59,6 @@ class TopSession:
         self._loop.set_alarm_in(self._interval, self._tick)
         try:
             self._loop.run()
-        except KeyboardInterrupt:
-            return 0
         except (OSError, RuntimeError):  # urwid's for an end of the input
             if sys.stdin.isatty():
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -254,6 +255,8 @@ def _clock(row: Answer) -> str:
 
 
 def _end(row: Answer) -> Any:
+    if row.get("under-way"):
+        return math.inf  # those that have not ended are the newest, however long ago they began
     return row["ended"] if row.get("ended") is not None else (row.get("started") or 0.0) + (row.get("total") or 0.0)
 
 

@@ -30,7 +30,7 @@ _PALETTE = [
     ("focus", "default,standout", "default", "standout"),
     ("foot", "default,standout", "default", "standout"),
 ]
-_ENDS = (signal.SIGTERM, signal.SIGHUP)
+_ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 class EndedBySignalError(Exception):
@@ -66,6 +66,8 @@ def screen_of(environ: Mapping[str, str], glyphs: Glyphs) -> raw.Screen:
 def on_signals(wake: Callable[[], None]) -> tuple[list[int], dict[int, Any]]:
     """Note signals that ask to end, and ``wake`` the loop: nothing is drawn in their middle.
 
+    So is Ctrl-C: a `KeyboardInterrupt` that comes in a callback of a weak reference, of which urwid has many, is lost.
+
     Returns the numbers of those that have come, and what was there before.
     """
     come: list[int] = []
@@ -83,6 +85,8 @@ def _is_heard(number: int) -> bool:
 
 
 def end_by(number: int) -> None:
-    """End as who has sent the signal expects it."""
+    """End as who has sent the signal expects it; Ctrl-C is one of the keys that quit."""
+    if number == signal.SIGINT:
+        return
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

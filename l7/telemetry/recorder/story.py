@@ -20,6 +20,8 @@ _WAITED = "waited for a server"
 _LEAST_SHARE = 0.5
 _KEYS = {"client": "the client's address", "target": "the path", "header": "the field", "cookie": "the cookie"}
 """What is hashed, by the kind of `hash-key`."""
+_STILL = "still there"
+_DIED = "when the worker ended"
 _WORTH_A_LINE = 0.05
 """Seconds: of a shorter request nobody asks where its time went."""
 
@@ -51,7 +53,8 @@ def phases(record: RequestRecord, now: float = 0.0) -> list[Phase]:
         last = number + 1 == len(record.attempts)
         stop = end if last else record.attempts[number + 1].began
         done = stop if one.failed_at is None else min(one.failed_at, stop)
-        found += _attempt(one, done, last=last, under_way=record.under_way)
+        left = _STILL if record.under_way else _DIED if record.died else ""
+        found += _attempt(one, done, last=last, left=left)
         # An attempt is followed at once by the next one, unless there was no server for that.
         if done < stop and (record.queue > 0 or record.under_way):
             found.append(Phase(_WAITED, done, stop))
@@ -84,24 +87,25 @@ def _between(record: RequestRecord, end: float) -> float:
     )
 
 
-def _attempt(one: Attempt, end: float, *, last: bool, under_way: bool) -> Iterator[Phase]:
+def _attempt(one: Attempt, end: float, *, last: bool, left: str) -> Iterator[Phase]:
+    """The phases of an attempt; ``left`` is said of what had not ended there."""
     at = one.began
     fault = one.failure
     if one.connect is None:
-        name = f"connect to {one.server}" if fault or not (last and under_way) else f"at {one.server}"
-        yield Phase(name, at, end, fault or ("still there" if under_way else ""))
+        name = f"connect to {one.server}" if fault or not (last and left) else f"at {one.server}"
+        yield Phase(name, at, end, fault or (left if last else ""))
         return
     connected = min(at + one.connect, end)
     if one.connect:
         yield Phase(f"connect to {one.server}", at, connected)
     if one.first_byte is None:
-        yield Phase(f"wait for {one.server}", connected, end, fault or ("still there" if under_way else ""))
+        yield Phase(f"wait for {one.server}", connected, end, fault or (left if last else ""))
         return
     # What is between the connection and the wait for the answer is the sending of the body.
     answered = min(max(connected + one.first_byte, connected), end)
     yield Phase(f"wait for {one.server}", connected, answered)
     if last:
-        yield Phase("answer to the client", answered, end, fault)
+        yield Phase("answer to the client", answered, end, fault or left)
 
 
 def time_line(record: RequestRecord, now: float = 0.0, length: int = WIDTH) -> list[str]:
@@ -117,7 +121,8 @@ def time_line(record: RequestRecord, now: float = 0.0, length: int = WIDTH) -> l
         size = max(round((one.end - one.begin) / whole * length), 1)
         bar = ("." * begin + "#" * size)[:length].ljust(length, ".")
         note = f"  {one.note}" if one.note else ""
-        drawn.append(f"  {one.name:{width}}  {bar}  {lasted(one.seconds):>8}{note}")
+        took = "-" if one.note == _DIED else lasted(one.seconds)
+        drawn.append(f"  {one.name:{width}}  {bar}  {took:>8}{note}")
     return drawn
 
 
@@ -145,7 +150,9 @@ def story(record: RequestRecord, now: float, found: Sequence[Situation] = (), le
     drawn = time_line(record, now, length)
     if drawn:
         yield ""
-        yield f"where the time went ({lasted(max(one.end for one in phases(record, now)))})"
+        whole = lasted(max(one.end for one in phases(record, now)))
+        # When a worker has ended is not recorded.
+        yield f"where the time went ({whole}{', and until its worker ended' if record.died else ''})"
         yield from drawn
         yield from _lost(record, now)
     yield ""

@@ -57,6 +57,15 @@ def test_the_time_line_is_to_scale() -> None:
     assert "connection refused" in drawn[2] and "500.0 ms" in drawn[2]
 
 
+def test_where_a_worker_died_the_server_that_was_asked_is_not_left_out() -> None:
+    asked = replace(SECOND, connect=None, first_byte=None)
+    told = list(story(replace(PLAIN, total=-1.0, status=0, code="IH", died=True, attempts=(FIRST, asked)), 0.0))
+    at = next(number for number, line in enumerate(told) if line.startswith("where the time went"))
+    assert told[at].endswith("and until its worker ended)")
+    (last,) = [line for line in told[at:] if line.startswith("  at 10.0.0.2:80 ")]
+    assert last.split()[-5:] == ["-", "when", "the", "worker", "ended"]
+
+
 @pytest.mark.parametrize(
     ("record", "now"),
     [

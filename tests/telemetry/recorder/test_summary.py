@@ -60,6 +60,17 @@ def test_the_share_is_the_time_that_so_many_took_at_most() -> None:
     assert (row.share(50), row.share(99)) == (1.0, 1.0)
 
 
+@pytest.mark.parametrize("by", ["host", "server"])
+def test_a_time_that_is_not_known_is_none_at_all(by: str, capsys: pytest.CaptureFixture[str]) -> None:
+    died = replace(PLAIN, request_id="cd" * 16, total=-1.0, status=0, died=True, code="IH")
+    (row,) = summary([died, PLAIN], by)
+    assert (row.requests, row.failed, row.share(50), row.slowest) == (2, 1, 1.0, "ab" * 16)
+    print_summary([died], by, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["requests"], found["p50"], found["p99"], found["longest"]) == (1, None, None, None)
+    assert found["slowest"] == "cd" * 16
+
+
 def test_a_wait_is_counted_for_the_first_server() -> None:
     waiting = replace(PLAIN, attempts=(FAILED, RETRY), tried=2, queue=0.125)
     assert [(row.value, row.waited) for row in summary([waiting], "server")] == [(ONE, 0.125), (TWO, 0.0)]
