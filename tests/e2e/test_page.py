@@ -297,7 +297,7 @@ def test_a_failure_opens_as_its_story_without_a_mouse(visit, site):
     story = page.locator("#story")
     expect(story).to_be_visible()
     expect(story.locator("h2")).to_have_text("GET /fail/pay")
-    expect(story.locator(".verdict")).to_contain_text("500")
+    expect(story.locator(".verdict")).to_have_text("500")
     expect(story.locator("pre")).to_contain_text("how it ended")
     expect(story.locator(".next").first).to_contain_text("Look next: ")
     assert story.locator(".timeline rect").count() == story.locator(".timeline li").count() > 0

@@ -327,7 +327,7 @@ def test_a_password_that_takes_long_holds_up_nobody_else(endpoint: Endpoint) -> 
 
 
 def test_what_is_shown_can_do_nothing_elsewhere(endpoint: Endpoint) -> None:
-    for path in PAGE:
+    for path in (*PAGE, *OPEN, b"/nothing"):
         fields = head_of(ask(endpoint, path)[1])
         policy = fields[b"content-security-policy"].split(b"; ")
         assert {b"default-src 'none'", b"frame-ancestors 'none'", b"base-uri 'none'", b"form-action 'none'"} <= {

@@ -17,7 +17,7 @@ from l7.sharedmem.master_gauges import MasterGauges
 from l7.telemetry.exposition import CONTENT_TYPE, expose
 from l7.telemetry.metrics import Metrics
 from l7.workers.monitor.admin import recorded_requests
-from l7.workers.monitor.admin.answers import JSON, SECURITY, TEXT, gzipped, page, refusal, takes_gzip
+from l7.workers.monitor.admin.answers import JSON, TEXT, gzipped, page, refusal, takes_gzip
 from l7.workers.monitor.admin.recorded_requests import RecordedRequests
 from l7.workers.monitor.admin.shared_answers import SharedAnswers
 from l7.workers.monitor.admin.static_files import FILES
@@ -92,14 +92,14 @@ class AdminPages:
         try:
             if takes_gzip(head):
                 return self._shared.get("overview in gzip", self._compressed_overview)
-            return page(200, JSON, self._make_overview() + b"\n", *SECURITY, _VARY)
+            return page(200, JSON, self._make_overview() + b"\n", _VARY)
         except OverviewError as error:
             return refusal(503, str(error))
 
     def _compressed_overview(self) -> LocalResponse:
         """The overview in gzip, once for all: in a thread, for very many numbers take a while."""
         body = get_hub().threadpool.apply(gzipped, (self._make_overview() + b"\n", 1))
-        return page(200, JSON, body, *SECURITY, _VARY, "Content-Encoding: gzip")
+        return page(200, JSON, body, _VARY, "Content-Encoding: gzip")
 
     def _ask(self) -> LocalResponse:
         try:
@@ -109,7 +109,7 @@ class AdminPages:
         except (OSError, ValueError, Timeout):
             return refusal(503, "the master does not answer")
         body = json.dumps(answer, indent=2).encode() + b"\n"
-        return page(200 if answer.get("ok") else 503, JSON, body, *SECURITY)
+        return page(200 if answer.get("ok") else 503, JSON, body)
 
 
 def _path_of(head: RequestHead) -> bytes:

@@ -30,7 +30,8 @@ function linkCell() {
   return { node: link, update };
 }
 
-const went = (request) => (request.code === "--" ? "" : request.code);
+/** The code of how it ended, where that says something: `--` is well. */
+export const went = (request) => (request.code === "--" ? "" : request.code);
 const status = (request) => (request["under-way"] ? "under way" : [request.status || "none", went(request)].filter(Boolean).join(" "));
 
 /** What went wrong, once. */

@@ -3,7 +3,7 @@
 import { attribute, element, text } from "./dom.js";
 import { clock, escaped, lasted, many, size } from "./format.js";
 import { ask, here, Refused } from "./poll.js";
-import { storyLink, tone } from "./requests.js";
+import { storyLink, tone, went } from "./requests.js";
 import { timeLine } from "./timeline.js";
 
 const LEAST = 4; // characters of an id
@@ -150,7 +150,7 @@ function choice(records) {
   const ids = records.map((one) => one["request-id"]);
   return element("ul", { class: "choice" }, ...records.map((one) => {
     const words = `${one.method} ${one.target}`.trim() || "no request line";
-    const facts = `${clock(one.started)} · ${one.status || "no status"} ${one.code ?? ""} · ${one.host || "no host"} · ${one["request-id"]}`;
+    const facts = `${clock(one.started)} · ${[one.status || "no status", went(one)].filter(Boolean).join(" ")} · ${one.host || "no host"} · ${one["request-id"]}`;
     const about = element("small", { class: "text" }, facts);
     if (ids.filter((id) => id === one["request-id"]).length > 1) return element("li", {}, element("details", {}, element("summary", {}, words), ...whole(one)), about);
     return element("li", {}, element("a", { href: storyLink(one["request-id"]) }, words), about);
@@ -160,7 +160,7 @@ function choice(records) {
 function verdict(record) {
   if (record["under-way"]) return ["busy", "under way"];
   if (record.died) return ["bad", "its worker ended while it was served"];
-  const words = [record.status || "no status", record.code, record.failure].filter(Boolean).join(" · ");
+  const words = [record.status || "no status", went(record), record.failure].filter(Boolean).join(" · ");
   return [tone(record) ?? "good", words];
 }
 
