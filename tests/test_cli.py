@@ -303,3 +303,11 @@ def test_an_interrupt_is_quiet_while_modules_are_imported(directory: Path) -> No
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == -signal.SIGINT
         assert process.stderr.read() == b""
+
+
+def test_the_help_of_a_command_begins_with_what_it_takes() -> None:
+    code, out, _ = l7("tail", "--help")
+    assert code == 0
+    assert "options of l7 tail:" in out
+    assert out.index("--by FIELD") < out.index("listening:") < out.index("--dry-run")
+    assert "options of l7" not in l7("--help")[1]

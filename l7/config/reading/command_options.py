@@ -75,12 +75,13 @@ class Collect(argparse.Action):
         setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), values])
 
 
-def add_options_of_commands(group: Any, command: str | None) -> None:
-    """Add to a group of a parser what only some commands take; ``command`` is the one whose help is shown."""
+def add_options_of_commands(own: Any, others: Any, command: str | None) -> None:
+    """Add to two groups of a parser what only some commands take: ``command``, whose help is shown, and others."""
 
     def add(*names: str, help: str, **options: Any) -> None:
         hidden = names[-1] in OF_OWN_HELP and command not in ONLY_FOR[names[-1]]
         text = argparse.SUPPRESS if hidden else f"{', '.join(ONLY_FOR[names[-1]])}: {help}"
+        group = own if command in ONLY_FOR[names[-1]] else others
         group.add_argument(*names, help=text, **options)
 
     add("-H", "--header", action=Collect, type=_field, metavar="'NAME: VALUE'", help="a request header.")

@@ -119,6 +119,8 @@ def build(command: str | None = None, *, everything: bool = False) -> Any:
         allow_abbrev=False,
     )
     parser.error = _refuse
+    # Whoever asks for the help of a command sees first what that takes.
+    own = parser.add_argument_group(f"options of l7 {command}") if command else None
     groups = _groups(parser, everything=everything)
     groups["listening"].add_argument(
         "-c",
@@ -139,7 +141,7 @@ def build(command: str | None = None, *, everything: bool = False) -> Any:
     other.add_argument(
         "--help-all", action=_HelpAll, nargs=0, help="Print the help with the flags of all sections, too."
     )
-    add_options_of_commands(other, command)
+    add_options_of_commands(own or other, other, command)
     return parser
 
 
