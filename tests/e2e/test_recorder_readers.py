@@ -161,8 +161,9 @@ def test_a_full_disk_and_a_reader_that_is_gone_are_1_without_a_traceback(l7, ori
         ]
     said = [(each.communicate(timeout=3 * TIMEOUT)[1], each.returncode) for each in ends]
     assert said == [("l7: standard output: no space left on device\n", 1)] * len(asked)
-    with start(proxy, "tail", "-n", "0") as tail:
+    with start(proxy, "tail", "-n", "1") as tail:
         assert tail.stdout is not None and tail.stderr is not None
-        tail.stdout.close()
-        proxy.wait_for(lambda: get(proxy.address) and tail.poll() is not None, "the end of a tail that nobody reads")
+        assert tail.stdout.readline()
+        tail.stdout.close()  # and no request comes any more
+        proxy.wait_for(lambda: tail.poll() is not None, "the end of a tail that nobody reads")
         assert (tail.returncode, tail.stderr.read()) == (1, "")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import select
 import sys
-import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -51,13 +53,16 @@ def tail(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _follow(follower: RecorderFollower, wanted: RequestFilter, printer: Any, shown: Collection[Any]) -> None:
     """Print what ends from now on, but for what was ``shown``; raises `StartError` when no l7 runs any more."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
     while True:
         news = follower.news()
         if news.missed:
             print(f"l7: {news.missed} requests missed: more ended than could be shown", file=sys.stderr, flush=True)
         printer(one for one in news.records if wanted.takes(one) and one.identity not in shown)
         shown = ()  # they can have ended between two looks at the beginning only
-        time.sleep(LOOK)
+        if output.poll(LOOK * 1000):  # nobody reads any more: to learn of it by writing may take hours
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def _print_line(records: Iterable[RequestRecord]) -> None:
