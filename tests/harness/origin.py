@@ -34,6 +34,7 @@ import struct
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -502,6 +503,14 @@ def routes(request: Request) -> Reply | None:
     return echo(request)
 
 
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that has a port, and refuses connections until it listens."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((host, port))
+    return sock
+
+
 class Origin:
     """A server on a free port; a context manager. See the module's text."""
 
@@ -541,10 +550,11 @@ class Origin:
             self.address = f"unix:{path}"
             self.port = 0
         else:
-            self._listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._listener.bind((host, port))
-            self.port = self._listener.getsockname()[1]
+            # Else a port that was closed, and that l7 goes on to look at, could become that of another test's server.
+            held = _bound(host, port)
+            self._let_go = weakref.finalize(self, held.close)
+            self.port = held.getsockname()[1]
+            self._listener = _bound(host, self.port)
             self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self._listener.listen(backlog)
         self._acceptor = threading.Thread(target=self._accept, name=f"origin-{name}", daemon=True)
@@ -631,7 +641,7 @@ class Origin:
         return [one for one in self.connections if not one.closed and not one.ended]
 
     def close(self, *, reset: bool = False) -> None:
-        """Stop listening and close every connection. Safe to call again."""
+        """Stop listening and close every connection. Safe to call again. The port stays taken, and refuses."""
         self._closing = True
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -657,3 +667,5 @@ class Origin:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if self.port:
+            self._let_go()
