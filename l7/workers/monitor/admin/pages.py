@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from gevent import Timeout, get_hub
+from gevent import get_hub
 from gevent import socket as green
 
 from l7.http.messages import LocalResponse, RequestHead
-from l7.ipc.requests import REQUESTS, StatusRequest
 from l7.sharedmem.master_gauges import MasterGauges
 from l7.telemetry.exposition import CONTENT_TYPE, expose
 from l7.telemetry.metrics import Metrics
@@ -21,11 +20,9 @@ from l7.workers.monitor.admin.answers import JSON, TEXT, gzipped, page, refusal,
 from l7.workers.monitor.admin.recorded_requests import RecordedRequests
 from l7.workers.monitor.admin.shared_answers import SharedAnswers
 from l7.workers.monitor.admin.static_files import FILES
+from l7.workers.monitor.master_status import MasterStateError, ask_status
 from l7.workers.monitor.overview.document import OverviewError
 from l7.workers.runtime.pause import pause
-
-STATUS_WITHIN = 5.0
-"""Seconds that the master may take."""
 
 _VARY = "Vary: Accept-Encoding"
 
@@ -103,11 +100,9 @@ class AdminPages:
 
     def _ask(self) -> LocalResponse:
         try:
-            with Timeout(STATUS_WITHIN), self._visit() as control_server:
-                control_server.sendall(REQUESTS.encode(StatusRequest()) + b"\n")
-                answer = json.loads(b"".join(iter(lambda: control_server.recv(65536), b"")))
-        except (OSError, ValueError, Timeout):
-            return refusal(503, "the master does not answer")
+            answer = ask_status(self._visit)
+        except MasterStateError as error:
+            return refusal(503, str(error))
         body = json.dumps(answer, indent=2).encode() + b"\n"
         return page(200 if answer.get("ok") else 503, JSON, body)
 

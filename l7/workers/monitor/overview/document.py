@@ -7,7 +7,6 @@ the rest is read in the shared memory.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,17 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import gevent
-from gevent import Timeout
 from gevent import socket as green
 from gevent.event import AsyncResult
 
 from l7.clock import monotonic
 from l7.errors import L7Error
-from l7.ipc.requests import REQUESTS, StatusRequest
 from l7.sharedmem.master_gauges import STARTED, MasterGauges
 from l7.sharedmem.scoreboard import IN_FLIGHT, Scoreboard
 from l7.sharedmem.traffic_history import INTERVAL, SHOWN, TOTALS
 from l7.workers.monitor.admin.answers import json_text
+from l7.workers.monitor.master_status import MasterStateError, ask_status
 from l7.workers.monitor.overview.failures import LastFailures
 from l7.workers.monitor.overview.route_figures import RouteFigures
 from l7.workers.monitor.overview.server_figures import ServerFigures
@@ -41,8 +39,6 @@ LEAST_SHOWN = 60
 AGE = 1.0
 """Seconds for which a document is good, and `TIMES_MADE` times as long as it took."""
 TIMES_MADE = 10
-STATUS_WITHIN = 5.0
-"""Seconds that the master may take."""
 OF_MASTER = ("version", "pid", "state", "configuration", "connections", "certificates", "monitor", "opener", "workers")
 
 
@@ -148,11 +144,9 @@ class Overview:
 
     def _ask(self) -> dict[str, Any]:
         try:
-            with Timeout(STATUS_WITHIN), self._visit() as control_server:
-                control_server.sendall(REQUESTS.encode(StatusRequest(servers=False)) + b"\n")
-                answer: dict[str, Any] = json.loads(b"".join(iter(lambda: control_server.recv(65536), b"")))
-        except (OSError, ValueError, Timeout):
-            raise OverviewError("the master does not answer") from None
+            answer = ask_status(self._visit, servers=False)
+        except MasterStateError as error:
+            raise OverviewError(str(error)) from None
         if not answer.get("ok"):
             raise OverviewError("; ".join(map(str, answer.get("reasons", []))) or "the master does not say")
         return answer
