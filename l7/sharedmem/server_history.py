@@ -43,7 +43,7 @@ assert KEPT > SHOWN
 
 
 class StateChange(NamedTuple):
-    """One change of a server: when (nanoseconds since 1970), what (`l7.telemetry.server_changes`), its evidence.
+    """One change of a server: when (nanoseconds since 1970), what (`l7.telemetry.servers.changes`), its evidence.
 
     ``amount`` is in microseconds where it is a time.
     """

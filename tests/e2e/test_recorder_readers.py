@@ -10,7 +10,7 @@ import threading
 import time
 from typing import IO
 
-from l7.commands.recorder.connection import recorder_of
+from l7.commands.recorder.connection import running_recorder
 from l7.config.reading import flags
 from l7.telemetry.recorder.reader import RecorderReader
 from tests.harness import TIMEOUT
@@ -112,7 +112,7 @@ def test_two_hundred_readers_that_follow_hold_nobody_up_and_lose_nothing(l7, ori
     proxy = l7(CONFIG.format(origin().address), argv=["--control", STATUS])
     given = flags.parse_flags(["tail", "--control", str(proxy.directory / STATUS)])
     asked = 100
-    readers = [recorder_of(given, {}) for _ in range(200)]
+    readers = [running_recorder(given, {}) for _ in range(200)]
     found: list[set[str]] = [set() for _ in readers]
 
     def look(number: int, reader: RecorderReader) -> None:
@@ -147,7 +147,7 @@ def test_a_full_disk_and_a_reader_that_is_gone_are_1_without_a_traceback(l7, ori
     proxy = l7(CONFIG.format(one.address), argv=["--control", STATUS])
     get(proxy.address, "/x")
     proxy.settle()
-    (record,) = recorder_of(flags.parse_flags(["tail", "--control", str(proxy.directory / STATUS)]), {}).finished()
+    (record,) = running_recorder(flags.parse_flags(["tail", "--control", str(proxy.directory / STATUS)]), {}).finished()
     asked = [
         ("why", record.request_id), ("tail",), ("tail", "--once", "--json"), ("status",), ("server", "*", one.address),
         ("explain", "http://a/x"),

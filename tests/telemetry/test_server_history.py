@@ -11,7 +11,7 @@ from l7.balancing.ejection import EjectionReason, why
 from l7.balancing.health import Fault, finding
 from l7.sharedmem.memory import SharedMemory
 from l7.sharedmem.server_history import BY_MASTER, KEPT, SHOWN, HistoryHead, ServerHistory, StateChange
-from l7.telemetry.server_changes import ServerChange, plain
+from l7.telemetry.servers.changes import ServerChange, plain
 
 ROW = 77
 

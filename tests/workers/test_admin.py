@@ -25,8 +25,8 @@ from l7.sharedmem.master_gauges import MasterGauges
 from l7.sharedmem.memory import MASTER, SharedMemory
 from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.metrics import Metrics
-from l7.telemetry.situation.server_states import KnownServers
-from l7.telemetry.situation.situations import PastStates
+from l7.telemetry.servers.past_states import PastStates
+from l7.telemetry.servers.shared_servers import SharedServers
 from l7.workers.monitor.admin.access import AdminAccess
 from l7.workers.monitor.admin.handler import AdminHandler
 from l7.workers.monitor.admin.pages import AdminPages
@@ -34,6 +34,7 @@ from l7.workers.monitor.admin.recorded_requests import RecordedRequests
 from l7.workers.monitor.admin.server import MOST_CONNECTIONS, AdminServer
 from l7.workers.monitor.admin.shared_answers import SharedAnswers
 from l7.workers.monitor.admin.static_files import FILES
+from l7.workers.monitor.recorder_source import RecorderSource
 from l7.workers.runtime.pause import pause
 from tests.workers.loop import until
 
@@ -50,8 +51,8 @@ class Endpoint:
         self.asked = 0
         self.close = lambda: None
         metrics = Metrics(shared_memory.writer(MASTER), Scoreboard(2), Config(), {}, {}, shared_memory.written)
-        servers = KnownServers({}, {}, shared_memory.writer(MASTER), shared_memory.history)
-        recorded = RecordedRequests(None, PastStates({}, 1, servers))
+        servers = SharedServers(shared_memory, shared_memory.writer(MASTER), {}, {}, {})
+        recorded = RecordedRequests(RecorderSource(None), PastStates({}, 1, servers))
         self.access = AdminAccess(Admin.model_construct(address=Address("127.0.0.1", port)))
         self.pages = AdminPages(metrics, known, self.visit, recorded, bytes)
         self.handler = AdminHandler(self.pages, self.access)

@@ -15,13 +15,15 @@ from l7.config.schema import Config
 from l7.sharedmem.master_gauges import MasterGauges
 from l7.sharedmem.memory import MONITOR, SharedMemory
 from l7.sharedmem.scoreboard import Scoreboard
+from l7.telemetry.servers.shared_servers import SharedServers
 from l7.workers.monitor.overview import answering, document
 from l7.workers.monitor.overview.answering import OverviewAnswers
 from l7.workers.monitor.overview.document import Overview, OverviewError, OverviewSources
 from l7.workers.monitor.overview.failures import LastFailures
 from l7.workers.monitor.overview.route_figures import RouteFigures
-from l7.workers.monitor.overview.server_figures import ServerFigures, SharedServers
+from l7.workers.monitor.overview.server_figures import ServerFigures
 from l7.workers.monitor.overview.traffic_sampler import TrafficSampler
+from l7.workers.monitor.recorder_source import RecorderSource
 
 SERVERS = [f"127.0.0.1:{port}" for port in range(1, 4)]
 
@@ -35,12 +37,12 @@ def overview_of(visit: Callable[[], green.socket], routes: int = 2, memory: Shar
     memory.reserve(len(rows) + 4)
     writer = memory.writer(MONITOR)
     sampler = TrafficSampler(writer, memory.traffic, memory.written, lambda _: ("",))
-    known = SharedServers(writer, rows, {}, {})
+    known = SharedServers(memory, writer, rows, {}, {})
     sources = OverviewSources(
         sampler,
         RouteFigures(config, writer, rows, sampler, lambda: None),
-        ServerFigures(config, known, memory, sampler, lambda: None),
-        LastFailures(None, int),
+        ServerFigures(config, known, sampler, lambda: None),
+        LastFailures(RecorderSource(None)),
         MasterGauges(writer),
         Scoreboard(1),
     )

@@ -16,7 +16,7 @@ ASKED_AFTER = 2.0
 """Seconds without any news after which it is looked whether another l7 has taken over, or none runs any more."""
 
 
-def recorder_of(given: flags.Given, environ: Mapping[str, str]) -> RecorderReader:
+def running_recorder(given: flags.Given, environ: Mapping[str, str]) -> RecorderReader:
     """The recorder of the l7 that runs with these settings; raises `StartError` when there is none."""
     return RecorderReader(recorder_view(given, environ))
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from l7.commands.control_client import printable_line
 from l7.telemetry.recorder.records import RequestRecord
-from l7.telemetry.recorder.times import lasted
+from l7.telemetry.stories.times import lasted
 
 MOST_ROWS = 40
 """Rows that are shown; what is in the others is counted in one."""

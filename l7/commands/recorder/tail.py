@@ -16,7 +16,7 @@ from l7.commands.recorder.connection import RecorderFollower
 from l7.commands.recorder.summary import print_summary
 from l7.telemetry.recorder.records import RequestRecord
 from l7.telemetry.recorder.request_filter import RequestFilter
-from l7.telemetry.recorder.times import lasted, moment
+from l7.telemetry.stories.times import lasted, moment
 
 LINES = 10
 """Requests that have ended already that are shown first."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from l7.commands.control_client import ask, printable_line
-from l7.commands.recorder.connection import recorder_of
+from l7.commands.recorder.connection import running_recorder
 from l7.config.reading import flags
 from l7.config.values.names import printable
 from l7.errors import ConfigError, Problem, StartError
@@ -16,9 +16,9 @@ from l7.ipc.requests import ServersRequest
 from l7.telemetry.recorder.reader import RecorderReader
 from l7.telemetry.recorder.records import RequestRecord
 from l7.telemetry.recorder.request_filter import LEAST_OF_ID, wanted_id
-from l7.telemetry.recorder.story import story, told
-from l7.telemetry.recorder.times import moment
-from l7.telemetry.situation.situations import Situation, moments_of, situations
+from l7.telemetry.stories.request_story import story, told
+from l7.telemetry.stories.situations import Situation, moments_of, situations
+from l7.telemetry.stories.times import moment
 
 MOST_ASKED = 20
 """Requests of which it is asked how servers were; more are found only where clients send their own ids."""
@@ -28,7 +28,7 @@ def why(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Tell of each request that has this id, or whose id ends so."""
     given = flags.parse_flags(argv)
     wanted = _wanted(given)
-    recorder = recorder_of(given, environ)
+    recorder = running_recorder(given, environ)
     found = recorder.find(wanted)
     now = time.time()
     around = [situations_of(one, recorder, now, given, environ) for one in found[:MOST_ASKED]]

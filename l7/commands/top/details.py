@@ -18,7 +18,7 @@ from l7.config.reading import flags
 from l7.errors import StartError
 from l7.ipc.requests import Answer, HistoryRequest, OverviewRequest
 from l7.telemetry.recorder.reader import RecorderReader
-from l7.telemetry.recorder.story import WIDTH, story
+from l7.telemetry.stories.request_story import WIDTH, story
 
 MOST = 500
 """Requests of a route that are shown."""

@@ -12,10 +12,9 @@ from l7.master.state.overrides import OverrideError
 from l7.master.state.shared_state import SharedMemoryOwner
 from l7.sharedmem.layout import RowKey
 from l7.sharedmem.server_history import SHOWN
-from l7.telemetry.server_changes import plain
+from l7.telemetry.servers.changes import plain
 from l7.telemetry.servers.entries import plain_entries
-from l7.telemetry.situation.server_states import KnownServers
-from l7.telemetry.situation.situations import PastStates
+from l7.telemetry.servers.past_states import PastStates
 
 
 def table(config: Config, shared_state: SharedMemoryOwner) -> Iterator[dict[str, Any]]:
@@ -23,7 +22,7 @@ def table(config: Config, shared_state: SharedMemoryOwner) -> Iterator[dict[str,
     counts = shared_state.shared_memory.history.counted(max(shared_state.rows.used(), default=0) + 1)
     written = shared_state.shared_memory.written()
     for route, backend in config.backends.items():
-        for entry, row in plain_entries(route, backend, shared_state, written):
+        for entry, row in plain_entries(route, backend, shared_state.servers, written):
             yield {**entry, "changes": counts.get(row, 0), "last-change": _last_change(row, counts, shared_state)}
 
 
@@ -42,10 +41,7 @@ def history(generations: Generations, request: HistoryRequest) -> Answer:
 def states(generations: Generations, request: ServersRequest) -> Answer:
     """Answer how the servers of a route were at some moments."""
     served = generations.find(request.generation) or generations.current
-    shared_state, generation = generations.shared_state, served.generation
-    known = KnownServers(
-        shared_state.rows.taken(), shared_state.resolved, shared_state.writer, shared_state.shared_memory.history
-    )
+    generation, known = served.generation, generations.shared_state.servers
     return PastStates(generation.config.backends, generation.number, known).answer(request.route, request.moments)
 
 
@@ -53,12 +49,10 @@ def _history_of(generations: Generations, key: RowKey) -> Iterator[dict[str, Any
     shared_state = generations.shared_state
     backend = generations.current.generation.config.backends.get(key[0])
     written = shared_state.shared_memory.written()
-    for entry, row in () if backend is None else plain_entries(key[0], backend, shared_state, written):
+    for entry, row in () if backend is None else plain_entries(key[0], backend, shared_state.servers, written):
         if (entry["backend"], entry["server"], entry["address"])[: len(key)] != key:
             continue
-        # What is wanted of a name holds for all its addresses.
-        rows = {row, shared_state.rows[key[:2]]}
-        changes = sorted(change for each in rows for change in shared_state.shared_memory.history.changes(each))
+        changes = shared_state.servers.changes(key[:2], row)
         yield {**entry, "changes": [plain(change) for change in changes[-SHOWN:]]}
 
 

@@ -21,7 +21,7 @@ from l7.master.state.shared_state import SharedMemoryOwner
 from l7.sharedmem import layout
 from l7.sharedmem.server_history import BY_MASTER, StateChange
 from l7.telemetry.events import Events, named
-from l7.telemetry.server_changes import ServerChange
+from l7.telemetry.servers.changes import ServerChange
 
 STATES = {"ready": 0, "drain": layout.DRAIN, "maint": layout.MAINT}
 """The states that can be set, as the shared memory stores them."""

@@ -14,6 +14,7 @@ from l7.master.state.rows import RowAllocator, keys_of
 from l7.networks import host_port
 from l7.sharedmem.memory import FIRST_WORKER, MASTER, SharedMemory
 from l7.telemetry.recorder.memory import RecorderMemory
+from l7.telemetry.servers.shared_servers import SharedServers
 
 
 class SharedMemoryOwner:
@@ -36,6 +37,8 @@ class SharedMemoryOwner:
         """Addresses by route and server; a missing name has not been resolved yet."""
         self.unresolved: dict[tuple[str, str], str] = {}
         """Why the last look-up of a name failed, by route and server."""
+        self.servers = SharedServers(self.shared_memory, self.writer, self.rows.taken(), self.resolved, self.unresolved)
+        """All of that, for who says something of servers."""
         self.cookie_key = secrets.token_bytes(32)
         """The key of sticky cookies where the configuration has no secret."""
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from l7.balancing import ejection, health
-from l7.balancing.dns_records import ResolvedEndpoint
 from l7.balancing.server_state import (
     NANO,
     STEPS,
@@ -18,44 +17,14 @@ from l7.balancing.server_state import (
     StateRules,
     choose,
     evaluate,
-    read_record,
 )
 from l7.balancing.server_view import PROVING, why_out
 from l7.config.schema import Backend, Server
 from l7.config.sections.backends import merged
-from l7.config.values.addresses import Address
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import RowKey, place
-
-_BLANK = ServerRecord()
-
-
-class Rows(Protocol):
-    """The rows of servers in the shared memory, by key."""
-
-    def __getitem__(self, key: RowKey, /) -> int:
-        """The row of a server."""
-
-
-class ServerSource(Protocol):
-    """What a process knows of servers."""
-
-    @property
-    def writer(self) -> CounterWriter:
-        """The access to the cells of the shared memory."""
-
-    @property
-    def rows(self) -> Rows:
-        """The rows that servers have."""
-
-    @property
-    def resolved(self) -> Mapping[tuple[str, str], Sequence[ResolvedEndpoint]]:
-        """Addresses by route and server; a missing name has not been resolved yet."""
-
-    @property
-    def unresolved(self) -> Mapping[tuple[str, str], str]:
-        """Why the last look-up of a name failed, by route and server."""
+from l7.sharedmem.layout import place
+from l7.telemetry.servers.shared_servers import SharedServers, servers_of
 
 
 @dataclass(eq=False)
@@ -71,39 +40,22 @@ class ServerEntry:
 
 
 def server_entries(
-    route: str, backend: Backend, source: ServerSource, written: Container[int], now: int
+    route: str, backend: Backend, known: SharedServers, written: Container[int], now: int
 ) -> Iterator[ServerEntry]:
-    """Yield the servers of a backend, a name by each of its addresses, as they are at ``now`` (nanoseconds).
-
-    A service (SRV) that was not looked up yet has none.
-
-    :param written: the rows that any process has written to (`SharedMemory.written`): to read others takes memory.
-    """
-    writer = source.writer
+    """Yield the servers of a backend as they are at ``now`` (nanoseconds); else as `servers_of`."""
     rules = StateRules.of(backend)
-    for server in merged(backend.servers).values():
-        name = (route, str(server.address))
-        parent = source.rows[name]
-        if name not in source.resolved:
-            if not server.address.srv:
-                known = read_record(writer, parent) if parent in written else _BLANK
-                verdict = evaluate(known, server.weight, rules, now)
-                yield ServerEntry(server, None, parent, known, verdict, server.backup)
-            continue
-        for one in source.resolved[name]:
-            known = read_record(writer, one.row, parent) if one.row in written or parent in written else _BLANK
-            verdict = evaluate(known, server.weight if one.weight < 0 else one.weight, rules, now)
-            address = str(Address(one.host, one.port))
-            yield ServerEntry(server, address, one.row, known, verdict, server.backup or one.reserve)
+    for one in servers_of(route, backend, known, written):
+        verdict = evaluate(one.record, one.weight, rules, now)
+        yield ServerEntry(one.server, one.address, one.row, one.record, verdict, one.backup)
 
 
 def plain_entries(
-    route: str, backend: Backend, source: ServerSource, written: Container[int]
+    route: str, backend: Backend, known: SharedServers, written: Container[int]
 ) -> Iterator[tuple[dict[str, Any], int]]:
     """Yield an entry for each server of a backend, and each address of a name, with its row; as `server_entries`."""
-    writer = source.writer
+    writer = known.writer
     now = time.monotonic_ns()
-    judged = list(server_entries(route, backend, source, written, now))
+    judged = list(server_entries(route, backend, known, written, now))
     used = set(map(id, choose(judged, backend.panic)))
     for one in judged:
         entry = {
@@ -111,7 +63,7 @@ def plain_entries(
             "server": str(one.server.address),
             "address": one.address,
             "state": one.verdict.state.value,
-            "why": _why(one, backend, now) or why_unresolved(source, route, one.server),
+            "why": _why(one, backend, now) or why_unresolved(known, route, one.server),
             "last-error": _last_error(writer, place(one.row), now) if one.row in written else None,
             "weight": one.verdict.weight,
             "backup": one.backup,
@@ -122,14 +74,14 @@ def plain_entries(
     services = [server for server in backend.servers if server.address.srv]
     for server in merged(services).values():
         name = (route, str(server.address))
-        if name not in source.resolved:
-            why = why_unresolved(source, route, server) or "not looked up yet"
-            yield _unknown(route, server, why), source.rows[name]
+        if name not in known.resolved:
+            why = why_unresolved(known, route, server) or "not looked up yet"
+            yield _unknown(route, server, why), known.rows[name]
 
 
-def why_unresolved(source: ServerSource, route: str, server: Server) -> str:
+def why_unresolved(known: SharedServers, route: str, server: Server) -> str:
     """Why the last look-up of a server's name failed; empty where it did not."""
-    why = source.unresolved.get((route, str(server.address)), "")
+    why = known.unresolved.get((route, str(server.address)), "")
     return why and f"the name cannot be looked up: {why}"
 
 

@@ -54,8 +54,8 @@ from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.events import Events
 from l7.telemetry.metrics import Metrics
 from l7.telemetry.recorder.memory import RecorderMemory
-from l7.telemetry.situation.server_states import KnownServers
-from l7.telemetry.situation.situations import PastStates
+from l7.telemetry.servers.past_states import PastStates
+from l7.telemetry.servers.shared_servers import SharedServers
 from l7.tls.certificates import CertificateInfo
 from l7.tls.renewal import certificate_in, renewed
 from l7.tls.servers.names import is_by_host
@@ -73,8 +73,9 @@ from l7.workers.monitor.overview.answering import OverviewAnswers
 from l7.workers.monitor.overview.document import Overview, OverviewSources
 from l7.workers.monitor.overview.failures import LastFailures
 from l7.workers.monitor.overview.route_figures import RouteFigures
-from l7.workers.monitor.overview.server_figures import ServerFigures, SharedServers
+from l7.workers.monitor.overview.server_figures import ServerFigures
 from l7.workers.monitor.overview.traffic_sampler import TrafficSampler
+from l7.workers.monitor.recorder_source import RecorderSource
 from l7.workers.monitor.server_observer import ServerObserver, WatchedServer
 from l7.workers.monitor.span_exporter import SpanExporter
 from l7.workers.process import CANNOT_BOOT, MASTER_GONE
@@ -164,6 +165,7 @@ class MonitorWorker:
         self._rows: ChainMap[Row, int] = ChainMap({}, cast("MutableMapping[Row, int]", spec.rows))
         self._resolved = dict(spec.resolved)
         self._unresolved: dict[tuple[str, str], str] = {}
+        self._servers = SharedServers(spec.shared_memory, writer, self._rows, self._resolved, self._unresolved)
         self._naming = DnsRefresher(
             self._config.resolver, spec.watched, look_up_by(self._config.resolver), self._resolved,
             self._on_resolved, events,
@@ -175,6 +177,7 @@ class MonitorWorker:
         tracing, spans = self._config.tracing, spec.shared_memory.spans
         self._exporter = None if tracing is None else SpanExporter(tracing, spans, writer, events)
         self.sampler = TrafficSampler(writer, spec.shared_memory.traffic, spec.shared_memory.written, self._key_of)
+        self._recorded = RecorderSource(None if self._config.recorder is None else spec.recorder)
         self.overview = self._make_overview()
         self._answers = OverviewAnswers(self.overview)
         self._admin = self._make_admin(metrics)
@@ -192,9 +195,8 @@ class MonitorWorker:
         if settings is None:
             return None
         writer = spec.shared_memory.writer(MONITOR)
-        known = KnownServers(self._rows, self._resolved, writer, spec.shared_memory.history)
-        states = PastStates(self._config.backends, spec.generation.number, known)
-        recorded = RecordedRequests(None if self._config.recorder is None else spec.recorder, states)
+        states = PastStates(self._config.backends, spec.generation.number, self._servers)
+        recorded = RecordedRequests(self._recorded, states)
         pages = AdminPages(metrics, MasterGauges(writer), self._visit, recorded, self.overview.json)
         return AdminServer(AdminHandler(pages, AdminAccess(settings)))
 
@@ -208,12 +210,11 @@ class MonitorWorker:
     def _make_overview(self) -> Overview:
         spec, config, sampler = self._spec, self._config, self.sampler
         writer = spec.shared_memory.writer(MONITOR)
-        known = SharedServers(writer, self._rows, self._resolved, self._unresolved)
         sources = OverviewSources(
             sampler,
             RouteFigures(config, writer, self._rows, sampler, pause),
-            ServerFigures(config, known, spec.shared_memory, sampler, pause),
-            LastFailures(None if config.recorder is None else spec.recorder, pause),
+            ServerFigures(config, self._servers, sampler, pause),
+            LastFailures(self._recorded),
             MasterGauges(writer),
             spec.scoreboard,
         )

@@ -19,7 +19,7 @@ from l7.balancing.server_state import NANO, ServerRecord, ServerState, ServerSta
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.server_history import HistoryHead, ServerHistory, StateChange
-from l7.telemetry.server_changes import ServerChange
+from l7.telemetry.servers.changes import ServerChange
 from l7.workers.runtime.pause import pause
 
 LOOK = 0.05

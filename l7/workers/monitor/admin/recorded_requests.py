@@ -17,15 +17,17 @@ from gevent.lock import BoundedSemaphore
 
 from l7.config.values.names import printable
 from l7.http.messages import LocalResponse, RequestHead
-from l7.telemetry.recorder.memory import OtherLayoutError, RecorderMemory, RecorderView
+from l7.telemetry.recorder.memory import OtherLayoutError
 from l7.telemetry.recorder.reader import RecorderReader
 from l7.telemetry.recorder.records import RequestRecord
 from l7.telemetry.recorder.request_filter import LEAST_OF_ID, RequestFilter, wanted_id
-from l7.telemetry.recorder.story import story, told
-from l7.telemetry.situation.situations import PastStates, Situation, moments_of, situations
+from l7.telemetry.servers.past_states import PastStates
+from l7.telemetry.stories.request_story import story, told
+from l7.telemetry.stories.situations import Situation, moments_of, situations
 from l7.units import parse_duration, parse_statuses, quoted
 from l7.workers.monitor.admin.answers import json_page, json_text, refusal
 from l7.workers.monitor.admin.shared_answers import SharedAnswers
+from l7.workers.monitor.recorder_source import RecorderSource
 from l7.workers.runtime.pause import pause
 
 PATH = b"/requests"
@@ -49,15 +51,14 @@ class RequestedRecords(NamedTuple):
 
 
 class RecordedRequests:
-    """Answers questions about recorded requests; without a ``memory`` it says that nothing is recorded.
+    """Answers questions about recorded requests, also that nothing is recorded.
 
     :param states: how the servers were when one was picked for a request.
     """
 
-    def __init__(self, memory: RecorderMemory | None, states: PastStates) -> None:
-        self._memory = memory
+    def __init__(self, recorded: RecorderSource, states: PastStates) -> None:
+        self._recorded = recorded
         self._states = states
-        self._reader: RecorderReader | None = None
         self._answers = SharedAnswers()
         self._reading = BoundedSemaphore(1)
 
@@ -74,13 +75,12 @@ class RecordedRequests:
         return self._answers.get(wanted, lambda: self._read(lambda reader: self._told(reader, wanted)))
 
     def _read(self, ask: Callable[[RecorderReader], LocalResponse]) -> LocalResponse:
-        if self._memory is None:
-            return refusal(404, "the recorder is off; write `recorder: {}` to have it")
         with self._reading:
             try:
-                if self._reader is None:
-                    self._reader = RecorderReader(RecorderView(self._memory.descriptor), pause)
-                return ask(self._reader)
+                reader = self._recorded.reader()
+                if reader is None:
+                    return refusal(404, "the recorder is off; write `recorder: {}` to have it")
+                return ask(reader)
             except (OSError, OtherLayoutError):
                 sys.excepthook(*sys.exc_info())
                 return refusal(503, "the memory of the recorder cannot be read")

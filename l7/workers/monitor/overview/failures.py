@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from l7.telemetry.recorder.memory import OtherLayoutError, RecorderMemory, RecorderView
-from l7.telemetry.recorder.reader import RecorderReader
+from l7.telemetry.recorder.memory import OtherLayoutError
 from l7.telemetry.recorder.request_filter import RequestFilter
+from l7.workers.monitor.recorder_source import RecorderSource
 
 SHORT = (
     "request-id", "client", "host", "method", "target", "route", "server", "status", "code", "failure", "reason",
@@ -17,29 +16,19 @@ SHORT = (
 
 
 class LastFailures:
-    """Reads them.
+    """Reads them."""
 
-    :param memory: None where requests are not recorded.
-    :param pause: called every few milliseconds.
-    """
-
-    def __init__(self, memory: RecorderMemory | None, pause: Callable[[], None]) -> None:
-        self._reader: RecorderReader | None = None
-        if memory is not None:
-            try:
-                self._reader = RecorderReader(RecorderView(memory.descriptor), pause)
-            except (OSError, OtherLayoutError):  # it goes without saying them
-                self._reader = None
+    def __init__(self, recorded: RecorderSource) -> None:
+        self._recorded = recorded
 
     def last(self, most: int) -> list[dict[str, Any]] | None:
         """The last ones, the last one first; None where they are not recorded."""
-        if self._reader is None:
-            return None
         try:
-            found = self._reader.newest(RequestFilter(), most, failed=True)
-        except OSError:  # no memory to map a lane
+            reader = self._recorded.reader()
+            found = None if reader is None else reader.newest(RequestFilter(), most, failed=True)
+        except (OSError, OtherLayoutError):  # who asks for requests is told why; the overview goes without them
             return []
-        return [_short(one.plain(), one.ended) for one in found]
+        return None if found is None else [_short(one.plain(), one.ended) for one in found]
 
 
 def _short(record: dict[str, Any], ended: float) -> dict[str, Any]:

@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from l7.balancing.dns_records import ResolvedEndpoint
 from l7.balancing.server_state import ServerState
 from l7.config.schema import Backend, Config
-from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import (
     ADMIN_SINCE,
     ADMIN_WEIGHT,
@@ -19,28 +17,18 @@ from l7.sharedmem.layout import (
     IN_FLIGHT,
     REQUESTS,
     UNREACHED_AT,
-    RowKey,
     place,
 )
-from l7.sharedmem.memory import SharedMemory, WrittenRows
-from l7.telemetry.server_changes import ServerChange, plain
+from l7.sharedmem.memory import WrittenRows
+from l7.telemetry.servers.changes import ServerChange, plain
 from l7.telemetry.servers.entries import plain_entries
+from l7.telemetry.servers.shared_servers import SharedServers
 from l7.workers.monitor.overview.traffic_sampler import TrafficSampler
 
 AT_EASE = 20
 """Backends that are looked at in one go."""
 _SAYING = (HEALTH, EJECTED_AT, ADMIN_SINCE, ADMIN_WEIGHT, UNREACHED_AT)
 """A server without health checks for which all of these cells are zero is up, and always was."""
-
-
-@dataclass(frozen=True)
-class SharedServers:
-    """What the monitor process knows of servers: see `l7.telemetry.servers.entries.ServerSource`."""
-
-    writer: CounterWriter
-    rows: Mapping[RowKey, int]
-    resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]]
-    unresolved: Mapping[tuple[str, str], str]
 
 
 @dataclass
@@ -81,13 +69,10 @@ class ServerFigures:
     """
 
     def __init__(
-        self, config: Config, known: SharedServers, shared_memory: SharedMemory, sampler: TrafficSampler,
-        pause: Callable[[], None],
-    ) -> None:  # fmt: skip
+        self, config: Config, known: SharedServers, sampler: TrafficSampler, pause: Callable[[], None]
+    ) -> None:
         self._config = config
         self._known = known
-        self._history = shared_memory.history
-        self._shared_memory = shared_memory
         self._sampler = sampler
         self._pause = pause
 
@@ -95,7 +80,7 @@ class ServerFigures:
         """All servers, of which ``most`` are shown: those that are not up, then those with the most to do."""
         found = PresentServers()
         candidates: list[_SelectableServer] = []
-        written = self._shared_memory.written()
+        written = self._known.shared_memory.written()
         for number, (route, backend) in enumerate(self._config.backends.items(), 1):
             if number % AT_EASE == 0:
                 self._pause()
@@ -157,9 +142,7 @@ class ServerFigures:
 
     def _changes(self, entry: Mapping[str, Any], row: int) -> dict[str, Any]:
         """How often a server has changed, how it did at last, and since when it is in its state."""
-        name = self._known.rows.get((entry["backend"], entry["server"]), row)
-        # What is wanted of a name holds for all its addresses.
-        found = sorted(change for each in {row, name} for change in self._history.changes(each))
+        found = self._known.changes((entry["backend"], entry["server"]), row)
         since = [change.at for change in found if change.event != ServerChange.WEIGHT]
         return {
             "changes": len(found),

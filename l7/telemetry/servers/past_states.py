@@ -5,20 +5,17 @@ No request pays for it: nothing is written down for one that is not there anyhow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from l7.balancing.dns_records import ResolvedEndpoint
-from l7.balancing.server_state import ServerRecord, read_record
+from l7.balancing.server_state import ServerRecord
 from l7.balancing.server_view import PROVING
-from l7.config.sections.backends import Backend, Server, merged
-from l7.config.values.addresses import Address
+from l7.config.sections.backends import Backend
 from l7.sharedmem import layout
-from l7.sharedmem.counters import CounterWriter
-from l7.sharedmem.layout import RowKey
 from l7.sharedmem.server_history import BY_MASTER, BY_MONITOR, ServerHistory, StateChange
-from l7.telemetry.server_changes import ServerChange, plain
+from l7.telemetry.servers.changes import ServerChange, plain
+from l7.telemetry.servers.shared_servers import SharedServer, SharedServers, servers_of
 
 MOST_SERVERS = 20
 """Servers that are told of a moment: those that were not up come first."""
@@ -36,16 +33,28 @@ _ORDER = (ServerChange.READY, ServerChange.DRAIN, ServerChange.MAINT)
 _WEIGHT = (ServerChange.WEIGHT,)
 _OLDER = "more has changed since than is kept"
 _BY_ORDER = "as an administrator wants"
+NOT_SERVED = "the route is in the configuration no more"
 
 
 @dataclass(frozen=True)
-class KnownServers:
-    """What a process knows of servers: rows by key, addresses of names, their cells and their histories."""
+class PastStates:
+    """Knows how the servers of a generation were."""
 
-    rows: Mapping[RowKey, int]
-    resolved: Mapping[tuple[str, str], Sequence[ResolvedEndpoint]]
-    writer: CounterWriter
-    history: ServerHistory
+    backends: Mapping[str, Backend]
+    generation: int
+    known: SharedServers
+
+    def answer(self, route: str, moments: Sequence[float]) -> dict[str, Any]:
+        """How the servers of a route were at some moments, as the control socket answers."""
+        backend = self.backends.get(route)
+        if backend is None or not backend.servers:
+            return {"ok": False, "reasons": [NOT_SERVED]}
+        return {
+            "ok": True,
+            "generation": self.generation,
+            "sticky": None if backend.sticky is None else backend.sticky.cookie,
+            "moments": states_at(route, backend, self.known, moments),
+        }
 
 
 @dataclass(frozen=True)
@@ -74,33 +83,19 @@ class _Changes:
         return [one for one in (*self.found, *self.orders) if one.event in events]
 
 
-def states_at(route: str, backend: Backend, known: KnownServers, moments: Sequence[float]) -> list[dict[str, Any]]:
+def states_at(route: str, backend: Backend, known: SharedServers, moments: Sequence[float]) -> list[dict[str, Any]]:
     """How the servers of a backend were at each of some moments (seconds since 1970), for JSON.
 
     Each has ``servers``, at most `MOST_SERVERS`, those that were not up first, and how many of the others were ``up``
     and how many not (``left-out-up``, ``left-out``).
     """
-    servers = list(_servers(route, backend, known))
+    history = known.shared_memory.history
+    found = servers_of(route, backend, known, known.shared_memory.written())
+    servers = [(one, _changes(history, {one.row, one.parent})) for one in found]
     return [_moment(servers, backend, moment) for moment in moments[:MOST_MOMENTS]]
 
 
-_Known = tuple[Server, str, bool, _Changes, ServerRecord]
-
-
-def _servers(route: str, backend: Backend, known: KnownServers) -> Iterator[_Known]:
-    """Each server, a name by its addresses: which it is, whether it is a backup, and what is kept of it."""
-    for label, server in merged(backend.servers).items():
-        parent = known.rows.get((route, label))
-        if parent is None:
-            continue
-        for one in known.resolved.get((route, label), ()):
-            record, changes = read_record(known.writer, one.row, parent), _changes(known.history, one.row, parent)
-            yield server, str(Address(one.host, one.port)), server.backup or one.reserve, changes, record
-        if (route, label) not in known.resolved and not server.address.srv:
-            yield server, label, server.backup, _changes(known.history, parent), read_record(known.writer, parent)
-
-
-def _changes(history: ServerHistory, *rows: int) -> _Changes:
+def _changes(history: ServerHistory, rows: Iterable[int]) -> _Changes:
     found, orders = ([history.kept(row, writer) for row in rows] for writer in (BY_MONITOR, BY_MASTER))
     return _Changes(
         tuple(sorted(change for kept, _ in found for change in kept)),
@@ -110,21 +105,21 @@ def _changes(history: ServerHistory, *rows: int) -> _Changes:
     )
 
 
-def _moment(servers: Sequence[_Known], backend: Backend, moment: float) -> dict[str, Any]:
+def _moment(servers: Sequence[tuple[SharedServer, _Changes]], backend: Backend, moment: float) -> dict[str, Any]:
     at = int(moment * 1e9)
     told = []
-    for server, address, backup, changes, record in servers:
-        state, change, why = _state(changes, record, backend, at)
+    for one, changes in servers:
+        state, change, why = _state(changes, one.record, backend, at)
         told.append({
-            "server": str(server.address),
-            "address": address,
-            "backup": backup,
+            "server": str(one.server.address),
+            "address": one.address or str(one.server.address),
+            "backup": one.backup,
             "state": state,
             "since": None if change is None else change.at / 1e9,
             "why": why,
         })  # fmt: skip
-    told.sort(key=lambda one: one["state"] == UP)
-    rest = [one["state"] == UP for one in told[MOST_SERVERS:]]
+    told.sort(key=lambda entry: entry["state"] == UP)
+    rest = [entry["state"] == UP for entry in told[MOST_SERVERS:]]
     return {
         "at": moment,
         "servers": told[:MOST_SERVERS],

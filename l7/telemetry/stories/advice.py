@@ -39,7 +39,7 @@ from l7.errors import (
     WRITE_TIMEOUT,
 )
 from l7.telemetry.recorder.records import RequestRecord
-from l7.telemetry.recorder.times import moment
+from l7.telemetry.stories.times import moment
 
 WHO = {
     "P": "l7 refused it",

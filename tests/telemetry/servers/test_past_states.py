@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
 from l7.config.schema import Config
 from l7.sharedmem import layout
+from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.memory import FIRST_ROW, MASTER, SharedMemory
 from l7.sharedmem.server_history import BY_MASTER, BY_MONITOR, SHOWN, StateChange
 from l7.telemetry.recorder.records import Attempt, RequestRecord
-from l7.telemetry.recorder.story import story, told
-from l7.telemetry.server_changes import ServerChange
-from l7.telemetry.situation.server_states import MOST_SERVERS, KnownServers, states_at
-from l7.telemetry.situation.situations import PastStates, moments_of, situations
+from l7.telemetry.servers.changes import ServerChange
+from l7.telemetry.servers.past_states import MOST_SERVERS, PastStates, states_at
+from l7.telemetry.servers.shared_servers import SharedServers
+from l7.telemetry.stories.request_story import story, told
+from l7.telemetry.stories.situations import moments_of, situations
 
 ONE, TWO = "10.0.0.1:80", "10.0.0.2:80"
 SECOND = 1_000_000_000
@@ -31,7 +34,7 @@ class Servers:
         self.memory = SharedMemory()
         labels = [str(one.address) for one in self.backend.servers]
         self.rows = {("a",): FIRST_ROW, **{("a", one): FIRST_ROW + 1 + at for at, one in enumerate(labels)}}
-        self.known = KnownServers(self.rows, {}, self.memory.writer(MASTER), self.memory.history)
+        self.known = SharedServers(self.memory, self.memory.writer(MASTER), self.rows, {}, {})
 
     def change(self, server: str, at: float, event: ServerChange, amount: int = 0, evidence: int = 0) -> None:
         writer = BY_MASTER if event in MONITORED else BY_MONITOR
@@ -49,6 +52,21 @@ class Servers:
 
 def test_servers_that_never_changed_were_up() -> None:
     assert Servers().at(5.0) == ("up", None, "")
+
+
+class Untouchable:
+    """Stands for cells that take memory as soon as they are read."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"{name} of a row that nobody has written to")
+
+
+def test_cells_that_nobody_has_written_to_are_not_read() -> None:
+    servers = Servers()
+    servers.memory.reserve(2000)
+    rows = {key: row + 1000 for key, row in servers.rows.items()}  # the first ones share a page with what is written
+    servers.known = replace(servers.known, rows=rows, writer=cast("CounterWriter", Untouchable()))
+    assert servers.at(5.0) == ("up", None, "")
 
 
 def test_an_ejection_is_told_from_its_beginning_to_its_proof() -> None:

@@ -1,23 +1,20 @@
 """How it was at a server's pick: how each server of the route was, and how many of the recorded requests it had.
 
-Put together by who tells a request (`l7.telemetry.recorder.story`) from what the master or the monitor process knows of
-servers (`l7.telemetry.situation.server_states`) and from the records of other requests.
+Put together by who tells a request (`l7.telemetry.stories.request_story`) from what the master or the monitor process
+knows of servers (`l7.telemetry.servers.past_states`) and from the records of other requests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from l7.config.sections.backends import Backend
 from l7.telemetry.recorder.records import RequestRecord
-from l7.telemetry.recorder.times import lasted, moment
-from l7.telemetry.situation.server_states import KnownServers, states_at
+from l7.telemetry.stories.times import lasted, moment
 
 LEAST_WAIT = 0.001
 """Seconds of a wait that is worth a look at the servers when it began."""
-NOT_SERVED = "the route is in the configuration no more"
 
 
 @dataclass(frozen=True)
@@ -70,27 +67,6 @@ def moments_of(record: RequestRecord, now: float) -> tuple[float, ...]:
 def _has_waited(record: RequestRecord) -> bool:
     """Whether a request has waited for its only server."""
     return record.tried == 1 and LEAST_WAIT <= record.queue <= record.attempts[0].began
-
-
-@dataclass(frozen=True)
-class PastStates:
-    """Knows how the servers of a generation were."""
-
-    backends: Mapping[str, Backend]
-    generation: int
-    known: KnownServers
-
-    def answer(self, route: str, moments: Sequence[float]) -> dict[str, Any]:
-        """How the servers of a route were at some moments, as the control socket answers."""
-        backend = self.backends.get(route)
-        if backend is None or not backend.servers:
-            return {"ok": False, "reasons": [NOT_SERVED]}
-        return {
-            "ok": True,
-            "generation": self.generation,
-            "sticky": None if backend.sticky is None else backend.sticky.cookie,
-            "moments": states_at(route, backend, self.known, moments),
-        }
 
 
 def situations(

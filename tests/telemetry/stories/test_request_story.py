@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from l7.errors import FAILURES, Kind
-from l7.telemetry.recorder.advice import ended_by, next_look
 from l7.telemetry.recorder.records import Attempt, RequestRecord
-from l7.telemetry.recorder.story import WIDTH, phases, story, time_line
-from l7.telemetry.recorder.times import lasted, moment
+from l7.telemetry.stories.advice import ended_by, next_look
+from l7.telemetry.stories.request_story import WIDTH, phases, story, time_line
+from l7.telemetry.stories.times import lasted, moment
 
 FIRST = Attempt("10.0.0.1:80", ("round-robin",), 2, 3, 0.5, None, None, 1.0, "connection refused")
 SECOND = Attempt("10.0.0.2:80", ("round-robin", "retry"), 1, 3, 1.0, 0.5, 1.5, None, "")

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from l7.telemetry.recorder.advice import ended_by, next_look
 from l7.telemetry.recorder.records import Attempt, RequestRecord
-from l7.telemetry.recorder.times import lasted, moment
-from l7.telemetry.situation.situations import Situation, lines_of
+from l7.telemetry.stories.advice import ended_by, next_look
+from l7.telemetry.stories.situations import Situation, lines_of
+from l7.telemetry.stories.times import lasted, moment
 
 WIDTH = 48
 """Characters of the time line."""
@@ -129,7 +129,7 @@ def time_line(record: RequestRecord, now: float = 0.0, length: int = WIDTH) -> l
 def story(record: RequestRecord, now: float, found: Sequence[Situation] = (), length: int = WIDTH) -> Iterator[str]:
     """Tell what happened to a request, line by line.
 
-    :param found: how it was when servers were picked for it (`l7.telemetry.situation.situations`), where that is known.
+    :param found: how it was when servers were picked for it (`l7.telemetry.stories.situations`), where that is known.
     :param length: characters of each bar of the time line.
     """
     yield f"request {record.request_id}"

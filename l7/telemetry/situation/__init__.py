@@ -1,1 +1,0 @@
-"""How the servers of a route were when one was picked for a request: found out when somebody asks."""
