@@ -27,6 +27,7 @@ from tests.harness.checkout import CHECKOUT
 from tests.harness.client import TIMEOUT, Address, get, request
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Origin
+from tests.harness.ports import reserved
 
 Origins = Callable[..., Origin]
 
@@ -127,12 +128,6 @@ def _wait_for(address: Address, process: subprocess.Popen[bytes], log: Path) -> 
         time.sleep(0.02)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder for the applications, with a path short enough for a socket in it, that everybody may pass."""
@@ -153,7 +148,7 @@ def seen(proxy: L7Process, host: str, headers: list[tuple[str, str]]) -> dict[st
 
 
 def test_applications_behind_a_terminator_know_their_clients(folder: Path) -> None:
-    flask, django, asgi = str(folder / "flask.sock"), str(folder / "django.sock"), free_port()
+    flask, django, asgi = str(folder / "flask.sock"), str(folder / "django.sock"), reserved()
     gunicorn = [sys.executable, "-m", "gunicorn", "--bind"]
     config = recipe("config.yml").replace("10.0.0.0/8", "127.0.0.0/8").replace(f"{FOLDER}/app.sock", flask)
     config = config.replace("port: 8080\n", "") + f"  '*': {{servers: ['unix:{django}']}}\n"
@@ -224,7 +219,7 @@ def test_what_a_client_makes_up_goes_no_further_than_the_terminator(name: str, f
     program = shutil.which(name.lower(), path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.skip(f"needs {name}")
-    app, port = origin(), free_port()
+    app, port = origin(), reserved()
     file = folder / "terminator.conf"
     with L7Process(f"trusted-proxies: [127.0.0.1]\nbackends: {{'*': {{servers: ['{app.address}']}}}}") as proxy:
         lines = recipe(name).replace("10.0.0.5:8080", f"127.0.0.1:{proxy.port}")

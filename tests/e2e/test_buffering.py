@@ -370,7 +370,7 @@ def test_time_is_up_for_a_body_that_is_buffered(l7: L7, origin: Origins, connect
     proxy = l7(f"graceful-timeout: 1s\nbackends: {{'*': {{servers: ['{app.address}']}}}}")
     client = connect(proxy.port)
     client.send(post() + BODY[:-1])
-    client.pump(0.1)
+    proxy.turn()
     proxy.term()
     assert client.read_response(b"POST").status == 503
     proxy.wait_for_output(r'"POST /x HTTP/1\.1" 503 .* KQ$')

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.harness.client import Client, get
 from tests.harness.l7process import CONFIG
 from tests.harness.load import Gate, Load, in_flight
+from tests.harness.ports import reserved
 
 
 def test_a_killed_worker_is_replaced_and_named(l7, origin):
@@ -103,8 +104,8 @@ def test_idle_connections_end_with_their_next_answer_when_the_master_is_killed(l
 
 def test_the_port_is_free_again_at_once_after_a_killed_master(l7, origin):
     config = CONFIG.format(origin().address)
-    first = l7(config, inherit=False, argv=["--port", "0"])
-    port = first.port
+    port = reserved()  # or somebody else might have it at once
+    first = l7(config, inherit=False, argv=["--port", str(port)])
     first.signal(signal.SIGKILL)
     second = l7(config, inherit=False, argv=["--port", str(port)], host="127.0.0.1")
     assert get(("127.0.0.1", port), host="a").status == 200

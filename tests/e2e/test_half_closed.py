@@ -58,13 +58,6 @@ def running(spoken: None) -> Iterator[Stage]:
         yield stage
 
 
-def turn(proxy: L7Process) -> None:
-    """Return when the worker, the only one, has seen what was sent before: it answers this by itself."""
-    with Client(proxy.port) as client:
-        client.send(b"OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n")
-        assert client.read_response(b"OPTIONS").status == 200
-
-
 @pytest.mark.parametrize(
     ("raw", "method"),
     [
@@ -159,7 +152,7 @@ def test_with_all_time_sending_decides(l7: L7, origin: Origins, connect: Connect
     client.send(GET)
     assert client.read_head().status == 200
     client.close()
-    turn(proxy)
+    proxy.turn()
     go_on.set()
     assert app.connections[0].wait_closed()
     proxy.wait_for_output(r'"GET /x HTTP/1\.1" 200 .* CD$')
@@ -172,7 +165,7 @@ def test_a_reset_tells_that_who_had_half_closed_has_left(l7: L7, origin: Origins
     client.send(GET)
     app.wait_for(1)
     client.half_close()
-    turn(proxy)
+    proxy.turn()
     client.reset()
     assert app.connections[0].wait_closed()
     proxy.wait_for_output(GONE)
@@ -209,7 +202,7 @@ def test_who_has_half_closed_waits_in_the_queue_like_everybody(l7: L7, origin: O
     app.wait_for(1)
     second.send(b"GET /second HTTP/1.1\r\nHost: a\r\n\r\n")
     second.half_close()
-    turn(proxy)
+    proxy.turn()
     held.let.set()
     assert first.read_response().status == 200
     answer = second.read_response()
@@ -236,7 +229,7 @@ def test_waiting_for_who_has_half_closed_costs_nothing(l7: L7, origin: Origins, 
         client.send(GET)
         client.half_close()
     app.wait_for(3)
-    turn(proxy)
+    proxy.turn()
     worker = psutil.Process(proxy.workers()[0])
     before = sum(worker.cpu_times()[:2])
     clients[0].pump(1.5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 from collections.abc import Iterator
 
@@ -13,6 +12,7 @@ from tests.harness.full_queue import full_queue
 from tests.harness.l7process import L7Process
 from tests.harness.lifecycle import stop_successor, upgrade
 from tests.harness.origin import Origin, Reply
+from tests.harness.ports import reserved
 
 CONFIG = """
 access-log: off
@@ -26,9 +26,7 @@ QUICK = "interval: 50ms, timeout: 100s"
 
 def closed_port() -> str:
     """An address at which nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{sock.getsockname()[1]}"
+    return f"127.0.0.1:{reserved()}"
 
 
 def answer(reply: Reply | bytes | None):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from typing import Any
 
 from tests.harness.client import get
 from tests.harness.l7process import STATUS, L7Process
 from tests.harness.lifecycle import reload
 from tests.harness.origin import Reply
+from tests.harness.ports import reserved
 
 CONFIG = """
 canary-time: 0s
@@ -21,12 +21,6 @@ backends:
   b: {{servers: ['{two}'], users: {{me: secret}}}}
   c: {{servers: ['{two}']}}
 """
-
-
-def closed_port() -> str:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{sock.getsockname()[1]}"
 
 
 def overview(proxy: L7Process) -> dict[str, Any]:
@@ -102,7 +96,7 @@ def test_reloads_that_were_refused_are_kept_too(l7, origin):
 
 
 def test_a_server_that_is_down_is_shown_with_its_reason_and_since_when(l7, origin):
-    down = closed_port()
+    down = f"127.0.0.1:{reserved()}"
     proxy = l7(
         CONFIG.format(one=origin().address, two=origin().address)
         + f"  d: {{servers: ['{down}'], health: {{path: /, interval: 100ms, fall: 1}}}}\n",

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import TIMEOUT
+from tests.harness.ports import reserved
 
 CLIENT = "127.0.0.5"
 """Where the client comes from; the senders come from 127.0.0.1."""
@@ -54,9 +55,7 @@ def sender(tmp_path: Path) -> Iterator[Callable[[str, int], int]]:
         program = shutil.which(kind, path=f"{os.environ['PATH']}:/usr/sbin")
         if program is None or (kind == "nginx" and not MODULE.exists()):
             pytest.skip(f"needs {kind}" + (" with its stream module" if kind == "nginx" else ""))
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port: int = probe.getsockname()[1]
-        file = tmp_path / "sender.conf"
+        port, file = reserved(), tmp_path / "sender.conf"
         file.write_text(text.format(port=port, l7=l7, how=how, folder=tmp_path, module=f"load_module {MODULE};"))
         words = [program, "-e", "stderr", "-c", str(file)] if kind == "nginx" else [program, "-db", "-f", str(file)]
         running.append(subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL))

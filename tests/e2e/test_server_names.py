@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
+
 from tests.harness.client import get
 from tests.harness.lifecycle import stop_successor, upgrade
 from tests.harness.nameserver import Dnsmasq, NameServer
@@ -94,15 +97,15 @@ def test_a_name_server_that_says_nothing_keeps_nothing_from_starting(l7):
 def test_the_time_to_live_is_kept_within_its_bounds(l7):
     with NameServer() as names:
         names.records["app.test", "A"] = (3600, ["127.0.0.2"])
-        proxy = l7(configure(names, "app.test:8080", "400ms"))
-        names.wait_for("app.test", "A", 4)
+        proxy = l7(configure(names, "app.test:8080", "400ms").replace("500ms", "10s"))  # it asks once only
         times = names.times["app.test", "A"]
-        assert times[3] - times[0] > 0.8, "three times 0.4 s, the first one seen late"
-        names.records["app.test", "A"] = (0, ["127.0.0.2"])
-        names.wait_for("app.test", "A", 6)
-        before = len(times)
-        names.wait_for("app.test", "A", before + 6)
-        assert times[before + 5] - times[before] > 0.25, "five times 0.1 s, the first one seen late"
+        for seconds, usual in ((3600, 0.4), (0, 0.1)):
+            names.records["app.test", "A"] = (seconds, ["127.0.0.2"])
+            before = len(times) + 1  # the answer before this one may have been another
+            names.wait_for("app.test", "A", before + 6)
+            asked = times[before : before + 6]
+            between = statistics.median(b - a for a, b in itertools.pairwise(asked))  # some are seen late
+            assert between > usual * 0.8, asked
         assert len([line for line in proxy.events if "app.test" in line]) == 1, "nothing has changed"
 
 

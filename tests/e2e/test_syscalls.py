@@ -15,9 +15,10 @@ import pytest
 
 from tests.bench import sink
 from tests.bench.pacer import built, schedule, waiting
-from tests.bench.processes import free_port, running
+from tests.bench.processes import running
 from tests.bench.requests import HOST, Request
 from tests.harness.l7process import L7Process, Lines
+from tests.harness.ports import reserved
 
 MOST = 4.2
 """A request takes 4; the rest is for connections, the log, heartbeats: what is done now and then."""
@@ -41,7 +42,7 @@ L7 = Callable[..., L7Process]
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[int]:
     """The port of a server that is quick enough."""
-    port = free_port()
+    port = reserved()
     command = [sys.executable, "-m", "tests.bench.sink", str(port)]
     with running(command, range(1024), tmp_path / "server.log", port=port):
         yield port

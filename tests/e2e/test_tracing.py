@@ -19,6 +19,7 @@ from tests.harness.collector import Collector
 from tests.harness.l7process import ROOT, STATUS, L7Process
 from tests.harness.lifecycle import reload
 from tests.harness.origin import Origin, Reply
+from tests.harness.ports import reserved
 
 CONFIG = """
 canary-time: 0s
@@ -150,8 +151,9 @@ def test_each_attempt_has_a_span_and_tells_its_own(start, origin):
     with Collector() as collector:
         proxy = start(bad, dead, good, url=collector.url)
         assert ask(proxy) == 200
-        proxy.wait_for(lambda: collector.spans, "spans")
-        outer, *inner = sorted(collector.spans, key=lambda span: (span.kind, span.start_time_unix_nano))
+        outer, *inner = sorted(
+            wait_for_spans(proxy, collector, 4), key=lambda span: (span.kind, span.start_time_unix_nano)
+        )
         assert len(inner) == 3
         assert [attributes(span).get("http.request.resend_count") for span in inner] == [None, 1, 2]
         assert {attributes(span).get("error.type") for span in inner} == {
@@ -206,8 +208,7 @@ def wait_for_figures(proxy: L7Process, **wanted: int) -> None:
 
 def test_a_collector_that_is_down_costs_nothing_and_gets_what_is_left(start, origin):
     server = origin()
-    with Collector() as place:
-        port = place.port
+    port = reserved()
     proxy = start(server, url=f"http://127.0.0.1:{port}")
     for _ in range(5):
         assert ask(proxy) == 200

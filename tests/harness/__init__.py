@@ -7,10 +7,9 @@
 `harness.origin`          `Origin`: a server whose answers are scripted and that records every byte it was sent
 `harness.client`          `Client`, `exchange`: sends any bytes in any slices, reads answers with a strict parser
 `harness.load`            `Load`, `Gate`, `in_flight`: clients that ask all the time, and one whose answer waits
-request;
-                          `Gate`, `in_flight`: a request that is answered when the test says so
 `harness.lifecycle`       `reload`, `upgrade`, `canary`, `wait_for_control`: what is done to a running l7, and awaited
 `harness.over_tls`        the same over TLS: `http_connection`, `websocket`, `scheme`
+`harness.ports`           ports that stay a test's own
 `harness.environment`     environments that l7 is started in
 `harness.accounts`        what only root may do: `root_only`, `free_privileged_port`
 `harness.websocketserver` `WebSocketServer`

@@ -24,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +35,7 @@ import psutil
 from tests.harness import TIMEOUT, over_tls
 from tests.harness.client import request
 from tests.harness.events import event_pattern
+from tests.harness.ports import bound
 
 ROOT = Path(__file__).absolute().parents[2]
 """Where ``tests`` lies, and programs are started: the checkout; beside an installed l7 a directory of nothing else."""
@@ -198,13 +200,14 @@ class L7Process:
             self.baseline = self.descriptors()
 
     def _bind(self, send_buffer: int = 0) -> socket.socket:
-        listener = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Nobody else gets the port: whoever looks whether l7 has stopped would meet another test's server there.
+        held = bound(self._host)
+        self._let_go = weakref.finalize(self, held.close)
+        self._port = held.getsockname()[1]
+        listener = bound(self._host, self._port)
         if send_buffer:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-        listener.bind((self._host, 0))
         listener.listen(1024)
-        self._port = listener.getsockname()[1]
         return listener
 
     def _options(
@@ -307,13 +310,17 @@ class L7Process:
         return found
 
     def wait_for(self, condition: Callable[[], object], what: str, timeout: float = TIMEOUT) -> None:
-        """Wait until *condition* holds; for what can only be observed from outside (processes, descriptors)."""
-        deadline = time.monotonic() + timeout
+        """Wait until *condition* holds; for what can only be observed from outside (processes, descriptors).
+
+        To ask costs a processor that others need: it is asked the less often, the longer it takes.
+        """
+        begun = time.monotonic()
         while not condition():
-            assert time.monotonic() < deadline, f"{what}: not within {timeout} s\n{self.transcript()}"
+            waited = time.monotonic() - begun
+            assert waited < timeout, f"{what}: not within {timeout} s\n{self.transcript()}"
             ended = self.process.poll() is not None and not self.session()  # a next one goes on after an upgrade
             assert not ended, f"{what}: l7 ended with {self.process.returncode}\n{self.transcript()}"
-            time.sleep(0.01)
+            time.sleep(min(max(waited / 10, 0.005), 0.1))
 
     def settle(self) -> None:
         """Wait until no worker has anything to do: figures and records of a request are written behind its answer.
@@ -325,13 +332,17 @@ class L7Process:
             while _runs(pid) and time.monotonic() < deadline:
                 time.sleep(0.001)
 
+    def turn(self) -> None:
+        """Return when the worker, the only one, has seen whatever was sent before: it answers this by itself."""
+        request(self.address, "OPTIONS", "*", headers=[("Max-Forwards", "0")])
+
     def logged(self) -> list[str]:
         """The lines of all requests that were answered before, in the access log of the only worker.
 
         It is asked for one line more, which comes behind those and is left out.
         """
         before = len(self.output)
-        request(self.address, "OPTIONS", "*", headers=[("Max-Forwards", "0")])
+        self.turn()
         self.wait_for_output(_MARK.pattern, start=before)
         return [line for line in self.output if not _MARK.search(line)]
 

@@ -12,6 +12,9 @@ from tests.harness.client import Client, get
 from tests.harness.l7process import L7Process
 from tests.harness.origin import Reply, Request
 
+PAUSE = 0.004
+"""Seconds between two requests of a client: all that l7 is tested by shares the machine with it."""
+
 
 class Gate:
     """An origin's script whose answers wait until the test opens the gate."""
@@ -37,11 +40,11 @@ def in_flight(proxy: L7Process, gate: Gate) -> Iterator[Client]:
 
 
 class Load:
-    """Clients that open a new connection for each request, and what became of each."""
+    """Clients that open a new connection for each request, some hundred a second, and what became of each."""
 
     def __init__(self, proxy: L7Process, clients: int = 3) -> None:
-        self.good = 0
         self.bad: list[str] = []
+        self._good: list[int] = []  # an integer that several threads add to would lose some
         self._proxy = proxy
         self._done = threading.Event()
         self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
@@ -51,11 +54,17 @@ class Load:
             try:
                 answer = get(self._proxy.address, host="a")
                 if answer.status == 200:
-                    self.good += 1
+                    self._good.append(answer.status)
                 else:
                     self.bad.append(f"status {answer.status}: {answer.body!r}")
             except (OSError, AssertionError) as error:
                 self.bad.append(f"{type(error).__name__}: {error}")
+            self._done.wait(PAUSE)
+
+    @property
+    def good(self) -> int:
+        """How many went well."""
+        return len(self._good)
 
     def __enter__(self) -> Load:
         for thread in self._threads:

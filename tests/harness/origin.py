@@ -41,6 +41,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.harness import TIMEOUT
+from tests.harness.ports import bound
 
 Headers = Sequence[tuple[bytes, bytes]]
 KEPT = 1 << 20
@@ -503,14 +504,6 @@ def routes(request: Request) -> Reply | None:
     return echo(request)
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket that has a port, and refuses connections until it listens."""
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((host, port))
-    return sock
-
-
 class Origin:
     """A server on a free port; a context manager. See the module's text."""
 
@@ -551,10 +544,10 @@ class Origin:
             self.port = 0
         else:
             # Else a port that was closed, and that l7 goes on to look at, could become that of another test's server.
-            held = _bound(host, port)
+            held = bound(host, port)
             self._let_go = weakref.finalize(self, held.close)
             self.port = held.getsockname()[1]
-            self._listener = _bound(host, self.port)
+            self._listener = bound(host, self.port)
             self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self._listener.listen(backlog)
         self._acceptor = threading.Thread(target=self._accept, name=f"origin-{name}", daemon=True)
