@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
 
+from l7.telemetry.stories.times import lasted
 from tests.harness import TIMEOUT
 from tests.harness.client import Client
 from tests.harness.client import request as send
@@ -274,6 +275,12 @@ def test_it_shows_what_l7_does(visit, site):
         page.title()
         == f"({page.locator('#servers .state:not([data-tone=good])').count()}) l7 {site.url.removeprefix('http://')}"
     )
+
+
+def test_times_are_written_as_the_commands_write_them(visit):
+    times = [one * 10.0**power for power in range(-6, 5) for one in (1.0, 1.26, 4.4, 9.9949, 9.996, 9.9999)]
+    shown = visit().evaluate("async (times) => times.map((await import('/format.js')).lasted)", times)
+    assert shown == [lasted(one).replace("us", "µs") for one in times]
 
 
 def test_a_route_and_a_server_lead_to_their_requests(visit):

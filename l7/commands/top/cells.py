@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urwid import calc_text_pos, calc_width
 
 from l7.config.values.names import printable
+from l7.telemetry.stories.times import lasted
 
 LONGEST = 600
 """Characters of a cell: a target has 512 octets at most."""
@@ -116,13 +117,7 @@ def count(value: int | None) -> str:
 
 def took(seconds: float | None) -> str:
     """A time that something took, in at most six characters."""
-    if seconds is None or seconds < 0:
-        return "-"
-    if seconds < 0.0009995:
-        return f"{seconds * 1e6:.0f}us"
-    if seconds < 0.9995:
-        return f"{seconds * 1e3:.{1 if seconds < 0.09995 else 0}f}ms"
-    return f"{seconds:.2f}s" if seconds < 9.995 else f"{seconds:.1f}s" if seconds < 999.95 else age(seconds)
+    return lasted(seconds).replace(" ", "")
 
 
 def age(seconds: float | None) -> str:

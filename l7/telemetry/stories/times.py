@@ -13,11 +13,21 @@ def moment(seconds: float) -> str:
 
 
 def lasted(seconds: float | None) -> str:
-    """A time for people: 310 us, 12.3 ms, 1.20 s."""
+    """How long something took, to three digits: 310 us, 12.3 ms, 430 ms, 1.20 s, 12.3 s, 123 s, 2.8 h; - where unknown.
+
+    The page writes the same (``format.js``); a table that has no room for the space leaves it out.
+    """
     if seconds is None or seconds < 0:
         return "-"
-    if seconds < 0.001:
+    if seconds < 0.0009995:
         return f"{seconds * 1e6:.0f} us"
-    if seconds < 1:
-        return f"{seconds * 1e3:.1f} ms"
-    return f"{seconds:.2f} s" if seconds < 100 else f"{seconds:.0f} s"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.{_decimals(seconds * 1e3, 1)}f} ms"
+    if seconds < 9999.5:
+        return f"{seconds:.{_decimals(seconds, 2)}f} s"
+    return f"{seconds / 3600:.{_decimals(seconds / 3600, 1)}f} h"
+
+
+def _decimals(value: float, most: int) -> int:
+    """So many that three digits are shown, also where rounding adds one."""
+    return min(most, 2 if value < 9.995 else 1 if value < 99.95 else 0)

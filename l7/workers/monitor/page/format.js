@@ -39,14 +39,14 @@ export function rate(value) {
   return value < 1e5 ? count(value) : `${(value / 1000).toFixed(0)} k`;
 }
 
-/** How long something took, in seconds: 310 µs, 12.3 ms, 1.20 s, 4 min. */
+/** How long something took, in seconds, to three digits: 310 µs, 12.3 ms, 430 ms, 1.20 s, 12.3 s, 123 s, 2.8 h. */
 export function lasted(seconds) {
   if (seconds == null || !Number.isFinite(seconds) || seconds < 0) return NONE;
   if (seconds === 0) return "0";
-  if (seconds < 0.001) return `${(seconds * 1e6).toFixed(0)} µs`;
-  if (seconds < 0.1) return `${(seconds * 1e3).toFixed(1)} ms`;
-  if (seconds < 1) return `${(seconds * 1e3).toFixed(0)} ms`;
-  return seconds < 60 ? `${seconds.toFixed(seconds < 10 ? 2 : 1)} s` : ago(seconds);
+  const shown = (value, most) => value.toFixed(Math.min(most, value < 9.995 ? 2 : value < 99.95 ? 1 : 0));
+  if (seconds < 0.0009995) return `${(seconds * 1e6).toFixed(0)} µs`;
+  if (seconds < 0.9995) return `${shown(seconds * 1e3, 1)} ms`;
+  return seconds < 9999.5 ? `${shown(seconds, 2)} s` : `${shown(seconds / 3600, 1)} h`;
 }
 
 /** A span of time in the unit that says most: 14 s, 4 min, 3 h 20 min, 12 d. */
