@@ -16,10 +16,10 @@ from collections.abc import Callable
 from typing import TextIO
 
 from l7 import validation
+from l7.config.reading.version import version
 from l7.errors import ConfigError, StartError
 from l7.master.resources.process_attributes import open_standard_descriptors
 from l7.telemetry.events import complain
-from l7.version import version
 
 _UNWRITABLE = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """Standard output takes no more: nobody reads on (`l7 dump | head`), the disk is full."""

@@ -30,6 +30,7 @@ TOP_LEVEL = {
 
 FLOORS = {
     "l7.compiled": 0,
+    "l7.dataclass": 0,
     "l7.errors": 1,
     "l7.descriptors": 1,
     "l7.oserrors": 1,
@@ -51,7 +52,6 @@ FLOORS = {
     "l7.workers": 5,
     "l7.master": 6,
     "l7.validation": 1,
-    "l7.version": 2,
     "l7.cli": 7,
     "l7.commands": 7,
     "l7.__main__": 7,
@@ -84,8 +84,6 @@ MASTER_FLOORS = {
 SIDEWAYS = {
     ("l7.exchange", "l7.tls"): "what is known of a request is known of its connection's TLS, too",
     ("l7.balancing", "l7.tls"): "why TLS with a server failed is a reason why it gets no requests",
-    ("l7.version", "l7.config"): "what answers can be compressed with is what a configuration may name",
-    ("l7.config", "l7.version"): "`--version` is a flag",
     ("l7", "l7.compiled"): "before any hot module it decides whether extensions or sources are found",
     ("l7.__main__", "l7.cli"): "the same command under another name",
     ("l7.cli", "l7.commands"): "runs the one that is meant",
@@ -95,8 +93,10 @@ SIDEWAYS = {
 LOCAL_IMPORTS: dict[tuple[str, str], str] = {
     ("l7.__main__", "l7.cli"): "Ctrl-C is to be quiet while everything else is imported",
     ("l7.cli", "l7.commands.dispatch"): "`l7 --version` knows of no setting and no command",
-    ("l7.version", "l7.config.codings"): "whether libraries for compression are there is asked by trying them",
-    ("l7.version", "importlib.metadata"): "it brings the parsers of mail, and who starts l7 does not ask for a version",
+    (
+        "l7.config.reading.version",
+        "importlib.metadata",
+    ): "it brings the parsers of mail, and who starts l7 does not ask for a version",
     ("l7.tls.certificate_files", "l7.tls.parsing"): "it brings cryptography, some megabytes, for those who have TLS",
     ("l7.tls.servers.failures", "l7.tls.servers.verification"): "the same, for those whose servers fail TLS",
     ("l7.master.certificate_requests", "l7.tls.parsing"): "the same",
@@ -379,6 +379,15 @@ def dependencies_are_declared(modules: list[Module]) -> Complaints:
                 yield f"{module.name}:{found.line}: {found.target} is not among install_requires"
 
 
+def dataclasses_are_cheap(modules: list[Module]) -> Complaints:
+    """What `l7.dataclass` is for."""
+    for module in modules:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ImportFrom) and node.module == "dataclasses" and module.name != "l7.dataclass":
+                for name in {"dataclass", "field"}.intersection(alias.name for alias in node.names):
+                    yield f"{module.name}:{node.lineno}: {name} is imported from l7.dataclass"
+
+
 def local_imports_have_reasons(modules: list[Module]) -> Complaints:
     names = {module.name for module in modules}
     used = set()
@@ -478,6 +487,7 @@ BAD: dict[Checker, dict[str, str]] = {
         "l7.workers.upstream.relay": "from l7.workers.downstream.http1_exchange import Http1Exchange"
     },
     dependencies_are_declared: {"l7.config.loader": "import requests"},
+    dataclasses_are_cheap: {"l7.cli": "from dataclasses import dataclass, field"},
     local_imports_have_reasons: {"l7.cli": "def f():\n    import json"},
     modules_are_short: {"l7.cli": "x = 1\n" * (MAX_MODULE + 1)},
     functions_are_short: {"l7.cli": "def f():\n    '''Words.'''\n" + "    x = 1\n" * MAX_FUNCTION},

@@ -6,8 +6,7 @@ log alone (``seen``). Of a field that is its name, never its value.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from l7.dataclass import dataclass
 from l7.errors import (
     BAD_REQUEST,
     BAD_RESPONSE,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -17,12 +16,13 @@ import configargparse
 
 from l7.config.reading.command_options import COMMANDS, FILTERS, Collect, add_options_of_commands
 from l7.config.reading.settings import PREFIX, Setting, settings
+from l7.config.reading.version import version
 from l7.config.schema import Config
 from l7.config.section import section_of
 from l7.config.values.names import did_you_mean, printable
+from l7.dataclass import dataclass, field
 from l7.errors import ConfigError, Problem
 from l7.units import quoted
-from l7.version import version
 
 SERVERS = "L7_SERVERS"
 KEYS = "L7_TLS_KEY"

@@ -11,9 +11,10 @@ import os
 import socket
 import struct
 from collections.abc import MutableMapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import Any
 
+from l7.dataclass import dataclass
 from l7.errors import StartError
 from l7.networks import host_port
 

@@ -15,8 +15,9 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
+from l7.dataclass import dataclass
 from l7.master.resources.listening_sockets import listens
 
 SUFFIX = ".json"

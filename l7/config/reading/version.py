@@ -6,6 +6,7 @@ import sys
 
 from l7 import __version__
 from l7.compiled import caution, flavour
+from l7.config.codings import CODINGS, INSTALL, installed
 
 
 def version() -> str:
@@ -16,8 +17,6 @@ def version() -> str:
 
 def _codings() -> str:
     """The codings that answers can be compressed with; and how to get those that are not installed."""
-    from l7.config.codings import CODINGS, INSTALL, installed
-
     there = installed()
     missing = [coding for coding in CODINGS if coding not in there]
     hint = f"; {' and '.join(missing)} by {INSTALL}" if missing else ""
