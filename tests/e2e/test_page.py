@@ -7,7 +7,6 @@ import json
 import math
 import os
 import re
-import shutil
 import socket
 import tempfile
 import threading
@@ -16,18 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, Route, expect
 
 from l7.telemetry.stories.times import lasted
 from tests.harness import TIMEOUT
+from tests.harness.browser import Chromium, chromium_path
 from tests.harness.client import Client
 from tests.harness.client import request as send
 from tests.harness.l7process import L7Process
 from tests.harness.lifecycle import reload
 from tests.harness.origin import Origin, Reply, Request
 
-# A signal within playwright's loop would end that loop, and what closes the browser would wait for it for ever.
-pytestmark = pytest.mark.timeout(120, method="thread")
+# What hangs in the browser ends by `PATIENCE`; what else does is not to interrupt the loop of playwright by a signal.
+pytestmark = pytest.mark.timeout(240, method="thread")
+PATIENCE = 80.0
+"""Seconds after which the browser of a test is killed."""
 
 CONFIG = """
 canary-time: 100ms
@@ -102,8 +104,10 @@ class Bridge:
             except OSError:
                 return
             far = socket.socket(socket.AF_UNIX)
+            far.settimeout(TIMEOUT)  # where nobody accepts, connecting to a unix socket waits for ever
             try:
                 far.connect(self.path)
+                far.settimeout(None)
             except OSError:
                 near.close()
                 far.close()
@@ -125,7 +129,7 @@ class Bridge:
         """Close everything, and wait for the threads."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for one in self._sockets:
+        for one in list(self._sockets):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
@@ -177,15 +181,14 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def chromium() -> Iterator[Chromium]:
     """One Chromium, the system's."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    path = chromium_path()
     assert path, "the page is tested in chromium; .ci/run installs it"
     expect.set_options(timeout=TIMEOUT * 1000)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+    one = Chromium(path)
+    yield one
+    one.close()
 
 
 @pytest.fixture(scope="module")
@@ -203,8 +206,9 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def visit(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
+def visit(chromium: Chromium, site: Site) -> Iterator[Callable[..., Page]]:
     """Open the page; at the end nothing may have been asked for elsewhere, nor anything be said on the console."""
+    browser = chromium.browser()
     asked: list[str] = []
     said: list[str] = []
     contexts = []
@@ -227,9 +231,10 @@ def visit(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
         expect(page.locator("main")).to_be_visible()
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    with chromium.within(PATIENCE, "the test"):
+        yield open_page
+        for context in contexts:
+            context.close()
     assert said == []
     assert [url for url in asked if not url.startswith(site.url)] == []
 

@@ -12,6 +12,7 @@
 `harness.ports`           ports that stay a test's own
 `harness.environment`     environments that l7 is started in
 `harness.accounts`        what only root may do: `root_only`, `free_privileged_port`
+`harness.browser`         `Chromium`: each step of it has an end
 `harness.websocketserver` `WebSocketServer`
 `harness.independent`     the same bytes read by h11 and by llhttp (httptools), to compare with
 ========================  ===================================================================================

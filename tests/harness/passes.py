@@ -15,6 +15,7 @@ COMPILED_ALONE = {
     "master": "the master runs no hot module",
     "test_architecture.py": "looks at sources",
     "test_incidents.py": "the tools of docs/incidents.rst",
+    "test_browser.py": "the tools of `e2e/test_page`",
     "test_bench.py": "the tools of the measurements",
     "test_bench_failures.py": "the same",
     "test_bench_reloads.py": "the same",
