@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from tests.harness.l7process import L7Process
 from tests.harness.lifecycle import reload
 from tests.harness.origin import Origin, Reply
 from tests.harness.origin import Request as Arrived
+from tests.harness.stage import Play, Stage
 
 L7 = Callable[..., L7Process]
 Origins = Callable[..., Origin]
@@ -207,12 +208,19 @@ limits: {{body: 1000}}
 deny: [192.0.2.66]
 trusted-proxies: [127.0.0.1]
 backends:
-  a: {{servers: ['{app}']}}
-  a/more: {{servers: ['{app}'], limits: {{body: 3000}}}}
-  a/less: {{servers: ['{app}'], limits: {{body: 10}}}}
-  a/less/any: {{servers: ['{app}'], limits: {{body: unlimited}}}}
-  a/none: {{servers: ['{app}'], limits: {{body: 0}}, users: {{ops: secret}}}}
+  a: {{servers: ['{address}']}}
+  a/more: {{servers: ['{address}'], limits: {{body: 3000}}}}
+  a/less: {{servers: ['{address}'], limits: {{body: 10}}}}
+  a/less/any: {{servers: ['{address}'], limits: {{body: unlimited}}}}
+  a/none: {{servers: ['{address}'], limits: {{body: 0}}, users: {{ops: secret}}}}
 """
+
+
+@pytest.fixture(scope="module")
+def running(spoken: None) -> Iterator[Stage]:
+    """One for the tests of sizes."""
+    with Stage(SIZES) as stage:
+        yield stage
 
 
 def body_of(size: int, *, chunked: bool) -> bytes:
@@ -224,9 +232,9 @@ def body_of(size: int, *, chunked: bool) -> bytes:
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-def test_how_large_a_body_may_be_depends_on_the_route(l7: L7, origin: Origins, chunked: bool) -> None:
-    app = origin(lambda arrived: Reply(200, body=b"%d" % len(arrived.body)))
-    proxy = l7(SIZES.format(app=app.address), workers=1)
+def test_how_large_a_body_may_be_depends_on_the_route(play: Play, chunked: bool) -> None:
+    play(lambda arrived: Reply(200, body=b"%d" % len(arrived.body)))
+    proxy = play.proxy
     for path, limit in (("/", 1000), ("/more", 3000), ("/less/x", 10), ("/less/any", None), ("/%6core", 1000)):
         for size in (1, 10, 11, 1000, 1001, 3000, 3001, 100_000):
             with Client(proxy.port) as client:
@@ -243,9 +251,8 @@ def test_how_large_a_body_may_be_depends_on_the_route(l7: L7, origin: Origins, c
                     assert answer.closes and b"limits.body" in answer.body
 
 
-def test_bodies_are_looked_at_after_all_else(l7: L7, origin: Origins) -> None:
-    app = origin()
-    proxy = l7(SIZES.format(app=app.address))
+def test_bodies_are_looked_at_after_all_else(play: Play) -> None:
+    app, proxy = play(), play.proxy
 
     def ask(target: str, size: int, *fields: tuple[str, str]) -> int:
         return request(proxy.port, "POST", target, host="a", body=b"x" * size, headers=fields).status

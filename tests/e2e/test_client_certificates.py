@@ -7,7 +7,8 @@ import itertools
 import os
 import ssl
 import tempfile
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -106,6 +107,13 @@ def site(l7, origin, tmp_path, clients) -> Site:
     return Site(l7, origin, tmp_path, clients)
 
 
+@pytest.fixture
+def connect_tls() -> Iterator[Callable[..., TlsClient]]:
+    """Open connections that are closed when the test ends."""
+    with ExitStack() as stack:
+        yield lambda *args, **options: stack.enter_context(TlsClient(*args, **options))
+
+
 def shut_out(proxy, context: ssl.SSLContext, **options) -> None:
     """See that no request of this client is served: in TLS 1.3 it learns so when it first reads."""
     try:
@@ -130,21 +138,21 @@ def test_servers_are_told_who_the_client_is(site, clients):
         assert ((b"X-Client-Cert", b"kept") in site.seen[-1].headers) is (request is LIE)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_what_a_resumed_session_says_is_the_same(site, clients, version):
+def test_what_a_resumed_session_says_is_the_same(site, clients):
     proxy = site.start(argv=["--workers", "2"])
-    context = showing(certificate(clients), version)
-    with TlsClient(proxy.address, context=context) as client:
-        client.send(REQUEST)
-        client.read_response()
-        session = client.tls.session
-    first = told(site.seen[-1])
-    for _ in range(4):
-        with TlsClient(proxy.address, context=context, session=session) as client:
-            assert client.tls.session_reused
+    for version in VERSIONS:
+        context = showing(certificate(clients), version)
+        with TlsClient(proxy.address, context=context) as client:
             client.send(REQUEST)
             client.read_response()
-            assert told(site.seen[-1]) == first
+            session = client.tls.session
+        first = told(site.seen[-1])
+        for _ in range(4):
+            with TlsClient(proxy.address, context=context, session=session) as client:
+                assert client.tls.session_reused
+                client.send(REQUEST)
+                client.read_response()
+                assert told(site.seen[-1]) == first
 
 
 BITS = x509.NameAttribute(NameOID.X500_UNIQUE_IDENTIFIER, b"\1\2", _ASN1Type.BitString)
@@ -215,18 +223,18 @@ def test_a_trusted_proxy_cannot_say_it_either(site, clients):
     assert dict(site.seen[-1].headers)[b"X-Forwarded-For"].startswith(b"192.0.2.1")
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_who_is_not_let_in_is_counted_with_the_reason(site, clients, version, tmp_path):
+def test_who_is_not_let_in_is_counted_with_the_reason(site, clients, tmp_path):
     proxy = site.start(argv=["--admin", f"unix:{tmp_path}/admin.sock"])
     now = datetime.now(timezone.utc)
     old = certificate(clients, not_before=now - timedelta(days=3), not_after=now - timedelta(days=1))
-    for leaf in (None, certificate(trustme.CA()), old):
+    for leaf, version in itertools.product((None, certificate(trustme.CA()), old), VERSIONS):
         shut_out(proxy, showing(leaf, version))
     for reason in ("client_certificate_missing", "client_certificate_unknown_ca", "client_certificate_expired"):
-        line = f'l7_tls_handshake_failures_total{{reason="{reason}"}} 1'
+        line = f'l7_tls_handshake_failures_total{{reason="{reason}"}} 2'
         proxy.wait_for(lambda line=line: line in get(f"{tmp_path}/admin.sock", "/metrics").body.decode(), line)
     assert site.seen == [] and "Traceback" not in "\n".join(proxy.events)
-    assert site.ask(proxy, showing(certificate(clients), version))[b"verified"] == b"ok"
+    for version in VERSIONS:
+        assert site.ask(proxy, showing(certificate(clients), version))[b"verified"] == b"ok"
 
 
 def test_a_certificate_of_an_intermediate_authority(site, clients):
@@ -282,10 +290,10 @@ def test_elsewhere_host_and_sni_may_differ(site):
 # --- reloads ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_an_old_ticket_does_not_let_in_who_is_shut_out(site, clients, version):
+def test_an_old_ticket_does_not_let_in_who_is_shut_out(site, clients):
     proxy = site.start("true")
-    nobody, somebody = showing(None, version), showing(certificate(clients), version)
+    nobodies = [showing(None, version) for version in VERSIONS]
+    somebodies = [showing(certificate(clients), version) for version in VERSIONS]
 
     def session(context: ssl.SSLContext) -> ssl.SSLSession:
         with TlsClient(proxy.address, context=context) as client:
@@ -293,38 +301,45 @@ def test_an_old_ticket_does_not_let_in_who_is_shut_out(site, clients, version):
             client.read_response()
             return client.tls.session
 
-    before = session(nobody)
-    with TlsClient(proxy.address, context=nobody, session=before) as client:
-        assert client.tls.session_reused
+    before = [session(nobody) for nobody in nobodies]
+    for nobody, old in zip(nobodies, before, strict=True):
+        with TlsClient(proxy.address, context=nobody, session=old) as client:
+            assert client.tls.session_reused
     reload(proxy, site.text(site.asking()))
-    shut_out(proxy, nobody, session=before)
+    for nobody, old in zip(nobodies, before, strict=True):
+        shut_out(proxy, nobody, session=old)
 
-    known = session(somebody)
+    known = [session(somebody) for somebody in somebodies]
     site.ca.write_bytes(trustme.CA().cert_pem.bytes())  # the same file, with others in it
     reload(proxy)
-    shut_out(proxy, somebody, session=known)
+    for somebody, old in zip(somebodies, known, strict=True):
+        shut_out(proxy, somebody, session=old)
     reload(proxy, site.text(site.asking("request")))
-    assert site.ask(proxy, nobody) == {b"verified": b"none"}
+    for nobody in nobodies:
+        assert site.ask(proxy, nobody) == {b"verified": b"none"}
     site.ca.write_bytes(clients.cert_pem.bytes())
     reload(proxy)
-    assert site.ask(proxy, somebody)[b"verified"] == b"ok"
+    for somebody in somebodies:
+        assert site.ask(proxy, somebody)[b"verified"] == b"ok"
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_a_ticket_does_not_outlive_the_certificate(site, clients, version, tmp_path):
+def test_a_ticket_does_not_outlive_the_certificate(site, clients, tmp_path):
     proxy = site.start(argv=["--admin", f"unix:{tmp_path}/admin.sock"])
     end = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(seconds=6)
-    context = showing(certificate(clients, not_after=end), version)
-    with TlsClient(proxy.address, context=context) as client:
-        client.send(REQUEST)
-        assert client.read_response().status == 200
-        session = client.tls.session
+    sessions = {}
+    for version in VERSIONS:
+        context = showing(certificate(clients, not_after=end), version)
+        with TlsClient(proxy.address, context=context) as client:
+            client.send(REQUEST)
+            assert client.read_response().status == 200
+            sessions[context] = client.tls.session
     proxy.wait_for(lambda: datetime.now(timezone.utc) > end + timedelta(seconds=1), "the end of the certificate")
-    shut_out(proxy, context, session=session)
-    assert len(site.seen) == 1
-    line = 'l7_tls_handshake_failures_total{reason="client_certificate_expired"} 1'
+    for context, session in sessions.items():
+        shut_out(proxy, context, session=session)
+    assert len(site.seen) == 2
+    line = 'l7_tls_handshake_failures_total{reason="client_certificate_expired"} 2'
     proxy.wait_for(lambda: line in get(f"{tmp_path}/admin.sock", "/metrics").body.decode(), line)
-    assert site.ask(proxy, showing(certificate(clients), version))[b"verified"] == b"ok"
+    assert site.ask(proxy, showing(certificate(clients)))[b"verified"] == b"ok"
 
 
 def test_a_session_lives_on_over_a_reload_that_changes_nothing(site, clients):
@@ -349,23 +364,26 @@ def test_a_connection_from_before_ends_with_its_next_answer(site, clients):
         assert client.read_response().closes
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_a_connection_lives_on_with_what_its_client_has_shown(site, clients, version):
+def test_a_connection_lives_on_with_what_its_client_has_shown(site, clients, connect_tls):
     proxy = site.start()
-    with TlsClient(proxy.address, context=showing(certificate(clients), version)) as client:
+    kept = [connect_tls(proxy.address, context=showing(certificate(clients), version)) for version in VERSIONS]
+    first = []
+    for client in kept:
         client.send(LIE)
         client.read_response()
-        first = told(site.seen[-1])
-        for _ in range(2):
-            reload(proxy)
+        first.append(told(site.seen[-1]))
+    for _ in range(2):
+        reload(proxy)
+        for client, before in zip(kept, first, strict=True):
             client.send(LIE)
             answer = client.read_response()
             assert answer.status == 200 and not answer.closes
-            assert told(site.seen[-1]) == first and first[b"verified"] == b"ok"
+            assert told(site.seen[-1]) == before and before[b"verified"] == b"ok"
             client.send(REQUEST.replace(b"localhost", b"other.test"))
             assert client.read_response().status == 421
-        site.ca.write_bytes(clients.cert_pem.bytes() + trustme.CA().cert_pem.bytes())
-        reload(proxy)
+    site.ca.write_bytes(clients.cert_pem.bytes() + trustme.CA().cert_pem.bytes())
+    reload(proxy)
+    for client in kept:
         client.send(REQUEST)
         assert client.read_response().closes, "it has to show its certificate again"
 

@@ -236,11 +236,17 @@ def test_status_shows_every_worker(l7, origin):
         assert 10**6 < worker["memory"] < 10**9
 
 
-def test_status_waits_for_nobody_not_even_for_a_worker_that_hangs(l7, origin):
+def test_status_waits_for_nobody_and_shows_a_worker_that_hangs(l7, origin):
     proxy = l7(CONFIG.format(origin().address), workers=2)
     path, times = socket_of(proxy), []
     victim = proxy.workers()[0]
     os.kill(victim, signal.SIGSTOP)
+
+    def hangs() -> bool:
+        report = json.loads(run("status", "--json", *by_file(proxy))[1])
+        (hung,) = [worker for worker in report["workers"] if worker["pid"] == victim]
+        return hung["lag"] > 1
+
     try:
         for _ in range(10):
             with socket.socket(socket.AF_UNIX) as client:
@@ -250,6 +256,7 @@ def test_status_waits_for_nobody_not_even_for_a_worker_that_hangs(l7, origin):
                 client.sendall(b'{"do": "status"}\n')
                 answer = b"".join(iter(lambda: client.recv(65536), b""))
                 times.append(time.monotonic() - begin)
+        proxy.wait_for(hangs, "a worker that hangs for a second")
     finally:
         os.kill(victim, signal.SIGCONT)
     assert len(json.loads(answer)["workers"]) == 2
@@ -267,7 +274,7 @@ def test_status_counts_requests_a_second(l7, origin):
 
     def load() -> None:
         with Client(proxy.address) as client:
-            while not done.is_set():
+            while not done.wait(0.005):
                 client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                 client.read_response()
 
@@ -300,22 +307,6 @@ def test_the_table_is_for_people(l7, origin):
     assert "what a reload would load is invalid" in run("status", *by_file(proxy))[1]
 
 
-def test_status_shows_a_worker_that_hangs(l7, origin):
-    proxy = l7(CONFIG.format(origin().address), workers=2)
-    victim = proxy.workers()[0]
-    os.kill(victim, signal.SIGSTOP)
-
-    def hangs() -> bool:
-        report = json.loads(run("status", "--json", *by_file(proxy))[1])
-        (hung,) = [worker for worker in report["workers"] if worker["pid"] == victim]
-        return hung["lag"] > 1
-
-    try:
-        proxy.wait_for(hangs, "a worker that hangs for a second")
-    finally:
-        os.kill(victim, signal.SIGCONT)
-
-
 def test_status_tells_how_the_last_reload_went(l7, origin):
     proxy = l7(CONFIG.format(origin().address) + QUICK)
     proxy.write_config(CONFIG.format(origin().address) + QUICK + "drain-timeout: 7s\n")
@@ -336,7 +327,7 @@ def test_status_tells_how_the_last_reload_went(l7, origin):
 @pytest.mark.parametrize("where", ["control: {near}/c\n", "pid-file: {near}/l7.pid\n", ""])
 def test_it_is_found_by_its_file_whatever_that_says_by_now(l7, origin, near, where):
     proxy = l7(CONFIG.format(origin().address) + where.format(near=near))
-    for broken in ("", "backends: [\n", "control: /nowhere/c\n", "control: off\n"):
+    for broken in ("backends: [\n",) if where else ("", "backends: [\n", "control: /nowhere/c\n", "control: off\n"):
         proxy.write_config(broken)
         code, out, err = run("status", "--json", *by_file(proxy))
         assert (code, err) == (0, ""), broken
@@ -483,12 +474,10 @@ def test_nobody_there(near):
     assert f"no l7 runs with these settings (looked for {near}/c)" in err
 
 
-def test_nonsense_harms_nobody(l7, origin, near):
+def test_nonsense_and_visitors_who_never_ask_harm_nobody(l7, origin, near):
     proxy = l7(CONFIG.format(origin().address) + f"control: {near}/c\n")
     for question in (b"", b"\n", b"nonsense\n", b"[1]\n", b'{"do": "dance"}\n', b"x" * 10_000, b"[" * 60_000 + b"\n"):
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(TIMEOUT)
-            client.connect(f"{near}/c")
+        with visitor(near) as client:
             client.sendall(question)
             client.shutdown(socket.SHUT_WR)
             try:
@@ -500,19 +489,25 @@ def test_nonsense_harms_nobody(l7, origin, near):
             assert not found["ok"], question[:20]
             assert found["reasons"][0].startswith("unknown request: ")
             assert found["reasons"][0].endswith(f"this is l7 {__version__}")
-    assert get(proxy.address, host="a").status == 200
-
-
-def test_a_question_that_cannot_be_answered_harms_nobody(l7, origin, near):
-    proxy = l7(CONFIG.format(origin().address) + f"control: {near}/c\n")
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(TIMEOUT)
-        client.connect(f"{near}/c")
+    with visitor(near) as client:  # one that cannot be answered
         client.sendall(b'{"do": "explain", "url": "http://a/\\ud800"}\n')
-        answer = json.loads(b"".join(iter(lambda: client.recv(4096), b"")))
-    assert not answer["ok"]
-    assert "UnicodeEncodeError" in answer["reasons"][0]
+        found = json.loads(b"".join(iter(lambda: client.recv(4096), b"")))
+    assert not found["ok"]
+    assert "UnicodeEncodeError" in found["reasons"][0]
+    idle = [visitor(near) for _ in range(40)]
+    assert idle[0].recv(1) == b"", "who never asks is sent away"
+    for client in idle:
+        client.close()
+    assert run("status", "--control", f"{near}/c")[0] == 0
     assert get(proxy.address, host="a").status == 200
+
+
+def visitor(near: Path) -> socket.socket:
+    """One who has come to the socket."""
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(TIMEOUT)
+    client.connect(f"{near}/c")
+    return client
 
 
 def test_a_file_that_has_become_a_pipe_is_not_waited_for(l7, origin, near):
@@ -523,18 +518,3 @@ def test_a_file_that_has_become_a_pipe_is_not_waited_for(l7, origin, near):
     assert code == 1
     assert "generation 1 serves on" in err
     assert run("status", "--control", f"{near}/c")[0] == 0
-
-
-def test_visitors_who_never_ask_are_sent_away(l7, origin, near):
-    proxy = l7(CONFIG.format(origin().address) + f"control: {near}/c\n")
-    idle = []
-    for _ in range(40):
-        client = socket.socket(socket.AF_UNIX)
-        client.settimeout(TIMEOUT)
-        client.connect(f"{near}/c")
-        idle.append(client)
-    assert idle[0].recv(1) == b""
-    for client in idle:
-        client.close()
-    assert run("status", "--control", f"{near}/c")[0] == 0
-    assert get(proxy.address, host="a").status == 200

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.harness import TIMEOUT
-from tests.harness.client import get, request
+from tests.harness.client import Client, get
 from tests.harness.lifecycle import reload
 from tests.harness.load import Gate
 from tests.harness.origin import Request, routes
@@ -17,9 +17,8 @@ from tests.harness.origin import Request, routes
 CONFIG = """
 canary-time: 100ms
 backends:
-  '*': {{servers: [{{address: '{0}', max-connections: {1}}}]}}
+  '*': {{servers: [{{address: '{0}'}}]}}
 """
-STREAM = b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def endless(request: Request) -> None:
@@ -45,86 +44,66 @@ ENDS: list[tuple[Callable[[object], None], str]] = [
     (lambda proxy: proxy.signal(signal.SIGINT), "graceful-timeout: 10m\n"),  # type: ignore[attr-defined]
     (lambda proxy: proxy.signal(signal.SIGQUIT), "graceful-timeout: 10m\n"),  # type: ignore[attr-defined]
 ]
-WAYS = pytest.mark.parametrize(("end", "timeout"), ENDS, ids=["term", "reload", "int", "quit"])
+ALL = """
+canary-time: 100ms
+backends:
+  begun: {{servers: ['{endless}']}}
+  held: {{servers: ['{held}']}}
+  full: {{servers: [{{address: '{full}', max-connections: 1}}]}}
+  gone: {{servers: ['unix:/nowhere/app.sock'], retry-for: 10m}}
+"""
 
 
-@WAYS
-def test_a_response_that_is_cut(l7, origin, connect, end, timeout):
-    proxy = l7(CONFIG.format(origin(endless).address, "unlimited") + timeout, leaks=False)
-    client = connect(proxy.address)
-    client.send(STREAM)
-    assert client.read_head().status == 200
-    assert client.read_exactly(5) == b"begun"
+@pytest.mark.parametrize(("end", "timeout"), ENDS, ids=["term", "reload", "int", "quit"])
+def test_whatever_is_under_way_is_told_of(l7, origin, connect, end, timeout):
+    """Answers that have begun, requests that have none yet, or wait for a server, and upgraded connections."""
+    held, full = Gate(), Gate()
+    addresses = {"endless": origin(endless).address, "held": origin(held).address, "full": origin(full).address}
+    proxy = l7(ALL.format(**addresses) + timeout, leaks=False)
+
+    def ask(what: str, host: str, *fields: str, body: str = "") -> Client:
+        client = connect(proxy.address)
+        client.send("\r\n".join([f"{what} HTTP/1.1", f"Host: {host}", *fields, "", body]).encode())
+        return client
+
+    begun = ask("GET /stream", "begun")
+    assert begun.read_head().status == 200
+    assert begun.read_exactly(5) == b"begun"
+    upgraded = ask("GET /upgrade", "begun", "Connection: Upgrade", "Upgrade: other")
+    assert upgraded.read_response().status == 101
+    upgraded.send(b"there")
+    assert upgraded.read_exactly(5) == b"there"
+    unanswered = ask("POST /a", "held", "Content-Length: 2", body="ab"), ask("GET /first", "full")
+    for gate in (held, full):
+        assert gate.entered.acquire(timeout=TIMEOUT)
+    waiting = ask("GET /second", "full"), ask("GET /w", "gone")
+    proxy.turn()
     end(proxy)
-    proxy.wait_for_output(r'"GET /stream HTTP/1\.1" 200 5 .* KD$')
-    proxy.wait_for_event("requests.cut", requests=1)
-    client.read_until_closed()
-
-
-@WAYS
-def test_a_request_that_has_no_answer_yet(l7, origin, connect, end, timeout):
-    gate = Gate()
-    proxy = l7(CONFIG.format(origin(gate).address, "unlimited") + timeout, leaks=False)
-    client = connect(proxy.address)
-    client.send(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab")
-    assert gate.entered.acquire(timeout=TIMEOUT)
-    end(proxy)
-    answer = client.read_response()
-    assert (answer.status, answer.closes) == (502, True)
-    proxy.wait_for_output(r'"POST /a HTTP/1\.1" 502 \d+ .* KH$')
-    proxy.wait_for_event("requests.cut", requests=1)
-    gate.opened.set()
-
-
-@WAYS
-def test_a_request_that_waits_for_a_server(l7, origin, connect, end, timeout):
-    gate = Gate()
-    proxy = l7(CONFIG.format(origin(gate).address, 1) + timeout, leaks=False)
-    first, second = connect(proxy.address), connect(proxy.address)
-    first.send(b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert gate.entered.acquire(timeout=TIMEOUT)
-    second.send(b"GET /second HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert request(proxy.address, "OPTIONS", "*", headers=[("Max-Forwards", "0")]).status == 200
-    end(proxy)
-    answer = second.read_response()
-    assert (answer.status, answer.header(b"retry-after")) == (503, b"1")
-    assert first.read_response().status == 502
-    proxy.wait_for_output(r'"GET /second HTTP/1\.1" 503 \d+ .* KQ$')
-    proxy.wait_for_output(r'"GET /first HTTP/1\.1" 502 \d+ .* KH$')
-    proxy.wait_for_event("requests.cut", requests=2)
-    gate.opened.set()
-
-
-@WAYS
-def test_a_request_that_waits_for_a_server_that_takes_connections(l7, connect, end, timeout):
-    config = "canary-time: 100ms\nbackends: {'*': {servers: ['unix:/nowhere/app.sock'], retry-for: 10m}}\n"
-    proxy = l7(config + timeout, leaks=False)
-    client = connect(proxy.address)
-    client.send(b"GET /w HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert request(proxy.address, "OPTIONS", "*", headers=[("Max-Forwards", "0")]).status == 200
-    end(proxy)
-    assert client.read_response().status == 503
-    proxy.wait_for_output(r'"GET /w HTTP/1\.1" 503 \d+ .* KQ$')
-    proxy.wait_for_event("requests.cut", requests=1)
-
-
-@WAYS
-def test_an_upgraded_connection(l7, origin, connect, end, timeout):
-    proxy = l7(CONFIG.format(origin(endless).address, "unlimited") + timeout, leaks=False)
-    client = connect(proxy.address)
-    client.send(b"GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n")
-    assert client.read_response().status == 101
-    client.send(b"there")
-    assert client.read_exactly(5) == b"there"
-    end(proxy)
-    client.read_until_closed()
-    proxy.wait_for_output(r'"GET /upgrade HTTP/1\.1" 101 5 .* KD$')
-    found = proxy.wait_for_event("requests.cut", requests=1)
+    for client in unanswered:
+        answer = client.read_response()
+        assert (answer.status, answer.closes) == (502, True)
+    for client in waiting:
+        answer = client.read_response()
+        assert (answer.status, answer.header(b"retry-after")) == (503, b"1")
+    for client in (begun, upgraded):
+        client.read_until_closed()
+    for what, told in (
+        ("GET /stream", "200 5 .* KD"),
+        ("GET /upgrade", "101 5 .* KD"),
+        ("POST /a", r"502 \d+ .* KH"),
+        ("GET /first", r"502 \d+ .* KH"),
+        ("GET /second", r"503 \d+ .* KQ"),
+        ("GET /w", r"503 \d+ .* KQ"),
+    ):
+        proxy.wait_for_output(rf'"{what} HTTP/1\.1" {told}$')
+    found = proxy.wait_for_event("requests.cut", requests=6)
     assert "1 of them upgraded connections" in found.string
+    for gate in (held, full):
+        gate.opened.set()
 
 
 def test_a_body_that_has_not_come(l7, origin, connect):
-    proxy = l7(CONFIG.format(origin().address, "unlimited") + "graceful-timeout: 300ms\n", leaks=False)
+    proxy = l7(CONFIG.format(origin().address) + "graceful-timeout: 300ms\n", leaks=False)
     client = connect(proxy.address)
     client.send(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\nab")
     assert get(proxy.address, host="a").status == 200  # the worker, the only one, has seen both
@@ -137,7 +116,7 @@ def test_a_body_that_has_not_come(l7, origin, connect):
 def test_it_is_counted_and_what_ends_in_time_is_not(l7, origin, connect, tmp_path):
     gate = Gate()
     admin = tmp_path / "admin"
-    config = CONFIG.format(origin(gate).address, "unlimited") + f"drain-timeout: 300ms\nadmin: 'unix:{admin}'\n"
+    config = CONFIG.format(origin(gate).address) + f"drain-timeout: 300ms\nadmin: 'unix:{admin}'\n"
     proxy = l7(config, leaks=False)
     client = connect(proxy.address)
     client.send(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")

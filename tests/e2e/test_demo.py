@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -47,14 +48,27 @@ def ended(process: psutil.Process) -> bool:
         return True
 
 
+@contextlib.contextmanager
+def running() -> Iterator[Demo]:
+    started = Demo()
+    try:
+        yield started
+    finally:
+        started.l7.kill()
+    started.wait_until_gone()
+
+
 @pytest.fixture
 def demo() -> Iterator[Demo]:
-    running = Demo()
-    try:
-        yield running
-    finally:
-        running.l7.kill()
-    running.wait_until_gone()
+    with running() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Demo]:
+    """One for the tests that only ask it."""
+    with running() as started:
+        yield started
 
 
 def names(port: int, count: int, host: str = "localhost") -> list[str]:
@@ -63,13 +77,13 @@ def names(port: int, count: int, host: str = "localhost") -> list[str]:
     return [answer.body.decode().split("\n")[0].removeprefix("Hello from ").rstrip(".") for answer in answers]
 
 
-def test_three_servers_take_turns(demo: Demo) -> None:
-    assert sorted(names(demo.l7.port, 6)) == ["one", "one", "three", "three", "two", "two"]
-    assert set(names(demo.l7.port, 3, host="127.0.0.1")) == {"one", "two", "three"}
+def test_three_servers_take_turns(shared: Demo) -> None:
+    assert sorted(names(shared.l7.port, 6)) == ["one", "one", "three", "three", "two", "two"]
+    assert set(names(shared.l7.port, 3, host="127.0.0.1")) == {"one", "two", "three"}
 
 
-def test_answer_shows_the_request(demo: Demo) -> None:
-    text = get(demo.l7.port, "/a/path?x=1").body.decode()
+def test_answer_shows_the_request(shared: Demo) -> None:
+    text = get(shared.l7.port, "/a/path?x=1").body.decode()
     assert "\nGET /a/path?x=1 HTTP/1.1\n" in text
     assert "\nX-Forwarded-For: 127.0.0.1\n" in text
 
@@ -79,13 +93,15 @@ def certificate_of(demo: Demo) -> Path:
     return Path(demo.l7.wait_for_output(r"curl --cacert (\S+) https://localhost:").group(1))
 
 
-def test_https_with_a_certificate_of_its_own(demo: Demo) -> None:
+def test_https_with_a_certificate_of_its_own_and_a_reload_that_keeps_the_servers(demo: Demo) -> None:
     file = certificate_of(demo)
     context = ssl.create_default_context(cafile=str(file))
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     start = len(demo.l7.events)
     demo.l7.hup()
     demo.l7.wait_for_event("reload.done", generation=2, start=start)
+    assert set(names(demo.l7.port, 6)) == {"one", "two", "three"}
+    assert all(server.is_running() for server in demo.servers.values())
     with TlsClient(("127.0.0.1", demo.l7.ports()[1]), context=context) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"\nX-Forwarded-Proto: https\n" in client.read_response().body
@@ -112,8 +128,8 @@ def test_whoever_has_a_file_gets_what_it_says(tmp_path: Path) -> None:
         assert len(proxy.ports()) == 1 and names(proxy.port, 1)
 
 
-def test_bodies(demo: Demo) -> None:
-    port = demo.l7.port
+def test_bodies(shared: Demo) -> None:
+    port = shared.l7.port
     assert len(get(port, "/big?bytes=300000").body) == 300_000
     assert "\n5 bytes of body\n" in request(port, "PUT", "/up", body=b"hello").body.decode()
     with Client(port) as client:
@@ -125,8 +141,8 @@ def test_bodies(demo: Demo) -> None:
         assert client.read_response().status == 200
 
 
-def test_stream_passes_at_once(demo: Demo) -> None:
-    with Client(demo.l7.port) as client:
+def test_stream_passes_at_once(shared: Demo) -> None:
+    with Client(shared.l7.port) as client:
         client.send(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
         head = client.read_head()
         assert head.values(b"content-type") == [b"text/event-stream"]
@@ -146,14 +162,6 @@ def test_a_server_that_dies_is_not_missed(demo: Demo) -> None:
 def test_the_port_of_a_service_called_l7_is_not_that_of_the_demo() -> None:
     assert settings(SERVICE) == {**SERVICE, "L7_PORT": PORT}
     assert settings({"L7_PORT": "8081"}) == {"L7_PORT": "8081"}
-
-
-def test_reload_keeps_the_servers(demo: Demo) -> None:
-    start = len(demo.l7.events)
-    demo.l7.hup()
-    demo.l7.wait_for_event("reload.done", generation=2, start=start)
-    assert set(names(demo.l7.port, 6)) == {"one", "two", "three"}
-    assert all(server.is_running() for server in demo.servers.values())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])

@@ -209,28 +209,31 @@ def test_a_websocket_stays_and_is_told_when_its_time_is_over(l7, echo):
     gone(proxy, old)
 
 
-@pytest.mark.parametrize(
-    ("upgrade", "sent", "end"),
-    [
-        ("websocket", b"\x82\x7e\x01", b""),  # within a frame's head
-        ("websocket", b"\x82\x7e\x01\x00" + bytes(255), b""),  # within its payload
-        ("websocket", b"\x82\x7e\x01\x00" + bytes(256), b"\x88\x02\x03\xe9"),
-        ("websocket", b"\x88\x02\x03\xe8", b""),  # nothing follows a close frame
-        ("websocket", b"\x02\x01a", b"\x88\x02\x03\xe9"),  # between the fragments of a message
-        ("websocket", b"", b"\x88\x02\x03\xe9"),
-        ("other", b"\x82\x01a", b""),
-    ],
-)
-def test_a_close_frame_only_between_two_frames(l7, origin, connect, upgrade, sent, end):
+CLOSE = b"\x88\x02\x03\xe9"
+CUT = [  # the protocol; what has passed when its time is over; how that ends
+    (b"websocket", b"\x82\x7e\x01", b""),  # within a frame's head
+    (b"websocket", b"\x82\x7e\x01\x00" + bytes(255), b""),  # within its payload
+    (b"websocket", b"\x82\x7e\x01\x00" + bytes(256), CLOSE),
+    (b"websocket", b"\x88\x02\x03\xe8", b""),  # nothing follows a close frame
+    (b"websocket", b"\x02\x01a", CLOSE),  # between the fragments of a message
+    (b"websocket", b"", CLOSE),
+    (b"other", b"\x82\x01a", b""),
+]
+
+
+def test_a_close_frame_only_between_two_frames(l7, origin, connect):
     proxy = l7(CONFIG.format(origin(routes).address) + QUICK + "drain-timeout: 300ms\n")
-    client = connect(proxy.address)
-    client.send(b"GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n" % upgrade.encode())
-    assert client.read_response().status == 101
-    for byte in sent:  # comes back from the origin in pieces
-        client.send(bytes([byte]))
-        assert client.read_exactly(1) == bytes([byte])
+    clients = []
+    for upgrade, sent, _ in CUT:
+        client = connect(proxy.address)
+        client.send(b"GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n" % upgrade)
+        assert client.read_response().status == 101
+        for byte in sent:  # comes back from the origin in pieces
+            client.send(bytes([byte]))
+            assert client.read_exactly(1) == bytes([byte])
+        clients.append(client)
     reload(proxy)
-    assert client.read_until_closed() == end
+    assert [client.read_until_closed() for client in clients] == [end for *_, end in CUT]
 
 
 def test_nothing_waits_for_a_websocket_whose_client_does_not_read(l7, origin):

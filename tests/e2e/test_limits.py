@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
@@ -21,6 +21,7 @@ from tests.harness import over_tls
 from tests.harness.client import TIMEOUT, BadResponse, Client, slices
 from tests.harness.l7process import ROOT, STATUS, L7Process
 from tests.harness.origin import Origin, Reply, Request, routes
+from tests.harness.stage import Stage
 
 L7 = Callable[..., L7Process]
 Origins = Callable[..., Origin]
@@ -32,6 +33,16 @@ MIB = 1 << 20
 
 def config(app: Origin, limits: str = "", more: str = "") -> str:
     return f"limits: {{{limits}}}\n{more}\nbackends: {{'*': {{servers: ['{app.address}']}}}}"
+
+
+SMALL = "limits: {{head: 2000, headers: 20, target: 300, body: 1000}}\nbackends: {{'*': {{servers: ['{address}']}}}}"
+
+
+@pytest.fixture(scope="module")
+def running(spoken: None) -> Iterator[Stage]:
+    """One for the tests of what is too large."""
+    with Stage(SMALL) as stage:
+        yield stage
 
 
 def head(size: int) -> bytes:
@@ -54,9 +65,8 @@ def refused(client: Client, status: int, proxy: L7Process, code: str = "PR") -> 
 # ------------------------------------------------------------------------------------------------ the head
 
 
-def test_the_size_of_a_head(l7, origin, connect):
-    app = origin()
-    proxy = l7(config(app, "head: 2000"))
+def test_the_size_of_a_head(play, connect):
+    app, proxy = play(), play.proxy
     for count, how in enumerate(("whole", "line", "byte"), 1):
         client = connect(proxy.port)
         client.send(head(2000), how)
@@ -66,27 +76,25 @@ def test_the_size_of_a_head(l7, origin, connect):
         assert len(app.requests) == count
 
 
-def test_a_head_that_never_ends_is_refused_when_it_is_too_large(l7, origin, connect):
-    proxy = l7(config(origin(), "head: 2000"))
-    client = connect(proxy.port)
+def test_a_head_that_never_ends_is_refused_when_it_is_too_large(play):
+    client = play.connect()
     client.send(GET[:-2] + b"".join(b"X-%d: y\r\n" % number for number in range(20_000)))
     assert [answer.status for answer in client.read_responses()] == [431]
     assert client.end == "eof"
 
 
-def test_the_number_of_fields(l7, origin, connect):
-    proxy = l7(config(origin(), "headers: 10"))
+def test_the_number_of_fields(play, connect):
+    proxy = play.proxy
     for how in ("whole", "line"):
         client = connect(proxy.port)
-        client.send(GET[:-2] + b"A: b\r\n" * 9 + b"\r\n", how)
+        client.send(GET[:-2] + b"A: b\r\n" * 19 + b"\r\n", how)
         assert client.read_response().status == 200
-        client.send(GET[:-2] + b"A: b\r\n" * 10 + b"\r\n", how)
+        client.send(GET[:-2] + b"A: b\r\n" * 20 + b"\r\n", how)
         refused(client, 431, proxy)
 
 
-def test_the_length_of_a_target(l7, origin, connect):
-    app = origin()
-    proxy = l7(config(app, "target: 300"))
+def test_the_length_of_a_target(play, connect):
+    app, proxy = play(), play.proxy
     for count, how in enumerate(("whole", "byte"), 1):
         client = connect(proxy.port)
         client.send(b"GET /" + b"x" * 299 + b" HTTP/1.1\r\nHost: a\r\n\r\n", how)
@@ -116,10 +124,9 @@ TOO_LARGE = [
 ]
 
 
-def test_what_is_too_large_is_said_with_its_number_and_its_setting(l7, origin, connect):
-    proxy = l7(config(origin(), "head: 2000, headers: 20, target: 300, body: 1000"))
+def test_what_is_too_large_is_said_with_its_number_and_its_setting(play):
     for raw, reason in TOO_LARGE:
-        client = connect(proxy.port)
+        client = play.connect()
         client.send(raw)
         assert f"reason: {reason}\n".encode() in client.read_response().body
 
@@ -243,9 +250,8 @@ def test_raw_utf_8_in_a_target_is_refused_unless_it_is_wanted(l7, origin, connec
 # ------------------------------------------------------------------------------------------------ the body
 
 
-def test_the_length_of_a_body_is_known_before_any_server_is_asked(l7, origin, connect):
-    app = origin(lambda request: Reply(200, body=request.body))
-    proxy = l7(config(app, "body: 1000"))
+def test_the_length_of_a_body_is_known_before_any_server_is_asked(play, connect):
+    app, proxy = play(lambda request: Reply(200, body=request.body)), play.proxy
     for count, expect in enumerate((b"", b"Expect: 100-continue\r\n"), 1):
         client = connect(proxy.port)
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + b"x" * 1000)
@@ -255,20 +261,18 @@ def test_the_length_of_a_body_is_known_before_any_server_is_asked(l7, origin, co
         assert len(app.requests) == count
 
 
-def test_the_refusal_of_a_large_body_arrives_although_the_client_pours(l7, origin):
-    app = origin()
-    proxy = l7(config(app, "body: 1000"))
+def test_the_refusal_of_a_large_body_arrives_although_the_client_pours(play):
+    app = play()
     for _ in range(5):
-        with Client(proxy.port) as client:
+        with Client(play.port) as client:
             client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\n\r\n" + b"x" * 8_000_000)
             assert [answer.status for answer in client.read_responses()] == [413]
             assert client.end == "eof" and not client.broken
     assert not app.requests
 
 
-def test_the_size_of_a_chunked_body(l7, origin, connect):
-    app = origin(lambda request: Reply(200, body=request.body))
-    proxy = l7(config(app, "body: 1000"))
+def test_the_size_of_a_chunked_body(play, connect):
+    app, proxy = play(lambda request: Reply(200, body=request.body)), play.proxy
     begin = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunk = b"1f4;ext=1\r\n" + b"x" * 500 + b"\r\n"
     for count, how in enumerate(("whole", "line", "byte"), 1):

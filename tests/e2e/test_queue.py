@@ -153,8 +153,7 @@ def test_the_time_in_the_queue_is_in_the_log(play: Callable[..., Play]) -> None:
     second = scene.ask("/2")
     scene.settle(1, 1)
     queued = time.monotonic()
-    while time.monotonic() < queued + 0.2:
-        scene.settle(1, 1)
+    time.sleep(0.2)
     least = time.monotonic() - queued
     scene.gate.let(2)
     first.read_response()
@@ -361,8 +360,8 @@ def test_a_server_that_was_given_the_rest_of_the_time_is_not_to_blame(play: Call
     scene.settle(1)
     late = scene.ask("/2")
     begun = time.monotonic()
-    while time.monotonic() < begun + 4.5:
-        scene.settle(1, 1)
+    time.sleep(begun + 4.5 - time.monotonic())  # more than half of its time
+    scene.settle(1, 1)
     scene.gate.let()
     assert first.read_response().status == 200
     assert late.read_response().status == 504
@@ -400,16 +399,17 @@ def test_retries_stay_within_their_budget() -> None:
     assert attempts[-1] == 1
 
 
-@pytest.mark.parametrize(("method", "tries"), [("GET", 2), ("PUT", 2), ("POST", 1), ("PATCH", 1)])
-def test_what_a_server_may_have_got_is_retried_only_if_that_does_no_harm(method: str, tries: int) -> None:
+def test_what_a_server_may_have_got_is_retried_only_if_that_does_no_harm() -> None:
     def reset(request: Request) -> None:
         request.connection.reset()
 
     with Origin(reset) as one, Origin(reset) as two:
-        config = f"backends: {{'*': {{servers: ['{one.address}', '{two.address}'], retries: 5}}}}"
-        with L7Process(config) as proxy:
-            assert request(proxy.address, method, body=b"x").status == 502
-            assert len(one.requests) + len(two.requests) == tries
+        backend = f"servers: ['{one.address}', '{two.address}'], retries: 5, ejection: off"
+        with L7Process(f"backends: {{'*': {{{backend}}}}}") as proxy:
+            for method, tries in (("GET", 2), ("PUT", 2), ("POST", 1), ("PATCH", 1)):
+                before = len(one.requests) + len(two.requests)
+                assert request(proxy.address, method, body=b"x").status == 502
+                assert len(one.requests) + len(two.requests) == before + tries, method
             assert not re.search("Traceback", "\n".join(proxy.events))
 
 

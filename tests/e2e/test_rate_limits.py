@@ -17,6 +17,7 @@ from tests.harness.l7process import STATUS
 from tests.harness.lifecycle import reload
 from tests.harness.origin import Reply
 from tests.harness.proxy_headers import v1
+from tests.harness.stage import Stage
 
 CONFIG = """\
 access-log: off
@@ -26,6 +27,28 @@ backends:
   a: {{servers: ['{server}'], rate-limit: {{{limit}}}}}
   b: {{servers: ['{server}']}}
 """
+
+
+ROUTES = """\
+access-log: off
+backends:
+  hear: {{servers: ['{address}'], rate-limit: {{requests: 1, per: 30m}}}}
+  go-on: {{servers: ['{address}'], rate-limit: {{requests: 1, per: 1h}}}}
+  tokens: {{servers: ['{address}'], rate-limit: {{requests: 2, per: 4s}}}}
+  fields: {{servers: ['{address}'], rate-limit: {{requests: 5, per: 1h}}}}
+  keyed: {{servers: ['{address}'], rate-limit: {{requests: 1, per: 1h, by: 'header:X-Api-Key'}}}}
+  small: {{servers: ['{address}'], rate-limit: {{requests: 1, per: 1h, by: 'header:x-api-key'}}}}
+  lined: {{servers: ['{address}'], rate-limit: {{requests: 1, per: 1h, by: 'header:X_API_Key'}}}}
+  login: {{servers: ['{address}'], rate-limit: {{requests: 2, per: 1h}}, users: {{me: '{hash}'}}}}
+  free: {{servers: ['{address}']}}
+""".replace("{hash}", "$2b$12$abcdefghijklmnopqrstuuPDxYzNwSQnHD0N.iO1Uk3a0pmfWbmwe")
+
+
+@pytest.fixture(scope="module")
+def running(spoken):
+    """One for the tests that need nothing but a route of their own."""
+    with Stage(ROUTES) as stage:
+        yield stage
 
 
 def config(server: str, limit: str) -> str:
@@ -72,13 +95,13 @@ def test_it_is_exact_over_workers(l7, origin):
     assert statuses(proxy, 2, host="b") == [200, 200]
 
 
-def test_who_is_refused_hears_when_to_come_again(l7, origin):
-    proxy = l7(config(origin().address, "requests: 1, per: 30m"))
-    answer = get(proxy.address, host="a")
+def test_who_is_refused_hears_when_to_come_again(play):
+    proxy = play.proxy
+    answer = get(proxy.address, host="hear")
     assert (answer.status, answer.header(b"retry-after")) == (200, None)
     assert answer.header(b"ratelimit-policy") == b'"l7";q=1;w=1800'
     assert answer.header(b"ratelimit") == b'"l7";r=0;t=1800'
-    answer = request(proxy.address, "POST", host="a", body=b"x" * 1000, headers=[("Accept", "application/json")])
+    answer = request(proxy.address, "POST", host="hear", body=b"x" * 1000, headers=[("Accept", "application/json")])
     assert answer.status == 429
     seconds = int(answer.header(b"retry-after") or b"")
     assert 1790 <= seconds <= 1800
@@ -88,34 +111,32 @@ def test_who_is_refused_hears_when_to_come_again(l7, origin):
     assert b"rate-limit" not in answer.body
 
 
-def test_a_refused_connection_goes_on(l7, origin):
-    server = origin()
-    proxy = l7(config(server.address, "requests: 1, per: 1h"))
-    with Client(proxy.address) as client:
+def test_a_refused_connection_goes_on(play):
+    server = play()
+    with play.connect() as client:
         for status in (200, 429, 429):
-            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")
+            client.send(b"POST / HTTP/1.1\r\nHost: go-on\r\nContent-Length: 5\r\n\r\nhello")
             answer = client.read_response(b"POST")
             assert (answer.status, answer.closes) == (status, False)
-        client.send(b"GET / HTTP/1.1\r\nHost: b\r\n\r\n")
+        client.send(b"GET / HTTP/1.1\r\nHost: free\r\n\r\n")
         assert client.read_response().status == 200
     assert len(server.requests) == 2
 
 
-def test_tokens_come_back_when_they_were_said_to(l7, origin):
-    proxy = l7(config(origin().address, "requests: 2, per: 4s"))
-    assert statuses(proxy, 2) == [200, 200]
-    answer = get(proxy.address, host="a")
+def test_tokens_come_back_when_they_were_said_to(play):
+    proxy = play.proxy
+    assert statuses(proxy, 2, host="tokens") == [200, 200]
+    answer = get(proxy.address, host="tokens")
     seconds = int(answer.header(b"retry-after") or b"0")
     assert (answer.status, seconds in (1, 2)) == (429, True), "two seconds for each, of which a part may have passed"
     time.sleep(seconds)
-    assert get(proxy.address, host="a").status == 200
+    assert get(proxy.address, host="tokens").status == 200
 
 
-def test_a_server_keeps_its_own_fields(l7, origin):
+def test_a_server_keeps_its_own_fields(play):
     fields = [(b"RateLimit", b'"day";r=5;t=60'), (b"RateLimit-Policy", b'"day";q=9;w=86400')]
-    server = origin(lambda _: Reply(headers=fields))
-    proxy = l7(config(server.address, "requests: 5, per: 1h"))
-    answer = get(proxy.address, host="a")
+    play(lambda _: Reply(headers=fields))
+    answer = get(play.port, host="fields")
     assert answer.values(b"ratelimit") == [b'"day";r=5;t=60', b'"l7";r=4;t=720']
     assert answer.values(b"ratelimit-policy") == [b'"day";q=9;w=86400', b'"l7";q=5;w=3600']
 
@@ -184,13 +205,13 @@ def test_the_client_of_a_proxy_header_counts(l7, origin):
     assert not [line for line in proxy.events if "rate-limit.proxy" in line]
 
 
-@pytest.mark.parametrize("name", ["X-Api-Key", "x-api-key", "X_API_Key"])
-def test_by_a_header(l7, origin, name):
-    proxy = l7(config(origin().address, f"requests: 1, per: 1h, by: 'header:{name}'"))
+@pytest.mark.parametrize("host", ["keyed", "small", "lined"])
+def test_by_a_header(play, host):
+    proxy = play.proxy
     keys = [("X-Api-Key", "one"), ("X-API-KEY", " one "), ("X_Api_Key", "one"), ("X-Api-Key", "two"), ("X-Api-Key", "")]
-    assert [get(proxy.address, host="a", headers=[key]).status for key in keys] == [200, 429, 429, 200, 200]
-    assert statuses(proxy, 1) == [429]  # the client, whom the one without a value was
-    assert get(proxy.address, host="a", headers=[("X-Api-Key", "127.0.0.1")]).status == 200
+    assert [get(proxy.address, host=host, headers=[key]).status for key in keys] == [200, 429, 429, 200, 200]
+    assert statuses(proxy, 1, host=host) == [429]  # the client, whom the one without a value was
+    assert get(proxy.address, host=host, headers=[("X-Api-Key", "127.0.0.1")]).status == 200
 
 
 def test_all_together(l7, origin):
@@ -212,14 +233,9 @@ def test_routes_have_buckets_of_their_own(l7, origin):
     assert statuses(proxy, 3, host="c") == [200] * 3
 
 
-def test_it_goes_before_the_login(l7, origin):
-    text = (
-        config(origin().address, "requests: 2, per: 1h")
-        + "users: {me: '$2b$12$abcdefghijklmnopqrstuuPDxYzNwSQnHD0N.iO1Uk3a0pmfWbmwe'}\n"
-    )
-    proxy = l7(text)
-    assert statuses(proxy, 4) == [401, 401, 429, 429]
-    answer = get(proxy.address, host="a")
+def test_it_goes_before_the_login(play):
+    assert statuses(play.proxy, 4, host="login") == [401, 401, 429, 429]
+    answer = get(play.port, host="login")
     assert answer.header(b"www-authenticate") is None
 
 

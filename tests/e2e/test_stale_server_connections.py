@@ -12,6 +12,7 @@ import pytest
 from tests.harness.client import TIMEOUT, Client
 from tests.harness.l7process import CONFIG, L7Process
 from tests.harness.origin import Reply, Request
+from tests.harness.stage import Stage
 
 CLIENTS = 8
 EACH = 150
@@ -79,30 +80,31 @@ class Clients:
                     self.mixed.append(target)
 
 
+@pytest.fixture(scope="module")
+def running(spoken) -> Iterator[Stage]:
+    with Stage(lambda address: CONFIG.format(address) + "access-log: off\n") as stage:
+        yield stage
+
+
 @pytest.fixture(params=[(0, False), (0, True), (0.004, False), (0.004, True)], ids=str)
-def moody(request) -> Moody:
+def moody(request, play) -> Moody:
     late, reset = request.param
-    return Moody(7, late, reset=reset)
+    script = Moody(7, late, reset=reset)
+    play(script)
+    return script
 
 
-@pytest.fixture
-def proxy(l7, origin, moody) -> Iterator[L7Process]:
-    server = origin(moody)
-    yield l7(CONFIG.format(server.address) + "access-log: off\n")
-    server.close()
-
-
-def test_no_get_fails(proxy):
-    clients = Clients(proxy, b"GET")
+def test_no_get_fails(play, moody):
+    clients = Clients(play.proxy, b"GET")
     failed = {target: status for target, status in clients.statuses.items() if status != 200}
     assert not failed
     assert len(clients.statuses) == CLIENTS * EACH
     assert not clients.mixed
 
 
-def test_no_post_comes_twice(proxy, moody):
+def test_no_post_comes_twice(play, moody):
     """One that was sent into a connection being closed is not sent again: it fails rather than to be done twice."""
-    clients = Clients(proxy, b"POST")
+    clients = Clients(play.proxy, b"POST")
     assert len(clients.statuses) == CLIENTS * EACH
     assert not clients.mixed
     twice = [target for target, count in moody.received.items() if count > 1]
@@ -114,7 +116,7 @@ def test_no_post_comes_twice(proxy, moody):
 
 @pytest.mark.parametrize("method", [b"GET", b"POST"])
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-def test_a_connection_that_was_closed_is_found_before_it_is_used(l7, origin, method, reset):
+def test_a_connection_that_was_closed_is_found_before_it_is_used(play, method, reset):
     """The next request comes when the server has closed: there is no race, and not even a POST fails."""
     closed = threading.Semaphore(0)
 
@@ -127,13 +129,11 @@ def test_a_connection_that_was_closed_is_found_before_it_is_used(l7, origin, met
             request.connection.close()
         closed.release()
 
-    server = origin(close)
-    proxy = l7(CONFIG.format(server.address) + "access-log: off\n")
+    server = play(close)
     body = b"Content-Length: 2\r\n\r\nab" if method == b"POST" else b"\r\n"
-    with Client(proxy.address) as client:
+    with play.connect() as client:
         for _ in range(100):
             client.send(method + b" / HTTP/1.1\r\nHost: a\r\n" + body)
             assert client.read_response(method).status == 200
             assert closed.acquire(timeout=TIMEOUT)
     assert len(server.requests) == 100
-    server.close()

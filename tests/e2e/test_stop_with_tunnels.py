@@ -80,30 +80,32 @@ def test_websockets_hear_1001_at_once_and_requests_keep_their_time(l7, echo, ori
         proxy.stdout.wait(r'"GET / HTTP/1\.1" 101 .* KD$', TIMEOUT)
 
 
-@pytest.mark.parametrize(
-    ("upgrade", "sent", "later", "end"),
-    [
-        ("websocket", LONG[:3], LONG[3:], GOODBYE),
-        ("websocket", LONG[:-1], LONG[-1:], GOODBYE),
-        ("websocket", LONG[:-1], b"", b""),
-        ("websocket", b"\x88\x02\x03\xe8", b"", b""),
-        ("other", b"one", b"two", b""),
-    ],
-    ids=["within a frame's head", "within its payload", "a frame that has no end", "after a close frame", "no frames"],
-)
-def test_what_is_under_way_has_a_second(l7, origin, connect, upgrade, sent, later, end):
+UNDER_WAY = [  # the protocol; what has passed before l7 stops, and what passes then; how that ends
+    (b"websocket", LONG[:3], LONG[3:], GOODBYE),  # within a frame's head
+    (b"websocket", LONG[:-1], LONG[-1:], GOODBYE),  # within its payload
+    (b"websocket", LONG[:-1], b"", b""),  # a frame that has no end
+    (b"websocket", b"\x88\x02\x03\xe8", b"", b""),  # after a close frame
+    (b"other", b"one", b"two", b""),
+]
+
+
+def test_what_is_under_way_has_a_second(l7, origin, connect):
     proxy = l7(CONFIG.format(origin(routes).address) + PATIENT)
-    client = connect(proxy.address)
-    client.send(b"GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n" % upgrade.encode())
-    assert client.read_response().status == 101
-    client.send(sent)
-    assert client.read_exactly(len(sent)) == sent
+    clients = []
+    for upgrade, sent, _, _ in UNDER_WAY:
+        client = connect(proxy.address)
+        client.send(b"GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n" % upgrade)
+        assert client.read_response().status == 101
+        client.send(sent)
+        assert client.read_exactly(len(sent)) == sent
+        clients.append(client)
     proxy.term()
     proxy.wait_for_event("master.stopping")
-    if later:
+    for client, (_, _, later, _) in zip(clients, UNDER_WAY, strict=True):
         client.send(later)
+    for client, (upgrade, _, later, end) in zip(clients, UNDER_WAY, strict=True):
         assert client.read_exactly(len(later)) == later
-    assert re.fullmatch(end, client.read_until_closed(), re.DOTALL)
+        assert re.fullmatch(end, client.read_until_closed(), re.DOTALL), (upgrade, later)
     assert proxy.wait() == 0
 
 

@@ -39,16 +39,18 @@ class Manager:
                 return words
 
 
-@pytest.fixture(params=["path", "abstract"])
+@pytest.fixture
 def manager(request: pytest.FixtureRequest) -> Iterator[Manager]:
+    """At a path, or where the test wants it so at an abstract address."""
     name = f"l7-notify-{os.getpid()}-{random.randrange(10**6)}"
-    address = f"@{name}" if request.param == "abstract" else f"/tmp/{name}"
+    address = f"@{name}" if getattr(request, "param", "path") == "abstract" else f"/tmp/{name}"
     one = Manager(address)
     yield one
     one.socket.close()
     Path(f"/tmp/{name}").unlink(missing_ok=True)
 
 
+@pytest.mark.parametrize("manager", ["path", "abstract"], indirect=True)
 def test_ready_reloading_refused_and_stopping(l7, origin, manager):
     config = CONFIG.format(origin().address) + QUICK
     proxy = l7(config, env={"NOTIFY_SOCKET": manager.address})

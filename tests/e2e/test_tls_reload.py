@@ -28,7 +28,7 @@ from tests.harness.proxy_headers import v1
 from tests.harness.tls import TlsClient, issue, trusting, write_pair
 from tests.harness.websocketserver import WebSocketServer
 
-RELOADS = int(os.environ.get("L7_TEST_RELOADS", "12"))
+RELOADS = int(os.environ.get("L7_TEST_RELOADS", "6"))
 """How many reloads connections are kept over under load."""
 CLIENTS = int(os.environ.get("L7_TEST_CLIENTS", "3"))
 """How many clients ask all the time meanwhile."""

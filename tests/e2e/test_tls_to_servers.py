@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import tempfile
+from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -56,6 +57,12 @@ def config(*addresses: str, tls: str = "", more: str = "") -> str:
     return f"backends: {{'*': {{servers: [{servers}]{section}{more}}}}}\n"
 
 
+def by_host(tls: str, **addresses: str) -> str:
+    """A configuration with a backend for each of these hosts."""
+    backends = ", ".join(f"{host}: {{servers: ['{address}']}}" for host, address in addresses.items())
+    return f"defaults: {{tls: {{{tls}}}}}\nbackends: {{{backends}}}\n"
+
+
 def hello(_request) -> Reply:
     """Answers alike."""
     return Reply(body=b"hello")
@@ -64,19 +71,21 @@ def hello(_request) -> Reply:
 # --- requests and answers ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_requests_are_served_on_one_connection(l7, secure, ca, version):
-    origin = secure(hello, version=version)
-    proxy = l7(config(origin.https, tls=f"ca: {ca}, server-name: localhost"))
-    for _ in range(3):
-        answer = get(proxy.address, host="example.com")
-        assert (answer.status, answer.body) == (200, b"hello")
-    assert origin.names == ["localhost"]
-    assert len(origin.connections) == 1
-    assert origin.requests[0].header(b"host") == b"example.com", "it is asked for by another name, and told this one"
-    assert origin.connections[0].sock.selected_alpn_protocol() is None
-    assert origin.connections[0].sock.version() == version.name.replace("_", ".")
-    assert f" {origin.https} " in proxy.wait_for_output("GET / HTTP.*").string
+def test_requests_are_served_on_one_connection(l7, secure, ca):
+    old, new = (secure(hello, version=version) for version in VERSIONS)
+    proxy = l7(by_host(f"ca: {ca}, server-name: localhost", old=old.https, new=new.https))
+    for origin, host, version in ((old, "old", VERSIONS[0]), (new, "new", VERSIONS[1])):
+        start = len(proxy.output)
+        for _ in range(3):
+            answer = get(proxy.address, host=host)
+            assert (answer.status, answer.body) == (200, b"hello")
+        assert origin.names == ["localhost"]
+        assert len(origin.connections) == 1
+        told = origin.requests[0].header(b"host")
+        assert told == host.encode(), "it is asked for by another name, and told this one"
+        assert origin.connections[0].sock.selected_alpn_protocol() is None
+        assert origin.connections[0].sock.version() == version.name.replace("_", ".")
+        assert f" {origin.https} " in proxy.wait_for_output("GET / HTTP.*", start=start).string
 
 
 def test_an_ip_address_is_verified_and_not_asked_for(l7, secure, ca):
@@ -86,21 +95,20 @@ def test_an_ip_address_is_verified_and_not_asked_for(l7, secure, ca):
     assert origin.names == [None]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_bodies_both_ways(l7, secure, ca, version):
+def test_bodies_both_ways(l7, secure, ca):
     def script(asked):
         assert asked.sha256 == pattern_sha256(size)
         return Reply(body=pattern(size), framing="chunked", trailers=[(b"X-End", b"1")])
 
-    origin = secure(script, version=version)
-    proxy = l7(config(origin.https, tls=f"ca: {ca}"))
-    for size, framing in itertools.product((1, 20_000, 3_000_000), ("length", "chunked")):
+    old, new = (secure(script, version=version).https for version in VERSIONS)
+    proxy = l7(by_host(f"ca: {ca}", old=old, new=new))
+    for host, size, framing in itertools.product((b"old", b"new"), (1, 20_000, 3_000_000), ("length", "chunked")):
         with Client(proxy.address) as client:
             if framing == "length":
-                client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+                client.send(b"POST / HTTP/1.1\r\nHost: %b\r\nContent-Length: %d\r\n\r\n" % (host, size))
                 client.send(pattern(size))
             else:
-                client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+                client.send(b"POST / HTTP/1.1\r\nHost: %b\r\nTransfer-Encoding: chunked\r\n\r\n" % host)
                 client.send(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pattern(size))
                 client.send(b"0\r\n\r\n")
             answer = client.read_response(b"POST")
@@ -154,33 +162,33 @@ def test_a_client_that_leaves_ends_its_request(l7, secure, ca):
     proxy.wait_for_output('"GET / HTTP/1.1" 499 ')
 
 
-@pytest.mark.parametrize("cut", [False, True])
-def test_an_answer_that_ends_with_its_connection(l7, secure, ca, cut):
+def test_an_answer_that_ends_with_its_connection(l7, secure, ca):
     """It is whole after close_notify, and without it cut short (RFC 9112, 9.8)."""
 
     def script(asked):
         asked.connection.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"some of it")
-        asked.connection.sock.cuts_off = cut
+        asked.connection.sock.cuts_off = asked.target == b"/cut"
         asked.connection.close()
 
     proxy = l7(config(secure(script).https, tls=f"ca: {ca}"))
-    with Client(proxy.address) as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        answer = client.read_response()
-    assert (answer.body, answer.complete) == (b"some of it", not cut)
-    proxy.wait_for_output('"GET / HTTP/1.1" 200 .*' + (" SD$" if cut else " --$"))
+    for target, whole, code in (("/whole", True, "--"), ("/cut", False, "SD")):
+        with Client(proxy.address) as client:
+            client.send(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            answer = client.read_response()
+        assert (answer.body, answer.complete) == (b"some of it", whole)
+        proxy.wait_for_output(f'"GET {target} HTTP/1.1" 200 .* {code}$')
 
 
 # --- sessions and pools -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_sessions_are_resumed(l7, secure, ca, version):
-    origin = secure(lambda _: Reply(close=True), version=version)
-    proxy = l7(config(origin.https, tls=f"ca: {ca}"))
-    for _ in range(4):
-        assert get(proxy.address).status == 200
-    assert origin.resumed == [False, True, True, True]
+def test_sessions_are_resumed(l7, secure, ca):
+    old, new = (secure(lambda _: Reply(close=True), version=version) for version in VERSIONS)
+    proxy = l7(by_host(f"ca: {ca}", old=old.https, new=new.https))
+    for host, origin in (("old", old), ("new", new)):
+        for _ in range(4):
+            assert get(proxy.address, host=host).status == 200
+        assert origin.resumed == [False, True, True, True]
 
 
 def test_connections_are_kept_apart_by_the_host_that_was_asked_for(l7, secure, ca):
@@ -240,12 +248,10 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_why_a_certificate_is_refused(l7, secure, ca, version):
-    origins = [secure(hello, leaf(), version=version) for leaf, _ in REFUSED]
-    backends = ", ".join(f"h{number}: {{servers: ['{one.https}']}}" for number, one in enumerate(origins))
-    proxy = l7(f"defaults: {{tls: {{ca: {ca}}}}}\nbackends: {{{backends}}}\n")
-    for number, (origin, (_, why)) in enumerate(zip(origins, REFUSED, strict=True)):
+def test_why_a_certificate_is_refused(l7, secure, ca):
+    cases = [(secure(hello, leaf(), version=version), why) for version in VERSIONS for leaf, why in REFUSED]
+    proxy = l7(by_host(f"ca: {ca}", **{f"h{number}": one.https for number, (one, _) in enumerate(cases)}))
+    for number, (origin, why) in enumerate(cases):
         answer = request(proxy.address, "POST", f"/{number}", host=f"h{number}", body=b"x")
         assert answer.status == 502
         assert b"reason: TLS failed\n" in answer.body, "how servers are connected stays inside"
@@ -315,17 +321,20 @@ def test_a_request_is_sent_to_another_server_where_tls_fails(l7, secure, ca):
     assert server["state"] == "ejected"
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"220 mail.test ESMTP\r\n", b"\0" * 99])
-def test_a_server_that_does_not_speak_tls(l7, ca, answer):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        proxy = l7(config(f"https://127.0.0.1:{listener.getsockname()[1]}", tls=f"ca: {ca}"))
-        with Client(proxy.address) as client:
-            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            sock = listener.accept()[0]
-            sock.sendall(answer)
-            assert client.read_response().status == 502
-            sock.close()
-    proxy.wait_for_event("TLS failed: it does not speak TLS at this port$")
+def test_a_server_that_does_not_speak_tls(l7, ca):
+    answers = {"http": b"HTTP/1.1 400 Bad Request\r\n\r\n", "mail": b"220 mail.test ESMTP\r\n", "zeros": b"\0" * 99}
+    with ExitStack() as stack:
+        listeners = {host: stack.enter_context(socket.create_server(("127.0.0.1", 0))) for host in answers}
+        addresses = {host: f"https://127.0.0.1:{one.getsockname()[1]}" for host, one in listeners.items()}
+        proxy = l7(by_host(f"ca: {ca}", **addresses))
+        for host, answer in answers.items():
+            with Client(proxy.address) as client:
+                client.send(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+                sock = listeners[host].accept()[0]
+                sock.sendall(answer)
+                assert client.read_response().status == 502
+                sock.close()
+            proxy.wait_for_event(f"server {addresses[host]}: TLS failed: it does not speak TLS at this port$")
 
 
 def test_a_handshake_that_is_closed_is_tried_again_for_a_while(l7, ca):
@@ -355,14 +364,14 @@ def test_the_time_to_connect_is_for_the_handshake_too(l7, ca):
 # --- client certificates ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_a_server_that_wants_a_certificate(l7, secure, ca, tmp_path, version):
+def test_a_server_that_wants_a_certificate(l7, secure, ca, tmp_path):
     shown = write_chain(tmp_path / "client.pem", issue("l7.test"))
-    origin = secure(hello, version=version, requires=True)
-    proxy = l7(config(origin.https, tls=f"ca: {ca}, cert: {shown}"))
-    assert get(proxy.address).status == 200
-    subject = origin.connections[0].sock.getpeercert()["subjectAltName"]
-    assert subject == (("DNS", "l7.test"),)
+    old, new = (secure(hello, version=version, requires=True) for version in VERSIONS)
+    proxy = l7(by_host(f"ca: {ca}, cert: {shown}", old=old.https, new=new.https))
+    for host, origin in (("old", old), ("new", new)):
+        assert get(proxy.address, host=host).status == 200
+        subject = origin.connections[0].sock.getpeercert()["subjectAltName"]
+        assert subject == (("DNS", "l7.test"),)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -65,8 +64,9 @@ def forbidden(directory: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def datagrams(directory: Path) -> Iterator[str]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.bind(str(directory / "app.sock"))
-        yield f"unix:{directory}/app.sock"
+        sock.bind(str(directory / "datagrams.sock"))
+        (directory / "datagrams.sock").chmod(0o666)
+        yield f"unix:{directory}/datagrams.sock"
 
 
 @contextlib.contextmanager
@@ -90,21 +90,24 @@ REASONS = [
 ]
 
 
-@pytest.mark.parametrize(("there", "why"), REASONS, ids=[there.__name__ for there, _ in REASONS])
-def test_why_a_server_cannot_be_reached_is_told_to_who_runs_l7(l7: L7, directory: Path, there: Any, why: str) -> None:
+def test_why_a_server_cannot_be_reached_is_told_to_who_runs_l7(l7: L7, directory: Path) -> None:
     """In the log, the status and the events; the client hears what kind of failure it is, and of no path."""
-    run_as = "nobody" if there is forbidden else "root"
-    with there(directory) as address:
-        proxy = l7(config(address, top="access-log-format: json"), run_as=run_as, argv=["--control", STATUS])
-        answer = get(proxy.port)
-        assert answer.status == 502 and answer.body.splitlines()[1] == b"reason: connection refused"
-        assert b".sock" not in answer.body
-        line = json.loads(proxy.wait_for_output('"status": 502').string)
-        assert (line["reason"], line["termination"]) == (why, "SC")
-        proxy.wait_for_event(rf"debug .*: \*: server {address}: {why}$")
-        (server,) = proxy.status()["servers"]
-        assert server["last-error"]["what"] == why and 0 <= server["last-error"]["ago"] < TIMEOUT
-        assert server["state"] == "up"  # the only one is not ejected
+    with contextlib.ExitStack() as stack:
+        addresses = {there.__name__: stack.enter_context(there(directory)) for there, _ in REASONS}
+        backends = ", ".join(f"{name}: {{servers: ['{address}']}}" for name, address in addresses.items())
+        text = f"log-level: debug\naccess-log-format: json\ndefaults: {{retry-for: 0s}}\nbackends: {{{backends}}}"
+        proxy = l7(text, run_as="nobody", argv=["--control", STATUS])
+        for (name, address), (_, why) in zip(addresses.items(), REASONS, strict=True):
+            start = len(proxy.output)
+            answer = get(proxy.port, host=name)
+            assert answer.status == 502 and answer.body.splitlines()[1] == b"reason: connection refused"
+            assert b".sock" not in answer.body
+            line = json.loads(proxy.wait_for_output('"status": 502', start=start).string)
+            assert (line["reason"], line["termination"]) == (why, "SC")
+            proxy.wait_for_event(rf"debug .*: {name}: server {address}: {why}$")
+            (server,) = [one for one in proxy.status()["servers"] if one["backend"] == name]
+            assert server["last-error"]["what"] == why and 0 <= server["last-error"]["ago"] < TIMEOUT
+            assert server["state"] == "up"  # the only one is not ejected
 
 
 def test_the_event_of_an_ejection_and_the_checks_say_why(l7: L7, origin: Origins, tmp_path: Path) -> None:
