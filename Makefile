@@ -12,6 +12,7 @@
 #   make test-container   the steps of docs/Containerfile and what they make, by debootstrap (root, Debian, some minutes)
 #   make format           lay the sources out as `make lint` wants them
 #   make generated        write the generated parts of the documentation anew
+#   make pictures         take the pictures of the admin page in the documentation anew (needs Chromium)
 #   make clean            remove everything that these made
 #
 # PYTHON=python3.13 VENV=.venv-3.13 tries another interpreter, BENCH_PYTHON= measures on it.
@@ -57,7 +58,7 @@ RUFF = --config .ci/ruff.toml $(SOURCES)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-pure test-asan lint format bench run-bench docs dist test-container testssl generated clean
+.PHONY: help demo test test-pure test-asan lint format bench run-bench docs dist test-container testssl generated pictures clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -144,6 +145,10 @@ generated: $(VENV)/.installed
 	$(BIN)/python docs/top.py > docs/top.inc
 	$(BIN)/python -m l7.config.rendering.reference > docs/configuration.rst
 	$(BIN)/python -m l7.config.rendering.manual > docs/l7.1
+
+# Another Chromium draws other bytes, so these are made when the page has changed, and not each time.
+pictures: $(VENV)/.installed-test
+	PYTHONPATH=. TZ=UTC $(BIN)/python docs/pictures.py
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \

@@ -17,7 +17,8 @@ DOCS = CHECKOUT / "docs"
 
 
 @pytest.mark.parametrize("name", ["comparison", "explained", "events", "failures", "metrics", "top"])
-def test_generated_table_is_fresh(name: str) -> None:
+def test_generated_table_is_fresh(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(DOCS)
     spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None and spec.loader is not None
     made = importlib.util.module_from_spec(spec)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import math
 import os
@@ -10,6 +11,7 @@ import re
 import socket
 import tempfile
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from playwright.sync_api import ConsoleMessage, Page, Route, expect
 from l7.telemetry.stories.times import lasted
 from tests.harness import TIMEOUT
 from tests.harness.browser import Chromium, chromium_path
+from tests.harness.checkout import CHECKOUT
 from tests.harness.client import Client
 from tests.harness.client import request as send
 from tests.harness.l7process import L7Process
@@ -595,3 +598,32 @@ def test_it_goes_on_over_a_reload_and_a_restart(visit, site):
     expect(page.locator("body")).not_to_have_attribute("data-stale", "")
     expect(row(page, "routes", "new.example")).to_have_count(0)
     assert page.evaluate("document.body.mark") == "the page was not loaded again"
+
+
+def unlike(made: Any, real: Any, place: str = "") -> list[str]:
+    """Where something made up has other parts than what it stands for; what either has none of is not compared."""
+    if isinstance(made, list) and isinstance(real, list):
+        return unlike(made[0], real[0], f"{place}[]") if made and real else []
+    if not isinstance(made, dict) or not isinstance(real, dict):
+        return []
+    wrong = [f"{place}.{key}" for key in made.keys() ^ real.keys()]
+    return wrong + [
+        each for key in made.keys() & real.keys() for each in unlike(made[key], real[key], f"{place}.{key}")
+    ]
+
+
+def test_the_pictures_of_the_documentation_show_this_page(chromium, site, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(CHECKOUT / "docs")
+    made_up, pictures = (importlib.import_module(name) for name in ("made_up", "pictures"))
+    with chromium.within(PATIENCE, "the pictures"):
+        for path in pictures.pictures(chromium.browser(), tmp_path):
+            assert path.read_bytes().startswith(b"\x89PNG"), path
+    for path, made in (("/overview", made_up.document()), (f"/requests/{last_failure(site)}", made_up.requests())):
+        with urllib.request.urlopen(site.url + path, timeout=TIMEOUT) as answer:
+            assert unlike(made, json.load(answer)) == []
+
+
+def last_failure(site: Site) -> str:
+    """Its id."""
+    with urllib.request.urlopen(f"{site.url}/requests?failed=1&limit=1", timeout=TIMEOUT) as answer:
+        return str(json.load(answer)["requests"][0]["request-id"])
