@@ -92,9 +92,10 @@ def _rules(answer: Answer) -> Iterator[str]:
         words = one["words"] + (f" ({one['verdict']})" if one["verdict"] else "")
         yield printable(f"  {one['setting']:{name}}  {place:{width}}  {words}", 2000)
     decided = answer.get("refused") or answer.get("answer")
-    if decided and decided["setting"]:
+    if decided and (decided["setting"] or answer["match"]):
         what = decided.get("reason") or ", ".join([decided["type"] or "no body", *decided["fields"]])
-        yield printable(f"answer:  {decided['status']} {what}, by {decided['setting']} ({decided['source']})", 2000)
+        by = f", by {decided['setting']} ({decided['source']})" if decided["setting"] else ""
+        yield printable(f"answer:  {decided['status']} {what}{by}", 2000)
     if decided and decided.get("page"):
         yield printable(f"page:    {decided['page']}", 2000)
 

@@ -14,7 +14,7 @@ from l7.http import forwarding
 from l7.http.authority import default_port, port_in
 from l7.http.forwarding import Hop
 from l7.http.grammar import CRLF
-from l7.http.messages import RequestHead
+from l7.http.messages import UNREAD, RequestHead
 from l7.http.parser import RequestParser
 from l7.http.targets import https_location, is_challenge
 from l7.networks import UNIX, Trusted, canonical
@@ -78,6 +78,15 @@ def asked(config: Config, question: Question) -> AskedRequest:
     if question.client and hop.client in trusted:
         exchange.client, believed = forwarding.believe(head, hop, trusted.__contains__)
     return AskedRequest(listener, head, hop, exchange, believed)
+
+
+def unread(config: Config, question: Question) -> AskedRequest:
+    """What is known of a request that could not be read: the connection that it would come by."""
+    listener = listener_of(config, question.shown)
+    hop = _hop(config, listener, UNREAD, "")
+    exchange = Exchange(hop.client, 0.0)
+    exchange.request_id = REQUEST_ID.decode("ascii")
+    return AskedRequest(listener, UNREAD, hop, exchange, None)
 
 
 def _parse(config: Config, question: Question, url: str) -> RequestHead:

@@ -11,12 +11,10 @@ from l7.config.values.names import printable
 from l7.config.values.server_names import OF_REQUEST
 from l7.dataclass import dataclass
 from l7.errors import NO_ROUTE, ProxyError
-from l7.explain.asked import AskedRequest, Question, asked, listener_of, redirect_of
+from l7.explain.asked import AskedRequest, Question, asked, listener_of, redirect_of, unread
 from l7.explain.rules import RuleFindings, find_rules, unrouted
 from l7.http.forwarding import ADDED
 from l7.http.messages import RequestHead
-
-USER = b"<login>"
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def explain(config: Config, question: Question, sources: Sources | None = None) 
     url = question.shown
     address = str(listener_of(config, url).address)
     routes = Routes(config.backends)
-    request: AskedRequest | None = None
+    request = unread(config, question)
     try:
         request = asked(config, question)
         redirect = redirect_of(config, request)
@@ -130,8 +128,8 @@ def _explanation(
 ) -> Explanation:
     backend: Backend | None = None if match is None else match.payload
     served = backend is not None and findings.refused is None and findings.answer is None
-    user = USER if config.authorization == "strip" and findings.compiled.logs_in else b""
-    sent = findings.request_lines(request, user) if served else ()
+    strips = config.authorization == "strip" and findings.compiled.logs_in
+    sent = findings.request_lines(request, strips) if served else ()
     return Explanation(
         question.shown,
         str(request.listener.address),

@@ -10,10 +10,12 @@ from l7.config.schema import Config
 from l7.config.sections.headers import is_secret
 from l7.config.values.names import printable, show_path
 from l7.dataclass import dataclass
-from l7.errors import ProxyError
+from l7.errors import LOOP, ProxyError
 from l7.explain.asked import AskedRequest
+from l7.http.forwarding import MOST_HOPS, loops, without
 from l7.http.framing import LengthReader, bound_request
 from l7.http.messages import LocalResponse, ResponseHead, StatusLine
+from l7.rules.answers.last_hop import last_hop
 from l7.rules.compile import RuleCompiler, RuleResources
 from l7.rules.context import ANY_SIZE, RuleContext
 from l7.rules.login import LoginRule, needs_login
@@ -23,6 +25,8 @@ from l7.rules.ruleset import RuleSet
 OF_CLIENTS = ("allow", "deny")
 """Rules that say nothing of a client that is not known."""
 BODY = "limits.body"
+USER = b"<login>"
+"""The login of a request that needs one: which it is, is not asked."""
 GENERAL, DEFAULTS = "all", "defaults"
 """Whose a rule is that stands at the top, or below ``defaults``."""
 _OK = StatusLine(b"HTTP/1.1 200 OK\r\n", 200, b"OK", 1)
@@ -69,9 +73,16 @@ class RuleFindings:
     refused: ProxyError | None = None
     answer: LocalResponse | None = None
 
-    def request_lines(self, request: AskedRequest, user: bytes) -> tuple[str, ...]:
-        """The head that a server gets, line by line; what proves who asks is not shown."""
-        context = self.context
+    def request_lines(self, request: AskedRequest, strips: bool) -> tuple[str, ...]:
+        """The head that a server gets, line by line; what proves who asks is not shown.
+
+        :param strips: whether servers get no Authorization, but the login that was checked.
+        """
+        context, user = self.context, b""
+        if strips:
+            user = request.exchange.user
+            context.head.runs = [kept for run in context.head.runs if (kept := without(run, b"authorization"))]
+            context.believed = None if context.believed is None else without(context.believed, b"x-forwarded-user")
         self.compiled.on_request(context)
         identity = request.exchange.request_id.encode("ascii")
         told = request.hop.request_head(context.head, identity, context.believed, b"", user)
@@ -99,13 +110,19 @@ def find_rules(
     """
     compiled = RuleCompiler(config, routes, RuleResources()).of(match) or RuleSet(())
     context = RuleContext(request.exchange, request.head, request.hop, request.believed, match, compiled)
+    if compiled.logs_in and needs_login(request.head):
+        request.exchange.user = USER
     verdicts, decided, refused = _admit(compiled, context, known=known)
-    if refused is None:
+    answer = None
+    if refused is None and loops(request.head):
+        refused = ProxyError(LOOP, f"it came through {MOST_HOPS} times")
+    elif refused is None:
         refused = _too_large(config, context)
         own = next((rule.path for rule in compiled if rule.setting == BODY), tuple(BODY.split(".")))
         decided = None if refused is None else Decision(BODY, source_of(own, sources))
-    answer = None
-    if refused is None and compiled.answer is not None:
+    if refused is None and request.head.max_forwards == 0:
+        answer = last_hop(request.head)
+    elif refused is None and compiled.answer is not None:
         answer, refused = _answer(compiled.answer, context)
         decided = compiled.answer
     found = [
@@ -119,15 +136,10 @@ def find_rules(
     return RuleFindings(tuple(found), compiled, context, decided, refused, answer)
 
 
-def unrouted(config: Config, routes: Routes, request: AskedRequest | None, status: int) -> tuple[tuple[str, ...], str]:
-    """What the general rules make of a refusal before any route is known: the fields that come into it, and its page.
-
-    :param request: None where it could not be read.
-    """
+def unrouted(config: Config, routes: Routes, request: AskedRequest, status: int) -> tuple[tuple[str, ...], str]:
+    """What general rules make of a refusal before any route is known: the fields that come into it, and its page."""
     compiled = RuleCompiler(config, routes, RuleResources()).of(None) or RuleSet(())
-    context = None
-    if request is not None:
-        context = RuleContext(request.exchange, request.head, request.hop, request.believed, None, compiled)
+    context = RuleContext(request.exchange, request.head, request.hop, request.believed, None, compiled)
     page = None if compiled.pages is None else compiled.pages.file_of(status)
     return compiled.own(context, LocalResponse(status, "", b"")).fields, page or ""
 

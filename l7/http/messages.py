@@ -98,6 +98,10 @@ class RequestHead:
         return lines_of(self.runs)
 
 
+UNREAD = RequestHead(b"", b"", b"", b"", 0)
+"""What stands for a request that could not be read: it has no line, and nothing is known of it."""
+
+
 class StatusLine:
     """A status line, checked; ``line`` is as it goes on: with our version (RFC 9112, 2.3), without CRLF."""
 

@@ -37,7 +37,8 @@ class BodyLimitRule(AdmissionRule):
         """How much is taken."""
         if self._limit is None:
             return "a body may be of any size"
-        return f"a body of more than {show_size_or_unlimited(self._limit)} is refused"
+        size = show_size_or_unlimited(self._limit)
+        return f"a body of more than {size}{' bytes' if size.isdigit() else ''} is refused"
 
     def admit(self, context: RuleContext) -> None:
         """Note how many bytes are taken."""

@@ -171,9 +171,9 @@ class RateLimitRule(AdmissionRule):
         if context.quota:
             response.runs.append(context.quota)
 
-    def on_own(self, context: RuleContext | None, answer: LocalResponse) -> LocalResponse:
+    def on_own(self, context: RuleContext, answer: LocalResponse) -> LocalResponse:
         """The same in an answer of l7's own."""
-        if context is None or not context.quota:
+        if not context.quota:
             return answer
         return answer._replace(fields=(*answer.fields, *_lines(context.quota)))
 
@@ -181,6 +181,7 @@ class RateLimitRule(AdmissionRule):
         """Take a token; returns how long there will be none, in the bucket's units, 0 where there was one."""
         table, bucket = self._table, self._bucket
         if table is None:
+            context.quota = self._policy + b"<left>;t=<seconds>"
             return 0
         ahead = table.charge(self._key.of(context), bucket)
         if ahead < 0:

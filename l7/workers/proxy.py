@@ -27,10 +27,11 @@ from l7.errors import (
 from l7.exchange import Exchange
 from l7.http import forwarding
 from l7.http.grammar import CHALLENGES
-from l7.http.messages import ABSENT, LocalResponse, RequestHead
+from l7.http.messages import ABSENT, UNREAD, LocalResponse, RequestHead
 from l7.http.parser import RequestParser
 from l7.networks import Trusted
 from l7.rules.answers.error_pages import ErrorPagesRule
+from l7.rules.answers.last_hop import last_hop
 from l7.rules.compile import RuleCompiler, RuleResources
 from l7.rules.context import ANY_SIZE, RuleContext
 from l7.rules.login import claimed_login
@@ -287,7 +288,7 @@ class Proxy(RequestHandler):
         if body is not None:
             body.bound(head.length, self._body_limit(context))
         if head.max_forwards == 0:
-            return responses.last_hop(head)
+            return last_hop(head)
         if match is None:
             raise ProxyError(NO_ROUTE, f"host {head.host or '(none)'}")
         return None if rules is None or rules.answer is None else rules.answer.answer(context)
@@ -344,21 +345,21 @@ class Proxy(RequestHandler):
             return
         if kind.status >= 500 and kind.side is not Side.DOWNSTREAM and not self.cutting_off:
             self.faults += 1
-        if exchange.ruled is None and head is not None and self.general is not None:
-            exchange.ruled = RuleContext(exchange, head, client.hop, None, None, self.general)  # it came to no route
+        if exchange.ruled is None and self.general is not None:  # it came to no route
+            asked = UNREAD if head is None else head
+            exchange.ruled = RuleContext(exchange, asked, client.hop, None, None, self.general)
         own = responses.refusal(failure, head, exchange, self._pages(exchange))
         exchange.sent = client.answer(self._dressed(own, exchange), head, keep=kind.keep)
 
     def _pages(self, exchange: Exchange) -> ErrorPagesRule | None:
         """The error pages for a request: those of its route, or else the general ones."""
-        rules = self.general if exchange.ruled is None else exchange.ruled.rules
-        return None if rules is None else rules.pages
+        context = exchange.ruled
+        return None if context is None else context.rules.pages
 
     def _dressed(self, own: LocalResponse, exchange: Exchange) -> LocalResponse:
         """An answer of l7's own, with what the rules make of it."""
         context = exchange.ruled
-        rules = self.general if context is None else context.rules
-        return own if rules is None else rules.own(context, own)
+        return own if context is None else context.rules.own(context, own)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

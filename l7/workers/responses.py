@@ -1,4 +1,4 @@
-"""The answers l7 makes itself: from the failure table, and for requests that end here (RFC 9110, 7.6.2).
+"""The answers l7 makes itself of a row of the failure table.
 
 How they go out is up to the client's exchange (`l7.workers.downstream.client_exchange`).
 """
@@ -13,18 +13,15 @@ from http import HTTPStatus
 from l7.errors import BAD_RESPONSE, METHOD_NOT_ALLOWED, UNAUTHORIZED, ProxyError, Side
 from l7.exchange import Exchange
 from l7.http.fields import name_of
-from l7.http.grammar import CRLF
 from l7.http.messages import LocalResponse, RequestHead
 from l7.rules.answers.error_pages import ErrorPage, ErrorPagesRule
+from l7.rules.answers.last_hop import ALLOW
 
 REALM = 'Basic realm="l7"'
 RETRY_AFTER = 1
 """Seconds a client is asked to wait after a 503."""
 _NOT_KEPT = "Cache-Control: no-store"
 """On error pages: a cache is to remember none, 404 among them (RFC 9111, 4.2.2)."""
-ALLOW = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE"
-
-_SECRET = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
 
 _date = (0, b"")
 
@@ -94,16 +91,6 @@ def _extra_fields(failure: ProxyError, status: int) -> tuple[str, ...]:
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         return (f"Retry-After: {RETRY_AFTER}",)
     return ()
-
-
-def last_hop(head: RequestHead) -> LocalResponse:
-    """The answer to TRACE or OPTIONS with ``Max-Forwards: 0``: l7 is the last to get it (RFC 9110, 7.6.2 and 9.3.8)."""
-    if head.method == b"OPTIONS":
-        return LocalResponse(200, "", b"", (f"Allow: {ALLOW}",))
-    lines = [head.line, b"Host: " + head.authority]
-    lines += [line for line in head.lines if name_of(line) not in _SECRET]
-    body = CRLF.join([*lines, b"Max-Forwards: 0", b"", b""])
-    return LocalResponse(200, "message/http", body)
 
 
 def _wants_json(head: RequestHead) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from l7.commands.explain import lines
 from l7.config.reading.loading import load
 from l7.explain.asked import Question
 from l7.explain.explanation import explain
@@ -105,6 +106,38 @@ def test_a_login_is_not_asked_of_everybody() -> None:
     assert (look("http://a/")["login"], look("http://a/x")["login"]) == (True, False)
 
 
+def test_a_checked_login_is_told_and_nothing_else_of_it() -> None:
+    strip = "authorization: strip\nresponse-headers: {set: {X-User: '{user}'}}\n"
+    sent = ("Authorization: Basic bWU6c2VjcmV0", "X-Forwarded-User: root")
+    found = look("http://a/", *sent, more=strip)
+    assert "X-User: <login>" in found["response"]
+    assert [line for line in found["request"] if "User" in line or "Auth" in line] == ["X-Forwarded-User: <login>"]
+    asked = ("Origin: http://b", "Access-Control-Request-Method: PUT")
+    found = look("http://a/", *asked, method="OPTIONS", more=strip)
+    assert [line for line in (*found["request"], *found["response"]) if "User" in line] == []
+
+
+@pytest.mark.parametrize(
+    ("header", "method", "status", "fields"),
+    [
+        ("Max-Forwards: 0", "TRACE", 200, []),
+        ("Max-Forwards: 0", "OPTIONS", 200, ["Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE"]),
+        ("Via: " + ", ".join(["1.1 l7"] * 20), "GET", 508, []),
+    ],
+)
+def test_what_goes_no_further(header: str, method: str, status: int, fields: list[str]) -> None:
+    found = look("http://a/x", header, method=method)
+    decided = found["answer"] or found["refused"]
+    assert (decided["status"], decided["setting"], found["request"]) == (status, None, [])
+    assert found["response"] == fields
+    assert f"answer:  {status} " in "\n".join(lines(found))
+
+
+def test_what_a_rate_limit_tells() -> None:
+    found = look("http://r/", more="  r: {respond: {status: 204}, rate-limit: {requests: 5, per: 2s, burst: 5}}\n")
+    assert found["response"] == ['RateLimit-Policy: "l7";q=10;w=4', 'RateLimit: "l7";r=<left>;t=<seconds>']
+
+
 def test_what_a_server_gets() -> None:
     found = look("http://a/x", "X-User: admin", "X-Debug: 1", "Accept-Encoding: gzip")
     assert "X-User: 10.0.0.1" in found["request"]
@@ -115,9 +148,11 @@ def test_what_a_server_gets() -> None:
 
 @pytest.mark.parametrize(("url", "host"), [("http://a/y/..%2Fx", ["X-Host: a"]), ("http://a b/", [])])
 def test_general_rules_hold_for_what_is_refused_before_any_is_asked(url: str, host: list[str]) -> None:
-    found = look(url, more="response-headers: {set: {X-A: b, X-Host: '{host}'}}\ncompress: true\n")
+    found = look(
+        url, more="response-headers: {set: {X-A: b, X-Host: '{host}', X-Id: '{request-id}'}}\ncompress: true\n"
+    )
     assert (found["refused"]["status"], found["refused"]["page"], found["rules"]) == (400, "/etc/4xx.html", [])
-    assert found["response"] == ["X-A: b", *host]
+    assert found["response"] == ["X-A: b", *host, "X-Id: <new-id>"]
 
 
 def test_a_rule_that_flags_give_part_by_part() -> None:

@@ -14,6 +14,7 @@ from l7.errors import FAILURES, Kind, ProxyError, Side
 from l7.exchange import Exchange
 from l7.http.messages import LocalResponse, RequestHead
 from l7.http.parser import RequestParser
+from l7.rules.answers.last_hop import last_hop
 from l7.workers import responses
 from l7.workers.downstream.http1_exchange import answer_bytes
 
@@ -117,7 +118,7 @@ def test_http_1_0_is_told_that_the_connection_stays():
 
 
 def test_options_ends_here():
-    raw, size = written(responses.last_hop(parse(b"Max-Forwards: 0", line=b"OPTIONS * HTTP/1.1")))
+    raw, size = written(last_hop(parse(b"Max-Forwards: 0", line=b"OPTIONS * HTTP/1.1")))
     response, fields, body = read(raw)
     assert (response.status_code, body, size) == (200, b"", 0) and b"GET" in fields[b"allow"]
 
@@ -128,7 +129,7 @@ def test_trace_ends_here_and_tells_no_secrets():
         b"Proxy-Authorization: secret",
         line=b"TRACE /x HTTP/1.1",
     )  # fmt: skip
-    raw, size = written(responses.last_hop(head), head)
+    raw, size = written(last_hop(head), head)
     response, fields, body = read(raw, "TRACE")
     assert response.status_code == 200 and fields[b"content-type"] == b"message/http" and size == len(body)
     assert body == b"TRACE /x HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nMax-Forwards: 0\r\n\r\n"
