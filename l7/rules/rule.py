@@ -65,8 +65,8 @@ class Rule:
         """Where it `changes_answers`: change the final answer of a server, or its 101."""
         raise NotImplementedError
 
-    def on_own(self, context: RuleContext | None, answer: LocalResponse) -> LocalResponse:
-        """What becomes of an answer of l7's own; ``context`` is None where no request could be read."""
+    def on_own(self, context: RuleContext, answer: LocalResponse) -> LocalResponse:
+        """What becomes of an answer of l7's own, also to what could not be read as a request (`UNREAD`)."""
         return answer
 
 

@@ -71,8 +71,8 @@ class RuleSet:
         for rule in self._response:
             rule.on_response(context, response)
 
-    def own(self, context: RuleContext | None, answer: LocalResponse) -> LocalResponse:
-        """What becomes of an answer of l7's own; ``context`` is None where no request could be read."""
+    def own(self, context: RuleContext, answer: LocalResponse) -> LocalResponse:
+        """What becomes of an answer of l7's own, also to what could not be read as a request."""
         for rule in self._response:
             answer = rule.on_own(context, answer)
         return answer if self.compression is None else self.compression.own(context, answer)

@@ -48,23 +48,17 @@ class Template:
         """The template of a text that has only ``known`` variables. Raises ValueError for others."""
         return cls(pieces_of(text, known))
 
-    def expand(self, context: RuleContext | None) -> bytes | None:
-        """The value of a field for a request.
-
-        None where it is not to be sent: it would hold a control character, or the request could not be read and there
-        are variables.
-        """
+    def expand(self, context: RuleContext) -> bytes | None:
+        """The value of a field for a request; None where it would hold a control character, and is not to be sent."""
         if self.constant is not None:
             return self.constant
-        if context is None:
-            return None
         values: list[bytes] = []
         for piece in self._filled:
             values.append(piece if isinstance(piece, bytes) else piece(context))
         value = values[0] if len(values) == 1 else octets.joined(values)
         return None if octets.text_end(value, 0) < len(value) or _TAB in value else value
 
-    def body(self, context: RuleContext | None, media_type: str, known: Mapping[str, bytes] | None = None) -> bytes:
+    def body(self, context: RuleContext, media_type: str, known: Mapping[str, bytes] | None = None) -> bytes:
         """The text as a body of ``media_type``, in which values are escaped where that is HTML, XML, JSON or a script.
 
         ``known`` are values that stand before those of the request, by name: the status and the reason of a failure.
@@ -80,7 +74,7 @@ class Template:
                 continue
             value = known.get(piece.name) if known else None
             if value is None:
-                value = b"" if context is None or piece.name not in VALUES else VALUES[piece.name](context)
+                value = VALUES.get(piece.name, _none)(context)
             if not _CONTROL.search(value):
                 pieces.append(escape(value))
         return b"".join(pieces)

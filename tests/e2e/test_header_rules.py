@@ -231,8 +231,9 @@ def test_strict_transport_security_is_said_over_https_only(play: Play) -> None:
 def test_strict_transport_security_over_tls(l7: Callable[..., L7Process], origin: Callable[..., Origin]) -> None:
     with over_tls.speaking("https"):
         proxy = l7(CONFIG.format(address=origin().address))
-        for host in ("rules.test", "nobody.test"):
-            assert request(proxy.port, host=host).values(b"strict-transport-security") == [b"max-age=1"]
+        for host, status in (("rules.test", 200), ("nobody.test", 404), ("no host", 400)):
+            answer = request(proxy.port, host=host)
+            assert (answer.status, answer.values(b"strict-transport-security")) == (status, [b"max-age=1"])
 
 
 # --------------------------------------------------------------------------------------------- prefixes

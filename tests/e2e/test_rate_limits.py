@@ -40,6 +40,7 @@ backends:
   small: {{servers: ['{address}'], rate-limit: {{requests: 1, per: 1h, by: 'header:x-api-key'}}}}
   lined: {{servers: ['{address}'], rate-limit: {{requests: 1, per: 1h, by: 'header:X_API_Key'}}}}
   login: {{servers: ['{address}'], rate-limit: {{requests: 2, per: 1h}}, users: {{me: '{hash}'}}}}
+  silent: {{respond: {{}}, rate-limit: {{requests: 1, per: 1h}}, response-headers: {{remove: [RateLimit]}}}}
   free: {{servers: ['{address}']}}
 """.replace("{hash}", "$2b$12$abcdefghijklmnopqrstuuPDxYzNwSQnHD0N.iO1Uk3a0pmfWbmwe")
 
@@ -139,6 +140,10 @@ def test_a_server_keeps_its_own_fields(play):
     answer = get(play.port, host="fields")
     assert answer.values(b"ratelimit") == [b'"day";r=5;t=60', b'"l7";r=4;t=720']
     assert answer.values(b"ratelimit-policy") == [b'"day";q=9;w=86400', b'"l7";q=5;w=3600']
+    for status in (200, 429):
+        answer = get(play.port, host="silent")
+        assert (answer.status, answer.values(b"ratelimit")) == (status, [])
+        assert answer.values(b"ratelimit-policy") == [b'"l7";q=1;w=3600']
 
 
 def test_it_lives_through_a_reload_and_a_death(l7, origin):

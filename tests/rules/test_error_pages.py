@@ -11,7 +11,7 @@ from l7.config.reading.loading import load
 from l7.errors import ConfigError
 from l7.rules.answers.error_pages import ErrorPage, ErrorPagesRule
 from l7.rules.answers.page_files import changed_pages, read_error_page, read_pages
-from tests.rules.contexts import context_of
+from tests.rules.contexts import context_of, unread
 
 KNOWN = {"status": b"502", "reason": b"connection <refused>", "request-id": b"id-1"}
 
@@ -42,7 +42,7 @@ def test_variables_are_filled_in(name, text, sent):
 
 
 def test_what_is_not_known_without_a_request_is_empty():
-    assert ErrorPage("p.txt", "{status}[{target}][{request-id}]").body(None, KNOWN) == b"502[][id-1]"
+    assert ErrorPage("p.txt", "{status}[{target}][{request-id}]").body(unread(), KNOWN) == b"502[][id-1]"
 
 
 def loaded(tmp_path: Path, text: str):
@@ -108,7 +108,7 @@ def test_a_file_is_read_once_and_a_change_of_it_is_told(tmp_path):
 
     old = read_pages(loaded(tmp_path, text), read)
     assert asked == [str(page)]
-    assert old[str(page)].body(None, {}) == b"before"
+    assert old[str(page)].body(unread(), {}) == b"before"
     assert changed_pages(old, read_pages(loaded(tmp_path, text), read)) == []
     page.write_text("after")
     new = read_pages(loaded(tmp_path, text.replace("503: " + str(page), f"503: {other}")), read)

@@ -14,7 +14,7 @@ from l7.http.messages import LocalResponse, ResponseHead, StatusLine, lines_of
 from l7.rules.compile import RuleCompiler, RuleResources
 from l7.rules.rule import Rule
 from l7.rules.ruleset import RuleSet
-from tests.rules.contexts import context_of
+from tests.rules.contexts import context_of, unread
 
 
 def rules_of(tmp_path: Path, text: str, path: bytes | None = b"/") -> RuleSet | None:
@@ -127,20 +127,21 @@ response-headers:
     Cache-Control: max-age=60
     Content-Security-Policy: "default-src 'self'"
     X-Who: '{client}'
+    X-At: 'to {path}'
     X-A: é
   add: {Retry-After: '0'}
 backends: {a.test: {servers: [b]}}
 """
 
 
-OTHERS = ("Content-Security-Policy", "X-Who", "X-A", "Retry-After")
+OTHERS = ("Content-Security-Policy", "X-Who", "X-At", "X-A", "Retry-After")
 
 
 @pytest.mark.parametrize(
     ("status", "fields", "added"),
     [
         (401, ("www-authenticate: Basic",), OTHERS),
-        (503, ("Retry-After: 5", "Allow: GET"), ("WWW-Authenticate", "Content-Security-Policy", "X-Who", "X-A")),
+        (503, ("Retry-After: 5", "Allow: GET"), ("WWW-Authenticate", *OTHERS[:-1])),
         (200, (), ("WWW-Authenticate", "Cache-Control", *OTHERS)),
         (200, ("cache-control: no-store",), ("WWW-Authenticate", *OTHERS)),
     ],
@@ -155,8 +156,18 @@ def test_what_an_answer_of_our_own_says_itself_stays(
     assert answer.fields[: len(fields)] == fields
     assert tuple(field.partition(":")[0] for field in answer.fields[len(fields) :]) == added
     assert "X-Who: 192.0.2.7" in answer.fields
-    unread = rules.own(None, LocalResponse(status, "text/plain", b"x", fields))
-    assert [field for field in answer.fields if field not in unread.fields] == ["X-Who: 192.0.2.7"]
+    less = rules.own(unread(), LocalResponse(status, "text/plain", b"x", fields))
+    assert [field for field in answer.fields if field not in less.fields] == ["X-At: to /a/b"]
+
+
+def test_what_another_rule_says_in_an_answer_of_our_own_can_be_changed(tmp_path: Path) -> None:
+    rules = rules_of(
+        tmp_path,
+        "response-headers: {remove: [ratelimit], set: {RateLimit-Policy: x}}\nbackends: {a.test: {servers: [b]}}",
+    )
+    assert rules is not None
+    own = LocalResponse(429, "", b"", ("Retry-After: 1", 'RateLimit-Policy: "l7";q=1;w=1', 'RateLimit: "l7";r=0;t=1'))
+    assert rules.own(context_of(), own).fields == ("Retry-After: 1", "RateLimit-Policy: x")
 
 
 def test_each_rule_says_its_setting(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_answers_tell_what_is_left(limiter: RateLimiter) -> None:
     assert response.lines == [b'RateLimit-Policy: "l7";q=11;w=6', b'RateLimit: "l7";r=10;t=1']
     own = limit.on_own(context, LocalResponse(404, "", b"", ("A: b",)))
     assert own.fields == ("A: b", 'RateLimit-Policy: "l7";q=11;w=6', 'RateLimit: "l7";r=10;t=1')
-    assert limit.on_own(None, own) is own
+    assert limit.on_own(asked(), own) is own
     assert [limit.admits_at_once(asked()) for _ in range(11)] == [True] * 10 + [False]
     refused = asked()
     with pytest.raises(ProxyError, match="too many requests: try again in 1 s") as caught:

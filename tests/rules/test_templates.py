@@ -10,7 +10,7 @@ from l7.config.values.templates import OF_FAILURES, OF_REQUESTS
 from l7.rules.context import RuleContext
 from l7.rules.ruleset import RuleSet
 from l7.rules.templates import VALUES, Template
-from tests.rules.contexts import context_of
+from tests.rules.contexts import context_of, unread
 
 
 def expand(text: str, context: RuleContext | None = None) -> bytes | None:
@@ -127,11 +127,11 @@ def test_value_with_a_control_character_is_not_sent(user: bytes) -> None:
 
 
 def test_request_that_could_not_be_read() -> None:
-    assert Template.parse("plain").expand(None) == b"plain"
-    assert Template.parse("{client}").expand(None) is None
+    known = Template.parse("{client} {host}{target}{route}{user} {scheme} {port}").expand(unread())
+    assert known == b"192.0.2.7  http 80"
     page = Template.parse("{status} {reason} {client}.", OF_FAILURES)
-    assert page.body(None, "text/html", {"status": b"400", "reason": b"<b>"}) == b"400 &lt;b&gt; ."
-    assert page.body(None, "text/html") == b"  ."
+    assert page.body(unread(), "text/html", {"status": b"400", "reason": b"<b>"}) == b"400 &lt;b&gt; 192.0.2.7."
+    assert page.body(unread(), "text/html") == b"  192.0.2.7."
 
 
 @pytest.mark.parametrize(

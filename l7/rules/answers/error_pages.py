@@ -47,10 +47,10 @@ class ErrorPage:
         """Whether it is for programs."""
         return self.media_type == JSON
 
-    def body(self, context: RuleContext | None, known: Mapping[str, bytes]) -> bytes:
+    def body(self, context: RuleContext, known: Mapping[str, bytes]) -> bytes:
         """What is sent, with values escaped as its type needs it.
 
-        :param context: the request; None where none could be read.
+        :param context: the request, also one that could not be read.
         :param known: the status, the reason, and what else is known without a request, by the name of its variable.
         """
         return self._template.body(context, self.media_type, known)

@@ -48,10 +48,8 @@ class CompressionRule(Rule):
         """Note what the client takes, and tell the server both forms of the tags that it names."""
         context.asked = Asked(context.head, self.codings)
 
-    def own(self, context: RuleContext | None, answer: LocalResponse) -> LocalResponse:
-        """An answer of l7's own, compressed where it may be; as it is where no request could be read."""
-        if context is None:
-            return answer
+    def own(self, context: RuleContext, answer: LocalResponse) -> LocalResponse:
+        """An answer of l7's own, compressed where it may be."""
         if context.asked is None:
             context.asked = Asked(context.head, self.codings)
         return self._own.coded(context.asked, answer)

@@ -15,6 +15,7 @@ cdef class RequestHeadersRule(RequestRule):
     cpdef on_request(self, RuleContext context)
 
 cdef class ResponseHeadersRule(ResponseRule):
+    cdef frozenset _taken
     cdef str _words
     cdef public FieldChanges changes
 

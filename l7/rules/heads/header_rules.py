@@ -1,7 +1,8 @@
 """Header rules of a route: `request-headers` for what a server gets, `response-headers` for what a client gets.
 
 An answer of l7's own gets the fields of a rule, too, but keeps what it says itself: a 401 its challenge, a 503 its
-Retry-After. What describes a server's content, or how long that may be kept, is not said of l7's refusals.
+Retry-After. What describes a server's content, or how long that may be kept, is not said of l7's refusals. What another
+rule has said, as ``rate-limit`` does, can be changed as in an answer of a server.
 
 Hot: each is called by its pointer, and hands the head on to `l7.rules.heads.headers`.
 """
@@ -16,7 +17,7 @@ from l7.config.sections.headers import RequestHeaders, ResponseHeaders, plain
 from l7.config.values.scalars import REDACTED
 from l7.http.messages import LocalResponse, ResponseHead
 from l7.rules.context import RuleContext
-from l7.rules.heads.headers import FieldChanges
+from l7.rules.heads.headers import FieldChanges, Line
 from l7.rules.inheritance import Placed, RouteSettings
 from l7.rules.rule import RequestRule, ResponseRule
 
@@ -27,6 +28,10 @@ _OF_CONTENT = frozenset(
 """What an answer of l7's own says itself, or not at all."""
 _OF_FRESHNESS = frozenset(b"cache-control expires etag last-modified".split())
 """What is meant for a server's content: a refusal that caches keep outlives its reason."""
+_OF_RULES = frozenset(b"ratelimit ratelimit-policy".split())
+"""What an answer of l7's own has of another rule."""
+_OF_CONNECTIONS = frozenset(("client", "request-id", "scheme", "port"))
+"""The variables that are known of a request which could not be read."""
 
 
 class RequestHeadersRule(RequestRule):
@@ -62,13 +67,15 @@ class RequestHeadersRule(RequestRule):
 class ResponseHeadersRule(ResponseRule):
     """Changes the fields that a client gets."""
 
-    __slots__ = ("_words", "changes")
+    __slots__ = ("_taken", "_words", "changes")
 
     setting = "response-headers"
 
     def __init__(self, path: Path, section: ResponseHeaders) -> None:
         super().__init__(path)
         self.changes = FieldChanges(section.remove, section.set, section.add)
+        self._taken = _OF_RULES & {_key(name) for name in (*section.remove, *section.set)}
+        """The fields of other rules that go from an answer of l7's own, too."""
         self._words = "; ".join(_words(section))
 
     @classmethod
@@ -96,14 +103,31 @@ class ResponseHeadersRule(ResponseRule):
         """Change the head of a server's answer."""
         response.runs = self.changes.apply(response.runs, context)
 
-    def on_own(self, context: RuleContext | None, answer: LocalResponse) -> LocalResponse:
-        """The same answer of l7's own with the fields that are set and added, but for those that it has already."""
-        own = _OF_CONTENT | {field.partition(":")[0].lower().encode("ascii") for field in answer.fields}
+    def on_own(self, context: RuleContext, answer: LocalResponse) -> LocalResponse:
+        """The same answer of l7's own with the fields that are set and added, but for those that it has already.
+
+        Where the request could not be read, fields with variables of it are left out.
+        """
+        fields: tuple[str, ...] = answer.fields
+        if self._taken:
+            fields = tuple([field for field in fields if _key(field.partition(":")[0]) not in self._taken])
+        own = _OF_CONTENT | {_key(field.partition(":")[0]) for field in fields} - _OF_RULES
         if answer.status >= 400:
             own |= _OF_FRESHNESS
-        written = [line.write(context) for line in self.changes.lines if line.key not in own]
-        fields = tuple([line.decode("latin-1") for line in written if line])
-        return answer._replace(fields=(*answer.fields, *fields)) if fields else answer
+        unread = not context.head.line
+        lines = [line for line in self.changes.lines if line.key not in own and not (unread and _is_of_request(line))]
+        written = [line.write(context) for line in lines]
+        return answer._replace(fields=(*fields, *[line.decode("latin-1") for line in written if line]))
+
+
+def _key(name: str) -> bytes:
+    """A name of a field as it is compared."""
+    return name.lower().encode("ascii")
+
+
+def _is_of_request(line: Line) -> bool:
+    """Whether there is a variable in a line that only a request that could be read has a value for."""
+    return not _OF_CONNECTIONS.issuperset(line.value.variables)
 
 
 def _beside(general: ResponseHeaders, nearer: list[ResponseHeaders]) -> ResponseHeaders:

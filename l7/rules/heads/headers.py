@@ -38,9 +38,9 @@ class Line:
         self._secure = self.key == _SECURE_ONLY
         self.fixed = None if not constant or self._secure else self.name + constant
 
-    def write(self, context: RuleContext | None) -> bytes:
+    def write(self, context: RuleContext) -> bytes:
         """The line for a request; empty where none is sent: for a value that is empty, or holds a control character."""
-        if self._secure and (context is None or scheme_of(context) != b"https"):
+        if self._secure and scheme_of(context) != b"https":
             return b""
         value = self.value.expand(context)
         if not value:
@@ -103,7 +103,7 @@ class FieldChanges:
         self.names = self._gone | {line.key for line in self.lines}
         """All names of which it says anything, as they are compared."""
 
-    def apply(self, runs: list[bytes], context: RuleContext | None) -> list[bytes]:
+    def apply(self, runs: list[bytes], context: RuleContext) -> list[bytes]:
         """The lines of a head after the changes; ``runs`` stays as it is."""
         changed = self._kept(runs) if self._quick else runs[:]
         if self._fixed:
@@ -112,7 +112,7 @@ class FieldChanges:
             self._write(changed, context)
         return changed
 
-    def _write(self, changed: list[bytes], context: RuleContext | None) -> None:
+    def _write(self, changed: list[bytes], context: RuleContext) -> None:
         for line in self._written:
             if isinstance(line, bytes):
                 changed.append(line)
