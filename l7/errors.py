@@ -12,9 +12,8 @@ data). ``--`` is a request that went well.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
-
-from l7.dataclass import dataclass
 
 
 class Side(Enum):

@@ -9,8 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import struct
-
-from l7.dataclass import dataclass
+from dataclasses import dataclass
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 """What version 2 begins with (2.2)."""

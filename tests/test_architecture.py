@@ -30,7 +30,6 @@ TOP_LEVEL = {
 
 FLOORS = {
     "l7.compiled": 0,
-    "l7.dataclass": 0,
     "l7.errors": 1,
     "l7.descriptors": 1,
     "l7.oserrors": 1,
@@ -379,15 +378,6 @@ def dependencies_are_declared(modules: list[Module]) -> Complaints:
                 yield f"{module.name}:{found.line}: {found.target} is not among install_requires"
 
 
-def dataclasses_are_cheap(modules: list[Module]) -> Complaints:
-    """What `l7.dataclass` is for."""
-    for module in modules:
-        for node in ast.walk(module.tree):
-            if isinstance(node, ast.ImportFrom) and node.module == "dataclasses" and module.name != "l7.dataclass":
-                for name in {"dataclass", "field"}.intersection(alias.name for alias in node.names):
-                    yield f"{module.name}:{node.lineno}: {name} is imported from l7.dataclass"
-
-
 def local_imports_have_reasons(modules: list[Module]) -> Complaints:
     names = {module.name for module in modules}
     used = set()
@@ -487,7 +477,6 @@ BAD: dict[Checker, dict[str, str]] = {
         "l7.workers.upstream.relay": "from l7.workers.downstream.http1_exchange import Http1Exchange"
     },
     dependencies_are_declared: {"l7.config.loader": "import requests"},
-    dataclasses_are_cheap: {"l7.cli": "from dataclasses import dataclass, field"},
     local_imports_have_reasons: {"l7.cli": "def f():\n    import json"},
     modules_are_short: {"l7.cli": "x = 1\n" * (MAX_MODULE + 1)},
     functions_are_short: {"l7.cli": "def f():\n    '''Words.'''\n" + "    x = 1\n" * MAX_FUNCTION},

@@ -6,10 +6,8 @@ A file that cannot be read as one of these is the same as none: it is written an
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
-
-from l7.dataclass import dataclass
 
 R = TypeVar("R", bound="StoredRecord")
 

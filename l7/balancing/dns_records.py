@@ -6,9 +6,9 @@ name server that fails must not take servers away that serve.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from l7.dataclass import dataclass, field
 from l7.networks import host_port
 
 FIRST_PAUSE = 1.0

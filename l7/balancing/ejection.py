@@ -8,10 +8,10 @@ to a bad request, so it takes a server out only when it fails `WORSE` times as o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
 from l7 import oserrors
-from l7.dataclass import dataclass
 from l7.sharedmem import layout
 from l7.tls.servers import failure_numbers
 

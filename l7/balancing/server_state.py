@@ -7,12 +7,12 @@ gets its weight back step by step (slow start).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TypeVar
 
 from l7.balancing import ejection
 from l7.config.sections.backends import Backend
-from l7.dataclass import dataclass
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.units import show_duration

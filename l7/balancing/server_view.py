@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from l7.balancing import health
@@ -29,7 +30,6 @@ from l7.balancing.server_state import (
 from l7.balancing.sticky import Stickiness
 from l7.config.sections.backends import Backend, Health, Server, merged
 from l7.config.values.addresses import Address
-from l7.dataclass import dataclass
 from l7.http.cookies import cookies_of, values_of
 from l7.http.messages import RequestHead
 from l7.sharedmem.counters import CounterWriter

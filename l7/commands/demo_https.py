@@ -13,10 +13,10 @@ import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from l7.config.generation import Loaded
 from l7.config.values.addresses import Address
-from l7.dataclass import dataclass
 from l7.master.resources.privileges import Identity
 from l7.telemetry.events import complain
 from l7.tls import self_signed

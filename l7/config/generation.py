@@ -5,10 +5,10 @@ from __future__ import annotations
 import pickle
 import zlib
 from collections.abc import ItemsView, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from l7.config.schema import Config
 from l7.config.values.names import show_path
-from l7.dataclass import dataclass, field
 from l7.errors import Problem
 
 Path = tuple[str | int, ...]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from l7.config.schema import Config, ListenerConfig
 from l7.config.values.listener import FIRST_TLS_PORT
-from l7.dataclass import dataclass
 from l7.errors import BAD_REQUEST, ProxyError
 from l7.exchange import Exchange
 from l7.http import forwarding

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from l7.balancing.routing import Match, Routes
@@ -9,7 +10,6 @@ from l7.config.generation import Sources
 from l7.config.schema import Backend, Config
 from l7.config.values.names import printable
 from l7.config.values.server_names import OF_REQUEST
-from l7.dataclass import dataclass
 from l7.errors import NO_ROUTE, ProxyError
 from l7.explain.asked import AskedRequest, Question, asked, listener_of, redirect_of, unread
 from l7.explain.rules import RuleFindings, find_rules, unrouted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from l7.balancing.routing import Match, Routes
@@ -9,7 +10,6 @@ from l7.config.generation import Path, Sources
 from l7.config.schema import Config
 from l7.config.sections.headers import is_secret
 from l7.config.values.names import printable, show_path
-from l7.dataclass import dataclass
 from l7.errors import LOOP, ProxyError
 from l7.explain.asked import AskedRequest
 from l7.http.forwarding import MOST_HOPS, loops, without

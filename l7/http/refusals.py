@@ -6,7 +6,8 @@ log alone (``seen``). Of a field that is its name, never its value.
 
 from __future__ import annotations
 
-from l7.dataclass import dataclass
+from dataclasses import dataclass
+
 from l7.errors import (
     BAD_REQUEST,
     BAD_RESPONSE,

@@ -8,9 +8,9 @@ what they are (`l7.ipc.codec` says what may be added without a new `PROTOCOL`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Literal
 
-from l7.dataclass import dataclass, field
 from l7.ipc.codec import Codec
 
 PROTOCOL = 2

@@ -7,8 +7,8 @@ answer comes, so that the two l7 of an upgrade can ask at the same time. What wa
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass, field
 
-from l7.dataclass import dataclass, field
 from l7.ipc.codec import Codec
 from l7.ipc.rights import rights, room
 

@@ -6,10 +6,10 @@ the command that prints it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from l7 import __version__
-from l7.dataclass import dataclass
 from l7.ipc.codec import Codec
 
 Answer = dict[str, Any]

@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from l7.clock import monotonic
-from l7.dataclass import dataclass
 from l7.ipc.channel import Channel
 from l7.ipc.messages import Adopt
 from l7.master.children.handle import ChildProcess

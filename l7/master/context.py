@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from l7.dataclass import dataclass
 from l7.master.children.close_in_child import CloseInChild
 from l7.master.children.poll import Poll
 from l7.master.children.signals import SignalQueue

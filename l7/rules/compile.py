@@ -6,11 +6,11 @@ The order is that of `docs/rules.rst`: what refuses, what answers, what changes 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from l7.balancing.routing import Match, Routes
 from l7.config.model import SecretStr
 from l7.config.schema import Config
-from l7.dataclass import dataclass, field
 from l7.rules.access import AllowRule, DenyRule
 from l7.rules.answers.error_pages import ErrorPagesRule, Pages
 from l7.rules.answers.redirect import RedirectRule

@@ -6,7 +6,7 @@ import errno
 import importlib.util
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from l7.config.file_content import why_unreadable
@@ -17,7 +17,6 @@ from l7.config.sections.tls import CertificateFiles
 from l7.config.values.acme import is_certifiable
 from l7.config.values.names import printable
 from l7.config.values.routekeys import routes_of
-from l7.dataclass import dataclass, field
 from l7.errors import ConfigError, Problem
 from l7.tls.certificates import Certificate, CertificateError, day
 from l7.tls.contexts import covers

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import ssl
 import time
+from dataclasses import dataclass
 
-from l7.dataclass import dataclass
 from l7.errors import L7Error
 
 DAY = 86400

@@ -15,9 +15,9 @@ from __future__ import annotations
 import hashlib
 import ssl
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
-from l7.dataclass import dataclass, field
 from l7.tls.certificates import Certificate, load_into
 from l7.tls.details import TlsEntrance
 

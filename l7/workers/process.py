@@ -12,6 +12,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import gevent
@@ -22,7 +23,6 @@ from gevent.util import format_run_info
 from l7.balancing.dns_records import ResolvedEndpoint
 from l7.clock import monotonic
 from l7.config.generation import Generation
-from l7.dataclass import dataclass, field
 from l7.descriptors import raise_limit
 from l7.ipc.channel import Channel, Received
 from l7.ipc.messages import (

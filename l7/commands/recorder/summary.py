@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from l7.commands.control_client import printable_line
-from l7.dataclass import dataclass, field
 from l7.telemetry.recorder.records import RequestRecord
 from l7.telemetry.stories.times import lasted
 

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from l7.clock import monotonic
 from l7.commands.rehearsal import messages
 from l7.commands.rehearsal.results import Results
-from l7.dataclass import dataclass
 
 PATIENCE = 30.0
 """Seconds after which a request is given up."""

@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from l7.clock import monotonic
@@ -17,7 +18,6 @@ from l7.commands.rehearsal.instance import Instance
 from l7.commands.rehearsal.origin import start_servers
 from l7.commands.rehearsal.results import Results
 from l7.config.generation import Loaded
-from l7.dataclass import dataclass, field
 from l7.errors import StartError
 from l7.ipc.requests import Answer, ReloadRequest, StatusRequest
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from l7.clock import monotonic
-from l7.dataclass import dataclass, field
 
 SHOWN = 10
 """Failures that are described one by one."""

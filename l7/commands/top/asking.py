@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
-from l7.dataclass import dataclass
 from l7.errors import ConfigError, StartError
 
 

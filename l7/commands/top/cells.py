@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from urwid import calc_text_pos, calc_width
 
 from l7.config.values.names import printable
-from l7.dataclass import dataclass
 from l7.telemetry.stories.times import lasted
 
 LONGEST = 600

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from l7.commands.top.cells import Glyphs, fit, width_of
-from l7.dataclass import dataclass
 from l7.ipc.requests import Answer
 
 Piece = tuple[str, str]

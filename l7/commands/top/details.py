@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from l7.commands.control_client import ask, lines, printable_line
 from l7.commands.recorder.connection import recorder_view
 from l7.commands.recorder.why import situations_of
 from l7.commands.server import story as server_story
 from l7.config.reading import flags
-from l7.dataclass import dataclass
 from l7.errors import StartError
 from l7.ipc.requests import Answer, HistoryRequest, OverviewRequest
 from l7.telemetry.recorder.reader import RecorderReader

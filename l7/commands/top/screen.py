@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import urwid
@@ -14,7 +14,6 @@ from l7.commands.top.drawing import TableBox, TextBox, canvas_of, folded
 from l7.commands.top.heading import heading, notices, tabs
 from l7.commands.top.help import HELP
 from l7.commands.top.tables import FAILURES, ROUTES, SERVERS, WORKERS, rows_of
-from l7.dataclass import dataclass
 from l7.ipc.requests import Answer
 
 LEAST = (40, 10)

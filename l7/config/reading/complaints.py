@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -13,7 +14,6 @@ from l7.config.generation import Path
 from l7.config.reading.inheritance import DEFAULTS
 from l7.config.schema import Backend, Config
 from l7.config.values.names import did_you_mean, printable, show_path
-from l7.dataclass import dataclass
 from l7.errors import Problem
 from l7.units import quoted
 

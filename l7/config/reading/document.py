@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -17,7 +18,6 @@ import yaml
 from l7.config.file_content import read_file
 from l7.config.generation import Path
 from l7.config.values.names import show_path
-from l7.dataclass import dataclass, field
 from l7.errors import Problem
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

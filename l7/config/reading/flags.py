@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -20,7 +21,6 @@ from l7.config.reading.version import version
 from l7.config.schema import Config
 from l7.config.section import section_of
 from l7.config.values.names import did_you_mean, printable
-from l7.dataclass import dataclass, field
 from l7.errors import ConfigError, Problem
 from l7.units import quoted
 

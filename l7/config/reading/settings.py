@@ -10,6 +10,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -18,7 +19,6 @@ from pydantic.fields import FieldInfo
 from l7.config.schema import Config
 from l7.config.section import Section, section_of
 from l7.config.values.scalars import Flag, Form
-from l7.dataclass import dataclass
 
 PREFIX = "L7_"
 """What the name of every variable of l7 begins with."""

@@ -8,6 +8,7 @@ import re
 import sys
 import typing
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -19,7 +20,6 @@ from l7.config.section import section_of
 from l7.config.sections.listeners import ListenerConfig, ListenerTls
 from l7.config.sections.tls import Acme, CertificateFiles, ExternalAccount, Tls
 from l7.config.values.scalars import Flag, Form
-from l7.dataclass import dataclass
 
 INTRODUCTION = """\
 .. This page is generated: python -m l7.config.rendering.reference > docs/configuration.rst

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass
 
-from l7.dataclass import dataclass
 from l7.networks import host_port, normal_host
 from l7.units import quoted
 

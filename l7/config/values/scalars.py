@@ -9,12 +9,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from l7.config.model import SecretStr
 from l7.config.values.addresses import LONGEST_UNIX_PATH, Address, unix_path
 from l7.config.values.wildcards import collision
-from l7.dataclass import dataclass, field
 from l7.networks import UNIX, unmapped
 from l7.units import parse_duration, parse_size, quoted, show_duration, show_size
 

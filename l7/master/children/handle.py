@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import dataclass
 
 from l7.clock import monotonic
-from l7.dataclass import dataclass
 from l7.ipc.channel import Channel
 
 

@@ -16,6 +16,7 @@ import signal
 import socket
 import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from setproctitle import setproctitle
@@ -25,7 +26,6 @@ from l7.config.file_content import content_of
 from l7.config.generation import Loaded, PackedSources
 from l7.config.schema import Config
 from l7.config.sections.tls import Acme
-from l7.dataclass import dataclass
 from l7.ipc.codec import DecodeError
 from l7.ipc.opening import (
     CODEC,

@@ -11,10 +11,9 @@ import os
 import socket
 import struct
 from collections.abc import MutableMapping
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from typing import Any
 
-from l7.dataclass import dataclass
 from l7.errors import StartError
 from l7.networks import host_port
 

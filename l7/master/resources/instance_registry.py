@@ -15,9 +15,8 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
-from l7.dataclass import dataclass
 from l7.master.resources.listening_sockets import listens
 
 SUFFIX = ".json"

@@ -12,12 +12,11 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from l7.config.schema import Config
 from l7.config.sections.listeners import ListenerConfig
 from l7.config.values.addresses import Address
-from l7.dataclass import dataclass
 from l7.errors import StartError
 from l7.master.resources.inherited import InheritedSocket, ListenerKey
 from l7.master.resources.listening_sockets import (

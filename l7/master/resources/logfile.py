@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from dataclasses import dataclass
 
-from l7.dataclass import dataclass
 from l7.errors import StartError
 from l7.master.resources.privileged_opener import OpenerRefused, PrivilegedOpener
 from l7.master.resources.privileges import Identity, account, give_file

@@ -9,8 +9,8 @@ import grp
 import os
 import pwd
 import stat
+from dataclasses import dataclass
 
-from l7.dataclass import dataclass
 from l7.errors import StartError
 
 CAP_NET_BIND_SERVICE = 1 << 10

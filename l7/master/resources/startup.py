@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
 
 from l7.acme import storage
 from l7.config.generation import Loaded
 from l7.config.schema import Config
 from l7.config.sections.tls import Acme
-from l7.dataclass import dataclass, field
 from l7.descriptors import raise_limit
 from l7.errors import StartError
 from l7.master.resources.control_socket import ControlSocket, open_control

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from l7.acme.storage import folder_of
@@ -13,7 +13,6 @@ from l7.config.comparison import with_other_servers
 from l7.config.generation import Generation, Loaded, Reference
 from l7.config.schema import Backend, Config
 from l7.config.values.names import printable
-from l7.dataclass import dataclass, field
 from l7.errors import ConfigError, L7Error, StartError
 from l7.master.resources.listeners import Listener, config_of, describe
 from l7.master.resources.privileges import account, first_unprivileged_port, may_bind_any_port

@@ -9,13 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from l7.config.values.addresses import Address
 from l7.config.values.names import did_you_mean, printable
 from l7.config.values.routekeys import normal_route_key, routes_of
-from l7.dataclass import dataclass
 from l7.errors import L7Error
 from l7.ipc.requests import Answer, ServerRequest, refusal
 from l7.master.state.shared_state import SharedMemoryOwner

@@ -6,7 +6,7 @@ that a worker fills (0 to n-1). Two workers of one index, the old one and the ne
 
 from __future__ import annotations
 
-from l7.dataclass import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ Values are replaced, never changed; what follows from them is asked here and dec
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from l7.dataclass import dataclass, field
 from l7.master.supervision.events import GenerationPlan, ReloadRequested
 from l7.master.supervision.lifecycle import ENDS, LIVE, ChildState, MasterPhase
 

@@ -9,10 +9,9 @@ import contextlib
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from l7.dataclass import dataclass
 from l7.telemetry.recorder import layout as words
 from l7.telemetry.recorder.records import RequestRecord, record_of
 from l7.telemetry.recorder.request_filter import RequestFilter

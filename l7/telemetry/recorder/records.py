@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from l7.dataclass import dataclass
 from l7.telemetry.recorder import layout as words
 
 

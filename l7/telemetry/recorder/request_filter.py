@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from l7.dataclass import dataclass
+from dataclasses import dataclass
+
 from l7.http.grammar import REQUEST_ID
 from l7.telemetry.recorder.records import RequestRecord
 from l7.units import quoted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from l7.balancing import ejection, health
@@ -20,7 +21,6 @@ from l7.balancing.server_state import (
 from l7.balancing.server_view import PROVING, why_out
 from l7.config.schema import Backend, Server
 from l7.config.sections.backends import merged
-from l7.dataclass import dataclass
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import place

@@ -6,12 +6,12 @@ No request pays for it: nothing is written down for one that is not there anyhow
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from l7.balancing.server_state import ServerRecord
 from l7.balancing.server_view import PROVING
 from l7.config.sections.backends import Backend
-from l7.dataclass import dataclass
 from l7.sharedmem import layout
 from l7.sharedmem.server_history import BY_MASTER, BY_MONITOR, ServerHistory, StateChange
 from l7.telemetry.servers.changes import ServerChange, plain

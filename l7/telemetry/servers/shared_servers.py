@@ -6,13 +6,13 @@ For the master and the monitor process alike: whoever says anything of servers g
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from l7.balancing.dns_records import ResolvedEndpoint
 from l7.balancing.server_state import ServerRecord, read_record
 from l7.config.schema import Backend, Server
 from l7.config.sections.backends import merged
 from l7.config.values.addresses import Address
-from l7.dataclass import dataclass
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import RowKey
 from l7.sharedmem.memory import SharedMemory

@@ -6,9 +6,9 @@ Lines are plain text; who prints them escapes what clients have sent.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from l7.dataclass import dataclass
 from l7.telemetry.recorder.records import Attempt, RequestRecord
 from l7.telemetry.stories.advice import ended_by, next_look
 from l7.telemetry.stories.situations import Situation, lines_of

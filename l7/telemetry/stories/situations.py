@@ -7,9 +7,9 @@ knows of servers (`l7.telemetry.servers.past_states`) and from the records of ot
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from l7.dataclass import dataclass
 from l7.telemetry.recorder.records import RequestRecord
 from l7.telemetry.stories.times import lasted, moment
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from l7 import clock
-from l7.dataclass import dataclass, field
 from l7.errors import ProxyError
 from l7.exchange import Exchange
 from l7.telemetry.tracing.trace_context import TraceParent, written

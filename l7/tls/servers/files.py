@@ -6,12 +6,12 @@ import dataclasses
 import ssl
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from l7.config.generation import Loaded, Path, problem_at
 from l7.config.sections.server_tls import ServerTls
 from l7.config.sections.tls import CertificateFiles
 from l7.config.values.names import printable
-from l7.dataclass import dataclass, field
 from l7.errors import ConfigError, Problem
 from l7.tls.certificate_files import TRIES, Read, TlsFiles, read_authorities, read_pair, read_tls
 from l7.tls.certificates import Certificate, CertificateError, CertificateInfo, day

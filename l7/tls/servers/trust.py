@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import ssl
+from dataclasses import dataclass, field
 
-from l7.dataclass import dataclass, field
 from l7.errors import L7Error
 from l7.tls.certificates import Certificate, load_into
 from l7.tls.contexts import PROTOCOLS, SUITES

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipaddress
 import socket
 from _socket import socket as Socket
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from l7.config.sections.listeners import HANDED_DOWN, ListenerConfig
-from l7.dataclass import dataclass
 from l7.http.forwarding import Hop
 from l7.networks import host_port
 from l7.tls.contexts import ListenerContexts

@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import gevent
@@ -23,7 +23,6 @@ from l7.acme import schedule
 from l7.acme.records import Account, HostRecord, record_of
 from l7.acme.storage import ACCOUNT, certificate_name, record_name
 from l7.config.sections.tls import Acme
-from l7.dataclass import dataclass, field
 from l7.errors import L7Error
 from l7.ipc.messages import FileStored, LoadStorage, Message, StorageLoaded, StoredFile, StoreFile
 from l7.sharedmem.challenges import ChallengeTable

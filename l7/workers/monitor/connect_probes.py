@@ -11,12 +11,12 @@ import heapq
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import gevent
 
 from l7.balancing.server_state import KNOCK
 from l7.clock import monotonic
-from l7.dataclass import dataclass
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.telemetry.events import Events, named

@@ -14,6 +14,7 @@ import random
 import ssl
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import gevent
@@ -25,7 +26,6 @@ from l7.clock import monotonic
 from l7.config.schema import Limits
 from l7.config.sections.backends import Backend, Health
 from l7.config.values.addresses import Address
-from l7.dataclass import dataclass, field
 from l7.errors import RESPONSE_HEAD_TOO_LARGE, ProxyError
 from l7.http.framing import BodyReader, response_reader
 from l7.http.heads import HeadReader

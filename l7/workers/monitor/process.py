@@ -16,6 +16,7 @@ import ssl
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from gevent import get_hub, spawn
@@ -28,7 +29,6 @@ from l7.balancing.server_state import StateRules
 from l7.config.generation import Generation
 from l7.config.schema import Backend, Config
 from l7.config.values.addresses import Address
-from l7.dataclass import dataclass, field
 from l7.descriptors import raise_limit
 from l7.ipc.channel import Channel, Received
 from l7.ipc.messages import (

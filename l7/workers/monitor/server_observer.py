@@ -10,13 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import gevent
 
 from l7.balancing import ejection
 from l7.balancing.server_state import NANO, ServerRecord, ServerState, ServerStatus, StateRules, evaluate, read_record
-from l7.dataclass import dataclass
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.server_history import HistoryHead, ServerHistory, StateChange

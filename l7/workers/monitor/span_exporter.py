@@ -11,6 +11,7 @@ import random
 import socket
 import ssl
 from collections import deque
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import gevent
@@ -21,7 +22,6 @@ from l7 import __version__
 from l7.clock import monotonic
 from l7.config.sections.tracing import Tracing
 from l7.config.values.names import printable
-from l7.dataclass import dataclass
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.layout import place
 from l7.sharedmem.master_gauges import SPANS_EXPORTED, SPANS_OVERFLOWED, SPANS_REFUSED

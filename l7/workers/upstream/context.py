@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
 
 from l7.balancing.dns_records import ResolvedEndpoint
-from l7.dataclass import dataclass, field
 from l7.rules.answers.error_pages import Pages
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.rate_limits import RateLimitTable

@@ -10,13 +10,13 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import gevent
 from gevent.event import Event
 
 from l7.balancing.members import Member
 from l7.clock import monotonic
-from l7.dataclass import dataclass
 from l7.errors import CONNECT_TIMEOUT, NO_RESOURCES, ProxyError
 from l7.workers.upstream.backend import BackendRuntime, BackendTable
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import gevent
@@ -17,7 +18,6 @@ from gevent import socket as green
 from gevent.event import AsyncResult
 
 from l7.clock import monotonic
-from l7.dataclass import dataclass
 from l7.errors import L7Error
 from l7.sharedmem.master_gauges import STARTED, MasterGauges
 from l7.sharedmem.scoreboard import IN_FLIGHT, Scoreboard

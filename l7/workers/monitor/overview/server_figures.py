@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from l7.balancing.server_state import ServerState
 from l7.config.schema import Backend, Config
-from l7.dataclass import dataclass, field
 from l7.sharedmem.layout import (
     ADMIN_SINCE,
     ADMIN_WEIGHT,
