@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,16 @@ def pytest_configure(config: pytest.Config) -> None:
     expected, found = os.environ.get("EXPECT_L7"), f"{package.compiled.flavour()}, {Path(package.__file__).parent}"
     if expected and (not found.startswith(expected) or CHECKOUT in Path(package.__file__).resolve().parents[1:3]):
         raise pytest.UsageError(f"the l7 to test is to be installed, and {expected}; this one is {found}")
+    _hear_signals()
+
+
+def _hear_signals() -> None:
+    """Let the programs that tests start hear what whoever started us does not, as ``nohup`` and a shell's ``&`` do."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)  # a program that is started begins with the default instead
 
 
 def pytest_report_header() -> str:

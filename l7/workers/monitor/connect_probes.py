@@ -20,6 +20,7 @@ from l7.clock import monotonic
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.telemetry.events import Events, named
+from l7.workers.monitor.row_changes import RowChanges
 from l7.workers.runtime.pause import pause
 from l7.workers.transport.dial import BacklogFull, Endpoint, OutOfResources, dial
 from l7.workers.transport.stream import DeadlineSweeper, StreamLost, StreamTimeout
@@ -58,17 +59,17 @@ class ProbedServer:
 class ConnectProbes:
     """Probes servers; for the monitor process only, the one writer of its lane.
 
-    :param rows: all rows that may be of an unreachable server.
+    :param changes: tells of the rows that may be of an unreachable server.
     :param server_in: the server in a row, or None; asked once for each that is unreachable and was not named before.
     """
 
     def __init__(
-        self, writer: CounterWriter, events: Events, rows: Callable[[], Iterable[int]],
+        self, writer: CounterWriter, events: Events, changes: RowChanges,
         server_in: Callable[[int], ProbedServer | None],
     ) -> None:  # fmt: skip
         self._events = events
         self._writer = writer
-        self._rows = rows
+        self._changes = changes
         self._server_in = server_in
         self._sweeper = DeadlineSweeper(KNOCK / 2)
         self._by_row: dict[int, ProbedServer] = {}
@@ -77,8 +78,6 @@ class ConnectProbes:
         self._unreachable: dict[int, ProbedServer] = {}
         """The servers that are probed now, by row."""
         self._under_way = 0
-        self._changes = -1
-        self._seen: list[int] = []
 
     def start(self) -> None:
         """Begin, with servers that were unreachable before."""
@@ -106,17 +105,11 @@ class ConnectProbes:
 
     def _look(self) -> None:
         """Read which servers workers could not reach; at first also those that they could not reach before."""
-        first = True
         while True:
-            changes = self._writer.changes
-            if changes != self._changes:
-                self._changes = changes
-                rows = self._writer.changed_since(self._seen)
-                found = list(self._rows() if rows is None or first else rows)
-                first = False
-                for begin in range(0, len(found), ROWS):
-                    self._consider(found[begin : begin + ROWS])
-                    pause()
+            found = self._changes.news()
+            for begin in range(0, len(found), ROWS):
+                self._consider(found[begin : begin + ROWS])
+                pause()
             gevent.sleep(LOOK)
 
     def _consider(self, rows: Iterable[int]) -> None:

@@ -76,6 +76,7 @@ from l7.workers.monitor.overview.route_figures import RouteFigures
 from l7.workers.monitor.overview.server_figures import ServerFigures
 from l7.workers.monitor.overview.traffic_sampler import TrafficSampler
 from l7.workers.monitor.recorder_source import RecorderSource
+from l7.workers.monitor.row_changes import RowChanges
 from l7.workers.monitor.server_observer import ServerObserver, WatchedServer
 from l7.workers.monitor.span_exporter import SpanExporter
 from l7.workers.process import CANNOT_BOOT, MASTER_GONE
@@ -157,10 +158,10 @@ class MonitorWorker:
         self._config = spec.generation.config
         raise_limit()
         self._channel = LoopChannel(channel, self._on_message, self._on_end)
-        writer = spec.shared_memory.writer(MONITOR)
-        self.observer = ServerObserver(writer, spec.shared_memory.history, self._written_rows, self._watched_in)
+        memory, writer = spec.shared_memory, spec.shared_memory.writer(MONITOR)
+        self.observer = ServerObserver(writer, memory.history, RowChanges(memory, self._written_rows), self._watched_in)
         self.checks = HealthChecks(writer, events, self.observer.checked)
-        self.probes = ConnectProbes(writer, events, self._written_rows, self._server_in)
+        self.probes = ConnectProbes(writer, events, RowChanges(memory, self._written_rows), self._server_in)
         # Not a copy: ten thousand keys stay in the memory that all processes share.
         self._rows: ChainMap[Row, int] = ChainMap({}, cast("MutableMapping[Row, int]", spec.rows))
         self._resolved = dict(spec.resolved)
@@ -310,10 +311,10 @@ class MonitorWorker:
             if self._rows.get(key) != row:
                 self.sampler.forget(row)  # it was another server's
         self._rows.update(found)
+        self.observer.look_at(found.values())
         if self._by_row:
             self._by_row.update({row: key for key, row in found.items()})
-        backend = self._config.backends.get(name)
-        if backend is None or not self._begun:
+        if (backend := self._config.backends.get(name)) is None or not self._begun:
             return
         for server in backend.servers:
             if str(server.address) == label:

@@ -20,6 +20,7 @@ from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.server_history import HistoryHead, ServerHistory, StateChange
 from l7.telemetry.servers.changes import ServerChange
+from l7.workers.monitor.row_changes import RowChanges
 from l7.workers.runtime.pause import pause
 
 LOOK = 0.05
@@ -48,20 +49,18 @@ class WatchedServer:
 class ServerObserver:
     """Writes the histories of the monitor process.
 
-    :param rows: all rows that may have changed.
+    :param changes: tells of the rows that have changed.
     :param server_in: the server in a row; None where the row is of something else.
     """
 
     def __init__(
-        self, writer: CounterWriter, history: ServerHistory, rows: Callable[[], Iterable[int]],
+        self, writer: CounterWriter, history: ServerHistory, changes: RowChanges,
         server_in: Callable[[int], WatchedServer | None],
     ) -> None:  # fmt: skip
         self._writer = writer
         self._history = history
-        self._rows = rows
+        self._changes = changes
         self._server_in = server_in
-        self._seen: list[int] = []
-        self._changes = -1
         self._due: dict[int, int] = {}
         """When servers are to be looked at again whose state ends with time; monotonic nanoseconds."""
 
@@ -74,16 +73,16 @@ class ServerObserver:
         event = ServerChange.CHECKED_UP if up else ServerChange.CHECKED_DOWN
         self._append(row, self._history.head(row), event, time.monotonic_ns(), why, lasted)
 
+    def look_at(self, rows: Iterable[int]) -> None:
+        """Look soon at what has become of servers in rows of which nobody knew before whose they are."""
+        self._due.update(dict.fromkeys(rows, 0))
+
     # --- which --------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         again = 0
         while True:
-            changes = self._writer.changes
-            if changes != self._changes:
-                first, self._changes = self._changes < 0, changes
-                rows = self._writer.changed_since(self._seen)
-                self._look_at(self._rows() if rows is None or first else rows)
+            self._look_at(self._changes.news())
             now = time.monotonic_ns()
             if self._due and now >= again:
                 again = now + int(AGAIN * NANO)
@@ -100,6 +99,8 @@ class ServerObserver:
                     self._observe(row, server)
                 else:
                     self._due.pop(row, None)
+            else:
+                self._due.pop(row, None)
             if number % ROWS == 0:
                 pause()
 
