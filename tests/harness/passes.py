@@ -96,6 +96,7 @@ SLOW = (
     "e2e/test_balancing.py",
     "e2e/test_servers_in_traffic.py",
     "e2e/test_page.py",
+    "test_incidents.py",
     "e2e/test_http_requests.py",
     "http/test_properties.py",
     "config/test_jsonschema.py",

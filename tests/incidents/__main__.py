@@ -13,22 +13,17 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from tests.harness.l7process import ROOT
+from tests.harness.ports import reserved
 from tests.incidents import traffic
 from tests.incidents.proxies import L7, HAProxy, Nginx, Proxy
 
 INCIDENTS = ("slow-path", "retry-storm", "reload")
 PROXIES = {"l7": L7, "haproxy": HAProxy, "nginx": Nginx}
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def application(stack: ExitStack, number: int, incident: str) -> int:
@@ -40,14 +35,15 @@ def application(stack: ExitStack, number: int, incident: str) -> int:
     return int(process.stdout.readline())
 
 
-def wait_for(port: int) -> None:
-    """Wait until somebody listens on a port."""
+def wait_for(one: Proxy) -> None:
+    """Wait until a proxy listens."""
     deadline = time.monotonic() + 30
     while True:
         # From another address: one that nobody listens on may connect to itself.
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1, ("127.0.0.2", 0)):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", one.port), 1, ("127.0.0.2", 0)):
             return
-        assert time.monotonic() < deadline, f"nobody listens on {port}"
+        ended = one.process is None or one.process.poll() is not None
+        assert not ended and time.monotonic() < deadline, f"nobody listens on {one.port}: {one.said()}"
         time.sleep(0.05)
 
 
@@ -72,6 +68,25 @@ async def _with_script(ports: list[int], seconds: float) -> None:
     await asyncio.gather(traffic.customers(ports, seconds, 2), traffic.script(ports, seconds))
 
 
+@contextmanager
+def started(incident: str, directory: Path, names: Sequence[str], settings: str = "") -> Iterator[list[Proxy]]:
+    """The proxies of these names, each before its three servers.
+
+    :param settings: more lines of l7's configuration.
+    """
+    with ExitStack() as stack:
+        proxies = []
+        for name in names:
+            servers = [application(stack, number, incident) for number in (1, 2, 3)]
+            one = PROXIES[name](directory.absolute() / name, reserved(), servers, settings)
+            stack.callback(one.stop)
+            one.start()
+            proxies.append(one)
+        for one in proxies:
+            wait_for(one)
+        yield proxies
+
+
 def main() -> None:
     """Play one, and wait."""
     parser = argparse.ArgumentParser(prog="python -m tests.incidents")
@@ -82,16 +97,7 @@ def main() -> None:
     asked = parser.parse_args()
     asked.directory.mkdir(parents=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with ExitStack() as stack:
-        proxies = []
-        for name in asked.proxies:
-            servers = [application(stack, number, asked.incident) for number in (1, 2, 3)]
-            one = PROXIES[name](asked.directory.absolute() / name, free_port(), servers)
-            stack.callback(one.stop)
-            one.start()
-            proxies.append(one)
-        for one in proxies:
-            wait_for(one.port)
+    with started(asked.incident, asked.directory, asked.proxies) as proxies:
         play(asked.incident, proxies, asked.seconds)
         print(f"{time.strftime('%H:%M:%S')} over; look into {asked.directory}, then Ctrl-C", flush=True)
         with suppress(KeyboardInterrupt):

@@ -17,10 +17,11 @@ EXTENDED = (
 
 
 class Proxy:
-    """A proxy in its directory, before three servers."""
+    """A proxy in its directory, before three servers; ``settings`` are lines of l7's configuration."""
 
-    def __init__(self, directory: Path, port: int, servers: list[int]) -> None:
+    def __init__(self, directory: Path, port: int, servers: list[int], settings: str = "") -> None:
         directory.mkdir()
+        self.settings = settings
         self.directory = directory
         self.port = port
         self.servers = servers
@@ -47,6 +48,10 @@ class Proxy:
         """Let it read its configuration again."""
         raise NotImplementedError
 
+    def said(self) -> str:
+        """What it has written to its standard error."""
+        return (self.directory / "events").read_text("utf-8", "replace")
+
     def stop(self) -> None:
         """End it."""
         if self.process is not None:
@@ -63,12 +68,18 @@ class L7(Proxy):
     def configure(self, servers: int = 3, most: int = 0) -> None:
         limit = f", max-connections: {most}" if most else ""
         lines = "".join(f"      - {{address: '127.0.0.1:{port}'{limit}}}\n" for port in self.servers[:servers])
-        text = f"port: {self.port}\nbackends:\n  shop.example:\n    retries: 2\n    servers:\n{lines}"
+        text = f"port: {self.port}\n{self.settings}backends:\n  shop.example:\n    retries: 2\n    servers:\n{lines}"
         (self.directory / "l7.yml").write_text(text, "utf-8")
 
     def reload(self) -> None:
-        command = [sys.executable, "-m", "l7", "reload", "--control", "l7.control"]
-        subprocess.run(command, cwd=self.directory, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        self.ask("reload")
+
+    def ask(self, *words: str) -> str:
+        """What a command of l7 prints of this one."""
+        command = [sys.executable, "-m", "l7", *words, "--control", "l7.control"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=self.directory, env=environment, stdout=subprocess.PIPE, check=False)
+        return done.stdout.decode()
 
 
 class HAProxy(Proxy):
