@@ -100,8 +100,40 @@ class Outcome:
         return self._loaded
 
 
+class WrittenByReader:
+    """A `l7.config.generation.ConfigDump`.
+
+    :param reader: what writes it; None where the process that wants the text is to fork it.
+    :param kept: whether others need that reader again.
+    """
+
+    def __init__(
+        self, reader: Reader | None, generation: Generation, worker_lines: Sequence[str], *, kept: bool
+    ) -> None:
+        self._reader = reader
+        self._generation = generation
+        self._worker_lines = list(worker_lines)
+        self.aside = not kept
+        """Whether another process can ask the reader: not one that this process asks, too."""
+
+    def text(self) -> str:
+        """The YAML; raises `StartError`."""
+        if self._reader is None:
+            self._reader = fork_reader()
+        try:
+            self._reader.begin(_DUMP, self._generation, self._worker_lines)
+            return f"---\n{self._reader.result()}...\n"
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Close the reader, unless others need it."""
+        if self._reader is not None and self.aside:
+            self._reader.close()
+
+
 class ConfigReader:
-    """A `l7.master.state.generations.ConfigSource`: each time another child reads.
+    """A `l7.master.state.config_source.ConfigSource`: each time another child reads.
 
     :param hidden: whether an account that is not root may be unable to import, as from a Python below /root. Then the
     privileged opener starts the readers; without one the first is kept.
@@ -121,7 +153,7 @@ class ConfigReader:
         self._begun.begin(_LOAD, self._argv, self._environ, None)
 
     def load(self, opener: PrivilegedOpener, reference: Reference | None = None) -> Loaded:
-        """As `l7.master.state.generations.ConfigSource` says it; what was read before is not read again."""
+        """As `l7.master.state.config_source.ConfigSource` says it; what was read before is not read again."""
         files = Files(opener.read)
         before = self._last
         if before is not None and before.holds(files, reference):
@@ -143,24 +175,23 @@ class ConfigReader:
         self._last = Outcome(files, reference, loaded)
         return loaded
 
-    def dump(self, opener: PrivilegedOpener, generation: Generation, worker_lines: Sequence[str]) -> str:
-        """As `l7.master.state.generations.ConfigSource` says it."""
-        reader = self._reader(opener)
-        try:
-            reader.begin(_DUMP, generation, list(worker_lines))
-            text: str = reader.result()
-        finally:
-            self._done(reader)
-        return text
+    def dump(self, opener: PrivilegedOpener, generation: Generation, worker_lines: Sequence[str]) -> WrittenByReader:
+        """As `l7.master.state.config_source.ConfigSource` says it."""
+        reader = None if self._forks(opener) else self._reader(opener)
+        return WrittenByReader(reader, generation, worker_lines, kept=reader is not None and reader is self._kept)
 
     def _reader(self, opener: PrivilegedOpener) -> Reader:
         if self._kept is not None:
             return self._kept
-        if not self._hidden or opener.pid is None:
+        if self._forks(opener):
             return fork_reader()
         if not opener.alive:
             raise StartError(f"the configuration cannot be read: {GONE}")
         return Reader(opener.start_reader())
+
+    def _forks(self, opener: PrivilegedOpener) -> bool:
+        """Whether this process, and each forked from it, can start a reader itself."""
+        return self._kept is None and (not self._hidden or opener.pid is None)
 
     def _keep(self, reader: Reader, loaded: Loaded) -> None:
         """Keep the first reader where no other one could be started later."""

@@ -6,6 +6,7 @@ import pickle
 import zlib
 from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from l7.config.schema import Config
 from l7.config.values.names import show_path
@@ -103,3 +104,17 @@ def problem_at(loaded: Loaded, path: Path, what: str) -> Problem:
             where = loaded.sources[path[:depth]]
             return Problem(where, show_path(path) if ":" in where else "", what)
     return Problem(loaded.file or "", show_path(path), what)
+
+
+class ConfigDump(Protocol):
+    """A generation that is to be written down as YAML (`l7.config.rendering.dump.render_dump`)."""
+
+    @property
+    def aside(self) -> bool:
+        """Whether a forked process can do it as well, so that nobody waits."""
+
+    def text(self) -> str:
+        """Do it, which may take seconds; to be called once. Raises `StartError`."""
+
+    def release(self) -> None:
+        """Close what is open for it: called when another process does it."""

@@ -142,7 +142,7 @@ def build(context: MasterContext, run: Run, inheritance: InheritedResources | No
     broker = ConnectionBroker(
         context.scoreboard, children, lambda: [one.slot for one in machine.state.takers()], generations.entrances
     )
-    control_server = ControlServer(context.poll, context.resources.control)
+    control_server = ControlServer(context.poll, context.resources.control, context.events.error)
     reload_tracker = ReloadTracker(control_server.answer, lambda: broker.passed)
     monitor = MonitorSupervisor(context, control_server, names, CertificateRequests(context))
     logs = LogReopener(context, control_server.answer)

@@ -53,6 +53,7 @@ NAMES = {
     "relay.cut": Meaning(("worker",), "they have not ended in time, and are cut off"),
     "drain.cut": Meaning((), "the time to finish is over, what is left is cut off"),
     "requests.cut": Meaning(("requests",), "a worker has ended what it was serving: its time was over"),
+    "control.cut": Meaning((), "an answer on the control socket has no end: whoever asks again has a whole one"),
     "monitor.started": Meaning(("pid",), "the monitor process was forked (level debug)"),
     "monitor.hung": Meaning((), "it has no heartbeat"),
     "monitor.unready": Meaning((), "it has not booted in time"),

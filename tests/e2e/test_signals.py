@@ -302,12 +302,12 @@ def deaf(tmp_path: Path, origin: Callable[..., Origin]) -> Iterator[Callable[...
         process.wait()
 
 
-def worker_pids(process: subprocess.Popen[bytes]) -> list[int]:
+def worker_pids(process: subprocess.Popen[bytes], title: str = WORKER) -> list[int]:
     """The workers of a master; it has other children, too, of which one ends when the configuration is read."""
     found = []
     for child in psutil.Process(process.pid).children():
         with suppress(psutil.NoSuchProcess):
-            found += [child.pid] if "".join(child.cmdline()[:1]).startswith(WORKER) else []
+            found += [child.pid] if "".join(child.cmdline()[:1]).startswith(title) else []
     return found
 
 
@@ -343,7 +343,12 @@ def test_a_stalled_output_does_not_hold_it_up(deaf, tmp_path):
     process = deaf(write, write)
     os.close(write)
     os.kill(process.pid, signal.SIGUSR1)
+    wait_until(lambda: worker_pids(process, "l7: dump"))
     assert get(str(tmp_path / "l7.sock")).status == 200
+    (first,) = worker_pids(process)
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: worker_pids(process) not in ([first], []))
+    assert worker_pids(process, "l7: dump"), "who waits for a reader is another process than who starts workers"
     begin = time.monotonic()
     process.terminate()
     assert process.wait(TIMEOUT) == 0

@@ -1,4 +1,4 @@
-"""Fork a child: a worker or the monitor process, with the master's descriptors closed in it."""
+"""Fork a child: a worker, the monitor process, or what works aside, with the master's descriptors closed in it."""
 
 from __future__ import annotations
 
@@ -71,6 +71,36 @@ def spawn(
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return handle_of(pid, Channel(ours, lambda text: events.warning(f"process {pid}: {text}")))
+
+
+def aside(work: Callable[[], None], release: Callable[[], None], title: str) -> int:
+    """Fork a process that does one thing, with what the master knows at this moment, and ends; returns its pid.
+
+    The caller reaps it. Raises ``OSError`` when the system allows no further process.
+    """
+    flush()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _work(work, release, title)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return pid
+
+
+def _work(work: Callable[[], None], release: Callable[[], None], title: str) -> NoReturn:
+    status = CRASHED
+    try:
+        gc.freeze()  # as above
+        release()
+        become_worker()
+        setproctitle(title)
+        work()
+        status = 0
+    finally:
+        flush()
+        os._exit(status)
 
 
 def _live(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 from l7 import __version__
 from l7.compiled import caution, is_compiled
@@ -111,6 +112,8 @@ class ControlCommands(MasterPart):
         elif isinstance(request, OverviewRequest):
             if not self._server.pass_on(connection, self._monitor.tell_overview):
                 self._server.answer(connection, refusal(NOT_BEGUN if self._monitor.entry() else NO_MONITOR))
+        elif isinstance(request, StatusRequest) and request.servers:
+            self._server.answer_at_length(connection, self._status(), self._servers())
         else:
             self._server.answer(connection, self._answer(request))
 
@@ -124,7 +127,7 @@ class ControlCommands(MasterPart):
 
     def _answer(self, request: Request) -> Answer:
         if isinstance(request, StatusRequest):
-            return self._status() | (self._servers() if request.servers else {})
+            return self._status()
         if isinstance(request, ExplainRequest):
             return insight(self._generations, request)
         if isinstance(request, DryRunRequest):
@@ -186,9 +189,9 @@ class ControlCommands(MasterPart):
             "opener": self._context.resources.opener.status(),
         }
 
-    def _servers(self) -> Answer:
+    def _servers(self) -> dict[str, Iterator[Any]]:
         config, shared_state = self._generations.current.generation.config, self._generations.shared_state
-        return {"refused": list(refused(config, shared_state)), "servers": list(table(config, shared_state))}
+        return {"refused": refused(config, shared_state), "servers": table(config, shared_state)}
 
 
 def _full(path: str) -> str:

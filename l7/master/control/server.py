@@ -1,24 +1,28 @@
 """The server on the control socket: one request a connection (``l7 reload``, ``l7 status``), a line of JSON each way.
 
 No client can hold up the master: it reads and writes what is possible at once, and closes a connection that takes too
-long.
+long. An answer that is long to make is made piece by piece (`l7.master.control.long_answer`), as fast as it is read.
 """
 
 from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 from l7.clock import monotonic
 from l7.ipc.codec import DecodeError
 from l7.ipc.requests import REQUESTS, Answer, Request, refusal, unknown
-from l7.master.children.poll import READ, WRITE, Poll
+from l7.master.children.poll import WRITE, Poll
+from l7.master.control.long_answer import Entries, pieces_of
 from l7.master.resources.control_socket import ControlSocket
+from l7.telemetry.events import named
 
 MOST_CONNECTIONS = 32
 PATIENCE = 5.0
 """Seconds that a client has to send its request, and to read an answer that does not fit into the socket."""
+LONG_PATIENCE = 20.0
+"""Seconds that it has to read all of an answer that is made while it is read."""
 LONGEST_QUESTION = 64 * 1024
 """The longest request in bytes: room for a URL and header fields."""
 
@@ -31,17 +35,23 @@ class ControlConnection:
         self.deadline: float | None = monotonic() + PATIENCE
         self.read = bytearray()
         self.write = bytearray()
+        self.rest: Iterator[bytes] | None = None
+        """What is still to be made of the answer, and sent after what is in ``write``."""
         self.descriptor: int | None = None
         """What goes with the first byte of the answer."""
         self.asked = False
 
 
 class ControlServer:
-    """Accepts connections; its handler gets each request, and answers now or later by `answer`."""
+    """Accepts connections; its handler gets each request, and answers now or later by `answer`.
 
-    def __init__(self, poll: Poll, control: ControlSocket | None) -> None:
+    :param report: takes what went wrong when it is too late to answer it.
+    """
+
+    def __init__(self, poll: Poll, control: ControlSocket | None, report: Callable[[str], None]) -> None:
         self._poll = poll
         self._control = control
+        self._report = report
         self._handler: Callable[[ControlConnection, Request], None] = self._refuse
         self._connections: dict[int, ControlConnection] = {}
         self.is_open = self.is_closed = False
@@ -104,6 +114,13 @@ class ControlServer:
         connection.descriptor = descriptor
         self._send(connection)
 
+    def answer_at_length(self, connection: ControlConnection, answer: Answer, lists: Mapping[str, Entries]) -> None:
+        """As `answer`, with lists behind it that may be very long: each piece is made when those before it are sent."""
+        if connection.socket.fileno() < 0:
+            return
+        connection.rest, connection.deadline = pieces_of(answer, lists), monotonic() + LONG_PATIENCE
+        self._continue(connection)
+
     def pass_on(self, connection: ControlConnection, give: Callable[[int], bool]) -> bool:
         """Leave a connection to another process, to which ``give`` sends its descriptor; returns whether it did."""
         if connection.socket.fileno() >= 0 and not give(connection.socket.fileno()):
@@ -129,8 +146,8 @@ class ControlServer:
         self._poll.add(sock.fileno(), lambda: self._receive(connection))
 
     def _receive(self, connection: ControlConnection) -> None:
-        if connection.write:
-            self._send(connection)
+        if connection.write or connection.rest is not None:
+            self._continue(connection)
             return
         try:
             data = connection.socket.recv(LONGEST_QUESTION)
@@ -153,6 +170,20 @@ class ControlServer:
     def _refuse(self, connection: ControlConnection, request: Request) -> None:
         self.answer(connection, refusal("l7 is starting"))
 
+    def _continue(self, connection: ControlConnection) -> None:
+        """Send what is left, and make one more piece when that is nothing."""
+        if not connection.write and connection.rest is not None:
+            try:
+                connection.write += next(connection.rest)
+            except StopIteration:
+                connection.rest = None
+            except Exception as error:  # what was sent cannot be taken back: the end of it is missing
+                words = f"an answer on the control socket was cut off: {type(error).__name__}: {error}"
+                self._report(named("control.cut", words))
+                self._let_go(connection)
+                return
+        self._send(connection)
+
     def _send(self, connection: ControlConnection) -> None:
         try:
             if connection.descriptor is None:
@@ -166,8 +197,8 @@ class ControlServer:
             self._let_go(connection)
             return
         del connection.write[:sent]
-        if connection.write:
-            self._poll.want(connection.socket.fileno(), WRITE | READ)
+        if connection.write or connection.rest is not None:
+            self._poll.want(connection.socket.fileno(), WRITE)
         else:
             self._let_go(connection)
 

@@ -18,10 +18,15 @@ from l7.telemetry.servers.past_states import PastStates
 
 
 def table(config: Config, shared_state: SharedMemoryOwner) -> Iterator[dict[str, Any]]:
-    """Yield an entry for each server, and for each address of a name."""
+    """Yield an entry for each server, and for each address of a name.
+
+    Other things may be done between two: a route that a reload takes away meanwhile is left out.
+    """
     counts = shared_state.shared_memory.history.counted(max(shared_state.rows.used(), default=0) + 1)
     written = shared_state.shared_memory.written()
     for route, backend in config.backends.items():
+        if not all((route, str(server.address)) in shared_state.rows for server in backend.servers):
+            continue
         for entry, row in plain_entries(route, backend, shared_state.servers, written):
             yield {**entry, "changes": counts.get(row, 0), "last-change": _last_change(row, counts, shared_state)}
 

@@ -67,8 +67,11 @@ def connections(scoreboard: Scoreboard, writer: CounterWriter) -> dict[str, int]
     }
 
 
-def refused(config: Config, shared_state: SharedMemoryOwner) -> Iterator[dict[str, Any]]:
-    """Yield an entry for each rule that has refused requests; the backend ``-`` stands for those that have none."""
+def refused(config: Config, shared_state: SharedMemoryOwner) -> Iterator[dict[str, Any] | None]:
+    """Yield an entry for each rule that has refused requests; the backend ``-`` stands for those that have none.
+
+    None is yielded, too, after each backend: other things may be done then.
+    """
     writer, written = shared_state.writer, shared_state.shared_memory.written()
     rows = {route: shared_state.rows[route,] for route in config.backends} | {"-": UNROUTED}
     for route, row in rows.items():
@@ -78,6 +81,7 @@ def refused(config: Config, shared_state: SharedMemoryOwner) -> Iterator[dict[st
             count = writer.total(place(row, REFUSED + number))
             if count:
                 yield {"backend": route, "rule": rule, "requests": count}
+        yield None
 
 
 def memory(pid: int) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from l7.config.generation import Generation, Loaded, Reference
+from l7.config.generation import ConfigDump, Generation, Loaded, Reference
 from l7.master.resources.privileged_opener import PrivilegedOpener
 
 
@@ -19,5 +19,5 @@ class ConfigSource(Protocol):
         :param reference: what the result is compared with.
         """
 
-    def dump(self, opener: PrivilegedOpener, generation: Generation, worker_lines: Sequence[str]) -> str:
-        """A generation as YAML (`l7.config.rendering.dump.render_dump`); raises `StartError`."""
+    def dump(self, opener: PrivilegedOpener, generation: Generation, worker_lines: Sequence[str]) -> ConfigDump:
+        """A generation that is to be shown, with a line for each process; raises `StartError`."""

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from l7.acme.storage import folder_of
 from l7.config.comparison import with_other_servers
-from l7.config.generation import Generation, Loaded, Reference
+from l7.config.generation import ConfigDump, Generation, Loaded, Reference
 from l7.config.schema import Backend, Config
 from l7.config.values.names import printable
 from l7.errors import ConfigError, L7Error, StartError
@@ -253,10 +253,10 @@ class Generations:
         if gone:
             self._events.info(f"listening no more on {', '.join(listener.name for listener in gone)}")
 
-    def dump(self, workers: list[str]) -> str:
-        """The present configuration, as `USR1` shows it; ``workers`` are a line each."""
+    def dump(self, workers: list[str]) -> ConfigDump:
+        """The present configuration, as `USR1` shows it; ``workers`` are a line each. Raises `StartError`."""
         lines = [*workers, *self.administration.lines()]
-        return f"---\n{self.tls.source.dump(self._resources.opener, self.current.generation, lines)}...\n"
+        return self.tls.source.dump(self._resources.opener, self.current.generation, lines)
 
     def _load(self, *, trial: bool = False) -> Loaded:
         """Read the configuration again, and compare it with the present one."""

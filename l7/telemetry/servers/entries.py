@@ -52,11 +52,16 @@ def server_entries(
 def plain_entries(
     route: str, backend: Backend, known: SharedServers, written: Container[int]
 ) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yield an entry for each server of a backend, and each address of a name, with its row; as `server_entries`."""
+    """Yield an entry for each server of a backend, and each address of a name, with its row; as `server_entries`.
+
+    Which there are is found before the first one: other things may be done between two.
+    """
     writer = known.writer
     now = time.monotonic_ns()
     judged = list(server_entries(route, backend, known, written, now))
     used = set(map(id, choose(judged, backend.panic)))
+    names = [(route, str(server.address)) for server in backend.servers if server.address.srv]
+    unknown = {name: known.rows[name] for name in names if name not in known.resolved}
     for one in judged:
         entry = {
             "backend": route,
@@ -71,12 +76,11 @@ def plain_entries(
             "in-flight": writer.total(place(one.row, layout.IN_FLIGHT)) if one.row in written else 0,
         }
         yield entry, one.row
-    services = [server for server in backend.servers if server.address.srv]
-    for server in merged(services).values():
+    for server in merged([server for server in backend.servers if server.address.srv]).values():
         name = (route, str(server.address))
-        if name not in known.resolved:
+        if name in unknown:
             why = why_unresolved(known, route, server) or "not looked up yet"
-            yield _unknown(route, server, why), known.rows[name]
+            yield _unknown(route, server, why), unknown[name]
 
 
 def why_unresolved(known: SharedServers, route: str, server: Server) -> str:

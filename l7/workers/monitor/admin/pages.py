@@ -5,7 +5,6 @@ What it answers it reads in the shared memory; only the status is the master's, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from gevent import get_hub
@@ -16,7 +15,7 @@ from l7.sharedmem.master_gauges import MasterGauges
 from l7.telemetry.exposition import CONTENT_TYPE, expose
 from l7.telemetry.metrics import Metrics
 from l7.workers.monitor.admin import recorded_requests
-from l7.workers.monitor.admin.answers import JSON, TEXT, gzipped, page, refusal, takes_gzip
+from l7.workers.monitor.admin.answers import JSON, TEXT, gzipped, json_object, page, refusal, takes_gzip
 from l7.workers.monitor.admin.recorded_requests import RecordedRequests
 from l7.workers.monitor.admin.shared_answers import SharedAnswers
 from l7.workers.monitor.admin.static_files import FILES
@@ -103,7 +102,7 @@ class AdminPages:
             answer = ask_status(self._visit)
         except MasterStateError as error:
             return refusal(503, str(error))
-        body = json.dumps(answer, indent=2).encode() + b"\n"
+        body = json_object(answer, between="\n") + b"\n"
         return page(200 if answer.get("ok") else 503, JSON, body)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from l7.errors import L7Error
 from l7.sharedmem.master_gauges import STARTED, MasterGauges
 from l7.sharedmem.scoreboard import IN_FLIGHT, Scoreboard
 from l7.sharedmem.traffic_history import INTERVAL, SHOWN, TOTALS
-from l7.workers.monitor.admin.answers import json_text
+from l7.workers.monitor.admin.answers import json_object
 from l7.workers.monitor.master_status import MasterStateError, ask_status
 from l7.workers.monitor.overview.failures import LastFailures
 from l7.workers.monitor.overview.route_figures import RouteFigures
@@ -83,7 +83,7 @@ class Overview:
         self._good_until = monotonic() + AGE
         try:
             begun = time.thread_time()
-            document = _as_json(self._document())
+            document = json_object(self._document())
             # Others have the loop in between, so this is more than it has taken.
             worked = time.thread_time() - begun
             self._good_until = max(self._good_until, monotonic() + TIMES_MADE * worked)
@@ -150,19 +150,3 @@ class Overview:
         if not answer.get("ok"):
             raise OverviewError("; ".join(map(str, answer.get("reasons", []))) or "the master does not say")
         return answer
-
-
-def _as_json(document: dict[str, Any]) -> bytes:
-    """The document on one line; other things are done meanwhile."""
-    parts = []
-    for key, value in document.items():
-        text = json_text(value) if not isinstance(value, list) else f"[{', '.join(_items(value))}]"
-        parts.append(f"{json_text(key)}: {text}")
-    return f"{{{', '.join(parts)}}}".encode("ascii")
-
-
-def _items(values: list[Any]) -> Iterator[str]:
-    for number, value in enumerate(values, 1):
-        yield json_text(value)
-        if number % 5 == 0:
-            pause()
