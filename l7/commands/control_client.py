@@ -6,6 +6,7 @@ invalid must not keep anybody from asking why.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pwd
@@ -166,9 +167,22 @@ def _setting(key: str, given: flags.Given, environ: Mapping[str, str], *, of_fil
     name = _file(given, environ)
     if name is None or not of_file:
         return None
-    document = read(name).data
-    found = document.get(key) if isinstance(document, dict) else None
-    return found if isinstance(found, str) and found else None
+    return _texts(name, _version(name)).get(key) or None
+
+
+@functools.lru_cache(maxsize=1)
+def _texts(name: str, _: tuple[int, ...]) -> Mapping[str, str]:
+    """The settings at the top of a file that are texts; read once as long as it is the same, for who asks often."""
+    return {key: value for key, value in read(name).data.items() if isinstance(value, str)}
+
+
+def _version(name: str) -> tuple[int, ...]:
+    """What is another when a file has changed."""
+    try:
+        found = os.stat(os.path.expanduser(name))
+    except (OSError, ValueError):  # who reads it sees why
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _accounts(given: flags.Given, environ: Mapping[str, str]) -> Iterator[int]:

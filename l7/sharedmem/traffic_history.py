@@ -94,20 +94,22 @@ class TrafficHistory:
         self._words[_HEADS_AT + place] = number << 32 | row + 1
         return True
 
-    def samples(self, row: int) -> dict[int, TrafficSample]:
-        """The samples of a row that are there, by round; old ones may be among them."""
+    def samples(self, row: int, first: int = 0) -> dict[int, TrafficSample]:
+        """The samples of a row that are there, by round, from the round ``first`` on; old ones may be among them."""
         place = self._find(row)
-        return {} if place is None else dict(self._of(place))
+        return {} if place is None else dict(self._of(place, first))
 
-    def _of(self, place: int) -> Iterator[tuple[int, TrafficSample]]:
+    def _of(self, place: int, first: int) -> Iterator[tuple[int, TrafficSample]]:
         begin = _PLACES_AT + place * _PAGE
-        words = self._words[begin : begin + _KEPT * _WORDS].tolist()
-        for at in range(0, len(words), _WORDS):
-            first, second, third = words[at : at + _WORDS]
-            if first:
+        words = iter(self._words[begin : begin + _KEPT * _WORDS].tolist())
+        least = first << 32 or 1
+        for head, second, third in zip(words, words, words, strict=True):
+            if head >= least:
                 p99 = third & _LOW
-                p99 = -1 if p99 == _LOW else p99
-                yield first >> 32, TrafficSample(first & _LOW, second >> 32, second & _LOW, third >> 32, p99)
+                yield (
+                    head >> 32,
+                    TrafficSample(head & _LOW, second >> 32, second & _LOW, third >> 32, -1 if p99 == _LOW else p99),
+                )
 
     def _find(self, row: int) -> int | None:
         if self._places is None:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from l7.commands import control_client
 from l7.commands.control_client import ask, ask_for_recorder, without_words
 from l7.config.reading import flags
+from l7.config.reading.document import Document, read
 from l7.errors import ConfigError, StartError
 from l7.ipc.requests import OverviewRequest
 from tests.harness import TIMEOUT
@@ -36,6 +38,25 @@ def test_an_older_l7_is_told_as_such(question: Callable[[flags.Given], object], 
         with pytest.raises(StartError, match="of another version; upgrade it in place"):
             question(given)
         thread.join(TIMEOUT)
+
+
+def test_who_asks_again_and_again_reads_the_file_again_when_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, reads = tmp_path / "config.yml", []
+
+    def counted(name: str) -> Document:
+        reads.append(name)
+        return read(name)
+
+    monkeypatch.setattr(control_client, "read", counted)
+    given = flags.parse_flags(["top", "-c", str(file)])
+    for expected, name in enumerate(("one", "the-other"), 1):
+        file.write_text(f"control: {tmp_path}/{name}\nbackends: {{a: {{servers: ['127.0.0.1:1']}}}}\n")
+        for _ in range(3):
+            with pytest.raises(StartError, match=f"looked for {tmp_path}/{name}"):
+                ask(OverviewRequest(), given, {})
+        assert len(reads) == expected
 
 
 def test_none_of_the_requests_before_can_be_asked_for() -> None:

@@ -230,20 +230,24 @@ class TrafficSampler:
 
     def plot(self, row: int, most: int) -> dict[str, list[float | None]]:
         """The last ``most`` rounds of a row, oldest first: None where not known, nothing without traffic."""
-        lists: dict[str, list[float | None]] = {"rate": [], "errors": [], "p50": [], "p99": []}
         if not self._rounds or self._rounds[-1][0] != self.last:
             self._rounds = self._history.rounds(self.last)
         rounds = self._rounds[-most:]
-        samples = {} if row in self._unplaced else self._history.samples(row)
+        samples = {} if row in self._unplaced else self._history.samples(row, rounds[0][0])
+        found = [(samples.get(number, _NOTHING) if seconds else None, seconds) for number, seconds in rounds]
         if not any(number in samples for number, _ in rounds):
-            return lists
-        for number, seconds in rounds:
-            one = samples.get(number, _NOTHING)
-            lists["rate"].append(round(one.requests / seconds, 2) if seconds else None)
-            lists["errors"].append(round(one.errors / seconds, 2) if seconds else None)
-            lists["p50"].append(one.p50 / 1e6 if seconds and one.p50 >= 0 else None)
-            lists["p99"].append(one.p99 / 1e6 if seconds and one.p99 >= 0 else None)
-        return lists
+            found = []
+        return {
+            "rate": [one and _a_second(one.requests, seconds) for one, seconds in found],
+            "errors": [one and _a_second(one.errors, seconds) for one, seconds in found],
+            "p50": [one.p50 / 1e6 if one and one.p50 >= 0 else None for one, _ in found],
+            "p99": [one.p99 / 1e6 if one and one.p99 >= 0 else None for one, _ in found],
+        }
+
+
+def _a_second(count: int, seconds: float) -> float:
+    """A count as a rate; most are 0."""
+    return round(count / seconds, 2) if count else 0.0
 
 
 _NOTHING = TrafficSample()
