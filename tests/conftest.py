@@ -7,6 +7,7 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,14 @@ def origin() -> Iterator[Callable[..., Origin]]:
 
 
 @pytest.fixture(scope="module")
-def running(request: pytest.FixtureRequest, spoken: None) -> Iterator[Stage]:
-    """One l7 for all tests of a module that take `play`, with the module's ``CONFIG``."""
-    with Stage(request.module.CONFIG) as stage:
+def running(request: pytest.FixtureRequest, spoken: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One l7 for all tests of a module that take `play`, with the module's ``CONFIG``.
+
+    Or with what its ``stage_config`` makes of a directory for other files and of the origin's address.
+    """
+    made = getattr(request.module, "stage_config", None)
+    config = request.module.CONFIG if made is None else partial(made, tmp_path_factory.mktemp("stage"))
+    with Stage(config) as stage:
         yield stage
 
 
@@ -115,6 +121,12 @@ def play(running: Stage) -> Iterator[Play]:
     """One test's share of it."""
     with running.scene() as play:
         yield play
+
+
+@pytest.fixture
+def proxy(play: Play) -> L7Process:
+    """The l7 of all tests of a module."""
+    return play.proxy
 
 
 @pytest.fixture

@@ -41,11 +41,6 @@ def running(spoken):
         yield stage
 
 
-@pytest.fixture
-def proxy(play):
-    return play.proxy
-
-
 @pytest.mark.parametrize(
     ("host", "target", "status", "location"),
     [

@@ -15,7 +15,6 @@ import pytest
 from tests.harness.client import TIMEOUT, get
 from tests.harness.l7process import ROOT, L7Process
 from tests.harness.origin import Reply, Request
-from tests.harness.stage import Stage
 
 CONFIG = """\
 access-log: off
@@ -47,22 +46,11 @@ NUMBERS = itertools.count()
 ORDER = ["deny", "allow", "rate-limit", "users", "limits", "redirect", "respond"]
 
 
-def config(directory: Path, server: str) -> str:
+def stage_config(directory: Path, server: str) -> str:
     page = directory / "403.html"
     page.write_text("<p>Not for you.", "utf-8")
     control = Path("/tmp") / f"l7-explain-rules-{os.getpid()}-{next(NUMBERS)}.control"
     return CONFIG.format(control=control, server=server, page=page)
-
-
-@pytest.fixture(scope="module")
-def running(spoken, tmp_path_factory):
-    with Stage(lambda server: config(tmp_path_factory.mktemp("pages"), server)) as stage:
-        yield stage
-
-
-@pytest.fixture
-def proxy(play):
-    return play.proxy
 
 
 def powered(_: Request) -> Reply:
@@ -155,7 +143,7 @@ def test_an_unknown_client_is_asked_for(proxy):
 
 
 def test_asking_takes_nothing_of_a_limit(l7, origin, tmp_path):
-    proxy = l7(config(tmp_path, origin().address))
+    proxy = l7(stage_config(tmp_path, origin().address))
     for _ in range(5):
         assert look(proxy, "http://a/api/x", "--client", "127.0.0.1")["refused"] is None
     assert [get(proxy.address, "/api/x", host="a").status for _ in range(4)] == [200, 200, 200, 429]

@@ -38,11 +38,6 @@ def running(spoken):
         yield stage
 
 
-@pytest.fixture
-def proxy(play):
-    return play.proxy
-
-
 @pytest.mark.parametrize(
     ("line", "host", "location"),
     [

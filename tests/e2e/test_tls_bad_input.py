@@ -15,7 +15,6 @@ import pytest
 
 from tests.harness.client import TIMEOUT, get
 from tests.harness.l7process import L7Process
-from tests.harness.stage import Stage
 from tests.harness.tls import TlsClient, issue, trusting, write_pair
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -31,22 +30,11 @@ __main__.main()
 """
 
 
-def config(directory: Path, server: str) -> str:
+def stage_config(directory: Path, server: str) -> str:
     """TLS on the one port, and an admin address."""
     pair = write_pair(directory, "localhost", issue("localhost"))
     text = f"tls: {{certificates: [{pair}]}}\nbackends: {{'*': {{servers: ['{server}']}}}}\n"
     return f"{text}admin: 'unix:{directory}/admin.sock'\n"
-
-
-@pytest.fixture(scope="module")
-def running(spoken, tmp_path_factory):
-    with Stage(lambda server: config(tmp_path_factory.mktemp("tls"), server)) as stage:
-        yield stage
-
-
-@pytest.fixture
-def proxy(play):
-    return play.proxy
 
 
 def failures(proxy: L7Process) -> dict[str, int]:
@@ -166,7 +154,7 @@ def test_a_giant_hello_is_refused_before_it_has_come(proxy):
 
 
 def test_a_flood_of_half_handshakes_leaves_room_for_others(l7, origin, tmp_path):
-    text = config(tmp_path, origin().address) + "timeouts: {handshake: 60s}\n"
+    text = stage_config(tmp_path, origin().address) + "timeouts: {handshake: 60s}\n"
     proxy = l7(text, program=[sys.executable, "-c", FEW_HANDSHAKES])
     workers, half = proxy.workers(), hello()[:100]
     flood = [socket.create_connection(proxy.address, TIMEOUT) for _ in range(50)]
