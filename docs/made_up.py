@@ -40,8 +40,8 @@ FAILED = RequestRecord(
     failure=LOST, reason="closed without an answer", worker=2, generation=3,
     connection=4711, nth=3,
     attempts=(
-        Attempt("10.0.0.12:8080", ("round-robin",), 3, 3, 0.0002, 0.0011, None, 0.0093, LOST),
-        Attempt("10.0.0.13:8080", ("retry",), 2, 3, 0.0094, 0.0, None, 2.0128, LOST),
+        Attempt("10.0.0.12:8080", ("round-robin",), 3, 3, 0.0002, 0.0011, 0.0, None, 0.0093, LOST),
+        Attempt("10.0.0.13:8080", ("retry",), 2, 3, 0.0094, 0.0, 0.0, None, 2.0128, LOST),
     ),
     tried=2, died=False, under_way=False,
 )  # fmt: skip

@@ -8,4 +8,4 @@ cdef class Exchange:
     cdef public bint clean
     cdef public Py_ssize_t row
     cdef public long long received, sent, connection, port, record
-    cdef public double started, queue_time, connect_time, response_time, total_time
+    cdef public double started, queue_time, connect_time, response_time, sent_at, total_time

@@ -44,6 +44,7 @@ class Exchange:
         "row",
         "ruled",
         "sent",
+        "sent_at",
         "server",
         "started",
         "status",
@@ -79,7 +80,8 @@ class Exchange:
         """Bytes of request body read from the client, and of response body sent to it."""
         self.queue_time = self.connect_time = self.response_time = NOT_REACHED
         """From the request sent to the first byte of the answer."""
-        self.total_time = 0.0
+        self.total_time = self.sent_at = 0.0
+        """``sent_at``: when all of it had gone to the present server (`l7.clock.monotonic`); 0 before."""
         self.code = "--"
         """The termination code of `l7.errors`; ``--`` for a request that went well."""
         self.failure: ProxyError | None = None

@@ -91,8 +91,10 @@ def parse_statuses(text: str) -> tuple[tuple[int, int], ...]:
         match = _STATUSES.fullmatch(part.strip())
         if match is None:
             raise ValueError("must be statuses, as 502, 5xx or 400-499, with commas between")
-        first = int(match[1].replace("x", "0"))
-        found.append((first, int(match[2] or match[1].replace("x", "9"))))
+        first, last = int(match[1].replace("x", "0")), int(match[2] or match[1].replace("x", "9"))
+        if last < first:
+            raise ValueError(f"{quoted(part.strip())} begins behind its end; write {last}-{first}")
+        found.append((first, last))
     return tuple(found)
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from l7 import clock
 from l7.balancing.members import Member
 from l7.errors import BODY_STALLED, KILLED_DATA, TRUNCATED, ProxyError
-from l7.exchange import Exchange
+from l7.exchange import NOT_REACHED, Exchange
 from l7.telemetry.counters import RequestCounters
 from l7.telemetry.recorder.layout import AGAIN, BACKUP, RETRY
 from l7.telemetry.recorder.writer import NullRecorder
@@ -149,6 +149,7 @@ class ServerAttempts:
                 if exchange.trace is not None:
                     exchange.trace.end_attempt(0, failure)
                     self._trace(forwarded)
+        exchange.connect_time = NOT_REACHED
         started = clock.monotonic()
         server = pool.connector.dial(min(forwarded.upstream.bounds.connect, forwarded.deadline.until - started))
         exchange.connect_time = clock.monotonic() - started

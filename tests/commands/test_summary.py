@@ -13,8 +13,8 @@ from l7.telemetry.recorder.records import Attempt, RequestRecord
 from l7.telemetry.recorder.request_filter import RequestFilter
 
 ONE, TWO = "10.0.0.1:80", "10.0.0.2:80"
-FAILED = Attempt(ONE, ("round-robin",), 2, 2, 0.0, 0.0, None, 0.25, "closed early")
-RETRY = Attempt(TWO, ("round-robin", "retry"), 1, 2, 0.25, 0.0, 0.5, None, "")
+FAILED = Attempt(ONE, ("round-robin",), 2, 2, 0.0, 0.0, 0.0, None, 0.25, "closed early")
+RETRY = Attempt(TWO, ("round-robin", "retry"), 1, 2, 0.25, 0.0, 0.0, 0.5, None, "")
 GOOD = replace(RETRY, reasons=("round-robin",), began=0.0)
 PLAIN = RequestRecord(
     request_id="ab" * 16, started=1000.0, client="192.0.2.1", host="a", method="GET", target="/x?y=…",

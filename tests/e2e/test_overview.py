@@ -112,6 +112,10 @@ def test_a_server_that_is_down_is_shown_with_its_reason_and_since_when(l7, origi
     assert "refused" in entry["why"] and entry["last-change"]["state"] == "down"
     assert 0 <= overview(proxy)["at"] - entry["since"] < 60
     assert by(overview(proxy)["routes"], "route")["d"]["up"] == 0
+    # A request that finds it out of reach, as none is better, changes nothing of that.
+    assert get(proxy.address, host="d").status == 502
+    proxy.wait_for(lambda: first()["last-change"]["state"] == "unreachable", "the request to be noted")
+    assert (first()["state"], first()["since"]) == ("down", entry["since"])
 
 
 def test_who_asks_a_monitor_process_that_hangs_or_dies_sees_the_end(l7, origin):

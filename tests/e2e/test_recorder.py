@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -78,6 +79,29 @@ def test_a_request_is_told_by_the_end_of_its_id(l7, origin):
     assert told["request-id"] == request_id and told["time-line"] and told["attempts"][0]["server"] == one.address
 
 
+def test_the_time_that_a_client_takes_is_not_put_on_others(l7, origin):
+    one = origin()
+    proxy = l7(CONFIG.format(one.address), argv=["--control", STATUS])
+    size = 400_000
+    with Client(proxy.address) as client:
+        client.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"x" * (size // 2))
+        one.wait_for(1)
+        time.sleep(0.3)  # the client is slow
+        client.send(b"x" * (size // 2))
+        assert client.read_response().status == 200
+    with Client(proxy.address) as client:
+        client.send(b"GET /left HTTP/1.1\r\nHo")
+        time.sleep(0.1)
+    proxy.wait_for(lambda: len(recorded(proxy)) == 2, "both requests to be recorded")
+    uploaded, left = [
+        json.loads(run(proxy, "why", str(each["request-id"]), "--json")[1])["requests"][0] for each in recorded(proxy)
+    ]
+    took = {phase["name"]: phase["end"] - phase["begin"] for phase in uploaded["phases"]}
+    assert max(took, key=lambda name: took[name]) == f"send to {one.address}" and took[f"send to {one.address}"] >= 0.25
+    assert sum(took.values()) == pytest.approx(uploaded["total"], abs=0.001)
+    assert [phase["name"] for phase in left["phases"]] == ["wait for the client's head"] and not left["situations"]
+
+
 def test_a_retried_request_names_each_server_and_what_to_look_at(l7, origin, tmp_path):
     one = origin()
     config = f"backends: {{'*': {{servers: ['127.0.0.1:9', '{one.address}'], balance: first}}}}\n"
@@ -122,6 +146,8 @@ def test_ids_that_are_none_are_refused(l7, origin):
     get(proxy.address)
     code, _, err = run(proxy, "why", "zzzzzz")
     assert code == 1 and "no request with this id, or this end of one: zzzzzz; 1 are recorded, since" in err
+    code, _, err = run(proxy, "tail", "--status", "499-400")
+    assert code == 2 and "'499-400' begins behind its end; write 400-499" in err
     code, _, err = run(proxy, "tail", "--status", "9xx")
     assert code == 2 and "--status: must be statuses, as 502, 5xx or 400-499" in err
 

@@ -73,7 +73,7 @@ class SummaryRow:
         return {
             by: self.value, "requests": self.requests, "failed": self.failed, "retried": self.retried,
             "p50": _known(self.share(50)), "p99": _known(self.share(99)), "longest": _known(self.longest),
-            "waited-p99": self.waited,
+            "waited-p99": _known(self.waited),
             "slowest": self.slowest,
         }  # fmt: skip
 
@@ -84,7 +84,7 @@ def _share(values: Sequence[float], percent: int) -> float:
 
 
 def _known(seconds: float) -> float | None:
-    return None if seconds < 0 else seconds
+    return None if seconds < 0 else round(seconds, 6)
 
 
 def print_summary(records: Iterable[RequestRecord], by: str, *, as_json: bool) -> None:

@@ -65,9 +65,9 @@ def situations_of(
     one: RequestRecord, recorder: RecorderReader, now: float, given: flags.Given, environ: Mapping[str, str]
 ) -> list[Situation]:
     """How the servers of its route were when they were picked: the l7 that runs is asked, and other records are."""
-    if not one.route:
-        return []
     moments = moments_of(one, now)
+    if not moments:
+        return []
     try:
         answer = ask(ServersRequest(one.route, one.generation, moments), given, environ)
     except StartError:  # it has just ended: what is recorded is told all the same

@@ -16,7 +16,7 @@ those of the others are zero. A reader copies the record and then looks whether 
 
 from __future__ import annotations
 
-VERSION = 0x6C37_0001
+VERSION = 0x6C37_0002
 """The first word of the memory: the layout that it has."""
 HEAD = 512
 """Words in front of the first lane: a page."""
@@ -103,7 +103,13 @@ ATTEMPT = 4
 A_SERVER = 0
 """The text of the server (23 bits), why it was it (8), servers that could be picked (8), and all (8)."""
 A_BEGAN = 1
-"""Microseconds since the request began."""
+"""Microseconds since the request began (36 bits), and how long the request took to be sent (27): `SENT_UNIT`
+microseconds each, 0 for less than `LEAST_SENDING`, `UNSENT` where it was not sent to its end."""
+BEGAN_BITS = 36
+SENT_UNIT = 64
+LEAST_SENDING = 1024
+"""Microseconds: only bodies that come slowly, or that a server takes slowly, take longer."""
+UNSENT = (1 << 27) - 1
 A_TIMES = 2
 """Microseconds that the connection took (32 bits), and the first byte of the answer (31); each and 1, 0 for none."""
 A_ENDED = 3

@@ -8,6 +8,8 @@ from typing import Any
 
 from l7.telemetry.recorder import layout as words
 
+_BEGAN = (1 << words.BEGAN_BITS) - 1
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -22,6 +24,8 @@ class Attempt:
     began: float
     connect: float | None
     """Seconds that the connection took; 0 for one that was kept."""
+    sending: float | None
+    """Seconds from the connection until the request was sent, 0 for less than a millisecond."""
     first_byte: float | None
     """Seconds from the request sent to the first byte of the answer."""
     failed_at: float | None
@@ -161,13 +165,15 @@ def _attempt(raw: memoryview, number: int, policy: str, name: Callable[[int], st
     at = words.ATTEMPTS + number * words.ATTEMPT
     server, times, ended = raw[at + words.A_SERVER], raw[at + words.A_TIMES], raw[at + words.A_ENDED]
     connect, first = times & 0xFFFFFFFF, times >> 32
+    began, sending = raw[at + words.A_BEGAN] & _BEGAN, raw[at + words.A_BEGAN] >> words.BEGAN_BITS
     return Attempt(
         server=name(server & 0x7FFFFF),
         reasons=_reasons(server >> 32 & 255, policy),
         available=server >> 40 & 255,
         members=server >> 48 & 255,
-        began=raw[at + words.A_BEGAN] / 1e6,
+        began=began / 1e6,
         connect=(connect - 1) / 1e6 if connect else None,
+        sending=sending * words.SENT_UNIT / 1e6 if connect and sending != words.UNSENT else None,
         first_byte=(first - 1) / 1e6 if first else None,
         failed_at=((ended & 0xFFFFFFFF) - 1) / 1e6 if ended & 0xFFFFFFFF else None,
         failure=name(ended >> 32),

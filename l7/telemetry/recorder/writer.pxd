@@ -11,6 +11,7 @@ cdef long long _ATTEMPT, _ATTEMPTS, _A_BEGAN, _A_ENDED, _A_SERVER, _A_TIMES, _CE
 cdef long long _FAILURES_AT, _H_FAILURES, _H_REQUESTS, _H_SLOTS, _LENGTHS, _LINE_CUT, _LONGEST_CLIENT, _LONGEST_HOST
 cdef long long _LONGEST_ID, _LONGEST_LINE, _LONGEST_REASON, _MOST_ATTEMPTS, _MOST_UNDER_WAY, _NUMBER, _PLACE, _QUEUE, _QUEUED
 cdef long long _RECEIVED, _REQUESTS_AT, _SENT, _SIZES, _SLOT, _STARTED, _TEXTS, _TOTAL, _UNDER_WAY_AT, _WORKER
+cdef long long _BEGAN, _BEGAN_BITS, _LEAST_SENDING, _SENT_UNIT, _UNSENT
 cdef long long _32_BITS, _31_BITS
 
 cdef class NullRecorder:
@@ -36,7 +37,7 @@ cdef class Recorder(NullRecorder):
     cdef _begin_in(self, long long slot, Exchange exchange)
     @cython.locals(
         slot="long long", base="long long", sizes="long long", kept="long long", at="long long", many="long long",
-        tried="long long", rest="long long"
+        tried="long long", rest="long long", began="long long"
     )
     cpdef attempt(self, Exchange exchange, str server, long long why, long long available, long long members)
     @cython.locals(
@@ -45,6 +46,8 @@ cdef class Recorder(NullRecorder):
     cpdef failed(self, Exchange exchange, object failure)
     @cython.locals(connect="long long", first="long long", times="long long")
     cdef _put_times(self, long long at, Exchange exchange)
+    @cython.locals(began="long long", sending="long long")
+    cdef _put_sending(self, long long at, Exchange exchange, long long connect)
     @cython.locals(slot="long long", base="long long", kept="long long", at="long long", status="long long")
     cpdef finish(self, Exchange exchange)
     @cython.locals(code=str, letters="long long", lengths="long long", failed=bint, size="long long", at="long long")

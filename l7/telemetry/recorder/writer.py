@@ -25,6 +25,8 @@ from l7.telemetry.recorder.lane import begin_lane, known_texts, put_name
 # Numbers of words as the compiler's own integers: see the .pxd.
 _ATTEMPT = words.ATTEMPT
 _ATTEMPTS = words.ATTEMPTS
+_BEGAN = (1 << words.BEGAN_BITS) - 1
+_BEGAN_BITS = words.BEGAN_BITS
 _A_BEGAN = words.A_BEGAN
 _A_ENDED = words.A_ENDED
 _A_SERVER = words.A_SERVER
@@ -38,6 +40,7 @@ _H_FAILURES = words.H_FAILURES
 _H_REQUESTS = words.H_REQUESTS
 _H_SLOTS = words.H_SLOTS
 _LENGTHS = words.LENGTHS
+_LEAST_SENDING = words.LEAST_SENDING
 _LINE_CUT = words.LINE_CUT
 _LONGEST_CLIENT = words.LONGEST_CLIENT
 _LONGEST_HOST = words.LONGEST_HOST
@@ -53,12 +56,14 @@ _QUEUED = words.QUEUED
 _RECEIVED = words.RECEIVED
 _REQUESTS_AT = words.REQUESTS_AT
 _SENT = words.SENT
+_SENT_UNIT = words.SENT_UNIT
 _SIZES = words.SIZES
 _SLOT = words.SLOT
 _STARTED = words.STARTED
 _TEXTS = words.TEXTS
 _TOTAL = words.TOTAL
 _UNDER_WAY_AT = words.UNDER_WAY_AT
+_UNSENT = words.UNSENT
 _WORKER = words.WORKER
 
 _UNCONNECTED = frozenset((CONNECT_REFUSED, CONNECT_TIMEOUT, TLS_FAILED, TLS_TIMEOUT))
@@ -200,7 +205,8 @@ class Recorder(NullRecorder):
             why |= _QUEUED
         many = (available if available < 127 else 127) << 40 | (members if members < 127 else 127) << 48
         integers.store(cells, at + _A_SERVER, self._name(server) | why << 32 | many)
-        integers.store(cells, at + _A_BEGAN, texts.microseconds(clock.monotonic() - exchange.started))
+        began = texts.microseconds(clock.monotonic() - exchange.started)
+        integers.store(cells, at + _A_BEGAN, began if began < _BEGAN else _BEGAN)
         integers.store(cells, at + _A_TIMES, 0)
         integers.store(cells, at + _A_ENDED, 0)
         tried = ((sizes >> 8) & 0xFFFF) + 1
@@ -229,6 +235,21 @@ class Recorder(NullRecorder):
         first = 0 if exchange.response_time < 0 else texts.microseconds(exchange.response_time) + 1
         times = (connect if connect < _32_BITS else _32_BITS) | (first if first < _31_BITS else _31_BITS) << 32
         integers.store(self._cells, at + _A_TIMES, times)
+        if connect:
+            self._put_sending(at, exchange, connect - 1)
+
+    def _put_sending(self, at: int, exchange: Exchange, connect: int) -> None:
+        """Note how long the present attempt sent its request, from the connection on."""
+        began = integers.load(self._cells, at + _A_BEGAN) & _BEGAN
+        if exchange.sent_at:
+            sending = texts.microseconds(exchange.sent_at - exchange.started) - began - connect
+            if sending < _LEAST_SENDING:
+                return
+            sending = sending // _SENT_UNIT
+            sending = sending if sending < _UNSENT else _UNSENT - 1
+        else:
+            sending = _UNSENT
+        integers.store(self._cells, at + _A_BEGAN, began | sending << _BEGAN_BITS)
 
     def finish(self, exchange: Exchange) -> None:
         """Record a request that has ended."""

@@ -39,6 +39,7 @@ from l7.errors import (
     WRITE_TIMEOUT,
 )
 from l7.telemetry.recorder.records import RequestRecord
+from l7.telemetry.stories.phases import ANSWER, CONNECT, READ, SEND, SERVER, longest
 from l7.telemetry.stories.times import moment
 
 WHO = {
@@ -115,6 +116,31 @@ _WAITED = 0.1
 """Seconds from which on a wait for a server with room is worth a word."""
 _SLOW = 1.0
 """Seconds from which on a request that went well is slow."""
+_SWITCHED = 101
+"""Of a tunnel nobody knows how long it should last."""
+_SLOWEST: dict[str, tuple[str, ...]] = {
+    READ: (
+        "whether the client sends its requests slowly: `l7 tail --by client --route {route}`",
+        "whether worker {worker} was busy: its lag in `l7 top`",
+    ),
+    CONNECT: (
+        "what holds up connections to {server}: the network on the way, or a full backlog",
+        "`l7 tail --by server --route {route}`: whether other servers are slow, too",
+    ),
+    SEND: (
+        "whether the client sends its body slowly, or {server} takes it slowly",
+        "`l7 tail --by client --route {route}`: whether other clients are slow, too",
+    ),
+    SERVER: (
+        "`l7 tail --by path --server {server}`: whether this server is slow with other paths, too",
+        "`l7 tail --by server --target {path}`: whether other servers are slow with this path, too",
+    ),
+    ANSWER: (
+        "whether {server} sends its body slowly, or the client takes it slowly",
+        "`l7 tail --by client --target {path}`: whether other clients are slow with this path, too",
+    ),
+}
+"""Of a request that went well, by the kind of its longest phase."""
 
 
 def ended_by(record: RequestRecord) -> Iterator[str]:
@@ -142,7 +168,10 @@ def next_look(record: RequestRecord) -> Iterator[str]:
     if record.died:
         yield _EVENTS.format(time=moment(record.started))
         return
-    where = {"server": record.server or "the server", "route": record.route, "time": moment(record.started)}
+    where = {
+        "server": record.server or "the server", "route": record.route, "time": moment(record.started),
+        "worker": str(record.worker),
+    }  # fmt: skip
     if record.failure:
         yield from (text.format(**where) for text in _NEXT.get(record.failure, ()))
         if record.failure.startswith("client") and record.attempts:
@@ -151,9 +180,9 @@ def next_look(record: RequestRecord) -> Iterator[str]:
         yield _SERVER_LOG.format(**where)
     elif record.queue >= _WAITED:
         yield from (text.format(**where) for text in ((_STATE,) if record.tried > 1 else (_LIMITS, _WAITS)))
-    elif record.total >= _SLOW and record.attempts:
+    elif record.total >= _SLOW and record.attempts and record.status != _SWITCHED:
+        slowest = longest(record)
         path = record.target.partition("?")[0]
-        yield f"`l7 tail --by path --server {record.server}`: whether this server is slow with other paths, too"
         # What clients send is no part of a command that people copy, but for a path that means nothing to a shell.
-        shown = path if _PLAIN_PATH.fullmatch(path) else "PATH"
-        yield f"`l7 tail --by server --target {shown}`: whether other servers are slow with this path, too"
+        where["path"] = path if _PLAIN_PATH.fullmatch(path) else "PATH"
+        yield from (text.format(**where) for text in _SLOWEST.get("" if slowest is None else slowest.kind, ()))

@@ -6,106 +6,23 @@ Lines are plain text; who prints them escapes what clients have sent.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from l7.telemetry.recorder.records import Attempt, RequestRecord
 from l7.telemetry.stories.advice import ended_by, next_look
+from l7.telemetry.stories.phases import DIED, phases
 from l7.telemetry.stories.situations import Situation, lines_of
 from l7.telemetry.stories.times import lasted, moment
 
 WIDTH = 48
 """Characters of the time line."""
-_WAITED = "waited for a server"
 _LEAST_SHARE = 0.5
 _KEYS = {"client": "the client's address", "target": "the path", "header": "the field", "cookie": "the cookie"}
 """What is hashed, by the kind of `hash-key`."""
-_STILL = "still there"
-_DIED = "when the worker ended"
+_PICKABLE = ("up", "unreachable", "unknown")
+"""States in which a policy picks a server, or may have."""
 _WORTH_A_LINE = 0.05
 """Seconds: of a shorter request nobody asks where its time went."""
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A part of the time of a request: seconds since it began, and what happened in it."""
-
-    name: str
-    begin: float
-    end: float
-    note: str = ""
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return self.end - self.begin
-
-
-def phases(record: RequestRecord, now: float = 0.0) -> list[Phase]:
-    """The parts of a request's time, in their order.
-
-    :param now: seconds since 1970, for one that is under way.
-    """
-    end = record.total if record.total >= 0 else max(now - record.started, 0.0) if record.under_way else 0.0
-    end = max([end, *[one.failed_at or one.began for one in record.attempts]])
-    found = list(_before(record, end))
-    for number, one in enumerate(record.attempts):
-        last = number + 1 == len(record.attempts)
-        stop = end if last else record.attempts[number + 1].began
-        done = stop if one.failed_at is None else min(one.failed_at, stop)
-        left = _STILL if record.under_way else _DIED if record.died else ""
-        found += _attempt(one, done, last=last, left=left)
-        # An attempt is followed at once by the next one, unless there was no server for that.
-        if done < stop and (record.queue > 0 or record.under_way):
-            found.append(Phase(_WAITED, done, stop))
-        elif done < stop:
-            found.append(Phase("answered by l7" if last else "the next one was picked", done, stop))
-    return [one for one in found if one.end > one.begin or one.note]
-
-
-def _before(record: RequestRecord, end: float) -> Iterator[Phase]:
-    """What came before the first server was asked."""
-    first = record.attempts[0].began if record.attempts else end
-    waited = min(max(record.queue - _between(record, end), 0.0), first)
-    if first > waited:
-        yield Phase("read, checked, routed" if record.attempts or waited else _at_once(record), 0.0, first - waited)
-    if waited > 0:
-        yield Phase(_WAITED, first - waited, first)
-
-
-def _at_once(record: RequestRecord) -> str:
-    return "nothing was asked yet" if record.under_way else "answered by l7"
-
-
-def _between(record: RequestRecord, end: float) -> float:
-    """Seconds between and after the attempts of a request."""
-    began = [*[one.began for one in record.attempts[1:]], end]
-    return sum(
-        max(after - one.failed_at, 0.0)
-        for one, after in zip(record.attempts, began, strict=False)
-        if one.failed_at is not None
-    )
-
-
-def _attempt(one: Attempt, end: float, *, last: bool, left: str) -> Iterator[Phase]:
-    """The phases of an attempt; ``left`` is said of what had not ended there."""
-    at = one.began
-    fault = one.failure
-    if one.connect is None:
-        name = f"connect to {one.server}" if fault or not (last and left) else f"at {one.server}"
-        yield Phase(name, at, end, fault or (left if last else ""))
-        return
-    connected = min(at + one.connect, end)
-    if one.connect:
-        yield Phase(f"connect to {one.server}", at, connected)
-    if one.first_byte is None:
-        yield Phase(f"wait for {one.server}", connected, end, fault or (left if last else ""))
-        return
-    # What is between the connection and the wait for the answer is the sending of the body.
-    answered = min(max(connected + one.first_byte, connected), end)
-    yield Phase(f"wait for {one.server}", connected, answered)
-    if last:
-        yield Phase("answer to the client", answered, end, fault or left)
 
 
 def time_line(record: RequestRecord, now: float = 0.0, length: int = WIDTH) -> list[str]:
@@ -121,7 +38,7 @@ def time_line(record: RequestRecord, now: float = 0.0, length: int = WIDTH) -> l
         size = max(round((one.end - one.begin) / whole * length), 1)
         bar = ("." * begin + "#" * size)[:length].ljust(length, ".")
         note = f"  {one.note}" if one.note else ""
-        took = "-" if one.note == _DIED else lasted(one.seconds)
+        took = "-" if one.note == DIED else lasted(one.seconds)
         drawn.append(f"  {one.name:{width}}  {bar}  {took:>8}{note}")
     return drawn
 
@@ -217,7 +134,7 @@ def _why(record: RequestRecord, found: Sequence[Situation]) -> Iterator[str]:
         reasons = ", ".join(_reason(reason, then) for reason in one.reasons)
         what = f"  {number + 1 + (hidden if last else 0)}. {one.server}: {reasons}"
         many = f"{one.available}+" if one.available == 127 else str(one.available)
-        yield f"{what}; {many} of {one.members} servers could be picked{_reused(one)}"
+        yield f"{what}; {many} of {one.members} servers could be picked{_though(then)}{_reused(one)}"
         if then is not None:
             yield from (f"     {line}" for line in lines_of(then, before))
             before = then
@@ -227,10 +144,19 @@ def _reason(reason: str, then: Situation | None) -> str:
     """Why it was this server, in words; the value of a key or a cookie is nobody's business."""
     if reason == "sticky cookie" and then is not None and then.sticky:
         return f"the client's sticky cookie {then.sticky}"
+    if reason == "last resort":
+        return "last resort, as the others had failed it"
     kind, _, name = reason.removeprefix("hash of ").partition(":")
     if reason == kind or kind not in _KEYS:
         return reason
-    return f"hash of {_KEYS[kind]}{name and ' '}{name}"
+    return f"hash of {_KEYS[kind]}{name and ' '}{name}" + (f", or without one of {_KEYS['client']}" if name else "")
+
+
+def _though(then: Situation | None) -> str:
+    """Why servers that were not up could be picked."""
+    if then is None or then.left_out_up or any(one.state in _PICKABLE for one in then.servers):
+        return ""
+    return ", though none was up: they are asked all the same"
 
 
 def _reused(one: Attempt) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from l7.errors import NO_SERVER
 from l7.telemetry.recorder.records import RequestRecord
 from l7.telemetry.stories.times import lasted, moment
 
@@ -56,12 +57,17 @@ class Situation:
 def moments_of(record: RequestRecord, now: float) -> tuple[float, ...]:
     """When servers were picked for a request, and before these when it began to wait for the first one, if it did.
 
-    Of one for which none was picked it is when it ended, ``now`` if it has not.
+    Of one for which none could be picked it is when it ended, ``now`` if it has not. There is none of one that never
+    came to that: it has no route, or l7 has refused it, or its client has left, before a server was needed.
     """
+    if not record.route:
+        return ()
     if record.attempts:
         picks = [record.started + one.began for one in record.attempts]
         return tuple([picks[0] - record.queue, *picks] if _has_waited(record) else picks)
-    return (now if record.under_way else record.ended,)
+    if record.under_way:
+        return (now,)
+    return (record.ended,) if record.code[1:] == "Q" or record.failure == NO_SERVER.name else ()
 
 
 def _has_waited(record: RequestRecord) -> bool:

@@ -24,7 +24,6 @@ cdef class Relay:
     cdef bytes _buffer
     cdef Py_ssize_t _at
     cdef BodyPump _pump
-    cdef double _sent_at
     cdef bint _begun, _broken
     cdef public bint answered, announced, late, reusable
     cdef public ResponseHead response

@@ -63,7 +63,6 @@ class Relay:
         "_exchange",
         "_head",
         "_pump",
-        "_sent_at",
         "_server",
         "announced",
         "answered",
@@ -82,6 +81,7 @@ class Relay:
         bounds: BackendProtocolLimits,
     ) -> None:
         self._exchange = exchange
+        exchange.sent_at = 0.0
         self._head = head
         self._body = body
         self._client = client
@@ -94,7 +94,6 @@ class Relay:
         """Whether `send_at_once` has sent the request, or the beginning of it."""
         self._broken = False
         self._pump: BodyPump | None = None
-        self._sent_at = 0.0
         self.answered = False
         """Whether part of the answer was sent to the client: from then on it can only be cut off."""
         self.announced = False
@@ -124,8 +123,8 @@ class Relay:
                 return False  # of TLS some records may have left: it takes the same bytes again
             self._body.unsent = memoryview(opening)[sent:]
         else:
-            self._sent_at = clock.monotonic()
-            self._server.deadline = self._sent_at + self._bounds.response
+            self._exchange.sent_at = clock.monotonic()
+            self._server.deadline = self._exchange.sent_at + self._bounds.response
         self._begun = True
         return True
 
@@ -148,7 +147,7 @@ class Relay:
                 raise ProxyError(BAD_RESPONSE, f"more than {MOST_INTERIM} interim responses")
             expects = expects and response.status != 100
             self._pass_interim(response)
-        self._exchange.response_time = clock.monotonic() - self._sent_at
+        self._exchange.response_time = clock.monotonic() - self._exchange.sent_at
         self.response = response
         if body is not None and not body.is_sent() and not expects:
             body.broken = body.broken or response.status >= 400  # the server wants no more of the body
@@ -193,8 +192,8 @@ class Relay:
         self._buffer = b""
         server = self._server
         started = clock.monotonic()
-        if not self._sent_at:
-            self._sent_at = started
+        if not self._exchange.sent_at:
+            self._exchange.sent_at = started
         if server.deadline == NEVER:
             server.deadline = started + self._bounds.response
         try:

@@ -63,6 +63,26 @@ def test_all_that_is_known_of_a_request_is_kept() -> None:
     assert not found.under_way and not found.died
 
 
+@pytest.mark.parametrize(
+    ("sent", "sending"),
+    [(0.0, None), (0.1, 0.0), (0.1015, 0.001472), (2.1, 2.0), (90_000.1, (layout.UNSENT - 1) * layout.SENT_UNIT / 1e6)],
+)
+def test_how_long_a_request_was_sent_is_kept(sent: float, sending: float | None) -> None:
+    where = memory()
+    one, made = writer(where), exchange()
+    one.begin(made)
+    one.attempt(made, "10.0.0.1:80", 0, 1, 1)
+    made.connect_time, made.response_time = 0.1, 0.5
+    made.sent_at = made.started + sent if sent else 0.0
+    one.finish(made)
+    (attempt,) = reader(where).finished()[0].attempts
+    assert (attempt.connect, attempt.first_byte) == (0.1, 0.5) and attempt.began < 0.1
+    if sending is None or not sending:
+        assert attempt.sending == sending
+    else:  # it is from the connection on, which was begun a moment after the request
+        assert attempt.sending == pytest.approx(sending, abs=attempt.began + 0.0001)
+
+
 @pytest.mark.parametrize("kind", FAILURES, ids=lambda kind: kind.name)
 def test_each_failure_is_named(kind: object) -> None:
     where = memory()

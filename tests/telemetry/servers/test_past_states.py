@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from l7.config.schema import Config
+from l7.errors import BODY_TIMEOUT, CLIENT_GONE_DATA, NO_SERVER, UNAUTHORIZED, Kind
 from l7.sharedmem import layout
 from l7.sharedmem.counters import CounterWriter
 from l7.sharedmem.memory import FIRST_ROW, MASTER, SharedMemory
@@ -142,7 +143,7 @@ RECORD = RequestRecord(
     request_id="ab" * 16, started=1000.0, client="192.0.2.1", host="a", method="GET", target="/", version="HTTP/1.1",
     route="a", policy="least-requests", port=80, tls="", queue=0.0, total=1.0, received=0, sent=1, status=200,
     code="--", failure="", reason="", worker=1, generation=3, connection=1, nth=1,
-    attempts=(Attempt(TWO, ("least-requests",), 1, 2, 0.0, 0.0, 0.5, None, ""),), tried=1, died=False,
+    attempts=(Attempt(TWO, ("least-requests",), 1, 2, 0.0, 0.0, 0.0, 0.5, None, ""),), tried=1, died=False,
     under_way=False,
 )  # fmt: skip
 
@@ -164,7 +165,7 @@ def test_a_story_has_the_others_and_how_busy_they_were() -> None:
     text = told_of(RECORD, others, servers)
     assert "and requests that they had (of those recorded):" in text
     assert f"  > {TWO}  2  up\n" in text
-    assert f"    {ONE}  1  ejected since " in text and "(10.00 s before); failed requests: connect refused ×3" in text
+    assert f"    {ONE}  1  ejected since " in text and "(10.0 s before); failed requests: connect refused ×3" in text
 
 
 def test_a_wait_is_told_with_who_had_the_servers_when_it_began() -> None:
@@ -184,8 +185,25 @@ def test_a_retry_repeats_nothing_that_is_the_same() -> None:
 
 
 def test_a_request_without_a_server_is_told_with_all_of_them() -> None:
-    text = told_of(replace(RECORD, attempts=(), tried=0, status=503, code="SC"), [], Servers())
+    record = replace(RECORD, attempts=(), tried=0, status=503, code="SC", failure=NO_SERVER.name)
+    text = told_of(record, [], Servers())
     assert "why no server\n  the servers at " in text and f"    {ONE}  0  up" in text
+
+
+@pytest.mark.parametrize("kind", [UNAUTHORIZED, BODY_TIMEOUT, CLIENT_GONE_DATA], ids=lambda kind: kind.name)
+def test_a_request_that_came_to_no_pick_is_told_without_servers(kind: Kind) -> None:
+    record = replace(RECORD, attempts=(), tried=0, status=kind.logged, code=kind.code, failure=kind.name)
+    assert moments_of(record, 0.0) == () and moments_of(replace(record, under_way=True), 7.0) == (7.0,)
+    assert moments_of(replace(record, route="", under_way=True), 7.0) == ()
+
+
+def test_a_pick_of_a_server_that_was_not_up_is_explained() -> None:
+    why = "servers could be picked, though none was up: they are asked all the same"
+    servers = Servers()
+    servers.change(TWO, 990.0, ServerChange.EJECTED, 0, REFUSED)
+    assert why not in told_of(RECORD, [], servers)
+    servers.change(ONE, 990.0, ServerChange.EJECTED, 0, REFUSED)
+    assert why in told_of(RECORD, [], servers)
 
 
 def test_another_generation_and_a_route_that_is_gone_are_said() -> None:
@@ -200,10 +218,11 @@ def test_another_generation_and_a_route_that_is_gone_are_said() -> None:
     [
         ("sticky cookie", 3, "the client's sticky cookie SRV;"),
         ("sticky cookie", 4, "sticky cookie;"),
+        ("last resort", 3, "last resort, as the others had failed it;"),
         ("hash of client", 3, "hash of the client's address;"),
-        ("hash of header:x-user", 3, "hash of the field x-user;"),
+        ("hash of header:x-user", 3, "hash of the field x-user, or without one of the client's address;"),
         ("hash of target", 3, "hash of the path;"),
-        ("hash of cookie:id", 3, "hash of the cookie id;"),
+        ("hash of cookie:id", 3, "hash of the cookie id, or without one of the client's address;"),
     ],
 )
 def test_what_a_server_was_picked_by(reason: str, generation: int, words: str) -> None:

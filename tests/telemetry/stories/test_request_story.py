@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from l7.errors import FAILURES, Kind
 from l7.telemetry.recorder.records import Attempt, RequestRecord
 from l7.telemetry.stories.advice import ended_by, next_look
-from l7.telemetry.stories.request_story import WIDTH, phases, story, time_line
+from l7.telemetry.stories.phases import phases
+from l7.telemetry.stories.request_story import WIDTH, story, time_line
 from l7.telemetry.stories.times import lasted, moment
 
-FIRST = Attempt("10.0.0.1:80", ("round-robin",), 2, 3, 0.5, None, None, 1.0, "connection refused")
-SECOND = Attempt("10.0.0.2:80", ("round-robin", "retry"), 1, 3, 1.0, 0.5, 1.5, None, "")
+FIRST = Attempt("10.0.0.1:80", ("round-robin",), 2, 3, 0.5, None, None, None, 1.0, "connection refused")
+SECOND = Attempt("10.0.0.2:80", ("round-robin", "retry"), 1, 3, 1.0, 0.5, 0.0, 1.5, None, "")
 PLAIN = RequestRecord(
     request_id="ab" * 16, started=1_700_000_000.25, client="192.0.2.1", host="a.com", method="GET", target="/x?y=…",
     version="HTTP/1.1", route="a.com", policy="round-robin", port=443, tls="1.3", queue=0.25, total=4.0, received=0,
     sent=100, status=200, code="--", failure="", reason="", worker=2, generation=3, connection=4, nth=5,
     attempts=(FIRST, SECOND), tried=2, died=False, under_way=False,
 )  # fmt: skip
+NOWHERE = replace(PLAIN, attempts=(), tried=0, queue=0.0, status=408, failure="too slow, say")
+"""It came to no server."""
 
 
 def test_the_phases_are_the_whole_time() -> None:
@@ -47,6 +51,50 @@ def test_a_wait_between_attempts_is_not_one_before_them() -> None:
 def test_one_that_waits_after_its_last_attempt_ends_with_the_wait() -> None:
     failed = replace(PLAIN, queue=3.0, attempts=(FIRST,), tried=1, status=502, code="SC", failure="connection refused")
     assert [(one.name, one.begin, one.end) for one in phases(failed)][-1] == ("waited for a server", 1.0, 4.0)
+
+
+SLOWLY = replace(SECOND, began=0.5, sending=1.0, first_byte=0.5)
+
+
+@pytest.mark.parametrize(
+    ("record", "names"),
+    [
+        # A body that the client, or the server, was slow with is no wait for the server's answer.
+        (replace(PLAIN, attempts=(SLOWLY,)), ["send to 10.0.0.2:80", "wait for 10.0.0.2:80", "answer to the client"]),
+        (
+            replace(
+                PLAIN,
+                attempts=(
+                    replace(SLOWLY, sending=None, first_byte=None, failed_at=4.0, failure="request body too slow"),
+                ),
+            ),
+            ["send to 10.0.0.2:80"],
+        ),
+        # Nothing can be answered any more where an answer has begun, and to nobody who has left.
+        (
+            replace(PLAIN, code="SD", attempts=(replace(SLOWLY, failed_at=3.5, failure="response cut short"),)),
+            ["wait for 10.0.0.2:80", "answer to the client", "closed by l7"],
+        ),
+        (
+            replace(PLAIN, status=499, code="CH", attempts=(replace(SLOWLY, first_byte=None, failed_at=3.5),)),
+            ["wait for 10.0.0.2:80", "closed by l7"],
+        ),
+        (
+            replace(PLAIN, status=504, code="sH", attempts=(replace(SLOWLY, first_byte=None, failed_at=3.5),)),
+            ["wait for 10.0.0.2:80", "answered by l7"],
+        ),
+        (replace(PLAIN, status=101, attempts=(SLOWLY,)), ["wait for 10.0.0.2:80", "both ways, as a tunnel"]),
+        (replace(NOWHERE, code="cR"), ["wait for the client's head"]),
+        (replace(NOWHERE, code="CR"), ["wait for the client's head"]),
+        (replace(NOWHERE, code="cD"), ["wait for the client's body"]),
+        (replace(NOWHERE, code="CD"), ["wait for the client's body"]),
+        (replace(NOWHERE, code="PR"), ["answered by l7"]),
+    ],
+)
+def test_each_phase_is_of_whom_was_waited_for(record: RequestRecord, names: list[str]) -> None:
+    found = phases(replace(record, queue=0.0))
+    assert [one.name for one in found][-len(names) :] == names
+    assert found[-1].end == record.total and all(one.end == two.begin for one, two in pairwise(found))
 
 
 def test_the_time_line_is_to_scale() -> None:
@@ -110,6 +158,14 @@ def test_what_is_slow_and_what_the_server_answered_is_said() -> None:
     assert "`l7 tail --by server --target /x`: whether" in slow
     hostile = "\n".join(story(replace(PLAIN, target="/x;reboot", queue=0.0), 0.0))
     assert "`l7 tail --by server --target PATH`: whether" in hostile
+    for held_up, words in (
+        (replace(SECOND, began=3.0), "whether the client sends its requests slowly"),
+        (replace(SECOND, began=0.1, connect=3.0), "what holds up connections to 10.0.0.2:80"),
+        (replace(SLOWLY, sending=3.0), "whether the client sends its body slowly, or 10.0.0.2:80 takes it slowly"),
+        (replace(SECOND, began=0.1, connect=0.0), "whether 10.0.0.2:80 sends its body slowly, or the client takes it"),
+    ):
+        assert words in next(next_look(replace(PLAIN, attempts=(held_up,), tried=1, queue=0.0)))
+    assert not list(next_look(replace(PLAIN, status=101, attempts=(SLOWLY,), queue=0.0)))
     waited = list(next_look(replace(PLAIN, attempts=(SECOND,), tried=1)))
     assert "`max-connections` of the route" in waited[0] and "`l7 tail --by generation --route a.com`" in waited[1]
     assert "`l7 status`" in next(next_look(PLAIN))

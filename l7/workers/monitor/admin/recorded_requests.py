@@ -91,8 +91,8 @@ class RecordedRequests:
 
     def _with_story(self, one: RequestRecord, reader: RecorderReader, now: float) -> dict[str, Any]:
         then: list[Situation] = []
-        if one.route:
-            moments = moments_of(one, now)
+        moments = moments_of(one, now)
+        if moments:
             answer = self._states.answer(one.route, moments)
             then = situations(one, answer, reader.during(min(moments), max(moments)), now)
         lines = [printable(line, _LONGEST_LINE) for line in story(one, now, then)]

@@ -49,6 +49,15 @@ class PresentServers:
     by_route: dict[str, RouteServers] = field(default_factory=dict)
 
 
+_MADE_BY = {
+    ServerState.DOWN.value: ServerChange.CHECKED_DOWN,
+    ServerState.EJECTED.value: ServerChange.EJECTED,
+    ServerState.DRAIN.value: ServerChange.DRAIN,
+    ServerState.MAINT.value: ServerChange.MAINT,
+}
+"""The change that puts a server into a state."""
+
+
 class _SelectableServer(NamedTuple):
     """A server that may be shown, or all servers of a route of which nobody has anything to say."""
 
@@ -143,11 +152,14 @@ class ServerFigures:
     def _changes(self, entry: Mapping[str, Any], row: int) -> dict[str, Any]:
         """How often a server has changed, how it did at last, and since when it is in its state."""
         found = self._known.changes((entry["backend"], entry["server"]), row)
-        since = [change.at for change in found if change.event != ServerChange.WEIGHT]
+        made = [change for change in found if change.event != ServerChange.WEIGHT]
+        # What is down may be found out of reach later: it is down since it was found down.
+        by = _MADE_BY.get(entry["state"])
+        since = [change for change in made if change.event == by] or made
         return {
             "changes": len(found),
             "last-change": plain(found[-1]) if found else None,
-            "since": since[-1] / 1e9 if since else None,
+            "since": since[-1].at / 1e9 if since else None,
         }
 
 

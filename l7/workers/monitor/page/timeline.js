@@ -7,22 +7,14 @@ const WIDTH = 1000;
 const HEIGHT = 10;
 const LEAST = 4; // so that the shortest is still seen
 
-// How a phase is coloured goes by what its name begins with; the words say the same.
-const KINDS = [
-  ["waited for", "wait"],
-  ["connect to ", "connect"],
-  ["wait for ", "server"],
-  ["at ", "server"],
-  ["answer to ", "answer"],
-];
 const OPEN = "still there";
 
-function kind({ name, note }) {
-  if (note && note !== OPEN) return "fault";
-  return KINDS.find(([begin]) => name.startsWith(begin))?.[1] ?? "own";
+// How a phase is coloured; the words say the same.
+function shade({ kind, note }) {
+  return note && note !== OPEN ? "fault" : kind;
 }
 
-/** The time line of phases, {name, begin, end, note} in seconds since the request began; null where none is known. */
+/** The time line of phases, {name, begin, end, kind, note} in seconds since the request began; null where none is known. */
 export function timeLine(phases) {
   if (!phases?.length) return null;
   const whole = Math.max(...phases.map((one) => one.end), 1e-6);
@@ -36,7 +28,7 @@ function bar(phase, whole) {
   const rect = drawn("rect", { x: x.toFixed(1), y: 0, width: width.toFixed(1), height: HEIGHT, rx: 1 });
   const view = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true", class: "bar" };
   const node = element("li", {});
-  attribute(node, "data-kind", kind(phase));
+  attribute(node, "data-kind", shade(phase));
   node.append(
     element("span", { class: "phase text" }, phase.name, phase.note ? element("em", {}, ` ${phase.note}`) : null),
     drawn("svg", view, rect),
