@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,8 @@ from tests.harness.accounts import root_only
 from tests.harness.client import Client, exchange, get, request
 from tests.harness.l7process import ROOT, STATUS, L7Process
 from tests.harness.lifecycle import reload
-from tests.harness.origin import Reply
+from tests.harness.origin import Origin, Reply, Request
+from tests.harness.ports import reserved
 from tests.harness.stage import Stage
 
 CONFIG = """\
@@ -226,19 +226,21 @@ def pages(folder: Path) -> None:
     (folder / "502.json").write_text('{"status": {status}, "reason": "{reason}", "id": "{request-id}"}')
 
 
-@pytest.fixture
-def closed():
-    """A port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        yield sock.getsockname()[1]
+def fails_some(request: Request) -> Reply:
+    return Reply(500, body=b"its own") if request.target == b"/500" else Reply()
 
 
-@pytest.fixture
-def shown(l7, origin, tmp_path, closed):
-    pages(tmp_path)
-    server = origin(lambda request: Reply(500, body=b"its own") if request.target == b"/500" else Reply())
-    return l7(PAGES.format(folder=tmp_path, server=server.address, closed=closed, users="{}"), inherit=False)
+@pytest.fixture(scope="module")
+def shown(spoken, tmp_path_factory):
+    """One for the tests that only look at what it shows."""
+    folder = tmp_path_factory.mktemp("pages")
+    pages(folder)
+    with Origin(fails_some) as server:
+        text = PAGES.format(folder=folder, server=server.address, closed=reserved(), users="{}")
+        with L7Process(text, inherit=False) as proxy:
+            yield proxy
+            server.close()
+            proxy.assert_no_leaks()
 
 
 def test_what_l7_fails_is_shown_as_a_page(shown):
@@ -281,9 +283,9 @@ def test_without_a_body_for_head_and_without_a_request_for_what_is_none(shown):
     assert (answer.status, answer.body[:4]) == (414, b"414 ")
 
 
-def test_the_challenge_and_when_to_come_back_stay(l7, origin, tmp_path, closed):
+def test_the_challenge_and_when_to_come_back_stay(l7, origin, tmp_path):
     pages(tmp_path)
-    text = PAGES.format(folder=tmp_path, server=origin().address, closed=closed, users="{me: secret}")
+    text = PAGES.format(folder=tmp_path, server=origin().address, closed=reserved(), users="{me: secret}")
     proxy = l7(text.replace("  up:", "  empty: {servers: []}\n  up:"), inherit=False)
     answer = get(proxy.address, host="up")
     assert (answer.status, answer.header(b"www-authenticate")) == (401, b'Basic realm="l7"')
@@ -293,25 +295,28 @@ def test_the_challenge_and_when_to_come_back_stay(l7, origin, tmp_path, closed):
     assert answer.body.startswith(b"<h1>503 no server available: ")
 
 
-def test_a_changed_page_is_a_change_and_a_missing_one_refuses_the_reload(shown, tmp_path):
+def test_a_changed_page_is_a_change_and_a_missing_one_refuses_the_reload(l7, origin, tmp_path):
+    pages(tmp_path)
+    text = PAGES.format(folder=tmp_path, server=origin().address, closed=reserved(), users="{}")
+    proxy = l7(text, inherit=False)
     page = tmp_path / "404.html"
     page.write_text("after")
-    start = len(shown.events)
-    command = [sys.executable, "-m", "l7", "reload", "--dry-run", "-c", str(shown.config_path)]
+    start = len(proxy.events)
+    command = [sys.executable, "-m", "l7", "reload", "--dry-run", "-c", str(proxy.config_path)]
     tried = subprocess.run(command, cwd=ROOT, timeout=TIMEOUT, capture_output=True, text=True, check=False)
     assert f"error-pages: {page}: changed" in tried.stdout
-    reload(shown)
-    assert f"error-pages: {page}: changed" in "\n".join(shown.events[start:])
-    assert get(shown.address, host="unknown").body == b"after"
+    reload(proxy)
+    assert f"error-pages: {page}: changed" in "\n".join(proxy.events[start:])
+    assert get(proxy.address, host="unknown").body == b"after"
     page.unlink()
-    start = len(shown.events)
-    shown.hup()
-    shown.wait_for_event("reload.refused", start=start)
-    assert "config.yml:1: error-pages.404" in "\n".join(shown.events[start:])
-    assert get(shown.address, host="unknown").body == b"after"
+    start = len(proxy.events)
+    proxy.hup()
+    proxy.wait_for_event("reload.refused", start=start)
+    assert "config.yml:1: error-pages.404" in "\n".join(proxy.events[start:])
+    assert get(proxy.address, host="unknown").body == b"after"
     page.write_text("again {status}")
-    reload(shown)
-    assert get(shown.address, host="unknown").body == b"again 404"
+    reload(proxy)
+    assert get(proxy.address, host="unknown").body == b"again 404"
 
 
 def test_general_fields_and_pages_are_on_all_that_l7_says_itself(l7, origin, tmp_path):

@@ -113,15 +113,16 @@ def test_what_l7_answers_itself_reaches_who_has_half_closed(l7: L7, connect: Con
 
 def test_who_has_left_is_given_up_after_a_time(l7: L7, origin: Origins, connect: Connect) -> None:
     """Of both, because nothing tells them apart; what the server still does is for nobody."""
-    for leave in (Client.close, Client.half_close):
-        app = origin(Held())
-        proxy = l7(config(app.address, "300ms"))
+    app = origin(Held())
+    proxy = l7(config(app.address, "300ms"))
+    for count, leave in enumerate((Client.close, Client.half_close), 1):
+        start = len(proxy.output)
         client = connect(proxy.port)
         client.send(GET)
-        app.wait_for(1)
+        app.wait_for(count)
         leave(client)
-        assert app.connections[0].wait_closed(), "the server was not told"
-        proxy.wait_for_output(GONE)
+        assert app.connections[-1].wait_closed(), "the server was not told"
+        proxy.wait_for_output(GONE, start=start)
 
 
 def test_without_a_time_every_end_is_taken_for_leaving(l7: L7, origin: Origins, connect: Connect) -> None:
