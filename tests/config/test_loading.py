@@ -475,14 +475,15 @@ def test_no_message_about_a_file_holds_a_password(write: Write, text: str) -> No
 # ----------------------------------------------------------------------------------------------- load as a whole
 
 
-def test_ten_thousand_hosts_load_in_a_few_seconds(write: Write) -> None:
-    hosts = "".join(f"  h{n}.example.com:\n    servers: [10.0.0.1:80, {{address: h{n}}}]\n" for n in range(10_000))
+def test_two_thousand_hosts_load_in_a_second_or_so(write: Write) -> None:
+    """Ten thousand are loaded by the real program in tests/e2e/test_memory.py."""
+    hosts = "".join(f"  h{n}.example.com:\n    servers: [10.0.0.1:80, {{address: h{n}}}]\n" for n in range(2000))
     name = write("backends:\n" + hosts)
     started = time.process_time()  # other processes may have the processor meanwhile
     loaded = load(["-c", name, "h5.example.com=x"], {})
-    assert time.process_time() - started < 10
-    assert len(loaded.config.backends) == 10_000
-    assert loaded.sources["backends", "h9999.example.com", "servers", 1] == "config.yml:20001"
+    assert time.process_time() - started < 2
+    assert len(loaded.config.backends) == 2000
+    assert loaded.sources["backends", "h1999.example.com", "servers", 1] == "config.yml:4001"
 
 
 def test_the_digest_follows_the_configuration_and_nothing_else(write: Write) -> None:
