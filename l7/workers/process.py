@@ -6,19 +6,15 @@ Signals that a terminal sends to the whole process group are the master's busine
 
 from __future__ import annotations
 
-import faulthandler
 import os
-import signal
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import gevent
 from gevent import get_hub
 from gevent.event import Event
-from gevent.util import format_run_info
 
 from l7.balancing.dns_records import ResolvedEndpoint
 from l7.clock import monotonic
@@ -65,10 +61,10 @@ from l7.workers.monitor.name_lookup import look_up_by
 from l7.workers.phase import WorkerPhase
 from l7.workers.proxy import Proxy
 from l7.workers.runtime.channel import LoopChannel
+from l7.workers.runtime.child_process import CANNOT_BOOT, MASTER_GONE, LoopTimers, listen_to_signals, run_child
 from l7.workers.runtime.client_places import places
 from l7.workers.runtime.greenlet_pool import GreenletPool
 from l7.workers.runtime.heartbeat import HeartbeatWriter
-from l7.workers.runtime.patching import patch_all
 from l7.workers.runtime.preload import preload
 from l7.workers.runtime.watchdog import Watchdog
 from l7.workers.self_test import SelfTestFailed, probe
@@ -84,10 +80,6 @@ GOODBYE = 0.2
 """Seconds between the end of draining and the exit of the worker: for the last bytes to arrive."""
 IN_TRANSIT = 0.1
 """Seconds that an idle connection still has for a request when l7 stops: one may be on its way."""
-MASTER_GONE = "the master is gone"
-CANNOT_BOOT = 3
-"""Exit status of a worker that could not begin."""
-
 
 preload()
 
@@ -126,15 +118,7 @@ class WorkerSpec:
 
 def run(spec: WorkerSpec) -> int:
     """Run a worker; returns the exit status. To be called once, in a newly forked process."""
-    events = Events(spec.generation.config.log_level, generation=spec.generation.number)
-    channel = Channel(spec.channel, events.warning)
-    try:
-        patch_all()
-        worker = Worker(spec, channel, events)
-    except Exception as failure:  # whatever it is, the master must be told why this generation cannot run
-        channel.send(BootFailed(shortened(f"{type(failure).__name__}: {failure}")))
-        return CANNOT_BOOT
-    return worker.run()
+    return run_child(spec, Worker)
 
 
 class Worker:
@@ -169,16 +153,16 @@ class Worker:
         """Whether the master has let it accept, after its look ahead."""
         self._leave = Event()
         self._look = get_hub().loop.timer(TICK, TICK)
-        self._timers: list[Any] = [self._look]
+        self._timers = LoopTimers()
 
     def run(self) -> int:
         """Serve until told to stop, or until the master has exited."""
-        self._listen_to_signals()
+        listen_to_signals("worker", self._on_term)
         self._heartbeat.beat()
-        self._every(BEAT_INTERVAL, self._heartbeat.beat)
-        self._every(self._sweeper.interval, self._tick)
+        self._timers.every(BEAT_INTERVAL, self._heartbeat.beat)
+        self._timers.every(self._sweeper.interval, self._tick)
         self._look_at_servers()
-        self._every(TRIM_INTERVAL, SHELF.trim)
+        self._timers.every(TRIM_INTERVAL, SHELF.trim)
         self._sweeper.start()
         self._channel.listen()
         try:
@@ -228,19 +212,14 @@ class Worker:
         self._log.close()
         self._sweeper.stop()
         self._channel.close()
-        for timer in self._timers:
-            timer.stop()
+        self._timers.stop()
+        self._look.stop()
         return 0
 
     def _look_at_servers(self) -> None:
         """Keep up with what other processes find out about servers, from now on."""
         if not self._look.active:
             self._look.start(self._proxy.upstreams.tick)
-
-    def _every(self, seconds: float, call: Callable[[], None]) -> None:
-        timer = get_hub().loop.timer(seconds, seconds)
-        timer.start(call)
-        self._timers.append(timer)
 
     def _tick(self) -> None:
         self._watchdog.turned()
@@ -312,14 +291,14 @@ class Worker:
         server.on_drained = self._on_drained
         server.stop()
         if phase == WorkerPhase.HANDING_OVER:
-            self._after(within, lambda: self._cut_off("drain-timeout is over", GOODBYE, self._end_drain))
+            self._timers.after(within, lambda: self._cut_off("drain-timeout is over", GOODBYE, self._end_drain))
             server.hand_over_idle()
         else:
-            self._after(within, lambda: self._cut_off("graceful-timeout is over", GOODBYE, self._leave_now))
+            self._timers.after(within, lambda: self._cut_off("graceful-timeout is over", GOODBYE, self._leave_now))
             self._handover_queue.cancel()
         if phase == WorkerPhase.STOPPING:
             self._proxy.tunnels.leave()
-            self._after(min(IN_TRANSIT, within), server.close_idle)
+            self._timers.after(min(IN_TRANSIT, within), server.close_idle)
         self._on_drained()
 
     def _on_relaying(self) -> None:
@@ -343,7 +322,7 @@ class Worker:
         if count:
             which = f", {tunnels} of them upgraded connections" if tunnels else ""
             self._events.warning(named("requests.cut", f"{why}: requests cut off: {count}{which}", requests=count))
-        self._after(goodbye, then)
+        self._timers.after(goodbye, then)
 
     def _end_drain(self) -> None:
         """End what is served here; what is relayed has a time of its own."""
@@ -355,29 +334,8 @@ class Worker:
         self._proxy.cut_rest()
         self._leave.set()
 
-    def _after(self, seconds: float, call: Callable[[], None]) -> None:
-        timer = get_hub().loop.timer(seconds)
-        timer.start(call)
-        self._timers.append(timer)
-
-    # --- signals ------------------------------------------------------------------------------------------------------
-
-    def _listen_to_signals(self) -> None:
-        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU):
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._on_term)
-        signal.signal(signal.SIGUSR2, self._on_show_stacks)
-        faulthandler.enable(all_threads=True)
-
-    def _on_term(self, _number: int, _frame: object) -> None:
-        seconds = self._spec.generation.config.graceful_timeout
-        get_hub().loop.run_callback_threadsafe(lambda: self._drain(seconds, WorkerPhase.STOPPING))
-
-    def _on_show_stacks(self, _number: int, _frame: object) -> None:
-        """Runs between two byte codes, also of a loop that never ends: that is what it is for."""
-        text = "\n".join(format_run_info(thread_stacks=False))
-        os.write(2, f"worker {os.getpid()}: the stacks of all greenlets\n{text}\n".encode("utf-8", "replace"))
+    def _on_term(self) -> None:
+        self._drain(self._spec.generation.config.graceful_timeout, WorkerPhase.STOPPING)
 
 
 def _access_log(spec: WorkerSpec, events: Events) -> NullAccessLog:

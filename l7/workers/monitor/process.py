@@ -8,21 +8,17 @@ that it may begin: until then another monitor process may still run.
 
 from __future__ import annotations
 
-import faulthandler
-import os
-import signal
 import socket
 import ssl
 import time
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
-from gevent import get_hub, spawn
 from gevent import socket as green
+from gevent import spawn
 from gevent.event import Event
-from gevent.util import format_run_info
 
 from l7.balancing.dns_records import ResolvedEndpoint
 from l7.balancing.server_state import StateRules
@@ -33,7 +29,6 @@ from l7.descriptors import raise_limit
 from l7.ipc.channel import Channel, Received
 from l7.ipc.messages import (
     BeginChecks,
-    BootFailed,
     ControlClient,
     FileStored,
     OpenAdmin,
@@ -45,7 +40,6 @@ from l7.ipc.messages import (
     StorageLoaded,
     StoredFile,
     UseCertificate,
-    shortened,
 )
 from l7.sharedmem import scoreboard as cells
 from l7.sharedmem.master_gauges import MasterGauges
@@ -79,9 +73,8 @@ from l7.workers.monitor.recorder_source import RecorderSource
 from l7.workers.monitor.row_changes import RowChanges
 from l7.workers.monitor.server_observer import ServerObserver, WatchedServer
 from l7.workers.monitor.span_exporter import SpanExporter
-from l7.workers.process import CANNOT_BOOT, MASTER_GONE
 from l7.workers.runtime.channel import LoopChannel
-from l7.workers.runtime.patching import patch_all
+from l7.workers.runtime.child_process import MASTER_GONE, LoopTimers, listen_to_signals, run_child
 from l7.workers.runtime.pause import pause
 from l7.workers.runtime.watchdog import TICK, Watchdog
 from l7.workers.transport.dial import endpoint, endpoint_of
@@ -138,15 +131,7 @@ def watched_backends(config: Config) -> dict[str, Backend]:
 
 def run(spec: MonitorSpec) -> int:
     """Run the monitor process; returns the exit status. To be called once, in a newly forked process."""
-    events = Events(spec.generation.config.log_level, generation=spec.generation.number)
-    channel = Channel(spec.channel, events.warning)
-    try:
-        patch_all()
-        controller = MonitorWorker(spec, channel, events)
-    except Exception as failure:  # whatever it is, the master must be told why
-        channel.send(BootFailed(shortened(f"{type(failure).__name__}: {failure}")))
-        return CANNOT_BOOT
-    return controller.run()
+    return run_child(spec, MonitorWorker)
 
 
 class MonitorWorker:
@@ -189,7 +174,7 @@ class MonitorWorker:
         self._watchdog = Watchdog(self._config.block_warning, events.warning)
         self._begun = False
         self._leave = Event()
-        self._timers: list[Any] = []
+        self._timers = LoopTimers()
 
     def _make_admin(self, metrics: Metrics) -> AdminServer | None:
         spec, settings = self._spec, self._config.admin
@@ -223,10 +208,10 @@ class MonitorWorker:
 
     def run(self) -> int:
         """Run until told to stop, or until the master has exited."""
-        self._listen_to_signals()
+        listen_to_signals("monitor process", self._leave.set)
         self._beat()
-        self._every(cells.BEAT_INTERVAL, self._beat)
-        self._every(TICK, self._watchdog.turned)
+        self._timers.every(cells.BEAT_INTERVAL, self._beat)
+        self._timers.every(TICK, self._watchdog.turned)
         self._channel.listen()
         self._watchdog.start()
         self._channel.send(Ready())
@@ -238,11 +223,6 @@ class MonitorWorker:
         if self._exporter is not None and self._begun:
             self._exporter.close()
         return 0
-
-    def _every(self, seconds: float, call: Callable[[], None]) -> None:
-        timer = get_hub().loop.timer(seconds, seconds)
-        timer.start(call)
-        self._timers.append(timer)
 
     def _beat(self) -> None:
         self._cells[cells.CHECKED], self._cells[cells.NAMES] = len(self.checks), len(self._naming)
@@ -384,17 +364,3 @@ class MonitorWorker:
             found = Address(one.host, one.port)
             asked = (found if address.srv else address).authority
             yield f"{address} at {found}", endpoint(one.host, one.port), one.row, asked
-
-    # --- signals ----------------------------------------------------------------------------------------------------
-
-    def _listen_to_signals(self) -> None:
-        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU):
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: get_hub().loop.run_callback_threadsafe(self._leave.set))
-        signal.signal(signal.SIGUSR2, self._on_show_stacks)
-        faulthandler.enable(all_threads=True)
-
-    def _on_show_stacks(self, _number: int, _frame: object) -> None:
-        text = "\n".join(format_run_info(thread_stacks=False))
-        os.write(2, f"monitor process {os.getpid()}: the stacks of all greenlets\n{text}\n".encode("utf-8", "replace"))
