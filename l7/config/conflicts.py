@@ -7,15 +7,12 @@ from collections.abc import Iterator
 from l7.config.answer_conflicts import answer_conflicts
 from l7.config.generation import Path
 from l7.config.model import SecretStr
-from l7.config.schema import Backend, Config
+from l7.config.schema import Config
 from l7.config.sections import listeners
 from l7.config.values.routekeys import routes_of
-from l7.networks import NetworkSet
 
 _NOTHING = {"verify": True, "ca": None, "server_name": None, "cert": None, "key": None}
 """What is set where nothing is."""
-_SHOWN = 4
-"""Networks that are named; of more there is a number."""
 
 
 def conflicts(config: Config) -> Iterator[tuple[Path, str]]:
@@ -49,7 +46,6 @@ def logins(config: Config) -> Iterator[tuple[Path, dict[str, SecretStr]]]:
 def doubtful(config: Config) -> Iterator[tuple[Path, str]]:
     """Yield what is allowed, and hardly meant: the place of a setting, and the words."""
     yield from _without_users(config)
-    yield from _shut_out(config)
     yield from _starred(config)
 
 
@@ -63,23 +59,6 @@ def _without_users(config: Config) -> Iterator[tuple[Path, str]]:
             " LOGIN:PASSWORD"
         )
         yield ("admin", "address"), what
-
-
-def _shut_out(config: Config) -> Iterator[tuple[Path, str]]:
-    """Yield where ``allow`` names networks that ``deny`` beside it shuts out: the place, and the words."""
-    places: list[tuple[Path, Config | Backend]] = [((), config)]
-    places += [(("backends", key), backend) for key, backend in config.backends.items()]
-    for path, section in places:
-        if not section.allow or not section.deny:
-            continue
-        denied = NetworkSet(section.deny)
-        shut = [one for one in section.allow if denied.covers(one)]
-        if len(shut) == len(section.allow):
-            yield (*path, "allow"), "deny beside it goes first, and has all of these: nobody is let in"
-        elif shut:
-            more = f" and {len(shut) - _SHOWN} more" if len(shut) > _SHOWN else ""
-            names = ", ".join(map(str, shut[:_SHOWN])) + more
-            yield (*path, "allow"), f"deny beside it goes first, and keeps out {names}"
 
 
 def _starred(config: Config) -> Iterator[tuple[Path, str]]:

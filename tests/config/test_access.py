@@ -77,30 +77,6 @@ def test_users_of_a_route_are_checked_logins_too() -> None:
     assert users["a"].get_secret_value() == "b"
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("allow: [10.1.0.0/16, '::1']\n    deny: [10.0.0.0/8, '::/0']", "nobody is let in"),
-        ("allow: ['::ffff:10.1.0.0/112']\n    deny: [10.0.0.0/8]", "nobody is let in"),
-        ("allow: ['unix:']\n    deny: ['unix:']", "nobody is let in"),
-        ("allow: [10.1.0.0/16, '::1', 'unix:']\n    deny: [10.0.0.0/8, 'unix:']", "keeps out 10.1.0.0/16, unix:"),
-        ("allow: [10.0.0.0/8, '::1']\n    deny: [10.1.0.0/16, 0.0.0.0/1]\n", "keeps out 10.0.0.0/8"),
-        ("allow: [10.0.0.0/8, 'unix:', '::1']\n    deny: [10.1.0.0/16]", ""),
-        ("allow: off\n    deny: [0.0.0.0/0, '::/0']", ""),
-    ],
-)
-def test_who_is_let_in_and_kept_out_at_once_is_told(text: str, words: str) -> None:
-    Path("config.yml").write_text(BACKEND + "    " + text)
-    found = [str(one) for one in load(["-c", "config.yml"], {}).warnings]
-    assert len(found) == bool(words)
-    assert not words or (found[0].startswith("config.yml:4: backends.a.allow: deny ") and words in found[0])
-
-
-def test_it_is_told_of_the_general_ones_too() -> None:
-    Path("config.yml").write_text("allow: [10.6.6.6]\ndeny: [10.6.6.6]\n" + BACKEND)
-    assert [one.where for one in load(["-c", "config.yml"], {}).warnings] == ["config.yml:1"]
-
-
 @pytest.mark.parametrize("route", ["a/x/*", "'a/x*'", "'b, a/x/**'"])
 def test_a_star_in_a_path_is_told(route: str) -> None:
     """Other proxies write a prefix so; here it would guard nothing but a path with a star."""

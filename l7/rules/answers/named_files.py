@@ -7,6 +7,7 @@ from l7.errors import ConfigError, Problem
 from l7.rules.answers.error_pages import ErrorPage, Pages
 from l7.rules.answers.page_files import ReadPage, read_pages
 from l7.rules.answers.redirect_loops import redirect_loops
+from l7.rules.shut_out import shut_out
 from l7.tls.certificate_files import Read
 from l7.tls.servers.files import AllTlsFiles, read_all
 
@@ -30,4 +31,4 @@ def read_named_files(
         problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return files, pages, tuple(redirect_loops(loaded))
+    return files, pages, (*redirect_loops(loaded), *shut_out(loaded))
