@@ -83,7 +83,12 @@ def test_a_route_is_found_whatever_the_spelling(path: bytes, route: str) -> None
         b"/%5Cadmin",
         b"/x%5Cy/..\\admin",
         b"/x%2Fy/../%2Fadmin",
+        b"/./admin/%2e%2e/../x",
+        b"/./admin/.%2E/../x",
+        b"//./admin%2F..////../",
+        b"/\\;\\x/;%2fadmin",
         b"/.." * 40 + b"/open",
+        b"/x/..;/admin%2F../",
     ],
 )
 def test_a_path_with_two_routes_is_refused(path: bytes) -> None:
@@ -92,6 +97,13 @@ def test_a_path_with_two_routes_is_refused(path: bytes) -> None:
     assert caught.value.kind is BAD_REQUEST
     assert "secret" not in caught.value.detail
     assert "admin" not in caught.value.detail
+
+
+def test_a_long_path_with_all_that_servers_differ_in_is_not_read() -> None:
+    path = b"/x;%2F%5C\\%3B%00%3F%23//./%2E/"
+    assert ROUTES.match("h", path * 10) is ROUTES.match("h", b"/x")
+    with pytest.raises(ProxyError, match="in too many ways"):
+        ROUTES.match("h", path * 200)
 
 
 def test_only_hosts_with_paths_are_looked_at() -> None:
@@ -173,9 +185,19 @@ def _behind_a_proxy(path: str) -> str:
     return _application_server(_resolved(re.sub("//+", "/", re.sub("%2e", ".", path, flags=re.IGNORECASE))))
 
 
+def _decoded_last(path: str) -> str:
+    """Dots are resolved as they are written, what was escaped is decoded afterwards (``path.normalize`` of Node.js)."""
+    return _resolved(unquote(posixpath.normpath(re.sub("//+", "/", path)), "latin-1"))
+
+
+def _windows_last(path: str) -> str:
+    """Parameters are cut off of what was decoded, and a file system takes a backslash for a slash."""
+    return _resolved(re.sub(";[^/]*", "", unquote(path, "latin-1")).replace("\\", "/"))
+
+
 READERS: list[Callable[[str], str]] = [
     _application_server, _slash_is_data, _servlets, _late_parameters, _windows, _c_string, _parsed_twice, _standard,
-    _new_url, _behind_a_proxy,
+    _new_url, _behind_a_proxy, _decoded_last, _windows_last,
 ]  # fmt: skip
 
 

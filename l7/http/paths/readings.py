@@ -6,7 +6,8 @@ slashes joined. It is looked at, and never sent: what goes on is what came.
 
 Where servers differ no form is right: some take ``%2F`` or ``\\`` for a slash, cut ``;parameters`` off, end a path at
 an escaped NUL, ``?`` or ``#``, keep empty segments while they resolve dots, or leave the dots that come out of all this
-as they are; a proxy in between may have resolved dots before. `readings` has each way, with each other one.
+as they are; a proxy in between, or the server itself, may have resolved dots before it decodes anything. `readings` has
+each way, with each other one.
 
 In the normal form an octet stands as it is where a path may have it (``pchar``), and else as ``%XX`` in capitals. A
 double escape stays one: ``%2561`` is the text ``%61``, for servers, too.
@@ -14,6 +15,7 @@ double escape stays one: ``%2561`` is the text ``%61``, for servers, too.
 
 from __future__ import annotations
 
+import math
 import re
 import string
 
@@ -25,10 +27,16 @@ _LITERAL = (string.ascii_letters + string.digits + "-._~!$&'()*+,=:@").encode()
 _OTHERS = re.compile(rb"%%[0-9A-Fa-f]{2}|[^/;%b]" % re.escape(_LITERAL))
 _PARAMETERS = re.compile(rb";[^/]*")
 _ENDS = (b"%00", b"%23", b"%3F")
+_ESCAPED_DOT = re.compile(rb"/(?:\.?%2[eE]|%2[eE]\.)")
 _READ_APART = re.compile(rb";|//|/\.|%(?:00|23|2F|3B|3F|5C)")
 """Without any of these a path has one reading."""
 MOST_UPWARD = 32
 """A path with more ``..`` is refused: nobody means it, and each costs a little."""
+_FORMS = {b";": 4, b"%2F": 2, b"%5C": 4, b"%3B": 2, b"%00": 2, b"%23": 2, b"%3F": 2}
+"""How many times as many texts there may be for each of what servers differ in."""
+MOST_READ = 256 * 1024
+"""Bytes of all texts that servers may make of one path: more are refused. Only a long path with nearly all of what they
+differ in has as many, and to read them takes milliseconds, in which a worker does nothing else."""
 
 
 def _written(code: int) -> bytes:
@@ -43,24 +51,41 @@ _NORMAL = {bytes((code,)): b"%%%02X" % code for code in range(256)} | {
 def readings(path: bytes) -> list[bytes]:
     """Every way in which servers read a path (without its query), the normal form first; each only once.
 
-    :raises ProxyError: it leads upwards more than `MOST_UPWARD` times.
+    :raises ProxyError: it leads upwards more than `MOST_UPWARD` times, or has more than `MOST_READ` to read.
     """
     spelled = _spelled(path)
     if _READ_APART.search(spelled) is None:
         return [spelled]
     if spelled.count(b"..") > MOST_UPWARD:
         raise ProxyError(BAD_REQUEST, f"more than {MOST_UPWARD} '..' in the path", seen=shown(path))
+    if len(path) * math.prod([count for mark, count in _FORMS.items() if mark in spelled]) > MOST_READ:
+        raise ProxyError(BAD_REQUEST, "servers may read so long a path in too many ways", seen=shown(path))
     # Who takes a backslash for a slash may take an escaped one for a part of a name (WHATWG URL).
-    bases = [spelled, _spelled(path.replace(b"\\", b"/"))] if b"\\" in path else [spelled]
-    texts = list(dict.fromkeys(text for base in bases for text in _texts(base)))
+    paths = [path, path.replace(b"\\", b"/")] if b"\\" in path else [path]
+    texts = list(dict.fromkeys(text for one in paths for text in _texts(_spelled(one))))
     found = [_resolved(_joined(text)) for text in texts]
     found += [_joined(_resolved(text)) for text in texts if b"//" in text and b"/.." in text]
     found += [_joined(text) for text in texts[1:]]
-    for base in bases:  # a proxy in between may resolve dots before all this
-        if len(texts) > 1 and b"/." in base:
-            late = [_joined(text) for text in _texts(_resolved(_joined(base)))[1:]]
-            found += [*late, *map(_resolved, late)]
+    if len(texts) > 1 or _ESCAPED_DOT.search(path) is not None:
+        for left in dict.fromkeys(left for one in paths for left in _dots_before(one)):
+            late = [_joined(text) for text in _texts(left)]
+            found += [*late[1:], *map(_resolved, late)]
     return list(dict.fromkeys(found))
+
+
+def _dots_before(path: bytes) -> list[bytes]:
+    """What is left of a path where dots are resolved before it is decoded: all of them, or those alone that are plain.
+
+    An empty segment is one to some of those who do so, and none to others; parameters are cut off before, or are not.
+    """
+    left: list[bytes] = []
+    for text in (path, _PARAMETERS.sub(b"", path)) if b";" in path else (path,):
+        spelled = _spelled(text)
+        if b"/." in spelled:
+            left += [_resolved(form) for form in (spelled, _joined(spelled))]
+            if b"/." in text and _ESCAPED_DOT.search(text) is not None:
+                left += [_spelled(_resolved(form)) for form in (text, _joined(text))]
+    return left
 
 
 def _texts(spelled: bytes) -> list[bytes]:
@@ -73,6 +98,8 @@ def _texts(spelled: bytes) -> list[bytes]:
             texts += [text.replace(mark, b"/") for text in texts]
     if b";" in spelled or b"%3B" in spelled:
         texts += [_PARAMETERS.sub(b"", text.replace(b"%3B", b";")) for text in texts]
+        if b"%5C" in spelled:
+            texts += [text.replace(b"%5C", b"/") for text in texts]
     for mark in _ENDS:
         if mark in spelled:
             texts += [text.partition(mark)[0] for text in texts]
