@@ -13,6 +13,7 @@ import os
 import stat
 
 from l7.errors import StartError
+from l7.ipc.processes import runs
 from l7.master.resources.privileges import Identity
 
 
@@ -70,7 +71,7 @@ class PidFile:
         if not self._is_current():
             return False
         pid = self._content()
-        if pid and pid not in (os.getpid(), self._predecessor) and _lives(pid):
+        if pid and pid not in (os.getpid(), self._predecessor) and runs(pid):
             self.stranger = pid
         self._write(f"{os.getpid()}\n")
         return True
@@ -145,21 +146,3 @@ class PidFile:
     def _named(self) -> str:
         pid = self._content()
         return f" as process {pid}" if pid else ""
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return not _is_zombie(pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[:1] == ["Z"]
-    except OSError:
-        return False

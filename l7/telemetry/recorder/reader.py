@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from l7.ipc.processes import runs
 from l7.telemetry.recorder import layout as words
 from l7.telemetry.recorder.records import RequestRecord, record_of
 from l7.telemetry.recorder.request_filter import RequestFilter
@@ -78,14 +78,7 @@ class LaneReader:
     @property
     def is_written(self) -> bool:
         """Whether the process that writes it is there; True where that cannot be known."""
-        pid = self._lane[words.H_PID]
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return pid > 0
+        return runs(self._lane[words.H_PID])
 
     def _in_ring(self, head: int, ring: int, places: Iterable[int], needle: bytes = b"") -> Iterator[RequestRecord]:
         """The records that begin at some places of a ring; with a ``needle`` those that may hold it."""
