@@ -1,14 +1,16 @@
 """The console script ``l7``, and ``python -m l7``: Ctrl-C is quiet from here on, also while modules are imported."""
 
 import gc
+import os
 import signal
 import sys
+from typing import NoReturn
 
 from l7.compiled import MixedBuildError
 
 
-def main() -> int:
-    """Run the command line and return the exit code."""
+def main() -> NoReturn:
+    """Run the command line and exit."""
     interrupt = signal.getsignal(signal.SIGINT)
     if interrupt is signal.default_int_handler:
         # Nothing is under way that had to be put in order: the process may simply end.
@@ -21,13 +23,13 @@ def main() -> int:
         run = cli.command_line(sys.argv[1:])
         if interrupt is signal.default_int_handler:
             signal.signal(signal.SIGINT, interrupt)
-        return cli.main(run)
+        code = cli.main(run)
     except MixedBuildError as error:
-        print(f"l7: {error}", file=sys.stderr)
-        return 1
-    finally:
-        gc.freeze()  # else the interpreter would look through all of it for garbage once more, at its end
+        print(f"l7: {error}", file=sys.stderr, flush=True)
+        code = 1
+    # All is written. The interpreter would only take apart, one by one, what ends with the process.
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -16,7 +16,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
 from importlib.util import spec_from_file_location
-from pathlib import Path
 from types import ModuleType
 
 HOT = (
@@ -71,10 +70,11 @@ HOT = (
     "l7.workers.downstream.connection_handler",
 )
 """The modules that a request runs through."""
+_HOT = frozenset(HOT)
 
 PURE_PYTHON = "L7_PURE_PYTHON"
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = os.path.dirname(__file__)
 
 
 def pure_wanted(environ: Mapping[str, str]) -> bool:
@@ -87,10 +87,14 @@ def source_of(name: str) -> str:
     return name.replace(".", "/") + ".py"
 
 
-def missing(package: Path) -> list[str]:
+def missing(package: str) -> list[str]:
     """The hot modules of which there is no extension for this Python in ``package``, the directory of ``l7``."""
-    stems = {name: str(package.parent / source_of(name)).removesuffix(".py") for name in HOT}
+    stems = {name: _path_of(name, package).removesuffix(".py") for name in HOT}
     return [name for name, stem in stems.items() if not any(os.path.exists(stem + end) for end in EXTENSION_SUFFIXES)]
+
+
+def _path_of(name: str, package: str) -> str:
+    return os.path.join(os.path.dirname(package), source_of(name))
 
 
 class SourceFinder:
@@ -99,9 +103,9 @@ class SourceFinder:
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """The source of the module ``name`` when it is a hot one, else None."""
-        if name not in HOT:
+        if name not in _HOT:
             return None
-        return spec_from_file_location(name, _PACKAGE.parent / source_of(name))
+        return spec_from_file_location(name, _path_of(name, _PACKAGE))
 
 
 class MixedBuildError(ImportError):
@@ -136,9 +140,9 @@ class ExtensionFinder:
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """The extension of the module ``name`` when it is a hot one, else None."""
-        if name not in HOT:
+        if name not in _HOT:
             return None
-        stem = str(_PACKAGE.parent / source_of(name)).removesuffix(".py")
+        stem = _path_of(name, _PACKAGE).removesuffix(".py")
         found = next(stem + end for end in EXTENSION_SUFFIXES if os.path.exists(stem + end))
         return spec_from_file_location(name, found, loader=ExtensionLoader(name, found))
 

@@ -122,6 +122,16 @@ LOCAL_IMPORTS: dict[tuple[str, str], str] = {
     ("l7.commands.dispatch", "l7.config.rendering.jsonschema"): "the same",
     ("l7.commands.dispatch", "l7.commands.completion"): "the same, and for shtab, which knows five shells",
     ("l7.commands.dispatch", "l7.commands.rehearsal.command"): "the same, and for asyncio",
+    (
+        "l7.commands.dispatch",
+        "l7.rules.answers.named_files",
+    ): "of commands `l7 check` alone reads certificates: ssl",
+    ("l7.commands.dispatch", "l7.rules.answers.page_files"): "the same",
+    ("l7.config.reading.loading", "l7.config.reading.yaml_file"): "it brings YAML, for those who have a file",
+    ("l7.config.reading.serving", "l7.config.reading.yaml_file"): "the same",
+    ("l7.commands.control_client", "l7.config.reading.yaml_file"): "the same",
+    ("l7.config.reading.serving", "l7.config.rendering.dump"): "the same, for those who reload or dump",
+    ("l7.config.reading.serving", "l7.config.changes"): "the same",
 }
 """Imports inside a function: (module, what it imports) and why it cannot stand at the top."""
 

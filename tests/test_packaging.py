@@ -181,7 +181,7 @@ def test_an_index_would_take_the_wheel(wheel: Path) -> None:
 
 
 def test_the_wheel_installs_and_proxies_compiled(from_wheel: Environment, tmp_path: Path) -> None:
-    assert missing(from_wheel.package) == []
+    assert missing(str(from_wheel.package)) == []
     assert from_wheel.version().startswith(f"l7 {l7.__version__} (compiled, ")
     assert not [line for line in from_wheel.proxies(tmp_path) if "compiled" in line]
 

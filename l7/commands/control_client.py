@@ -17,7 +17,6 @@ from typing import Any
 
 from l7 import __version__
 from l7.config.reading import flags
-from l7.config.reading.document import read
 from l7.config.values.names import printable
 from l7.errors import ConfigError, Problem, StartError
 from l7.ipc.requests import REQUESTS, UNKNOWN, Answer, RecorderRequest, Request
@@ -173,6 +172,8 @@ def _setting(key: str, given: flags.Given, environ: Mapping[str, str], *, of_fil
 @functools.lru_cache(maxsize=1)
 def _texts(name: str, _: tuple[int, ...]) -> Mapping[str, str]:
     """The settings at the top of a file that are texts; read once as long as it is the same, for who asks often."""
+    from l7.config.reading.yaml_file import read
+
     return {key: value for key, value in read(name).data.items() if isinstance(value, str)}
 
 

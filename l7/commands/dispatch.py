@@ -20,8 +20,6 @@ from l7.config.values.names import did_you_mean, printable
 from l7.config.values.routekeys import routes_of
 from l7.errors import ConfigError, Problem
 from l7.master.resources.process_attributes import restore_signals
-from l7.rules.answers.named_files import read_named_files
-from l7.rules.answers.page_files import read_error_page
 from l7.telemetry.events import complain
 
 Environ = Mapping[str, str]
@@ -208,6 +206,9 @@ def _words_of(command: str, argv: list[str], most: int = 0) -> tuple[str, ...]:
 def _load(argv: list[str], environ: Environ, skip: int = 1, *, files: bool = False) -> Loaded:
     loaded = load(argv, environ, skip=skip)
     if files:
+        from l7.rules.answers.named_files import read_named_files
+        from l7.rules.answers.page_files import read_error_page
+
         found, _, warnings = read_named_files(loaded, read_file, read_error_page)
         loaded = replace(loaded, warnings=(*loaded.warnings, *found.warnings, *warnings))
     _warn(loaded)

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from l7.config.rendering.dump import SHORT_FORM, scalar
+from l7.config.rendering.dump import scalar
 from l7.config.schema import Backend, Config
-from l7.config.sections.listeners import ListenerConfig, by_port
+from l7.config.sections.listeners import SHORT_FORM, ListenerConfig, by_port
 from l7.config.values.names import printable
 from l7.config.values.wildcards import collision
 

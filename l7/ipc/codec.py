@@ -35,7 +35,9 @@ class Codec(Generic[M]):
 
     def __init__(self, key: str, kinds: Mapping[str, type[M]]) -> None:
         self._key = key
-        self._kinds = {name: (kind, _fields_of(kind)) for name, kind in kinds.items()}
+        self._kinds = kinds
+        self._fields: dict[str, list[tuple[str, Callable[[dict[str, Any]], Any]]]] = {}
+        """What reads each kind that has come: of most messages none comes to any one process."""
         self._names = {kind: name for name, kind in kinds.items()}
 
     def encode(self, message: M) -> bytes:
@@ -54,7 +56,10 @@ class Codec(Generic[M]):
         name = value.get(self._key)
         if not isinstance(name, str) or name not in self._kinds:
             raise DecodeError(f"{self._key} {json.dumps(name)[:40]} is not known")
-        kind, expected = self._kinds[name]
+        kind = self._kinds[name]
+        expected = self._fields.get(name)
+        if expected is None:
+            expected = self._fields[name] = _fields_of(kind)
         try:
             return kind(**{each: read(value) for each, read in expected})
         except DecodeError as error:

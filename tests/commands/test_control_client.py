@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from l7.commands import control_client
 from l7.commands.control_client import ask, ask_for_recorder, without_words
-from l7.config.reading import flags
-from l7.config.reading.document import Document, read
+from l7.config.reading import flags, yaml_file
+from l7.config.reading.document import Document
+from l7.config.reading.yaml_file import read
 from l7.errors import ConfigError, StartError
 from l7.ipc.requests import OverviewRequest
 from tests.harness import TIMEOUT
@@ -49,7 +49,7 @@ def test_who_asks_again_and_again_reads_the_file_again_when_it_has_changed(
         reads.append(name)
         return read(name)
 
-    monkeypatch.setattr(control_client, "read", counted)
+    monkeypatch.setattr(yaml_file, "read", counted)
     given = flags.parse_flags(["top", "-c", str(file)])
     for expected, name in enumerate(("one", "the-other"), 1):
         file.write_text(f"control: {tmp_path}/{name}\nbackends: {{a: {{servers: ['127.0.0.1:1']}}}}\n")

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from l7.config.file_content import read_file, read_regular_file
-from l7.config.reading.document import read
+from l7.config.reading.yaml_file import read
 
 
 def test_a_file_without_an_end_is_refused() -> None:

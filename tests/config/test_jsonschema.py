@@ -13,8 +13,8 @@ from jsonschema import Draft7Validator
 from pydantic import ValidationError
 
 from l7.config.reading.complaints import Where, complaints
-from l7.config.reading.document import parse
 from l7.config.reading.loading import NO_BACKENDS, load
+from l7.config.reading.yaml_file import parse
 from l7.config.rendering.jsonschema import json_schema
 from l7.config.rendering.reference import EXAMPLE
 from l7.config.schema import Config

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from l7.config.reading.document import parse
 from l7.config.reading.flags import settings
+from l7.config.reading.yaml_file import parse
 from l7.config.rendering.reference import EXAMPLE, page
 from l7.config.schema import Backend, Config, Resolver, Section, Server
 from l7.config.sections.backends import BackendTimeouts, Ejection, Health, Queue, Sticky

@@ -222,9 +222,7 @@ def parse_flags(argv: Sequence[str]) -> Given:
         at = before.index("--")
         before, after = before[:at], before[at + 1 :]
     try:
-        space, rest = build(next((word for word in before if word in COMMANDS), None)).parse_known_args(
-            before, env_vars={}
-        )
+        space, rest = build(_helped(before)).parse_known_args(before, env_vars={})
     except ConfigError as error:
         return Given(problems=tuple(error.problems))
     words, problems = _sort_out(rest)
@@ -242,6 +240,13 @@ def parse_flags(argv: Sequence[str]) -> Given:
         {name: found for name in FILTERS if _is_given(found := getattr(space, name))}, tuple(problems),
         tuple(space.tls_key or ()),
     )  # fmt: skip
+
+
+def _helped(words: Sequence[str]) -> str | None:
+    """The command whose help is asked for; None where none is: to parse, one parser does for all of them."""
+    if not any(word == "--help" or re.match("-[^-]*h", word) for word in words):
+        return None
+    return next((word for word in words if word in COMMANDS), None)
 
 
 def _is_given(value: object) -> bool:

@@ -19,7 +19,6 @@ from l7.config.file_content import ReadBytes, read_file
 from l7.config.generation import Loaded, Path
 from l7.config.reading import flags
 from l7.config.reading.complaints import complaints, in_order
-from l7.config.reading.document import Document, read
 from l7.config.reading.merging import EXTENSION, SourceMerge
 from l7.config.schema import Config
 from l7.config.values.names import printable, show_path
@@ -45,7 +44,11 @@ def load(
     """
     line, variables = flags.parse_flags(argv), flags.parse_environment(environ)
     name = line.config if line.config is not None else variables.config
-    document = read(name, read_bytes) if name is not None else Document("")
+    document = None
+    if name is not None:
+        from l7.config.reading.yaml_file import read
+
+        document = read(name, read_bytes)
     merge = SourceMerge(document)
     for given in (variables, line):
         merge.add_settings(given)
@@ -53,7 +56,7 @@ def load(
     merge.add_servers(line.words[skip:], "argument")
     merge.inherit()
     merge.refuse_short_form()
-    problems = [*line.problems, *variables.problems, *document.problems, *merge.problems]
+    problems = [*line.problems, *variables.problems, *merge.document.problems, *merge.problems]
     config = _validate(merge, problems)
     warnings = (*flags.unknown_variables(environ), *_redacted(config), *_placed(doubtful(config), merge))
     return Loaded(config, merge.sources, warnings, name, digest(config))

@@ -12,7 +12,7 @@ from l7.config.reading.document import Document
 from l7.config.reading.flags import Given
 from l7.config.reading.inheritance import inherit
 from l7.config.reading.settings import Setting, is_mapping, settings, short_forms
-from l7.config.rendering.dump import SHORT_FORM
+from l7.config.sections.listeners import SHORT_FORM
 from l7.config.values.names import printable
 from l7.config.values.routekeys import joined, normal_route_key, routes_of
 from l7.errors import Problem
@@ -29,7 +29,8 @@ CERTIFICATES = "tls.certificates"
 class SourceMerge:
     """The raw values of all sources, the later added ones above, and where they came from."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document | None) -> None:
+        document = Document("") if document is None else document
         self.document = document
         self.raw: dict[str, Any] = {key: data for key, data in document.data.items() if not key.startswith(EXTENSION)}
         self.problems: list[Problem] = []

@@ -7,12 +7,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from l7.config.changes import changes, needs_restart
 from l7.config.file_content import ReadBytes
 from l7.config.generation import Generation, Loaded, PackedSources, Reference
-from l7.config.reading.document import parse
 from l7.config.reading.loading import load
-from l7.config.rendering.dump import render_dump
 from l7.config.schema import Config
 from l7.errors import ConfigError
 
@@ -32,8 +29,12 @@ def load_to_serve(
     """As `load`, and what is different to the configuration that is served."""
     loaded = load(argv, environ, read_bytes=read_bytes)
     loaded = replace(loaded, sources=PackedSources(loaded.sources))
-    if reference is None:
-        return loaded
+    return loaded if reference is None else _compared(loaded, reference)
+
+
+def _compared(loaded: Loaded, reference: Reference) -> Loaded:
+    from l7.config.changes import changes, needs_restart
+
     old, new = reference.config, loaded.config
     lines = needs_restart(
         old, new, handed=reference.handed, privileged=reference.privileged,
@@ -44,6 +45,8 @@ def load_to_serve(
 
 def dump(_: ReadBytes, generation: Generation, worker_lines: Sequence[str]) -> str:
     """`render_dump` of a generation that is served."""
+    from l7.config.rendering.dump import render_dump
+
     if isinstance(generation.sources, PackedSources):
         generation = replace(generation, sources=generation.sources.unpacked())
     return render_dump(generation, worker_lines)
@@ -51,13 +54,15 @@ def dump(_: ReadBytes, generation: Generation, worker_lines: Sequence[str]) -> s
 
 def warm_up() -> None:
     """Import what is imported when it is first used: in good times and in bad ones."""
+    from l7.config.rendering.dump import render_dump
 
     def read_bytes(name: str) -> bytes:
         return _SAMPLES[name]
 
     for name in _SAMPLES:
         with suppress(ConfigError):
-            render_dump(load(["-c", name], {}, read_bytes=read_bytes))
+            loaded = load(["-c", name], {}, read_bytes=read_bytes)
+            render_dump(_compared(loaded, Reference(loaded.config, False, False, 0)))
 
 
 def settings_of(_: ReadBytes, text: str, name: str, keys: Sequence[str]) -> Config:
@@ -82,6 +87,8 @@ def error_page_files(_: ReadBytes, text: str, name: str) -> list[str]:
 
 def _data_of(text: str, name: str) -> dict[str, Any]:
     """What is written in a file; raises ValueError."""
+    from l7.config.reading.yaml_file import parse
+
     written = parse(text, name)
     if written.problems:
         raise ValueError(str(written.problems[0]))

@@ -12,11 +12,10 @@ from pydantic import BaseModel, SecretStr
 
 from l7.config.generation import Generation, Loaded, Path, Sources
 from l7.config.schema import Config
+from l7.config.sections.listeners import SHORT_FORM
 from l7.config.values.names import printable
 from l7.config.values.scalars import REDACTED
 
-SHORT_FORM = ("port", "bind")
-"""What cannot stand beside `listeners`."""
 _PLAIN = re.compile(r"[A-Za-z0-9_./](?:[A-Za-z0-9_./:@+%-]*[A-Za-z0-9_./@+%-])?", re.ASCII)
 _RESOLVER: Any = yaml.resolver.Resolver()
 _TEXT = "tag:yaml.org,2002:str"

@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from l7.config.reading.document import parse
 from l7.config.reading.loading import EXTENSION
+from l7.config.reading.yaml_file import parse
 from l7.config.schema import Config, Section
 from l7.config.values.jsontypes import SCALAR, SWITCH, Schema
 from l7.config.values.scalars import Form

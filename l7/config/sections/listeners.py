@@ -33,6 +33,9 @@ Sender = Annotated[
 ]
 TlsVersion = Annotated[Literal["1.2", "1.3"] | None, Form("version", schema=jsontypes.TLS_VERSION)]
 
+SHORT_FORM = ("port", "bind")
+"""What cannot stand beside `listeners`."""
+
 
 class ListenerTls(Section):
     """What TLS is on one listener; `true` is this section with nothing set."""

@@ -130,12 +130,12 @@ def _prepare(identity: Identity | None) -> None:
         raise StartError("l7 was installed anew: upgrade the one that runs (USR2), or restart it, before a reload")
     validation.bring_back()
     if identity is not None:
-        importlib.import_module("l7.config.reading.serving").warm_up()
-        drop(identity)
+        become(None, identity)
 
 
-def become(_: ReadBytes, identity: Identity) -> None:
-    """Give up root for good: a function for a reader."""
+def become(_: ReadBytes | None, identity: Identity) -> None:
+    """Import all that may be needed, which only root may be able to, and give up root for good: for a reader."""
+    importlib.import_module("l7.config.reading.serving").warm_up()
     drop(identity)
 
 

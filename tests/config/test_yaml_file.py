@@ -10,15 +10,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l7.config.reading import document
-from l7.config.reading.document import parse, read
+from l7.config.reading import yaml_file
+from l7.config.reading.yaml_file import parse, read
 
 
 @pytest.fixture(params=["libyaml", "python"])
 def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Use both of PyYAML's parsers."""
     if request.param == "python":
-        monkeypatch.setattr(document, "LOADER", yaml.SafeLoader)
+        monkeypatch.setattr(yaml_file, "LOADER", yaml.SafeLoader)
     elif not yaml.__with_libyaml__:
         pytest.skip("PyYAML without libyaml")
 
