@@ -41,7 +41,8 @@ SANITIZED = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-n
 	EXPECT_L7=compiled EXPECT_SANITIZED=1
 # What reads bytes of strangers, and what reads and writes memory by address.
 READING_TESTS := tests/fuzz tests/http tests/balancing tests/rules/test_headers.py tests/rules/test_templates.py \
-	tests/rules/test_rate_limit.py tests/telemetry/test_rate_limits.py tests/telemetry/test_access_log_formats.py \
+	tests/rules/test_rate_limit.py tests/sharedmem/test_rate_limits.py tests/sharedmem/test_integers.py \
+	tests/telemetry/test_access_log_formats.py \
 	tests/e2e/test_http_requests.py tests/e2e/test_http_responses.py
 MUTATE ?= --seconds 15
 PYTEST = $(abspath $(WHEEL_VENV))/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
