@@ -7,7 +7,7 @@ import contextlib
 import gzip
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import bcrypt
@@ -15,6 +15,7 @@ import gevent
 import pytest
 from gevent import get_hub
 from gevent import socket as green
+from gevent.event import Event
 
 from l7.config.schema import Config
 from l7.config.sections.admin import Admin
@@ -27,6 +28,7 @@ from l7.sharedmem.scoreboard import Scoreboard
 from l7.telemetry.metrics import Metrics
 from l7.telemetry.servers.past_states import PastStates
 from l7.telemetry.servers.shared_servers import SharedServers
+from l7.workers.monitor.admin import server
 from l7.workers.monitor.admin.access import AdminAccess
 from l7.workers.monitor.admin.handler import AdminHandler
 from l7.workers.monitor.admin.pages import AdminPages
@@ -50,6 +52,7 @@ class Endpoint:
         self.status: bytes | None = b'{"ok": true, "pid": 1}\n'
         self.asked = 0
         self.close = lambda: None
+        self.connections: Callable[[], Collection[object]] = list
         metrics = Metrics(shared_memory.writer(MASTER), Scoreboard(2), Config(), {}, {}, shared_memory.written)
         servers = SharedServers(shared_memory, shared_memory.writer(MASTER), {}, {}, {})
         recorded = RecordedRequests(RecorderSource(None), PastStates({}, 1, servers))
@@ -101,6 +104,7 @@ def endpoint() -> Iterator[Endpoint]:
     one = Endpoint(listener.getsockname()[1], known, shared_memory)
     one.close = lambda: admin.close()
     admin = AdminServer(one.handler)
+    one.connections = lambda: admin._connections
     admin.start(listener)
     yield one
     admin.close()
@@ -199,6 +203,44 @@ def test_many_who_say_nothing_keep_nobody_out_for_long(endpoint: Endpoint) -> No
             stack.enter_context(contextlib.closing(endpoint.connect()))
         assert endpoint.get(b"/healthz")[0] == 200
     until(lambda: endpoint.get(b"/healthz")[0] == 200)
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GET /hea", GET % b"/overview"], ids=["silent", "half a head", "unread"])
+def test_who_dawdles_loses_its_place_to_who_waits_for_one(
+    endpoint: Endpoint, beginning: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long before the time of a head, or of an answer, is over; and nobody does as long as nobody waits."""
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(server, "DAWDLES", 0.1)
+    monkeypatch.setattr(endpoint.pages, "_make_overview", lambda: b"x" * (32 << 20))
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(contextlib.closing(endpoint.connect())) for _ in range(3)]
+        for sock in slow:
+            sock.sendall(beginning)
+        gevent.sleep(0.3)
+        assert len(endpoint.connections()) == 3
+        with gevent.Timeout(2):
+            assert endpoint.get(b"/healthz")[0] == 200
+        until(lambda: len(endpoint.connections()) == 2)
+
+
+def test_who_is_idle_makes_room_for_who_came_when_all_were_busy(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 2)
+    gate = Event()
+    monkeypatch.setattr(endpoint.pages, "_make_overview", lambda: b"{}" if gate.wait(10) else b"")
+    with contextlib.ExitStack() as stack:
+        busy = [stack.enter_context(contextlib.closing(endpoint.connect())) for _ in range(2)]
+        for sock in busy:
+            sock.sendall(GET % b"/overview")
+        late = gevent.spawn(endpoint.get, b"/healthz")
+        gevent.sleep(0.1)
+        assert not late.ready()
+        gate.set()
+        assert all(sock.recv(1000).startswith(b"HTTP/1.1 200") for sock in busy)
+        late.join(2)
+        assert late.value[0] == 200
 
 
 def test_who_has_asked_nothing_for_the_longest_time_makes_room(endpoint: Endpoint) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 
+from l7.clock import monotonic
 from l7.config.schema import Limits, Timeouts
 from l7.errors import ProxyError
 from l7.exchange import Exchange
@@ -35,6 +36,8 @@ class AdminHandler(RequestHandler):
         self.access = access
         self.served: set[ClientExchange] = set()
         """Clients that have been answered."""
+        self.sending: dict[ClientExchange, float] = {}
+        """Clients that are being sent an answer, and since when, in seconds of the clock."""
 
     def handle(self, exchange: Exchange, head: RequestHead, client: ClientExchange) -> None:
         """Answer one request."""
@@ -44,14 +47,21 @@ class AdminHandler(RequestHandler):
         except Exception:  # a fault of ours costs one request, and is told to the operator
             sys.excepthook(*sys.exc_info())
             page = refusal(500, "this page could not be made")
-        client.answer(page, head, keep=not _has_body(head))
+        self._send(page, head, client, keep=not _has_body(head))
 
     def reject(self, failure: ProxyError, exchange: Exchange, client: ClientExchange) -> None:
         """Answer a malformed request, unless the client has left."""
         if failure.kind.status:
-            client.answer(refusal(failure.kind.status, str(failure)), None, keep=False)
+            self._send(refusal(failure.kind.status, str(failure)), None, client, keep=False)
         else:
             client.abort()
+
+    def _send(self, page: LocalResponse, head: RequestHead | None, client: ClientExchange, *, keep: bool) -> None:
+        self.sending[client] = monotonic()
+        try:
+            client.answer(page, head, keep=keep)
+        finally:
+            del self.sending[client]
 
     def _answer(self, head: RequestHead) -> LocalResponse:
         if _has_body(head):
