@@ -13,6 +13,7 @@ from tests.harness.load import Load, load_without_loss
 
 CONFIG = """
 canary-time: 200ms
+control: off
 access-log: off
 backends:
   a:
@@ -21,6 +22,7 @@ backends:
 """
 BARE = """
 canary-time: 200ms
+control: off
 access-log: off
 backends: {{a: {{servers: []}}}}
 """

@@ -127,8 +127,10 @@ def test_who_asks_a_monitor_process_that_hangs_or_dies_sees_the_end(l7, origin):
     proxy.wait_for(lambda: proxy.ask("overview")["ok"], "its overview")
 
 
-def test_without_a_monitor_process_it_is_refused_with_the_reason(l7):
+def test_an_l7_that_has_no_servers_has_an_overview_too(l7):
     proxy = l7("access-log: off\nbackends: {a: {respond: {status: 200}}}\n", argv=["--control", STATUS])
+    assert get(proxy.address, host="a").status == 200
+    proxy.wait_for(lambda: proxy.ask("overview")["ok"], "a monitor process that has begun")
     found = proxy.ask("overview")
-    assert not found["ok"]
-    assert "write `admin: ADDRESS`" in found["reasons"][0]
+    assert [(one["route"], one["servers"]) for one in found["routes"]] == [("a", 0)]
+    assert found["servers"] == []

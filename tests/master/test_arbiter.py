@@ -42,7 +42,7 @@ class SmallMaster:
 
     def write(self, hosts: str) -> None:
         backends = ", ".join(f"{host}: {{servers: []}}" for host in hosts.split())
-        self.config.write_text(f"port: 0\nbind: 127.0.0.1\n{self.options}backends: {{{backends}}}\n")
+        self.config.write_text(f"port: 0\nbind: 127.0.0.1\n{self.options}control: off\nbackends: {{{backends}}}\n")
 
     def event(self, event: str, **facts: object) -> re.Match[str]:
         pattern = event_pattern(event, facts)

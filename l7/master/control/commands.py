@@ -35,8 +35,7 @@ from l7.master.part import MasterPart
 from l7.master.supervision.events import ReloadRequested
 from l7.master.supervision.lifecycle import ENDS, MasterPhase
 
-NO_MONITOR = "the overview is made by a monitor process, and there is none: write `admin: ADDRESS`, or have servers"
-NOT_BEGUN = "the monitor process, which makes the overview, is not at work just now; ask again in a moment"
+NO_MONITOR = "the monitor process, which makes the overview, is not at work just now; ask again in a moment"
 
 
 class Monitor(Protocol):
@@ -111,7 +110,8 @@ class ControlCommands(MasterPart):
             self._show_recorder(connection)
         elif isinstance(request, OverviewRequest):
             if not self._server.pass_on(connection, self._monitor.tell_overview):
-                self._server.answer(connection, refusal(NOT_BEGUN if self._monitor.entry() else NO_MONITOR))
+                phase = self._machine.state.phase
+                self._server.answer(connection, refusal(f"l7 is {phase.value}" if phase in ENDS else NO_MONITOR))
         elif isinstance(request, StatusRequest) and request.servers:
             self._server.answer_at_length(connection, self._status(), self._servers())
         else:

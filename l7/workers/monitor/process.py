@@ -112,9 +112,9 @@ class MonitorSpec:
 
 
 def needs_monitor(config: Config) -> bool:
-    """Whether a configuration has work for a monitor process; without any, l7 is a process lighter."""
+    """Whether there is work for a monitor process, as for the overview, which is asked for over the control socket."""
     others = config.admin is not None or config.tls.acme is not None or config.tracing is not None
-    return others or any(backend.servers for backend in config.backends.values())
+    return others or config.control != "off" or any(backend.servers for backend in config.backends.values())
 
 
 def watched_backends(config: Config) -> dict[str, Backend]:
