@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from tests.harness.ports import reserved
+
 PR_SET_PDEATHSIG = 1
 TIMEOUT = 15.0
 """Seconds within which anything must be ready."""
@@ -27,11 +29,8 @@ class BenchError(Exception):
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port that nobody listens on, and that is given to nobody else meanwhile."""
+    return reserved()
 
 
 def wait_for(condition: Callable[[], bool], what: str, timeout: float = TIMEOUT) -> None:
