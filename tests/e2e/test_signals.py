@@ -352,5 +352,5 @@ def test_a_stalled_output_does_not_hold_it_up(deaf, tmp_path):
     begin = time.monotonic()
     process.terminate()
     assert process.wait(TIMEOUT) == 0
-    assert time.monotonic() - begin < 4, "a dump that nobody reads holds up nobody who stops"
+    assert time.monotonic() - begin < 7, "a dump that nobody reads holds up nobody who stops"
     os.close(read)

@@ -84,16 +84,16 @@ def test_a_server_that_hangs_is_not_waited_for_longer_than_the_time(
 
 def test_nobody_is_waited_for_when_all_is_known(sweeper: DeadlineSweeper, listening: str, hanging: str) -> None:
     began = time.monotonic()
-    assert look(sweeper, {"a": [hanging, listening], "b": [REFUSING]}, 5.0) == {"b": f"{REFUSING}: connect refused"}
-    assert time.monotonic() - began < 4.0
+    assert look(sweeper, {"a": [hanging, listening], "b": [REFUSING]}, 20.0) == {"b": f"{REFUSING}: connect refused"}
+    assert time.monotonic() - began < 15.0
 
 
 def test_a_worker_that_is_to_leave_looks_no_longer(sweeper: DeadlineSweeper, hanging: str) -> None:
     leave = Event()
     gevent.spawn_later(0.05, leave.set)
     began = time.monotonic()
-    assert look(sweeper, {"a": [hanging]}, 3.0, leave) == {}
-    assert time.monotonic() - began < 2.5
+    assert look(sweeper, {"a": [hanging]}, 20.0, leave) == {}
+    assert time.monotonic() - began < 15.0
 
 
 def test_what_there_was_no_time_for_is_held_against_nobody(
