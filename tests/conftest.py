@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import random
 import signal
@@ -46,8 +47,9 @@ def pytest_report_header() -> str:
     return f"l7: {package.compiled.flavour()}, {Path(package.__file__).parent}"
 
 
+@functools.cache
 def _place(path: Path) -> str:
-    """Where a test stands, as ``e2e/test_reload.py``."""
+    """Where a test stands, as ``e2e/test_reload.py``. Each process asks for each of eight thousand tests, thrice."""
     return path.resolve().relative_to(Path(__file__).resolve().parent).as_posix()
 
 
@@ -59,16 +61,16 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slowest modules; mark all of tests/e2e, so that ``-m 'not e2e'`` runs what needs no processes."""
     order = {place: number for number, place in enumerate(SLOW)}
-    items.sort(key=lambda item: order.get(_place(Path(str(item.path))), len(order)))
+    items.sort(key=lambda item: order.get(_place(item.path), len(order)))
     for item in items:
-        if "e2e" in Path(str(item.path)).parts:
+        if _place(item.path).startswith("e2e/"):
             item.add_marker("e2e")
             _leave_plain(item)
 
 
 def _leave_plain(item: pytest.Item) -> None:
     """Skip, where all tests run over TLS, one that says nothing of it, or cannot."""
-    place = _place(Path(str(item.path)))
+    place = _place(item.path)
     for reason in filter(None, map(PLAIN_ALONE.get, (place, f"{place}::{getattr(item, 'originalname', '')}"))):
         if over_tls.ALWAYS:
             item.add_marker(pytest.mark.skip(reason=reason))
