@@ -110,8 +110,6 @@ def find_rules(
     """
     compiled = RuleCompiler(config, routes, RuleResources()).of(match) or RuleSet(())
     context = RuleContext(request.exchange, request.head, request.hop, request.believed, match, compiled)
-    if compiled.logs_in and needs_login(request.head):
-        request.exchange.user = USER
     verdicts, decided, refused = _admit(compiled, context, known=known)
     answer = None
     if refused is None and loops(request.head):
@@ -160,7 +158,10 @@ def _admit(
 def _ask(rule: AdmissionRule, context: RuleContext, *, known: bool) -> tuple[str, ProxyError | None]:
     """What a rule says of the request, in words, and what that is refused with."""
     if isinstance(rule, LoginRule):
-        return ("else 401" if needs_login(context.head) else "not asked of this request"), None
+        if not needs_login(context.head):
+            return "not asked of this request", None
+        context.exchange.user = USER
+        return "else 401", None
     if rule.setting in OF_CLIENTS and not known:
         return "say who asks: --client ADDRESS", None
     try:
