@@ -89,6 +89,7 @@ def test_a_route_is_found_whatever_the_spelling(path: bytes, route: str) -> None
         b"/\\;\\x/;%2fadmin",
         b"/.." * 40 + b"/open",
         b"/x/..;/admin%2F../",
+        b"/x%00/..%2Fadmin%00.png",
     ],
 )
 def test_a_path_with_two_routes_is_refused(path: bytes) -> None:
@@ -157,6 +158,11 @@ def _c_string(path: str) -> str:
     return _resolved(unquote(path, "latin-1").partition("\0")[0])
 
 
+def _c_string_late(path: str) -> str:
+    """The path was resolved before."""
+    return _application_server(path).partition("\0")[0]
+
+
 def _parsed_twice(path: str) -> str:
     """What was decoded is taken for a URL."""
     return _resolved(re.split("[?#]", unquote(path, "latin-1"))[0])
@@ -198,6 +204,7 @@ def _windows_last(path: str) -> str:
 READERS: list[Callable[[str], str]] = [
     _application_server, _slash_is_data, _servlets, _late_parameters, _windows, _c_string, _parsed_twice, _standard,
     _new_url, _behind_a_proxy, _decoded_last, _windows_last,
+    _c_string_late,
 ]  # fmt: skip
 
 

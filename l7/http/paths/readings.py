@@ -70,6 +70,7 @@ def readings(path: bytes) -> list[bytes]:
         for left in dict.fromkeys(left for one in paths for left in _dots_before(one)):
             late = [_joined(text) for text in _texts(left)]
             found += [*late[1:], *map(_resolved, late)]
+    found += [form.partition(mark)[0] for mark in _ENDS if mark in spelled for form in found]
     return list(dict.fromkeys(found))
 
 
