@@ -14,6 +14,8 @@ from l7.telemetry.recorder.reader import News, RecorderReader
 
 ASKED_AFTER = 2.0
 """Seconds without any news after which it is looked whether another l7 has taken over, or none runs any more."""
+ASKED_EVERY = 10.0
+"""Seconds after which that is looked in any case: one that drains may have news for as long as it does."""
 
 
 def running_recorder(given: flags.Given, environ: Mapping[str, str]) -> RecorderReader:
@@ -42,7 +44,7 @@ class RecorderFollower:
         """The recorder that is written now; what was there when this began is none of the news."""
         self.reader.skip()
         self._before: list[RecorderReader] = []
-        self._quiet_since = time.monotonic()
+        self._quiet_since = self._looked = time.monotonic()
 
     def news(self) -> News:
         """What has ended since the last look."""
@@ -50,8 +52,8 @@ class RecorderFollower:
         now = time.monotonic()
         if any(one.records for one in found):
             self._quiet_since = now
-        elif now - self._quiet_since > ASKED_AFTER:
-            self._quiet_since = now
+        if now - self._quiet_since > ASKED_AFTER or now - self._looked > ASKED_EVERY:
+            self._quiet_since = self._looked = now
             self._look()
         records = [record for one in found for record in one.records]
         return News(sorted(records, key=lambda one: one.ended), sum(one.missed for one in found))
