@@ -1,4 +1,4 @@
-"""Who follows the recorder over an upgrade: the l7 before may have news for as long as it drains."""
+"""Who follows the recorder: what is shown first, and an upgrade while the l7 before has news for as long as it drains."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from l7.commands.recorder import connection
+from l7.commands.recorder import connection, tail
 from l7.commands.recorder.connection import ASKED_EVERY, RecorderFollower
 from l7.config.reading import flags
 from l7.telemetry.recorder.reader import News
+from l7.telemetry.recorder.request_filter import RequestFilter
 
 
 class Busy:
@@ -50,3 +51,13 @@ def test_one_that_has_taken_over_is_found_while_the_one_before_has_news(monkeypa
     assert heard() == [1]
     assert heard() == [1, 2], "the one before goes on, too"
     assert closed == [1]
+
+
+@pytest.mark.parametrize(("most", "shown"), [(0, []), (2, [7, 8]), (4, [3, 4, 7, 8]), (9, [1, 2, 3, 4, 7, 8])])
+def test_the_last_are_those_of_all_and_failures_that_all_others_have_washed_away(most: int, shown: list[int]) -> None:
+    def newest(_: RequestFilter, limit: int, *, failed: bool) -> list[Any]:
+        ended = [7, 4, 3, 2, 1] if failed else [8, 7]
+        return [SimpleNamespace(identity=(one,), ended=one) for one in ended[:limit]]
+
+    reader: Any = SimpleNamespace(newest=newest)
+    assert [one.ended for one in tail._last(reader, RequestFilter(), most)] == shown

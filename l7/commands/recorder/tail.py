@@ -14,6 +14,7 @@ from typing import Any
 from l7.commands.control_client import printable_line, without_words
 from l7.commands.recorder.connection import RecorderFollower
 from l7.commands.recorder.summary import print_summary
+from l7.telemetry.recorder.reader import RecorderReader
 from l7.telemetry.recorder.records import RequestRecord
 from l7.telemetry.recorder.request_filter import RequestFilter
 from l7.telemetry.stories.times import lasted, moment
@@ -35,10 +36,10 @@ def tail(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     by, many = asked.pop("by", ""), asked.pop("lines", None)
     once = asked.pop("once", False) or bool(by)
     wanted = RequestFilter(**asked, client=given.client)
-    before = [one for one in follower.reader.finished() if wanted.takes(one)]
-    if many is not None or not once:
-        shown = LINES if many is None else many
-        before = before[-shown:] if shown else []
+    if many is None and once:
+        before = [one for one in follower.reader.finished() if wanted.takes(one)]
+    else:
+        before = _last(follower.reader, wanted, LINES if many is None else many)
     printer = _print_json if given.json else _print_line
     if by:
         print_summary(before, by, as_json=given.json)
@@ -49,6 +50,12 @@ def tail(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     with suppress(KeyboardInterrupt):
         _follow(follower, wanted, printer, {one.identity for one in before})
     return 0
+
+
+def _last(reader: RecorderReader, wanted: RequestFilter, most: int) -> list[RequestRecord]:
+    """The last ``most`` requests that have ended, the last one last: of very many no others are read."""
+    found = {one.identity: one for failed in (False, True) for one in reader.newest(wanted, most, failed=failed)}
+    return sorted(found.values(), key=lambda one: one.ended)[-most:] if most else []
 
 
 def _follow(follower: RecorderFollower, wanted: RequestFilter, printer: Any, shown: Collection[Any]) -> None:
