@@ -1,4 +1,4 @@
-"""Who follows the recorder: what is shown first, and an upgrade while the l7 before has news for as long as it drains."""
+"""Who follows the recorder: what is shown first, and an upgrade while the l7 before still has news."""
 
 from __future__ import annotations
 
