@@ -123,10 +123,23 @@ def test_host_of_servers(written: str, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["", "a b", "a:b", "a:0", "a:99999", "http://a", "a/b", "::1", "x[::1]", "a\nb", "*"]
+    ("written", "words"),
+    [
+        ("", "is not a host name"),
+        ("a b", "is not a host name"),
+        ("a:b", "'b' is not a port"),
+        ("a:0", "'0' is not a port"),
+        ("a:99999", "'99999' is not a port"),
+        ("http://a", "neither a URL nor a path; write client, server or a host"),
+        ("a/b", "neither a URL nor a path"),
+        ("::1", "is not a host"),
+        ("x[::1]", "is not a host"),
+        ("a\nb", "is not a host name"),
+        ("*", "is not a host name"),
+    ],
 )
-def test_what_is_no_host(written: str) -> None:
-    with pytest.raises(ValidationError):
+def test_what_is_no_host(written: str, words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
         TypeAdapter(SentHost).validate_python(written)
 
 

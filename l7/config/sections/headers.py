@@ -202,6 +202,8 @@ def _sent_host(value: Any) -> str:
     text = text_of(value, _HOSTS)
     if text in ("client", "server"):
         return text
+    if "/" in text:
+        raise ValueError(f"{quoted(text)}: a Host is neither a URL nor a path; {_HOSTS}")
     host, bracket, rest = text.rpartition("]")
     name, colon, port = rest.partition(":")
     if bracket and (name or not host.startswith("[") or ":" not in host):
