@@ -6,6 +6,7 @@
 `harness.stage`           `Stage`, `Play`: one l7 and one origin for all tests of a module, and a test's share of them
 `harness.origin`          `Origin`: a server whose answers are scripted and that records every byte it was sent
 `harness.client`          `Client`, `exchange`: sends any bytes in any slices, reads answers with a strict parser
+`harness.strict_reader`   what both read by: lines, fields and chunks as the grammar has them
 `harness.load`            `Load`, `Gate`, `in_flight`: clients that ask all the time, and one whose answer waits
 `harness.lifecycle`       `reload`, `upgrade`, `canary`, `wait_for_control`: what is done to a running l7, and awaited
 `harness.over_tls`        the same over TLS: `http_connection`, `websocket`, `scheme`

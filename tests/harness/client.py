@@ -27,14 +27,13 @@ from types import TracebackType
 from typing import Any
 
 from tests.harness import TIMEOUT, over_tls
+from tests.harness.strict_reader import StrictReader
 
 Address = int | tuple[str, int] | str
 Slicing = str | random.Random
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)")
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,18}")
-_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,16}")
 
 
 class BadResponse(AssertionError):
@@ -111,8 +110,10 @@ def _lines(data: bytes) -> Iterator[bytes]:
         start = end
 
 
-class Client:
+class Client(StrictReader):
     """One connection to the proxy; a context manager. *timeout* bounds each wait for bytes, in seconds."""
+
+    malformed = BadResponse
 
     def __init__(self, address: Address, timeout: float = TIMEOUT, *, receive_buffer: int = 0) -> None:
         if isinstance(address, int):
@@ -134,13 +135,13 @@ class Client:
         if not isinstance(address, str):
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setblocking(False)
+        super().__init__()
         self.timeout = timeout
         self.end = ""
         """How the proxy ended the connection: ``eof`` (FIN), ``reset`` (RST); empty while it is open."""
         self.broken = False
         """Whether bytes could not be sent any more."""
         self.sent = 0
-        self._buffer = bytearray()
 
     # Sending
 
@@ -224,28 +225,6 @@ class Client:
         if self.end and len(self._buffer) == before:
             raise _Ended
 
-    def _take(self, size: int) -> bytes:
-        data = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return data
-
-    def _line(self) -> bytes:
-        while (end := self._buffer.find(b"\n")) < 0:
-            self._fill()
-        line = self._take(end + 1)
-        if not line.endswith(b"\r\n") or b"\r" in line[:-2]:
-            raise BadResponse(f"line does not end in CRLF: {line!r}")
-        return line[:-2]
-
-    def _fields(self) -> list[tuple[bytes, bytes]]:
-        fields = []
-        while line := self._line():
-            found = _FIELD.fullmatch(line)
-            if not found:
-                raise BadResponse(f"bad field line: {line!r}")
-            fields.append((found.group(1), found.group(2).rstrip(b" \t")))
-        return fields
-
     def read_head(self) -> Response:
         """Read one head, interim or final; its body stays unread.
 
@@ -287,9 +266,9 @@ class Client:
         body = bytearray()
         try:
             if response.framing == "length":
-                self._copy(body, int(response.values(b"content-length")[0]))
+                self._copy(int(response.values(b"content-length")[0]), body.extend)
             elif response.framing == "chunked":
-                self._read_chunks(body, response)
+                response.trailers = self._chunks(body.extend)
             else:
                 response.framing = "close"
                 while not self.end:
@@ -299,27 +278,6 @@ class Client:
                 response.complete = self.end == "eof"
         finally:
             response.body = bytes(body)
-
-    def _copy(self, body: bytearray, left: int) -> None:
-        while left:
-            if not self._buffer:
-                self._fill()
-            data = self._take(min(left, len(self._buffer)))
-            body += data
-            left -= len(data)
-
-    def _read_chunks(self, body: bytearray, response: Response) -> None:
-        while True:
-            line = self._line()
-            if not _CHUNK_SIZE.fullmatch(line):
-                raise BadResponse(f"bad chunk size: {line!r}")
-            size = int(line, 16)
-            if not size:
-                break
-            self._copy(body, size)
-            if self._line():
-                raise BadResponse("no CRLF after a chunk's data")
-        response.trailers = self._fields()
 
     def read_responses(self, methods: Sequence[bytes] = ()) -> list[Response]:
         """Read answers until the connection ends or each of *methods* is answered; with no methods, until the end."""

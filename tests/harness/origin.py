@@ -42,15 +42,14 @@ from types import TracebackType
 
 from tests.harness import TIMEOUT
 from tests.harness.ports import bound
+from tests.harness.strict_reader import StrictReader
 
 Headers = Sequence[tuple[bytes, bytes]]
 KEPT = 1 << 20
 """Bytes of each body and connection that are kept; the rest is only counted and hashed."""
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e\x80-\xff]+) HTTP/1\.1")
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)")
 _LENGTH = re.compile(rb"[0-9]{1,19}")
-_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,16}")
 
 
 class Violation(AssertionError):
@@ -162,10 +161,13 @@ class Request:
             self._body += data[: KEPT - len(self._body)]
 
 
-class Connection:
+class Connection(StrictReader):
     """One accepted connection: the script's hands, and the record of what came."""
 
+    malformed = Violation
+
     def __init__(self, sock: socket.socket, number: int) -> None:
+        super().__init__()
         self.sock = sock
         self.number = number
         self.raw = bytearray()
@@ -173,7 +175,6 @@ class Connection:
         self.closed = False
         self.ended = ""
         """How the peer ended it: ``eof`` or ``reset``; empty while it is open."""
-        self._buffer = bytearray()
         self._recorded = bytearray()
         self._server: threading.Thread | None = None
         self._over = threading.Event()
@@ -262,14 +263,14 @@ class Connection:
                 return False
             try:
                 if self._poll.poll(left * 1000):
-                    self._receive()
+                    self._fill()
             except Disconnected:
                 break
         return True
 
     # Reading
 
-    def _receive(self) -> None:
+    def _fill(self) -> None:
         if any(fd == self._wake for fd, _ in self._poll.poll()):
             if self._order is not None:
                 self._order()
@@ -290,36 +291,16 @@ class Connection:
         self._buffer += data
 
     def _take(self, size: int) -> bytes:
-        data = bytes(self._buffer[:size])
-        del self._buffer[:size]
+        data = super()._take(size)
         if len(self._recorded) < KEPT:
             self._recorded += data[: KEPT - len(self._recorded)]
         return data
-
-    def _line(self) -> bytes:
-        while (end := self._buffer.find(b"\n")) < 0:
-            if len(self._buffer) > KEPT:
-                raise Violation("a line without an end")
-            self._receive()
-        line = self._take(end + 1)
-        if not line.endswith(b"\r\n") or b"\r" in line[:-2]:
-            raise Violation(f"line does not end in CRLF: {line!r}")
-        return line[:-2]
-
-    def _fields(self) -> list[tuple[bytes, bytes]]:
-        fields = []
-        while line := self._line():
-            found = _FIELD.fullmatch(line)
-            if not found:
-                raise Violation(f"bad field line: {line!r}")
-            fields.append((found.group(1), found.group(2).strip(b" \t")))
-        return fields
 
     def read_head(self) -> Request | None:
         """Read the next request's head; None when the peer closed between requests."""
         try:
             while not self._buffer:
-                self._receive()
+                self._fill()
         except Disconnected:
             return None
         self._recorded = bytearray()
@@ -350,31 +331,10 @@ class Connection:
             return
         if request.framing == "length":
             left = int(request.values(b"content-length")[0]) - request.size
-            self._copy(request, left)
+            self._copy(left, request.take)
         else:
-            self._read_chunks(request)
+            request.trailers = self._chunks(request.take)
         request.complete = True
-
-    def _copy(self, request: Request, left: int) -> None:
-        while left:
-            if not self._buffer:
-                self._receive()
-            data = self._take(min(left, len(self._buffer)))
-            request.take(data)
-            left -= len(data)
-
-    def _read_chunks(self, request: Request) -> None:
-        while True:
-            line = self._line()
-            if not _CHUNK_SIZE.fullmatch(line):
-                raise Violation(f"bad chunk size (or an extension, which stays at the first hop): {line!r}")
-            size = int(line, 16)
-            if not size:
-                break
-            self._copy(request, size)
-            if self._line():
-                raise Violation("no CRLF after a chunk's data")
-        request.trailers = self._fields()
 
     def describe(self, violation: Violation) -> str:
         """Where a violation is: the bytes before it, as far as they were kept, and behind it."""
@@ -392,7 +352,7 @@ class Connection:
         """Some bytes, waiting for them; empty at the end of the stream. For tunnels."""
         if not self._buffer:
             try:
-                self._receive()
+                self._fill()
             except Disconnected:
                 return b""
         return self.rest()
