@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import functools
 import re
 import subprocess
 import sys
@@ -202,22 +203,32 @@ class Module:
 
     def imports(self, names: set[str]) -> list[Import]:
         """Every import, ``from l7.x import y`` as ``l7.x.y`` where that is a module among ``names``."""
-        inside = {id(node) for function in self.functions() for node in ast.walk(function)}
-        found = []
-        for node in ast.walk(self.tree):
-            for target in _targets(node, self.name, names):
-                found.append(Import(target, getattr(node, "lineno", 0), id(node) in inside))
-        return found
+        return [
+            Import(target, node.lineno, inside)
+            for node, inside in self._imports
+            for target in _targets(node, self.name, names)
+        ]
+
+    @functools.cached_property
+    def _imports(self) -> list[tuple[ast.Import | ast.ImportFrom, bool]]:
+        """The statements, and whether each is within a function: looked for once, as many checkers ask."""
+        return list(_import_statements(self.tree, inside=False))
 
 
-def _targets(node: ast.AST, importer: str, names: set[str]) -> list[str]:
+def _import_statements(node: ast.AST, *, inside: bool) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.Import, ast.ImportFrom)):
+            yield child, inside
+        elif isinstance(child, (ast.stmt, ast.ExceptHandler, ast.match_case)):  # no expression has one
+            yield from _import_statements(child, inside=inside or isinstance(child, Function))
+
+
+def _targets(node: ast.Import | ast.ImportFrom, importer: str, names: set[str]) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
-        assert not node.level, f"{importer}:{node.lineno}: relative import"
-        module = node.module or ""
-        return [f"{module}.{a.name}" if f"{module}.{a.name}" in names else module for a in node.names]
-    return []
+    assert not node.level, f"{importer}:{node.lineno}: relative import"
+    module = node.module or ""
+    return [f"{module}.{a.name}" if f"{module}.{a.name}" in names else module for a in node.names]
 
 
 def _module_name(path: Path) -> str:
