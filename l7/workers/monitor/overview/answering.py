@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 
 import gevent
 from gevent import Timeout
@@ -14,8 +13,8 @@ from gevent.event import Event
 from l7.ipc.requests import refusal
 from l7.workers.monitor.overview.document import Overview, OverviewError
 
-MOST_ASKING = 64
-"""Connections at a time; more are closed, and may ask again."""
+MOST_ASKING = 256
+"""Connections at a time: all get the same document. More are told to ask again."""
 WITHIN = 10.0
 """Seconds for one: longer than the master may take, which is asked."""
 FINISH_WITHIN = 0.5
@@ -35,7 +34,7 @@ class OverviewAnswers:
     def take(self, descriptor: int) -> None:
         """Answer on a connection, and close it."""
         if self._asking >= MOST_ASKING:
-            os.close(descriptor)
+            _refuse(descriptor)
             return
         self._asking += 1
         self._ended.clear()
@@ -61,3 +60,10 @@ class OverviewAnswers:
             return self._overview.json()
         except OverviewError as error:
             return json.dumps(refusal(str(error))).encode()
+
+
+def _refuse(descriptor: int) -> None:
+    """Say why there is no answer, in what fits into an empty socket at once."""
+    with green.socket(fileno=descriptor) as sock, contextlib.suppress(OSError):
+        sock.settimeout(0.0)
+        sock.send(json.dumps(refusal("too many ask for the overview at once; ask again in a moment")).encode() + b"\n")
