@@ -14,6 +14,8 @@ from l7.ipc.requests import REQUESTS, StatusRequest
 
 WITHIN = 5.0
 """Seconds that the master may take."""
+WITHIN_WITH_SERVERS = 20.0
+"""The same where it tells of all servers, of which there may be very many: it does other things meanwhile."""
 
 
 class MasterStateError(L7Error):
@@ -26,7 +28,7 @@ def ask_status(visit: Callable[[], green.socket], *, servers: bool = True) -> di
     :param visit: connects to the master's control socket; raises ``OSError``.
     """
     try:
-        with Timeout(WITHIN), visit() as control_server:
+        with Timeout(WITHIN_WITH_SERVERS if servers else WITHIN), visit() as control_server:
             control_server.sendall(REQUESTS.encode(StatusRequest(servers=servers)) + b"\n")
             answer: dict[str, Any] = json.loads(b"".join(iter(lambda: control_server.recv(65536), b"")))
     except (OSError, ValueError, Timeout):
