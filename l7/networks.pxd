@@ -9,8 +9,9 @@ cdef class NetworkSet:
     cdef bint _unix
     cdef public tuple entries
 
-    @cython.locals(number="long long", border="long long", low=Py_ssize_t, high=Py_ssize_t, middle=Py_ssize_t)
     cpdef bint holds(self, str client) except -1
+    @cython.locals(border="long long", low=Py_ssize_t, high=Py_ssize_t, middle=Py_ssize_t)
+    cpdef bint has(self, str client, long long number) except -1
     cdef bint _holds_other(self, str client) except -1
 
 cdef class Trusted(NetworkSet):

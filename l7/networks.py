@@ -113,7 +113,10 @@ class NetworkSet:
 
     def holds(self, client: str) -> bool:
         """Whether an address in its one form, or `UNIX`, is in it. Raises ValueError for anything else."""
-        number = ipv4_number(client)
+        return self.has(client, ipv4_number(client))
+
+    def has(self, client: str, number: int) -> bool:
+        """As `holds`, where the `ipv4_number` of the client is known."""
         if number >= 0:
             low, high = 0, len(self._borders)
             while low < high:

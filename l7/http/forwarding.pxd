@@ -8,9 +8,13 @@ from l7.http.messages cimport RequestHead, ResponseHead
 cdef int _UPGRADE_REQUIRED, _NO_CONTENT
 cdef bytes _HOST, _LENGTH, _VIA_11, _VIA_10, _NO_VIA, _ARRIVAL
 
+cdef long long ABSENT, CHUNKED, UNTIL_CLOSE
+
 cdef class Hop:
     cdef public str client, server_name
     cdef public int port, https_port
+    cdef public long long bucket, ipv4
+    cdef public object limit
     cdef public bytes authority, certificate, scheme, told_port
     cdef public bint via
     cdef bytes _named, _lines

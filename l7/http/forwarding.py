@@ -32,6 +32,8 @@ User only where l7 checks logins and keeps them to itself, and Cert only of a li
 
 _UPGRADE_REQUIRED = 426
 _NO_CONTENT = 204
+UNKNOWN = -2
+"""The `Hop.ipv4` that was not asked for yet."""
 # Each begins a line, so it ends the one before.
 _HOST = b"\r\nHost: "
 _LENGTH = b"\r\nContent-Length: "
@@ -53,8 +55,8 @@ class Hop:
     """
 
     __slots__ = (
-        "_lines", "_named", "authority", "certificate", "client", "https_port", "port", "scheme", "server_name",
-        "told_port", "via",
+        "_lines", "_named", "authority", "bucket", "certificate", "client", "https_port", "ipv4", "limit", "port",
+        "scheme", "server_name", "told_port", "via",
     )  # fmt: skip
 
     def __init__(self, client: str, port: int, authority: bytes, scheme: bytes = b"http", *, via: bool = True) -> None:
@@ -71,6 +73,11 @@ class Hop:
         """The lines that say what is known of the client's certificate, where one is asked for."""
         self.server_name = ""
         """The name that the client asked for in TLS, where requests for others are refused; empty: none is."""
+        self.ipv4 = UNKNOWN
+        """The client's IPv4 address as a number, -1 for any other, once a rule has asked for it."""
+        self.limit: object = None
+        """The rate limit that the client was counted by last, and in ``bucket`` the key of its bucket there."""
+        self.bucket = 0
         self._named = b""
         """The Host of the last request, and the lines that say how it came: most clients name the same again."""
         self._lines = b""
@@ -178,7 +185,8 @@ class Hop:
             pieces.append(connection)
         pieces.append(b"\r\n\r\n")
         if body:
-            pieces += body
+            for piece in body:
+                pieces.append(piece)
         return octets.joined(pieces)
 
 

@@ -88,6 +88,30 @@ cdef extern from *:
         }
     }
 
+    #if defined(__SSE2__)
+    /* The place of the first octet of sixteen that is no letter, digit or hyphen; 16 without one. */
+    static CYTHON_INLINE int l7_first_rare(const unsigned char *from) {
+        __m128i octets = _mm_loadu_si128((const __m128i *)from);
+        __m128i letters = _mm_sub_epi8(_mm_or_si128(octets, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+        __m128i digits = _mm_sub_epi8(octets, _mm_set1_epi8('0'));
+        letters = _mm_cmpeq_epi8(_mm_min_epu8(letters, _mm_set1_epi8(25)), letters);
+        digits = _mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits);
+        digits = _mm_or_si128(digits, _mm_cmpeq_epi8(octets, _mm_set1_epi8('-')));
+        return __builtin_ctz(~(unsigned)_mm_movemask_epi8(_mm_or_si128(letters, digits)));
+    }
+    #endif
+
+    /* Names are letters, digits and hyphens but for a few: of what is none of these the table says whether it goes on. */
+    CYTHON_UNUSED static CYTHON_INLINE Py_ssize_t l7_name_end(PyObject *data, Py_ssize_t at) {
+    #if defined(__SSE2__)
+        Py_ssize_t end = PyBytes_GET_SIZE(data) - 16;
+        int good = 16;
+        L7_CHECK(data, at);
+        while (good == 16 && at <= end) at += good = l7_first_rare(L7_AT(data, at));
+    #endif
+        return l7_class_end(data, at, L7_NAME);
+    }
+
     /* What follows the last octet is zero, which is in no class. */
     CYTHON_UNUSED static CYTHON_INLINE int l7_plain_path(PyObject *data) {
         const unsigned char *at = L7_AT(data, 0);
@@ -228,13 +252,55 @@ cdef extern from *:
         return size;
     }
 
-    CYTHON_UNUSED static PyObject *l7_digits(PY_LONG_LONG number) {
-        char digits[20];
-        int at = 20;
+    CYTHON_UNUSED static CYTHON_INLINE int l7_is_named(PyObject *data, Py_ssize_t at, PyObject *name, int twins) {
+        const unsigned char *there = L7_AT(data, at), *wanted = L7_AT(name, 0);
+        Py_ssize_t size = PyBytes_GET_SIZE(name), i;
+        if (PyBytes_GET_SIZE(data) - at <= size || there[size] != ':') return 0;
+        for (i = 0; i < size; i++) {
+            int octet = there[i] | 0x20;
+            if (octet != wanted[i] && !(twins && there[i] == '_' && wanted[i] == '-')) return 0;
+        }
+        return 1;
+    }
+
+    CYTHON_UNUSED static Py_ssize_t l7_line_named(PyObject *data, Py_ssize_t at, PyObject *initials, PyObject *names, int twins) {
+        Py_ssize_t size = PyBytes_GET_SIZE(data), count = PyList_GET_SIZE(names), i;
+        while ((at = l7_line_among(data, at, initials)) < size) {
+            const char *end;
+            for (i = 0; i < count; i++) {
+                if (l7_is_named(data, at, PyList_GET_ITEM(names, i), twins)) return at;
+            }
+            end = memchr(L7_AT(data, at), '\\n', size - at);
+            if (!end) return size;
+            at = end + 1 - PyBytes_AS_STRING(data);
+        }
+        return size;
+    }
+
+    /* The digits end before `end`, of at most 20; returns where they begin. */
+    CYTHON_UNUSED static char *l7_digits_before(char *end, PY_LONG_LONG number) {
         do {
-            digits[--at] = (char)('0' + number % 10);
+            *--end = (char)('0' + number % 10);
         } while (number /= 10);
-        return PyBytes_FromStringAndSize(digits + at, 20 - at);
+        return end;
+    }
+
+    CYTHON_UNUSED static PyObject *l7_digits(PY_LONG_LONG number) {
+        char digits[20], *from = l7_digits_before(digits + 20, number);
+        return PyBytes_FromStringAndSize(from, digits + 20 - from);
+    }
+
+    CYTHON_UNUSED static PyObject *l7_numbered(PyObject *before, PY_LONG_LONG first, PyObject *between, PY_LONG_LONG second) {
+        char digits[40], *one = l7_digits_before(digits + 20, first), *two = l7_digits_before(digits + 40, second), *to;
+        Py_ssize_t sizes[4] = {PyBytes_GET_SIZE(before), digits + 20 - one, PyBytes_GET_SIZE(between), digits + 40 - two};
+        PyObject *whole = PyBytes_FromStringAndSize(NULL, sizes[0] + sizes[1] + sizes[2] + sizes[3]);
+        if (!whole) return NULL;
+        to = PyBytes_AS_STRING(whole);
+        memcpy(to, L7_AT(before, 0), sizes[0]);
+        memcpy(to += sizes[0], one, sizes[1]);
+        memcpy(to += sizes[1], L7_AT(between, 0), sizes[2]);
+        memcpy(to + sizes[2], two, sizes[3]);
+        return whole;
     }
 
     CYTHON_UNUSED static PyObject *l7_stripped(PyObject *data, Py_ssize_t start, Py_ssize_t end) {
@@ -242,7 +308,6 @@ cdef extern from *:
         while (start < end && (*L7_AT(data, end - 1) == ' ' || *L7_AT(data, end - 1) == '\\t')) end--;
         return l7_cut(data, start, end);
     }
-    #define l7_name_end(data, at) l7_class_end(data, at, L7_NAME)
     #define l7_target_end(data, at) l7_class_end(data, at, L7_TARGET)
     #define l7_host_end(data, at) l7_class_end(data, at, L7_HOST)
     """
@@ -263,5 +328,7 @@ cdef extern from *:
     bytes cut "l7_cut" (bytes data, Py_ssize_t start, Py_ssize_t end)
     bytes joined "l7_joined" (list pieces)
     Py_ssize_t line_among "l7_line_among" (bytes data, Py_ssize_t at, bytes initials)
+    Py_ssize_t line_named "l7_line_named" (bytes data, Py_ssize_t at, bytes initials, list names, bint twins)
     bytes digits "l7_digits" (long long number)
+    bytes numbered "l7_numbered" (bytes before, long long first, bytes between, long long second)
     bytes stripped "l7_stripped" (bytes data, Py_ssize_t start, Py_ssize_t end)

@@ -94,9 +94,30 @@ def line_among(data: bytes, at: int, initials: bytes) -> int:
     return at
 
 
+def line_named(data: bytes, at: int, initials: bytes, names: list[bytes], twins: bool) -> int:
+    """As `line_among`, of those whose name is one of ``names``, in whatever case; the length of ``data`` without one.
+
+    These are in lower case, and without the three octets that are no letters and have a bit of case, ``^``, ``_`` and
+    ``~``. With ``twins`` an underscore in ``data`` counts as a hyphen.
+    """
+    at = line_among(data, at, initials)
+    while at < len(data):
+        end = data.find(b"\n", at) + 1 or len(data)
+        name, colon, _ = data[at:end].lower().partition(b":")
+        if colon and (name.replace(b"_", b"-") if twins else name) in names:
+            return at
+        at = line_among(data, end, initials)
+    return at
+
+
 def digits(number: int) -> bytes:
     """A number, 0 or more, in decimal digits."""
     return b"%d" % number
+
+
+def numbered(before: bytes, first: int, between: bytes, second: int) -> bytes:
+    """Two numbers, 0 or more, in decimal digits, each behind its text."""
+    return b"%b%d%b%d" % (before, first, between, second)
 
 
 def decimal(value: bytes) -> int:

@@ -53,12 +53,12 @@ class DenyRule(ClientRule):
 
     def admit(self, context: RuleContext) -> None:
         """Refuse a client of the networks; raises `ProxyError` (403)."""
-        if self._networks.holds(context.exchange.client):
+        if self._networks.has(context.exchange.client, context.ipv4()):
             raise _forbidden(context, self.setting)
 
     def admits_at_once(self, context: RuleContext) -> bool:
         """Whether a client is of none of the networks."""
-        return not self._networks.holds(context.exchange.client)
+        return not self._networks.has(context.exchange.client, context.ipv4())
 
 
 class AllowRule(ClientRule):
@@ -80,12 +80,12 @@ class AllowRule(ClientRule):
 
     def admit(self, context: RuleContext) -> None:
         """Refuse a client of none of the networks; raises `ProxyError` (403)."""
-        if not self._networks.holds(context.exchange.client):
+        if not self._networks.has(context.exchange.client, context.ipv4()):
             raise _forbidden(context, self.setting)
 
     def admits_at_once(self, context: RuleContext) -> bool:
         """Whether a client is of one of the networks."""
-        return self._networks.holds(context.exchange.client)
+        return self._networks.has(context.exchange.client, context.ipv4())
 
 
 def _forbidden(context: RuleContext, setting: str) -> ProxyError:

@@ -6,9 +6,11 @@ from l7.balancing.routing cimport Match
 from l7.exchange cimport Exchange
 from l7.http.forwarding cimport Hop
 from l7.http.messages cimport RequestHead
+from l7.networks cimport ipv4_number
+
+cdef long long _GENERAL, _UNKNOWN
 
 @cython.final
-@cython.freelist(64)
 cdef class RuleContext:
     cdef public Exchange exchange
     cdef public RequestHead head
@@ -19,3 +21,6 @@ cdef class RuleContext:
     cdef public Match match
     cdef public Py_ssize_t admitted
     cdef public long long body_limit
+
+    @cython.locals(client=str, hop=Hop)
+    cpdef Py_ssize_t ipv4(self) except? -1

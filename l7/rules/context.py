@@ -9,13 +9,17 @@ from typing import Any
 
 from l7.balancing.routing import Match
 from l7.exchange import Exchange
-from l7.http.forwarding import Hop
+from l7.http.forwarding import UNKNOWN, Hop
 from l7.http.messages import RequestHead
+from l7.networks import ipv4_number
 
 ANY_SIZE = 2**63 - 1
 """More bytes than any body has."""
 GENERAL = -1
 """A limit that is the general one."""
+# As the compiler's own integers: see the .pxd.
+_GENERAL = GENERAL
+_UNKNOWN = UNKNOWN
 
 
 class RuleContext:
@@ -39,13 +43,13 @@ class RuleContext:
         self.believed = believed
         self.match = match
         self.rules = rules
-        self.target = head.path
+        self.target = self.head.path
         """What the client asked for, whatever becomes of it on the way to a server."""
         self.sent_host = b""
         """The Host that the server gets, where it is not the client's; empty where it is."""
         self.names_server = False
         """Whether each server gets its own address as Host."""
-        self.body_limit = GENERAL
+        self.body_limit = _GENERAL
         """The most bytes of a body that are taken."""
         self.asked: Any = None
         """What the client takes of codings (`l7.rules.compression.plan.Asked`), on a route that compresses."""
@@ -53,6 +57,16 @@ class RuleContext:
         """How many of the rules that may refuse it have let it pass."""
         self.quota = b""
         """The lines that tell its client what a rate limit has left for it, joined by CRLF; empty without one."""
+
+    def ipv4(self) -> int:
+        """The client's IPv4 address as a number, -1 for any other: worked out once for the peer of a connection."""
+        client = self.exchange.client
+        hop = self.hop
+        if client is not hop.client:
+            return ipv4_number(client)
+        if hop.ipv4 == _UNKNOWN:
+            hop.ipv4 = ipv4_number(client)
+        return hop.ipv4
 
     @property
     def authority(self) -> bytes:

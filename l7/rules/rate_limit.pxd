@@ -3,6 +3,7 @@
 cimport cython
 
 from l7.http cimport octets
+from l7.http.forwarding cimport Hop
 from l7.http.messages cimport RequestHead, ResponseHead
 from l7.rules.context cimport RuleContext
 from l7.rules.rule cimport AdmissionRule
@@ -16,8 +17,10 @@ cdef class BucketKey:
     cdef bint _everybody
     cdef int _first
 
-    @cython.locals(value=bytes, client=str, owner=bytes)
+    @cython.locals(value=bytes, client=str, hop=Hop)
     cpdef long long of(self, RuleContext context) except? -1
+    @cython.locals(owner=bytes)
+    cdef long long _of_client(self, str client) except? -1
     @cython.locals(run=bytes, value=bytes, one=bytes, at=Py_ssize_t, end=Py_ssize_t, colon=Py_ssize_t, size=Py_ssize_t)
     cpdef bytes value(self, RequestHead head)
 

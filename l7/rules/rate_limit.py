@@ -57,6 +57,15 @@ class BucketKey:
         if value:
             return hash(self._identity + b"=" + value)
         client = context.exchange.client
+        hop = context.hop
+        if client is not hop.client:
+            return self._of_client(client)
+        if hop.limit is not self:  # else the peer of the connection has asked here before
+            hop.bucket = self._of_client(client)
+            hop.limit = self
+        return hop.bucket
+
+    def _of_client(self, client: str) -> int:
         owner = client.encode("ascii")
         if _COLON in owner:  # else it is an IPv4 address, as most are, which stands for itself
             owner = subscriber_of(client)
@@ -197,7 +206,7 @@ class RateLimitRule(AdmissionRule):
         return 0
 
     def _quota(self, left: int, seconds: int) -> bytes:
-        return octets.joined([self._policy, octets.digits(left), b";t=", octets.digits(seconds)])
+        return octets.numbered(self._policy, left, b";t=", seconds)
 
 
 def _lines(quota: bytes) -> list[str]:

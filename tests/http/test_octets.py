@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import os
 import random
 import shutil
@@ -56,9 +57,12 @@ KINDS = {
     "cut": (BYTES, "data, at, end"),
     "stripped": (BYTES, "data, at, end"),
     "line_among": (SIZE, "data, at, initials"),
+    "line_named": (SIZE, "data, at, initials, names, twins"),
     "digits": (BYTES, "size"),
+    "numbered": (BYTES, "piece, size, data, second"),
 }
 TYPES = {"data": BYTES, "piece": BYTES, "initials": BYTES, "at": SIZE, "end": SIZE, "size": LONG}
+TYPES |= {"second": LONG, "names": "list", "twins": FLAG}
 
 
 def _build(directory: Path, *flags: str) -> Run:
@@ -154,6 +158,8 @@ def calls() -> list[tuple[str, tuple[object, ...]]]:
         found += [("hexadecimal_at", (line, 0))] * (octets.size_line_end(line, 0) > 0)
     found += _looks_for_lines(chance)
     sizes = (0, 1, 9, 10, 15, 16, 255, 65536, 2**40, 2**63 - 1)
+    found += [("numbered", (b"a;", first, b"", second)) for first, second in itertools.pairwise(sizes)]
+    found.append(("numbered", (b"", 7, b";t=", 2**63 - 1)))
     return found + [(name, (size,)) for size in sizes for name in ("size_line", "digits")]
 
 
@@ -162,10 +168,14 @@ def _looks_for_lines(chance: random.Random) -> list[tuple[str, tuple[object, ...
     initials = [bytes([code in wanted for code in range(256)]) for wanted in (b"", b"x", b"xe\x7f")]
     found: list[tuple[str, tuple[object, ...]]] = []
     for _ in range(100):
-        lines = [chance.choice([b"", b"X", b"x-e", b"_e", b"a:x", b"E" * 40, b"a" * 15, b"a" * 31]) for _ in range(6)]
+        some = [b"", b"X", b"x:", b"x-e", b"X_E: x", b"_e:", b"_e", b"a:x", b"E" * 40 + b":", b"a" * 15, b"a" * 31]
+        lines = chance.choices(some, k=6)
         data = b"\r\n".join(lines)
         starts = [len(b"\r\n".join([*lines[:number], b""])) for number in range(len(lines))]
         found += [("line_among", (data, at, wanted)) for at in (*starts, len(data)) for wanted in initials]
+        for names in ([b"x"], [b"a", b"x-e", b"-e"], [b"-e", b"e" * 40]):
+            wanted = bytes([chr(code) in "xae-\x7f" for code in range(256)])
+            found += [("line_named", (data, at, wanted, names, twins)) for at in starts for twins in (False, True)]
     return found
 
 

@@ -80,7 +80,9 @@ def test_strict_transport_security_is_for_https() -> None:
     assert lines(changes, [], context) == [b"Strict-Transport-Security: max-age=1", b"X-A: b"]
 
 
-NAMES = st.sampled_from(["A", "b", "^", "X", "X-Env", "X_Env", "x-ENV", "Vary", "x^y", "Y_", "Y-", "_Z", "-z"])
+NAMES = st.sampled_from(
+    ["A", "b", "^", "~", "X", "X-Env", "X_Env", "x-ENV", "Vary", "x^y", "x~y", "Y_", "Y-", "_Z", "-z"]
+)
 LINES = st.lists(
     st.tuples(NAMES, st.text("aB:_- ", max_size=6)).map(lambda pair: f"{pair[0]}: {pair[1]}".encode()), max_size=8
 )
@@ -113,3 +115,4 @@ def test_names_of_strange_characters() -> None:
     runs = [b"A^b: 1\r\nX_Y: 2\r\nA~B: 3\r\nx-y: 4"]
     assert lines(FieldChanges(["a^B", "x_y"]), runs) == [b"A~B: 3", b"x-y: 4"]
     assert lines(FieldChanges(["a^B"], twins=True), runs) == [b"X_Y: 2", b"A~B: 3", b"x-y: 4"]
+    assert lines(FieldChanges(["a~B"]), runs) == [b"A^b: 1", b"X_Y: 2", b"x-y: 4"]

@@ -6,7 +6,7 @@ from l7.http cimport octets
 from l7.rules.context cimport RuleContext
 from l7.rules.templates cimport Template, scheme_of
 
-cdef int _SPACE, _COLON, _HYPHEN, _UNDERSCORE, _LOWER
+cdef int _SPACE, _HYPHEN, _UNDERSCORE, _LOWER
 
 @cython.final
 cdef class Line:
@@ -31,8 +31,8 @@ cdef class FieldChanges:
     cpdef list apply(self, list runs, RuleContext context)
     @cython.locals(other=Line, written=bytes)
     cdef _write(self, list changed, RuleContext context)
-    @cython.locals(kept=list, run=bytes, size=Py_ssize_t, start=Py_ssize_t, at=Py_ssize_t, end=Py_ssize_t)
+    @cython.locals(kept=list, run=bytes, size=Py_ssize_t, start=Py_ssize_t, at=Py_ssize_t)
     cdef list _kept(self, list runs)
-    @cython.locals(name=bytes)
-    cdef bint _goes(self, bytes run, Py_ssize_t at) except -1
+    @cython.locals(size=Py_ssize_t, end=Py_ssize_t)
+    cdef Py_ssize_t _going(self, bytes run, Py_ssize_t at) except -1
     cdef bytes _folded(self, bytes text)

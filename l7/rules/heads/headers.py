@@ -16,9 +16,10 @@ from l7.rules.templates import Template, scheme_of
 
 _SECURE_ONLY = b"strict-transport-security"
 """Not sent over plain http (RFC 6797, 7.2)."""
+_STRANGE = frozenset(b"_^~")
+"""What `octets.line_named` cannot tell from other octets."""
 # As the compiler's own integers: see the .pxd.
 _SPACE = 0x20
-_COLON = 0x3A
 _HYPHEN = 0x2D
 _UNDERSCORE = 0x5F
 _LOWER = 0x20
@@ -88,8 +89,8 @@ class FieldChanges:
         self._twins = twins
         self._gone = frozenset([self._folded(name.encode("ascii")) for name in (*self.removed, *replace)])
         self._quick = sorted(self._gone)
-        self._strange = any(b"_" in name or b"^" in name for name in self._gone)
-        """Whether there is a name that `octets.named` does not find."""
+        self._strange = bool(_STRANGE & {*b"".join(self._quick)})
+        """Whether there is a name that `octets.line_named` cannot look for."""
         initials = {name[0] | _LOWER for name in self._gone}
         if twins and _HYPHEN in initials:
             initials.add(_UNDERSCORE | _LOWER)
@@ -105,7 +106,7 @@ class FieldChanges:
 
     def apply(self, runs: list[bytes], context: RuleContext) -> list[bytes]:
         """The lines of a head after the changes; ``runs`` stays as it is."""
-        changed = self._kept(runs) if self._quick else runs[:]
+        changed = self._kept(runs) if self._gone else runs[:]
         if self._fixed:
             changed.append(self._fixed)
         else:
@@ -127,29 +128,30 @@ class FieldChanges:
         kept: list[bytes] = []
         for run in runs:
             size = len(run)
-            start = 0  # where what is kept begins
-            at = octets.line_among(run, 0, self._initials)
-            while at < size:
-                end = octets.text_end(run, at) + 2
-                if self._goes(run, at):
-                    if at > start:
-                        kept.append(octets.cut(run, start, at - 2))
-                    start = end
-                at = octets.line_among(run, end, self._initials) if end < size else size
-            if not start:
+            at = self._going(run, 0)
+            if at == size:
                 kept.append(run)
-            elif start < size:
+                continue
+            start = 0  # where what is kept begins
+            while at < size:
+                if at > start:
+                    kept.append(octets.cut(run, start, at - 2))
+                start = octets.text_end(run, at) + 2
+                at = self._going(run, start) if start < size else size
+            if start < size:
                 kept.append(octets.cut(run, start, size))
         return kept
 
-    def _goes(self, run: bytes, at: int) -> bool:
-        """Whether the line of ``run`` at ``at`` is one of those that go."""
-        for name in self._quick:
-            if octets.named(run, at, name) and octets.octet(run, at + len(name)) == _COLON:
-                return True
-        if self._strange or (self._twins and octets.octet(run, octets.name_end(run, at)) == _UNDERSCORE):
-            return self._folded(run[at : run.find(b":", at)]) in self._gone
-        return False
+    def _going(self, run: bytes, at: int) -> int:
+        """The first line of ``run`` that goes, from the one that begins at ``at`` on; its length without one."""
+        if not self._strange:
+            return octets.line_named(run, at, self._initials, self._quick, self._twins)
+        size = len(run)
+        at = octets.line_among(run, at, self._initials)
+        while at < size and self._folded(run[at : run.find(b":", at)]) not in self._gone:
+            end = octets.text_end(run, at) + 2
+            at = octets.line_among(run, end, self._initials) if end < size else size
+        return at
 
     def _folded(self, text: bytes) -> bytes:
         """Names as they are compared; of the same length."""
