@@ -3,9 +3,11 @@
 cimport cython
 
 from l7.http cimport octets
+from l7.http.authority cimport host_of
 from l7.http.messages cimport RequestHead, ResponseHead, StatusLine
 from l7.http.fields cimport Table
 
+cdef long long ABSENT, CHUNKED, UNTIL_CLOSE
 cdef Table _REQUEST, _RESPONSE
 cdef int _AUTHORIZATION, _CODING, _CONNECTION, _DATE, _EXPECT, _FORWARDED, _HOST, _KEEP_ALIVE, _LENGTH, _MAX_FORWARDS, _REFERER, _REQUEST_ID, _TE, _UPGRADE, _USER_AGENT, _VIA
 
@@ -17,6 +19,8 @@ cdef Py_ssize_t _LONGEST_METHOD
 cdef class Options:
     cdef public bint close, keep_alive, upgrade, te
     cdef public frozenset named
+
+cdef Options _KEEP
 
 cdef class RequestParser:
     cdef public Py_ssize_t headers, target

@@ -101,6 +101,7 @@ _OPTIONS = {
     )
 }  # fmt: skip
 """What clients and servers in wide use say in Connection."""
+_KEEP = _OPTIONS[b"keep-alive"]
 _STATUS_LINES = {
     line.raw: line
     for line in [
@@ -371,7 +372,7 @@ def _status_of(raw: bytes) -> StatusLine:
 
 def _options_of(value: bytes) -> Options:
     """The options of a Connection field."""
-    options = _OPTIONS.get(value)
+    options = _KEEP if value == b"keep-alive" else _OPTIONS.get(value)
     return Options(elements(value)) if options is None else options
 
 

@@ -5,6 +5,8 @@ cimport cython
 from l7.exchange cimport Exchange
 from l7.telemetry.access_log_formats cimport CombinedFormat
 
+cdef Py_ssize_t _BATCH
+
 cdef class NullAccessLog:
     cpdef log(self, Exchange exchange)
     cpdef tick(self)

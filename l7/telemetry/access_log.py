@@ -31,6 +31,7 @@ from l7.telemetry.shared_output import NATIVE, NativeThreading, SharedOutput, de
 
 BATCH = 64 * 1024
 """Bytes that are passed to the thread without waiting for a tick."""
+_BATCH = BATCH  # the compiler's own integer: see the .pxd
 _ROOM = BATCH + 8 * 1024
 """For a batch, and the line that completes it."""
 BACKLOG = 1024 * 1024
@@ -137,7 +138,7 @@ class AccessLog(NullAccessLog):
         """Log a finished exchange; never waits."""
         self._size = self._form.write(self._buffer, self._size, exchange)
         self._count += 1
-        if self._size >= BATCH:
+        if self._size >= _BATCH:
             self._hand_over()
 
     def use(self, path: str, descriptor: int) -> None:

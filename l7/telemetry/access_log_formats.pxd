@@ -12,6 +12,7 @@ cdef class LocalTime:
     cdef str _iso, _zone
     cdef long long _second
 
+    @cython.locals(second="long long")
     cpdef bytes nginx(self, double now)
 
 cdef class CombinedFormat:

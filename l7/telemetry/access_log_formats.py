@@ -31,8 +31,9 @@ class LocalTime:
 
     def nginx(self, now: float) -> bytes:
         """Give ``10/Oct/2000:13:55:36 -0700`` for seconds since 1970; months are English in every locale."""
-        if int(now) != self._second:
-            self._turn(int(now))
+        second = int(now)
+        if second != self._second:
+            self._turn(second)
         return self._nginx
 
     def iso(self, now: float) -> str:

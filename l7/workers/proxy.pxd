@@ -18,6 +18,8 @@ from l7.telemetry.counters cimport RequestCounters
 from l7.workers.upstream.forwarded_request cimport ForwardedRequest
 from l7.workers.upstream.backend cimport BackendRuntime
 
+cdef long long ABSENT
+
 cdef class Proxy(RequestHandler):
     cdef public object config, sweeper, upstreams, challenges, general
     cdef object _compiler

@@ -9,6 +9,6 @@ cdef class RequestIds:
     cdef str _first, _worker, _random
     cdef long long _high
 
-    @cython.locals(high="long long", low="long long", at=Py_ssize_t, last=str)
+    @cython.locals(high="long long", low="long long", at=Py_ssize_t, last=str, tail=str)
     cpdef str of(self, long long number)
     cdef _begin(self, long long high)

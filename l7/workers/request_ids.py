@@ -40,7 +40,8 @@ class RequestIds:
         low = number & _LOW
         at = low * _DIGITS
         last: str = _LAST_DIGITS[low]
-        return self._first + last + self._random[at : at + _DIGITS]
+        tail = self._random[at : at + _DIGITS]
+        return f"{self._first}{last}{tail}"
 
     def _begin(self, high: int) -> None:
         """Prepare the ids of 256 requests."""

@@ -12,7 +12,7 @@ cdef long long _FAILURES_AT, _H_FAILURES, _H_REQUESTS, _H_SLOTS, _LENGTHS, _LINE
 cdef long long _LONGEST_ID, _LONGEST_LINE, _LONGEST_REASON, _MOST_ATTEMPTS, _MOST_UNDER_WAY, _NUMBER, _PLACE, _QUEUE, _QUEUED
 cdef long long _RECEIVED, _REQUESTS_AT, _SENT, _SIZES, _SLOT, _STARTED, _TEXTS, _TOTAL, _UNDER_WAY_AT, _WORKER
 cdef long long _BEGAN, _BEGAN_BITS, _LEAST_SENDING, _SENT_UNIT, _UNSENT
-cdef long long _32_BITS, _31_BITS
+cdef long long _32_BITS, _31_BITS, _BUT_REASON
 
 cdef class NullRecorder:
     cpdef begin(self, Exchange exchange)

@@ -70,6 +70,8 @@ _UNCONNECTED = frozenset((CONNECT_REFUSED, CONNECT_TIMEOUT, TLS_FAILED, TLS_TIME
 """Failures without a connection: the time that one took is of another attempt."""
 _32_BITS = (1 << 32) - 1
 _31_BITS = (1 << 31) - 1
+_BUT_REASON = (1 << 46) - 1
+"""The lengths of all texts but the last one."""
 
 
 class NullRecorder:
@@ -285,7 +287,7 @@ class Recorder(NullRecorder):
         """Write how a request ended, and copy it into the rings."""
         code = exchange.code
         letters = ord(code[0]) | ord(code[1]) << 8
-        lengths = integers.load(self._cells, base + _LENGTHS) & 0x3FFFFFFFFFFF
+        lengths = integers.load(self._cells, base + _LENGTHS) & _BUT_REASON
         failed = exchange.status >= 500
         if exchange.failure is not None:
             failed = failed or code not in ("--", "PR")

@@ -12,6 +12,8 @@ from l7.workers.limits cimport ClientProtocolLimits
 from l7.workers.downstream.request_handler cimport RequestHandler
 from l7.workers.transport.stream cimport Stream
 
+cdef long long ABSENT, CHUNKED, UNTIL_CLOSE
+
 cdef class Http1Exchange(ClientExchange):
     cdef public Stream stream
     cdef public bint last, kept

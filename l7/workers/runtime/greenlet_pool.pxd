@@ -3,7 +3,7 @@
 from l7.workers.runtime cimport switching
 
 cdef class GreenletPool:
-    cdef object _hub
+    cdef object _hub, _spare
     cdef list _parked
     cdef public int working
 

@@ -24,10 +24,12 @@ PARKED = 256
 class GreenletPool:
     """Runs tasks, each in a greenlet of its own."""
 
-    __slots__ = ("_hub", "_parked", "working")
+    __slots__ = ("_hub", "_parked", "_spare", "working")
 
     def __init__(self) -> None:
         self._hub = get_hub()
+        self._spare: greenlet | None = None
+        """One that is parked; the others are in a list, which would grow and shrink with each request."""
         self._parked: list[greenlet] = []
         self.working = 0
 
@@ -37,7 +39,11 @@ class GreenletPool:
 
     def begin(self, task: Task) -> None:
         """Run ``task`` now: for callbacks of the loop; returns when the task first waits or is done."""
-        if self._parked:
+        spare = self._spare
+        if spare is not None:
+            self._spare = None
+            switching.give(spare, task)
+        elif self._parked:
             switching.give(self._parked.pop(), task)
         else:
             switching.give(greenlet(self._work, self._hub), task)
@@ -52,8 +58,11 @@ class GreenletPool:
             ):  # the loop must go on whatever a task does; the hub would print, too, but end this greenlet
                 sys.excepthook(*sys.exc_info())
             self.working -= 1
-            if len(self._parked) >= PARKED:
-                return
             del task
-            self._parked.append(switching.current())
+            if self._spare is None:
+                self._spare = switching.current()
+            elif len(self._parked) < PARKED - 1:
+                self._parked.append(switching.current())
+            else:
+                return
             task = switching.switch(self._hub)

@@ -11,7 +11,7 @@ cdef class ConnectionPool:
     cdef double _kept, _earlier
     cdef public object connector
     cdef list _idle
-    cdef object _loop
+    cdef object _now
     cdef Py_ssize_t _most
 
     @cython.locals(stream=Stream, idle=list, now=double, place=Py_ssize_t)

@@ -27,7 +27,7 @@ MOST_IDLE = 256
 class ConnectionPool:
     """The idle connections of this worker to one server; ``idle_timeout`` is in seconds."""
 
-    __slots__ = ("_earlier", "_idle", "_kept", "_loop", "_most", "connector", "idle_timeout", "label")
+    __slots__ = ("_earlier", "_idle", "_kept", "_most", "_now", "connector", "idle_timeout", "label")
 
     def __init__(
         self, address: Address, idle_timeout: float, sweeper: DeadlineSweeper, look_up: LookUp = nobody,
@@ -39,7 +39,7 @@ class ConnectionPool:
         self._idle: list[Stream] = []
         self._most = MOST_IDLE
         self._earlier = EARLIER + sweeper.interval  # for so long a deadline may go unnoticed
-        self._loop = get_hub().loop
+        self._now = get_hub().loop.now
 
     def __repr__(self) -> str:
         return f"<Pool {self.label}, {len(self._idle)} idle>"
@@ -55,7 +55,7 @@ class ConnectionPool:
         since it was checked in is known to be open. Where there is none, a system call asks the socket.
         """
         idle = self._idle
-        now = self._loop.now()
+        now = self._now()
         for place in range(len(idle) - 1, max(len(idle) - NEWEST, 0) - 1, -1):
             stream = idle[place]
             if stream.seen != now and not stream.ready:
@@ -87,7 +87,7 @@ class ConnectionPool:
         self._kept = kept
         stream.handler = self
         stream.deadline = clock.monotonic() + kept
-        stream.seen = self._loop.now()
+        stream.seen = self._now()
         if not stream.watching:
             stream.watch()
         self._idle.append(stream)

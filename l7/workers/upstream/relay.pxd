@@ -12,6 +12,7 @@ from l7.workers.downstream.client_exchange cimport ClientExchange
 from l7.workers.limits cimport BackendProtocolLimits
 from l7.workers.transport.stream cimport Stream
 
+cdef long long CHUNKED, UNTIL_CLOSE
 cdef Py_ssize_t APART
 
 cdef class Relay:
