@@ -27,8 +27,9 @@ from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from tests.harness.client import Client, get
+from tests.harness.l7process import L7Process
 from tests.harness.lifecycle import reload
-from tests.harness.origin import Reply
+from tests.harness.origin import Origin, Reply
 from tests.harness.tls import TlsClient, issue, trusting, write_pair
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -107,6 +108,29 @@ def site(l7, origin, tmp_path, clients) -> Site:
     return Site(l7, origin, tmp_path, clients)
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory) -> Iterator[tuple[Site, L7Process, trustme.CA]]:
+    """One that requires certificates of an authority, for the tests that only ask it."""
+    authority = trustme.CA()
+    with ExitStack() as stack:
+        origins: list[Origin] = []
+
+        def origin(handler) -> Origin:
+            origins.append(stack.enter_context(Origin(handler)))
+            return origins[-1]
+
+        site = Site(None, origin, tmp_path_factory.mktemp("site"), authority)
+        yield site, stack.enter_context(L7Process(site.text(site.asking()))), authority
+        assert not [violation for one in origins for violation in one.violations]
+
+
+@pytest.fixture
+def requiring(running) -> tuple[Site, L7Process, trustme.CA]:
+    """One test's share of it: the site, the proxy, and who signs the certificates of its clients."""
+    running[0].seen.clear()
+    return running
+
+
 @pytest.fixture
 def connect_tls() -> Iterator[Callable[..., TlsClient]]:
     """Open connections that are closed when the test ends."""
@@ -126,8 +150,8 @@ def shut_out(proxy, context: ssl.SSLContext, **options) -> None:
         assert client.read_until_closed() == b""
 
 
-def test_servers_are_told_who_the_client_is(site, clients):
-    proxy = site.start()
+def test_servers_are_told_who_the_client_is(requiring):
+    site, proxy, clients = requiring
     leaf = certificate(clients)
     der = ssl.PEM_cert_to_DER_cert(leaf.cert_chain_pems[0].bytes().decode())
     expected = hashlib.sha256(der).hexdigest().encode()
@@ -179,8 +203,8 @@ def write_strange(path: Path, ca: trustme.CA, *, bits: bool) -> Path:
     return path
 
 
-def test_a_certificate_that_cannot_be_told_is_known_by_its_fingerprint(site, clients, tmp_path):
-    proxy = site.start()
+def test_a_certificate_that_cannot_be_told_is_known_by_its_fingerprint(requiring, tmp_path):
+    site, proxy, clients = requiring
     for version, bits in itertools.product(VERSIONS, (True, False)):
         context = trusting(version)
         context.load_cert_chain(write_strange(tmp_path / "strange.pem", clients, bits=bits))
@@ -237,8 +261,8 @@ def test_who_is_not_let_in_is_counted_with_the_reason(site, clients, tmp_path):
         assert site.ask(proxy, showing(certificate(clients), version))[b"verified"] == b"ok"
 
 
-def test_a_certificate_of_an_intermediate_authority(site, clients):
-    proxy = site.start()
+def test_a_certificate_of_an_intermediate_authority(requiring):
+    site, proxy, clients = requiring
     assert site.ask(proxy, showing(certificate(clients.create_child_ca())))[b"verified"] == b"ok"
 
 
@@ -260,8 +284,8 @@ def test_the_general_section_is_for_listeners_that_say_nothing_else(site, l7, cl
 # --- 421 ----------------------------------------------------------------------------------------------------------
 
 
-def test_another_host_than_tls_was_begun_for_is_misdirected(site, clients):
-    proxy = site.start()
+def test_another_host_than_tls_was_begun_for_is_misdirected(requiring):
+    site, proxy, clients = requiring
     with TlsClient(proxy.address, context=showing(certificate(clients))) as client:
         for host, status in ((b"other.test", 421), (b"LocalHost.:8443", 200), (b"a", 421), (b"localhost", 200)):
             client.send(b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % host)
@@ -275,8 +299,8 @@ def test_another_host_than_tls_was_begun_for_is_misdirected(site, clients):
     proxy.wait_for_output(r'"GET / HTTP/1\.1" 421 ')
 
 
-def test_a_client_that_names_no_host_in_tls_may_ask_for_any(site, clients):
-    proxy = site.start()
+def test_a_client_that_names_no_host_in_tls_may_ask_for_any(requiring):
+    site, proxy, clients = requiring
     context = showing(certificate(clients))
     context.check_hostname = False
     assert site.ask(proxy, context, REQUEST.replace(b"localhost", b"other.test"), name=None)[b"verified"] == b"ok"
