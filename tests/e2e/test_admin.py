@@ -79,11 +79,6 @@ def test_the_status_is_that_of_the_command(l7, origin, admin):
     assert sorted(worker["pid"] for worker in report["workers"]) == proxy.workers()
 
 
-def test_there_is_none_unless_it_is_asked_for(l7, origin):
-    proxy = l7("backends: {a: {servers: []}}")
-    assert proxy.control() is None
-
-
 def test_reloads_are_counted_and_the_endpoint_stays(l7, origin, admin):
     proxy = start(l7, origin, admin)
     config = proxy.config_path.read_text()
