@@ -618,6 +618,8 @@ def test_the_pictures_of_the_documentation_show_this_page(chromium, site, tmp_pa
     with chromium.within(PATIENCE, "the pictures"):
         for path in pictures.pictures(chromium.browser(), tmp_path):
             assert path.read_bytes().startswith(b"\x89PNG"), path
+    assert site.get("shop.example", "/fail/for-the-picture") == 500
+    site.proxy.settle()
     for path, made in (("/overview", made_up.document()), (f"/requests/{last_failure(site)}", made_up.requests())):
         with urllib.request.urlopen(site.url + path, timeout=TIMEOUT) as answer:
             assert unlike(made, json.load(answer)) == []
