@@ -67,6 +67,7 @@ def lines(answer: Answer) -> Iterator[str]:
     yield f"host:    {printable(answer['host']) or '-'}"
     if answer["redirect"]:
         yield f"redirect: 308 to {printable(answer['redirect'], 2000)}"
+        yield from _fields(answer)
         return
     yield f"route:   {answer['route']} ({answer['why']})" if answer["match"] else f"route:   none: {answer['why']}"
     if answer["match"]:
@@ -75,6 +76,10 @@ def lines(answer: Answer) -> Iterator[str]:
     yield from _rules(answer)
     if answer["match"] and not answer.get("refused") and not answer.get("answer"):
         yield from _servers(answer)
+    yield from _fields(answer)
+
+
+def _fields(answer: Answer) -> Iterator[str]:
     if answer.get("response"):
         yield "fields that come into the answer:"
         yield from (f"  {printable(line, 2000)}" for line in answer["response"])

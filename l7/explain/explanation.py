@@ -14,7 +14,7 @@ from l7.errors import NO_ROUTE, ProxyError
 from l7.explain.asked import AskedRequest, Question, asked, listener_of, redirect_of, unread
 from l7.explain.rules import RuleFindings, find_rules, unrouted
 from l7.http.forwarding import ADDED
-from l7.http.messages import RequestHead
+from l7.http.messages import LocalResponse, RequestHead
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,16 @@ def explain(config: Config, question: Question, sources: Sources | None = None) 
         match: Match | None = routes.match(request.head.host, request.head.path)
     except ProxyError as error:
         status = error.kind.status
-        response, page = unrouted(config, routes, request, status)
+        response, page = unrouted(config, routes, request, LocalResponse(status, "", b""))
         return Explanation(url, address, refused=f"{status} {error}", page=page, response=response)
-    if redirect and match is not None:
+    if redirect:
         client = request.exchange.client if question.client else ""
-        return Explanation(url, address, question.method, client, request.head.host, match, redirect=redirect)
+        asked_for = (url, address, question.method, client, request.head.host, match)
+        if match is None:
+            response, page = unrouted(config, routes, request, LocalResponse(NO_ROUTE.status, "", b""))
+            return Explanation(*asked_for, f"{NO_ROUTE.status} {NO_ROUTE.name}", page=page, response=response)
+        led = LocalResponse(308, "", b"", (f"Location: {redirect}",))
+        return Explanation(*asked_for, redirect=redirect, response=unrouted(config, routes, request, led)[0])
     findings = find_rules(config, routes, match, request, sources or {}, known=bool(question.client))
     return _explanation(config, question, request, match, findings)
 

@@ -134,12 +134,14 @@ def find_rules(
     return RuleFindings(tuple(found), compiled, context, decided, refused, answer)
 
 
-def unrouted(config: Config, routes: Routes, request: AskedRequest, status: int) -> tuple[tuple[str, ...], str]:
-    """What general rules make of a refusal before any route is known: the fields that come into it, and its page."""
+def unrouted(
+    config: Config, routes: Routes, request: AskedRequest, answer: LocalResponse
+) -> tuple[tuple[str, ...], str]:
+    """What general rules make of an answer before any route is asked: its fields, and the page of a refusal."""
     compiled = RuleCompiler(config, routes, RuleResources()).of(None) or RuleSet(())
     context = RuleContext(request.exchange, request.head, request.hop, request.believed, None, compiled)
-    page = None if compiled.pages is None else compiled.pages.file_of(status)
-    return compiled.own(context, LocalResponse(status, "", b"")).fields, page or ""
+    page = None if compiled.pages is None else compiled.pages.file_of(answer.status)
+    return compiled.own(context, answer).fields, page or ""
 
 
 def _admit(

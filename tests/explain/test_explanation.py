@@ -136,6 +136,19 @@ def test_what_goes_no_further(header: str, method: str, status: int, fields: lis
     assert f"answer:  {status} " in "\n".join(lines(found))
 
 
+def test_before_a_listener_leads_to_https_general_rules_alone_are_asked() -> None:
+    more = (
+        "listeners: [{address: '*:80', redirect-to-https: 8443}]\nresponse-headers: {set: {X-A: b, X-Path: '{path}'}}\n"
+    )
+    found = look("http://a/x", client="10.6.6.6", more=more)
+    assert (found["redirect"], found["refused"], found["rules"]) == ("https://a:8443/x", None, [])
+    assert found["response"] == ["Location: https://a:8443/x", "X-A: b", "X-Path: /x"]
+    assert "\n  X-A: b" in "\n".join(lines(found))
+    found = look("http://nobody/x", client="192.0.2.1", more=more)
+    assert (found["redirect"], found["refused"]["status"], found["refused"]["page"]) == (None, 404, "/etc/4xx.html")
+    assert found["response"] == ["X-A: b", "X-Path: /x"]
+
+
 def test_what_a_rate_limit_tells() -> None:
     found = look("http://r/", more="  r: {respond: {status: 204}, rate-limit: {requests: 5, per: 2s, burst: 5}}\n")
     assert found["response"] == ['RateLimit-Policy: "l7";q=10;w=4', 'RateLimit: "l7";r=<left>;t=<seconds>']
