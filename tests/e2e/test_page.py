@@ -408,6 +408,12 @@ def test_what_strangers_write_is_text(visit):
     assert page.locator("main script, main img").count() == 0
     assert "owned" not in page.title()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.set_viewport_size({"width": 1200, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1200
+    # What went wrong can be read beside the longest target, and a server is not broken in two.
+    for column, least in ((".reason", 150), (".address", 140)):
+        box = page.locator(f"#requests td{column}").first.bounding_box()
+        assert box is not None and box["width"] >= least
 
 
 def test_tables_are_sorted_and_filtered(visit):

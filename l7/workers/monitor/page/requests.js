@@ -55,7 +55,7 @@ function columns(now) {
     { key: "status", title: "Status", kind: "time", value: (item) => item.status, falling: true, show: status, tone },
     { key: "line", title: "Request", kind: "wide", head: true, value: (item) => item.target, make: linkCell },
     { key: "host", title: "Host", kind: "name", value: (item) => item.host, show: (item) => item.host || "–" },
-    { key: "server", title: "Server", kind: "name", value: (item) => item.server, show: (item) => item.server || "–" },
+    { key: "server", title: "Server", kind: "name address", value: (item) => item.server, show: (item) => item.server || "–" },
     { key: "reason", title: "What went wrong", kind: "wide reason", value: words, show: words },
     { key: "total", title: "Took", kind: "number", value: (item) => item.total, show: (item) => lasted(item.total) },
     { key: "id", title: "Id ends with", kind: "id", show: (item) => item["request-id"].slice(-8) },
