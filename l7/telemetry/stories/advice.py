@@ -146,7 +146,8 @@ _SLOWEST: dict[str, tuple[str, ...]] = {
 def ended_by(record: RequestRecord) -> Iterator[str]:
     """Who ended a request, and how."""
     if record.under_way:
-        yield "it has not ended yet"
+        asked = bool(record.attempts)
+        yield "it has not ended yet" + ("" if asked else ": it is still being read, or waits for a server with room")
         return
     if record.died:
         yield "the worker process was killed or crashed while it served this request; the client's connection was cut"
@@ -172,7 +173,9 @@ def next_look(record: RequestRecord) -> Iterator[str]:
         "server": record.server or "the server", "route": record.route, "time": moment(record.started),
         "worker": str(record.worker),
     }  # fmt: skip
-    if record.failure:
+    if record.under_way and not record.attempts:
+        yield "`l7 top`: which route has requests in its `queue`"
+    elif record.failure:
         yield from (text.format(**where) for text in _NEXT.get(record.failure, ()))
         if record.failure.startswith("client") and record.attempts:
             yield "whether the client has a timeout of its own that is shorter than this took"

@@ -75,7 +75,7 @@ def _before(record: RequestRecord, end: float) -> Iterator[Phase]:
 def _without_server(record: RequestRecord, end: float) -> Phase:
     """All of the time of a request that came to no server, and waited for none."""
     if record.under_way:
-        return Phase("nothing was asked yet", 0.0, end, READ)
+        return Phase("no server was asked yet", 0.0, end, READ)
     if record.code in ("CR", "cR"):
         return Phase("wait for the client's head", 0.0, end, CLIENT, record.failure)
     if record.code in ("CD", "cD"):

@@ -165,6 +165,9 @@ def test_what_is_slow_and_what_the_server_answered_is_said() -> None:
         (replace(SECOND, began=0.1, connect=0.0), "whether 10.0.0.2:80 sends its body slowly, or the client takes it"),
     ):
         assert words in next(next_look(replace(PLAIN, attempts=(held_up,), tried=1, queue=0.0)))
+    waiting = "\n".join(story(replace(NOWHERE, total=-1.0, status=0, under_way=True, failure=""), PLAIN.started + 2))
+    assert "no server was asked yet  ####" in waiting and "or waits for a server with room" in waiting
+    assert "look next: `l7 top`: which route" in waiting
     assert not list(next_look(replace(PLAIN, status=101, attempts=(SLOWLY,), queue=0.0)))
     waited = list(next_look(replace(PLAIN, attempts=(SECOND,), tried=1)))
     assert "`max-connections` of the route" in waited[0] and "`l7 tail --by generation --route a.com`" in waited[1]
