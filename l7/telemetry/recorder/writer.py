@@ -3,7 +3,7 @@
 A request that begins gets a slot, where its texts are put once; its attempts are noted there. When it ends, its numbers
 are added and all of it is copied into the ring. There is no system call, and nothing is made for a request.
 
-Hot: 2,995 instructions a request with one attempt, those of who calls it included.
+Hot: 2,800 instructions a request with one attempt, those of who calls it included.
 """
 
 from __future__ import annotations
