@@ -96,6 +96,18 @@ def test_values_and_clients_are_never_the_same(limiter: RateLimiter) -> None:
     assert [admits(by_key, context) for context in one] == [True, True, False]
 
 
+def test_a_connection_gives_no_bucket_of_another_limit_or_client() -> None:
+    one, other = BucketKey(b"one", "client"), BucketKey(b"other", "client")
+    keys = [one, one, other, one]
+    wanted = [key.of(asked()) for key in keys]
+    context = asked()
+    assert [key.of(context) for key in keys] == wanted and len(set(wanted)) == 2
+    assert context.ipv4() == context.ipv4() == 0xCB007101
+    context.exchange.client = "203.0.113.2"  # as a trusted proxy says it
+    assert one.of(context) == one.of(asked("203.0.113.2")) != wanted[0]
+    assert context.ipv4() == 0xCB007102
+
+
 @pytest.mark.parametrize(
     ("by", "client", "lines", "owner"),
     [
