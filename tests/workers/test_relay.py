@@ -9,7 +9,7 @@ import gevent
 import pytest
 from gevent import socket as green
 
-from l7 import errors
+from l7 import clock, errors
 from l7.config.schema import BackendTimeouts, Buffer, Limits
 from l7.errors import ProxyError
 from l7.exchange import Exchange
@@ -603,17 +603,19 @@ EXPECT = b"Expect: 100-continue\r\n"
 def test_expect_waits_for_the_server(setting):
     one = setting(length(3, b"", EXPECT))
 
-    def act() -> None:
+    def act() -> float:
         assert received(one.server, len(OPENING)) == OPENING
         one.server.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         assert received(one.client, 25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        began = clock.monotonic()
         one.client.sendall(b"abc")
         assert received(one.server, 3) == b"abc"
         one.server.sendall(OK)
+        return began
 
     acting = gevent.spawn(act)
     assert one.run() is True and one.relay.reusable
-    acting.get(timeout=5)
+    assert one.exchange.sent_at > acting.get(timeout=5), "the time of the client is put on the server"
 
 
 def test_a_client_that_does_not_wait_for_100(setting):

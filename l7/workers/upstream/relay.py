@@ -147,6 +147,8 @@ class Relay:
                 raise ProxyError(BAD_RESPONSE, f"more than {MOST_INTERIM} interim responses")
             expects = expects and response.status != 100
             self._pass_interim(response)
+            if body is not None and not body.is_sent():
+                self._exchange.sent_at = 0.0  # the rest comes only now, as fast as the client sends it
         self._exchange.response_time = clock.monotonic() - self._exchange.sent_at
         self.response = response
         if body is not None and not body.is_sent() and not expects:
