@@ -91,7 +91,7 @@ def _dots_before(path: bytes) -> list[bytes]:
 
 def _texts(spelled: bytes) -> list[bytes]:
     """What servers make of the octets that they differ in, as it was first; dots are left as they are."""
-    texts = [spelled]
+    texts = _ended([spelled])  # before parameters are cut off, which may have the mark in them, and after
     if b";" in spelled:
         texts += [_PARAMETERS.sub(b"", text) for text in texts]
     for mark in (b"%2F", b"%5C"):
@@ -101,9 +101,13 @@ def _texts(spelled: bytes) -> list[bytes]:
         texts += [_PARAMETERS.sub(b"", text.replace(b"%3B", b";")) for text in texts]
         if b"%5C" in spelled:
             texts += [text.replace(b"%5C", b"/") for text in texts]
+    return _ended(texts)
+
+
+def _ended(texts: list[bytes]) -> list[bytes]:
+    """The same, and each as it is where it ends at one of the marks that some end at; each only once."""
     for mark in _ENDS:
-        if mark in spelled:
-            texts += [text.partition(mark)[0] for text in texts]
+        texts = [*texts, *[text.partition(mark)[0] for text in texts if mark in text]]
     return list(dict.fromkeys(texts))
 
 
