@@ -8,9 +8,12 @@ Hot: called by their pointers.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from l7.config.generation import Path
 from l7.errors import FORBIDDEN, ProxyError
-from l7.networks import NetworkSet
+from l7.networks import Network, NetworkSet
 from l7.rules.context import RuleContext
 from l7.rules.inheritance import RouteSettings
 from l7.rules.rule import AdmissionRule
@@ -42,10 +45,10 @@ class DenyRule(ClientRule):
     setting = "deny"
 
     @classmethod
-    def of(cls, settings: RouteSettings, resources: object) -> DenyRule | None:
+    def of(cls, settings: RouteSettings, resources: Any) -> DenyRule | None:
         """The rule of a route; None where nobody is denied."""
         networks, path = settings.inherited("deny")
-        return cls(path, NetworkSet(networks)) if networks else None
+        return cls(path, _set_of(networks, path, resources)) if networks else None
 
     def describe(self) -> str:
         """Who is refused."""
@@ -69,10 +72,10 @@ class AllowRule(ClientRule):
     setting = "allow"
 
     @classmethod
-    def of(cls, settings: RouteSettings, resources: object) -> AllowRule | None:
+    def of(cls, settings: RouteSettings, resources: Any) -> AllowRule | None:
         """The rule of a route; None where everybody is allowed."""
         networks, path = settings.inherited("allow")
-        return cls(path, NetworkSet(networks)) if networks else None
+        return cls(path, _set_of(networks, path, resources)) if networks else None
 
     def describe(self) -> str:
         """Who is let in."""
@@ -86,6 +89,14 @@ class AllowRule(ClientRule):
     def admits_at_once(self, context: RuleContext) -> bool:
         """Whether a client is of one of the networks."""
         return self._networks.has(context.exchange.client, context.ipv4())
+
+
+def _set_of(networks: Iterable[Network | str], path: Path, resources: Any) -> NetworkSet:
+    """The networks of a setting, made once for all routes that have it."""
+    found: NetworkSet | None = resources.networks.get(path)
+    if found is None:
+        found = resources.networks[path] = NetworkSet(networks)
+    return found
 
 
 def _forbidden(context: RuleContext, setting: str) -> ProxyError:

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from l7.balancing.routing import Match, Routes
+from l7.config.generation import Path
 from l7.config.model import SecretStr
 from l7.config.schema import Config
+from l7.networks import NetworkSet
 from l7.rules.access import AllowRule, DenyRule
 from l7.rules.answers.error_pages import ErrorPagesRule, Pages
 from l7.rules.answers.redirect import RedirectRule
@@ -40,6 +42,8 @@ class RuleResources:
     """The error pages by their files."""
     limiter: Limiter | None = None
     """Counts clients."""
+    networks: dict[Path, NetworkSet] = field(default_factory=dict)
+    """Those of ``allow`` and ``deny`` by where they stand: many routes may have the same around them."""
 
 
 RULES: tuple[Callable[[RouteSettings, RuleResources], Rule | None], ...] = (

@@ -25,6 +25,7 @@ def shut_out(loaded: Loaded) -> Iterator[Problem]:
         return
     routes = Routes(config.backends)
     told: set[tuple[Path, Path]] = set()
+    denied: dict[Path, NetworkSet] = {}  # thousands of routes may have one list of thousands around them
     for match in (None, *routes.rules):
         around = () if match is None else routes.enclosing(match)
         settings = RouteSettings(config, match, around)
@@ -33,7 +34,9 @@ def shut_out(loaded: Loaded) -> Iterator[Problem]:
         if not allow or not deny or (place, above) in told or levels.index(place[:-1]) > levels.index(above[:-1]):
             continue
         told.add((place, above))
-        words = _words([str(one) for one in allow if NetworkSet(deny).covers(one)], len(allow))
+        if above not in denied:
+            denied[above] = NetworkSet(deny)
+        words = _words([str(one) for one in allow if denied[above].covers(one)], len(allow))
         if words:
             where, way_out = _where(place[:-1], above[:-1])
             yield problem_at(loaded, place, f"deny {where} goes first, and {words}{way_out}")

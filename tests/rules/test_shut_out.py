@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from l7.balancing.routing import Routes
 from l7.config.reading.loading import load
+from l7.networks import NetworkSet
+from l7.rules import shut_out as module
+from l7.rules.compile import RuleCompiler, RuleResources
 from l7.rules.shut_out import shut_out
 
 BESIDE = """\
@@ -64,3 +68,25 @@ def test_what_is_denied_around_a_route_is_told() -> None:
 
 def test_to_deny_some_of_those_who_are_allowed_around_is_what_it_is_for() -> None:
     assert told("allow: [10.0.0.0/8, 10.1.2.3]\n" + BESIDE % "deny: [10.1.2.3]") == []
+
+
+def test_what_many_routes_have_around_them_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "deny: [10.0.0.0/8]\nbackends:\n" + "".join(
+        f"  h{number}: {{servers: [b], allow: [192.0.2.{number}]}}\n" for number in range(9)
+    )
+    made: list[NetworkSet] = []
+
+    def counted(networks: tuple[str, ...]) -> NetworkSet:
+        made.append(NetworkSet(networks))
+        return made[-1]
+
+    monkeypatch.setattr(module, "NetworkSet", counted)
+    assert told(text) == [] and len(made) == 1
+    config = load(["-c", "l7.yml"], {}, read_bytes=lambda _: text.encode()).config
+    routes, resources = Routes(config.backends), RuleResources()
+    for match in routes.rules:
+        rules = RuleCompiler(config, routes, resources).of(match)
+        own = f"192.0.2.{match.host[1:]}"
+        words = ["clients of 10.0.0.0/8 are refused", f"only clients of {own}/32 are let in"]
+        assert rules is not None and [rule.describe() for rule in rules] == words
+    assert len(resources.networks) == 10
