@@ -69,8 +69,8 @@ def test_everybody_is_nobody_after_a_privileged_port_is_bound(public):
 
 
 @root_only
-def test_who_cannot_read_the_installation_compresses_all_the_same(public):
-    """What compresses was imported before, also where only a reload asks for it."""
+def test_who_cannot_read_the_installation_compresses_and_reads_pages_all_the_same(public):
+    """What only a reload asks for was imported before."""
     with Origin(lambda request: Reply(body=b"text " * 1000, headers=[(b"Content-Type", b"text/plain")])) as app:
         config = f"backends: {{'*': {{servers: ['{app.address}']}}}}\n"
         with L7Process(config, run_as=None, directory=public) as proxy:
@@ -80,6 +80,12 @@ def test_who_cannot_read_the_installation_compresses_all_the_same(public):
                 proxy.wait_for_event("reload.done", generation=generation)
                 answer = get(proxy.address, headers=[("Accept-Encoding", coding)])
                 assert (answer.status, answer.header(b"content-encoding")) == (200, coding.encode())
+            (public / "404.html").write_bytes(b"\xef\xbb\xbfNo such place.")
+            refused = f"{{'x.test': {{servers: ['{app.address}']}}}}\nerror-pages: {{404: {public}/404.html}}"
+            proxy.write_config(f"backends: {refused}\n")
+            proxy.hup()
+            proxy.wait_for_event("reload.done", generation=generation + 1)
+            assert get(proxy.address).body == b"No such place."
 
 
 @root_only

@@ -22,6 +22,7 @@ _NAMES = (
     "encodings.idna",
     "encodings.latin_1",
     "encodings.punycode",
+    "encodings.utf_8_sig",
     "gevent.events",
     "gevent.local",
     "gevent.resolver.thread",
