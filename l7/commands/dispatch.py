@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from l7.config.file_content import read_file
-from l7.config.generation import Reference
-from l7.config.reading import flags, serving
-from l7.config.reading.command_options import FILTERS, ONLY_FOR, WORDS
+from l7.config.reading import flags
+from l7.config.reading.command_options import WORDS
 from l7.config.reading.loading import Loaded, load
-from l7.config.values.names import did_you_mean, printable
+from l7.config.values.names import printable
 from l7.config.values.routekeys import routes_of
 from l7.errors import ConfigError, Problem
 from l7.master.resources.process_attributes import restore_signals
@@ -27,52 +26,13 @@ Environ = Mapping[str, str]
 
 def dispatch(argv: list[str], environ: Environ) -> int:
     """Find out which command is meant and run it; returns the exit code."""
-    command = _command(flags.parse_flags(argv))
+    command = flags.command_of(flags.parse_flags(argv))
     if command is None:
         from l7.commands.serve import run
 
         return run(argv, environ)
     gc.enable()
     return COMMANDS[command](argv, environ)
-
-
-def _command(given: flags.Given) -> str | None:
-    """The command that is meant, None for to serve; raises `ConfigError` for any other word, and options of others."""
-    command = given.words[0] if given.words and "=" not in given.words[0] else None
-    if not given.problems:
-        _refuse_options_of_others(given, command)
-    if command is not None and command not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        what = f"unknown command{did_you_mean(command, COMMANDS)} (commands: {known}; servers: HOST=ADDRESS)"
-        raise ConfigError([*given.problems, Problem(printable(command.partition(":")[0], 40), "", what)])
-    return command
-
-
-def _refuse_options_of_others(given: flags.Given, command: str | None) -> None:
-    used = {
-        "--header": bool(given.headers),
-        "--method": given.method != "GET",
-        "--client": bool(given.client),
-        "--offline": given.offline,
-        "--json": given.json,
-        "--dry-run": given.dry_run,
-        "--force": given.force,
-        "--requests": given.requests is not None,
-        "--reloads": given.reloads is not None,
-        **{f"--{name}": name in given.filters for name in FILTERS},
-    }
-    names = [name for name, value in used.items() if value and command not in ONLY_FOR[name]]
-    if names:
-        words = [(name, ", ".join(f"`l7 {owner}`" for owner in ONLY_FOR[name])) for name in names]
-        raise ConfigError([Problem(name, "", f"only for {owners}") for name, owners in words])
-
-
-def load_to_serve(
-    read_bytes: Callable[[str], bytes], argv: list[str], environ: Environ, reference: Reference | None
-) -> Loaded:
-    """Load what ``l7`` without a command serves; runs in a child of it (`l7.commands.serve`)."""
-    _command(flags.parse_flags(argv))
-    return serving.load_to_serve(read_bytes, argv, environ, reference)
 
 
 def _check(argv: list[str], environ: Environ) -> int:

@@ -21,9 +21,12 @@ from l7.master.resources.privileges import identify
 if TYPE_CHECKING:
     from l7.config.generation import Generation, Loaded, Reference
 
-_LOAD = "l7.commands.dispatch", "load_to_serve"
+_LOAD = "l7.config.reading.serving", "load_to_serve"
 _DUMP = "l7.config.reading.serving", "dump"
-_RESOLVER = "l7.workers.monitor.resolver"
+_IN_USE_LATER = (
+    "l7.workers.monitor.resolver", "l7.tls.parsing", "l7.tls.self_signed", "l7.tls.servers.verification",
+)  # fmt: skip
+"""What is imported by the first who needs it: a reload may bring the first server that has a name, or certificate."""
 _NEEDED = ("l7", "pydantic", "pydantic_core", "yaml", "configargparse", "difflib")
 """What is imported of the installation, the standard library included."""
 
@@ -214,7 +217,8 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     from l7.master.build import serve
 
     if hidden:
-        importlib.import_module(_RESOLVER)  # a reload may bring the first server that has a name
+        for name in _IN_USE_LATER:
+            importlib.import_module(name)
     # What was imported is no garbage, now or later: no collection, here or in a child, is to look at it.
     gc.freeze()
     gc.enable()

@@ -50,13 +50,13 @@ def seconds(proxy: L7Process) -> float:
 
 @root_only
 def test_processes_take_little_memory_together(public):
-    """Started as root, so that the opener is among them."""
+    """Started as root, so that the opener is among them, and what reads certificates where Python is hidden (9 MB)."""
     taken = []
     for workers in (1, 2):
         with L7Process(SMALL, inherit=False, run_as="nobody", directory=public, workers=workers) as proxy:
             proxy.wait_for(proxy.control, "the monitor process")
             taken.append(megabytes(proxy, 3 + workers))
-    assert taken[0] < 60
+    assert taken[0] < 70
     assert taken[1] - taken[0] < 12
 
 

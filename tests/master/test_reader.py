@@ -126,3 +126,25 @@ def test_a_package_that_was_installed_anew_reads_nothing_for_the_old_one() -> No
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
     assert "installed anew: upgrade" in done.stdout
+
+
+def test_who_can_import_no_more_reads_every_configuration_and_writes_it_down() -> None:
+    """As a reader that has become an account which may not enter the installation."""
+    script = (
+        "import importlib, sys\n"
+        "from l7 import validation\n"
+        "validation.leave_to_others()\n"
+        "from l7.commands import serve\n"
+        "from l7.config.generation import Generation, Reference\n"
+        "import l7.master.build\n"
+        "validation.bring_back()\n"
+        "importlib.import_module('l7.config.reading.serving').warm_up()\n"
+        "sys.meta_path.clear()\n"
+        "load, dump = [getattr(importlib.import_module(at), name) for at, name in (serve._LOAD, serve._DUMP)]\n"
+        "one = load(None, ['a=127.0.0.1:1', '--tls-cert', 'x.pem'], {}, None)\n"
+        "text = b'backends: {a: {servers: [\"https://b:1\"], tls: {ca: x.pem}}}\\nerror-pages: {404: x.html}'\n"
+        "two = load(lambda _: text, ['-c', 'x.yml'], {}, Reference(one.config, False, False, 0))\n"
+        "print(two.changes != (), 'error-pages' in dump(None, Generation(2, two.config, '', two.sources), []))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stdout == "True True\n", done.stderr

@@ -15,7 +15,7 @@ from typing import Any
 
 import configargparse
 
-from l7.config.reading.command_options import COMMANDS, FILTERS, Collect, add_options_of_commands
+from l7.config.reading.command_options import COMMANDS, FILTERS, ONLY_FOR, Collect, add_options_of_commands
 from l7.config.reading.settings import PREFIX, Setting, settings
 from l7.config.reading.version import version
 from l7.config.schema import Config
@@ -247,6 +247,37 @@ def _helped(words: Sequence[str]) -> str | None:
     if not any(word == "--help" or re.match("-[^-]*h", word) for word in words):
         return None
     return next((word for word in words if word in COMMANDS), None)
+
+
+def command_of(given: Given) -> str | None:
+    """The command that is meant, None for to serve; raises `ConfigError` for any other word, and options of others."""
+    command = given.words[0] if given.words and "=" not in given.words[0] else None
+    if not given.problems:
+        _refuse_options_of_others(given, command)
+    if command is not None and command not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        what = f"unknown command{did_you_mean(command, COMMANDS)} (commands: {known}; servers: HOST=ADDRESS)"
+        raise ConfigError([*given.problems, Problem(printable(command.partition(":")[0], 40), "", what)])
+    return command
+
+
+def _refuse_options_of_others(given: Given, command: str | None) -> None:
+    used = {
+        "--header": bool(given.headers),
+        "--method": given.method != "GET",
+        "--client": bool(given.client),
+        "--offline": given.offline,
+        "--json": given.json,
+        "--dry-run": given.dry_run,
+        "--force": given.force,
+        "--requests": given.requests is not None,
+        "--reloads": given.reloads is not None,
+        **{f"--{name}": name in given.filters for name in FILTERS},
+    }
+    names = [name for name, value in used.items() if value and command not in ONLY_FOR[name]]
+    if names:
+        words = [(name, ", ".join(f"`l7 {owner}`" for owner in ONLY_FOR[name])) for name in names]
+        raise ConfigError([Problem(name, "", f"only for {owners}") for name, owners in words])
 
 
 def _is_given(value: object) -> bool:

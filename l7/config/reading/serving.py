@@ -9,6 +9,7 @@ from typing import Any
 
 from l7.config.file_content import ReadBytes
 from l7.config.generation import Generation, Loaded, PackedSources, Reference
+from l7.config.reading import flags
 from l7.config.reading.loading import load
 from l7.config.schema import Config
 from l7.errors import ConfigError
@@ -27,6 +28,7 @@ def load_to_serve(
     read_bytes: ReadBytes, argv: Sequence[str], environ: Mapping[str, str], reference: Reference | None
 ) -> Loaded:
     """As `load`, and what is different to the configuration that is served."""
+    flags.command_of(flags.parse_flags(argv))  # a word that is no command is not passed over
     loaded = load(argv, environ, read_bytes=read_bytes)
     loaded = replace(loaded, sources=PackedSources(loaded.sources))
     return loaded if reference is None else _compared(loaded, reference)
