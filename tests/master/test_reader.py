@@ -12,6 +12,7 @@ from weakref import ref
 import pytest
 
 from l7.commands.serve import ConfigReader
+from l7.config.codings import installed
 from l7.config.generation import PackedSources, Reference
 from l7.errors import ConfigError, StartError
 from l7.master.children.reader import fork_reader
@@ -136,15 +137,16 @@ def test_who_can_import_no_more_reads_every_configuration_and_writes_it_down() -
         "validation.leave_to_others()\n"
         "from l7.commands import serve\n"
         "from l7.config.generation import Generation, Reference\n"
-        "import l7.master.build\n"
         "validation.bring_back()\n"
         "importlib.import_module('l7.config.reading.serving').warm_up()\n"
         "sys.meta_path.clear()\n"
         "load, dump = [getattr(importlib.import_module(at), name) for at, name in (serve._LOAD, serve._DUMP)]\n"
         "one = load(None, ['a=127.0.0.1:1', '--tls-cert', 'x.pem'], {}, None)\n"
-        "text = b'backends: {a: {servers: [\"https://b:1\"], tls: {ca: x.pem}}}\\nerror-pages: {404: x.html}'\n"
+        "text = b'backends: {a: {servers: [\"https://b:1\"], tls: {ca: x.pem}}}\\nerror-pages: {404: x.html}\\n'\n"
+        "text += b'compress: true'\n"
         "two = load(lambda _: text, ['-c', 'x.yml'], {}, Reference(one.config, False, False, 0))\n"
-        "print(two.changes != (), 'error-pages' in dump(None, Generation(2, two.config, '', two.sources), []))\n"
+        "shown = dump(None, Generation(2, two.config, '', two.sources), [])\n"
+        "print(two.changes != (), *two.config.compress, 'error-pages' in shown)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.stdout == "True True\n", done.stderr
+    assert done.stdout.split() == ["True", *installed(), "True"], done.stderr

@@ -91,8 +91,8 @@ def _view(descriptor: int) -> RecorderView:
     try:
         return RecorderView(descriptor)
     except OtherLayoutError:
-        what = "its recorder is of another version of l7 than this command; upgrade it in place (USR2), or restart it"
-        raise StartError(what) from None
+        what = "its recorder is of another version of l7 than this command: begin anew where l7 was upgraded meanwhile"
+        raise StartError(f"{what}; else upgrade it in place (USR2), or restart it") from None
     except OSError as error:
         raise StartError(f"the memory of the recorder cannot be mapped: {error.strerror}") from error
     finally:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from l7.config.codings import installed
 from l7.config.file_content import ReadBytes
 from l7.config.generation import Generation, Loaded, PackedSources, Reference
 from l7.config.reading import flags
@@ -60,6 +61,8 @@ def warm_up() -> None:
 
     def read_bytes(name: str) -> bytes:
         return _SAMPLES[name]
+
+    installed()
 
     for name in _SAMPLES:
         with suppress(ConfigError):
