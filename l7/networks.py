@@ -96,7 +96,7 @@ class NetworkSet:
         self._first: list[bytes] = []
         self._last: list[bytes] = []
         for first, last in ranges:
-            if self._last and first <= self._last[-1]:
+            if self._last and first <= _behind(self._last[-1]):
                 self._last[-1] = max(last, self._last[-1])
             else:
                 self._first.append(first)
@@ -182,6 +182,11 @@ _FAMILIES = {4: b"4", 16: b"6"}
 def _range(network: Network) -> tuple[bytes, bytes]:
     family = _FAMILIES[network.max_prefixlen // 8]
     return family + network.network_address.packed, family + network.broadcast_address.packed
+
+
+def _behind(last: bytes) -> bytes:
+    """What follows an address: networks that touch are one."""
+    return (int.from_bytes(last, "big") + 1).to_bytes(len(last), "big")
 
 
 class Trusted(NetworkSet):

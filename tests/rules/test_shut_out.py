@@ -35,6 +35,8 @@ def told(text: str) -> list[str]:
     [
         ("allow: [10.1.0.0/16, '::1']\n    deny: [10.0.0.0/8, '::/0']", "has all of these: nobody is let in"),
         ("allow: ['::ffff:10.1.0.0/112']\n    deny: [10.0.0.0/8]", "has all of these: nobody is let in"),
+        ("allow: [10.0.0.0/8]\n    deny: [128.0.0.0/1, 0.0.0.0/1]", "has all of these: nobody is let in"),
+        ("allow: [0.0.0.0/0, '::/0']\n    deny: [128.0.0.0/1, 0.0.0.0/1]", "keeps out 0.0.0.0/0"),
         ("allow: ['unix:']\n    deny: ['unix:']", "has all of these: nobody is let in"),
         ("allow: [10.1.0.0/16, '::1', 'unix:']\n    deny: [10.0.0.0/8, 'unix:']", "keeps out 10.1.0.0/16, unix:"),
         ("allow: [10.0.0.0/8, '::1']\n    deny: [10.1.0.0/16, 0.0.0.0/1]", "keeps out 10.0.0.0/8"),
