@@ -171,7 +171,7 @@ def test_every_size_shows_something_sane_and_little_is_sent(proxy):
         one.wait_for(lambda: one.lines[0].startswith("l7 ") and "sick" in one.text and "…" in one.text)
         one.resize(30, 8)
         one.wait_for("too small: 30x8")
-        one.resize(80, 24)
+        one.resize(80, 24, known=False)  # as at a serial line
         one.wait_for(lambda: "q:quit" in one.lines[-1] and "[1 routes 3]" in one.text)
         one.send("?")
         one.wait_for("[help")

@@ -36,10 +36,11 @@ class Terminal:
         opening = ["sh", "-c", 'exec "$@" <>"$0" >&0 2>&0', os.ttyname(slave), *words]
         self.process = subprocess.Popen(opening, start_new_session=True, **options)
 
-    def resize(self, columns: int, lines: int) -> None:
-        """Give the terminal another size."""
+    def resize(self, columns: int, lines: int, *, known: bool = True) -> None:
+        """Give the terminal another size; one that is not ``known`` the program is not told."""
         self.screen.resize(lines, columns)
-        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        told = (lines, columns) if known else (0, 0)
+        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", *told, 0, 0))
 
     def send(self, keys: str) -> None:
         """Press keys."""

@@ -33,12 +33,18 @@ _PALETTE = [
 _ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
-class EndedBySignalError(Exception):
-    """A signal asks to end."""
+_COLUMNS, _ROWS = 80, 24
+"""The size of a terminal that does not say what it has, as at a serial line."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+
+class _Screen(raw.Screen):
+    """Has a size in any case: urwid fails where there is no row to draw on."""
+
+    def get_cols_rows(self) -> tuple[int, int]:
+        """Columns and rows."""
+        columns, rows = super().get_cols_rows()
+        self.maxrow = rows or _ROWS
+        return columns or _COLUMNS, self.maxrow
 
 
 def refuse_without_terminal(environ: Mapping[str, str]) -> None:
@@ -56,7 +62,7 @@ def refuse_without_terminal(environ: Mapping[str, str]) -> None:
 def screen_of(environ: Mapping[str, str], glyphs: Glyphs) -> raw.Screen:
     """The screen to draw on; without colours where a user wants none (https://no-color.org)."""
     urwid.set_encoding("utf-8" if glyphs.unicode else "ascii")
-    screen = raw.Screen()
+    screen = _Screen()
     if environ.get("NO_COLOR"):
         screen.set_terminal_properties(colors=1)
     screen.register_palette(_PALETTE)
