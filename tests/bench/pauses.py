@@ -130,6 +130,7 @@ def observe(path: Path) -> None:
     """Have the workers that are started from now on note what they do."""
     from l7.telemetry.shared_output import SharedOutput
     from l7.workers import process
+    from l7.workers.runtime.child_process import LoopTimers
 
     notes = Notes()
     keys = {"beat": "beat", "_tick": "tick", "trim": "trim", "sweep": "sweep"}
@@ -143,17 +144,19 @@ def observe(path: Path) -> None:
         notes.batch()
         return result
 
+    class ObservedTimers(LoopTimers):
+        def every(self, seconds: float, call: Callable[[], None]) -> None:
+            super().every(seconds, call if call is collect else notes.timed(keys.get(call.__name__, "other"), call))
+
     class ObservedWorker(process.Worker):
         def run(self) -> int:
             gc.callbacks.append(notes.collecting)
-            self._every(self._sweeper.interval, self._sweeper.sweep)
-            super()._every(COLLECT_ALL, collect)
+            self._timers = ObservedTimers()
+            self._timers.every(self._sweeper.interval, self._sweeper.sweep)
+            self._timers.every(COLLECT_ALL, collect)
             status = super().run()
             notes.write(path)
             return status
-
-        def _every(self, seconds: float, call: Callable[[], None]) -> None:
-            super()._every(seconds, notes.timed(keys.get(call.__name__, "other"), call))
 
         def _look_at_servers(self) -> None:
             if not self._look.active:
