@@ -6,7 +6,7 @@ from l7.http cimport octets
 
 cdef class Match:
     cdef public str key, host, path
-    cdef public Match also
+    cdef public tuple also
     cdef public object payload, rules
 
 cdef class _Paths:
@@ -28,10 +28,10 @@ cdef class Routes:
 
     @cython.locals(rule=Match)
     cpdef Match match(self, str host, bytes path)
-    @cython.locals(rule=Match, also=Match, forms=list)
+    @cython.locals(rule=Match, forms=list)
     cdef Match _match_readings(self, str host, bytes path)
     @cython.locals(found=Match)
-    cdef Match _joined(self, Match rule, Match also)
+    cdef Match _joined(self, Match rule, tuple also)
     @cython.locals(rule=Match, paths=_Paths)
     cdef Match _match_normal(self, str host, bytes path)
     @cython.locals(paths=_Paths)

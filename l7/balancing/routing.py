@@ -20,12 +20,12 @@ from typing import Any
 from l7.config.values.routekeys import routes_of
 from l7.errors import BAD_REQUEST, ProxyError
 from l7.http import octets
-from l7.http.paths.readings import readings, unresolved
+from l7.http.paths.readings import dots_left, readings
 from l7.http.refusals import shown
 
 _ROOT = ""
 _MOST_BOTH = 1000
-"""Rules that are kept with another one."""
+"""Rules that are kept with others."""
 _BORDERS = (b"", b"/", b"?")
 
 
@@ -45,8 +45,8 @@ class Match:
         """What the table gave for this rule."""
         self.rules: Any = None
         """The rules for its requests (`l7.rules.ruleset`); None where there are none, or it had no request yet."""
-        self.also: Match | None = None
-        """The route of servers that leave dot segments to applications: who may not go there may not come here."""
+        self.also: tuple[Match, ...] = ()
+        """The routes of servers that leave dot segments to applications: who may not go there may not come here."""
 
     def why(self) -> str:
         """Say in words why this rule won."""
@@ -109,7 +109,7 @@ class Routes:
         self.rules: tuple[Match, ...] = tuple([rule for rules in by_host.values() for rule in rules.values()])
         """Every rule, those of one host together."""
         self._table = table
-        self._both: dict[tuple[Match, Match], Match] = {}
+        self._both: dict[tuple[Match, tuple[Match, ...]], Match] = {}
         self._looks = bool([rule for rule in self.rules if rule.path])
         self._default = _Paths(by_host.pop("*", {}))
         self._wildcards = {host[1:]: _Paths(by_host.pop(host)) for host in list(by_host) if host.startswith("*.")}
@@ -135,11 +135,14 @@ class Routes:
         rule = self._match_normal(host, forms[0])
         if [other for other in forms[1:] if self._match_normal(host, other) is not rule]:
             raise ProxyError(BAD_REQUEST, "servers may read this path as another one", seen=shown(path))
-        also = self._match_normal(host, unresolved(path.partition(b"?")[0]))
-        return rule if rule is None or also is None or also is rule else self._joined(rule, also)
+        if rule is None:
+            return None
+        left = [self._match_normal(host, form) for form in dots_left(path.partition(b"?")[0])]
+        others = tuple(dict.fromkeys([other for other in left if other is not None and other is not rule]))
+        return self._joined(rule, others) if others else rule
 
-    def _joined(self, rule: Match, also: Match) -> Match:
-        """A rule with another one, whose fence holds as well: one for all requests, as long as there are not many."""
+    def _joined(self, rule: Match, also: tuple[Match, ...]) -> Match:
+        """A rule with others, whose fences hold as well: one for all requests, as long as there are not many."""
         found = self._both.get((rule, also))
         if found is None:
             if len(self._both) >= _MOST_BOTH:

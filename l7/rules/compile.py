@@ -80,15 +80,12 @@ class RuleCompiler:
     def of(self, match: Match | None) -> RuleSet | None:
         """The rules of a route, or of requests that have none; None where there are no rules."""
         own = self._settings(match)
-        also = None if match is None or match.also is None else self._settings(match.also)
+        also = [] if match is None else [self._settings(other) for other in match.also]
         rules: list[Rule] = []
         for make in RULES:
-            rule = make(own, self._resources)
-            other = make(also, self._resources) if also is not None and make in GUARDING else None
-            if other is not None and (rule is None or other.path != rule.path):
-                rules.append(other)
-            if rule is not None:
-                rules.append(rule)
+            guards = [make(settings, self._resources) for settings in also] if make in GUARDING else []
+            found = {rule.path: rule for rule in (*guards, make(own, self._resources)) if rule is not None}
+            rules += found.values()
         return RuleSet(rules) if rules else None
 
     def _settings(self, match: Match | None) -> RouteSettings:

@@ -116,6 +116,18 @@ def unresolved(path: bytes) -> bytes:
     return _joined(_spelled(path))
 
 
+def dots_left(path: bytes) -> list[bytes]:
+    """Every way in which dot segments come to an application, each only once.
+
+    All of them do; or, where a proxy before its server has resolved the plain ones, those that were escaped.
+    """
+    found = [unresolved(path)]
+    if b"%2" in path:
+        for text in (path, path.replace(b"\\", b"/")) if b"\\" in path else (path,):
+            found += [unresolved(_resolved(form)) for form in (text, _joined(text))]
+    return list(dict.fromkeys(found))
+
+
 def _joined(text: bytes) -> bytes:
     """Without empty segments."""
     while b"//" in text:
