@@ -1,7 +1,7 @@
 """How spans get from workers to the monitor process: one socket pair for all, made before the first fork.
 
-Nobody waits: what finds the pair full is lost, and whoever sends counts it. What is in it outlives a monitor process,
-and is read by the next one.
+Nobody waits: what finds the pair full is lost, and whoever sends counts it. What is in it outlives a monitor process
+that dies, and is read by the next one.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,7 @@ CONFIG = """
 canary-time: 0s
 preflight: 0s
 access-log: off
-admin: 'unix:/tmp/l7-tracing-{name}'
+{admin}
 {more}
 {tracing}
 backends:
@@ -40,10 +41,13 @@ Start = Callable[..., L7Process]
 
 @pytest.fixture
 def start(l7) -> Start:
-    def start(*servers: Origin | str, url: str = "", sample: str = "100%", more: str = "") -> L7Process:
+    def start(
+        *servers: Origin | str, url: str = "", sample: str = "100%", more: str = "", admin: bool = True
+    ) -> L7Process:
         tracing = f"tracing: {{otlp: '{url}', sample: {sample}}}" if url else ""
         listed = ", ".join(f"'{one if isinstance(one, str) else one.address}'" for one in servers)
-        config = CONFIG.format(servers=listed, tracing=tracing, more=more, name=secrets.token_hex(8))
+        address = f"admin: 'unix:/tmp/l7-tracing-{secrets.token_hex(8)}'" if admin else ""
+        config = CONFIG.format(servers=listed, tracing=tracing, more=more, admin=address)
         return l7(config, argv=["--control", STATUS], leaks=False)
 
     return start
@@ -255,12 +259,22 @@ def test_spans_outlive_a_reload_and_a_monitor_process(start, origin):
 
 
 def test_a_request_that_is_being_stopped_is_told_of(start, origin):
-    server = origin()
+    """The first maybe before the monitor process has begun, the second while l7 ends already."""
+    gate = threading.Event()
+    server = origin(lambda request: Reply(200 if len(server.requests) == 1 or gate.wait(TIMEOUT) else 500))
     with Collector() as collector:
-        proxy = start(server, url=collector.url)
+        proxy = start(server, url=collector.url, admin=False)
         assert ask(proxy) == 200
-        proxy.stop()
-        assert len(collector.spans) == 2
+        second = threading.Thread(target=ask, args=(proxy,))
+        second.start()
+        server.wait_for(2)
+        proxy.signal(signal.SIGTERM)
+        proxy.wait_for_event("master.stopping")
+        gate.set()
+        assert proxy.wait() == 0
+        proxy.assert_nothing_left()
+        second.join()
+        assert len(collector.spans) == 4
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import socket
 
 _KEPT: list[socket.socket] = []
@@ -27,3 +28,9 @@ def reserved(host: str = "127.0.0.1") -> int:
     _KEPT.append(bound(host))
     port: int = _KEPT[-1].getsockname()[1]
     return port
+
+
+@atexit.register
+def _let_go() -> None:
+    for sock in _KEPT:
+        sock.close()

@@ -199,11 +199,11 @@ def test_many_quick_reloads_never_have_more_than_there_are_slots() -> None:
     assert desk.phases() == [ChildState.READY]
 
 
-def test_it_ends_with_the_workers_and_the_one_that_answers_on_an_admin_address_last() -> None:
-    for admin, ended in ((False, [StopChild(SLOT)]), (True, [])):
+def test_it_ends_with_the_workers_and_one_that_answers_or_exports_traces_last() -> None:
+    for to_end, ended in ((False, [StopChild(SLOT)]), (True, [])):
         desk = Desk()
         desk.serve()
-        desk.state = replace(desk.state, plan=replace(desk.state.plan, admin=admin))
+        desk.state = replace(desk.state, plan=replace(desk.state.plan, monitor_to_end=to_end))
         desk.state = replace(desk.state, phase=MasterPhase.DRAINING, children=(*desk.state.children, WORKER))
         assert desk.tell(Tick()) == ended
         assert [isinstance(one, ExitMaster) for one in desk.tell(ChildExited(0, "", clean=True))] == [True]

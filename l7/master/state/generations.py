@@ -99,7 +99,7 @@ class BoundGeneration:
             config.canary_time,
             config.preflight,
             needs_monitor(config),
-            self.admin is not None,
+            self.admin is not None or config.tracing is not None,
         )
 
 

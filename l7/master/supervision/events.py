@@ -23,8 +23,8 @@ class GenerationPlan:
     """How long the first new worker of a reload may look ahead; 0: it does not."""
     monitor: bool = False
     """Whether the generation has work for a monitor process."""
-    admin: bool = False
-    """Whether that process answers on an admin address, and does so until l7 ends."""
+    monitor_to_end: bool = False
+    """Whether that process goes on until l7 ends: it answers on an admin address, or exports traces."""
 
 
 @dataclass(frozen=True)

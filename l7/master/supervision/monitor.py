@@ -18,10 +18,10 @@ from l7.master.supervision.transition import Transition
 def wanted_monitor(state: SupervisorState) -> int | None:
     """The generation whose monitor process is wanted, or None.
 
-    While l7 ends, only one that answers on the admin address is; after an upgrade the next l7 has that address.
+    While l7 ends, only one that answers on the admin address or exports traces is; after an upgrade the next l7 does.
     """
     plan = state.plan
-    ends = state.phase in ENDS and (state.phase is MasterPhase.RETIRING or not plan.admin)
+    ends = state.phase in ENDS and (state.phase is MasterPhase.RETIRING or not plan.monitor_to_end)
     return plan.generation if plan.monitor and not ends else None
 
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from gevent import joinall, spawn
 from gevent import socket as green
-from gevent import spawn
 from gevent.event import Event
 
 from l7.balancing.dns_records import ResolvedEndpoint
@@ -216,12 +216,12 @@ class MonitorWorker:
         self._watchdog.start()
         self._channel.send(Ready())
         self._leave.wait()
-        answering = spawn(self._answers.close)
+        ending = [spawn(self._answers.close)]
+        if self._exporter is not None:  # also where it has not begun: what workers have sent may be the last
+            ending.append(spawn(self._exporter.close))
         if self._admin is not None:
             self._admin.close()
-        answering.join()
-        if self._exporter is not None and self._begun:
-            self._exporter.close()
+        joinall(ending)
         return 0
 
     def _beat(self) -> None:

@@ -43,8 +43,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 ATTEMPTS = 6
 """How often one batch is sent."""
 LARGEST_ANSWER = 64 * 1024
-FINISH_WITHIN = 0.5
-"""Seconds for what is left at the end."""
+FINISH_WITHIN = 1.0
+"""Seconds for what is left at the end: less than `l7.master.supervision.transition.STOP_WITHIN`."""
 SILENT_FOR = 60.0
 """Seconds between two warnings that spans are lost."""
 
@@ -65,6 +65,8 @@ class SpanExporter:
         self._events = events
         self._queue: deque[_SpanRequest] = deque()
         self._queued = 0
+        self._batch: tuple[bytes, int] | None = None
+        """What is being sent, and how many spans that are, until it is known what became of it."""
         self._resource = {
             "service.name": "l7",
             "service.version": __version__,
@@ -79,21 +81,25 @@ class SpanExporter:
         self._greenlets = [gevent.spawn(self._receive), gevent.spawn(self._run)]
 
     def close(self) -> None:
-        """Send what is left once, within `FINISH_WITHIN` seconds; what is in the channel is left to the next one."""
+        """Send what is left once, and what workers have sent last, within `FINISH_WITHIN` seconds."""
         gevent.killall(self._greenlets)
+        self._take_all()
         with Timeout(FINISH_WITHIN, False):
-            while self._queue:
-                batch, count = self._next_batch()
+            while self._batch is not None or self._queue:
+                batch, count = self._batch = self._batch or self._next_batch()
                 self._settle(self._send(batch), count, last=True)
-        self._count(SPANS_REFUSED, self._queued)
+        self._count(SPANS_REFUSED, self._queued + (0 if self._batch is None else self._batch[1]))
 
     # --- receiving ----------------------------------------------------------------------------------------------------
 
     def _receive(self) -> None:
         while True:
             green.wait_read(self._channel.fileno())
-            while (message := self._channel.receive()) is not None:
-                self._take(message)
+            self._take_all()
+
+    def _take_all(self) -> None:
+        while (message := self._channel.receive()) is not None:
+            self._take(message)
 
     def _take(self, message: bytes) -> None:
         count, _, spans = message.partition(b" ")
@@ -116,7 +122,7 @@ class SpanExporter:
 
     def _deliver(self) -> None:
         """Send a batch until it is taken, or given up."""
-        batch, count = self._next_batch()
+        batch, count = self._batch = self._next_batch()
         pause = FIRST_PAUSE
         for attempt in range(1, ATTEMPTS + 1):
             answer = self._send(batch)
@@ -136,14 +142,15 @@ class SpanExporter:
         return body_of(spans, self._resource), count
 
     def _settle(self, answer: ExportAnswer, count: int, *, last: bool) -> bool:
-        """Count what has become of a batch; False where it is to be sent again."""
+        """Count what has become of the batch; False where it is to be sent again."""
         if answer.outcome is ExportOutcome.TAKEN:
             self._count(SPANS_EXPORTED, max(0, count - answer.refused))
             self._lose(min(answer.refused, count), answer.why)
-            return True
-        if answer.outcome is ExportOutcome.RETRY and not last:
+        elif answer.outcome is ExportOutcome.RETRY and not last:
             return False
-        self._lose(count, answer.why)
+        else:
+            self._lose(count, answer.why)
+        self._batch = None
         return True
 
     def _send(self, body: bytes) -> ExportAnswer:
