@@ -341,6 +341,13 @@ def test_a_failure_opens_as_its_story_without_a_mouse(visit, site):
         other.keyboard.press("Enter")
         expect(other.locator("#story-body")).to_contain_text(told)
         other.keyboard.press("Escape")
+    # A browser tells the page of a dialog's end some time after: meanwhile another one may have been asked for.
+    other.goto(address)
+    expect(other.locator("#story h2")).to_have_text("GET /fail/pay")
+    for ask in ("location.hash = '#request=0001'", "story.showModal(); location.hash = '#request=0002'"):
+        other.evaluate(f"() => {{ const story = document.getElementById('story'); story.close(); {ask} }}")
+        expect(other.locator("#story-body")).to_contain_text("No request that is kept ends so")
+        expect(other).to_have_url(re.compile("#request=000"))
 
 
 def test_requests_that_stand_still_for_a_reader_are_not_taken_for_the_last(visit, site):

@@ -130,14 +130,17 @@ export class Story {
     }
   }
 
+  /** The event comes some time after: another one may have been asked for, or be open, by then. */
   _closed() {
+    if (this.dialog.open) return;
+    const { id } = this;
     this.asking?.abort();
     this.asking = null;
     this.underWay = false;
     this.id = null;
     this.drawn = "";
     this.body.replaceChildren();
-    if (wanted() !== null) history.replaceState(null, "", location.pathname + location.search);
+    if (wanted() === id) history.replaceState(null, "", location.pathname + location.search);
     const back = this.back;
     this.back = null;
     if (back?.isConnected && back !== document.body) back.focus();
