@@ -22,7 +22,7 @@ from l7.sharedmem.layout import (
     place,
 )
 from l7.sharedmem.memory import FIRST_ROW, FIRST_WORKER, LEAST_ROWS, MASTER, MONITOR, SharedMemory
-from tests.harness.children import in_child
+from tests.harness.children import forked, in_child
 
 AT = place(FIRST_ROW)
 NEXT = place(FIRST_ROW + 1)
@@ -93,13 +93,7 @@ def test_a_process_sees_lanes_that_were_opened_after_it_was_forked() -> None:
         shared.writer(LANES + 2).put(AT + REQUESTS, 5)
         os.write(theirs, b"x")
 
-    pid = os.fork()
-    if pid == 0:
-        try:
-            look()
-            os._exit(0)
-        finally:
-            os._exit(1)
+    pid = forked(look)
     grow()
     assert os.waitpid(pid, 0)[1] == 0
     os.close(ours)

@@ -44,7 +44,7 @@ ATTEMPTS = 6
 """How often one batch is sent."""
 LARGEST_ANSWER = 64 * 1024
 FINISH_WITHIN = 1.0
-"""Seconds for what is left at the end: less than `l7.master.supervision.transition.STOP_WITHIN`."""
+"""Seconds for what is left at the end: less than `l7.master.supervision.state.STOP_WITHIN`."""
 SILENT_FOR = 60.0
 """Seconds between two warnings that spans are lost."""
 

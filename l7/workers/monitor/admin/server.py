@@ -30,7 +30,7 @@ DAWDLES = 1.0
 LOOK_EVERY = 0.1
 """Seconds between two looks for a place, as long as none can be had."""
 FINISH_WITHIN = 1.0
-"""Seconds for answers that are owed at the end: less than `l7.master.supervision.transition.STOP_WITHIN`."""
+"""Seconds for answers that are owed at the end: less than `l7.master.supervision.state.STOP_WITHIN`."""
 
 
 class AdminServer:
